@@ -1,0 +1,291 @@
+//! The same pool for synchronous drivers: threads wait instead of tasks.
+//!
+//! No runtime needs to be running, and none is disturbed if one is: the pool has one thread of its own
+//! for upkeep, and calls the driver on threads that come and go with the work.
+//!
+//! ```
+//! use cenote::blocking::{Connect, Pool};
+//! use std::net::{SocketAddr, TcpStream};
+//!
+//! struct Server(SocketAddr);
+//!
+//! impl Connect for Server {
+//!     type Connection = TcpStream;
+//!     type Error = std::io::Error;
+//!
+//!     fn connect(&self) -> std::io::Result<TcpStream> {
+//!         TcpStream::connect(self.0)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let pool = Pool::builder(Server(server.local_addr()?)).max_size(4).build()?;
+//! let conn = pool.get()?;
+//! conn.set_nodelay(true)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod driver;
+mod wait;
+
+use std::error::Error;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connect::Verdict;
+use crate::error::{AddError, GetError, SettingsError, TryGetError};
+use crate::event::ConnectionInfo;
+use crate::pool::{self, Closed};
+use crate::status::{Counters, Status};
+
+pub use builder::Builder;
+use driver::{Driver, Seat, Threads};
+
+/// Opens connections to one endpoint and judges their health, synchronously. The methods mean what those
+/// of [`cenote::Connect`](crate::Connect) mean.
+///
+/// A call that blocks can't be cut short from outside: after its time-out the pool goes on without it and
+/// drops its late outcome, but the thread stays in the driver until it returns. Give the driver time-outs
+/// of its own.
+pub trait Connect: Send + Sync + 'static {
+    /// A live connection.
+    type Connection: Send + 'static;
+    /// Why connecting, checking or resetting failed.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// The driver's.
+    fn connect(&self) -> Result<Self::Connection, Self::Error>;
+
+    /// Whether the connection still looks alive: cheap, without I/O. Default: `true`.
+    fn is_open(&self, conn: &Self::Connection) -> bool {
+        let _ = conn;
+        true
+    }
+
+    /// What to do with a connection that comes back: cheap, without I/O. Default: [`Verdict::Reuse`].
+    fn verdict(&self, conn: &mut Self::Connection) -> Verdict {
+        let _ = conn;
+        Verdict::Reuse
+    }
+
+    /// A round trip that proves the connection alive. Default: does nothing.
+    ///
+    /// # Errors
+    /// The driver's; the connection is closed.
+    fn check(&self, conn: &mut Self::Connection) -> Result<(), Self::Error> {
+        let _ = conn;
+        Ok(())
+    }
+
+    /// Brings a connection back to the state it was opened in. Default: does nothing.
+    ///
+    /// # Errors
+    /// The driver's; the connection is closed.
+    fn reset(&self, conn: &mut Self::Connection) -> Result<(), Self::Error> {
+        let _ = conn;
+        Ok(())
+    }
+
+    /// Says goodbye. Default: drops the connection.
+    fn close(&self, conn: Self::Connection) {
+        drop(conn);
+    }
+}
+
+/// A pool of exclusive connections for synchronous drivers: [`cenote::Pool`](crate::Pool) with waiting
+/// threads. A cheap handle; dropping the last one closes the pool.
+pub struct Pool<C: Connect> {
+    driver: Arc<Driver<C>>,
+}
+
+impl<C: Connect> Pool<C> {
+    /// Sets up a pool of the connections that `connector` opens.
+    pub fn builder(connector: C) -> Builder<C> {
+        Builder::new(connector)
+    }
+
+    fn pool(&self) -> &pool::Pool<Threads<C>> {
+        self.driver.pool()
+    }
+
+    /// Leases a connection, blocking the thread until there is one, `acquire_timeout` at most.
+    ///
+    /// # Errors
+    /// As [`cenote::Pool::get`](crate::Pool::get).
+    #[inline]
+    #[track_caller]
+    pub fn get(&self) -> Result<Lease<'_, C>, GetError> {
+        let limit = self.pool().settings().acquire_timeout;
+        wait::get(self.pool(), self.pool().get().untimed(), limit).map(Lease)
+    }
+
+    /// As [`get`](Self::get), waiting `limit` at most.
+    ///
+    /// # Errors
+    /// As [`cenote::Pool::get`](crate::Pool::get).
+    #[track_caller]
+    pub fn get_timeout(&self, limit: Duration) -> Result<Lease<'_, C>, GetError> {
+        wait::get(self.pool(), self.pool().get().untimed(), Some(limit)).map(Lease)
+    }
+
+    /// As [`get`](Self::get), for a lease without a tie to this handle.
+    ///
+    /// # Errors
+    /// As [`cenote::Pool::get`](crate::Pool::get).
+    #[track_caller]
+    pub fn get_owned(&self) -> Result<OwnedLease<C>, GetError> {
+        let limit = self.pool().settings().acquire_timeout;
+        let lease = wait::get(self.pool(), self.pool().get().untimed(), limit)?;
+        Ok(OwnedLease(pool::Lease::into_owned(lease)))
+    }
+
+    /// Leases an idle connection, or says why not; never waits.
+    ///
+    /// # Errors
+    /// As [`cenote::Pool::try_get`](crate::Pool::try_get).
+    #[track_caller]
+    pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
+        self.pool().try_get().map(Lease)
+    }
+
+    /// Gives the pool a connection opened elsewhere.
+    ///
+    /// # Errors
+    /// The connection comes back with the reason.
+    pub fn add(&self, conn: C::Connection) -> Result<(), AddError<C::Connection>> {
+        self.pool()
+            .add(Seat::new(conn))
+            .map_err(|refused| match refused {
+                AddError::Full(seat) => AddError::Full(seat.into_connection()),
+                AddError::Closed(seat) => AddError::Closed(seat.into_connection()),
+            })
+    }
+
+    /// The pool as it is now.
+    pub fn status(&self) -> Status {
+        self.pool().status()
+    }
+
+    /// What happened since the pool began.
+    pub fn counters(&self) -> Counters {
+        self.pool().counters()
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        self.pool().name()
+    }
+
+    /// Changes `max_size`; see [`cenote::Pool::resize`](crate::Pool::resize).
+    ///
+    /// # Errors
+    /// A size that can't work; nothing is changed then.
+    pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
+        self.pool().resize(max_size)
+    }
+
+    /// Gives no leases until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.pool().pause();
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.pool().resume();
+    }
+
+    /// Closes the idle connections for which `keep` says no.
+    pub fn retain(&self, mut keep: impl FnMut(&mut C::Connection, &ConnectionInfo) -> bool) {
+        self.pool()
+            .retain(|seat, info| seat.get_mut().is_some_and(|conn| keep(conn, info)));
+    }
+
+    /// Replaces every connection open now; see [`cenote::Pool::evict`](crate::Pool::evict).
+    pub fn evict(&self) {
+        self.pool().evict();
+    }
+
+    /// Closes the pool and waits for its connections, `limit` at most.
+    pub fn close(&self, limit: Duration) -> Closed {
+        wait::until_ready(self.pool().close().timeout(limit), || self.driver.enter())
+    }
+}
+
+impl<C: Connect> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self {
+            driver: Arc::clone(&self.driver),
+        }
+    }
+}
+
+impl<C: Connect> fmt::Debug for Pool<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pool().fmt(f)
+    }
+}
+
+macro_rules! lease {
+    ($(#[$doc:meta])* $name:ident<$($lifetime:lifetime,)? C>($held:ty)) => {
+        $(#[$doc])*
+        #[must_use = "a lease dropped at once does nothing but a round through the pool"]
+        pub struct $name<$($lifetime,)? C: Connect>($held);
+
+        impl<$($lifetime,)? C: Connect> $name<$($lifetime,)? C> {
+            /// Closes the connection instead of giving it back.
+            pub fn discard(lease: Self) {
+                <$held>::discard(lease.0);
+            }
+
+            /// Takes the connection out of the pool for good.
+            pub fn detach(lease: Self) -> C::Connection {
+                <$held>::detach(lease.0).into_connection()
+            }
+
+            /// What the pool knows of the connection.
+            pub fn info(lease: &Self) -> ConnectionInfo {
+                <$held>::info(&lease.0)
+            }
+        }
+
+        impl<$($lifetime,)? C: Connect> Deref for $name<$($lifetime,)? C> {
+            type Target = C::Connection;
+
+            #[inline]
+            fn deref(&self) -> &C::Connection {
+                self.0.conn()
+            }
+        }
+
+        impl<$($lifetime,)? C: Connect> DerefMut for $name<$($lifetime,)? C> {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut C::Connection {
+                self.0.conn_mut()
+            }
+        }
+
+        impl<$($lifetime,)? C: Connect<Connection: fmt::Debug>> fmt::Debug for $name<$($lifetime,)? C> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&**self).finish()
+            }
+        }
+    };
+}
+
+lease! {
+    /// The right to use a connection until it is dropped; see [`cenote::Lease`](crate::Lease).
+    Lease<'a, C>(pool::Lease<'a, Threads<C>>)
+}
+
+lease! {
+    /// As [`Lease`], without a tie to the handle it was taken from.
+    OwnedLease<C>(pool::OwnedLease<Threads<C>>)
+}

@@ -1,0 +1,72 @@
+//! How a thread waits for what a task would await.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use crate::connect::Connect;
+use crate::error::GetError;
+use crate::pool::{Get, Lease, Pool};
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The outcome of `get`, within `limit`. What is ready at once costs no waker.
+#[inline]
+pub(super) fn get<'a, C: Connect>(
+    pool: &'a Pool<C>,
+    get: Get<'a, C>,
+    limit: Option<Duration>,
+) -> Result<Lease<'a, C>, GetError> {
+    let mut get = pin!(get);
+    match get.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => {
+            let began = Instant::now();
+            // A limit beyond the clock's range is none.
+            let deadline = limit.and_then(|limit| began.checked_add(limit));
+            park_until(get, deadline).unwrap_or_else(|| Err(pool.timed_out(began.elapsed())))
+        }
+    }
+}
+
+/// Polls `work` as it is woken; `None` once `deadline` has passed.
+#[cold]
+fn park_until<F: Future>(mut work: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(outcome) = work.as_mut().poll(&mut cx) {
+            return Some(outcome);
+        }
+        match deadline {
+            None => thread::park(),
+            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                None | Some(Duration::ZERO) => return None,
+                Some(left) => thread::park_timeout(left),
+            },
+        }
+    }
+}
+
+/// The outcome of `work`, polled within the context that `enter` gives.
+pub(super) fn until_ready<F: Future, G>(work: F, enter: impl Fn() -> G) -> F::Output {
+    let mut work = pin!(work);
+    let entered = std::future::poll_fn(|cx| {
+        let _context = enter();
+        work.as_mut().poll(cx)
+    });
+    park_until(pin!(entered), None).expect("without a deadline it waits for the outcome")
+}

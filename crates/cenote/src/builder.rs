@@ -1,0 +1,245 @@
+//! The settings of a pool, one method each.
+
+use std::time::Duration;
+
+use crate::connect::Connect;
+use crate::error::SettingsError;
+use crate::event::{CloseReason, ConnectionInfo, Event};
+use crate::hooks::{HookFuture, Hooks};
+use crate::policy::backoff::Backoff;
+use crate::pool::Pool;
+use crate::rt::Runtime;
+use crate::settings::{ConnectFailures, IdleOrder, Settings};
+
+/// Sets up a [`Pool`]. Every setting has a default that serves a database behind a web service.
+///
+/// ```
+/// # use cenote::{Connect, Pool, IdleOrder};
+/// # use std::time::Duration;
+/// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::SettingsError> {
+/// Pool::builder(connector)
+///     .name("orders")
+///     .max_size(20)
+///     .min_idle(2)
+///     .acquire_timeout(Duration::from_secs(2))
+///     .idle_timeout(None)
+///     .idle_order(IdleOrder::LeastRecent)
+///     .build()
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder<C: Connect> {
+    connector: C,
+    settings: Settings,
+    hooks: Hooks<C>,
+}
+
+impl<C: Connect> Builder<C> {
+    pub(crate) fn new(connector: C) -> Self {
+        Self {
+            connector,
+            settings: Settings::default(),
+            hooks: Hooks::default(),
+        }
+    }
+
+    pub(crate) fn map_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// The name that errors and reports carry. Default: "unnamed".
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.map_settings(|s| s.name = name.into())
+    }
+
+    /// Connections there may be at once, those being opened included. Default: 10.
+    pub fn max_size(self, connections: usize) -> Self {
+        self.map_settings(|s| s.max_size = connections)
+    }
+
+    /// Idle connections upkeep keeps ready, as far as `max_size` allows. Default: 0.
+    pub fn min_idle(self, connections: usize) -> Self {
+        self.map_settings(|s| s.min_idle = connections)
+    }
+
+    /// Idle connections kept at most; one that comes back beyond that is closed. 0 keeps none. Default:
+    /// `None`, as many as `max_size`. With a bound, every get and return takes a lock.
+    pub fn max_idle(self, connections: impl Into<Option<usize>>) -> Self {
+        self.map_settings(|s| s.max_idle = connections.into())
+    }
+
+    /// Which idle connection a getter is given; this is where LIFO and FIFO are chosen. Default:
+    /// [`IdleOrder::Local`].
+    pub fn idle_order(self, order: IdleOrder) -> Self {
+        self.map_settings(|s| s.idle_order = order)
+    }
+
+    /// How long a getter waits at most. `None`: without end. Default: 5 s.
+    pub fn acquire_timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.acquire_timeout = limit.into())
+    }
+
+    /// Getters that may wait at once; one more fails with
+    /// [`GetError::QueueFull`](crate::GetError::QueueFull). `None`: no bound. Default: 10,000.
+    pub fn max_waiters(self, getters: impl Into<Option<usize>>) -> Self {
+        self.map_settings(|s| s.max_waiters = getters.into())
+    }
+
+    /// Closes a connection idle for this long, as long as `min_idle` others are. `None`: never. Default:
+    /// 10 min.
+    pub fn idle_timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.idle_timeout = limit.into())
+    }
+
+    /// Closes a connection this old, once it is idle. `None`: never. Default: 30 min.
+    pub fn max_lifetime(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.max_lifetime = limit.into())
+    }
+
+    /// The share of `max_lifetime` that chance may take off, rolled once for each connection, so that
+    /// those opened together do not end together. Default: 0.1.
+    pub fn lifetime_jitter(self, share: f64) -> Self {
+        self.map_settings(|s| s.lifetime_jitter = share)
+    }
+
+    /// A connection idle for this long is [checked](Connect::check) before it is leased. Zero: before
+    /// every lease. `None`: never. Default: 1 s, kept to within an eighth, early rather than late.
+    pub fn check_after_idle(self, idle: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.check_after_idle = idle.into())
+    }
+
+    /// [Checks](Connect::check) idle connections in the background this often, which also keeps firewalls
+    /// from forgetting them. `None`: never. Default: 2 min.
+    pub fn keepalive(self, period: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.keepalive = period.into())
+    }
+
+    /// Dials in flight at once. Default: 2. A dial belongs to the pool: cancelling a get cancels none.
+    pub fn max_connecting(self, dials: usize) -> Self {
+        self.map_settings(|s| s.max_connecting = dials)
+    }
+
+    /// How long a dial and the `after_connect` hook may take together. Default: 5 s.
+    pub fn connect_timeout(self, limit: Duration) -> Self {
+        self.map_settings(|s| s.connect_timeout = limit)
+    }
+
+    /// How long a check, or a `before_get` hook, may take. Default: 5 s.
+    pub fn check_timeout(self, limit: Duration) -> Self {
+        self.map_settings(|s| s.check_timeout = limit)
+    }
+
+    /// How long a reset, or an `after_return` hook, may take. Default: 5 s.
+    pub fn reset_timeout(self, limit: Duration) -> Self {
+        self.map_settings(|s| s.reset_timeout = limit)
+    }
+
+    /// How long a goodbye may take; the connection's place is free after that. Default: 5 s.
+    pub fn close_timeout(self, limit: Duration) -> Self {
+        self.map_settings(|s| s.close_timeout = limit)
+    }
+
+    /// How long the pool waits after failed connects. Default: 100 ms to 5 s, full jitter.
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.map_settings(|s| s.backoff = backoff)
+    }
+
+    /// When getters learn that connecting fails. Default: after three failures in a row with nothing
+    /// open.
+    pub fn connect_failures(self, policy: ConnectFailures) -> Self {
+        self.map_settings(|s| s.connect_failures = policy)
+    }
+
+    /// Reports a lease held for longer than this, once, as [`Event::Leaked`], with the place of its `get`.
+    /// `None`: never. Default: `None`.
+    pub fn leak_threshold(self, held: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.leak_threshold = held.into())
+    }
+
+    /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
+    /// closes it and counts as a failed connect.
+    ///
+    /// ```
+    /// # use cenote::{Builder, Connect};
+    /// # struct Conn; impl Conn { async fn run(&mut self, _: &str) -> std::io::Result<()> { Ok(()) } }
+    /// # fn set<C: Connect<Connection = Conn>>(builder: Builder<C>) -> Builder<C> {
+    /// builder.after_connect(|conn, _info| {
+    ///     Box::pin(async move {
+    ///         conn.run("SET application_name = 'orders'").await?;
+    ///         Ok(())
+    ///     })
+    /// })
+    /// # }
+    /// ```
+    pub fn after_connect<F>(mut self, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.hooks.after_connect = Some(Box::new(hook));
+        self
+    }
+
+    /// Runs before every lease, within `check_timeout`. An error or a panic closes the connection and the
+    /// getter is given another; only if the connection was just opened does it see the error.
+    pub fn before_get<F>(mut self, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.hooks.before_get = Some(Box::new(hook));
+        self
+    }
+
+    /// Runs after every lease, in the background, within `reset_timeout`, after a reset if there is one. An
+    /// error or a panic closes the connection.
+    pub fn after_return<F>(mut self, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.hooks.after_return = Some(Box::new(hook));
+        self
+    }
+
+    /// Called before a connection is closed, whatever the reason. Its panic is ignored.
+    pub fn before_close(
+        mut self,
+        hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.before_close = Some(Box::new(hook));
+        self
+    }
+
+    /// Called with everything that happens; see [`Event`]. Its panic is ignored.
+    pub fn on_event(mut self, handler: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.hooks.on_event = Some(Box::new(handler));
+        self
+    }
+
+    /// The pool. Within a tokio runtime its upkeep starts at once and opens `min_idle` connections; else
+    /// with the first `get` that has to wait.
+    ///
+    /// # Errors
+    /// A setting that can't work, named with what would.
+    pub fn build(self) -> Result<Pool<C>, SettingsError> {
+        self.build_on(Runtime::callers())
+    }
+
+    pub(crate) fn build_on(self, runtime: Runtime) -> Result<Pool<C>, SettingsError> {
+        self.settings.validate()?;
+        Ok(Pool::start(
+            self.connector,
+            self.settings,
+            self.hooks,
+            runtime,
+        ))
+    }
+}

@@ -1,0 +1,107 @@
+//! How the pool opens connections and judges them: the one trait a driver implements.
+
+use std::error::Error;
+use std::future::Future;
+
+/// Opens connections to one endpoint and judges their health.
+///
+/// A connector is bound to its endpoint: everything that makes two connections interchangeable (address,
+/// credentials, TLS identity) is its own business, and all its connections are alike.
+///
+/// Every method may fail or panic, and every future may hang: the pool puts a time-out on each, and a
+/// connection whose check, reset or hook did not end well is closed.
+///
+/// ```
+/// use cenote::{Connect, Verdict};
+/// use tokio::net::TcpStream;
+///
+/// struct Echo(std::net::SocketAddr);
+///
+/// impl Connect for Echo {
+///     type Connection = TcpStream;
+///     type Error = std::io::Error;
+///
+///     async fn connect(&self) -> std::io::Result<TcpStream> {
+///         TcpStream::connect(self.0).await
+///     }
+///
+///     /// Unread bytes belong to somebody else's reply: such a connection is never handed on.
+///     fn verdict(&self, conn: &mut TcpStream) -> Verdict {
+///         match conn.try_read(&mut [0]) {
+///             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Verdict::Reuse,
+///             _ => Verdict::Close,
+///         }
+///     }
+/// }
+/// ```
+pub trait Connect: Send + Sync + 'static {
+    /// A live connection.
+    type Connection: Send + 'static;
+    /// Why connecting, checking or resetting failed.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Opens a connection, ready for use.
+    ///
+    /// Runs in a task of the pool's own, under
+    /// [`connect_timeout`](crate::Builder::connect_timeout); a `get` that is cancelled does not cancel it.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
+
+    /// Whether the connection still looks alive: cheap, without I/O. Asked at every get and every return.
+    /// Default: `true`.
+    fn is_open(&self, conn: &Self::Connection) -> bool {
+        let _ = conn;
+        true
+    }
+
+    /// What to do with a connection that comes back: cheap, without I/O. Default: [`Verdict::Reuse`].
+    ///
+    /// A connection is guilty until proven clean: unless the protocol says that no reply is outstanding
+    /// and the session's state is as at first, answer [`Reset`](Verdict::Reset) or
+    /// [`Close`](Verdict::Close).
+    fn verdict(&self, conn: &mut Self::Connection) -> Verdict {
+        let _ = conn;
+        Verdict::Reuse
+    }
+
+    /// A round trip that proves the connection alive, under
+    /// [`check_timeout`](crate::Builder::check_timeout): before a lease that follows
+    /// [`check_after_idle`](crate::Builder::check_after_idle) of idling, and every
+    /// [`keepalive`](crate::Builder::keepalive) while idle. An error, a panic or a time-out closes the
+    /// connection. Default: does nothing.
+    fn check(
+        &self,
+        conn: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = conn;
+        std::future::ready(Ok(()))
+    }
+
+    /// Brings a connection back to the state it was opened in, after [`Verdict::Reset`]. Runs in the
+    /// background, under [`reset_timeout`](crate::Builder::reset_timeout); an error, a panic or a time-out
+    /// closes the connection. Default: does nothing.
+    fn reset(
+        &self,
+        conn: &mut Self::Connection,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = conn;
+        std::future::ready(Ok(()))
+    }
+
+    /// Says goodbye, under [`close_timeout`](crate::Builder::close_timeout), to a connection that is still
+    /// good but no longer wanted. Broken and discarded ones are dropped without it. Default: drops it.
+    fn close(&self, conn: Self::Connection) -> impl Future<Output = ()> + Send {
+        drop(conn);
+        std::future::ready(())
+    }
+}
+
+/// What becomes of a connection that comes back from a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is clean: the next getter may have it at once.
+    Reuse,
+    /// Its session state must be reset first; the pool does that in the background.
+    Reset,
+    /// It is beyond repair, or repairing costs more than a new one.
+    Close,
+}

@@ -1,0 +1,472 @@
+//! The ledger: the state behind the kernel's one lock, and every operation that takes it: queueing,
+//! handing on, opening, vacating, and changes of size or mode.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::Waker;
+
+use super::queue::{End, Queue, Waiter};
+use super::slot::{Held, Notice, Opening};
+use super::sync::{Arc, Ordering, lock};
+use super::word::{State, Word};
+use super::{Core, Order, Owner};
+
+const GATE_CLOSED: u64 = 1;
+const GATE_PAUSED: u64 = 2;
+pub(super) const GATE_ORDERED: u64 = 4;
+/// The rest of the gate counts waiters.
+const GATE_WAITER: u64 = 8;
+
+/// Guarded by `Core::ledger`.
+pub(super) struct Ledger<O: Owner> {
+    queue: Queue<O>,
+    max_size: usize,
+    /// Slots not vacant.
+    occupied: usize,
+    /// Slots owned by a dial; part of `occupied`.
+    opening: usize,
+    /// Slots whose connection is being closed; part of `occupied`.
+    closing: usize,
+    phase: Phase,
+    order: Order,
+    /// With `Order::Listed`, exactly the idle slots, oldest first; else empty.
+    idle: VecDeque<u32>,
+    /// The earliest deadline the owner was told of; `u64::MAX` if none.
+    armed: u64,
+}
+
+/// Whether leases are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    Paused,
+    Closed,
+}
+
+/// What came of joining the queue.
+pub(crate) enum Joined<O: Owner> {
+    /// It was this waiter's turn and a connection was idle.
+    Granted(Held<O>),
+    /// It waits.
+    Queued {
+        /// Another connection may be opened for it.
+        may_grow: bool,
+        /// No earlier deadline is watched: the owner must see to this one.
+        arm: bool,
+    },
+    /// As many wait as may.
+    Full,
+    /// The pool is closed.
+    Closed,
+}
+
+/// What came of giving a slot back through the ledger.
+pub(crate) enum Settled<O: Owner> {
+    /// Handed to a waiter, or idle.
+    Done,
+    /// The pool does not want it: the caller closes it.
+    Surplus(Held<O>, Surplus),
+}
+
+/// Why the pool does not want a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surplus {
+    Closed,
+    OverSize,
+    OverIdle,
+}
+
+/// What the ledger says about supply and demand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand {
+    pub(crate) waiters: usize,
+    pub(crate) occupied: usize,
+    pub(crate) opening: usize,
+    pub(crate) closing: usize,
+    pub(crate) max_size: usize,
+    pub(crate) phase: Phase,
+}
+
+impl<O: Owner> Ledger<O> {
+    pub(super) fn new(max_size: usize, order: Order) -> Self {
+        Self {
+            queue: Queue::new(),
+            max_size,
+            occupied: 0,
+            opening: 0,
+            closing: 0,
+            phase: Phase::Open,
+            order,
+            idle: VecDeque::new(),
+            armed: u64::MAX,
+        }
+    }
+
+    fn serving(&self) -> bool {
+        self.phase == Phase::Open && self.queue.len() > 0
+    }
+
+    /// Whether, with all closes under way done, there would still be too many.
+    fn over_size(&self) -> bool {
+        self.occupied - self.closing > self.max_size
+    }
+
+    /// The pool does not want `held`, for `why`.
+    fn surplus(&mut self, held: Held<O>, why: Surplus) -> Settled<O> {
+        self.closing += 1;
+        held.mark(State::Closing);
+        Settled::Surplus(held, why)
+    }
+}
+
+impl<O: Owner> Core<O> {
+    pub(super) fn join(
+        &self,
+        waiter: Pin<&Waiter<O>>,
+        end: End,
+        waker: &Waker,
+        deadline: u64,
+        max_waiters: usize,
+    ) -> Joined<O> {
+        // Cloned before the lock: a waker's clone is user code.
+        let waker = waker.clone();
+        let mut ledger = lock(&self.ledger);
+        if ledger.phase == Phase::Closed {
+            return Joined::Closed;
+        }
+        let first = ledger.queue.len() == 0 || end == End::Front;
+        if first && ledger.phase == Phase::Open {
+            if let Some(held) = self.take_idle(&mut ledger) {
+                return Joined::Granted(held);
+            }
+        }
+        if ledger.queue.len() >= max_waiters && end == End::Back {
+            return Joined::Full;
+        }
+        ledger.queue.link(waiter, end, waker, deadline);
+        self.set_gate(&ledger);
+        let arm = deadline < ledger.armed;
+        if arm {
+            ledger.armed = deadline;
+        }
+        let may_grow = ledger.phase == Phase::Open
+            && ledger.occupied < ledger.max_size
+            && ledger.opening < ledger.queue.len();
+        Joined::Queued { may_grow, arm }
+    }
+
+    /// An idle connection now or not at all, behind nobody's back.
+    pub(crate) fn claim_now(&self) -> Option<Held<O>> {
+        if let Some(held) = self.claim() {
+            return Some(held);
+        }
+        let mut ledger = lock(&self.ledger);
+        let free =
+            ledger.phase == Phase::Open && ledger.queue.len() == 0 && ledger.order != Order::Local;
+        if free {
+            self.take_idle(&mut ledger)
+        } else {
+            None
+        }
+    }
+
+    /// Claims an idle slot as a lease; if there is none, every leased slot has its notice afterwards.
+    fn take_idle(&self, ledger: &mut Ledger<O>) -> Option<Held<O>> {
+        match ledger.order {
+            Order::Local => {
+                (0..self.bound()).find_map(|index| self.table.slot(index)?.claim_or_notice())
+            }
+            Order::Listed { newest_first, .. } => {
+                let index = if newest_first {
+                    ledger.idle.pop_back()
+                } else {
+                    ledger.idle.pop_front()
+                }?;
+                let held = self
+                    .table
+                    .slot(index as usize)
+                    .and_then(|slot| slot.claim());
+                let held = held.expect("listed slots are idle: they change only under the lock");
+                held.pass(Notice::Wanted);
+                Some(held)
+            }
+        }
+    }
+
+    pub(super) fn renew(&self, waiter: Pin<&Waiter<O>>, waker: Waker) {
+        let old = lock(&self.ledger).queue.renew(waiter, waker);
+        drop(old);
+    }
+
+    pub(super) fn leave(&self, waiter: Pin<&Waiter<O>>) -> Option<Result<Held<O>, O::Refusal>> {
+        let waker = {
+            let mut ledger = lock(&self.ledger);
+            let waker = ledger.queue.unlink(waiter);
+            self.set_gate(&ledger);
+            waker
+        };
+        drop(waker);
+        waiter.outcome()
+    }
+
+    fn set_gate(&self, ledger: &Ledger<O>) {
+        let phase = match ledger.phase {
+            Phase::Open => 0,
+            Phase::Paused => GATE_PAUSED,
+            Phase::Closed => GATE_CLOSED,
+        };
+        let order = if ledger.order == Order::Local {
+            0
+        } else {
+            GATE_ORDERED
+        };
+        self.gate.0.store(
+            phase | order | ledger.queue.len() as u64 * GATE_WAITER,
+            Ordering::Release,
+        );
+    }
+
+    /// Gives `held` back through the ledger: to the head of the queue, to idle, or refused.
+    pub(crate) fn settle(self: &Arc<Self>, held: Held<O>) -> Settled<O> {
+        let waker = {
+            let mut ledger = lock(&self.ledger);
+            let room = match ledger.order {
+                Order::Local => true,
+                Order::Listed { max_idle, .. } => ledger.idle.len() < max_idle,
+            };
+            if ledger.phase == Phase::Closed {
+                return ledger.surplus(held, Surplus::Closed);
+            } else if ledger.over_size() {
+                return ledger.surplus(held, Surplus::OverSize);
+            } else if ledger.serving() {
+                self.hand_over(&mut ledger, held)
+            } else if !room {
+                return ledger.surplus(held, Surplus::OverIdle);
+            } else {
+                if ledger.order != Order::Local {
+                    ledger.idle.push_back(held.index());
+                }
+                held.make_idle();
+                None
+            }
+        };
+        wake(waker);
+        Settled::Done
+    }
+
+    fn hand_over(&self, ledger: &mut Ledger<O>, held: Held<O>) -> Option<Waker> {
+        // Noticed while others still wait: the invariant of the module.
+        let others = if ledger.queue.len() > 1 {
+            Notice::Wanted
+        } else {
+            Notice::None
+        };
+        let notice = match ledger.order {
+            Order::Local => others,
+            Order::Listed { .. } => Notice::Wanted,
+        };
+        held.pass(notice);
+        let waker = ledger.queue.grant(held);
+        self.set_gate(ledger);
+        waker
+    }
+
+    /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
+    pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
+        let mut ledger = lock(&self.ledger);
+        if ledger.phase == Phase::Closed
+            || ledger.occupied >= ledger.max_size
+            || ledger.opening >= max_opening
+        {
+            return None;
+        }
+        let bound = self.bound();
+        let index = (0..bound)
+            .find(|&index| self.is_vacant(index))
+            .unwrap_or(bound);
+        let slot = self.table.slot_or_grow(index);
+        ledger.occupied += 1;
+        ledger.opening += 1;
+        // Release pairs with `bound()`'s Acquire: who sees the bound sees the slot.
+        self.bound.store(bound.max(index + 1), Ordering::Release);
+        Some(slot.occupy(self))
+    }
+
+    /// Under the ledger's lock, the only place where slots become vacant or cease to be.
+    fn is_vacant(&self, index: usize) -> bool {
+        self.table
+            .slot(index)
+            .is_none_or(|slot| slot.word(Ordering::Relaxed).state() == State::Vacant)
+    }
+
+    /// A dial became a connection; `change` moves the slot's word.
+    pub(super) fn opened(&self, change: impl FnOnce()) {
+        let mut ledger = lock(&self.ledger);
+        ledger.opening -= 1;
+        change();
+    }
+
+    /// A slot becomes vacant; `change` moves its word.
+    pub(super) fn vacate(&self, index: u32, was: State, change: impl FnOnce()) {
+        let mut ledger = lock(&self.ledger);
+        ledger.occupied -= 1;
+        match was {
+            State::Opening => ledger.opening -= 1,
+            State::Closing => ledger.closing -= 1,
+            _ => {}
+        }
+        change();
+        let mut bound = self.bound();
+        if index as usize + 1 == bound {
+            while bound > 0 && self.is_vacant(bound - 1) {
+                bound -= 1;
+            }
+            self.bound.store(bound, Ordering::Release);
+        }
+    }
+
+    /// Takes an idle slot for the pool itself, if it is still in the idle period that `seen` was read in.
+    pub(crate) fn reserve(&self, index: usize, seen: Word) -> Option<Held<O>> {
+        let slot = self.table.slot(index)?;
+        if seen.state() != State::Idle {
+            return None;
+        }
+        if self.gate.0.load(Ordering::Relaxed) & GATE_ORDERED == 0 {
+            return slot.claim_from(seen, State::Reserved);
+        }
+        let mut ledger = lock(&self.ledger);
+        let held = slot.claim_from(seen, State::Reserved)?;
+        ledger.idle.retain(|&listed| listed as usize != index);
+        Some(held)
+    }
+
+    /// An idle slot the pool should not have, to be closed: it is closed, or over its size. With none
+    /// left, every lease that should be closed has its notice.
+    pub(crate) fn reserve_surplus(&self) -> Option<(Held<O>, Surplus)> {
+        let mut ledger = lock(&self.ledger);
+        let why = match ledger.phase {
+            Phase::Closed => Surplus::Closed,
+            _ if ledger.over_size() => Surplus::OverSize,
+            _ => return None,
+        };
+        let held = self.take_idle(&mut ledger)?;
+        match ledger.surplus(held, why) {
+            Settled::Surplus(held, why) => Some((held, why)),
+            Settled::Done => None,
+        }
+    }
+
+    /// `held` is on its way out: it no longer counts as a connection the pool has, though its slot stays
+    /// occupied until the token is dropped.
+    pub(crate) fn retire(&self, held: &Held<O>) {
+        let mut ledger = lock(&self.ledger);
+        if held.state() != State::Closing {
+            ledger.closing += 1;
+            held.mark(State::Closing);
+        }
+    }
+
+    /// Makes every lease now out come back through the ledger.
+    pub(crate) fn recall(&self) {
+        let _ledger = lock(&self.ledger);
+        self.notice_leased();
+    }
+
+    fn notice_leased(&self) {
+        for index in 0..self.bound() {
+            if let Some(slot) = self.table.slot(index) {
+                slot.notice_if_leased();
+            }
+        }
+    }
+
+    pub(crate) fn demand(&self) -> Demand {
+        let ledger = lock(&self.ledger);
+        Demand {
+            waiters: ledger.queue.len(),
+            occupied: ledger.occupied,
+            opening: ledger.opening,
+            closing: ledger.closing,
+            max_size: ledger.max_size,
+            phase: ledger.phase,
+        }
+    }
+
+    /// The caller then closes what [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
+    pub(crate) fn resize(&self, max_size: usize) {
+        let mut ledger = lock(&self.ledger);
+        ledger.max_size = max_size;
+        self.notice_leased();
+    }
+
+    /// No leases until [`resume`](Self::resume); getters queue.
+    pub(crate) fn pause(&self) {
+        let mut ledger = lock(&self.ledger);
+        if ledger.phase == Phase::Open {
+            ledger.phase = Phase::Paused;
+            self.set_gate(&ledger);
+        }
+    }
+
+    /// Serves whoever queued meanwhile, in order.
+    pub(crate) fn resume(&self) {
+        let mut wakers = Vec::new();
+        {
+            let mut ledger = lock(&self.ledger);
+            if ledger.phase == Phase::Paused {
+                ledger.phase = Phase::Open;
+            }
+            while ledger.serving() {
+                let Some(held) = self.take_idle(&mut ledger) else {
+                    break;
+                };
+                wakers.push(self.hand_over(&mut ledger, held));
+            }
+            self.set_gate(&ledger);
+        }
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// Refuses everyone, now and later. Leases come back through the ledger and are refused.
+    pub(crate) fn close(&self, why: impl FnMut() -> O::Refusal) {
+        {
+            let mut ledger = lock(&self.ledger);
+            ledger.phase = Phase::Closed;
+            self.notice_leased();
+            self.set_gate(&ledger);
+        }
+        self.refuse_all(why);
+    }
+
+    /// Refuses all who wait.
+    pub(crate) fn refuse_all(&self, mut why: impl FnMut() -> O::Refusal) {
+        self.refuse(|queue| queue.refuse(&mut why));
+    }
+
+    /// Refuses those whose deadline has come; the next deadline to watch, if any.
+    pub(crate) fn refuse_due(&self, now: u64, mut why: impl FnMut() -> O::Refusal) -> Option<u64> {
+        self.refuse(|queue| queue.refuse_due(now, &mut why))
+    }
+
+    fn refuse(&self, mut one: impl FnMut(&mut Queue<O>) -> Option<Option<Waker>>) -> Option<u64> {
+        let mut wakers = Vec::new();
+        let next = {
+            let mut ledger = lock(&self.ledger);
+            while let Some(waker) = one(&mut ledger.queue) {
+                wakers.push(waker);
+            }
+            self.set_gate(&ledger);
+            let next = ledger.queue.next_deadline();
+            ledger.armed = next.unwrap_or(u64::MAX);
+            next
+        };
+        wakers.into_iter().for_each(wake);
+        next
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,153 @@
+//! The kernel: a table of slots, a queue of waiters, and the ledger that ties them. No I/O, no clock, no
+//! policy; the only `unsafe` of the crate. It promises, whatever threads do:
+//!
+//! - **Exclusive**: one token ([`Held`]) a slot, and the entry only through it.
+//! - **Bound**: slots occupied never exceed `max_size`, but for those still held after a resize down.
+//! - **Wake**: never an idle slot beside a waiter while the pool is open and not paused.
+//! - **Fair**: waiters are served in arrival order, and newcomers do not pass them.
+//! - **Conserved**: however a token or a ticket ends, its slot ends idle, handed on, or vacant.
+//!
+//! ## How a wake-up cannot be lost
+//! Taking and giving back an idle connection is one compare-and-swap on the slot's own word, without a
+//! look at anything shared. A waiter that finds nothing idle *marks* every leased slot with a notice
+//! (under the ledger's lock); the mark makes the holder's compare-and-swap fail, and it goes through the
+//! ledger, which hands the connection to the head of the queue. Mark and release meet on one word, so one
+//! of them is first and sees the other: there is no store-then-look pair to order, and no fence. The
+//! invariant, re-established before the ledger's lock is let go:
+//!
+//! > if somebody waits and the pool is not paused, no slot is idle and every leased slot has its notice.
+//!
+//! Giving back touches nothing after that compare-and-swap, which is why a lease need not hold a counted
+//! reference: the slot's own (`anchor`) protects it up to that instant, and afterwards it needs none.
+//!
+//! ## Locks
+//! One: `ledger`. No user code and no waker runs under it. Every gate and bound store happens under it;
+//! their readers take them as advice, and the words decide.
+
+mod hint;
+mod ledger;
+#[cfg(all(test, cenote_loom))]
+mod models;
+pub(crate) mod place;
+mod queue;
+mod slot;
+mod sync;
+mod table;
+mod ticket;
+mod word;
+
+pub(crate) use ledger::{Joined, Phase, Settled, Surplus};
+pub(crate) use queue::End;
+pub(crate) use slot::{Held, Opening};
+pub(crate) use sync::Arc;
+pub(crate) use table::MAX_SLOTS;
+pub(crate) use ticket::Ticket;
+pub(crate) use word::{State, Word};
+
+use ledger::{GATE_ORDERED, Ledger};
+use slot::Slot;
+use std::sync::atomic::AtomicU32;
+use sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use table::Table;
+
+/// What the kernel asks of the pool built on it. Called with no lock held.
+pub(crate) trait Owner: Sized + Send + Sync + 'static {
+    /// A connection and what is known of it; reached only through a token.
+    type Entry: Send;
+    /// What anyone may read of a slot while another holds it.
+    type Notes: Default + Send + Sync;
+    /// Why a waiter waits in vain.
+    type Refusal: Send;
+
+    /// A token was dropped with its entry (or without, if it was taken): ends the entry, must not panic.
+    fn end(core: &Core<Self>, entry: Option<Self::Entry>);
+    /// A slot became vacant: somebody may want to dial, or wait for the end of the pool.
+    fn vacated(core: &Arc<Core<Self>>);
+    /// A waiter left after it had been granted `held`: to be given back.
+    fn unclaimed(held: Held<Self>);
+}
+
+/// How idle connections are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By the thread's hint, then by slot: claims and releases take no lock.
+    Local,
+    /// An exact list under the ledger's lock.
+    Listed {
+        /// Which end is taken from.
+        newest_first: bool,
+        /// The list's bound; beyond it a connection given back is surplus.
+        max_idle: usize,
+    },
+}
+
+/// A pool's heart: `owner` is the pool built on it.
+pub(crate) struct Core<O: Owner> {
+    pub(crate) owner: O,
+    gate: Gate,
+    key: u32,
+    /// Slots at and beyond this were never occupied, or are vacant.
+    bound: AtomicUsize,
+    table: Table<O>,
+    ledger: Mutex<Ledger<O>>,
+}
+
+/// Non-zero when a claim must go through the ledger: somebody waits, or the pool is paused, closed or
+/// keeps its idle connections in order. Written under the ledger's lock. Alone on its lines.
+#[repr(align(128))]
+struct Gate(AtomicU64);
+
+impl<O: Owner> Core<O> {
+    pub(crate) fn new(owner: O, max_size: usize, order: Order) -> Arc<Self> {
+        // Keys tell pools apart in the threads' hints; two of 2^32 alike would only spoil hints.
+        static KEYS: AtomicU32 = AtomicU32::new(0);
+        let key = KEYS.fetch_add(1, Ordering::Relaxed);
+        let gate = match order {
+            Order::Local => 0,
+            Order::Listed { .. } => GATE_ORDERED,
+        };
+        Arc::new(Self {
+            owner,
+            gate: Gate(AtomicU64::new(gate)),
+            key,
+            bound: AtomicUsize::new(0),
+            table: Table::new(key),
+            ledger: Mutex::new(Ledger::new(max_size, order)),
+        })
+    }
+
+    /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap.
+    #[inline(always)]
+    pub(crate) fn claim(&self) -> Option<Held<O>> {
+        if self.gate.0.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let hinted = self.table.slot(hint::get(self.key)).and_then(Slot::claim);
+        hinted.or_else(|| self.claim_any())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn claim_any(&self) -> Option<Held<O>> {
+        (0..self.bound()).find_map(|index| self.table.slot(index)?.claim())
+    }
+
+    fn bound(&self) -> usize {
+        self.bound.load(Ordering::Acquire)
+    }
+
+    /// Every slot that may be occupied, as it is now.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, Word, &O::Notes)> {
+        (0..self.bound()).filter_map(|index| {
+            let slot = self.table.slot(index)?;
+            Some((index, slot.word(Ordering::Acquire), slot.notes()))
+        })
+    }
+
+    /// The notes of every slot that ever was, occupied or not.
+    pub(crate) fn all_notes(&self) -> impl Iterator<Item = &O::Notes> {
+        (0..MAX_SLOTS)
+            .map_while(|index| self.table.slot(index))
+            .map(Slot::notes)
+    }
+}

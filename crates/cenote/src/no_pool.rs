@@ -1,0 +1,134 @@
+//! No pool: a connection for each get. What a pool is measured against, and a way to switch pooling off
+//! without another code path.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connect::Connect;
+use crate::erased::{AnyPool, BoxFuture, DynLease};
+use crate::error::{ConnectError, GetError};
+use crate::rt::{self, Failed, Runtime};
+
+/// Connects at every [`get`](Self::get) and closes when the lease is dropped.
+///
+/// ```
+/// # use cenote::{Connect, DynPool, NoPool, Pool};
+/// # fn pool<C: Connect>(connector: C, pooled: bool) -> DynPool<C::Connection> {
+/// if pooled { DynPool::new(Pool::new(connector)) } else { DynPool::new(NoPool::new(connector)) }
+/// # }
+/// ```
+pub struct NoPool<C: Connect> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C> {
+    connector: C,
+    runtime: Runtime,
+    connect_timeout: Duration,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl<C: Connect> NoPool<C> {
+    /// Connects with `connector`, within 5 s.
+    pub fn new(connector: C) -> Self {
+        Self::with_timeout(connector, TIMEOUT)
+    }
+
+    /// Connects with `connector`, within `connect_timeout`.
+    pub fn with_timeout(connector: C, connect_timeout: Duration) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                connector,
+                runtime: Runtime::callers(),
+                connect_timeout,
+            }),
+        }
+    }
+
+    /// Opens a connection. Dropping the future cancels the dial.
+    ///
+    /// # Errors
+    /// [`GetError::Connect`], [`GetError::NoRuntime`] outside a tokio runtime.
+    pub async fn get(&self) -> Result<FreshLease<C>, GetError> {
+        let name = || Arc::from("none");
+        self.shared.runtime.see();
+        if self.shared.runtime.handle().is_none() {
+            return Err(GetError::NoRuntime { pool: name() });
+        }
+        let limit = self.shared.connect_timeout;
+        let connect = async { self.shared.connector.connect().await };
+        match rt::guarded(limit, connect).await {
+            Ok(conn) => Ok(FreshLease {
+                conn: Some(conn),
+                shared: Arc::clone(&self.shared),
+            }),
+            Err(failed) => Err(GetError::Connect {
+                pool: name(),
+                failures: 1,
+                error: match failed {
+                    Failed::TimedOut => ConnectError::TimedOut(limit),
+                    Failed::Panicked(panic) => ConnectError::Panicked(panic.into()),
+                    Failed::Error(error) => ConnectError::Failed(Arc::new(error)),
+                },
+            }),
+        }
+    }
+}
+
+impl<C: Connect> AnyPool<C::Connection> for NoPool<C> {
+    fn get(&self) -> BoxFuture<'_, Result<DynLease<C::Connection>, GetError>> {
+        Box::pin(async move { NoPool::get(self).await.map(DynLease::new) })
+    }
+}
+
+impl<C: Connect> fmt::Debug for NoPool<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NoPool")
+    }
+}
+
+/// A connection opened for one use.
+#[must_use = "the connection is closed as soon as the lease is dropped"]
+pub struct FreshLease<C: Connect> {
+    /// `None` only while the lease ends.
+    conn: Option<C::Connection>,
+    shared: Arc<Shared<C>>,
+}
+
+const OPEN: &str = "a lease has its connection until it ends";
+
+impl<C: Connect> Deref for FreshLease<C> {
+    type Target = C::Connection;
+
+    fn deref(&self) -> &C::Connection {
+        self.conn.as_ref().expect(OPEN)
+    }
+}
+
+impl<C: Connect> DerefMut for FreshLease<C> {
+    fn deref_mut(&mut self) -> &mut C::Connection {
+        self.conn.as_mut().expect(OPEN)
+    }
+}
+
+impl<C: Connect> Drop for FreshLease<C> {
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.spawn(async move {
+            let close =
+                async { Ok::<_, std::convert::Infallible>(shared.connector.close(conn).await) };
+            // However it ended, the connection is gone.
+            let _ = rt::guarded(TIMEOUT, close).await;
+        });
+    }
+}
+
+impl<C: Connect<Connection: fmt::Debug>> fmt::Debug for FreshLease<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FreshLease").field(&**self).finish()
+    }
+}

@@ -1,0 +1,6 @@
+//! Pure decisions: no I/O, no clock, no global randomness. They take `now` (nanoseconds since the pool
+//! began) and a seeded generator, and return what to do.
+
+pub(crate) mod backoff;
+pub(crate) mod growth;
+pub(crate) mod lifetime;

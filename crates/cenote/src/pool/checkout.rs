@@ -1,0 +1,383 @@
+//! The way of a `get`: the first poll takes an idle connection and is done, or queues. No timer and no
+//! allocation until there is something to wait for.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use super::ending::end;
+use super::give_back::{describe, put_back};
+use super::shared::{PoolCore, PoolHeld, Refusal, Shared, count};
+use super::{dial, upkeep};
+use crate::connect::Connect;
+use crate::error::{BoxError, GetError};
+use crate::event::CloseReason;
+use crate::kernel::{Arc, End, Joined, Ticket};
+use crate::rt::{self, Failed, nanos};
+
+/// How long a getter waits.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    /// `acquire_timeout`, watched by upkeep for all getters together.
+    Setting,
+    /// Its own, with a timer of its own.
+    Own(Duration),
+    /// Without end: whoever polls watches the time.
+    None,
+}
+
+pin_project! {
+    /// A get under way.
+    pub(crate) struct Checkout<'a, C: Connect> {
+        core: &'a Arc<PoolCore<C>>,
+        place: &'static Location<'static>,
+        limit: Limit,
+        // Set when the getter finds nothing at once.
+        began: u64,
+        #[pin]
+        ticket: Ticket<'a, Shared<C>>,
+        stage: Stage<C>,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+enum Stage<C: Connect> {
+    Start,
+    Queued,
+    Preparing(Preparing<C>),
+    Done,
+}
+
+impl<'a, C: Connect> Checkout<'a, C> {
+    #[inline]
+    pub(crate) fn new(core: &'a Arc<PoolCore<C>>, place: &'static Location<'static>) -> Self {
+        Self {
+            core,
+            place,
+            limit: Limit::Setting,
+            began: 0,
+            ticket: Ticket::new(core),
+            stage: Stage::Start,
+            timer: None,
+        }
+    }
+
+    pub(crate) fn limit(&mut self, limit: Limit) {
+        self.limit = limit;
+    }
+
+    #[inline]
+    pub(crate) fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<PoolHeld<C>, GetError>> {
+        if matches!(self.stage, Stage::Start)
+            && let Some(held) = self.core.claim()
+        {
+            if is_fresh(self.core, &held) {
+                *self.as_mut().project().stage = Stage::Done;
+                return Poll::Ready(Ok(leased(held, self.place)));
+            }
+            self.as_mut().begin();
+            self.as_mut().prepare(held);
+        }
+        self.poll_slowly(cx)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_slowly(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<PoolHeld<C>, GetError>> {
+        let outcome = loop {
+            let this = self.as_mut().project();
+            let step = match this.stage {
+                Stage::Start => {
+                    self.as_mut().begin();
+                    self.as_mut().join(cx, End::Back)
+                }
+                Stage::Queued => match this.ticket.as_ref().poll(cx) {
+                    Poll::Pending if !self.as_mut().out_of_time(cx) => return Poll::Pending,
+                    Poll::Pending => self.as_mut().give_up(),
+                    Poll::Ready(Ok(held)) => Ok(self.as_mut().accept(held)),
+                    Poll::Ready(Err(Refusal::Restart)) => self.as_mut().join(cx, End::Back),
+                    Poll::Ready(Err(why)) => Err(self.refused(why)),
+                },
+                Stage::Preparing(preparing) => match preparing.poll(cx) {
+                    Poll::Pending if !self.as_mut().out_of_time(cx) => return Poll::Pending,
+                    Poll::Pending => Err(self.timed_out()),
+                    Poll::Ready(Ok(held)) => Ok(Some(held)),
+                    // It was this getter's turn, and it still is.
+                    Poll::Ready(Err(Unfit::Closed)) => self.as_mut().join(cx, End::Front),
+                    Poll::Ready(Err(Unfit::Fatal(error))) => Err(error),
+                },
+                Stage::Done => panic!("a get was polled after it was done"),
+            };
+            if let Some(outcome) = step.transpose() {
+                break outcome;
+            }
+        };
+        let this = self.project();
+        *this.stage = Stage::Done;
+        Poll::Ready(outcome.map(|held| leased(held, this.place)))
+    }
+
+    fn begin(self: Pin<&mut Self>) {
+        let this = self.project();
+        *this.began = this.core.owner.clock.now();
+        upkeep::ensure(this.core);
+    }
+
+    /// A connection to lease, or none yet: queued, or preparing one.
+    fn join(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        end: End,
+    ) -> Result<Option<PoolHeld<C>>, GetError> {
+        let this = self.as_mut().project();
+        let shared = &this.core.owner;
+        upkeep::ensure(this.core);
+        let deadline = match (&this.limit, shared.settings.acquire_timeout) {
+            (Limit::Setting, Some(limit)) => this.began.saturating_add(nanos(limit)),
+            _ => u64::MAX,
+        };
+        match this
+            .ticket
+            .as_ref()
+            .join(end, cx.waker(), deadline, shared.max_waiters())
+        {
+            Joined::Granted(held) => Ok(self.accept(held)),
+            Joined::Queued { may_grow, arm } => {
+                *this.stage = Stage::Queued;
+                if end == End::Back {
+                    count(&shared.tally.waited);
+                }
+                if arm {
+                    shared.poke.notify_one();
+                }
+                if shared.runtime.handle().is_none() {
+                    return Err(GetError::NoRuntime {
+                        pool: shared.name.clone(),
+                    });
+                }
+                if may_grow {
+                    dial::drive(this.core);
+                }
+                Ok(None)
+            }
+            Joined::Full => {
+                count(&shared.tally.rejected);
+                Err(GetError::QueueFull {
+                    pool: shared.name.clone(),
+                    max_waiters: shared.max_waiters(),
+                })
+            }
+            Joined::Closed => Err(shared.closed_error()),
+        }
+    }
+
+    /// `held` if it can be leased as it is; else it is checked first.
+    fn accept(self: Pin<&mut Self>, held: PoolHeld<C>) -> Option<PoolHeld<C>> {
+        if is_fresh(self.core, &held) {
+            return Some(held);
+        }
+        self.prepare(held);
+        None
+    }
+
+    fn prepare(self: Pin<&mut Self>, held: PoolHeld<C>) {
+        let this = self.project();
+        // Not a lease yet, but counted as one: so it must not look like an old one.
+        held.notes()
+            .leased_at
+            .store(this.core.owner.clock.now(), Relaxed);
+        *this.stage = Stage::Preparing(Preparing::start(held));
+    }
+
+    /// Whether the time is up. Sets the timer when first asked, if this getter needs one of its own.
+    fn out_of_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        let shared = &this.core.owner;
+        let limit = match (*this.limit, &this.stage) {
+            (Limit::Own(limit), _) => limit,
+            // In the queue upkeep watches.
+            (Limit::Setting, Stage::Preparing(_)) => match shared.settings.acquire_timeout {
+                Some(limit) => limit,
+                None => return false,
+            },
+            _ => return false,
+        };
+        let at = shared
+            .clock
+            .instant(this.began.saturating_add(nanos(limit)));
+        shared.runtime.within(|| {
+            let timer = this
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            timer.as_mut().poll(cx).is_ready()
+        })
+    }
+
+    /// Leaves the queue; a connection granted in that instant is taken all the same.
+    fn give_up(mut self: Pin<&mut Self>) -> Result<Option<PoolHeld<C>>, GetError> {
+        match self.as_mut().project().ticket.as_ref().leave() {
+            Some(Ok(held)) => Ok(self.accept(held)),
+            Some(Err(why)) => Err(self.refused(why)),
+            None => Err(self.timed_out()),
+        }
+    }
+
+    fn waited(&self) -> Duration {
+        Duration::from_nanos(self.core.owner.clock.now().saturating_sub(self.began))
+    }
+
+    fn timed_out(&self) -> GetError {
+        self.core.timed_out(self.waited())
+    }
+
+    fn refused(&self, why: Refusal) -> GetError {
+        let shared = &self.core.owner;
+        match why {
+            Refusal::Connect { failures, error } => GetError::Connect {
+                pool: shared.name.clone(),
+                failures,
+                error,
+            },
+            Refusal::Closed => shared.closed_error(),
+            Refusal::TimedOut | Refusal::Restart => self.timed_out(),
+        }
+    }
+}
+
+/// Whether the connection can be leased without an asynchronous step.
+#[inline(always)]
+pub(crate) fn is_fresh<C: Connect>(core: &PoolCore<C>, held: &PoolHeld<C>) -> bool {
+    let shared = &core.owner;
+    let idle = shared
+        .clock
+        .coarse()
+        .saturating_sub(held.notes().idle_since.load(Relaxed));
+    idle < shared.fresh_below
+        && matches!(
+            rt::calling(|| shared.connector.is_open(&held.entry().conn)),
+            Ok(true)
+        )
+}
+
+/// Begins the lease.
+#[inline(always)]
+pub(crate) fn leased<C: Connect>(
+    held: PoolHeld<C>,
+    place: &'static Location<'static>,
+) -> PoolHeld<C> {
+    held.notes().leased(held.core().owner.clock.coarse(), place);
+    held
+}
+
+/// Why a connection can't be leased; it is closed.
+pub(crate) enum Unfit {
+    /// Another may do.
+    Closed,
+    /// Another would do no better.
+    Fatal(GetError),
+}
+
+/// A connection being checked for a getter. If the getter leaves, the check goes on and the connection
+/// goes to the next (sqlx #1869: a cancelled acquire closed it).
+struct Preparing<C: Connect> {
+    work: Option<Work<C>>,
+    core: Arc<PoolCore<C>>,
+}
+
+pub(crate) type Work<C> = Pin<Box<dyn Future<Output = Result<PoolHeld<C>, Unfit>> + Send>>;
+
+impl<C: Connect> Preparing<C> {
+    fn start(held: PoolHeld<C>) -> Self {
+        let core = Arc::clone(held.core());
+        Self {
+            work: Some(Box::pin(prepare(held))),
+            core,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<PoolHeld<C>, Unfit>> {
+        let work = self.work.as_mut().expect("polled again only while pending");
+        let outcome = ready!(self.core.owner.runtime.within(|| work.as_mut().poll(cx)));
+        self.work = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl<C: Connect> Drop for Preparing<C> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.core.owner.runtime.spawn(finish(work));
+        }
+    }
+}
+
+/// Sees a check to its end for nobody in particular.
+pub(crate) async fn finish<C: Connect>(work: Work<C>) {
+    if let Ok(held) = work.await {
+        put_back(held);
+    }
+}
+
+/// All that may have to happen between an idle connection and a lease.
+pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHeld<C>, Unfit> {
+    let core = Arc::clone(held.core());
+    let shared = &core.owner;
+    let limit = shared.settings.check_timeout;
+    let is_open = rt::calling(|| shared.connector.is_open(&held.entry().conn));
+    if !matches!(is_open, Ok(true)) {
+        end(held, CloseReason::Broken, is_open.err().as_deref());
+        return Err(Unfit::Closed);
+    }
+    let now = shared.clock.now();
+    let (_, notes, entry) = held.parts();
+    let conn = &mut entry.conn;
+    // Early rather than late, as `fresh_below`.
+    let check_after = shared
+        .settings
+        .check_after_idle
+        .map(|after| nanos(after.saturating_sub(shared.settings.turn())));
+    let fresh_since = notes
+        .idle_since
+        .load(Relaxed)
+        .max(notes.checked_at.load(Relaxed));
+    if check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
+        count(&shared.tally.checks);
+        let check = async { shared.connector.check(conn).await };
+        if let Err(failed) = rt::guarded(limit, check).await {
+            end(held, CloseReason::CheckFailed, Some(&describe(failed)));
+            return Err(Unfit::Closed);
+        }
+        notes.checked_at.store(shared.clock.now(), Relaxed);
+    }
+    if let Some(before_get) = &shared.hooks.before_get {
+        let info = notes.info(now, now);
+        let hook = async { before_get(conn, &info).await };
+        if let Err(failed) = rt::guarded(limit, hook).await {
+            let error: BoxError = match failed {
+                Failed::Error(error) => error,
+                other => describe(other).into(),
+            };
+            end(held, CloseReason::Hook, Some(&error.to_string()));
+            return Err(match info.uses {
+                0 => Unfit::Fatal(GetError::Hook {
+                    pool: shared.name.clone(),
+                    error: error.into(),
+                }),
+                _ => Unfit::Closed,
+            });
+        }
+    }
+    Ok(held)
+}

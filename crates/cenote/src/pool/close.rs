@@ -1,0 +1,100 @@
+//! The end of a pool: told at once, waited for as long as the caller likes.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::ending::end;
+use super::give_back::reason;
+use super::shared::{PoolCore, Refusal};
+use crate::connect::Connect;
+use crate::kernel::{Arc, State};
+
+/// How long a close waits for leases, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A [`Pool::close`](crate::Pool::close) under way. The pool is closed already; awaiting this waits until
+/// its connections are. Dropping it only stops the waiting.
+#[must_use = "the pool is closed at once, but only awaiting this waits for its connections to end"]
+pub struct Close {
+    limit: Duration,
+    wait: Option<Box<dyn FnOnce(Duration) -> Waiting + Send + Sync>>,
+    waiting: Option<Waiting>,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Closed> + Send + Sync>>;
+
+/// How a close ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Connections still leased (or being said goodbye to) when the time was up. They end when they come
+    /// back.
+    pub abandoned: usize,
+}
+
+impl Close {
+    pub(crate) fn begin<C: Connect>(core: &Arc<PoolCore<C>>) -> Self {
+        shut(core);
+        let core = Arc::clone(core);
+        let wait = move |limit| -> Waiting { Box::pin(wait(core, limit)) };
+        Self {
+            limit: PATIENCE,
+            wait: Some(Box::new(wait)),
+            waiting: None,
+        }
+    }
+
+    /// Waits this long at most for leases to come back. Default: 30 s.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+impl Future for Close {
+    type Output = Closed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+        if let Some(wait) = self.wait.take() {
+            let limit = self.limit;
+            self.waiting = Some(wait(limit));
+        }
+        let waiting = self.waiting.as_mut().expect("set when first polled");
+        waiting.as_mut().poll(cx)
+    }
+}
+
+/// Closes the pool: no more leases, idle connections ended, leased ones when they come back.
+pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
+    core.close(|| Refusal::Closed);
+    while let Some((held, why)) = core.reserve_surplus() {
+        end(held, reason(why), None);
+    }
+    core.owner.poke.notify_one();
+}
+
+async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
+    let all_vacant = async {
+        loop {
+            let vacated = core.owner.vacated.notified();
+            if core.demand().occupied == 0 {
+                return;
+            }
+            vacated.await;
+        }
+    };
+    let runtime = &core.owner.runtime;
+    if runtime.handle().is_some() {
+        // Entered at each poll, which need not be within a runtime.
+        let mut in_time = pin!(runtime.within(|| tokio::time::timeout(limit, all_vacant)));
+        let _ = std::future::poll_fn(|cx| runtime.within(|| in_time.as_mut().poll(cx))).await;
+    }
+    let abandoned = core
+        .slots()
+        .filter(|(_, word, _)| !matches!(word.state(), State::Vacant | State::Opening));
+    Closed {
+        abandoned: abandoned.count(),
+    }
+}

@@ -1,0 +1,272 @@
+//! Opening connections: how many now (the policy says), each in a task of its own that no getter's
+//! cancellation reaches, and what a success or a failure means for those who wait.
+
+use std::sync::Arc as StdArc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::give_back::settle;
+use super::shared::{Entry, PoolCore, Refusal, Shared, count};
+use super::upkeep;
+use crate::connect::Connect;
+use crate::error::{BoxError, ConnectError};
+use crate::event::{ConnectionInfo, Event};
+use crate::kernel::{Arc, Opening, Phase, State};
+use crate::policy::backoff::Gate;
+use crate::policy::growth::{self, Decision, Situation};
+use crate::policy::lifetime;
+use crate::rt::{self, Failed};
+use crate::settings::{ConnectFailures, Settings};
+
+/// What the pool knows of its dials.
+pub(crate) struct Dialer {
+    gate: Gate,
+    last_error: Option<ConnectError>,
+    last_dial_at: u64,
+    dial_time: Option<u64>,
+    /// When upkeep should drive again; it is poked for an earlier time only.
+    pub(crate) wake_at: Option<u64>,
+    /// Upkeep found too few idle for long enough: dial until `min_idle` are.
+    pub(crate) refill: bool,
+    rng: fastrand::Rng,
+}
+
+impl Dialer {
+    pub(crate) fn new() -> Self {
+        Self {
+            gate: Gate::default(),
+            last_error: None,
+            last_dial_at: 0,
+            dial_time: None,
+            wake_at: None,
+            refill: false,
+            rng: fastrand::Rng::new(),
+        }
+    }
+
+    /// Why connects have been failing; `None` since the last that did not.
+    pub(crate) fn last_error(&self) -> Option<ConnectError> {
+        self.last_error.clone()
+    }
+}
+
+/// Starts the dials that are due. Called whenever something changed that may call for one: a getter
+/// queued, a slot became vacant, a dial ended, the size grew, time passed.
+pub(crate) fn drive<C: Connect>(core: &Arc<PoolCore<C>>) {
+    let shared = &core.owner;
+    if shared.runtime.handle().is_none() {
+        return;
+    }
+    let mut openings = Vec::new();
+    {
+        let mut dialer = shared.dialer();
+        while let Some(opening) = next(core, &mut dialer) {
+            openings.push(opening);
+        }
+    }
+    for opening in openings {
+        upkeep::ensure(core);
+        shared.runtime.spawn(dial(Attempt {
+            opening: Some(opening),
+        }));
+    }
+}
+
+fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Opening<Shared<C>>> {
+    let shared = &core.owner;
+    let demand = core.demand();
+    if demand.phase != Phase::Open {
+        return None;
+    }
+    let mut missing = demand.waiters;
+    if dialer.refill {
+        let idle = core
+            .slots()
+            .filter(|(_, word, _)| word.state() == State::Idle)
+            .count();
+        let short = shared.settings.min_idle.saturating_sub(idle);
+        dialer.refill = short > 0;
+        missing = missing.max(short);
+    }
+    if missing == 0 {
+        return None;
+    }
+    let now = shared.clock.now();
+    let situation = Situation {
+        now,
+        missing,
+        open: demand.occupied - demand.opening,
+        opening: demand.opening,
+        max_size: demand.max_size,
+        max_connecting: shared.settings.max_connecting,
+        gate_opens_at: dialer.gate.opens_at(),
+        probing: dialer.gate.failures() > 0,
+        last_dial_at: dialer.last_dial_at,
+        dial_time: dialer.dial_time,
+    };
+    match growth::decide(&situation) {
+        Decision::Dial => {
+            dialer.last_dial_at = now;
+            core.open(shared.settings.max_connecting)
+        }
+        Decision::Wait(until) => {
+            if dialer.wake_at.is_none_or(|at| until < at) {
+                dialer.wake_at = Some(until);
+                shared.poke.notify_one();
+            }
+            None
+        }
+        Decision::Enough => None,
+    }
+}
+
+/// A dial under way. Dropped before its end (its runtime was shut down), it counts as failed.
+struct Attempt<C: Connect> {
+    opening: Option<Opening<Shared<C>>>,
+}
+
+async fn dial<C: Connect>(attempt: Attempt<C>) {
+    let Some(core) = attempt
+        .opening
+        .as_ref()
+        .map(|opening| Arc::clone(opening.core()))
+    else {
+        return;
+    };
+    let shared = &core.owner;
+    let began = shared.clock.now();
+    let id = shared.next_id.fetch_add(1, Relaxed);
+    let connect = async {
+        let mut conn = shared
+            .connector
+            .connect()
+            .await
+            .map_err(|error| ConnectError::Failed(StdArc::new(error)))?;
+        if let Some(after_connect) = &shared.hooks.after_connect {
+            let info = ConnectionInfo {
+                id,
+                age: Duration::ZERO,
+                idle_for: Duration::ZERO,
+                uses: 0,
+            };
+            after_connect(&mut conn, &info)
+                .await
+                .map_err(|error: BoxError| ConnectError::Hook(StdArc::from(error)))?;
+        }
+        Ok(conn)
+    };
+    let limit = shared.settings.connect_timeout;
+    match rt::guarded(limit, connect).await {
+        Ok(conn) => attempt.succeed(conn, id, began),
+        Err(failed) => attempt.fail(match failed {
+            Failed::TimedOut => ConnectError::TimedOut(limit),
+            Failed::Panicked(panic) => ConnectError::Panicked(panic.into()),
+            Failed::Error(error) => error,
+        }),
+    }
+}
+
+impl<C: Connect> Attempt<C> {
+    fn succeed(mut self, conn: C::Connection, id: u64, began: u64) {
+        let Some(opening) = self.opening.take() else {
+            return;
+        };
+        let core = Arc::clone(opening.core());
+        let took = core.owner.clock.now().saturating_sub(began);
+        {
+            let mut dialer = core.owner.dialer();
+            dialer.gate.succeeded();
+            dialer.last_error = None;
+            dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
+        }
+        adopt(opening, conn, id, Duration::from_nanos(took));
+        drive(&core);
+    }
+
+    fn fail(mut self, error: ConnectError) {
+        self.end_failed(error);
+    }
+
+    fn end_failed(&mut self, error: ConnectError) {
+        let Some(opening) = self.opening.take() else {
+            return;
+        };
+        let core = Arc::clone(opening.core());
+        let shared = &core.owner;
+        count(&shared.tally.connect_failed);
+        let (failures, retry_in) = {
+            let now = shared.clock.now();
+            let mut dialer = shared.dialer();
+            let Dialer {
+                gate,
+                rng,
+                last_error,
+                ..
+            } = &mut *dialer;
+            gate.failed(now, &shared.settings.backoff, rng);
+            *last_error = Some(error.clone());
+            (
+                gate.failures(),
+                Duration::from_nanos(gate.opens_at().saturating_sub(now)),
+            )
+        };
+        shared.hooks.tell(&Event::ConnectFailed {
+            error: &error,
+            failures,
+            retry_in,
+        });
+        let demand = core.demand();
+        // This dial's own slot is still occupied.
+        let nothing_left = demand.occupied - demand.closing <= 1;
+        if let ConnectFailures::FailAfter(enough) = shared.settings.connect_failures
+            && nothing_left
+            && failures >= enough
+        {
+            core.refuse_all(|| Refusal::Connect {
+                failures,
+                error: error.clone(),
+            });
+        }
+        // Vacates the slot, and drives what comes next.
+        drop(opening);
+    }
+}
+
+impl<C: Connect> Drop for Attempt<C> {
+    fn drop(&mut self) {
+        self.end_failed(ConnectError::Aborted);
+    }
+}
+
+/// Makes `conn` the pool's: idle, or the oldest waiter's.
+pub(crate) fn adopt<C: Connect>(
+    opening: Opening<Shared<C>>,
+    conn: C::Connection,
+    id: u64,
+    took: Duration,
+) {
+    let core = Arc::clone(opening.core());
+    let shared = &core.owner;
+    let now = shared.clock.now();
+    let held = opening.fill(Entry { conn });
+    let notes = held.notes();
+    let Settings {
+        max_lifetime,
+        lifetime_jitter,
+        ..
+    } = shared.settings;
+    let expires_at =
+        lifetime::expires_at(now, max_lifetime, lifetime_jitter, &mut shared.dialer().rng);
+    notes.id.store(id, Relaxed);
+    notes.opened_at.store(now, Relaxed);
+    notes.idle_since.store(now, Relaxed);
+    notes.checked_at.store(now, Relaxed);
+    notes.expires_at.store(expires_at, Relaxed);
+    notes.uses_before.store(notes.uses.load(Relaxed), Relaxed);
+    count(&shared.tally.opened);
+    shared.hooks.tell(&Event::Opened {
+        info: notes.info(now, now),
+        took,
+    });
+    settle(held);
+}

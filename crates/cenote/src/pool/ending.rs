@@ -1,0 +1,87 @@
+//! How a connection leaves the pool: told, counted, said goodbye to where that makes sense, and its slot
+//! vacated only when it is gone.
+
+use crate::connect::Connect;
+use crate::event::{CloseReason, Event};
+use crate::rt;
+
+use super::shared::{Entry, PoolCore, PoolHeld, count};
+use crate::kernel::Arc;
+
+/// Closes the connection of `held` for `reason`; its slot is vacant when that is done. Never blocks: a
+/// goodbye is said in the background, within `close_timeout`.
+pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error: Option<&str>) {
+    let core = Arc::clone(held.core());
+    core.retire(&held);
+    announce(&mut held, reason, error);
+    let Some(Entry { conn }) = held.take() else {
+        return;
+    };
+    if is_abrupt(reason) {
+        let _ = rt::calling(|| drop(conn));
+        return;
+    }
+    let goodbye = async move {
+        let shared = &held.core().owner;
+        let close = async { Ok::<_, std::convert::Infallible>(shared.connector.close(conn).await) };
+        // However it ended, the connection is gone: nothing is left to do with the outcome.
+        let _ = rt::guarded(shared.settings.close_timeout, close).await;
+        drop(held);
+    };
+    // Without a runtime both go down with the task, connection first.
+    core.owner.runtime.spawn(goodbye);
+}
+
+/// Gives the connection of `held` to the caller for good.
+pub(crate) fn detach<C: Connect>(mut held: PoolHeld<C>) -> C::Connection {
+    held.core().retire(&held);
+    announce(&mut held, CloseReason::Detached, None);
+    held.take().expect("a lease has its connection").conn
+}
+
+/// The end of a connection whose token was dropped: the slot is vacated by the caller.
+pub(crate) fn bury<C: Connect>(
+    core: &PoolCore<C>,
+    entry: Entry<C::Connection>,
+    reason: CloseReason,
+) {
+    count(&core.owner.tally.closed[reason as usize]);
+    let _ = rt::calling(|| drop(entry));
+}
+
+fn announce<C: Connect>(held: &mut PoolHeld<C>, reason: CloseReason, error: Option<&str>) {
+    let (core, notes, entry) = held.parts();
+    let shared = &core.owner;
+    count(&shared.tally.closed[reason as usize]);
+    let now = shared.clock.now();
+    let info = notes.info(now, now);
+    if let Some(before_close) = &shared.hooks.before_close {
+        let _ = rt::calling(|| before_close(&mut entry.conn, &info, reason));
+    }
+    shared.hooks.tell(&Event::Closed {
+        info,
+        reason,
+        error,
+    });
+}
+
+/// Whether a goodbye would be pointless or harmful: the connection is broken, or in an unknown state.
+fn is_abrupt(reason: CloseReason) -> bool {
+    match reason {
+        CloseReason::IdleTimeout
+        | CloseReason::MaxLifetime
+        | CloseReason::MaxIdle
+        | CloseReason::Resized
+        | CloseReason::Evicted
+        | CloseReason::PoolClosed => false,
+        CloseReason::Broken
+        | CloseReason::CheckFailed
+        | CloseReason::ResetFailed
+        | CloseReason::Verdict
+        | CloseReason::Hook
+        | CloseReason::Discarded
+        | CloseReason::Panicked
+        | CloseReason::Detached
+        | CloseReason::Aborted => true,
+    }
+}

@@ -1,0 +1,128 @@
+//! The way back of a lease: one compare-and-swap when the connection is clean and nobody asked to see it,
+//! and everything else that may become of it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::ending::end;
+use super::shared::{PoolHeld, count};
+use crate::connect::{Connect, Verdict};
+use crate::event::CloseReason;
+use crate::kernel::{Arc, Settled, Surplus};
+use crate::rt::{self, Failed};
+
+/// Takes back a lease. Never blocks, never panics, runs anywhere.
+#[inline]
+pub(crate) fn give_back<C: Connect>(mut held: PoolHeld<C>) {
+    if std::thread::panicking() {
+        return end(held, CloseReason::Panicked, None);
+    }
+    let (core, notes, entry) = held.parts();
+    let shared = &core.owner;
+    let verdict = rt::calling(|| {
+        let open = shared.connector.is_open(&entry.conn);
+        open.then(|| shared.connector.verdict(&mut entry.conn))
+    });
+    let now = shared.clock.coarse();
+    match verdict {
+        // A stopped clock is later than any expiry: then the slow way asks for the time.
+        Ok(Some(Verdict::Reuse)) if shared.plain_return && now < notes.expires_at.load(Relaxed) => {
+            notes.idle_since.store(now, Relaxed);
+            if let Err(held) = held.release() {
+                settle(held);
+            }
+        }
+        verdict => give_back_slowly(held, verdict),
+    }
+}
+
+#[cold]
+fn give_back_slowly<C: Connect>(held: PoolHeld<C>, verdict: Result<Option<Verdict>, String>) {
+    let shared = &held.core().owner;
+    let expired = shared.clock.now() >= held.notes().expires_at.load(Relaxed);
+    match verdict {
+        Err(panic) => end(held, CloseReason::Verdict, Some(&panic)),
+        Ok(None) => end(held, CloseReason::Broken, None),
+        Ok(Some(Verdict::Close)) => end(held, CloseReason::Verdict, None),
+        Ok(Some(Verdict::Reuse)) if expired => end(held, CloseReason::MaxLifetime, None),
+        Ok(Some(Verdict::Reuse)) if shared.plain_return => put_back(held),
+        Ok(Some(verdict)) => renew_in_background(held, verdict),
+    }
+}
+
+/// Makes a clean connection idle, or hands it on, from now on counted as idle.
+pub(crate) fn put_back<C: Connect>(held: PoolHeld<C>) {
+    held.notes()
+        .idle_since
+        .store(held.core().owner.clock.now(), Relaxed);
+    settle(held);
+}
+
+/// As [`put_back`], its idle time running on.
+pub(crate) fn settle<C: Connect>(held: PoolHeld<C>) {
+    let core = Arc::clone(held.core());
+    if held.notes().id.load(Relaxed) < core.owner.evict_below.load(Relaxed) {
+        return end(held, CloseReason::Evicted, None);
+    }
+    if let Settled::Surplus(held, why) = core.settle(held) {
+        end(held, reason(why), None);
+    }
+}
+
+/// Why a connection the kernel does not want is closed.
+pub(crate) fn reason(why: Surplus) -> CloseReason {
+    match why {
+        Surplus::Closed => CloseReason::PoolClosed,
+        Surplus::OverSize => CloseReason::Resized,
+        Surplus::OverIdle => CloseReason::MaxIdle,
+    }
+}
+
+/// Resets the connection if it needs that, and runs the `after_return` hook.
+fn renew_in_background<C: Connect>(held: PoolHeld<C>, verdict: Verdict) {
+    held.reserve();
+    let runtime = &Arc::clone(held.core()).owner.runtime;
+    if runtime.handle().is_none() {
+        return end(
+            held,
+            CloseReason::ResetFailed,
+            Some("no runtime to run it on"),
+        );
+    }
+    runtime.spawn(renew(held, verdict));
+}
+
+async fn renew<C: Connect>(mut held: PoolHeld<C>, verdict: Verdict) {
+    let core = Arc::clone(held.core());
+    let shared = &core.owner;
+    let limit = shared.settings.reset_timeout;
+    if verdict == Verdict::Reset {
+        count(&shared.tally.resets);
+        // From here until the reset is through, the connection is dirty: if this task is cut short, its
+        // token is dropped and the connection with it.
+        let conn = &mut held.entry_mut().conn;
+        let reset = async { shared.connector.reset(conn).await };
+        if let Err(failed) = rt::guarded(limit, reset).await {
+            return end(held, CloseReason::ResetFailed, Some(&describe(failed)));
+        }
+    }
+    if let Some(after_return) = &shared.hooks.after_return {
+        let now = shared.clock.now();
+        let (_, notes, entry) = held.parts();
+        let info = notes.info(now, notes.leased_at.load(Relaxed));
+        // Called within the guard: a hook may panic before it returns its future.
+        let hook = async { after_return(&mut entry.conn, &info).await };
+        if let Err(failed) = rt::guarded(limit, hook).await {
+            return end(held, CloseReason::Hook, Some(&describe(failed)));
+        }
+    }
+    put_back(held);
+}
+
+/// What went wrong, in words.
+pub(crate) fn describe<E: std::fmt::Display>(failed: Failed<E>) -> String {
+    match failed {
+        Failed::TimedOut => "timed out".into(),
+        Failed::Panicked(panic) => format!("panicked: {panic}"),
+        Failed::Error(error) => error.to_string(),
+    }
+}

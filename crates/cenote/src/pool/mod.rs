@@ -1,0 +1,299 @@
+//! The exclusive pool: a handle anyone may clone, and behind it the parts of a connection's life.
+//!
+//! `checkout` leads from a `get` to a lease, `give_back` from the lease to the next one, `dial` opens
+//! connections, `ending` closes them, `upkeep` looks after those in between; `shared` is what they share.
+//!
+//! Locks, in the order they may be taken: the dialer's (`shared`), the kernel's ledger, the runtime's
+//! leaf. User code runs under none of them.
+
+mod checkout;
+mod close;
+mod dial;
+mod ending;
+mod get;
+mod give_back;
+mod lease;
+mod shared;
+mod upkeep;
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::time::Duration;
+
+use checkout::{Checkout, finish, is_fresh, leased, prepare};
+use shared::{PoolCore, Shared};
+
+use crate::builder::Builder;
+use crate::connect::Connect;
+use crate::error::{AddError, GetError, SettingsError, TryGetError};
+use crate::event::{CloseReason, ConnectionInfo};
+use crate::hooks::Hooks;
+use crate::kernel::{Arc, Core, Phase, State};
+use crate::rt::Runtime;
+use crate::settings::{Settings, check_max_size};
+use crate::status::{Counters, Status};
+
+pub use close::{Close, Closed};
+pub use get::{Get, GetOwned};
+pub use lease::{Lease, OwnedLease};
+
+/// A pool of exclusive connections to one endpoint.
+///
+/// A cheap handle: clones share the pool, and dropping the last one closes it. Leases may outlive it.
+///
+/// ```
+/// # use cenote::{Connect, Pool};
+/// # async fn f<C: Connect<Connection = Vec<u8>>>(connector: C) -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::builder(connector).max_size(20).build()?;
+/// let mut conn = pool.get().await?;
+/// conn.push(1);
+/// drop(conn); // goes back to the pool
+/// pool.close().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Pool<C: Connect> {
+    core: Arc<PoolCore<C>>,
+}
+
+impl<C: Connect> Pool<C> {
+    /// Sets up a pool of the connections that `connector` opens.
+    pub fn builder(connector: C) -> Builder<C> {
+        Builder::new(connector)
+    }
+
+    /// A pool with default settings, which are always possible.
+    pub fn new(connector: C) -> Self {
+        Self::start(
+            connector,
+            Settings::default(),
+            Hooks::default(),
+            Runtime::callers(),
+        )
+    }
+
+    pub(crate) fn start(
+        connector: C,
+        settings: Settings,
+        hooks: Hooks<C>,
+        runtime: Runtime,
+    ) -> Self {
+        let (max_size, order) = (settings.max_size, settings.order());
+        let core = Core::new(
+            Shared::new(connector, settings, hooks, runtime),
+            max_size,
+            order,
+        );
+        upkeep::ensure(&core);
+        Self { core }
+    }
+
+    /// Leases a connection: an idle one at once, else the first that comes free or is opened, in arrival
+    /// order.
+    ///
+    /// Waits for `acquire_timeout` at most, or [`Get::timeout`]. Dropping the future leaves the queue and
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// - [`TimedOut`](GetError::TimedOut): the time passed; carries the last connect error if connects fail.
+    /// - [`QueueFull`](GetError::QueueFull): `max_waiters` were waiting already.
+    /// - [`Connect`](GetError::Connect): nothing is open and connecting keeps failing; see
+    ///   [`connect_failures`](Builder::connect_failures).
+    /// - [`Hook`](GetError::Hook): the `before_get` hook refused a new connection.
+    /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
+    /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and the pool never saw a tokio runtime.
+    #[inline]
+    #[track_caller]
+    pub fn get(&self) -> Get<'_, C> {
+        Get::new(Checkout::new(&self.core, Location::caller()))
+    }
+
+    /// As [`get`](Self::get), for a lease without a tie to this handle. It costs the same.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    #[track_caller]
+    pub fn get_owned(&self) -> GetOwned<'_, C> {
+        self.get_owned_at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn get_owned_at(&self, place: &'static Location<'static>) -> GetOwned<'_, C> {
+        GetOwned::new(Checkout::new(&self.core, place))
+    }
+
+    /// Leases an idle connection, or says why not; never waits and never dials.
+    ///
+    /// # Errors
+    /// [`NoneIdle`](TryGetError::NoneIdle), [`Paused`](TryGetError::Paused) or
+    /// [`Closed`](TryGetError::Closed). Connections that must be checked first count as not idle; their
+    /// check begins in the background.
+    #[inline]
+    #[track_caller]
+    pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
+        let place = Location::caller();
+        while let Some(held) = self.core.claim_now() {
+            if is_fresh(&self.core, &held) {
+                return Ok(Lease::new(leased(held, place)));
+            }
+            upkeep::ensure(&self.core);
+            held.notes()
+                .leased_at
+                .store(self.core.owner.clock.now(), Relaxed);
+            let check: checkout::Work<C> = Box::pin(prepare(held));
+            self.core.owner.runtime.spawn(finish(check));
+        }
+        Err(match self.core.demand().phase {
+            Phase::Open => TryGetError::NoneIdle,
+            Phase::Paused => TryGetError::Paused,
+            Phase::Closed => TryGetError::Closed,
+        })
+    }
+
+    /// Gives the pool a connection opened elsewhere. It is treated as one of its own, and must be to the
+    /// same endpoint.
+    ///
+    /// # Errors
+    /// [`Full`](AddError::Full) and [`Closed`](AddError::Closed) give the connection back.
+    pub fn add(&self, conn: C::Connection) -> Result<(), AddError<C::Connection>> {
+        upkeep::ensure(&self.core);
+        let Some(opening) = self.core.open(usize::MAX) else {
+            return Err(match self.core.demand().phase {
+                Phase::Closed => AddError::Closed(conn),
+                _ => AddError::Full(conn),
+            });
+        };
+        let id = self.core.owner.next_id.fetch_add(1, Relaxed);
+        dial::adopt(opening, conn, id, Duration::ZERO);
+        Ok(())
+    }
+
+    /// The pool as it is now. Looks at every slot: cheap, but not for every request.
+    pub fn status(&self) -> Status {
+        self.core.status()
+    }
+
+    /// What happened since the pool began.
+    pub fn counters(&self) -> Counters {
+        self.core.counters()
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        &self.core.owner.name
+    }
+
+    /// The connector the pool was built with.
+    pub fn connector(&self) -> &C {
+        &self.core.owner.connector
+    }
+
+    /// Changes `max_size`. Growing serves waiters at once; shrinking closes idle connections now and leased
+    /// ones when they come back, as many as are too many.
+    ///
+    /// # Errors
+    /// Zero, more than a pool can have, or less than `min_idle`; nothing is changed then.
+    pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
+        check_max_size(max_size, self.core.owner.settings.min_idle)?;
+        self.core.resize(max_size);
+        while let Some((held, why)) = self.core.reserve_surplus() {
+            ending::end(held, give_back::reason(why), None);
+        }
+        dial::drive(&self.core);
+        Ok(())
+    }
+
+    /// Gives no leases until [`resume`](Self::resume): getters queue, their time-outs run. Leases already
+    /// out are not touched. Does nothing to a closed pool.
+    pub fn pause(&self) {
+        self.core.pause();
+    }
+
+    /// Ends a [`pause`](Self::pause), serving those who queued in order.
+    pub fn resume(&self) {
+        self.core.resume();
+        dial::drive(&self.core);
+    }
+
+    /// Closes the idle connections for which `keep` says no. Leased ones are not asked.
+    pub fn retain(&self, mut keep: impl FnMut(&mut C::Connection, &ConnectionInfo) -> bool) {
+        let idle: Vec<_> = self
+            .core
+            .slots()
+            .filter(|(_, word, _)| word.state() == State::Idle)
+            .map(|(i, word, _)| (i, word))
+            .collect();
+        for (index, word) in idle {
+            let Some(mut held) = self.core.reserve(index, word) else {
+                continue;
+            };
+            let now = self.core.owner.clock.now();
+            let (_, notes, entry) = held.parts();
+            let info = notes.info(now, now);
+            match crate::rt::calling(|| keep(&mut entry.conn, &info)) {
+                Ok(true) => give_back::settle(held),
+                Ok(false) => ending::end(held, CloseReason::Evicted, None),
+                Err(panic) => ending::end(held, CloseReason::Hook, Some(&panic)),
+            }
+        }
+    }
+
+    /// Replaces every connection open now, without disturbing those who use one: idle ones close at once,
+    /// leased ones when they come back. For when credentials or addresses have changed.
+    pub fn evict(&self) {
+        let next = self.core.owner.next_id.load(Relaxed);
+        self.core.owner.evict_below.store(next, Relaxed);
+        self.core.recall();
+        // Everything idle came before the bound, so `settle` sees it off.
+        self.retain(|_, info| info.id >= next);
+    }
+
+    /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, leased
+    /// ones when they come back. Await the result to wait for that, [`Close::timeout`] at most.
+    pub fn close(&self) -> Close {
+        Close::begin(&self.core)
+    }
+
+    /// Whether the pool is closed.
+    pub fn is_closed(&self) -> bool {
+        self.core.demand().phase == Phase::Closed
+    }
+
+    /// The error of a getter that waited `waited` and watched the time itself.
+    pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
+        self.core.timed_out(waited)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.core.owner.settings
+    }
+}
+
+impl<C: Connect> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        self.core.owner.handles.fetch_add(1, Relaxed);
+        Self {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<C: Connect> Drop for Pool<C> {
+    fn drop(&mut self) {
+        // AcqRel: what other handles did comes before the end of the pool.
+        if self.core.owner.handles.fetch_sub(1, AcqRel) == 1 {
+            close::shut(&self.core);
+        }
+    }
+}
+
+impl<C: Connect> fmt::Debug for Pool<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.name())
+            .field("status", &self.status())
+            .finish()
+    }
+}

@@ -1,0 +1,253 @@
+//! What all parts of one pool share: the connector, the settings, the notes on each slot and the tallies;
+//! and what the kernel tells the pool.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::dial::{self, Dialer};
+use super::{ending, give_back};
+use crate::connect::Connect;
+use crate::error::{ConnectError, GetError, TimedOut};
+use crate::event::{CloseReason, ConnectionInfo};
+use crate::hooks::Hooks;
+use crate::kernel::place::Place;
+use crate::kernel::{Arc, Core, Held, Owner, Phase, State};
+use crate::rt::{Clock, Runtime, nanos};
+use crate::settings::Settings;
+use crate::status::{Counters, PoolState, Status};
+
+/// The kernel with this pool in it.
+pub(crate) type PoolCore<C> = Core<Shared<C>>;
+/// The right to one of this pool's connections.
+pub(crate) type PoolHeld<C> = Held<Shared<C>>;
+
+pub(crate) struct Shared<C: Connect> {
+    pub(crate) connector: C,
+    pub(crate) settings: Settings,
+    pub(crate) hooks: Hooks<C>,
+    pub(crate) clock: Clock,
+    pub(crate) runtime: Runtime,
+    pub(crate) name: std::sync::Arc<str>,
+    /// Idle for less than this by the coarse clock, a connection is leased as it is.
+    pub(crate) fresh_below: u64,
+    /// Whether a clean connection can come back without an asynchronous step.
+    pub(crate) plain_return: bool,
+    /// `Pool` handles. The last one dropped closes the pool; leases and upkeep do not count.
+    pub(crate) handles: AtomicUsize,
+    /// Connections with a smaller id leave the pool when they come back.
+    pub(crate) evict_below: AtomicU64,
+    pub(crate) next_id: AtomicU64,
+    pub(crate) tally: Tally,
+    /// Whether an upkeep task runs, or is about to.
+    pub(crate) upkeep_runs: AtomicBool,
+    /// Wakes upkeep ahead of its time.
+    pub(crate) poke: Notify,
+    /// Told whenever a slot of a closed pool becomes vacant.
+    pub(crate) vacated: Notify,
+    /// Taken before the kernel's ledger, never after; no user code runs under it.
+    dialer: Mutex<Dialer>,
+}
+
+/// A connection; its slot's [`Notes`] say the rest.
+pub(crate) struct Entry<T> {
+    pub(crate) conn: T,
+}
+
+/// What anyone may read of a slot, and its holder writes. All relaxed: they inform decisions that are made
+/// good by the slot's word. Times are the pool's clock.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) id: AtomicU64,
+    pub(crate) opened_at: AtomicU64,
+    pub(crate) expires_at: AtomicU64,
+    /// When it last came back from a lease, or was opened.
+    pub(crate) idle_since: AtomicU64,
+    /// When it last passed a check.
+    pub(crate) checked_at: AtomicU64,
+    pub(crate) leased_at: AtomicU64,
+    /// Leases this slot has carried, over all its connections.
+    pub(crate) uses: AtomicU64,
+    /// `uses` when the present connection was opened.
+    pub(crate) uses_before: AtomicU64,
+    pub(crate) place: Place,
+    /// The generation that upkeep saw leased last, and the one whose lease it reported.
+    pub(crate) seen: AtomicU64,
+    pub(crate) reported: AtomicU64,
+}
+
+impl Notes {
+    /// A lease begins. Only the holder writes `uses`, so load and store make an increment.
+    #[inline(always)]
+    pub(crate) fn leased(&self, now: u64, place: &'static std::panic::Location<'static>) {
+        self.leased_at.store(now, Relaxed);
+        self.place.set(place);
+        self.uses.store(self.uses.load(Relaxed) + 1, Relaxed);
+    }
+
+    pub(crate) fn info(&self, now: u64, taken_at: u64) -> ConnectionInfo {
+        let since = |then: &AtomicU64, now: u64| {
+            Duration::from_nanos(now.saturating_sub(then.load(Relaxed)))
+        };
+        ConnectionInfo {
+            id: self.id.load(Relaxed),
+            age: since(&self.opened_at, now),
+            idle_for: since(&self.idle_since, taken_at),
+            uses: self.uses.load(Relaxed) - self.uses_before.load(Relaxed),
+        }
+    }
+}
+
+/// Counts of what is rare; leases are counted slot by slot.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) waited: AtomicU64,
+    pub(crate) timed_out: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) connect_failed: AtomicU64,
+    pub(crate) checks: AtomicU64,
+    pub(crate) resets: AtomicU64,
+    pub(crate) leaks: AtomicU64,
+    pub(crate) closed: [AtomicU64; CloseReason::ALL.len()],
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+/// Why a waiter waits no longer.
+#[derive(Clone)]
+pub(crate) enum Refusal {
+    TimedOut,
+    Closed,
+    Connect {
+        failures: u32,
+        error: ConnectError,
+    },
+    /// Upkeep died with its runtime: the waiter must see to a new one and queue again.
+    Restart,
+}
+
+impl<C: Connect> Shared<C> {
+    pub(crate) fn new(connector: C, settings: Settings, hooks: Hooks<C>, runtime: Runtime) -> Self {
+        // The coarse clock lags by a turn at most: early rather than late.
+        let fresh_below = match settings.check_after_idle {
+            _ if hooks.before_get.is_some() => 0,
+            // Never: but a stopped clock still counts as stale.
+            None => u64::MAX / 2,
+            Some(after) => nanos(after.saturating_sub(settings.turn())),
+        };
+        Self {
+            fresh_below,
+            plain_return: hooks.after_return.is_none(),
+            name: settings.name.as_str().into(),
+            connector,
+            settings,
+            hooks,
+            clock: Clock::new(),
+            runtime,
+            handles: AtomicUsize::new(1),
+            evict_below: AtomicU64::new(0),
+            next_id: AtomicU64::new(1),
+            tally: Tally::default(),
+            upkeep_runs: AtomicBool::new(false),
+            poke: Notify::new(),
+            vacated: Notify::new(),
+            dialer: Mutex::new(Dialer::new()),
+        }
+    }
+
+    pub(crate) fn dialer(&self) -> MutexGuard<'_, Dialer> {
+        self.dialer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn max_waiters(&self) -> usize {
+        self.settings.max_waiters.unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn closed_error(&self) -> GetError {
+        GetError::Closed {
+            pool: self.name.clone(),
+        }
+    }
+}
+
+impl<C: Connect> Owner for Shared<C> {
+    type Entry = Entry<C::Connection>;
+    type Notes = Notes;
+    type Refusal = Refusal;
+
+    /// Only a task cut short drops a token with its connection still in it, or a panic out of `is_open`.
+    fn end(core: &PoolCore<C>, entry: Option<Self::Entry>) {
+        if let Some(entry) = entry {
+            ending::bury(core, entry, CloseReason::Aborted);
+        }
+    }
+
+    fn vacated(core: &Arc<PoolCore<C>>) {
+        core.owner.vacated.notify_waiters();
+        dial::drive(core);
+    }
+
+    fn unclaimed(held: PoolHeld<C>) {
+        give_back::put_back(held);
+    }
+}
+
+impl<C: Connect> PoolCore<C> {
+    pub(crate) fn status(&self) -> Status {
+        let (mut idle, mut leased, mut upkeep) = (0, 0, 0);
+        for (_, word, _) in self.slots() {
+            match word.state() {
+                State::Idle => idle += 1,
+                State::Leased => leased += 1,
+                State::Reserved | State::Closing => upkeep += 1,
+                State::Vacant | State::Opening => {}
+            }
+        }
+        let demand = self.demand();
+        Status {
+            state: match demand.phase {
+                Phase::Open => PoolState::Open,
+                Phase::Paused => PoolState::Paused,
+                Phase::Closed => PoolState::Closed,
+            },
+            max_size: demand.max_size,
+            size: idle + leased + upkeep,
+            idle,
+            leased,
+            upkeep,
+            opening: demand.opening,
+            waiters: demand.waiters,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let tally = &self.owner.tally;
+        Counters {
+            gets: self.all_notes().map(|notes| notes.uses.load(Relaxed)).sum(),
+            waited: tally.waited.load(Relaxed),
+            timed_out: tally.timed_out.load(Relaxed),
+            rejected: tally.rejected.load(Relaxed),
+            opened: tally.opened.load(Relaxed),
+            connect_failed: tally.connect_failed.load(Relaxed),
+            checks: tally.checks.load(Relaxed),
+            resets: tally.resets.load(Relaxed),
+            leaks: tally.leaks.load(Relaxed),
+            closed: std::array::from_fn(|reason| tally.closed[reason].load(Relaxed)),
+        }
+    }
+
+    pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
+        count(&self.owner.tally.timed_out);
+        GetError::TimedOut(Box::new(TimedOut {
+            pool: self.owner.name.clone(),
+            waited,
+            status: self.status(),
+            connect_error: self.owner.dialer().last_error(),
+        }))
+    }
+}

@@ -1,0 +1,225 @@
+//! The background care of one pool, one task: it keeps the coarse clock, ends the waiting of those whose
+//! time has come, closes what is too old or idle too long, checks what idles, keeps `min_idle`, reports
+//! leaks, and dials again when a back-off is over.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::time::Duration;
+
+use super::ending::end;
+use super::give_back::{describe, reason, settle};
+use super::shared::{Notes, PoolCore, PoolHeld, Refusal, count};
+use super::{dial, shared::Shared};
+use crate::connect::Connect;
+use crate::event::{CloseReason, Event};
+use crate::kernel::{Arc, Core, Phase, State, Word};
+use crate::rt::{self, nanos};
+
+/// Starts upkeep unless it runs; nothing without a runtime.
+pub(crate) fn ensure<C: Connect>(core: &Arc<PoolCore<C>>) {
+    let shared = &core.owner;
+    if shared.upkeep_runs.load(Acquire) {
+        return;
+    }
+    shared.runtime.see();
+    if shared.runtime.handle().is_none() || shared.upkeep_runs.swap(true, AcqRel) {
+        return;
+    }
+    // Before the task's first turn: the connections it will look after should count as fresh.
+    shared.clock.tick();
+    shared.runtime.spawn(run(Running(Arc::clone(core))));
+}
+
+/// Upkeep under way. Dropped with the pool still open, its runtime was shut down: nothing counts as fresh
+/// any more, and those who wait must see to a new upkeep.
+struct Running<C: Connect>(Arc<PoolCore<C>>);
+
+impl<C: Connect> Drop for Running<C> {
+    fn drop(&mut self) {
+        let shared = &self.0.owner;
+        shared.clock.stop();
+        shared.upkeep_runs.store(false, Release);
+        self.0.refuse_all(|| Refusal::Restart);
+    }
+}
+
+async fn run<C: Connect>(running: Running<C>) {
+    let core = &running.0;
+    let shared = &core.owner;
+    let turn = nanos(shared.settings.turn());
+    let mut sweep = Sweep::default();
+    let mut next_sweep = 0;
+    loop {
+        let now = shared.clock.tick();
+        if core.demand().phase == Phase::Closed {
+            return;
+        }
+        if now >= next_sweep {
+            sweep.run(core, now);
+            next_sweep = now + turn;
+        }
+        let wake_at = {
+            let mut dialer = shared.dialer();
+            dialer.wake_at.take_if(|at| *at <= now);
+            dialer.wake_at
+        };
+        dial::drive(core);
+        // Last: whoever queues after this finds no deadline watched that is not, and pokes.
+        let deadline = core.refuse_due(now, || Refusal::TimedOut);
+        let until = [Some(next_sweep), wake_at, deadline]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(next_sweep);
+        tokio::select! {
+            () = tokio::time::sleep_until(shared.clock.instant(until)) => {}
+            () = shared.poke.notified() => {}
+        }
+    }
+}
+
+/// One look at every slot, and what it remembers from turn to turn.
+#[derive(Default)]
+struct Sweep {
+    /// The last look found fewer idle than `min_idle`.
+    was_short: bool,
+}
+
+impl Sweep {
+    fn run<C: Connect>(&mut self, core: &Arc<PoolCore<C>>, now: u64) {
+        let mut idle = count_idle(core);
+        // A quarter at a time, so that getters find the rest.
+        let mut checks = idle.div_ceil(4);
+        for (index, word, notes) in core.slots() {
+            match word.state() {
+                State::Idle => {
+                    let Some(due) = due(&core.owner, notes, now, idle, checks) else {
+                        continue;
+                    };
+                    let Some(held) = core.reserve(index, word) else {
+                        continue;
+                    };
+                    match due {
+                        Due::Close(reason) => {
+                            idle -= 1;
+                            end(held, reason, None);
+                        }
+                        Due::Check => {
+                            checks -= 1;
+                            core.owner.runtime.spawn(check(held));
+                        }
+                    }
+                }
+                State::Leased => report_leak(core, word, notes, now),
+                _ => {}
+            }
+        }
+        while let Some((held, why)) = core.reserve_surplus() {
+            end(held, reason(why), None);
+        }
+        self.refill(core);
+    }
+
+    /// Too few idle twice in a row, or too few connections altogether: not what a passing burst leaves.
+    fn refill<C: Connect>(&mut self, core: &Core<Shared<C>>) {
+        let min_idle = core.owner.settings.min_idle;
+        if min_idle == 0 {
+            return;
+        }
+        let demand = core.demand();
+        let short = count_idle(core) < min_idle;
+        if demand.occupied < min_idle || (short && self.was_short) {
+            core.owner.dialer().refill = true;
+        }
+        self.was_short = short;
+    }
+}
+
+fn count_idle<C: Connect>(core: &PoolCore<C>) -> usize {
+    core.slots()
+        .filter(|(_, word, _)| word.state() == State::Idle)
+        .count()
+}
+
+/// What an idle connection is due for.
+enum Due {
+    Close(CloseReason),
+    Check,
+}
+
+fn due<C: Connect>(
+    shared: &Shared<C>,
+    notes: &Notes,
+    now: u64,
+    idle: usize,
+    checks: usize,
+) -> Option<Due> {
+    let settings = &shared.settings;
+    let passed = |since: u64, limit: Option<Duration>| {
+        limit.is_some_and(|limit| now.saturating_sub(since) >= nanos(limit))
+    };
+    let idle_since = notes.idle_since.load(Relaxed);
+    if now >= notes.expires_at.load(Relaxed) {
+        Some(Due::Close(CloseReason::MaxLifetime))
+    } else if idle > settings.min_idle && passed(idle_since, settings.idle_timeout) {
+        Some(Due::Close(CloseReason::IdleTimeout))
+    } else if checks > 0
+        && passed(
+            idle_since.max(notes.checked_at.load(Relaxed)),
+            settings.keepalive,
+        )
+    {
+        Some(Due::Check)
+    } else {
+        None
+    }
+}
+
+/// Checks an idle connection; its idle time runs on.
+pub(crate) async fn check<C: Connect>(mut held: PoolHeld<C>) {
+    let core = Arc::clone(held.core());
+    let shared = &core.owner;
+    count(&shared.tally.checks);
+    if !matches!(
+        rt::calling(|| shared.connector.is_open(&held.entry().conn)),
+        Ok(true)
+    ) {
+        return end(held, CloseReason::Broken, None);
+    }
+    let conn = &mut held.entry_mut().conn;
+    // Called within the guard, as every hook is: user code may panic before it returns its future.
+    let check = async { shared.connector.check(conn).await };
+    match rt::guarded(shared.settings.check_timeout, check).await {
+        Ok(()) => {
+            held.notes().checked_at.store(shared.clock.now(), Relaxed);
+            settle(held);
+        }
+        Err(failed) => end(held, CloseReason::CheckFailed, Some(&describe(failed))),
+    }
+}
+
+fn report_leak<C: Connect>(core: &PoolCore<C>, word: Word, notes: &Notes, now: u64) {
+    let Some(threshold) = core.owner.settings.leak_threshold else {
+        return;
+    };
+    let generation = word.generation();
+    // Two looks at the same lease: at the first, its holder may not have written the notes yet.
+    if notes.seen.swap(generation, Relaxed) != generation
+        || notes.reported.load(Relaxed) == generation
+    {
+        return;
+    }
+    let held = Duration::from_nanos(now.saturating_sub(notes.leased_at.load(Relaxed)));
+    let Some(place) = notes.place.get() else {
+        return;
+    };
+    if held < threshold {
+        return;
+    }
+    notes.reported.store(generation, Relaxed);
+    count(&core.owner.tally.leaks);
+    core.owner.hooks.tell(&Event::Leaked {
+        id: notes.id.load(Relaxed),
+        held,
+        place,
+    });
+}

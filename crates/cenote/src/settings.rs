@@ -1,0 +1,248 @@
+//! A pool's settings and what makes them impossible.
+
+use std::time::Duration;
+
+use crate::error::SettingsError;
+use crate::kernel::{MAX_SLOTS, Order};
+use crate::policy::backoff::Backoff;
+
+/// Which idle connection a getter is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdleOrder {
+    /// The one this thread gave back last, else the first idle one in slot order. Like most recently used,
+    /// it works few connections and lets the others idle out, without a lock or a shared cache line. It
+    /// promises no order between threads.
+    #[default]
+    Local,
+    /// Most recently used first: a stack, LIFO. Few connections stay warm, the others idle out. Across
+    /// links of unequal speed it can settle on the slow one and stay there. Takes a lock at every get and
+    /// return.
+    MostRecent,
+    /// Least recently used first: a queue, FIFO. Spreads use over all connections, keeps all of them warm
+    /// and so keeps them all. Takes a lock at every get and return.
+    LeastRecent,
+}
+
+/// When getters learn that connecting fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectFailures {
+    /// Once the pool has no connection at all and this many connects failed in a row, each further failure
+    /// ends everyone's waiting with the connect error. At least 1.
+    FailAfter(u32),
+    /// They wait until their time-out, which then carries the last connect error.
+    KeepWaiting,
+}
+
+impl Default for ConnectFailures {
+    /// After three failures.
+    fn default() -> Self {
+        Self::FailAfter(3)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) max_size: usize,
+    pub(crate) min_idle: usize,
+    pub(crate) max_idle: Option<usize>,
+    pub(crate) idle_order: IdleOrder,
+    pub(crate) acquire_timeout: Option<Duration>,
+    pub(crate) max_waiters: Option<usize>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) lifetime_jitter: f64,
+    pub(crate) check_after_idle: Option<Duration>,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) max_connecting: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) check_timeout: Duration,
+    pub(crate) reset_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) backoff: Backoff,
+    pub(crate) connect_failures: ConnectFailures,
+    pub(crate) leak_threshold: Option<Duration>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+/// Longer than any process lives, short enough for every clock's arithmetic.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Upkeep can't be finer than tokio's timer.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "unnamed".into(),
+            max_size: 10,
+            min_idle: 0,
+            max_idle: None,
+            idle_order: IdleOrder::default(),
+            acquire_timeout: Some(5 * SECOND),
+            max_waiters: Some(10_000),
+            idle_timeout: Some(10 * MINUTE),
+            max_lifetime: Some(30 * MINUTE),
+            lifetime_jitter: 0.1,
+            check_after_idle: Some(SECOND),
+            keepalive: Some(2 * MINUTE),
+            max_connecting: 2,
+            connect_timeout: 5 * SECOND,
+            check_timeout: 5 * SECOND,
+            reset_timeout: 5 * SECOND,
+            close_timeout: 5 * SECOND,
+            backoff: Backoff::default(),
+            connect_failures: ConnectFailures::default(),
+            leak_threshold: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses what can't work, first offender first.
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        check_max_size(self.max_size, self.min_idle)?;
+        if let Some(max_idle) = self.max_idle
+            && max_idle < self.min_idle
+        {
+            let wanted = format!(
+                "at least min_idle ({}); lower min_idle or raise max_idle",
+                self.min_idle
+            );
+            return refuse("max_idle", max_idle, &wanted);
+        }
+        if self.max_connecting == 0 {
+            return refuse(
+                "max_connecting",
+                0,
+                "at least 1, or nothing could ever be opened",
+            );
+        }
+        if !(0.0..=0.9).contains(&self.lifetime_jitter) {
+            return refuse(
+                "lifetime_jitter",
+                self.lifetime_jitter,
+                "a fraction of max_lifetime from 0.0 to 0.9",
+            );
+        }
+        if self.connect_failures == ConnectFailures::FailAfter(0) {
+            return refuse(
+                "connect_failures",
+                "FailAfter(0)",
+                "FailAfter(1) or more, or KeepWaiting",
+            );
+        }
+        for (setting, value) in [
+            ("acquire_timeout", self.acquire_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("max_lifetime", self.max_lifetime),
+            ("keepalive", self.keepalive),
+            ("leak_threshold", self.leak_threshold),
+            ("connect_timeout", Some(self.connect_timeout)),
+            ("check_timeout", Some(self.check_timeout)),
+            ("reset_timeout", Some(self.reset_timeout)),
+            ("close_timeout", Some(self.close_timeout)),
+            ("backoff.base", Some(self.backoff.base)),
+            ("backoff.max", Some(self.backoff.max)),
+        ] {
+            check_duration(setting, value, SHORTEST)?;
+        }
+        // Zero has a meaning here: check before every lease.
+        check_duration("check_after_idle", self.check_after_idle, Duration::ZERO)?;
+        if self.backoff.max < self.backoff.base {
+            let wanted = format!("at least backoff.base ({:?})", self.backoff.base);
+            return refuse("backoff.max", format!("{:?}", self.backoff.max), &wanted);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        let max_idle = self.max_idle.unwrap_or(usize::MAX);
+        match self.idle_order {
+            IdleOrder::Local if self.max_idle.is_none() => Order::Local,
+            // The bound needs a count under the lock; most recently used is what Local comes closest to.
+            IdleOrder::Local | IdleOrder::MostRecent => Order::Listed {
+                newest_first: true,
+                max_idle,
+            },
+            IdleOrder::LeastRecent => Order::Listed {
+                newest_first: false,
+                max_idle,
+            },
+        }
+    }
+
+    /// How often upkeep looks around: often enough that no setting is overrun by more than an eighth.
+    pub(crate) fn turn(&self) -> Duration {
+        let check_after_idle = self.check_after_idle.filter(|after| !after.is_zero());
+        [
+            self.idle_timeout,
+            self.max_lifetime,
+            self.keepalive,
+            check_after_idle,
+            self.leak_threshold,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map_or(SECOND, |shortest| (shortest / 8).clamp(SHORTEST, SECOND))
+    }
+}
+
+pub(crate) fn check_max_size(max_size: usize, min_idle: usize) -> Result<(), SettingsError> {
+    if max_size == 0 {
+        return refuse("max_size", 0, "at least 1");
+    }
+    if max_size > MAX_SLOTS {
+        return refuse("max_size", max_size, &format!("at most {MAX_SLOTS}"));
+    }
+    if min_idle > max_size {
+        let wanted = format!("at most max_size ({max_size}); lower min_idle or raise max_size");
+        return refuse("min_idle", min_idle, &wanted);
+    }
+    Ok(())
+}
+
+fn check_duration(
+    setting: &'static str,
+    value: Option<Duration>,
+    shortest: Duration,
+) -> Result<(), SettingsError> {
+    match value {
+        Some(value) if value < shortest => refuse(
+            setting,
+            format!("{value:?}"),
+            &format!("at least {shortest:?}{}", never(setting)),
+        ),
+        Some(value) if value > LONGEST => refuse(
+            setting,
+            format!("{value:?}"),
+            &format!("at most 100 years{}", never(setting)),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// How to switch `setting` off, where that can be done.
+fn never(setting: &str) -> &'static str {
+    match setting {
+        "acquire_timeout" => "; None waits without end",
+        "idle_timeout" | "max_lifetime" => "; None never closes for it",
+        "keepalive" | "leak_threshold" | "check_after_idle" => "; None switches it off",
+        _ => "",
+    }
+}
+
+fn refuse(
+    setting: &'static str,
+    value: impl std::fmt::Display,
+    accepted: &str,
+) -> Result<(), SettingsError> {
+    Err(SettingsError {
+        setting,
+        value: value.to_string(),
+        accepted: accepted.to_owned(),
+    })
+}

@@ -1,0 +1,107 @@
+//! What a pool looks like from outside: its state now, and what happened since it began.
+
+use std::fmt;
+
+use crate::event::CloseReason;
+
+/// Whether a pool gives leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolState {
+    /// It does.
+    Open,
+    /// Not until [`Pool::resume`](crate::Pool::resume); getters queue.
+    Paused,
+    /// Never again.
+    Closed,
+}
+
+impl fmt::Display for PoolState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+/// A pool at one moment. Exact when nobody is using it; under way, each number is right for some moment
+/// of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether it gives leases.
+    pub state: PoolState,
+    /// Connections it may have.
+    pub max_size: usize,
+    /// Connections it has: `idle + leased + upkeep`.
+    pub size: usize,
+    /// Connections ready to be leased.
+    pub idle: usize,
+    /// Connections in users' hands.
+    pub leased: usize,
+    /// Connections in the pool's own hands: being checked, reset or closed.
+    pub upkeep: usize,
+    /// Connections being opened. `size + opening` never exceeds `max_size`, unless that was lowered while
+    /// more were leased.
+    pub opening: usize,
+    /// Getters that wait.
+    pub waiters: usize,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            state,
+            max_size,
+            size,
+            idle,
+            leased,
+            upkeep,
+            opening,
+            waiters,
+        } = self;
+        write!(
+            f,
+            "{state}, {size} of {max_size} connections: {idle} idle, {leased} leased, {upkeep} in upkeep; \
+             {opening} opening, {waiters} waiting"
+        )
+    }
+}
+
+/// What happened since the pool began. Exact when nobody is using it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Leases given.
+    pub gets: u64,
+    /// Getters that had to wait.
+    pub waited: u64,
+    /// Getters that gave up after their time-out.
+    pub timed_out: u64,
+    /// Getters sent away because `max_waiters` were waiting.
+    pub rejected: u64,
+    /// Connections opened.
+    pub opened: u64,
+    /// Connects that failed, timed out or panicked.
+    pub connect_failed: u64,
+    /// Checks run: before a lease, or while idle.
+    pub checks: u64,
+    /// Resets run after a lease.
+    pub resets: u64,
+    /// Leases reported as held for longer than `leak_threshold`.
+    pub leaks: u64,
+    pub(crate) closed: [u64; CloseReason::ALL.len()],
+}
+
+impl Counters {
+    /// Connections the pool closed or gave away.
+    pub fn closed(&self) -> u64 {
+        self.closed.iter().sum()
+    }
+
+    /// Connections closed for `reason`.
+    pub fn closed_by(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize]
+    }
+}
