@@ -119,10 +119,7 @@ impl<C: Connect> Drop for FreshLease<C> {
         let Some(conn) = self.conn.take() else { return };
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.spawn(async move {
-            let close =
-                async { Ok::<_, std::convert::Infallible>(shared.connector.close(conn).await) };
-            // However it ended, the connection is gone.
-            let _ = rt::guarded(TIMEOUT, close).await;
+            rt::within(TIMEOUT, async { shared.connector.close(conn).await }).await;
         });
     }
 }

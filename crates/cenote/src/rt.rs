@@ -128,6 +128,12 @@ pub(crate) async fn guarded<T, E>(
     }
 }
 
+/// As [`guarded`], for work that cannot fail of itself.
+pub(crate) async fn within(limit: Duration, work: impl Future<Output = ()>) {
+    // However it ended, the caller goes on.
+    let _ = tokio::time::timeout(limit, catching(work)).await;
+}
+
 /// Runs `work` to its end; a panic becomes its message.
 pub(crate) async fn catching<T>(work: impl Future<Output = T>) -> Result<T, String> {
     let mut work = pin!(work);

@@ -2,32 +2,51 @@
 //! costs one failed look.
 
 use std::cell::Cell;
+use std::ptr;
+
+use super::Owner;
+use super::slot::Slot;
+use super::word::Word;
 
 /// A thread remembers this many pools, by key modulo.
 const POOLS: usize = 4;
 
+/// What a thread remembers of a pool.
+struct Hint {
+    key: Cell<u64>,
+    slot: Cell<*const ()>,
+    word: Cell<u64>,
+}
+
 thread_local! {
-    static HINTS: [Cell<u64>; POOLS] = const { [const { Cell::new(u64::MAX) }; POOLS] };
+    static HINTS: [Hint; POOLS] = const {
+        [const { Hint { key: Cell::new(u64::MAX), slot: Cell::new(ptr::null()), word: Cell::new(0) } }; POOLS]
+    };
 }
 
-/// The slot this thread gave back last to the pool `key`, or the first.
+/// The slot this thread gave back last to the pool `key`, and its word then, if the thread remembers.
+///
+/// Keys are never used twice, so who holds the pool with this key may follow the pointer: slots never move
+/// and live as long as their pool.
 #[inline(always)]
-pub(crate) fn get(key: u32) -> usize {
+pub(super) fn get<O: Owner>(key: u64) -> Option<(*const Slot<O>, Word)> {
     if cfg!(cenote_loom) {
-        return 0;
+        return None;
     }
-    let hint = HINTS.with(|hints| hints[key as usize % POOLS].get());
-    if (hint >> 32) as u32 == key {
-        hint as u32 as usize
-    } else {
-        0
-    }
+    HINTS.with(|hints| {
+        let hint = &hints[key as usize % POOLS];
+        (hint.key.get() == key).then(|| (hint.slot.get().cast(), Word(hint.word.get())))
+    })
 }
 
-/// Remembers that this thread gave back `index` to the pool `key`.
+/// Remembers that this thread gave back `slot` of the pool `key`, leaving it at `word`.
 #[inline(always)]
-pub(crate) fn set(key: u32, index: u32) {
+pub(super) fn set<O: Owner>(key: u64, slot: *const Slot<O>, word: Word) {
     // `try_with`: a lease may be dropped while the thread's locals are being destroyed.
-    let _ = HINTS
-        .try_with(|hints| hints[key as usize % POOLS].set(u64::from(key) << 32 | u64::from(index)));
+    let _ = HINTS.try_with(|hints| {
+        let hint = &hints[key as usize % POOLS];
+        hint.key.set(key);
+        hint.slot.set(slot.cast());
+        hint.word.set(word.0);
+    });
 }

@@ -14,8 +14,8 @@ use super::{Core, Order, Owner};
 const GATE_CLOSED: u64 = 1;
 const GATE_PAUSED: u64 = 2;
 pub(super) const GATE_ORDERED: u64 = 4;
-/// The rest of the gate counts waiters.
-const GATE_WAITER: u64 = 8;
+/// Somebody waits.
+const GATE_WAITERS: u64 = 8;
 
 /// Guarded by `Core::ledger`.
 pub(super) struct Ledger<O: Owner> {
@@ -33,6 +33,8 @@ pub(super) struct Ledger<O: Owner> {
     idle: VecDeque<u32>,
     /// The earliest deadline the owner was told of; `u64::MAX` if none.
     armed: u64,
+    /// How often somebody queued.
+    waited: u64,
 }
 
 /// Whether leases are given.
@@ -85,6 +87,8 @@ pub(crate) struct Demand {
     pub(crate) closing: usize,
     pub(crate) max_size: usize,
     pub(crate) phase: Phase,
+    /// How often somebody queued, so far.
+    pub(crate) waited: u64,
 }
 
 impl<O: Owner> Ledger<O> {
@@ -99,6 +103,7 @@ impl<O: Owner> Ledger<O> {
             order,
             idle: VecDeque::new(),
             armed: u64::MAX,
+            waited: 0,
         }
     }
 
@@ -130,20 +135,22 @@ impl<O: Owner> Core<O> {
     ) -> Joined<O> {
         // Cloned before the lock: a waker's clone is user code.
         let waker = waker.clone();
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         if ledger.phase == Phase::Closed {
             return Joined::Closed;
         }
         let first = ledger.queue.len() == 0 || end == End::Front;
-        if first && ledger.phase == Phase::Open {
-            if let Some(held) = self.take_idle(&mut ledger) {
-                return Joined::Granted(held);
-            }
+        if first
+            && ledger.phase == Phase::Open
+            && let Some(held) = self.take_idle(&mut ledger)
+        {
+            return Joined::Granted(held);
         }
         if ledger.queue.len() >= max_waiters && end == End::Back {
             return Joined::Full;
         }
         ledger.queue.link(waiter, end, waker, deadline);
+        ledger.waited += u64::from(end == End::Back);
         self.set_gate(&ledger);
         let arm = deadline < ledger.armed;
         if arm {
@@ -160,7 +167,7 @@ impl<O: Owner> Core<O> {
         if let Some(held) = self.claim() {
             return Some(held);
         }
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         let free =
             ledger.phase == Phase::Open && ledger.queue.len() == 0 && ledger.order != Order::Local;
         if free {
@@ -194,13 +201,13 @@ impl<O: Owner> Core<O> {
     }
 
     pub(super) fn renew(&self, waiter: Pin<&Waiter<O>>, waker: Waker) {
-        let old = lock(&self.ledger).queue.renew(waiter, waker);
+        let old = lock(&self.ledger.0).queue.renew(waiter, waker);
         drop(old);
     }
 
     pub(super) fn leave(&self, waiter: Pin<&Waiter<O>>) -> Option<Result<Held<O>, O::Refusal>> {
         let waker = {
-            let mut ledger = lock(&self.ledger);
+            let mut ledger = lock(&self.ledger.0);
             let waker = ledger.queue.unlink(waiter);
             self.set_gate(&ledger);
             waker
@@ -220,16 +227,22 @@ impl<O: Owner> Core<O> {
         } else {
             GATE_ORDERED
         };
-        self.gate.0.store(
-            phase | order | ledger.queue.len() as u64 * GATE_WAITER,
-            Ordering::Release,
-        );
+        let waiters = if ledger.queue.len() == 0 {
+            0
+        } else {
+            GATE_WAITERS
+        };
+        let gate = phase | order | waiters;
+        // While it stays the same, every thread keeps its copy of the line.
+        if self.gate.0.load(Ordering::Relaxed) != gate {
+            self.gate.0.store(gate, Ordering::Release);
+        }
     }
 
     /// Gives `held` back through the ledger: to the head of the queue, to idle, or refused.
-    pub(crate) fn settle(self: &Arc<Self>, held: Held<O>) -> Settled<O> {
+    pub(crate) fn settle(&self, held: Held<O>) -> Settled<O> {
         let waker = {
-            let mut ledger = lock(&self.ledger);
+            let mut ledger = lock(&self.ledger.0);
             let room = match ledger.order {
                 Order::Local => true,
                 Order::Listed { max_idle, .. } => ledger.idle.len() < max_idle,
@@ -273,7 +286,7 @@ impl<O: Owner> Core<O> {
 
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
     pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         if ledger.phase == Phase::Closed
             || ledger.occupied >= ledger.max_size
             || ledger.opening >= max_opening
@@ -301,14 +314,14 @@ impl<O: Owner> Core<O> {
 
     /// A dial became a connection; `change` moves the slot's word.
     pub(super) fn opened(&self, change: impl FnOnce()) {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         ledger.opening -= 1;
         change();
     }
 
     /// A slot becomes vacant; `change` moves its word.
     pub(super) fn vacate(&self, index: u32, was: State, change: impl FnOnce()) {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         ledger.occupied -= 1;
         match was {
             State::Opening => ledger.opening -= 1,
@@ -334,7 +347,7 @@ impl<O: Owner> Core<O> {
         if self.gate.0.load(Ordering::Relaxed) & GATE_ORDERED == 0 {
             return slot.claim_from(seen, State::Reserved);
         }
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         let held = slot.claim_from(seen, State::Reserved)?;
         ledger.idle.retain(|&listed| listed as usize != index);
         Some(held)
@@ -343,7 +356,7 @@ impl<O: Owner> Core<O> {
     /// An idle slot the pool should not have, to be closed: it is closed, or over its size. With none
     /// left, every lease that should be closed has its notice.
     pub(crate) fn reserve_surplus(&self) -> Option<(Held<O>, Surplus)> {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         let why = match ledger.phase {
             Phase::Closed => Surplus::Closed,
             _ if ledger.over_size() => Surplus::OverSize,
@@ -359,7 +372,7 @@ impl<O: Owner> Core<O> {
     /// `held` is on its way out: it no longer counts as a connection the pool has, though its slot stays
     /// occupied until the token is dropped.
     pub(crate) fn retire(&self, held: &Held<O>) {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         if held.state() != State::Closing {
             ledger.closing += 1;
             held.mark(State::Closing);
@@ -368,7 +381,7 @@ impl<O: Owner> Core<O> {
 
     /// Makes every lease now out come back through the ledger.
     pub(crate) fn recall(&self) {
-        let _ledger = lock(&self.ledger);
+        let _ledger = lock(&self.ledger.0);
         self.notice_leased();
     }
 
@@ -381,7 +394,7 @@ impl<O: Owner> Core<O> {
     }
 
     pub(crate) fn demand(&self) -> Demand {
-        let ledger = lock(&self.ledger);
+        let ledger = lock(&self.ledger.0);
         Demand {
             waiters: ledger.queue.len(),
             occupied: ledger.occupied,
@@ -389,19 +402,20 @@ impl<O: Owner> Core<O> {
             closing: ledger.closing,
             max_size: ledger.max_size,
             phase: ledger.phase,
+            waited: ledger.waited,
         }
     }
 
     /// The caller then closes what [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
     pub(crate) fn resize(&self, max_size: usize) {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         ledger.max_size = max_size;
         self.notice_leased();
     }
 
     /// No leases until [`resume`](Self::resume); getters queue.
     pub(crate) fn pause(&self) {
-        let mut ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger.0);
         if ledger.phase == Phase::Open {
             ledger.phase = Phase::Paused;
             self.set_gate(&ledger);
@@ -412,7 +426,7 @@ impl<O: Owner> Core<O> {
     pub(crate) fn resume(&self) {
         let mut wakers = Vec::new();
         {
-            let mut ledger = lock(&self.ledger);
+            let mut ledger = lock(&self.ledger.0);
             if ledger.phase == Phase::Paused {
                 ledger.phase = Phase::Open;
             }
@@ -430,7 +444,7 @@ impl<O: Owner> Core<O> {
     /// Refuses everyone, now and later. Leases come back through the ledger and are refused.
     pub(crate) fn close(&self, why: impl FnMut() -> O::Refusal) {
         {
-            let mut ledger = lock(&self.ledger);
+            let mut ledger = lock(&self.ledger.0);
             ledger.phase = Phase::Closed;
             self.notice_leased();
             self.set_gate(&ledger);
@@ -451,7 +465,7 @@ impl<O: Owner> Core<O> {
     fn refuse(&self, mut one: impl FnMut(&mut Queue<O>) -> Option<Option<Waker>>) -> Option<u64> {
         let mut wakers = Vec::new();
         let next = {
-            let mut ledger = lock(&self.ledger);
+            let mut ledger = lock(&self.ledger.0);
             while let Some(waker) = one(&mut ledger.queue) {
                 wakers.push(waker);
             }

@@ -26,6 +26,7 @@
 
 mod hint;
 mod ledger;
+mod loan;
 #[cfg(all(test, cenote_loom))]
 mod models;
 pub(crate) mod place;
@@ -37,6 +38,7 @@ mod ticket;
 mod word;
 
 pub(crate) use ledger::{Joined, Phase, Settled, Surplus};
+pub(crate) use loan::Loan;
 pub(crate) use queue::End;
 pub(crate) use slot::{Held, Opening};
 pub(crate) use sync::Arc;
@@ -46,7 +48,6 @@ pub(crate) use word::{State, Word};
 
 use ledger::{GATE_ORDERED, Ledger};
 use slot::Slot;
-use std::sync::atomic::AtomicU32;
 use sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use table::Table;
 
@@ -63,6 +64,8 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     fn end(core: &Core<Self>, entry: Option<Self::Entry>);
     /// A slot became vacant: somebody may want to dial, or wait for the end of the pool.
     fn vacated(core: &Arc<Core<Self>>);
+    /// A user gives `held` back; `core` is the pool, if the user had a reference. Must not panic.
+    fn returned(held: Held<Self>, core: Option<&Core<Self>>);
     /// A waiter left after it had been granted `held`: to be given back.
     fn unclaimed(held: Held<Self>);
 }
@@ -84,23 +87,25 @@ pub(crate) enum Order {
 /// A pool's heart: `owner` is the pool built on it.
 pub(crate) struct Core<O: Owner> {
     pub(crate) owner: O,
-    gate: Gate,
-    key: u32,
+    key: u64,
     /// Slots at and beyond this were never occupied, or are vacant.
     bound: AtomicUsize,
     table: Table<O>,
-    ledger: Mutex<Ledger<O>>,
+    /// Non-zero when a claim must go through the ledger: somebody waits, or the pool is paused, closed or
+    /// keeps its idle connections in order. Written under the ledger's lock.
+    gate: Apart<AtomicU64>,
+    ledger: Apart<Mutex<Ledger<O>>>,
 }
 
-/// Non-zero when a claim must go through the ledger: somebody waits, or the pool is paused, closed or
-/// keeps its idle connections in order. Written under the ledger's lock. Alone on its lines.
+/// Alone on its pair of cache lines: what is read at every get must not share one with what is written at
+/// every hand-over.
 #[repr(align(128))]
-struct Gate(AtomicU64);
+struct Apart<T>(T);
 
 impl<O: Owner> Core<O> {
     pub(crate) fn new(owner: O, max_size: usize, order: Order) -> Arc<Self> {
-        // Keys tell pools apart in the threads' hints; two of 2^32 alike would only spoil hints.
-        static KEYS: AtomicU32 = AtomicU32::new(0);
+        // Keys tell pools apart in the threads' hints; 2^64 of them are never used up.
+        static KEYS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let gate = match order {
             Order::Local => 0,
@@ -108,11 +113,11 @@ impl<O: Owner> Core<O> {
         };
         Arc::new(Self {
             owner,
-            gate: Gate(AtomicU64::new(gate)),
             key,
             bound: AtomicUsize::new(0),
             table: Table::new(key),
-            ledger: Mutex::new(Ledger::new(max_size, order)),
+            gate: Apart(AtomicU64::new(gate)),
+            ledger: Apart(Mutex::new(Ledger::new(max_size, order))),
         })
     }
 
@@ -122,8 +127,18 @@ impl<O: Owner> Core<O> {
         if self.gate.0.load(Ordering::Relaxed) != 0 {
             return None;
         }
-        let hinted = self.table.slot(hint::get(self.key)).and_then(Slot::claim);
-        hinted.or_else(|| self.claim_any())
+        if let Some((slot, seen)) = hint::get::<O>(self.key) {
+            // SAFETY: a hint with this pool's key is one of its slots, and the pool is alive: `self`.
+            let slot = unsafe { &*slot };
+            // Without a look first: a load of a word just swapped costs as much as the swap.
+            let claimed = slot
+                .claim_from(seen, State::Leased)
+                .or_else(|| slot.claim());
+            if claimed.is_some() {
+                return claimed;
+            }
+        }
+        self.claim_any()
     }
 
     #[cold]

@@ -31,6 +31,10 @@ impl Owner for Model {
         }
     }
 
+    fn returned(held: Held<Self>, _: Option<&Core<Self>>) {
+        give_back(held);
+    }
+
     fn unclaimed(held: Held<Self>) {
         settle(held);
     }

@@ -30,6 +30,7 @@ pub(super) struct Waiter<O: Owner> {
 }
 
 struct Cell<O: Owner> {
+    /// Without meaning at the head, so that serving the head leaves its neighbour's memory alone.
     prev: Option<NonNull<Waiter<O>>>,
     next: Option<NonNull<Waiter<O>>>,
     waker: Option<Waker>,
@@ -162,8 +163,24 @@ impl<O: Owner> Queue<O> {
                 outcome: None,
             };
         });
-        self.join(prev, Some(node));
-        self.join(Some(node), next);
+        match prev {
+            // SAFETY: linked nodes are alive and their cells are the lock holder's.
+            Some(prev) => unsafe {
+                prev.as_ref()
+                    .cell
+                    .with_mut(|cell| (*cell).next = Some(node))
+            },
+            None => self.head = Some(node),
+        }
+        match next {
+            // SAFETY: as above.
+            Some(next) => unsafe {
+                next.as_ref()
+                    .cell
+                    .with_mut(|cell| (*cell).prev = Some(node))
+            },
+            None => self.tail = Some(node),
+        }
         self.len += 1;
         waiter.status.store(QUEUED, Ordering::Release);
     }
@@ -230,30 +247,29 @@ impl<O: Owner> Queue<O> {
     fn detach(&mut self, node: NonNull<Waiter<O>>) -> Option<Waker> {
         // SAFETY: linked nodes are alive and their cells are the lock holder's.
         let (prev, next, waker) = unsafe {
-            node.as_ref().cell.with_mut(|cell| {
-                (
-                    (*cell).prev.take(),
-                    (*cell).next.take(),
-                    (*cell).waker.take(),
-                )
-            })
+            node.as_ref()
+                .cell
+                .with_mut(|cell| ((*cell).prev, (*cell).next, (*cell).waker.take()))
         };
-        self.join(prev, next);
         self.len -= 1;
-        waker
-    }
-
-    /// Makes `left` and `right` neighbours; `None` stands for an end of the list.
-    fn join(&mut self, left: Option<NonNull<Waiter<O>>>, right: Option<NonNull<Waiter<O>>>) {
-        match left {
-            // SAFETY: linked nodes are alive and their cells are the lock holder's.
-            Some(left) => unsafe { left.as_ref().cell.with_mut(|cell| (*cell).next = right) },
-            None => self.head = right,
-        }
-        match right {
+        if self.head == Some(node) {
+            self.head = next;
+        } else {
+            let prev = prev.expect("only the head has no predecessor");
             // SAFETY: as above.
-            Some(right) => unsafe { right.as_ref().cell.with_mut(|cell| (*cell).prev = left) },
-            None => self.tail = left,
+            unsafe { prev.as_ref().cell.with_mut(|cell| (*cell).next = next) };
+            if let Some(next) = next {
+                // SAFETY: as above.
+                unsafe {
+                    next.as_ref()
+                        .cell
+                        .with_mut(|cell| (*cell).prev = Some(prev))
+                };
+            }
         }
+        if self.tail == Some(node) {
+            self.tail = if self.head.is_none() { None } else { prev };
+        }
+        waker
     }
 }

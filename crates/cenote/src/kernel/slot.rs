@@ -13,20 +13,21 @@
 //! and free it at once.
 
 use std::mem;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use super::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
 use super::word::{State, Word};
 use super::{Core, Owner, hint};
 
-/// Two lines: processors fetch lines in pairs, and two threads on neighbouring slots must not meet.
-#[repr(align(128))]
+/// Two lines: processors fetch lines in pairs, and two threads on neighbouring slots must not meet. In
+/// declared order, so that what every lease touches shares the first.
+#[repr(C, align(128))]
 pub(crate) struct Slot<O: Owner> {
     word: AtomicU64,
-    key: u32,
-    index: u32,
-    notes: O::Notes,
     anchor: UnsafeCell<Option<Arc<Core<O>>>>,
+    key: u64,
+    notes: O::Notes,
+    index: u32,
     entry: UnsafeCell<Option<O::Entry>>,
 }
 
@@ -37,7 +38,7 @@ unsafe impl<O: Owner> Sync for Slot<O> {}
 unsafe impl<O: Owner> Send for Slot<O> {}
 
 impl<O: Owner> Slot<O> {
-    pub(super) fn new(key: u32, index: u32) -> Self {
+    pub(super) fn new(key: u64, index: u32) -> Self {
         Self {
             word: AtomicU64::new(0),
             key,
@@ -62,17 +63,14 @@ impl<O: Owner> Slot<O> {
     #[inline(always)]
     pub(super) fn claim_from(&self, seen: Word, state: State) -> Option<Held<O>> {
         debug_assert_eq!(seen.state(), State::Idle);
+        let word = seen.next(state);
         // Acquire pairs with the Release of the holder that made the slot idle.
         self.word
-            .compare_exchange(
-                seen.0,
-                seen.next(state).0,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(seen.0, word.0, Ordering::Acquire, Ordering::Relaxed)
             .ok()
             .map(|_| Held {
                 slot: NonNull::from(self),
+                word,
             })
     }
 
@@ -139,11 +137,12 @@ impl<O: Owner> Slot<O> {
         // the caller holds; this makes the caller the only one here.
         self.anchor
             .with_mut(|anchor| unsafe { *anchor = Some(Arc::clone(core)) });
-        self.word
-            .store(word.next(State::Opening).0, Ordering::Release);
+        let word = word.next(State::Opening);
+        self.word.store(word.0, Ordering::Release);
         Opening {
             held: mem::ManuallyDrop::new(Held {
                 slot: NonNull::from(self),
+                word,
             }),
         }
     }
@@ -155,6 +154,9 @@ impl<O: Owner> Slot<O> {
 /// leaves the slot vacant: a connection is guilty until its holder says otherwise.
 pub(crate) struct Held<O: Owner> {
     slot: NonNull<Slot<O>>,
+    /// The slot's word when this token was made. It may have changed since; it is kept because looking at
+    /// a word just swapped costs as much as swapping it.
+    word: Word,
 }
 
 // SAFETY: a token is the exclusive right to `O::Entry`, which is `Send`; the rest of a slot is `Sync`.
@@ -254,26 +256,23 @@ impl<O: Owner> Held<O> {
     /// to see the slot first; then the caller still holds it and goes through [`settle`](Self::settle).
     #[inline(always)]
     pub(crate) fn release(self) -> Result<(), Self> {
-        let slot = self.slot();
-        let word = slot.word(Ordering::Relaxed);
-        if word.state() != State::Leased || word.noticed() {
+        if self.word.state() != State::Leased || self.word.noticed() {
             return Err(self);
         }
-        let (key, index) = (slot.key, slot.index);
-        // Release pairs with the Acquire of the next claim.
-        match slot.word.compare_exchange(
-            word.0,
-            word.to(State::Idle).0,
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
-            Ok(_) => {
-                mem::forget(self);
-                hint::set(key, index);
-                Ok(())
-            }
-            Err(_) => Err(self),
+        let slot = self.slot();
+        let (key, this) = (slot.key, ptr::from_ref(slot));
+        let idle = self.word.to(State::Idle);
+        // Release pairs with the Acquire of the next claim. Fails if the word has changed since the lease
+        // began: by a notice, or by `mark`.
+        let released =
+            slot.word
+                .compare_exchange(self.word.0, idle.0, Ordering::Release, Ordering::Relaxed);
+        if released.is_err() {
+            return Err(self);
         }
+        mem::forget(self);
+        hint::set(key, this, idle);
+        Ok(())
     }
 
     pub(super) fn index(&self) -> u32 {
@@ -283,11 +282,9 @@ impl<O: Owner> Held<O> {
     /// Under the ledger's lock: makes the slot idle. The caller has its own handle of the core.
     pub(super) fn make_idle(self) {
         let slot = self.slot();
-        hint::set(slot.key, slot.index);
-        slot.word.store(
-            slot.word(Ordering::Relaxed).to(State::Idle).0,
-            Ordering::Release,
-        );
+        let idle = slot.word(Ordering::Relaxed).to(State::Idle);
+        hint::set(slot.key, slot, idle);
+        slot.word.store(idle.0, Ordering::Release);
         mem::forget(self);
     }
 
@@ -312,7 +309,9 @@ impl<O: Owner> Held<O> {
     /// # Safety
     /// `slot` comes from [`Held::into_raw`], once.
     pub(super) unsafe fn from_raw(slot: NonNull<Slot<O>>) -> Self {
-        Self { slot }
+        // SAFETY: the token that was made raw kept the slot alive, and this one does again.
+        let word = unsafe { slot.as_ref() }.word(Ordering::Relaxed);
+        Self { slot, word }
     }
 }
 

@@ -14,12 +14,12 @@ const SEGMENTS: usize = 17;
 pub(crate) const MAX_SLOTS: usize = FIRST * ((1 << SEGMENTS) - 1);
 
 pub(crate) struct Table<O: Owner> {
-    key: u32,
+    key: u64,
     segments: [OnceLock<Box<[Slot<O>]>>; SEGMENTS],
 }
 
 impl<O: Owner> Table<O> {
-    pub(crate) fn new(key: u32) -> Self {
+    pub(crate) fn new(key: u64) -> Self {
         Self {
             key,
             segments: [const { OnceLock::new() }; SEGMENTS],

@@ -11,10 +11,11 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
+use super::dial;
 use super::ending::end;
 use super::give_back::{describe, put_back};
 use super::shared::{PoolCore, PoolHeld, Refusal, Shared, count};
-use super::{dial, upkeep};
+use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::{BoxError, GetError};
 use crate::event::CloseReason;
@@ -33,12 +34,21 @@ pub(crate) enum Limit {
 }
 
 pin_project! {
-    /// A get under way.
+    /// A get under way. Until there is something to wait for it is three words: `slow` stays unwritten.
     pub(crate) struct Checkout<'a, C: Connect> {
         core: &'a Arc<PoolCore<C>>,
         place: &'static Location<'static>,
         limit: Limit,
-        // Set when the getter finds nothing at once.
+        #[pin]
+        slow: Option<Slow<'a, C>>,
+    }
+}
+
+pin_project! {
+    /// What a getter needs that could not be served at once.
+    struct Slow<'a, C: Connect> {
+        core: &'a Arc<PoolCore<C>>,
+        limit: Limit,
         began: u64,
         #[pin]
         ticket: Ticket<'a, Shared<C>>,
@@ -54,17 +64,22 @@ enum Stage<C: Connect> {
     Done,
 }
 
+/// What a getter finds at once.
+pub(crate) enum FirstLook<C: Connect> {
+    Leased(PoolHeld<C>),
+    /// An idle connection to be checked first.
+    Stale(PoolHeld<C>),
+    Nothing,
+}
+
 impl<'a, C: Connect> Checkout<'a, C> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(core: &'a Arc<PoolCore<C>>, place: &'static Location<'static>) -> Self {
         Self {
             core,
             place,
             limit: Limit::Setting,
-            began: 0,
-            ticket: Ticket::new(core),
-            stage: Stage::Start,
-            timer: None,
+            slow: None,
         }
     }
 
@@ -72,37 +87,67 @@ impl<'a, C: Connect> Checkout<'a, C> {
         self.limit = limit;
     }
 
-    #[inline]
-    pub(crate) fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<PoolHeld<C>, GetError>> {
-        if matches!(self.stage, Stage::Start)
-            && let Some(held) = self.core.claim()
-        {
-            if is_fresh(self.core, &held) {
-                *self.as_mut().project().stage = Stage::Done;
-                return Poll::Ready(Ok(leased(held, self.place)));
-            }
-            self.as_mut().begin();
-            self.as_mut().prepare(held);
-        }
-        self.poll_slowly(cx)
+    #[inline(always)]
+    pub(crate) fn core(&self) -> &'a Arc<PoolCore<C>> {
+        self.core
     }
 
+    /// What there is at once: a lease, most often.
+    #[inline(always)]
+    pub(crate) fn first_look(&self) -> FirstLook<C> {
+        if self.slow.is_some() {
+            return FirstLook::Nothing;
+        }
+        match self.core.claim() {
+            Some(held) if is_fresh(self.core, &held) => {
+                FirstLook::Leased(leased(self.core, held, self.place))
+            }
+            Some(held) => FirstLook::Stale(held),
+            None => FirstLook::Nothing,
+        }
+    }
+
+    /// The rest of the way, after a [first look](Self::first_look) that found no more than `stale`.
     #[cold]
     #[inline(never)]
-    fn poll_slowly(
-        mut self: Pin<&mut Self>,
+    pub(crate) fn poll_slowly(
+        self: Pin<&mut Self>,
+        stale: Option<PoolHeld<C>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<PoolHeld<C>, GetError>> {
+        let mut this = self.project();
+        if this.slow.is_none() {
+            this.slow
+                .set(Some(Slow::begin(this.core, *this.limit, stale)));
+        }
+        let slow = this.slow.as_pin_mut().expect("set above");
+        slow.poll(cx)
+            .map(|outcome| outcome.map(|held| leased(this.core, held, this.place)))
+    }
+}
+
+impl<'a, C: Connect> Slow<'a, C> {
+    fn begin(core: &'a Arc<PoolCore<C>>, limit: Limit, stale: Option<PoolHeld<C>>) -> Self {
+        upkeep::ensure(core);
+        let began = core.owner.clock.now();
+        let stage = stale.map_or(Stage::Start, |held| {
+            Stage::Preparing(Preparing::start(held))
+        });
+        Self {
+            core,
+            limit,
+            began,
+            ticket: Ticket::new(core),
+            stage,
+            timer: None,
+        }
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<PoolHeld<C>, GetError>> {
         let outcome = loop {
             let this = self.as_mut().project();
             let step = match this.stage {
-                Stage::Start => {
-                    self.as_mut().begin();
-                    self.as_mut().join(cx, End::Back)
-                }
+                Stage::Start => self.as_mut().join(cx, End::Back),
                 Stage::Queued => match this.ticket.as_ref().poll(cx) {
                     Poll::Pending if !self.as_mut().out_of_time(cx) => return Poll::Pending,
                     Poll::Pending => self.as_mut().give_up(),
@@ -124,15 +169,8 @@ impl<'a, C: Connect> Checkout<'a, C> {
                 break outcome;
             }
         };
-        let this = self.project();
-        *this.stage = Stage::Done;
-        Poll::Ready(outcome.map(|held| leased(held, this.place)))
-    }
-
-    fn begin(self: Pin<&mut Self>) {
-        let this = self.project();
-        *this.began = this.core.owner.clock.now();
-        upkeep::ensure(this.core);
+        *self.project().stage = Stage::Done;
+        Poll::Ready(outcome)
     }
 
     /// A connection to lease, or none yet: queued, or preparing one.
@@ -143,7 +181,7 @@ impl<'a, C: Connect> Checkout<'a, C> {
     ) -> Result<Option<PoolHeld<C>>, GetError> {
         let this = self.as_mut().project();
         let shared = &this.core.owner;
-        upkeep::ensure(this.core);
+        let watched = upkeep::ensure(this.core);
         let deadline = match (&this.limit, shared.settings.acquire_timeout) {
             (Limit::Setting, Some(limit)) => this.began.saturating_add(nanos(limit)),
             _ => u64::MAX,
@@ -154,29 +192,30 @@ impl<'a, C: Connect> Checkout<'a, C> {
             .join(end, cx.waker(), deadline, shared.max_waiters())
         {
             Joined::Granted(held) => Ok(self.accept(held)),
+            Joined::Queued { .. } if watched == Upkeep::Impossible => Err(GetError::NoRuntime {
+                pool: shared.name.clone(),
+            }),
             Joined::Queued { may_grow, arm } => {
                 *this.stage = Stage::Queued;
-                if end == End::Back {
-                    count(&shared.tally.waited);
-                }
                 if arm {
                     shared.poke.notify_one();
                 }
-                if shared.runtime.handle().is_none() {
-                    return Err(GetError::NoRuntime {
-                        pool: shared.name.clone(),
-                    });
-                }
                 if may_grow {
+                    if shared.runtime.handle().is_none() {
+                        return Err(GetError::NoRuntime {
+                            pool: shared.name.clone(),
+                        });
+                    }
                     dial::drive(this.core);
                 }
                 Ok(None)
             }
             Joined::Full => {
                 count(&shared.tally.rejected);
+                let max_waiters = shared.max_waiters();
                 Err(GetError::QueueFull {
                     pool: shared.name.clone(),
-                    max_waiters: shared.max_waiters(),
+                    max_waiters,
                 })
             }
             Joined::Closed => Err(shared.closed_error()),
@@ -188,17 +227,8 @@ impl<'a, C: Connect> Checkout<'a, C> {
         if is_fresh(self.core, &held) {
             return Some(held);
         }
-        self.prepare(held);
+        *self.project().stage = Stage::Preparing(Preparing::start(held));
         None
-    }
-
-    fn prepare(self: Pin<&mut Self>, held: PoolHeld<C>) {
-        let this = self.project();
-        // Not a lease yet, but counted as one: so it must not look like an old one.
-        held.notes()
-            .leased_at
-            .store(this.core.owner.clock.now(), Relaxed);
-        *this.stage = Stage::Preparing(Preparing::start(held));
     }
 
     /// Whether the time is up. Sets the timer when first asked, if this getter needs one of its own.
@@ -274,10 +304,11 @@ pub(crate) fn is_fresh<C: Connect>(core: &PoolCore<C>, held: &PoolHeld<C>) -> bo
 /// Begins the lease.
 #[inline(always)]
 pub(crate) fn leased<C: Connect>(
+    core: &PoolCore<C>,
     held: PoolHeld<C>,
     place: &'static Location<'static>,
 ) -> PoolHeld<C> {
-    held.notes().leased(held.core().owner.clock.coarse(), place);
+    held.notes().leased(core.owner.clock.coarse(), place);
     held
 }
 

@@ -23,9 +23,8 @@ pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error:
     }
     let goodbye = async move {
         let shared = &held.core().owner;
-        let close = async { Ok::<_, std::convert::Infallible>(shared.connector.close(conn).await) };
-        // However it ended, the connection is gone: nothing is left to do with the outcome.
-        let _ = rt::guarded(shared.settings.close_timeout, close).await;
+        let limit = shared.settings.close_timeout;
+        rt::within(limit, async { shared.connector.close(conn).await }).await;
         drop(held);
     };
     // Without a runtime both go down with the task, connection first.

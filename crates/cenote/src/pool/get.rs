@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::checkout::{Checkout, Limit};
+use super::checkout::{Checkout, FirstLook, Limit};
 use super::lease::{Lease, OwnedLease};
 use crate::connect::Connect;
 use crate::error::GetError;
@@ -65,26 +65,40 @@ impl<'a, C: Connect> GetOwned<'a, C> {
     }
 }
 
+// The two polls are spelt out, return early and are inlined: a lease that passes through memory on its way
+// costs the fast way a third.
+
 impl<'a, C: Connect> Future for Get<'a, C> {
     type Output = Result<Lease<'a, C>, GetError>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project()
-            .checkout
-            .poll(cx)
-            .map(|held| held.map(Lease::new))
+        let checkout = self.project().checkout;
+        let core = checkout.core();
+        let stale = match checkout.first_look() {
+            FirstLook::Leased(held) => return Poll::Ready(Ok(Lease::new(held, core))),
+            FirstLook::Stale(held) => Some(held),
+            FirstLook::Nothing => None,
+        };
+        checkout
+            .poll_slowly(stale, cx)
+            .map(|held| held.map(|held| Lease::new(held, core)))
     }
 }
 
 impl<C: Connect> Future for GetOwned<'_, C> {
     type Output = Result<OwnedLease<C>, GetError>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project()
-            .checkout
-            .poll(cx)
+        let checkout = self.project().checkout;
+        let stale = match checkout.first_look() {
+            FirstLook::Leased(held) => return Poll::Ready(Ok(OwnedLease::new(held))),
+            FirstLook::Stale(held) => Some(held),
+            FirstLook::Nothing => None,
+        };
+        checkout
+            .poll_slowly(stale, cx)
             .map(|held| held.map(OwnedLease::new))
     }
 }

@@ -4,20 +4,21 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::ending::end;
-use super::shared::{PoolHeld, count};
+use super::shared::{PoolCore, PoolHeld, count};
 use crate::connect::{Connect, Verdict};
 use crate::event::CloseReason;
 use crate::kernel::{Arc, Settled, Surplus};
 use crate::rt::{self, Failed};
 
-/// Takes back a lease. Never blocks, never panics, runs anywhere.
-#[inline]
-pub(crate) fn give_back<C: Connect>(mut held: PoolHeld<C>) {
+/// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a
+/// handle, saves counting a reference: under contention, counting would be the cost.
+#[inline(always)]
+pub(crate) fn give_back<C: Connect>(mut held: PoolHeld<C>, core: Option<&PoolCore<C>>) {
     if std::thread::panicking() {
         return end(held, CloseReason::Panicked, None);
     }
-    let (core, notes, entry) = held.parts();
-    let shared = &core.owner;
+    let (pool, notes, entry) = held.parts();
+    let shared = &pool.owner;
     let verdict = rt::calling(|| {
         let open = shared.connector.is_open(&entry.conn);
         open.then(|| shared.connector.verdict(&mut entry.conn))
@@ -28,7 +29,10 @@ pub(crate) fn give_back<C: Connect>(mut held: PoolHeld<C>) {
         Ok(Some(Verdict::Reuse)) if shared.plain_return && now < notes.expires_at.load(Relaxed) => {
             notes.idle_since.store(now, Relaxed);
             if let Err(held) = held.release() {
-                settle(held);
+                match core {
+                    Some(core) => settle_in(core, held),
+                    None => settle(held),
+                }
             }
         }
         verdict => give_back_slowly(held, verdict),
@@ -59,7 +63,12 @@ pub(crate) fn put_back<C: Connect>(held: PoolHeld<C>) {
 
 /// As [`put_back`], its idle time running on.
 pub(crate) fn settle<C: Connect>(held: PoolHeld<C>) {
+    // The slot's own reference is not ours any more once it is handed on.
     let core = Arc::clone(held.core());
+    settle_in(&core, held);
+}
+
+fn settle_in<C: Connect>(core: &PoolCore<C>, held: PoolHeld<C>) {
     if held.notes().id.load(Relaxed) < core.owner.evict_below.load(Relaxed) {
         return end(held, CloseReason::Evicted, None);
     }

@@ -136,7 +136,7 @@ impl<C: Connect> Pool<C> {
         let place = Location::caller();
         while let Some(held) = self.core.claim_now() {
             if is_fresh(&self.core, &held) {
-                return Ok(Lease::new(leased(held, place)));
+                return Ok(Lease::new(leased(&self.core, held, place), &self.core));
             }
             upkeep::ensure(&self.core);
             held.notes()

@@ -59,20 +59,22 @@ pub(crate) struct Entry<T> {
 /// What anyone may read of a slot, and its holder writes. All relaxed: they inform decisions that are made
 /// good by the slot's word. Times are the pool's clock.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Notes {
-    pub(crate) id: AtomicU64,
-    pub(crate) opened_at: AtomicU64,
-    pub(crate) expires_at: AtomicU64,
+    // What every lease touches comes first: it shares a cache line with the slot's word.
     /// When it last came back from a lease, or was opened.
     pub(crate) idle_since: AtomicU64,
-    /// When it last passed a check.
-    pub(crate) checked_at: AtomicU64,
+    pub(crate) expires_at: AtomicU64,
     pub(crate) leased_at: AtomicU64,
     /// Leases this slot has carried, over all its connections.
     pub(crate) uses: AtomicU64,
+    pub(crate) place: Place,
+    pub(crate) id: AtomicU64,
+    pub(crate) opened_at: AtomicU64,
+    /// When it last passed a check.
+    pub(crate) checked_at: AtomicU64,
     /// `uses` when the present connection was opened.
     pub(crate) uses_before: AtomicU64,
-    pub(crate) place: Place,
     /// The generation that upkeep saw leased last, and the one whose lease it reported.
     pub(crate) seen: AtomicU64,
     pub(crate) reported: AtomicU64,
@@ -103,7 +105,6 @@ impl Notes {
 /// Counts of what is rare; leases are counted slot by slot.
 #[derive(Default)]
 pub(crate) struct Tally {
-    pub(crate) waited: AtomicU64,
     pub(crate) timed_out: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) opened: AtomicU64,
@@ -192,6 +193,11 @@ impl<C: Connect> Owner for Shared<C> {
         dial::drive(core);
     }
 
+    #[inline(always)]
+    fn returned(held: PoolHeld<C>, core: Option<&PoolCore<C>>) {
+        give_back::give_back(held, core);
+    }
+
     fn unclaimed(held: PoolHeld<C>) {
         give_back::put_back(held);
     }
@@ -229,7 +235,7 @@ impl<C: Connect> PoolCore<C> {
         let tally = &self.owner.tally;
         Counters {
             gets: self.all_notes().map(|notes| notes.uses.load(Relaxed)).sum(),
-            waited: tally.waited.load(Relaxed),
+            waited: self.demand().waited,
             timed_out: tally.timed_out.load(Relaxed),
             rejected: tally.rejected.load(Relaxed),
             opened: tally.opened.load(Relaxed),

@@ -14,19 +14,30 @@ use crate::event::{CloseReason, Event};
 use crate::kernel::{Arc, Core, Phase, State, Word};
 use crate::rt::{self, nanos};
 
-/// Starts upkeep unless it runs; nothing without a runtime.
-pub(crate) fn ensure<C: Connect>(core: &Arc<PoolCore<C>>) {
+/// Whether a pool is looked after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    Runs,
+    /// There never was a runtime to run it on.
+    Impossible,
+}
+
+/// Starts upkeep unless it runs.
+pub(crate) fn ensure<C: Connect>(core: &Arc<PoolCore<C>>) -> Upkeep {
     let shared = &core.owner;
     if shared.upkeep_runs.load(Acquire) {
-        return;
+        return Upkeep::Runs;
     }
     shared.runtime.see();
-    if shared.runtime.handle().is_none() || shared.upkeep_runs.swap(true, AcqRel) {
-        return;
+    if shared.runtime.handle().is_none() {
+        return Upkeep::Impossible;
     }
-    // Before the task's first turn: the connections it will look after should count as fresh.
-    shared.clock.tick();
-    shared.runtime.spawn(run(Running(Arc::clone(core))));
+    if !shared.upkeep_runs.swap(true, AcqRel) {
+        // Before the task's first turn: the connections it will look after should count as fresh.
+        shared.clock.tick();
+        shared.runtime.spawn(run(Running(Arc::clone(core))));
+    }
+    Upkeep::Runs
 }
 
 /// Upkeep under way. Dropped with the pool still open, its runtime was shut down: nothing counts as fresh
