@@ -33,15 +33,12 @@ pub(crate) enum Limit {
     None,
 }
 
-pin_project! {
-    /// A get under way. Until there is something to wait for it is three words: `slow` stays unwritten.
-    pub(crate) struct Checkout<'a, C: Connect> {
-        core: &'a Arc<PoolCore<C>>,
-        place: &'static Location<'static>,
-        limit: Limit,
-        #[pin]
-        slow: Option<Slow<'a, C>>,
-    }
+/// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
+pub(crate) struct Checkout<'a, C: Connect> {
+    core: &'a Arc<PoolCore<C>>,
+    place: &'static Location<'static>,
+    limit: Limit,
+    slow: Option<Pin<Box<Slow<'a, C>>>>,
 }
 
 pin_project! {
@@ -111,18 +108,20 @@ impl<'a, C: Connect> Checkout<'a, C> {
     #[cold]
     #[inline(never)]
     pub(crate) fn poll_slowly(
-        self: Pin<&mut Self>,
+        &mut self,
         stale: Option<PoolHeld<C>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<PoolHeld<C>, GetError>> {
-        let mut this = self.project();
-        if this.slow.is_none() {
-            this.slow
-                .set(Some(Slow::begin(this.core, *this.limit, stale)));
-        }
-        let slow = this.slow.as_pin_mut().expect("set above");
-        slow.poll(cx)
-            .map(|outcome| outcome.map(|held| leased(this.core, held, this.place)))
+        let Self {
+            core,
+            place,
+            limit,
+            slow,
+        } = self;
+        let slow = slow.get_or_insert_with(|| Box::pin(Slow::begin(core, *limit, stale)));
+        slow.as_mut()
+            .poll(cx)
+            .map(|outcome| outcome.map(|held| leased(core, held, place)))
     }
 }
 

@@ -5,32 +5,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-
 use super::checkout::{Checkout, FirstLook, Limit};
 use super::lease::{Lease, OwnedLease};
 use crate::connect::Connect;
 use crate::error::GetError;
 
-pin_project! {
-    /// A [`Pool::get`](crate::Pool::get) under way.
-    ///
-    /// Dropping it leaves the queue and loses nothing: a connection granted in that instant goes to the
-    /// next in line, a dial goes on, and a check ends before its connection is handed on.
-    #[must_use = "a get does nothing until it is awaited"]
-    pub struct Get<'a, C: Connect> {
-        #[pin]
-        checkout: Checkout<'a, C>,
-    }
+/// A [`Pool::get`](crate::Pool::get) under way.
+///
+/// Dropping it leaves the queue and loses nothing: a connection granted in that instant goes to the
+/// next in line, a dial goes on, and a check ends before its connection is handed on.
+#[must_use = "a get does nothing until it is awaited"]
+pub struct Get<'a, C: Connect> {
+    checkout: Checkout<'a, C>,
 }
 
-pin_project! {
-    /// A [`Pool::get_owned`](crate::Pool::get_owned) under way; dropping it is as dropping [`Get`].
-    #[must_use = "a get does nothing until it is awaited"]
-    pub struct GetOwned<'a, C: Connect> {
-        #[pin]
-        checkout: Checkout<'a, C>,
-    }
+/// A [`Pool::get_owned`](crate::Pool::get_owned) under way; dropping it is as dropping [`Get`].
+#[must_use = "a get does nothing until it is awaited"]
+pub struct GetOwned<'a, C: Connect> {
+    checkout: Checkout<'a, C>,
 }
 
 impl<'a, C: Connect> Get<'a, C> {
@@ -73,7 +65,7 @@ impl<'a, C: Connect> Future for Get<'a, C> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let checkout = self.project().checkout;
+        let checkout = &mut self.get_mut().checkout;
         let core = checkout.core();
         let stale = match checkout.first_look() {
             FirstLook::Leased(held) => return Poll::Ready(Ok(Lease::new(held, core))),
@@ -91,7 +83,7 @@ impl<C: Connect> Future for GetOwned<'_, C> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let checkout = self.project().checkout;
+        let checkout = &mut self.get_mut().checkout;
         let stale = match checkout.first_look() {
             FirstLook::Leased(held) => return Poll::Ready(Ok(OwnedLease::new(held))),
             FirstLook::Stale(held) => Some(held),
