@@ -1,4 +1,73 @@
-//! A connection pool: it hands out *leases* on *connections*, and loses none.
+//! Connection pools under one model: **a pool hands out leases on connections.**
+//!
+//! A [`Pool`] keeps connections to one endpoint and leases each to one user at a time. You say how to
+//! connect, by implementing [`Connect`] (or take `cenote-postgres` or `cenote-redis`, which do); the pool
+//! does the rest: how many, for how long, for whom next, and what to do when the server goes away.
+//!
+//! ```
+//! use cenote::{Connect, Pool};
+//! use std::time::Duration;
+//! use tokio::net::TcpStream;
+//!
+//! struct Server(std::net::SocketAddr);
+//!
+//! impl Connect for Server {
+//!     type Connection = TcpStream;
+//!     type Error = std::io::Error;
+//!
+//!     async fn connect(&self) -> std::io::Result<TcpStream> {
+//!         TcpStream::connect(self.0).await
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let server = Server(listener.local_addr()?);
+//! let pool = Pool::builder(server)
+//!     .name("orders")
+//!     .max_size(20)
+//!     .acquire_timeout(Duration::from_secs(2))
+//!     .build()?;
+//!
+//! let conn = pool.get().await?;
+//! conn.set_nodelay(true)?;
+//! drop(conn); // back to the pool
+//!
+//! println!("{}", pool.status());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Never more than `max_size` connections, those being opened included; never two users on one.
+//! - Waiters are served in the order they came, and nobody passes them. Never an idle connection beside a
+//!   waiter.
+//! - Dropping any future at any await point loses nothing: not a connection, not a place, not a turn. A
+//!   dial belongs to the pool and goes on.
+//! - A connection is handed on only if [`Connect::verdict`] says it is clean; a reset that fails, hangs or
+//!   panics closes it.
+//! - Dropping leases and pools never blocks and never panics, on any thread.
+//! - Taking an idle connection and giving it back is two compare-and-swaps: no lock, no allocation, no
+//!   clock, no shared counter.
+//!
+//! # Where to look
+//!
+//! | you want | see |
+//! |---|---|
+//! | a pool for your driver | [`Connect`], [`Builder`] |
+//! | a lease for a spawned task | [`Pool::get_owned`] |
+//! | pools of several kinds in one place, or none at all | [`DynPool`], [`NoPool`], [`AnyPool`] |
+//! | a synchronous driver | [`blocking`] |
+//! | to know what happens | [`Pool::status`], [`Pool::counters`], [`Builder::on_event`] |
+//!
+//! # Time and runtimes
+//!
+//! The pool runs on tokio. Its time is `tokio::time`, so `tokio::time::pause` drives it in tests; there,
+//! let time pass with `tokio::time::sleep`, which gives upkeep its turns, rather than with `advance`. It
+//! spawns on the runtime that calls it, and survives the end of that runtime: the next caller's takes
+//! over.
 #![deny(missing_docs)]
 
 pub mod blocking;
