@@ -1,0 +1,61 @@
+//! Real servers for a test: [`PostgresServer`] and [`RedisServer`] run on a free port with their
+//! data in a temporary folder, can be killed, frozen, continued and restarted while clients are
+//! connected, and are gone with everything they wrote when the value is dropped.
+//!
+//! ```
+//! use cenote_testkit::RedisServer;
+//! use std::io::{Read, Write};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = RedisServer::start()?;
+//! let mut client = std::net::TcpStream::connect(server.addr())?;
+//! client.write_all(b"PING\r\n")?;
+//! let mut reply = [0; 7];
+//! client.read_exact(&mut reply)?;
+//! assert_eq!(&reply, b"+PONG\r\n");
+//!
+//! server.kill()?;
+//! assert_eq!(client.read(&mut reply)?, 0, "a killed server closes its connections");
+//! server.restart()?; // same port, same data
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises:
+//!
+//! * **Ready means ready.** `start` and `restart` return once the server accepts connections. They
+//!   probe, with a deadline of 60 seconds, and never sleep for a fixed time.
+//! * **Faults reach every process.** PostgreSQL serves each connection from a process of its own, in
+//!   a process group of its own: `kill`, `stop` and `cont` act on all of them, and `kill` returns
+//!   when all of them are gone.
+//! * **Nothing stays behind.** Dropping the value ends the server and removes its folder, during a
+//!   panic too. A server in a `static`, or in a test that is itself killed, is ended by a small
+//!   guardian process as soon as the test's process is gone.
+//! * **The port is not an ephemeral one** (where the system's settings allow), so that a client
+//!   reconnecting to a dead server can neither meet itself nor take the port away.
+//!
+//! Every method takes `&self`, blocks the calling thread and needs no async runtime. Linux only:
+//! processes are found in `/proc`, and the guardian is a script of `sh`.
+//!
+//! The servers' programs are looked for in `PATH` and, for PostgreSQL, in
+//! `/usr/lib/postgresql/*/bin` (the newest first). Where they are missing, the error says which
+//! Debian package has them.
+
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod account;
+mod cluster;
+mod error;
+mod guardian;
+mod percent;
+mod port;
+mod postgres;
+mod process;
+mod programs;
+mod redis;
+mod server;
+
+pub use error::ServerError;
+pub use postgres::{PostgresBuilder, PostgresServer};
+pub use redis::{RedisBuilder, RedisServer};

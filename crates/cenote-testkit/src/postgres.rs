@@ -1,0 +1,326 @@
+//! A PostgreSQL server for a test.
+
+use crate::account::Account;
+use crate::cluster::{self, SUPERUSER};
+use crate::error::ServerError;
+use crate::percent::percent_encoded;
+use crate::programs;
+use crate::server::{Recipe, Server};
+use rustix::process::Signal;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+// Far from PostgreSQL's own limit, which other settings have a share in.
+const MOST_CONNECTIONS: u32 = 100_000;
+
+/// A PostgreSQL server on 127.0.0.1, with a new cluster in a temporary folder; both end with this
+/// value.
+///
+/// The superuser `postgres` and the database `postgres` exist. Nothing is forced to the disk
+/// (`fsync` is off), yet committed data survive [`kill`](Self::kill) and [`restart`](Self::restart).
+/// Autovacuum and replication are off, so that only the test's own clients are served. When the
+/// caller is root, which PostgreSQL refuses, it runs as the account `postgres` (or `nobody`).
+///
+/// ```
+/// use cenote_testkit::PostgresServer;
+///
+/// # fn main() -> Result<(), cenote_testkit::ServerError> {
+/// let server = PostgresServer::start()?;
+/// let port = server.port();
+/// assert_eq!(server.url(), format!("postgres://postgres@127.0.0.1:{port}/postgres"));
+///
+/// server.stop()?; // frozen: connections stay open, nothing answers
+/// server.cont()?;
+/// server.kill()?; // every process is gone, new connections are refused
+/// server.restart()?; // same port, same data
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct PostgresServer {
+    server: Server<PostgresRecipe>,
+    password: Option<String>,
+}
+
+impl PostgresServer {
+    /// Starts a server that trusts every client, and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::MissingProgram`] when PostgreSQL is not installed, [`ServerError::Setup`] when
+    /// `initdb` fails, [`ServerError::Exited`] or [`ServerError::NotReady`] with the server's log when
+    /// it does not come up, [`ServerError::NoAccount`] when root finds no account to run it as, and
+    /// [`ServerError::System`] when the system refuses a folder or a process.
+    pub fn start() -> Result<Self, ServerError> {
+        Self::builder().start()
+    }
+
+    /// Settings first, then [`PostgresBuilder::start`].
+    pub fn builder() -> PostgresBuilder {
+        PostgresBuilder::default()
+    }
+
+    /// `postgres://postgres@127.0.0.1:PORT/postgres`, with the password if one is set.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let password = match &self.password {
+            Some(password) => format!(":{}", percent_encoded(password)),
+            None => String::new(),
+        };
+        format!("postgres://{SUPERUSER}{password}@{}/postgres", self.addr())
+    }
+
+    /// The port it listens on, the same for its whole life.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// Where it listens: 127.0.0.1 and its port.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Its temporary folder, which holds its data and its log, `server.log`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
+    }
+
+    /// All that the server has logged so far, over all its restarts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// Kills all of the server's processes (SIGKILL), stopped or not, as if the machine had lost them
+    /// at once. When this returns, its connections are closed and new ones are refused.
+    /// Without effect on a server that is down.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::StillRunning`] if the system does not get rid of the processes.
+    pub fn kill(&self) -> Result<(), ServerError> {
+        self.server.kill()
+    }
+
+    /// Freezes all of the server's processes (SIGSTOP): connections stay open and new ones are still
+    /// accepted by the system, but nothing answers until [`cont`](Self::cont).
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+    pub fn stop(&self) -> Result<(), ServerError> {
+        self.server.stop()
+    }
+
+    /// Lets a stopped server run on (SIGCONT). Without effect on one that runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+    pub fn cont(&self) -> Result<(), ServerError> {
+        self.server.cont()
+    }
+
+    /// Starts the server again on the same port with the same data, and waits until it accepts
+    /// connections. One that still runs, or is stopped, is first shut down in PostgreSQL's "fast" mode,
+    /// which tells the connected clients that an administrator ends their sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Exited`] or [`ServerError::NotReady`] with the server's log when it does not
+    /// come up again.
+    pub fn restart(&self) -> Result<(), ServerError> {
+        self.server.restart()
+    }
+}
+
+/// The settings of a [`PostgresServer`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder starts nothing until `start` is called"]
+pub struct PostgresBuilder {
+    password: Option<String>,
+    max_connections: Option<u32>,
+    settings: Vec<(String, String)>,
+}
+
+impl PostgresBuilder {
+    /// The password of the superuser `postgres`, asked for by SCRAM-SHA-256. Default: every client is
+    /// trusted without one.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// How many clients may be connected at once: exactly so many, none of them reserved for
+    /// superusers. Default: 100.
+    pub fn max_connections(mut self, max_connections: u32) -> Self {
+        self.max_connections = Some(max_connections);
+        self
+    }
+
+    /// Any other setting of `postgresql.conf`, by its name. A later one of the same name wins, over
+    /// this crate's choices too.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Makes a new cluster, starts the server and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresServer::start`], and [`ServerError::BadSetting`] for a `max_connections` outside
+    /// 1 to 100,000 or a password that is empty or has a line break. Another setting that PostgreSQL
+    /// refuses is a [`ServerError::Exited`] whose log names it.
+    pub fn start(self) -> Result<PostgresServer, ServerError> {
+        self.verify()?;
+        let recipe = PostgresRecipe {
+            program: programs::postgres("postgres")?,
+            account: Account::unprivileged()?,
+            max_connections: self.max_connections.unwrap_or(100),
+            settings: self.settings,
+        };
+        let folder = cluster::folder()?;
+        cluster::create(folder.path(), recipe.account, self.password.as_deref())?;
+        Ok(PostgresServer {
+            server: Server::launch(recipe, folder)?,
+            password: self.password,
+        })
+    }
+
+    fn verify(&self) -> Result<(), ServerError> {
+        if let Some(count) = self.max_connections
+            && !(1..=MOST_CONNECTIONS).contains(&count)
+        {
+            return Err(ServerError::BadSetting {
+                setting: "max_connections",
+                value: count.to_string(),
+                accepted: "it must be 1 to 100000",
+            });
+        }
+        if let Some(password) = &self.password
+            && (password.is_empty() || password.contains(['\n', '\r', '\0']))
+        {
+            return Err(ServerError::BadSetting {
+                setting: "password",
+                value: format!("{password:?}"),
+                accepted: "at least one character is needed, and no line break or NUL",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct PostgresRecipe {
+    program: PathBuf,
+    account: Option<Account>,
+    max_connections: u32,
+    settings: Vec<(String, String)>,
+}
+
+impl Recipe for PostgresRecipe {
+    const NAME: &'static str = "PostgreSQL";
+    const END_ORDERLY: Signal = Signal::INT;
+    // Not KILL: an immediate shutdown still frees the server's shared memory.
+    const END_AT_ONCE: Signal = Signal::QUIT;
+    // A killed server leaves a small segment of System V shared memory, whose id ends the seventh line
+    // of its lock file. A server that ended in order has removed both.
+    const FREE: &'static str = "ipcrm -m $(sed -n '7s/.* //p' data/postmaster.pid)";
+
+    fn command(&self, folder: &Path, port: u16) -> Command {
+        let mut command = cluster::command(&self.program, self.account);
+        command.arg("-D").arg(cluster::data(folder)).args([
+            "-p",
+            &port.to_string(),
+            "-h",
+            "127.0.0.1",
+        ]);
+        command
+            .arg("-k")
+            .arg(folder)
+            .args(["-N", &self.max_connections.to_string()]);
+        for setting in [
+            "superuser_reserved_connections=0",
+            "max_wal_senders=0",
+            "wal_level=minimal",
+            "autovacuum=off",
+            "fsync=off",
+            "full_page_writes=off",
+            // In the data folder, so that a killed server leaves none in /dev/shm.
+            "dynamic_shared_memory_type=mmap",
+        ] {
+            command.args(["-c", setting]);
+        }
+        for (name, value) in &self.settings {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        command
+    }
+
+    fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool {
+        let lock =
+            fs::read_to_string(cluster::data(folder).join("postmaster.pid")).unwrap_or_default();
+        says_ready(&lock, pid) && {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+        }
+    }
+}
+
+/// Whether the lock file of a cluster is that of `pid` and says that connections are accepted. A
+/// file left by a killed server names another process.
+fn says_ready(lock: &str, pid: u32) -> bool {
+    let mut lines = lock.lines();
+    lines
+        .next()
+        .is_some_and(|line| line.trim() == pid.to_string())
+        && lines.nth(6).is_some_and(|line| line.trim() == "ready")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str =
+        "17\n/tmp/data\n1700000000\n20000\n/tmp\n127.0.0.1\n  123456     98304\nready   \n";
+
+    #[test]
+    fn a_lock_file_says_ready_for_its_own_process_only() {
+        assert!(says_ready(LOCK, 17));
+        assert!(!says_ready(LOCK, 18));
+    }
+
+    #[test]
+    fn a_starting_server_is_not_ready() {
+        assert!(!says_ready(&LOCK.replace("ready   ", "starting"), 17));
+        assert!(!says_ready("17\n/tmp/data\n", 17));
+    }
+
+    #[test]
+    fn zero_connections_are_refused_by_name_with_what_is_accepted() {
+        let error = PostgresServer::builder()
+            .max_connections(0)
+            .start()
+            .unwrap_err();
+        let expected = "max_connections is 0: it must be 1 to 100000";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_password_that_cannot_be_given_to_initdb_is_refused() {
+        for password in ["", "two\nlines"] {
+            let error = PostgresServer::builder()
+                .password(password)
+                .start()
+                .unwrap_err();
+            assert!(error.to_string().starts_with("password is "), "{error}");
+        }
+    }
+}

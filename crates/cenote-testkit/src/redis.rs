@@ -1,0 +1,231 @@
+//! A Redis server for a test.
+
+use crate::error::ServerError;
+use crate::percent::percent_encoded;
+use crate::programs;
+use crate::server::{Recipe, Server};
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A Redis server on 127.0.0.1, with its data in a temporary folder; both end with this value.
+///
+/// Written data survive [`kill`](Self::kill) and [`restart`](Self::restart): the server appends each
+/// write to its log before it answers. `DEBUG` is enabled for local clients.
+///
+/// ```
+/// use cenote_testkit::RedisServer;
+///
+/// # fn main() -> Result<(), cenote_testkit::ServerError> {
+/// let server = RedisServer::builder().password("secret").max_clients(50).start()?;
+/// assert_eq!(server.url(), format!("redis://:secret@127.0.0.1:{}", server.port()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RedisServer {
+    server: Server<RedisRecipe>,
+    password: Option<String>,
+}
+
+impl RedisServer {
+    /// Starts a server without a password, with the server's own defaults otherwise, and waits until
+    /// it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::MissingProgram`] when Redis is not installed, [`ServerError::Exited`] or
+    /// [`ServerError::NotReady`] with the server's log when it does not come up, and
+    /// [`ServerError::System`] when the system refuses a folder or a process.
+    pub fn start() -> Result<Self, ServerError> {
+        Self::builder().start()
+    }
+
+    /// Settings first, then [`RedisBuilder::start`].
+    pub fn builder() -> RedisBuilder {
+        RedisBuilder::default()
+    }
+
+    /// `redis://127.0.0.1:PORT`, with the password if one is set.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let login = match &self.password {
+            Some(password) => format!(":{}@", percent_encoded(password)),
+            None => String::new(),
+        };
+        format!("redis://{login}{}", self.addr())
+    }
+
+    /// The port it listens on, the same for its whole life.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// Where it listens: 127.0.0.1 and its port.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// Its temporary folder, which holds its data and its log, `server.log`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
+    }
+
+    /// All that the server has logged so far, over all its restarts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// Kills the server (SIGKILL), stopped or not. When this returns, its connections are closed and
+    /// new ones are refused.
+    /// Without effect on a server that is down.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::StillRunning`] if the system does not get rid of the processes.
+    pub fn kill(&self) -> Result<(), ServerError> {
+        self.server.kill()
+    }
+
+    /// Freezes the server (SIGSTOP): connections stay open and are still accepted by the system, but
+    /// nothing answers until [`cont`](Self::cont).
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+    pub fn stop(&self) -> Result<(), ServerError> {
+        self.server.stop()
+    }
+
+    /// Lets a stopped server run on (SIGCONT). Without effect on one that runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+    pub fn cont(&self) -> Result<(), ServerError> {
+        self.server.cont()
+    }
+
+    /// Starts the server again on the same port with the same data, and waits until it accepts
+    /// connections. One that still runs, or is stopped, is first asked to end in good order (SIGTERM).
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Exited`] or [`ServerError::NotReady`] with the server's log when it does not
+    /// come up again.
+    pub fn restart(&self) -> Result<(), ServerError> {
+        self.server.restart()
+    }
+}
+
+/// The settings of a [`RedisServer`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder starts nothing until `start` is called"]
+pub struct RedisBuilder {
+    password: Option<String>,
+    settings: Vec<(String, String)>,
+}
+
+impl RedisBuilder {
+    /// Asks clients for this password (`requirepass`). Default: none.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// How many clients may be connected at once (`maxclients`). Default: Redis's, 10,000.
+    pub fn max_clients(self, max_clients: u32) -> Self {
+        self.setting("maxclients", max_clients.to_string())
+    }
+
+    /// Any other setting of `redis.conf`, by its name. A later one of the same name wins.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the server and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisServer::start`]; a setting that Redis refuses is a [`ServerError::Exited`] whose log
+    /// names it.
+    pub fn start(self) -> Result<RedisServer, ServerError> {
+        let recipe = RedisRecipe {
+            program: programs::redis()?,
+            password: self.password.clone(),
+            settings: self.settings,
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("cenote-redis-")
+            .tempdir()
+            .map_err(ServerError::system("make a temporary folder"))?;
+        Ok(RedisServer {
+            server: Server::launch(recipe, folder)?,
+            password: self.password,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct RedisRecipe {
+    program: PathBuf,
+    password: Option<String>,
+    settings: Vec<(String, String)>,
+}
+
+impl RedisRecipe {
+    /// Asks the server who it is, logging in first where that is needed.
+    fn ask(&self, port: u16) -> std::io::Result<String> {
+        let patience = Duration::from_secs(1);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut client = TcpStream::connect_timeout(&address, patience)?;
+        client.set_read_timeout(Some(patience))?;
+        if let Some(password) = &self.password {
+            let length = password.len();
+            write!(client, "*2\r\n$4\r\nAUTH\r\n${length}\r\n{password}\r\n")?;
+        }
+        client.write_all(b"INFO server\r\nINFO persistence\r\nQUIT\r\n")?;
+        let mut reply = String::new();
+        client.read_to_string(&mut reply)?;
+        Ok(reply)
+    }
+}
+
+impl Recipe for RedisRecipe {
+    const NAME: &'static str = "Redis";
+    const END_ORDERLY: Signal = Signal::TERM;
+    const END_AT_ONCE: Signal = Signal::KILL;
+    const FREE: &'static str = "";
+
+    fn command(&self, folder: &Path, port: u16) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
+            .arg(folder);
+        // Each write is in the log, though not on the disk, before it is answered.
+        command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "no"]);
+        command.args(["--enable-debug-command", "local", "--daemonize", "no"]);
+        if let Some(password) = &self.password {
+            command.arg("--requirepass").arg(password);
+        }
+        for (name, value) in &self.settings {
+            command.arg(OsString::from(format!("--{name}"))).arg(value);
+        }
+        command
+    }
+
+    fn is_ready(&self, _folder: &Path, port: u16, pid: u32) -> bool {
+        let own = format!("process_id:{pid}\r\n");
+        self.ask(port)
+            .is_ok_and(|reply| reply.contains(&own) && reply.contains("\nloading:0\r\n"))
+    }
+}

@@ -1,0 +1,264 @@
+//! The life of a server, whichever it is: launched on a port, ready, killed, frozen, restarted,
+//! ended with its folder. What differs between servers is a [`Recipe`].
+
+use crate::error::ServerError;
+use crate::guardian::Guardian;
+use crate::port;
+use crate::process::ProcessTree;
+use rustix::process::Signal;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const END_WITHIN: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(5);
+const PORT_TRIES: u32 = 5;
+const LOG_LINES: usize = 20;
+
+/// What one kind of server needs to be run.
+pub(crate) trait Recipe {
+    /// As error messages call it.
+    const NAME: &'static str;
+    /// Asks the server to save what it has and end, closing its connections itself.
+    const END_ORDERLY: Signal;
+    /// Ends the server when its data are not needed any more.
+    const END_AT_ONCE: Signal;
+    /// The shell command, run in the folder, that frees what a killed server leaves in the system.
+    const FREE: &'static str;
+
+    /// The command that serves on `port` of 127.0.0.1 with its data in `folder`.
+    fn command(&self, folder: &Path, port: u16) -> Command;
+    /// Whether the process `pid` (and no other that has taken the port) accepts connections.
+    fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool;
+}
+
+/// A server of one kind.
+#[derive(Debug)]
+pub(crate) struct Server<R: Recipe> {
+    recipe: R,
+    port: u16,
+    life: Mutex<Life>,
+    // After `life`: the folder goes when the processes have gone.
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Life {
+    running: Option<Running>,
+    guardian: Guardian,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    tree: ProcessTree,
+}
+
+impl<R: Recipe> Server<R> {
+    /// Launches a server in `folder`, on a port of its own choice, and waits until it is ready.
+    pub(crate) fn launch(recipe: R, folder: TempDir) -> Result<Self, ServerError> {
+        let guardian = Guardian::watch(folder.path(), R::FREE)?;
+        let life = Mutex::new(Life {
+            running: None,
+            guardian,
+        });
+        let mut server = Self {
+            recipe,
+            port: 0,
+            life,
+            folder,
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            server.port = port::pick().map_err(ServerError::system("find a free port"))?;
+            let ran = server.run(&mut server.life());
+            match ran {
+                // Someone else took the port since it was picked.
+                Err(ServerError::Exited { .. })
+                    if tries < PORT_TRIES && !port::is_free(server.port) => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(server),
+            }
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        let bytes = fs::read(self.log_path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(crate) fn kill(&self) -> Result<(), ServerError> {
+        self.end_by_force(&mut self.life())
+    }
+
+    pub(crate) fn stop(&self) -> Result<(), ServerError> {
+        self.alive(&mut self.life(), "stop")
+            .map(|running| running.tree.freeze())
+    }
+
+    pub(crate) fn cont(&self) -> Result<(), ServerError> {
+        self.alive(&mut self.life(), "continue")
+            .map(|running| running.tree.thaw())
+    }
+
+    pub(crate) fn restart(&self) -> Result<(), ServerError> {
+        let mut life = self.life();
+        self.end(&mut life, R::END_ORDERLY)?;
+        self.run(&mut life)
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        // A test that panicked while it held the lock must still be able to end its server.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alive<'a>(
+        &self,
+        life: &'a mut Life,
+        attempted: &'static str,
+    ) -> Result<&'a mut Running, ServerError> {
+        if let Some(running) = &mut life.running
+            && matches!(running.child.try_wait(), Ok(None))
+        {
+            return Ok(running);
+        }
+        Err(ServerError::NotRunning {
+            server: R::NAME,
+            port: self.port,
+            attempted,
+        })
+    }
+
+    /// Ends a server that runs, by `signal`; by force if that takes too long.
+    fn end(&self, life: &mut Life, signal: Signal) -> Result<(), ServerError> {
+        if let Some(running) = &mut life.running {
+            running.tree.signal_root(signal);
+            running.tree.thaw();
+            let deadline = Instant::now() + END_WITHIN;
+            while matches!(running.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                thread::sleep(POLL);
+            }
+        }
+        self.end_by_force(life)
+    }
+
+    fn end_by_force(&self, life: &mut Life) -> Result<(), ServerError> {
+        let Some(mut running) = life.running.take() else {
+            return Ok(());
+        };
+        let dying = running.tree.kill();
+        // Reaped first: until then the system lists it.
+        let _ = running.child.wait();
+        life.guardian.guards(0);
+        match dying.wait(Instant::now() + END_WITHIN) {
+            0 => Ok(()),
+            left => Err(ServerError::StillRunning {
+                server: R::NAME,
+                port: self.port,
+                left,
+                waited: END_WITHIN,
+            }),
+        }
+    }
+
+    fn run(&self, life: &mut Life) -> Result<(), ServerError> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .map_err(ServerError::system("open the server's log"))?;
+        let mut command = self.recipe.command(self.folder(), self.port);
+        let child = command
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            .stdout(
+                log.try_clone()
+                    .map_err(ServerError::system("open the server's log"))?,
+            )
+            .stderr(log)
+            // The terminal's Ctrl-C goes to the test, not to its server.
+            .process_group(0)
+            .spawn()
+            .map_err(ServerError::system(format!("start {}", R::NAME)))?;
+        self.await_ready(life, child)
+    }
+
+    fn await_ready(&self, life: &mut Life, mut child: Child) -> Result<(), ServerError> {
+        let pid = child.id();
+        life.guardian.guards(pid);
+        let deadline = Instant::now() + READY_WITHIN;
+        let failed = loop {
+            let ready = self.recipe.is_ready(self.folder(), self.port, pid);
+            match child.try_wait() {
+                Ok(None) => {}
+                Ok(Some(status)) => break self.exited(status),
+                Err(source) => break ServerError::system("wait for the server")(source),
+            }
+            if ready && let Some(tree) = ProcessTree::of(pid) {
+                life.running = Some(Running { child, tree });
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                break ServerError::NotReady {
+                    server: R::NAME,
+                    port: self.port,
+                    waited: READY_WITHIN,
+                    log: self.log_end(),
+                };
+            }
+            thread::sleep(POLL);
+        };
+        life.guardian.guards(0);
+        if let Some(tree) = ProcessTree::of(pid) {
+            tree.kill();
+        }
+        let _ = child.wait();
+        Err(failed)
+    }
+
+    fn exited(&self, status: ExitStatus) -> ServerError {
+        ServerError::Exited {
+            server: R::NAME,
+            port: self.port,
+            status,
+            log: self.log_end(),
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder().join("server.log")
+    }
+
+    fn log_end(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+}
+
+impl<R: Recipe> Drop for Server<R> {
+    fn drop(&mut self) {
+        // A drop has nobody to tell: what is left after all deadlines stays the system's.
+        let _ = self.end(&mut self.life(), R::END_AT_ONCE);
+    }
+}
