@@ -46,8 +46,8 @@ pub trait Connect: Send + Sync + 'static {
     /// [`connect_timeout`](crate::Builder::connect_timeout); a `get` that is cancelled does not cancel it.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Whether the connection still looks alive: cheap, without I/O. Asked at every get and every return.
-    /// Default: `true`.
+    /// Whether the connection still looks alive: cheap, without I/O. Asked at every get, and at every return
+    /// before [`verdict`](Self::verdict). Default: `true`.
     fn is_open(&self, conn: &Self::Connection) -> bool {
         let _ = conn;
         true

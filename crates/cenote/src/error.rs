@@ -11,27 +11,45 @@ use crate::status::Status;
 /// Any error, as hooks return them.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-type SharedError = Arc<dyn Error + Send + Sync>;
+/// An error that several getters share.
+pub type SharedError = Arc<dyn Error + Send + Sync>;
 
 /// Why a connection could not be opened. Cheap to clone: all getters that waited for it share it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The connector's error.
-    #[error("connecting failed: {0}")]
-    Failed(#[source] SharedError),
+    Failed(SharedError),
     /// `connect_timeout` passed.
-    #[error("connecting took longer than connect_timeout ({0:?})")]
     TimedOut(Duration),
     /// The connector panicked; the message of the panic.
-    #[error("connecting panicked: {0}")]
     Panicked(Arc<str>),
     /// The `after_connect` hook refused the connection.
-    #[error("the after_connect hook failed: {0}")]
-    Hook(#[source] SharedError),
+    Hook(SharedError),
     /// The runtime that dialled was shut down meanwhile.
-    #[error("connecting was cut short: the runtime it ran on was shut down")]
     Aborted,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::TimedOut(limit) => write!(f, "it took longer than connect_timeout ({limit:?})"),
+            Self::Panicked(message) => write!(f, "the connector panicked: {message}"),
+            Self::Hook(error) => write!(f, "the after_connect hook failed: {error}"),
+            Self::Aborted => f.write_str("the runtime that dialled was shut down"),
+        }
+    }
+}
+
+// By hand, because a derived `source` would give the `Arc`, which nobody can downcast.
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) | Self::Hook(error) => Some(&**error),
+            Self::TimedOut(_) | Self::Panicked(_) | Self::Aborted => None,
+        }
+    }
 }
 
 impl ConnectError {
@@ -45,14 +63,12 @@ impl ConnectError {
 }
 
 /// Why `get` gave no lease.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum GetError {
     /// No connection came free in time: `acquire_timeout`, or the getter's own time-out.
-    #[error(transparent)]
     TimedOut(Box<TimedOut>),
     /// `max_waiters` getters were waiting already.
-    #[error("pool {pool}: max_waiters ({max_waiters}) getters are waiting already")]
     QueueFull {
         /// The pool's name.
         pool: Arc<str>,
@@ -61,39 +77,82 @@ pub enum GetError {
     },
     /// The pool has no connection, and connecting failed as often as
     /// [`connect_failures`](crate::Builder::connect_failures) permits.
-    #[error("pool {pool}: no connection, and connecting failed {failures} times in a row: {error}")]
     Connect {
         /// The pool's name.
         pool: Arc<str>,
         /// Failures in a row.
         failures: u32,
         /// The last of them.
-        #[source]
         error: ConnectError,
     },
     /// The `before_get` hook refused a connection that was just opened, so another would fare no better.
-    #[error("pool {pool}: the before_get hook failed: {error}")]
     Hook {
         /// The pool's name.
         pool: Arc<str>,
         /// What the hook said.
-        #[source]
         error: SharedError,
     },
     /// The pool is closed.
-    #[error("pool {pool}: closed")]
     Closed {
         /// The pool's name.
         pool: Arc<str>,
     },
-    /// A getter had to wait outside any tokio runtime, and the pool has never seen one.
-    #[error(
-        "pool {pool}: no tokio runtime to connect on; call get within one, or use cenote::blocking"
-    )]
+    /// A getter had to wait outside any tokio runtime, and the pool has seen none that still runs.
     NoRuntime {
         /// The pool's name.
         pool: Arc<str>,
     },
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(timed_out) => timed_out.fmt(f),
+            Self::QueueFull { pool, max_waiters } => {
+                write!(
+                    f,
+                    "pool {pool}: max_waiters ({max_waiters}) getters are waiting already"
+                )
+            }
+            Self::Connect {
+                pool,
+                failures: 1,
+                error,
+            } => {
+                write!(
+                    f,
+                    "pool {pool}: no connection, and connecting failed: {error}"
+                )
+            }
+            Self::Connect {
+                pool,
+                failures,
+                error,
+            } => write!(
+                f,
+                "pool {pool}: no connection, and connecting failed {failures} times in a row: {error}"
+            ),
+            Self::Hook { pool, error } => {
+                write!(f, "pool {pool}: the before_get hook failed: {error}")
+            }
+            Self::Closed { pool } => write!(f, "pool {pool}: closed"),
+            Self::NoRuntime { pool } => write!(
+                f,
+                "pool {pool}: no tokio runtime to connect on; call get within one, or use cenote::blocking"
+            ),
+        }
+    }
+}
+
+impl Error for GetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TimedOut(timed_out) => timed_out.source(),
+            Self::Connect { error, .. } => Some(error),
+            Self::Hook { error, .. } => Some(&**error),
+            Self::QueueFull { .. } | Self::Closed { .. } | Self::NoRuntime { .. } => None,
+        }
+    }
 }
 
 impl GetError {
@@ -137,7 +196,7 @@ impl fmt::Display for TimedOut {
         } = self;
         write!(f, "pool {pool}: no connection within {waited:?} ({status})")?;
         match connect_error {
-            Some(error) => write!(f, "; {error}"),
+            Some(error) => write!(f, "; connecting fails: {error}"),
             None => Ok(()),
         }
     }

@@ -88,7 +88,9 @@ mod status;
 pub use builder::Builder;
 pub use connect::{Connect, Verdict};
 pub use erased::{AnyPool, BoxFuture, DynLease, DynPool};
-pub use error::{AddError, BoxError, ConnectError, GetError, SettingsError, TimedOut, TryGetError};
+pub use error::{
+    AddError, BoxError, ConnectError, GetError, SettingsError, SharedError, TimedOut, TryGetError,
+};
 pub use event::{CloseReason, ConnectionInfo, Event};
 pub use hooks::HookFuture;
 pub use no_pool::{FreshLease, NoPool};

@@ -6,7 +6,8 @@ use crate::error::SettingsError;
 use crate::kernel::{MAX_SLOTS, Order};
 use crate::policy::backoff::Backoff;
 
-/// Which idle connection a getter is given.
+/// Which idle connection a getter is given. In the strict orders, a connection that upkeep has checked
+/// counts as just come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IdleOrder {
@@ -112,6 +113,11 @@ impl Settings {
                 self.min_idle
             );
             return refuse("max_idle", max_idle, &wanted);
+        }
+        if self.max_waiters == Some(0) {
+            let wanted = "at least 1, since a getter waits for its connection to be opened; \
+                          `try_get` never waits";
+            return refuse("max_waiters", 0, wanted);
         }
         if self.max_connecting == 0 {
             return refuse(

@@ -70,12 +70,12 @@ impl fmt::Display for Status {
 }
 
 /// What happened since the pool began. Exact when nobody is using it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
     /// Leases given.
     pub gets: u64,
-    /// Getters that had to wait.
+    /// Times a getter queued: for a connection to come back or to be opened, whether it got one or not.
     pub waited: u64,
     /// Getters that gave up after their time-out.
     pub timed_out: u64,
@@ -103,5 +103,32 @@ impl Counters {
     /// Connections closed for `reason`.
     pub fn closed_by(&self, reason: CloseReason) -> u64 {
         self.closed[reason as usize]
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed: Vec<_> = CloseReason::ALL
+            .iter()
+            .map(|&why| (why.as_str(), self.closed_by(why)))
+            .collect();
+        f.debug_struct("Counters")
+            .field("gets", &self.gets)
+            .field("waited", &self.waited)
+            .field("timed_out", &self.timed_out)
+            .field("rejected", &self.rejected)
+            .field("opened", &self.opened)
+            .field("connect_failed", &self.connect_failed)
+            .field("checks", &self.checks)
+            .field("resets", &self.resets)
+            .field("leaks", &self.leaks)
+            .field(
+                "closed",
+                &closed
+                    .into_iter()
+                    .filter(|(_, n)| *n > 0)
+                    .collect::<Vec<_>>(),
+            )
+            .finish()
     }
 }

@@ -272,9 +272,9 @@ macro_rules! lease {
             }
         }
 
-        impl<$($lifetime,)? C: Connect<Connection: fmt::Debug>> fmt::Debug for $name<$($lifetime,)? C> {
+        impl<$($lifetime,)? C: Connect> fmt::Debug for $name<$($lifetime,)? C> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&**self).finish()
+                f.debug_tuple(stringify!($name)).field(&Self::info(self)).finish()
             }
         }
     };

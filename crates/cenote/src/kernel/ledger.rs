@@ -162,14 +162,10 @@ impl<O: Owner> Core<O> {
         Joined::Queued { may_grow, arm }
     }
 
-    /// An idle connection now or not at all, behind nobody's back.
-    pub(crate) fn claim_now(&self) -> Option<Held<O>> {
-        if let Some(held) = self.claim() {
-            return Some(held);
-        }
+    /// As [`claim`](Self::claim), of a pool that keeps its idle connections in order.
+    pub(super) fn claim_listed(&self) -> Option<Held<O>> {
         let mut ledger = lock(&self.ledger.0);
-        let free =
-            ledger.phase == Phase::Open && ledger.queue.len() == 0 && ledger.order != Order::Local;
+        let free = ledger.phase == Phase::Open && ledger.queue.len() == 0;
         if free {
             self.take_idle(&mut ledger)
         } else {
@@ -379,10 +375,15 @@ impl<O: Owner> Core<O> {
         }
     }
 
-    /// Makes every lease now out come back through the ledger.
-    pub(crate) fn recall(&self) {
-        let _ledger = lock(&self.ledger.0);
-        self.notice_leased();
+    /// Takes every idle slot for the pool itself, and makes every lease now out come back through the
+    /// ledger: no connection slips between the two.
+    pub(crate) fn recall(&self) -> Vec<Held<O>> {
+        let mut ledger = lock(&self.ledger.0);
+        ledger.idle.clear();
+        let slots = (0..self.bound()).filter_map(|index| self.table.slot(index));
+        let idle: Vec<_> = slots.filter_map(|slot| slot.claim_or_notice()).collect();
+        idle.iter().for_each(Held::reserve);
+        idle
     }
 
     fn notice_leased(&self) {

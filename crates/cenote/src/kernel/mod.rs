@@ -121,11 +121,14 @@ impl<O: Owner> Core<O> {
         })
     }
 
-    /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap.
+    /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap, unless
+    /// the pool keeps its idle connections in order.
     #[inline(always)]
     pub(crate) fn claim(&self) -> Option<Held<O>> {
-        if self.gate.0.load(Ordering::Relaxed) != 0 {
-            return None;
+        match self.gate.0.load(Ordering::Relaxed) {
+            0 => {}
+            GATE_ORDERED => return self.claim_listed(),
+            _ => return None,
         }
         if let Some((slot, seen)) = hint::get::<O>(self.key) {
             // SAFETY: a hint with this pool's key is one of its slots, and the pool is alive: `self`.

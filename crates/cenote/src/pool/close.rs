@@ -29,8 +29,8 @@ type Waiting = Pin<Box<dyn Future<Output = Closed> + Send + Sync>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// Connections still leased (or being said goodbye to) when the time was up. They end when they come
-    /// back.
+    /// Connections this call stopped waiting for: still leased, reset or said goodbye to when its time was
+    /// up. They end when that is over.
     pub abandoned: usize,
 }
 

@@ -102,7 +102,7 @@ impl<C: Connect> Pool<C> {
     ///   [`connect_failures`](Builder::connect_failures).
     /// - [`Hook`](GetError::Hook): the `before_get` hook refused a new connection.
     /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
-    /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and the pool never saw a tokio runtime.
+    /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.
     #[inline]
     #[track_caller]
     pub fn get(&self) -> Get<'_, C> {
@@ -134,7 +134,7 @@ impl<C: Connect> Pool<C> {
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
         let place = Location::caller();
-        while let Some(held) = self.core.claim_now() {
+        while let Some(held) = self.core.claim() {
             if is_fresh(&self.core, &held) {
                 return Ok(Lease::new(leased(&self.core, held, place), &self.core));
             }
@@ -245,9 +245,10 @@ impl<C: Connect> Pool<C> {
     pub fn evict(&self) {
         let next = self.core.owner.next_id.load(Relaxed);
         self.core.owner.evict_below.store(next, Relaxed);
-        self.core.recall();
-        // Everything idle came before the bound, so `settle` sees it off.
-        self.retain(|_, info| info.id >= next);
+        for held in self.core.recall() {
+            // Those that came before the bound are seen off there.
+            give_back::settle(held);
+        }
     }
 
     /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, leased

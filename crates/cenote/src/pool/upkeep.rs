@@ -18,7 +18,7 @@ use crate::rt::{self, nanos};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Upkeep {
     Runs,
-    /// There never was a runtime to run it on.
+    /// There is no runtime to run it on: none was ever seen, or the last was shut down.
     Impossible,
 }
 
@@ -36,6 +36,10 @@ pub(crate) fn ensure<C: Connect>(core: &Arc<PoolCore<C>>) -> Upkeep {
         // Before the task's first turn: the connections it will look after should count as fresh.
         shared.clock.tick();
         shared.runtime.spawn(run(Running(Arc::clone(core))));
+        // A runtime that was shut down has dropped the task by now.
+        if !shared.upkeep_runs.load(Acquire) {
+            return Upkeep::Impossible;
+        }
     }
     Upkeep::Runs
 }

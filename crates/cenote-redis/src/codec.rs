@@ -1,0 +1,301 @@
+//! Decodes replies from bytes that arrive in pieces.
+//!
+//! The `redis-protocol` crate knows the grammar of each single value; this file decides where values
+//! begin and end, and puts the ones that hold others together. That is kept here because a peer is
+//! not trusted: the crate's own aggregates recurse without a limit, start over with every piece that
+//! arrives, and lose the order of maps.
+//!
+//! Promises: no input panics; memory stays within the limit whatever lengths the peer announces;
+//! work is linear in the bytes received; after an error nothing more may be decoded.
+
+use bytes::{Buf, Bytes, BytesMut};
+use redis_protocol::resp3::decode::complete::decode_range;
+use redis_protocol::resp3::types::RangeFrame;
+
+use crate::error::{FrameError, ServerError};
+use crate::value::Value;
+
+/// Deepest nesting that is read. Servers nest less than ten levels, scripts hardly more.
+pub(crate) const MAX_DEPTH: usize = 128;
+/// Longest status, error or header line. Redis itself reads no longer lines.
+const MAX_LINE: usize = 64 * 1024;
+/// Shorter strings are copied: otherwise a few bytes that somebody keeps would keep a whole read buffer.
+const SHARED_FROM: usize = 4 * 1024;
+/// What a value costs in memory beside its bytes.
+const VALUE_SIZE: usize = size_of::<Value>();
+
+/// The state between two pieces of input.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    /// Values that hold others and are not complete yet, outermost first.
+    open: Vec<Open>,
+    /// Memory taken by the reply so far, in bytes.
+    size: usize,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Open {
+    kind: Aggregate,
+    missing: usize,
+    items: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Aggregate {
+    Array,
+    Set,
+    Map,
+    Push,
+    /// Notes about the next value, which nobody here reads.
+    Attribute,
+}
+
+/// What the next bytes are.
+enum Token {
+    Value(Value),
+    Open(Aggregate, usize),
+}
+
+impl Decoder {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            open: Vec::new(),
+            size: 0,
+            // So that no sum of lengths below can overflow.
+            limit: limit.min(usize::MAX / 4),
+        }
+    }
+
+    /// Whether part of a reply was taken from the input already.
+    pub(crate) fn is_midway(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Takes one reply from the front of `input`; `None` when more bytes are needed.
+    pub(crate) fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Value>, FrameError> {
+        while let Some(token) = self.token(input)? {
+            let complete = match token {
+                Token::Value(value) => Some(value),
+                Token::Open(kind, 0) => kind.close(Vec::new()),
+                Token::Open(kind, count) => {
+                    self.enter(kind, count)?;
+                    None
+                }
+            };
+            if let Some(reply) = complete.and_then(|value| self.place(value)) {
+                self.size = 0;
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
+    }
+
+    fn enter(&mut self, kind: Aggregate, count: usize) -> Result<(), FrameError> {
+        if kind == Aggregate::Push && self.is_midway() {
+            return Err(malformed("a push message inside a reply"));
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(FrameError::TooDeep { limit: MAX_DEPTH });
+        }
+        self.open.push(Open {
+            kind,
+            missing: count,
+            // The count is only announced: memory follows what arrives.
+            items: Vec::with_capacity(count.min(64)),
+        });
+        Ok(())
+    }
+
+    /// Puts a complete value where it belongs; returns it when it is a whole reply.
+    fn place(&mut self, mut value: Value) -> Option<Value> {
+        loop {
+            let Some(parent) = self.open.last_mut() else {
+                return Some(value);
+            };
+            parent.items.push(value);
+            parent.missing -= 1;
+            if parent.missing > 0 {
+                return None;
+            }
+            let full = self.open.pop()?;
+            value = full.kind.close(full.items)?;
+        }
+    }
+
+    fn token(&mut self, input: &mut BytesMut) -> Result<Option<Token>, FrameError> {
+        let Some(&first) = input.first() else {
+            return Ok(None);
+        };
+        let aggregate = match first {
+            b'*' => Some(Aggregate::Array),
+            b'~' => Some(Aggregate::Set),
+            b'%' => Some(Aggregate::Map),
+            b'>' => Some(Aggregate::Push),
+            b'|' => Some(Aggregate::Attribute),
+            b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' | b'$' | b'!' | b'=' => None,
+            _ => return Err(unexpected_start(input)),
+        };
+        let Some(line_end) = find_line_end(input)? else {
+            return Ok(None);
+        };
+        let header = &input[1..line_end];
+        let after = line_end + 2;
+        match aggregate {
+            // The nil of RESP2.
+            None if first == b'$' && header == b"-1" => self.nil(input, after),
+            Some(Aggregate::Array) if header == b"-1" => self.nil(input, after),
+            Some(kind) => {
+                let count = kind.values(parse_length(header)?);
+                self.charge(count.saturating_mul(VALUE_SIZE).saturating_add(after))?;
+                input.advance(after);
+                Ok(Some(Token::Open(kind, count)))
+            }
+            None if matches!(first, b'$' | b'!' | b'=') => {
+                let length = parse_length(header)?;
+                // Charged again with each attempt until all is there, hence the restoring.
+                let before = self.size;
+                self.charge(length.saturating_add(after))?;
+                let end = after + length + 2;
+                if input.len() < end {
+                    self.size = before;
+                    input.reserve((end - input.len()).min(1 << 20));
+                    return Ok(None);
+                }
+                if &input[end - 2..end] != b"\r\n" {
+                    return Err(malformed("a string is longer than announced"));
+                }
+                leaf(input, end).map(Some)
+            }
+            None => {
+                self.charge(after)?;
+                leaf(input, after).map(Some)
+            }
+        }
+    }
+
+    fn nil(&mut self, input: &mut BytesMut, length: usize) -> Result<Option<Token>, FrameError> {
+        self.charge(length)?;
+        input.advance(length);
+        Ok(Some(Token::Value(Value::Nil)))
+    }
+
+    fn charge(&mut self, size: usize) -> Result<(), FrameError> {
+        self.size = self.size.saturating_add(size);
+        if self.size > self.limit {
+            return Err(FrameError::TooLarge { limit: self.limit });
+        }
+        Ok(())
+    }
+}
+
+impl Aggregate {
+    /// How many values follow when the header announces `length` entries.
+    fn values(self, length: usize) -> usize {
+        match self {
+            Self::Map | Self::Attribute => length.saturating_mul(2),
+            Self::Array | Self::Set | Self::Push => length,
+        }
+    }
+
+    /// The finished value; an attribute is none.
+    fn close(self, items: Vec<Value>) -> Option<Value> {
+        Some(match self {
+            Self::Array => Value::Array(items),
+            Self::Set => Value::Set(items),
+            Self::Push => Value::Push(items),
+            Self::Map => Value::Map(pairs(items)),
+            Self::Attribute => return None,
+        })
+    }
+}
+
+fn pairs(items: Vec<Value>) -> Vec<(Value, Value)> {
+    let mut pairs = Vec::with_capacity(items.len() / 2);
+    let mut items = items.into_iter();
+    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        pairs.push((key, value));
+    }
+    pairs
+}
+
+/// Takes the first `length` bytes, which hold one value that holds no others.
+fn leaf(input: &mut BytesMut, length: usize) -> Result<Token, FrameError> {
+    let frame = match decode_range(&input[..length]) {
+        Ok(Some((frame, used))) if used == length => frame,
+        Ok(_) => return Err(malformed("a value does not end where it says")),
+        Err(error) => return Err(malformed(error.details())),
+    };
+    let text =
+        |(start, end): (usize, usize)| String::from_utf8_lossy(&input[start..end]).into_owned();
+    let value = match frame {
+        RangeFrame::BlobString { data, .. } => {
+            return Ok(Token::Value(Value::Bulk(take(input, length, data))));
+        }
+        RangeFrame::VerbatimString { data, .. } => {
+            return Ok(Token::Value(Value::Verbatim(take(input, length, data))));
+        }
+        RangeFrame::Null if length == 3 => Value::Nil,
+        RangeFrame::Number { data, .. } => Value::Int(data),
+        RangeFrame::Double { data, .. } => Value::Double(data),
+        RangeFrame::Boolean { data, .. } => Value::Bool(data),
+        RangeFrame::SimpleString { data, .. } => Value::Simple(text(data)),
+        RangeFrame::BigNumber { data, .. } => Value::BigNumber(text(data)),
+        RangeFrame::SimpleError { data, .. } | RangeFrame::BlobError { data, .. } => {
+            Value::Error(ServerError::new(text(data)))
+        }
+        _ => return Err(malformed("a value of no known type")),
+    };
+    input.advance(length);
+    Ok(Token::Value(value))
+}
+
+/// The string within the first `length` bytes, which are taken.
+fn take(input: &mut BytesMut, length: usize, (start, end): (usize, usize)) -> Bytes {
+    if end - start < SHARED_FROM {
+        let copy = Bytes::copy_from_slice(&input[start..end]);
+        input.advance(length);
+        copy
+    } else {
+        input.split_to(length).freeze().slice(start..end)
+    }
+}
+
+/// Where the first line ends, without its line end; `None` when that has not arrived.
+fn find_line_end(input: &[u8]) -> Result<Option<usize>, FrameError> {
+    let window = &input[..input.len().min(MAX_LINE)];
+    match window.windows(2).position(|pair| pair == b"\r\n") {
+        Some(at) => Ok(Some(at)),
+        None if window.len() == MAX_LINE => Err(malformed("a line without an end")),
+        None => Ok(None),
+    }
+}
+
+fn parse_length(header: &[u8]) -> Result<usize, FrameError> {
+    let digits = header.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(header)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| malformed(&format!("\"{}\" is no length", excerpt(header))))
+}
+
+fn unexpected_start(input: &[u8]) -> FrameError {
+    if let [0x15, 0x03, ..] = input {
+        return malformed("a TLS alert: the server wants a rediss:// URL");
+    }
+    malformed(&format!("no reply starts with \"{}\"", excerpt(input)))
+}
+
+/// The first bytes, printable: enough to recognise a web or SSH server.
+fn excerpt(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(16)].escape_ascii().to_string()
+}
+
+fn malformed(what: &str) -> FrameError {
+    FrameError::Malformed(what.to_owned())
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

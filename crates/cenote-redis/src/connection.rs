@@ -1,0 +1,371 @@
+//! One exclusive Redis connection and the account of the replies it is owed.
+//!
+//! The rule that keeps users apart: a command is counted as owed *before* the first await of its
+//! sending, and paid only when its reply was read to the end. Futures hold none of that account, so
+//! dropping one anywhere leaves it exact, and the replies still owed are dropped before the next
+//! command's own reply is looked at.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cenote::Verdict;
+
+use crate::cmd::{Argument, Cmd};
+use crate::convert::FromReply;
+use crate::error::{FrameError, RedisError, Refusal, ServerError};
+use crate::session::{Effect, Session};
+use crate::value::Value;
+use crate::wire::Wire;
+
+/// An exclusive connection to a Redis server.
+///
+/// # Cancelling
+///
+/// Every future of this type may be dropped at any point, by a time-out for example. The command
+/// may or may not have run. The connection remembers what it is owed:
+///
+/// - The same holder may go on: the late replies are read and dropped first, and no command ever
+///   gets the reply of another.
+/// - Returned to the pool, it is drained in the background before it is used again.
+/// - Cancelled in the middle of *writing* a command, or while the server blocks on it (`BLPOP`), the
+///   connection is closed at return. In the former case further commands are refused with
+///   [`Refusal::CutShort`].
+///
+/// # Session state
+///
+/// `MULTI`, `WATCH`, `SELECT`, `AUTH`, `CLIENT SETNAME` and the like may be used freely: at return
+/// the session is put back to what the connector set up. After `SUBSCRIBE` or `MONITOR` the
+/// connection only listens ([`next_message`](Self::next_message)) and is closed at return.
+/// `CLIENT REPLY OFF` and `SKIP` and the replication commands are refused.
+///
+/// Commands have no time-out of their own; put one around them with `tokio::time::timeout`.
+#[derive(Debug)]
+pub struct RedisConnection {
+    wire: Wire,
+    session: Session,
+    /// Replies to commands that were queued and not read to the end.
+    owed: usize,
+    /// One of the replies owed may take for ever.
+    blocked: bool,
+    /// The database of the connector.
+    home: u32,
+    /// Nothing may be read or written any more. Shared access sets it too, in `is_open`.
+    broken: AtomicBool,
+}
+
+impl RedisConnection {
+    pub(crate) fn new(wire: Wire, home: u32) -> Self {
+        Self {
+            wire,
+            session: Session::default(),
+            owed: 0,
+            blocked: false,
+            home,
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a command and waits for its reply. Nil is a value, an error reply is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Server`] when the server answers with an error; the connection stays usable.
+    /// [`RedisError::Refused`] when the command was not sent. [`RedisError::Io`],
+    /// [`RedisError::Closed`] and [`RedisError::Protocol`] end the connection.
+    ///
+    /// # Cancelling
+    ///
+    /// See the [type](RedisConnection#cancelling).
+    pub async fn command(&mut self, cmd: &Cmd) -> Result<Value, RedisError> {
+        let effect = Effect::of(cmd);
+        self.admit(cmd, effect)?;
+        let stale = self.owed;
+        self.enqueue(cmd, effect);
+        self.skip(stale).await?;
+        let reply = self.answer(effect).await?;
+        Ok(reply.into_result()?)
+    }
+
+    /// Sends a command and reads its reply as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`command`](Self::command), and [`RedisError::Conversion`] when the reply is not a `T`;
+    /// the connection stays usable then.
+    pub async fn query<T: FromReply>(&mut self, cmd: &Cmd) -> Result<T, RedisError> {
+        let reply = self.command(cmd).await?;
+        Ok(T::from_reply(reply)?)
+    }
+
+    /// Sends all commands at once and returns their replies in order. Other connections' commands
+    /// may run in between; for a transaction, put `MULTI` and `EXEC` around them.
+    ///
+    /// A server's error reply takes the place of its command's value; the others are unaffected.
+    /// Commands of any total size are sent: replies are read while commands are still being written.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Self::command), except for error replies. Nothing is sent when one of the
+    /// commands is refused.
+    ///
+    /// # Cancelling
+    ///
+    /// Any number of the commands may have run; see the [type](RedisConnection#cancelling).
+    pub async fn pipeline(
+        &mut self,
+        cmds: &[Cmd],
+    ) -> Result<Vec<Result<Value, ServerError>>, RedisError> {
+        let effects: Vec<Effect> = cmds.iter().map(Effect::of).collect();
+        for (cmd, &effect) in cmds.iter().zip(&effects) {
+            self.admit(cmd, effect)?;
+            if effect == Effect::Listens {
+                return Err(refused(&cmd.name(), Refusal::ListensInPipeline));
+            }
+        }
+        let stale = self.owed;
+        for (cmd, &effect) in cmds.iter().zip(&effects) {
+            self.enqueue(cmd, effect);
+        }
+        self.skip(stale).await?;
+        let mut replies = Vec::with_capacity(cmds.len());
+        for effect in effects {
+            replies.push(self.answer(effect).await?.into_result());
+        }
+        Ok(replies)
+    }
+
+    /// Waits for the next message after `SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE` or `MONITOR`: an array
+    /// or push of kind, channel and payload, or a status for `MONITOR`. Confirmations of further
+    /// channels come as messages too.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Refused`] with [`Refusal::NotListening`] when nothing is subscribed; otherwise as
+    /// [`command`](Self::command).
+    ///
+    /// # Cancelling
+    ///
+    /// Loses no message.
+    pub async fn next_message(&mut self) -> Result<Value, RedisError> {
+        if self.is_broken() {
+            return Err(refused("next_message", Refusal::Broken));
+        }
+        if !self.session.listening {
+            return Err(refused("next_message", Refusal::NotListening));
+        }
+        // A cancelled SUBSCRIBE is still owed its confirmation, which is no message.
+        self.drain().await?;
+        self.next_frame().await
+    }
+
+    /// `GET`: the value of `key`, for example as an `Option<String>`.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn get<T: FromReply>(&mut self, key: impl Argument) -> Result<T, RedisError> {
+        self.query(&Cmd::new("GET").arg(key)).await
+    }
+
+    /// `SET`: stores `value` under `key`, without an expiry.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Self::command).
+    pub async fn set(
+        &mut self,
+        key: impl Argument,
+        value: impl Argument,
+    ) -> Result<(), RedisError> {
+        self.query(&Cmd::new("SET").arg(key).arg(value)).await
+    }
+
+    /// How many replies are still to come for commands that were cancelled.
+    pub fn owed_replies(&self) -> usize {
+        self.owed
+    }
+
+    /// Reads and drops the replies to cancelled commands. The next command does this by itself; call
+    /// it to wait until cancelled commands are over.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError::Refused`] when a command was cut short while it was written. Errors of reading
+    /// end the connection.
+    ///
+    /// # Cancelling
+    ///
+    /// Replies that were read are dropped; the others stay owed.
+    pub async fn drain(&mut self) -> Result<(), RedisError> {
+        let refusal = if self.is_broken() {
+            Some(Refusal::Broken)
+        } else if self.wire.has_unsent() {
+            Some(Refusal::CutShort)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            return Err(refused("drain", reason));
+        }
+        self.skip(self.owed).await
+    }
+
+    /// Whether the connection may carry this command now.
+    fn admit(&mut self, cmd: &Cmd, effect: Effect) -> Result<(), RedisError> {
+        let refusal = if self.is_broken() {
+            Some(Refusal::Broken)
+        } else if self.wire.has_unsent() {
+            Some(Refusal::CutShort)
+        } else if self.session.listening {
+            Some(Refusal::Listening)
+        } else if let Effect::Refused(reason) = effect {
+            Some(reason)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            return Err(refused(&cmd.name(), reason));
+        }
+        // Bytes that wait here before the command is sent would be taken for its reply.
+        if self.owed == 0 && !self.session.may_push() && self.wire.has_unread() {
+            self.break_off();
+            return Err(self.wire.protocol_error(FrameError::Unsolicited));
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, cmd: &Cmd, effect: Effect) {
+        self.session.sent(effect);
+        self.blocked |= effect == Effect::Blocks;
+        self.owed += 1;
+        self.wire.queue(cmd);
+    }
+
+    /// Waits for the reply to a command with this effect, none being owed before it.
+    async fn answer(&mut self, effect: Effect) -> Result<Value, RedisError> {
+        let reply = self.next_reply(effect).await?;
+        self.session.answered(effect, &reply, self.home);
+        Ok(reply)
+    }
+
+    /// Reads and drops `count` replies.
+    async fn skip(&mut self, count: usize) -> Result<(), RedisError> {
+        for _ in 0..count {
+            // RESP3 confirms a subscription by a push, and nothing else is owed by then.
+            let last = if self.owed == 1 && self.session.listening {
+                Effect::Listens
+            } else {
+                Effect::None
+            };
+            self.next_reply(last).await?;
+        }
+        Ok(())
+    }
+
+    async fn next_reply(&mut self, effect: Effect) -> Result<Value, RedisError> {
+        loop {
+            let frame = self.next_frame().await?;
+            if matches!(frame, Value::Push(_)) && effect != Effect::Listens {
+                continue;
+            }
+            // No await since the frame was complete: read to the end and paid are one step.
+            self.owed -= 1;
+            self.blocked &= self.owed > 0;
+            return Ok(frame);
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<Value, RedisError> {
+        let frame = poll_fn(|cx| self.wire.poll_reply(cx)).await;
+        if frame.is_err() {
+            self.break_off();
+        }
+        frame
+    }
+
+    /// Sends commands of the handshake, past the inspection of what they leave behind.
+    pub(crate) async fn exchange(&mut self, cmds: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+        let mut replies = Vec::with_capacity(cmds.len());
+        for cmd in cmds {
+            self.enqueue(cmd, Effect::None);
+        }
+        for _ in cmds {
+            replies.push(self.next_reply(Effect::None).await?);
+        }
+        Ok(replies)
+    }
+
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// What the pool should do with the connection at return.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let lost = self.is_broken()
+            || self.wire.has_unsent()
+            || self.blocked
+            || self.session.listening
+            || self.session.beyond_reset;
+        if lost {
+            Verdict::Close
+        } else if self.owed > 0 || !self.session.is_default() {
+            Verdict::Reset
+        } else if self.wire.has_unread() {
+            Verdict::Close
+        } else {
+            Verdict::Reuse
+        }
+    }
+
+    /// Whether the connection is alive as far as can be told without waiting.
+    pub(crate) fn is_open(&self) -> bool {
+        if self.is_broken() {
+            return false;
+        }
+        // Bytes are legitimate while something is owed; the verdict deals with that.
+        if self.owed > 0 || self.session.may_push() {
+            return true;
+        }
+        let silent = self.wire.is_silent();
+        if !silent {
+            self.break_off();
+        }
+        silent
+    }
+
+    /// After a reset: nothing more may be waiting.
+    pub(crate) fn expect_clean(&self) -> Result<(), RedisError> {
+        if self.wire.has_unread() {
+            self.break_off();
+            return Err(self.wire.protocol_error(FrameError::Unsolicited));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn handshake_error(&self, step: &'static str, reply: ServerError) -> RedisError {
+        RedisError::Handshake {
+            endpoint: self.wire.endpoint().clone(),
+            step,
+            reply,
+        }
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.wire.shutdown().await;
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    fn break_off(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+}
+
+fn refused(command: &str, reason: Refusal) -> RedisError {
+    RedisError::Refused {
+        command: command.to_owned(),
+        reason,
+    }
+}

@@ -1,0 +1,165 @@
+//! Opens connections to one Redis server and tells a pool how to keep them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cenote::{Connect, Verdict};
+use tokio::net::TcpStream;
+
+use crate::cmd::Cmd;
+use crate::connection::RedisConnection;
+use crate::endpoint::{Endpoint, UrlError};
+use crate::error::RedisError;
+use crate::handshake;
+use crate::stream::Stream;
+use crate::wire::Wire;
+
+/// Largest reply by default: the largest string a Redis server stores by default.
+const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
+
+/// A connector for a Redis server, made from a URL.
+///
+/// ```text
+/// redis://[[user]:password@]host[:port][/database][?protocol=2|3&client_name=NAME]
+/// ```
+///
+/// `rediss://` is the same over TLS and needs the feature `rustls`. The port is 6379 and the
+/// database 0 unless given. User and password are percent-encoded. RESP3 is asked for first and
+/// RESP2 used when the server knows no other; `protocol=2` asks for RESP2 at once.
+///
+/// The text forms (`Display`, `Debug`) never show the password.
+#[derive(Clone)]
+pub struct RedisConnector {
+    endpoint: Endpoint,
+    label: Arc<str>,
+    max_reply_size: usize,
+    #[cfg(feature = "rustls")]
+    tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
+}
+
+impl RedisConnector {
+    /// A connector for the server at `url`. Connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] says what is wrong with the URL.
+    pub fn new(url: &str) -> Result<Self, UrlError> {
+        let endpoint = Endpoint::parse(url)?;
+        Ok(Self {
+            label: endpoint.to_string().into(),
+            endpoint,
+            max_reply_size: MAX_REPLY_SIZE,
+            #[cfg(feature = "rustls")]
+            tls: None,
+        })
+    }
+
+    /// Names the connections, as `CLIENT LIST` shows them. None by default.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError::ClientName`] when the name is empty or has spaces or other characters that the
+    /// server refuses.
+    pub fn client_name(mut self, name: &str) -> Result<Self, UrlError> {
+        self.endpoint.set_client_name(name)?;
+        Ok(self)
+    }
+
+    /// The memory that one reply may take, in bytes: 512 MiB by default. A larger one is
+    /// [`FrameError::TooLarge`](crate::FrameError::TooLarge) and ends its connection.
+    #[must_use]
+    pub fn max_reply_size(mut self, bytes: usize) -> Self {
+        self.max_reply_size = bytes;
+        self
+    }
+
+    /// The TLS settings for `rediss://`: other roots, or a client certificate. By default the
+    /// system's root certificates are trusted and no client certificate is sent.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    async fn open_stream(&self) -> Result<Stream, RedisError> {
+        let address = (self.endpoint.host.as_str(), self.endpoint.port);
+        let connected = async {
+            let socket = TcpStream::connect(address).await?;
+            // Commands are written whole: waiting to fill packets only costs time.
+            socket.set_nodelay(true)?;
+            Ok(socket)
+        };
+        let socket = connected.await.map_err(|source| RedisError::Connect {
+            endpoint: self.label.clone(),
+            source,
+        })?;
+        #[cfg(feature = "rustls")]
+        if self.endpoint.tls {
+            let tls = crate::tls::handshake(socket, &self.endpoint.host, self.tls.as_ref()).await;
+            return tls.map_err(|source| RedisError::Tls {
+                endpoint: self.label.clone(),
+                source,
+            });
+        }
+        Ok(Stream::Tcp(socket))
+    }
+}
+
+impl fmt::Display for RedisConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+impl fmt::Debug for RedisConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConnector")
+            .field("endpoint", &self.endpoint)
+            .field("max_reply_size", &self.max_reply_size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connect for RedisConnector {
+    type Connection = RedisConnection;
+    type Error = RedisError;
+
+    /// Opens a connection, logs in and selects the database.
+    async fn connect(&self) -> Result<RedisConnection, RedisError> {
+        let stream = self.open_stream().await?;
+        let wire = Wire::new(stream, self.label.clone(), self.max_reply_size);
+        let mut conn = RedisConnection::new(wire, self.endpoint.database);
+        handshake::open_session(&mut conn, &self.endpoint).await?;
+        Ok(conn)
+    }
+
+    /// False once the server closed the connection or sent bytes that nobody asked for, and once the
+    /// runtime that the connection was opened on is gone.
+    fn is_open(&self, conn: &RedisConnection) -> bool {
+        conn.is_open()
+    }
+
+    /// Reuse when nothing is owed and the session is as it was set up; reset when replies are owed or
+    /// session state was left; close when a command was cut short, the server blocks on one, or the
+    /// connection listens.
+    fn verdict(&self, conn: &mut RedisConnection) -> Verdict {
+        conn.verdict()
+    }
+
+    /// `PING`.
+    async fn check(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
+        conn.command(&Cmd::new("PING")).await.map(drop)
+    }
+
+    /// Reads and drops the replies owed, then undoes what was left: `DISCARD`, `UNWATCH`, `SELECT`, or
+    /// `RESET` (Redis 6.2) and a new login.
+    async fn reset(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
+        handshake::restore_session(conn, &self.endpoint).await
+    }
+
+    /// Shuts the connection down in order.
+    async fn close(&self, conn: RedisConnection) {
+        conn.shutdown().await;
+    }
+}

@@ -1,0 +1,184 @@
+//! What can go wrong with a Redis connection, and which of it ends the connection.
+//!
+//! Errors name the endpoint and never hold a password.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// An error reply of the server, such as `WRONGTYPE Operation against a key...`.
+///
+/// The connection stays usable: the server answered, with a no.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ServerError {
+    message: String,
+}
+
+impl ServerError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+
+    /// The first word of the message, by convention in capitals: `ERR`, `WRONGTYPE`, `NOAUTH`.
+    pub fn code(&self) -> &str {
+        self.message.split(' ').next().unwrap_or_default()
+    }
+
+    /// The whole message as the server sent it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The same error without `secret`: servers older than Redis 6 quote the arguments of commands
+    /// that they do not know, passwords included.
+    pub(crate) fn without(self, secret: Option<&str>) -> Self {
+        match secret {
+            Some(secret) if !secret.is_empty() && self.message.contains(secret) => Self {
+                message: self.message.replace(secret, "***"),
+            },
+            _ => self,
+        }
+    }
+}
+
+/// A reply that does not have the type asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reply is {found}, which is not {expected}")]
+pub struct ConversionError {
+    pub(crate) expected: &'static str,
+    pub(crate) found: &'static str,
+}
+
+/// Why bytes from the peer are not a reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The bytes break the grammar of RESP.
+    #[error("malformed reply: {0}")]
+    Malformed(String),
+    /// A reply needs more memory than [`RedisConnector::max_reply_size`] allows.
+    ///
+    /// [`RedisConnector::max_reply_size`]: crate::RedisConnector::max_reply_size
+    #[error("a reply is larger than max_reply_size ({limit} bytes)")]
+    TooLarge {
+        /// The setting, in bytes.
+        limit: usize,
+    },
+    /// A reply nests arrays deeper than any server does.
+    #[error("a reply nests more than {limit} levels deep")]
+    TooDeep {
+        /// The deepest nesting that is read.
+        limit: usize,
+    },
+    /// Bytes arrived while no command waited for a reply.
+    #[error("bytes arrived that answer no command")]
+    Unsolicited,
+}
+
+/// An error of a Redis connection or of a command on it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisError {
+    /// No TCP connection came about.
+    #[error("cannot connect to {endpoint}: {source}")]
+    Connect {
+        /// Where the connection was to go.
+        endpoint: Arc<str>,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The TLS handshake failed.
+    #[error("TLS handshake with {endpoint} failed: {source}")]
+    Tls {
+        /// Where the connection was to go.
+        endpoint: Arc<str>,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The server refused a step of setting up the session: a wrong or missing password, a
+    /// database number out of range.
+    #[error("{endpoint} refused {step}: {reply}")]
+    Handshake {
+        /// The server.
+        endpoint: Arc<str>,
+        /// The command that was refused.
+        step: &'static str,
+        /// The server's answer.
+        reply: ServerError,
+    },
+    /// The server answered a command with an error. The connection stays usable.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The reply has another type than the caller asked for. The connection stays usable.
+    #[error(transparent)]
+    Conversion(#[from] ConversionError),
+    /// Reading or writing failed. The connection is finished.
+    #[error("the connection to {endpoint} failed: {source}")]
+    Io {
+        /// The server.
+        endpoint: Arc<str>,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The server closed the connection while a reply was due. The connection is finished.
+    #[error("{endpoint} closed the connection before it replied")]
+    Closed {
+        /// The server.
+        endpoint: Arc<str>,
+    },
+    /// The peer does not speak RESP, or not as agreed. The connection is finished.
+    #[error("{endpoint} broke the protocol: {source}")]
+    Protocol {
+        /// The server.
+        endpoint: Arc<str>,
+        /// How.
+        source: FrameError,
+    },
+    /// Nothing was sent or read, for the reason given; the connection is as it was before.
+    #[error("{command} refused: {reason}")]
+    Refused {
+        /// The command's name, or the method's.
+        command: String,
+        /// Why it cannot be done.
+        reason: Refusal,
+    },
+}
+
+/// Why a command was refused before it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// An earlier error finished the connection: discard the lease.
+    Broken,
+    /// An earlier command was cancelled while it was being written, and half a command cannot be
+    /// taken back: discard the lease.
+    CutShort,
+    /// The connection listens, by SUBSCRIBE or MONITOR; only
+    /// [`next_message`](crate::RedisConnection::next_message) works on it now.
+    Listening,
+    /// Nothing is subscribed: there is no message to wait for.
+    NotListening,
+    /// The command would make replies impossible to count (CLIENT REPLY OFF and SKIP).
+    Silences,
+    /// The command would turn the connection into a replication stream (SYNC, PSYNC).
+    Replicates,
+    /// The command starts listening, which only [`command`](crate::RedisConnection::command) can do.
+    ListensInPipeline,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broken => "an earlier error finished this connection",
+            Self::CutShort => "an earlier command was cancelled while it was being written",
+            Self::Listening => "this connection listens, and only next_message works on it now",
+            Self::NotListening => "nothing is subscribed on this connection",
+            Self::Silences => "without replies a pooled connection cannot be known to be clean",
+            Self::Replicates => "a pooled connection cannot become a replication stream",
+            Self::ListensInPipeline => "it starts listening, which a pipeline cannot do",
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! The transport below the protocol: TCP, or TLS over TCP with the feature `rustls`.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(feature = "rustls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether neither bytes nor an end of stream are waiting to be read, and waiting for them is
+    /// possible at all.
+    ///
+    /// Costs no system call unless the runtime saw the socket become readable. Takes a byte if
+    /// there is one, which makes the stream useless: only for streams that must be silent.
+    pub(crate) fn is_silent(&self) -> bool {
+        let socket = match self {
+            Self::Tcp(socket) => socket,
+            #[cfg(feature = "rustls")]
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                // False when decrypted bytes or a goodbye wait inside the session.
+                if !session.wants_read() {
+                    return false;
+                }
+                socket
+            }
+        };
+        match socket.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => true,
+            // Readiness outlives the bytes it announced, so that only a read can tell.
+            Poll::Ready(Ok(())) => {
+                matches!(socket.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            // The runtime that drove this socket is gone.
+            Poll::Ready(Err(_)) => false,
+        }
+    }
+}
+
+macro_rules! on_transport {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Tcp($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            #[cfg(feature = "rustls")]
+            Self::Tls($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_transport!(self, stream => stream.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_transport!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_transport!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_transport!(self, stream => stream.poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,152 @@
+//! `rediss://`: the same connection over TLS, with the same promises.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod fake;
+
+use std::sync::Arc;
+
+use cenote::{Connect, Pool};
+use cenote_redis::rustls::crypto::ring;
+use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use cenote_redis::{Cmd, RedisConnector};
+use cenote_testkit::RedisServer;
+use fake::{ends, poll_at_most, until};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A Redis server behind TLS, with a certificate of its own for `localhost`.
+struct TlsRedis {
+    port: u16,
+    certificate: CertificateDer<'static>,
+    _server: RedisServer,
+}
+
+impl TlsRedis {
+    async fn start() -> Self {
+        let server = RedisServer::start().unwrap();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = own.cert.der().clone();
+        let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let plain_port = server.port();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut outside = acceptor.accept(socket).await?;
+                    let mut inside = TcpStream::connect(("127.0.0.1", plain_port)).await?;
+                    tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+                });
+            }
+        });
+        Self {
+            port,
+            certificate,
+            _server: server,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("rediss://localhost:{}", self.port)
+    }
+
+    /// A connector that trusts this server and no other.
+    fn connector(&self) -> RedisConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = RedisConnector::new(&self.url()).unwrap();
+        connector.tls_config(Arc::new(config))
+    }
+}
+
+fn echo(text: &str) -> Cmd {
+    Cmd::new("ECHO").arg(text)
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_named() {
+    let server = TlsRedis::start().await;
+    let connector = RedisConnector::new(&server.url()).unwrap();
+    let error = ends("the error", connector.connect())
+        .await
+        .unwrap_err()
+        .to_string();
+    let start = format!("TLS handshake with {} failed: ", server.url());
+    assert!(error.starts_with(&start), "{error}");
+    // On a system without any roots, that is what the error says.
+    assert!(error.contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_url_without_tls_for_a_server_with_tls_is_named() {
+    let server = TlsRedis::start().await;
+    let url = server.url().replace("rediss", "redis");
+    let connector = RedisConnector::new(&url).unwrap();
+    let error = ends("the error", connector.connect()).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("the server wants a rediss:// URL"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_large_pipeline_goes_through() {
+    let server = TlsRedis::start().await;
+    let mut conn = server.connector().connect().await.unwrap();
+    let text = "x".repeat(1 << 20);
+    let cmds: Vec<Cmd> = (0..16).map(|_| echo(&text)).collect();
+    let replies = ends("the pipeline", conn.pipeline(&cmds)).await.unwrap();
+    assert_eq!(replies.len(), 16);
+    assert!(replies.iter().all(Result::is_ok));
+}
+
+/// redis-py #2665, over TLS; and idle TLS connections are not taken for closed ones.
+#[tokio::test]
+async fn a_lease_dropped_at_any_poll_never_shows_its_reply_to_the_next() {
+    let server = TlsRedis::start().await;
+    let pool = Pool::builder(server.connector())
+        .max_size(1)
+        .build()
+        .unwrap();
+    for polls in 0.. {
+        let mut lease = pool.get().await.unwrap();
+        let finished = poll_at_most(polls, lease.command(&echo("private"))).await;
+        drop(lease);
+        let mut lease = ends("the next lease", pool.get()).await.unwrap();
+        assert_eq!(lease.query::<String>(&echo("mine")).await.unwrap(), "mine");
+        if finished.is_some() {
+            break;
+        }
+    }
+    assert_eq!(pool.counters().opened, 1);
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_is_not_open() {
+    let server = TlsRedis::start().await;
+    let connector = server.connector();
+    let mut idle = connector.connect().await.unwrap();
+    let id: i64 = idle.query(&Cmd::new("CLIENT").arg("ID")).await.unwrap();
+    let mut other = connector.connect().await.unwrap();
+    let kill = Cmd::new("CLIENT").arg("KILL").arg("ID").arg(id);
+    other.command(&kill).await.unwrap();
+    until("the end is noticed", || !connector.is_open(&idle)).await;
+    assert!(connector.is_open(&other));
+}

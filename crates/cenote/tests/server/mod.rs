@@ -1,0 +1,222 @@
+//! A server that is not there: a connector whose every step does as it is told, and counts.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cenote::{Builder, Connect, Pool, Verdict};
+
+/// How a step goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Act {
+    #[default]
+    Ok,
+    Fail,
+    Slow,
+    Never,
+    Panic,
+}
+
+/// What `Act::Slow` takes.
+pub const SLOW: Duration = Duration::from_millis(150);
+
+impl Act {
+    pub const ALL: [Act; 5] = [Act::Ok, Act::Fail, Act::Slow, Act::Never, Act::Panic];
+
+    pub async fn run(self) -> Result<(), Refused> {
+        match self {
+            Act::Ok => Ok(()),
+            Act::Fail => Err(Refused),
+            Act::Slow => {
+                tokio::time::sleep(SLOW).await;
+                Ok(())
+            }
+            Act::Never => std::future::pending().await,
+            Act::Panic => panic!("told to"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server refused")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What the server does next; shared, and changed while it runs.
+#[derive(Clone, Default)]
+pub struct Server {
+    pub plan: Arc<Mutex<Plan>>,
+    pub seen: Arc<Seen>,
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct Plan {
+    pub connect: Act,
+    pub check: Act,
+    pub reset: Act,
+    pub close: Act,
+    pub verdict: Option<Verdict>,
+    pub verdict_panics: bool,
+    pub is_open_panics: bool,
+}
+
+#[derive(Default)]
+pub struct Seen {
+    /// Connections and dials now, and the most there ever were.
+    pub open: AtomicUsize,
+    pub most: AtomicUsize,
+    pub dials: AtomicUsize,
+    pub connected: AtomicUsize,
+    pub checks: AtomicUsize,
+    pub resets: AtomicUsize,
+    pub goodbyes: AtomicUsize,
+}
+
+/// Counts as open from the dial to the drop.
+pub struct Place(Arc<Seen>);
+
+impl Place {
+    fn take(seen: &Arc<Seen>) -> Self {
+        let now = seen.open.fetch_add(1, SeqCst) + 1;
+        seen.most.fetch_max(now, SeqCst);
+        Place(Arc::clone(seen))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
+    }
+}
+
+pub struct Conn {
+    pub id: usize,
+    pub alive: Arc<AtomicBool>,
+    /// Set by whoever leaves it in a state nobody else should see.
+    pub dirty: bool,
+    _place: Place,
+}
+
+impl Server {
+    pub fn plan(&self, change: impl FnOnce(&mut Plan)) {
+        change(&mut self.plan.lock().unwrap());
+    }
+
+    fn act(&self, of: impl FnOnce(&Plan) -> Act) -> Act {
+        of(&self.plan.lock().unwrap())
+    }
+
+    pub fn builder(&self) -> Builder<Server> {
+        Pool::builder(self.clone())
+    }
+
+    pub fn pool(&self, max_size: usize) -> Pool<Server> {
+        self.builder().max_size(max_size).build().unwrap()
+    }
+
+    pub fn open(&self) -> usize {
+        self.seen.open.load(SeqCst)
+    }
+
+    pub fn connected(&self) -> usize {
+        self.seen.connected.load(SeqCst)
+    }
+
+    /// A connection that no pool opened.
+    pub fn conn(&self) -> Conn {
+        let id = self.seen.connected.fetch_add(1, SeqCst);
+        Conn {
+            id,
+            alive: Arc::new(true.into()),
+            dirty: false,
+            _place: Place::take(&self.seen),
+        }
+    }
+}
+
+impl Connect for Server {
+    type Connection = Conn;
+    type Error = Refused;
+
+    async fn connect(&self) -> Result<Conn, Refused> {
+        self.seen.dials.fetch_add(1, SeqCst);
+        let place = Place::take(&self.seen);
+        self.act(|plan| plan.connect).run().await?;
+        let id = self.seen.connected.fetch_add(1, SeqCst);
+        Ok(Conn {
+            id,
+            alive: Arc::new(true.into()),
+            dirty: false,
+            _place: place,
+        })
+    }
+
+    fn is_open(&self, conn: &Conn) -> bool {
+        assert!(!self.plan.lock().unwrap().is_open_panics, "told to");
+        conn.alive.load(SeqCst)
+    }
+
+    fn verdict(&self, conn: &mut Conn) -> Verdict {
+        let plan = *self.plan.lock().unwrap();
+        assert!(!plan.verdict_panics, "told to");
+        plan.verdict.unwrap_or(if conn.dirty {
+            Verdict::Reset
+        } else {
+            Verdict::Reuse
+        })
+    }
+
+    async fn check(&self, conn: &mut Conn) -> Result<(), Refused> {
+        self.seen.checks.fetch_add(1, SeqCst);
+        self.act(|plan| plan.check).run().await?;
+        if conn.alive.load(SeqCst) {
+            Ok(())
+        } else {
+            Err(Refused)
+        }
+    }
+
+    async fn reset(&self, conn: &mut Conn) -> Result<(), Refused> {
+        self.seen.resets.fetch_add(1, SeqCst);
+        self.act(|plan| plan.reset).run().await?;
+        conn.dirty = false;
+        Ok(())
+    }
+
+    async fn close(&self, _conn: Conn) {
+        let _ = self.act(|plan| plan.close).run().await;
+        self.seen.goodbyes.fetch_add(1, SeqCst);
+    }
+}
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Lets virtual time pass, upkeep taking its turns.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// No lease and no waiter: every slot is idle or vacant.
+#[track_caller]
+pub fn assert_quiet(pool: &Pool<Server>) {
+    let status = pool.status();
+    assert_eq!(
+        (status.leased, status.upkeep, status.opening, status.waiters),
+        (0, 0, 0, 0),
+        "not quiet: {status}"
+    );
+}
