@@ -1,0 +1,181 @@
+//! Dropping and using a pool where there is no runtime, another one, or one that has ended.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod server;
+
+use std::thread;
+
+use cenote::{CloseReason, GetError, Pool};
+use futures::executor;
+use server::{Act, Server, assert_quiet, secs};
+use tokio::runtime::Runtime;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// sqlx #1389, tokio #3963, mysql_async #88: a drop that spawns panics without a runtime.
+#[test]
+fn a_lease_can_be_dropped_on_a_thread_without_a_runtime() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    let runtime = runtime();
+    let lease = runtime.block_on(pool.get_owned()).unwrap();
+    thread::spawn(move || drop(lease)).join().unwrap();
+    assert_eq!(pool.status().idle, 1);
+    // The same with a reset to be run in the background.
+    let mut lease = runtime.block_on(pool.get_owned()).unwrap();
+    lease.dirty = true;
+    thread::spawn(move || drop(lease)).join().unwrap();
+    runtime.block_on(async { drop(pool.get().await.unwrap()) });
+    assert_eq!(pool.counters().resets, 1);
+}
+
+#[test]
+fn a_lease_and_its_pool_can_be_dropped_after_their_runtime() {
+    let server = Server::default();
+    let runtime = runtime();
+    let pool = server.pool(2);
+    let clean = runtime.block_on(pool.get_owned()).unwrap();
+    let mut dirty = runtime.block_on(pool.get_owned()).unwrap();
+    drop(runtime);
+    dirty.dirty = true;
+    drop(dirty);
+    drop(clean);
+    assert_quiet(&pool);
+    drop(pool);
+    assert_eq!(server.open(), 0);
+}
+
+/// hyper #2312, reqwest #1148: a pool shared across runtimes hangs.
+#[test]
+fn a_pool_serves_the_next_runtime_after_the_one_it_began_on_has_ended() {
+    let server = Server::default();
+    let pool = server.builder().max_size(1).min_idle(1).build().unwrap();
+    for _ in 0..3 {
+        let runtime = runtime();
+        runtime.block_on(async { drop(pool.get().timeout(secs(60)).await.unwrap()) });
+    }
+    assert_quiet(&pool);
+}
+
+/// The dial and upkeep die with their runtime while somebody on another one waits for them.
+#[test]
+fn a_waiter_on_another_runtime_survives_the_end_of_the_one_that_dials() {
+    let server = Server::default();
+    server.plan(|plan| plan.connect = Act::Never);
+    let pool = server
+        .builder()
+        .max_size(1)
+        .acquire_timeout(secs(60))
+        .build()
+        .unwrap();
+    let first = runtime();
+    first.block_on(async {
+        let mut get = Box::pin(pool.get());
+        assert!(futures::poll!(&mut get).is_pending());
+        tokio::task::yield_now().await;
+    });
+    let waiter = {
+        let pool = pool.clone();
+        thread::spawn(move || runtime().block_on(async { pool.get_owned().await.map(drop) }))
+    };
+    while pool.status().waiters == 0 {
+        thread::yield_now();
+    }
+    server.plan(|plan| plan.connect = Act::Ok);
+    drop(first);
+    waiter.join().unwrap().unwrap();
+    assert_quiet(&pool);
+}
+
+#[test]
+fn a_pool_built_outside_a_runtime_begins_with_its_first_get() {
+    let server = Server::default();
+    let pool = server.builder().min_idle(2).build().unwrap();
+    assert_eq!(server.open(), 0);
+    let runtime = runtime();
+    runtime.block_on(async {
+        drop(pool.get().await.unwrap());
+        while pool.status().idle < 2 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_getter_that_must_wait_where_there_never_was_a_runtime_is_told_so() {
+    let pool = Server::default().pool(1);
+    let error = executor::block_on(pool.get()).unwrap_err();
+    assert!(matches!(error, GetError::NoRuntime { .. }), "{error}");
+    assert_quiet(&pool);
+}
+
+#[test]
+fn a_getter_that_must_wait_where_the_last_runtime_has_ended_is_told_so() {
+    let pool = Server::default().pool(1);
+    let lease = runtime().block_on(pool.get_owned()).unwrap();
+    let error = executor::block_on(pool.get()).unwrap_err();
+    assert!(matches!(error, GetError::NoRuntime { .. }), "{error}");
+    drop(lease);
+}
+
+/// A getter may be polled by any executor, as long as some runtime runs the pool.
+#[test]
+fn a_getter_polled_outside_the_runtime_is_served_checked_and_timed_out() {
+    let server = Server::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let pool = {
+        let _context = runtime.enter();
+        server
+            .builder()
+            .max_size(1)
+            .check_after_idle(secs(0))
+            .build()
+            .unwrap()
+    };
+    drop(executor::block_on(pool.get()).unwrap());
+    let held = executor::block_on(pool.get()).unwrap();
+    assert_eq!(pool.counters().checks, 2);
+    let own = pool.get().timeout(server::ms(5));
+    assert!(executor::block_on(own).unwrap_err().is_timeout());
+    drop(held);
+    assert_eq!(executor::block_on(pool.close()).abandoned, 0);
+}
+
+/// bb8 #211: dropped while its thread unwinds, outside any runtime.
+#[test]
+fn a_lease_dropped_during_unwinding_takes_its_connection_along() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    let lease = runtime().block_on(pool.get_owned()).unwrap();
+    let user = thread::spawn(move || {
+        let _lease = lease;
+        panic!("told to");
+    });
+    assert!(user.join().is_err());
+    assert_eq!(pool.counters().closed_by(CloseReason::Panicked), 1);
+    assert_eq!(server.open(), 0);
+    assert_quiet(&pool);
+}
+
+/// Pools, leases and their futures go where tasks go.
+#[test]
+fn everything_can_be_sent_and_shared() {
+    fn sent<T: Send>(_: &T) {}
+    fn shared<T: Send + Sync>(_: &T) {}
+    let pool: Pool<Server> = Server::default().pool(1);
+    shared(&pool);
+    sent(&pool.get());
+    sent(&pool.get_owned());
+    sent(&pool.close());
+    let runtime = runtime();
+    sent(&runtime.block_on(pool.get_owned()));
+}
