@@ -26,6 +26,8 @@ pub enum ConnectError {
     Panicked(Arc<str>),
     /// The `after_connect` hook refused the connection.
     Hook(SharedError),
+    /// The connection was dead before anyone could use it: `is_open` said no, or its first check failed.
+    DeadOnArrival,
     /// The runtime that dialled was shut down meanwhile.
     Aborted,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for ConnectError {
             Self::TimedOut(limit) => write!(f, "it took longer than connect_timeout ({limit:?})"),
             Self::Panicked(message) => write!(f, "the connector panicked: {message}"),
             Self::Hook(error) => write!(f, "the after_connect hook failed: {error}"),
+            Self::DeadOnArrival => f.write_str("the new connection was dead before its first use"),
             Self::Aborted => f.write_str("the runtime that dialled was shut down"),
         }
     }
@@ -47,7 +50,7 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed(error) | Self::Hook(error) => Some(&**error),
-            Self::TimedOut(_) | Self::Panicked(_) | Self::Aborted => None,
+            Self::TimedOut(_) | Self::Panicked(_) | Self::DeadOnArrival | Self::Aborted => None,
         }
     }
 }
@@ -138,7 +141,7 @@ impl fmt::Display for GetError {
             Self::Closed { pool } => write!(f, "pool {pool}: closed"),
             Self::NoRuntime { pool } => write!(
                 f,
-                "pool {pool}: no tokio runtime to connect on; call get within one, or use cenote::blocking"
+                "pool {pool}: no tokio runtime (with timers) to connect on; call get within one, or use cenote::blocking"
             ),
         }
     }

@@ -55,7 +55,7 @@ impl<C: Connect> NoPool<C> {
     pub async fn get(&self) -> Result<FreshLease<C>, GetError> {
         let name = || Arc::from("none");
         self.shared.runtime.see();
-        if self.shared.runtime.handle().is_none() {
+        if tokio::runtime::Handle::try_current().is_err() {
             return Err(GetError::NoRuntime { pool: name() });
         }
         let limit = self.shared.connect_timeout;

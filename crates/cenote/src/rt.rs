@@ -91,11 +91,24 @@ impl Runtime {
         }
     }
 
-    /// Spawns `task`, or drops it if there never was a runtime. A runtime that was shut down drops it too.
+    /// Spawns `task`, or drops it if there never was a runtime. One that was shut down drops it too.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(handle) = self.handle() {
-            handle.spawn(task);
+        match self.handle() {
+            Some(handle) => drop(handle.spawn(task)),
+            // The task holds users' values, whose drops may panic.
+            None => drop(calling(|| drop(task))),
         }
+    }
+
+    /// Whether there is a runtime and it has not been shut down.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.handle().is_some_and(|handle| {
+            // One that was shut down drops a task as soon as it is given it.
+            let probe = handle.spawn(std::future::pending::<()>());
+            let alive = !probe.is_finished();
+            probe.abort();
+            alive
+        })
     }
 
     /// Polls what sets timers, on whatever thread this is.

@@ -277,3 +277,22 @@ async fn a_light_load_lets_the_rest_idle_out() {
     }
     assert_eq!(pool.status().size, 1);
 }
+
+/// A keepalive must not make an old connection the newest, or the pool would never shrink.
+#[tokio::test(start_paused = true)]
+async fn background_checks_leave_the_order_of_idle_connections_alone() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .max_size(3)
+        .idle_order(IdleOrder::MostRecent)
+        .keepalive(secs(10))
+        .check_after_idle(None)
+        .build()
+        .unwrap();
+    drop(join_all((0..3).map(|_| pool.get())).await);
+    let newest = pool.get().await.unwrap().id;
+    pass(secs(60)).await;
+    assert!(server.seen.checks.load(SeqCst) > 3);
+    assert_eq!(pool.get().await.unwrap().id, newest);
+}

@@ -179,3 +179,26 @@ fn everything_can_be_sent_and_shared() {
     let runtime = runtime();
     sent(&runtime.block_on(pool.get_owned()));
 }
+
+/// A runtime without timers can run no pool; its getters are told, and nothing spins.
+#[test]
+fn a_runtime_without_timers_is_told_so() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let pool = Server::default().pool(1);
+    let error = runtime.block_on(pool.get()).unwrap_err();
+    assert!(error.to_string().contains("timers"), "{error}");
+}
+
+#[test]
+fn try_get_where_no_runtime_is_leaves_idle_connections_alone() {
+    let server = Server::default();
+    let pool = server.pool(2);
+    runtime().block_on(async {
+        let both = (pool.get().await, pool.get().await);
+        drop(both);
+    });
+    assert!(pool.try_get().is_err());
+    assert_eq!((pool.status().idle, server.open()), (2, 2));
+}

@@ -308,3 +308,44 @@ async fn failed_dials_are_told_with_the_delay_until_the_next() {
             .all(|(_, retry_in)| *retry_in <= Duration::from_millis(400))
     );
 }
+
+/// deadpool #201: a server that accepts and closes at once is not dialled without end.
+#[tokio::test(start_paused = true)]
+async fn connections_that_arrive_dead_are_dialled_at_the_pace_of_the_back_off() {
+    let server = Server::default();
+    server.plan(|plan| plan.arrives_dead = true);
+    let pool = server
+        .builder()
+        .backoff(Backoff::new(ms(100), secs(2)))
+        .connect_failures(ConnectFailures::KeepWaiting)
+        .acquire_timeout(secs(60))
+        .build()
+        .unwrap();
+    let error = pool.get().await.unwrap_err();
+    assert!(
+        matches!(error.connect_error(), Some(ConnectError::DeadOnArrival)),
+        "{error}"
+    );
+    let dials = server.seen.dials.load(SeqCst);
+    assert!((30..=150).contains(&dials), "{dials} dials in a minute");
+    server.plan(|plan| plan.arrives_dead = false);
+    drop(pool.get().await.unwrap());
+    assert_quiet(&pool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_arrive_dead_fail_getters_as_early_as_failed_connects() {
+    let server = Server::default();
+    server.plan(|plan| plan.arrives_dead = true);
+    let pool = server.pool(4);
+    let began = tokio::time::Instant::now();
+    let (first, second) = tokio::join!(pool.get(), pool.get());
+    assert!(matches!(first, Err(GetError::Connect { .. })), "{first:?}");
+    assert!(
+        matches!(second, Err(GetError::Connect { .. })),
+        "{second:?}"
+    );
+    assert!(began.elapsed() < secs(2), "{:?}", began.elapsed());
+    assert_eq!(server.open(), 0);
+    assert_quiet(&pool);
+}

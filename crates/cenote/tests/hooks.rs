@@ -265,3 +265,16 @@ async fn a_hook_runs_once_for_each_lease() {
     assert_eq!(runs.load(SeqCst), 10);
     assert_quiet(&pool);
 }
+
+/// A slow check before a lease is nobody's leak.
+#[tokio::test(start_paused = true)]
+async fn a_connection_being_checked_is_not_a_leak() {
+    let server = Server::default();
+    let pool = server.builder().leak_threshold(ms(40)).build().unwrap();
+    drop(pool.get().await.unwrap());
+    pass(secs(10)).await;
+    server.plan(|plan| plan.check = Act::Slow);
+    let held = pool.get().await.unwrap();
+    assert_eq!(pool.counters().leaks, 0);
+    drop(held);
+}

@@ -29,12 +29,29 @@ pub(super) struct Ledger<O: Owner> {
     closing: usize,
     phase: Phase,
     order: Order,
-    /// With `Order::Listed`, exactly the idle slots, oldest first; else empty.
-    idle: VecDeque<u32>,
+    /// With `Order::Listed`, exactly the idle slots, in the order of their ranks, oldest first; else empty.
+    idle: VecDeque<Listed>,
+    /// The rank of the next connection that comes back from a lease.
+    next_rank: u64,
     /// The earliest deadline the owner was told of; `u64::MAX` if none.
     armed: u64,
     /// How often somebody queued.
     waited: u64,
+}
+
+/// A place in the order of idle connections.
+struct Listed {
+    rank: u64,
+    index: u32,
+}
+
+/// How a connection becomes idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idling {
+    /// After a lease: it is the newest.
+    Begins,
+    /// After upkeep had it for a moment: it takes its old place in the order.
+    Continues,
 }
 
 /// Whether leases are given.
@@ -102,6 +119,7 @@ impl<O: Owner> Ledger<O> {
             phase: Phase::Open,
             order,
             idle: VecDeque::new(),
+            next_rank: 0,
             armed: u64::MAX,
             waited: 0,
         }
@@ -114,6 +132,18 @@ impl<O: Owner> Ledger<O> {
     /// Whether, with all closes under way done, there would still be too many.
     fn over_size(&self) -> bool {
         self.occupied - self.closing > self.max_size
+    }
+
+    /// Puts `held` in the list of idle slots.
+    fn list(&mut self, held: &Held<O>, idling: Idling) {
+        if idling == Idling::Begins {
+            held.set_rank(self.next_rank);
+            self.next_rank += 1;
+        }
+        let (rank, index) = (held.rank(), held.index());
+        // Its place is the last one, unless it was out of turn.
+        let place = self.idle.partition_point(|listed| listed.rank < rank);
+        self.idle.insert(place, Listed { rank, index });
     }
 
     /// The pool does not want `held`, for `why`.
@@ -180,16 +210,18 @@ impl<O: Owner> Core<O> {
                 (0..self.bound()).find_map(|index| self.table.slot(index)?.claim_or_notice())
             }
             Order::Listed { newest_first, .. } => {
-                let index = if newest_first {
+                let listed = if newest_first {
                     ledger.idle.pop_back()
                 } else {
                     ledger.idle.pop_front()
-                }?;
+                };
+                let index = listed?.index;
                 let held = self
                     .table
                     .slot(index as usize)
                     .and_then(|slot| slot.claim());
-                let held = held.expect("listed slots are idle: they change only under the lock");
+                let mut held =
+                    held.expect("listed slots are idle: they change only under the lock");
                 held.pass(Notice::Wanted);
                 Some(held)
             }
@@ -236,7 +268,7 @@ impl<O: Owner> Core<O> {
     }
 
     /// Gives `held` back through the ledger: to the head of the queue, to idle, or refused.
-    pub(crate) fn settle(&self, held: Held<O>) -> Settled<O> {
+    pub(crate) fn settle(&self, held: Held<O>, idling: Idling) -> Settled<O> {
         let waker = {
             let mut ledger = lock(&self.ledger.0);
             let room = match ledger.order {
@@ -253,7 +285,7 @@ impl<O: Owner> Core<O> {
                 return ledger.surplus(held, Surplus::OverIdle);
             } else {
                 if ledger.order != Order::Local {
-                    ledger.idle.push_back(held.index());
+                    ledger.list(&held, idling);
                 }
                 held.make_idle();
                 None
@@ -263,7 +295,17 @@ impl<O: Owner> Core<O> {
         Settled::Done
     }
 
-    fn hand_over(&self, ledger: &mut Ledger<O>, held: Held<O>) -> Option<Waker> {
+    /// A connection the pool itself had in hand becomes a user's lease.
+    pub(crate) fn lend(&self, held: &mut Held<O>) {
+        let ledger = lock(&self.ledger.0);
+        let plain = ledger.phase == Phase::Open
+            && ledger.queue.len() == 0
+            && ledger.order == Order::Local
+            && !ledger.over_size();
+        held.pass(if plain { Notice::None } else { Notice::Wanted });
+    }
+
+    fn hand_over(&self, ledger: &mut Ledger<O>, mut held: Held<O>) -> Option<Waker> {
         // Noticed while others still wait: the invariant of the module.
         let others = if ledger.queue.len() > 1 {
             Notice::Wanted
@@ -345,7 +387,7 @@ impl<O: Owner> Core<O> {
         }
         let mut ledger = lock(&self.ledger.0);
         let held = slot.claim_from(seen, State::Reserved)?;
-        ledger.idle.retain(|&listed| listed as usize != index);
+        ledger.idle.retain(|listed| listed.index as usize != index);
         Some(held)
     }
 

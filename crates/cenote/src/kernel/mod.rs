@@ -37,7 +37,7 @@ mod table;
 mod ticket;
 mod word;
 
-pub(crate) use ledger::{Joined, Phase, Settled, Surplus};
+pub(crate) use ledger::{Idling, Joined, Phase, Settled, Surplus};
 pub(crate) use loan::Loan;
 pub(crate) use queue::End;
 pub(crate) use slot::{Held, Opening};

@@ -70,7 +70,7 @@ fn give_back(held: Held<Model>) {
 
 fn settle(held: Held<Model>) {
     let core = Arc::clone(held.core());
-    if let Settled::Surplus(held, _) = core.settle(held) {
+    if let Settled::Surplus(held, _) = core.settle(held, Idling::Begins) {
         drop(held);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Slot<O: Owner> {
     key: u64,
     notes: O::Notes,
     index: u32,
+    /// Its place in the order of idle slots; read and written under the ledger's lock.
+    rank: AtomicU64,
     entry: UnsafeCell<Option<O::Entry>>,
 }
 
@@ -43,6 +45,7 @@ impl<O: Owner> Slot<O> {
             word: AtomicU64::new(0),
             key,
             index,
+            rank: AtomicU64::new(0),
             notes: O::Notes::default(),
             anchor: UnsafeCell::new(None),
             entry: UnsafeCell::new(None),
@@ -275,6 +278,14 @@ impl<O: Owner> Held<O> {
         Ok(())
     }
 
+    pub(super) fn rank(&self) -> u64 {
+        self.slot().rank.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_rank(&self, rank: u64) {
+        self.slot().rank.store(rank, Ordering::Relaxed);
+    }
+
     pub(super) fn index(&self) -> u32 {
         self.slot().index
     }
@@ -289,7 +300,7 @@ impl<O: Owner> Held<O> {
     }
 
     /// Under the ledger's lock: begins the next lease of a slot that passes from hand to hand.
-    pub(super) fn pass(&self, notice: Notice) {
+    pub(super) fn pass(&mut self, notice: Notice) {
         let slot = self.slot();
         let next = slot.word(Ordering::Relaxed).next(State::Leased);
         let next = match notice {
@@ -297,6 +308,7 @@ impl<O: Owner> Held<O> {
             Notice::None => next,
         };
         slot.word.store(next.0, Ordering::Relaxed);
+        self.word = next;
     }
 
     /// As a pointer for a waiter's cell; [`Held::from_raw`] takes it back.

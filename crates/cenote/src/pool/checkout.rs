@@ -13,13 +13,13 @@ use tokio::time::Sleep;
 
 use super::dial;
 use super::ending::end;
-use super::give_back::{describe, put_back};
+use super::give_back::{describe, put_back, settle};
 use super::shared::{PoolCore, PoolHeld, Refusal, Shared, count};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::{BoxError, GetError};
 use crate::event::CloseReason;
-use crate::kernel::{Arc, End, Joined, Ticket};
+use crate::kernel::{Arc, End, Idling, Joined, Ticket};
 use crate::rt::{self, Failed, nanos};
 
 /// How long a getter waits.
@@ -118,16 +118,27 @@ impl<'a, C: Connect> Checkout<'a, C> {
             limit,
             slow,
         } = self;
+        if slow.is_none() && upkeep::ensure(core) == Upkeep::Impossible {
+            // Without time-outs nothing can be checked, opened or waited for.
+            if let Some(stale) = stale {
+                settle(stale, Idling::Continues);
+            }
+            return Poll::Ready(Err(core.owner.no_runtime()));
+        }
         let slow = slow.get_or_insert_with(|| Box::pin(Slow::begin(core, *limit, stale)));
-        slow.as_mut()
-            .poll(cx)
-            .map(|outcome| outcome.map(|held| leased(core, held, place)))
+        let held = match ready!(slow.as_mut().poll(cx)) {
+            Ok(held) => held,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if core.owner.suspect.load(Relaxed) {
+            dial::proved(core);
+        }
+        Poll::Ready(Ok(leased(core, held, place)))
     }
 }
 
 impl<'a, C: Connect> Slow<'a, C> {
     fn begin(core: &'a Arc<PoolCore<C>>, limit: Limit, stale: Option<PoolHeld<C>>) -> Self {
-        upkeep::ensure(core);
         let began = core.owner.clock.now();
         let stage = stale.map_or(Stage::Start, |held| {
             Stage::Preparing(Preparing::start(held))
@@ -180,7 +191,6 @@ impl<'a, C: Connect> Slow<'a, C> {
     ) -> Result<Option<PoolHeld<C>>, GetError> {
         let this = self.as_mut().project();
         let shared = &this.core.owner;
-        let watched = upkeep::ensure(this.core);
         let deadline = match (&this.limit, shared.settings.acquire_timeout) {
             (Limit::Setting, Some(limit)) => this.began.saturating_add(nanos(limit)),
             _ => u64::MAX,
@@ -191,11 +201,12 @@ impl<'a, C: Connect> Slow<'a, C> {
             .join(end, cx.waker(), deadline, shared.max_waiters())
         {
             Joined::Granted(held) => Ok(self.accept(held)),
-            Joined::Queued { .. } if watched == Upkeep::Impossible => Err(GetError::NoRuntime {
-                pool: shared.name.clone(),
-            }),
             Joined::Queued { may_grow, arm } => {
                 *this.stage = Stage::Queued;
+                // After queueing: an upkeep that ends from now on refuses this waiter.
+                if upkeep::ensure(this.core) == Upkeep::Impossible {
+                    return Err(shared.no_runtime());
+                }
                 if arm {
                     shared.poke.notify_one();
                 }
@@ -280,6 +291,7 @@ impl<'a, C: Connect> Slow<'a, C> {
                 error,
             },
             Refusal::Closed => shared.closed_error(),
+            Refusal::NoRuntime => shared.no_runtime(),
             Refusal::TimedOut | Refusal::Restart => self.timed_out(),
         }
     }
@@ -331,6 +343,8 @@ pub(crate) type Work<C> = Pin<Box<dyn Future<Output = Result<PoolHeld<C>, Unfit>
 impl<C: Connect> Preparing<C> {
     fn start(held: PoolHeld<C>) -> Self {
         let core = Arc::clone(held.core());
+        // Upkeep's until it is found fit, and so no lease that could look like a leak.
+        held.reserve();
         Self {
             work: Some(Box::pin(prepare(held))),
             core,
@@ -360,15 +374,14 @@ pub(crate) async fn finish<C: Connect>(work: Work<C>) {
     }
 }
 
-/// All that may have to happen between an idle connection and a lease.
+/// All that may have to happen between an idle connection, reserved, and a lease.
 pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHeld<C>, Unfit> {
     let core = Arc::clone(held.core());
     let shared = &core.owner;
     let limit = shared.settings.check_timeout;
     let is_open = rt::calling(|| shared.connector.is_open(&held.entry().conn));
     if !matches!(is_open, Ok(true)) {
-        end(held, CloseReason::Broken, is_open.err().as_deref());
-        return Err(Unfit::Closed);
+        return Err(unfit(held, CloseReason::Broken, is_open.err().as_deref()));
     }
     let now = shared.clock.now();
     let (_, notes, entry) = held.parts();
@@ -386,8 +399,11 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
         count(&shared.tally.checks);
         let check = async { shared.connector.check(conn).await };
         if let Err(failed) = rt::guarded(limit, check).await {
-            end(held, CloseReason::CheckFailed, Some(&describe(failed)));
-            return Err(Unfit::Closed);
+            return Err(unfit(
+                held,
+                CloseReason::CheckFailed,
+                Some(&describe(failed)),
+            ));
         }
         notes.checked_at.store(shared.clock.now(), Relaxed);
     }
@@ -409,5 +425,24 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
             });
         }
     }
+    core.lend(&mut held);
     Ok(held)
+}
+
+/// Closes a connection that proved dead. If it was never leased, that is as bad as a failed connect: the
+/// next dial waits for the gate, or a server that closes what it accepts would be dialled without end.
+fn unfit<C: Connect>(held: PoolHeld<C>, reason: CloseReason, error: Option<&str>) -> Unfit {
+    let core = Arc::clone(held.core());
+    let notes = held.notes();
+    let is_new = notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
+    let refused = if is_new {
+        dial::dead_on_arrival(&core)
+    } else {
+        None
+    };
+    end(held, reason, error);
+    match refused {
+        Some(error) => Unfit::Fatal(error),
+        None => Unfit::Closed,
+    }
 }

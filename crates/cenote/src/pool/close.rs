@@ -86,7 +86,7 @@ async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
         }
     };
     let runtime = &core.owner.runtime;
-    if runtime.handle().is_some() {
+    if runtime.is_alive() {
         // Entered at each poll, which need not be within a runtime.
         let mut in_time = pin!(runtime.within(|| tokio::time::timeout(limit, all_vacant)));
         let _ = std::future::poll_fn(|cx| runtime.within(|| in_time.as_mut().poll(cx))).await;

@@ -9,9 +9,9 @@ use super::give_back::settle;
 use super::shared::{Entry, PoolCore, Refusal, Shared, count};
 use super::upkeep;
 use crate::connect::Connect;
-use crate::error::{BoxError, ConnectError};
+use crate::error::{BoxError, ConnectError, GetError};
 use crate::event::{ConnectionInfo, Event};
-use crate::kernel::{Arc, Opening, Phase, State};
+use crate::kernel::{Arc, Idling, Opening, Phase, State};
 use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::lifetime;
@@ -175,8 +175,11 @@ impl<C: Connect> Attempt<C> {
         let took = core.owner.clock.now().saturating_sub(began);
         {
             let mut dialer = core.owner.dialer();
-            dialer.gate.succeeded();
-            dialer.last_error = None;
+            // While new connections prove dead, opening one is no success yet.
+            if !core.owner.suspect.load(Relaxed) {
+                dialer.gate.succeeded();
+                dialer.last_error = None;
+            }
             dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
         }
         adopt(opening, conn, id, Duration::from_nanos(took));
@@ -192,44 +195,75 @@ impl<C: Connect> Attempt<C> {
             return;
         };
         let core = Arc::clone(opening.core());
-        let shared = &core.owner;
-        count(&shared.tally.connect_failed);
-        let (failures, retry_in) = {
-            let now = shared.clock.now();
-            let mut dialer = shared.dialer();
-            let Dialer {
-                gate,
-                rng,
-                last_error,
-                ..
-            } = &mut *dialer;
-            gate.failed(now, &shared.settings.backoff, rng);
-            *last_error = Some(error.clone());
-            (
-                gate.failures(),
-                Duration::from_nanos(gate.opens_at().saturating_sub(now)),
-            )
-        };
-        shared.hooks.tell(&Event::ConnectFailed {
-            error: &error,
-            failures,
-            retry_in,
-        });
-        let demand = core.demand();
         // This dial's own slot is still occupied.
-        let nothing_left = demand.occupied - demand.closing <= 1;
-        if let ConnectFailures::FailAfter(enough) = shared.settings.connect_failures
-            && nothing_left
-            && failures >= enough
-        {
-            core.refuse_all(|| Refusal::Connect {
-                failures,
-                error: error.clone(),
-            });
-        }
+        failed(&core, &error);
         // Vacates the slot, and drives what comes next.
         drop(opening);
     }
+}
+
+/// Closes the gate for a while, tells of it, and ends the waiting of all where the policy says so: then
+/// with the number of failures in a row. The slot of the connection that failed is still occupied.
+fn failed<C: Connect>(core: &Arc<PoolCore<C>>, error: &ConnectError) -> Option<u32> {
+    let shared = &core.owner;
+    count(&shared.tally.connect_failed);
+    let (failures, retry_in) = {
+        let now = shared.clock.now();
+        let mut dialer = shared.dialer();
+        let Dialer {
+            gate,
+            rng,
+            last_error,
+            ..
+        } = &mut *dialer;
+        gate.failed(now, &shared.settings.backoff, rng);
+        *last_error = Some(error.clone());
+        (
+            gate.failures(),
+            Duration::from_nanos(gate.opens_at().saturating_sub(now)),
+        )
+    };
+    shared.hooks.tell(&Event::ConnectFailed {
+        error,
+        failures,
+        retry_in,
+    });
+    let demand = core.demand();
+    let nothing_left = demand.occupied - demand.closing <= 1;
+    let enough = match shared.settings.connect_failures {
+        ConnectFailures::FailAfter(enough) => failures >= enough,
+        ConnectFailures::KeepWaiting => false,
+    };
+    if !(nothing_left && enough) {
+        return None;
+    }
+    core.refuse_all(|| Refusal::Connect {
+        failures,
+        error: error.clone(),
+    });
+    Some(failures)
+}
+
+/// A connection proved dead before it was ever leased: a failed connect. The error of the getter it was
+/// for, if that is to wait no longer.
+pub(crate) fn dead_on_arrival<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<GetError> {
+    core.owner.suspect.store(true, Relaxed);
+    let error = ConnectError::DeadOnArrival;
+    let failures = failed(core, &error)?;
+    Some(GetError::Connect {
+        pool: core.owner.name.clone(),
+        failures,
+        error,
+    })
+}
+
+/// A connection was leased after all.
+#[cold]
+pub(crate) fn proved<C: Connect>(core: &PoolCore<C>) {
+    let mut dialer = core.owner.dialer();
+    core.owner.suspect.store(false, Relaxed);
+    dialer.gate.succeeded();
+    dialer.last_error = None;
 }
 
 impl<C: Connect> Drop for Attempt<C> {
@@ -268,5 +302,5 @@ pub(crate) fn adopt<C: Connect>(
         info: notes.info(now, now),
         took,
     });
-    settle(held);
+    settle(held, Idling::Begins);
 }

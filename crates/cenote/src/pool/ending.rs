@@ -21,14 +21,23 @@ pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error:
         let _ = rt::calling(|| drop(conn));
         return;
     }
-    let goodbye = async move {
-        let shared = &held.core().owner;
-        let limit = shared.settings.close_timeout;
-        rt::within(limit, async { shared.connector.close(conn).await }).await;
-        drop(held);
-    };
-    // Without a runtime both go down with the task, connection first.
-    core.owner.runtime.spawn(goodbye);
+    core.owner
+        .runtime
+        .spawn(say_goodbye(Goodbye { conn, held }));
+}
+
+/// In this order, so that a goodbye cut short ends the connection before its slot is vacant.
+struct Goodbye<C: Connect> {
+    conn: C::Connection,
+    held: PoolHeld<C>,
+}
+
+async fn say_goodbye<C: Connect>(goodbye: Goodbye<C>) {
+    let Goodbye { conn, held } = goodbye;
+    let shared = &held.core().owner;
+    let limit = shared.settings.close_timeout;
+    rt::within(limit, async { shared.connector.close(conn).await }).await;
+    drop(held);
 }
 
 /// Gives the connection of `held` to the caller for good.

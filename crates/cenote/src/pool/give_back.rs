@@ -7,7 +7,7 @@ use super::ending::end;
 use super::shared::{PoolCore, PoolHeld, count};
 use crate::connect::{Connect, Verdict};
 use crate::event::CloseReason;
-use crate::kernel::{Arc, Settled, Surplus};
+use crate::kernel::{Arc, Idling, Settled, Surplus};
 use crate::rt::{self, Failed};
 
 /// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a
@@ -30,8 +30,8 @@ pub(crate) fn give_back<C: Connect>(mut held: PoolHeld<C>, core: Option<&PoolCor
             notes.idle_since.store(now, Relaxed);
             if let Err(held) = held.release() {
                 match core {
-                    Some(core) => settle_in(core, held),
-                    None => settle(held),
+                    Some(core) => settle_in(core, held, Idling::Begins),
+                    None => settle(held, Idling::Begins),
                 }
             }
         }
@@ -58,21 +58,21 @@ pub(crate) fn put_back<C: Connect>(held: PoolHeld<C>) {
     held.notes()
         .idle_since
         .store(held.core().owner.clock.now(), Relaxed);
-    settle(held);
+    settle(held, Idling::Begins);
 }
 
-/// As [`put_back`], its idle time running on.
-pub(crate) fn settle<C: Connect>(held: PoolHeld<C>) {
+/// Makes a connection idle, or hands it on, its notes as they are.
+pub(crate) fn settle<C: Connect>(held: PoolHeld<C>, idling: Idling) {
     // The slot's own reference is not ours any more once it is handed on.
     let core = Arc::clone(held.core());
-    settle_in(&core, held);
+    settle_in(&core, held, idling);
 }
 
-fn settle_in<C: Connect>(core: &PoolCore<C>, held: PoolHeld<C>) {
+fn settle_in<C: Connect>(core: &PoolCore<C>, held: PoolHeld<C>, idling: Idling) {
     if held.notes().id.load(Relaxed) < core.owner.evict_below.load(Relaxed) {
         return end(held, CloseReason::Evicted, None);
     }
-    if let Settled::Surplus(held, why) = core.settle(held) {
+    if let Settled::Surplus(held, why) = core.settle(held, idling) {
         end(held, reason(why), None);
     }
 }

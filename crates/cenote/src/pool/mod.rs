@@ -23,13 +23,14 @@ use std::time::Duration;
 
 use checkout::{Checkout, finish, is_fresh, leased, prepare};
 use shared::{PoolCore, Shared};
+use upkeep::Upkeep;
 
 use crate::builder::Builder;
 use crate::connect::Connect;
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
-use crate::kernel::{Arc, Core, Phase, State};
+use crate::kernel::{Arc, Core, Idling, Phase, State};
 use crate::rt::Runtime;
 use crate::settings::{Settings, check_max_size};
 use crate::status::{Counters, Status};
@@ -129,7 +130,8 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// [`NoneIdle`](TryGetError::NoneIdle), [`Paused`](TryGetError::Paused) or
     /// [`Closed`](TryGetError::Closed). Connections that must be checked first count as not idle; their
-    /// check begins in the background.
+    /// check begins in the background. Where no runtime runs the pool, nothing can be checked, and all count as
+    /// not idle.
     #[inline]
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
@@ -138,10 +140,12 @@ impl<C: Connect> Pool<C> {
             if is_fresh(&self.core, &held) {
                 return Ok(Lease::new(leased(&self.core, held, place), &self.core));
             }
-            upkeep::ensure(&self.core);
-            held.notes()
-                .leased_at
-                .store(self.core.owner.clock.now(), Relaxed);
+            if upkeep::ensure(&self.core) == Upkeep::Impossible {
+                // Nothing can be checked here.
+                give_back::settle(held, Idling::Continues);
+                break;
+            }
+            held.reserve();
             let check: checkout::Work<C> = Box::pin(prepare(held));
             self.core.owner.runtime.spawn(finish(check));
         }
@@ -233,7 +237,7 @@ impl<C: Connect> Pool<C> {
             let (_, notes, entry) = held.parts();
             let info = notes.info(now, now);
             match crate::rt::calling(|| keep(&mut entry.conn, &info)) {
-                Ok(true) => give_back::settle(held),
+                Ok(true) => give_back::settle(held, Idling::Continues),
                 Ok(false) => ending::end(held, CloseReason::Evicted, None),
                 Err(panic) => ending::end(held, CloseReason::Hook, Some(&panic)),
             }
@@ -247,7 +251,7 @@ impl<C: Connect> Pool<C> {
         self.core.owner.evict_below.store(next, Relaxed);
         for held in self.core.recall() {
             // Those that came before the bound are seen off there.
-            give_back::settle(held);
+            give_back::settle(held, Idling::Continues);
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) evict_below: AtomicU64,
     pub(crate) next_id: AtomicU64,
     pub(crate) tally: Tally,
+    /// A new connection proved dead when it was to be leased, and none since has been leased.
+    pub(crate) suspect: AtomicBool,
     /// Whether an upkeep task runs, or is about to.
     pub(crate) upkeep_runs: AtomicBool,
     /// Wakes upkeep ahead of its time.
@@ -75,8 +77,9 @@ pub(crate) struct Notes {
     pub(crate) checked_at: AtomicU64,
     /// `uses` when the present connection was opened.
     pub(crate) uses_before: AtomicU64,
-    /// The generation that upkeep saw leased last, and the one whose lease it reported.
+    /// The generation that upkeep saw leased last, when it first did, and the one it reported.
     pub(crate) seen: AtomicU64,
+    pub(crate) seen_at: AtomicU64,
     pub(crate) reported: AtomicU64,
 }
 
@@ -130,6 +133,8 @@ pub(crate) enum Refusal {
     },
     /// Upkeep died with its runtime: the waiter must see to a new one and queue again.
     Restart,
+    /// There is no runtime, or it has no timers.
+    NoRuntime,
 }
 
 impl<C: Connect> Shared<C> {
@@ -154,6 +159,7 @@ impl<C: Connect> Shared<C> {
             evict_below: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             tally: Tally::default(),
+            suspect: AtomicBool::new(false),
             upkeep_runs: AtomicBool::new(false),
             poke: Notify::new(),
             vacated: Notify::new(),
@@ -167,6 +173,12 @@ impl<C: Connect> Shared<C> {
 
     pub(crate) fn max_waiters(&self) -> usize {
         self.settings.max_waiters.unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn no_runtime(&self) -> GetError {
+        GetError::NoRuntime {
+            pool: self.name.clone(),
+        }
     }
 
     pub(crate) fn closed_error(&self) -> GetError {

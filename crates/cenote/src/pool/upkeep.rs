@@ -11,7 +11,7 @@ use super::shared::{Notes, PoolCore, PoolHeld, Refusal, count};
 use super::{dial, shared::Shared};
 use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
-use crate::kernel::{Arc, Core, Phase, State, Word};
+use crate::kernel::{Arc, Core, Idling, Phase, State, Word};
 use crate::rt::{self, nanos};
 
 /// Whether a pool is looked after.
@@ -53,7 +53,15 @@ impl<C: Connect> Drop for Running<C> {
         let shared = &self.0.owner;
         shared.clock.stop();
         shared.upkeep_runs.store(false, Release);
-        self.0.refuse_all(|| Refusal::Restart);
+        // A panic here is tokio's: the runtime has no timers, and another upkeep on it would end the same.
+        let timers = !std::thread::panicking();
+        self.0.refuse_all(|| {
+            if timers {
+                Refusal::Restart
+            } else {
+                Refusal::NoRuntime
+            }
+        });
     }
 }
 
@@ -206,7 +214,7 @@ pub(crate) async fn check<C: Connect>(mut held: PoolHeld<C>) {
     match rt::guarded(shared.settings.check_timeout, check).await {
         Ok(()) => {
             held.notes().checked_at.store(shared.clock.now(), Relaxed);
-            settle(held);
+            settle(held, Idling::Continues);
         }
         Err(failed) => end(held, CloseReason::CheckFailed, Some(&describe(failed))),
     }
@@ -217,17 +225,21 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: Word, notes: &Notes, now: u
         return;
     };
     let generation = word.generation();
-    // Two looks at the same lease: at the first, its holder may not have written the notes yet.
-    if notes.seen.swap(generation, Relaxed) != generation
-        || notes.reported.load(Relaxed) == generation
-    {
+    if notes.seen.swap(generation, Relaxed) != generation {
+        // The first look at this lease; its holder may not have written the notes yet.
+        notes.seen_at.store(now, Relaxed);
         return;
     }
-    let held = Duration::from_nanos(now.saturating_sub(notes.leased_at.load(Relaxed)));
+    // A lease handed over but not taken yet has the notes of the one before.
+    let since = notes
+        .leased_at
+        .load(Relaxed)
+        .max(notes.seen_at.load(Relaxed));
+    let held = Duration::from_nanos(now.saturating_sub(since));
     let Some(place) = notes.place.get() else {
         return;
     };
-    if held < threshold {
+    if held < threshold || notes.reported.load(Relaxed) == generation {
         return;
     }
     notes.reported.store(generation, Relaxed);

@@ -66,6 +66,7 @@ pub struct Plan {
     pub verdict: Option<Verdict>,
     pub verdict_panics: bool,
     pub is_open_panics: bool,
+    pub arrives_dead: bool,
 }
 
 #[derive(Default)]
@@ -151,9 +152,10 @@ impl Connect for Server {
         let place = Place::take(&self.seen);
         self.act(|plan| plan.connect).run().await?;
         let id = self.seen.connected.fetch_add(1, SeqCst);
+        let alive = !self.plan.lock().unwrap().arrives_dead;
         Ok(Conn {
             id,
-            alive: Arc::new(true.into()),
+            alive: Arc::new(alive.into()),
             dirty: false,
             _place: place,
         })
