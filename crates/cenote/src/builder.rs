@@ -104,7 +104,8 @@ impl<C: Connect> Builder<C> {
     }
 
     /// A connection idle for this long is [checked](Connect::check) before it is leased. Zero: before
-    /// every lease. `None`: never. Default: 1 s, kept to within an eighth, early rather than late.
+    /// every lease. `None`: never. Default: 1 s, kept to within an eighth, early rather than late, as long as
+    /// the runtime is not blocked: idle time is measured by upkeep's turns.
     pub fn check_after_idle(self, idle: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.check_after_idle = idle.into())
     }
@@ -184,7 +185,7 @@ impl<C: Connect> Builder<C> {
     }
 
     /// Runs before every lease, within `check_timeout`. An error or a panic closes the connection and the
-    /// getter is given another; only if the connection was just opened does it see the error.
+    /// getter is given another; only if the connection was never leased before does it see the error.
     pub fn before_get<F>(mut self, hook: F) -> Self
     where
         F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
@@ -209,7 +210,8 @@ impl<C: Connect> Builder<C> {
         self
     }
 
-    /// Called before a connection is closed, whatever the reason. Its panic is ignored.
+    /// Called before a connection leaves the pool, whatever the reason, [`Lease::detach`](crate::Lease::detach)
+    /// included. Its panic is ignored.
     pub fn before_close(
         mut self,
         hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,

@@ -29,8 +29,8 @@ pub enum IdleOrder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectFailures {
-    /// Once the pool has no connection at all and this many connects failed in a row, each further failure
-    /// ends everyone's waiting with the connect error. At least 1.
+    /// While the pool has no connection at all, the failure that makes this many in a row, and each one
+    /// after it, ends everyone's waiting with the connect error. At least 1.
     FailAfter(u32),
     /// They wait until their time-out, which then carries the last connect error.
     KeepWaiting,

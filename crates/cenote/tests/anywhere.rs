@@ -202,3 +202,44 @@ fn try_get_where_no_runtime_is_leaves_idle_connections_alone() {
     assert!(pool.try_get().is_err());
     assert_eq!((pool.status().idle, server.open()), (2, 2));
 }
+
+/// The runtime that runs upkeep is alive but nobody drives it: another takes over.
+#[test]
+fn a_getter_on_another_runtime_is_timed_out_though_the_first_stands_still() {
+    let pool = Server::default()
+        .builder()
+        .max_size(1)
+        .acquire_timeout(secs(4))
+        .build()
+        .unwrap();
+    let first = runtime();
+    let held = first.block_on(pool.get_owned()).unwrap();
+    let second = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    second.block_on(async {
+        // Its clock runs ahead of the first one's, which stands still.
+        server::pass(secs(10)).await;
+        assert!(pool.get().await.unwrap_err().is_timeout());
+    });
+    drop(held);
+    drop(first);
+}
+
+/// A connection may belong to the runtime that is gone: what idled then is checked.
+#[test]
+fn what_was_idle_when_its_runtime_ended_is_checked_before_the_next_lease() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .max_size(1)
+        .check_after_idle(secs(3600))
+        .build()
+        .unwrap();
+    runtime().block_on(async { drop(pool.get().await.unwrap()) });
+    assert_eq!(pool.counters().checks, 0);
+    runtime().block_on(async { drop(pool.get().await.unwrap()) });
+    assert_eq!((pool.counters().checks, server.connected()), (1, 1));
+}

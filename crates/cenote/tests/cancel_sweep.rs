@@ -1,164 +1,256 @@
-//! Every combination of what a connector can do, each get dropped after every number of polls: whatever
-//! happens, the duties hold afterwards.
+//! Every combination of what a connector and the hooks can do, each get dropped after every number of polls:
+//! whatever happens, the duties hold afterwards. Beside each quitter patient getters wait, who must be served
+//! where anyone can be.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod server;
+#[path = "cancel_sweep/tagged.rs"]
+mod tagged;
 
 use std::pin::pin;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use cenote::{Backoff, BoxError, HookFuture, Pool};
+use cenote::{Backoff, BoxError, ConnectionInfo, HookFuture, Pool};
 use futures::poll;
-use server::{Act, Conn, Server, assert_quiet, ms, pass, secs};
+use server::{Act, ms, pass, secs};
+use tagged::{Conn, Steps, Tagging, World};
+use tokio::time::Instant;
 
-/// What each step of a connection's life does.
-#[derive(Clone, Copy, Debug)]
-struct Steps {
-    connect: Act,
-    after_connect: Act,
-    check: Act,
-    before_get: Act,
-    reset: Act,
-    after_return: Act,
-}
-
-const FINE: Steps = Steps {
-    connect: Act::Ok,
-    after_connect: Act::Ok,
-    check: Act::Ok,
-    before_get: Act::Ok,
-    reset: Act::Ok,
-    after_return: Act::Ok,
-};
-
-fn hook(
-    act: Act,
-) -> impl for<'a> Fn(&'a mut Conn, &cenote::ConnectionInfo) -> HookFuture<'a> + Send + Sync {
-    move |_, _| Box::pin(async move { act.run().await.map_err(BoxError::from) })
-}
+/// How a step can go short of a panic, which has sweeps of its own.
+const WAYS: [Act; 4] = [Act::Ok, Act::Fail, Act::Slow, Act::Never];
 
 const SIZE: usize = 2;
-/// Longer than every time-out together: what hangs has been cut short by then.
-const SETTLED: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Longer than any step may take: what hangs has been cut short by then.
+const SETTLED: Duration = Duration::from_secs(3);
 
-fn pool(server: &Server, steps: Steps) -> Pool<Server> {
-    server.plan(|plan| {
-        (plan.connect, plan.check, plan.reset) = (steps.connect, steps.check, steps.reset);
-    });
-    server
-        .builder()
+/// What happens between two polls of a get that is going to be dropped.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// Other tasks run: it is dropped at the very moment something is about to happen.
+    AtOnce,
+    /// Some time passes: it is dropped in the middle of what is slow.
+    Slowly,
+}
+
+/// After how many polls a get is dropped. Without a wait in between, the last is more than any step needs;
+/// with one, each hits another of four slow steps in a row.
+const QUITS: [(Pace, usize); 9] = [
+    (Pace::AtOnce, 0),
+    (Pace::AtOnce, 1),
+    (Pace::AtOnce, 2),
+    (Pace::AtOnce, 3),
+    (Pace::AtOnce, 5),
+    (Pace::Slowly, 1),
+    (Pace::Slowly, 3),
+    (Pace::Slowly, 5),
+    (Pace::Slowly, 7),
+];
+
+impl Pace {
+    async fn beat(self) {
+        match self {
+            Self::AtOnce => tokio::task::yield_now().await,
+            Self::Slowly => pass(ms(90)).await,
+        }
+    }
+}
+
+type Act1 = fn(&Steps) -> Act;
+
+fn hook(
+    world: &Arc<World>,
+    name: &'static str,
+    act: Act1,
+) -> impl for<'a> Fn(&'a mut Conn, &ConnectionInfo) -> HookFuture<'a> + Send + Sync + 'static {
+    let world = Arc::clone(world);
+    move |conn, _| {
+        let act = act(&world.steps());
+        Box::pin(async move { conn.step(name, act).await.map_err(BoxError::from) })
+    }
+}
+
+fn pool(world: &Arc<World>) -> Pool<Tagging> {
+    Pool::builder(Tagging(Arc::clone(world)))
         .max_size(SIZE)
-        .acquire_timeout(secs(5))
+        .acquire_timeout(PATIENCE)
         .check_after_idle(secs(0))
+        .idle_timeout(None)
+        .max_lifetime(None)
         .keepalive(None)
-        .connect_timeout(secs(1))
-        .check_timeout(secs(1))
-        .reset_timeout(secs(1))
-        .close_timeout(secs(1))
+        .connect_timeout(ms(500))
+        .check_timeout(ms(500))
+        .reset_timeout(ms(500))
+        .close_timeout(ms(500))
         .backoff(Backoff::new(ms(10), ms(50)))
-        .after_connect(hook(steps.after_connect))
-        .before_get(hook(steps.before_get))
-        .after_return(hook(steps.after_return))
+        .after_connect(hook(world, "after_connect", |steps| steps.after_connect))
+        .before_get(hook(world, "before_get", |steps| steps.before_get))
+        .after_return(hook(world, "after_return", |steps| steps.after_return))
         .build()
         .unwrap()
 }
 
-/// Polls a get `polls` times, time passing in between, and drops it; a lease it got comes back dirty.
-async fn cancel_after(pool: &Pool<Server>, polls: usize) {
+/// Polls a get `polls` times and drops it, or the lease it got.
+async fn quit_after(pool: &Pool<Tagging>, polls: usize, pace: Pace) {
     let mut get = pin!(pool.get());
     for _ in 0..polls {
-        match poll!(&mut get) {
-            std::task::Poll::Ready(outcome) => {
-                if let Ok(mut conn) = outcome {
-                    assert!(!conn.dirty, "the last user's dirt");
-                    conn.dirty = true;
-                }
-                return;
+        if let Poll::Ready(outcome) = poll!(&mut get) {
+            if let Ok(mut conn) = outcome {
+                conn.begin();
+                conn.done();
             }
-            std::task::Poll::Pending => pass(ms(40)).await,
+            return;
         }
+        pace.beat().await;
     }
+}
+
+/// Whether a getter who stays was served. Served or not, it is told in time.
+async fn stay(pool: &Pool<Tagging>) -> bool {
+    let began = Instant::now();
+    let outcome = pool.get().await;
+    assert!(began.elapsed() <= PATIENCE + secs(1), "told too late");
+    let Ok(mut conn) = outcome else { return false };
+    conn.begin();
+    pass(ms(20)).await;
+    conn.done();
+    true
+}
+
+/// With no lease and no waiter every slot is idle or vacant, and each connection has one.
+#[track_caller]
+fn assert_duties(pool: &Pool<Tagging>, world: &World, when: &dyn std::fmt::Debug) {
+    let status = pool.status();
+    assert_eq!(
+        (status.leased, status.upkeep, status.opening, status.waiters),
+        (0, 0, 0, 0),
+        "Conserved, {when:?}: {status}"
+    );
+    assert_eq!(
+        world.places(),
+        status.idle,
+        "Conserved, {when:?}: one slot for each connection; {status}"
+    );
+    assert!(world.most() <= SIZE, "Bound, {when:?}: {}", world.most());
+    let breaches = world.breaches();
+    assert!(
+        breaches.is_empty(),
+        "Exclusive, Clean, {when:?}: {breaches:?}"
+    );
 }
 
 async fn sweep(steps: Steps) {
-    let server = Server::default();
-    let pool = pool(&server, steps);
-    for polls in 0..9 {
-        // Two at once, a third that waits behind them.
-        tokio::join!(
-            cancel_after(&pool, polls),
-            cancel_after(&pool, polls + 1),
-            cancel_after(&pool, 9 - polls),
+    let world = World::new(steps);
+    let pool = pool(&world);
+    // One to check and to reset, even where none can be opened.
+    pool.add(world.conn()).unwrap();
+    for (pace, polls) in QUITS {
+        let when = (steps, pace, polls);
+        let ((), first, second) =
+            tokio::join!(quit_after(&pool, polls, pace), stay(&pool), stay(&pool));
+        assert!(
+            first && second || !steps.lead_to_a_lease(),
+            "Wake, {when:?}: not served; {}",
+            pool.status()
         );
-    }
-    pass(SETTLED).await;
-    assert_quiet(&pool);
-    assert_eq!(
-        server.open(),
-        pool.status().idle,
-        "{steps:?}: one place for each connection"
-    );
-    assert!(
-        server.seen.most.load(SeqCst) <= SIZE,
-        "{steps:?}: too many at once"
-    );
-
-    // With everything fine again, nobody waits in vain.
-    server.plan(|plan| (plan.connect, plan.check, plan.reset) = (Act::Ok, Act::Ok, Act::Ok));
-    let works = [steps.after_connect, steps.before_get]
-        .iter()
-        .all(|act| matches!(act, Act::Ok | Act::Slow));
-    if works {
-        for _ in 0..SIZE + 1 {
-            pool.get()
-                .await
-                .unwrap_or_else(|error| panic!("{steps:?}: {error}"))
-                .dirty = true;
-            pass(ms(400)).await;
+        // The leases are on their way back, at each stage of it in turn.
+        for _ in 0..polls {
+            pace.beat().await;
         }
+        quit_after(&pool, 1, pace).await;
+        pass(SETTLED).await;
+        assert_duties(&pool, &world, &when);
     }
-    pass(SETTLED).await;
-    assert_quiet(&pool);
-    assert_eq!(pool.close().await.abandoned, 0, "{steps:?}");
-    assert_eq!(server.open(), 0, "{steps:?}: left open");
+    assert_all_there(&pool, &world).await;
+    assert_closes(pool, &world, steps).await;
 }
 
-/// deadpool test_cancellations, and panics besides: what happens before a lease.
-#[tokio::test(start_paused = true)]
-async fn connect_check_and_the_hooks_before_a_lease_in_every_combination() {
-    for connect in Act::ALL {
-        for after_connect in Act::ALL {
-            for check in Act::ALL {
-                for before_get in Act::ALL {
-                    sweep(Steps {
-                        connect,
-                        after_connect,
-                        check,
-                        before_get,
-                        ..FINE
-                    })
-                    .await;
-                }
-            }
-        }
+/// With all well again, every slot can be leased at the same time.
+async fn assert_all_there(pool: &Pool<Tagging>, world: &World) {
+    let when = world.steps();
+    world.change(Steps::FINE);
+    let gets = (0..SIZE).map(|_| pool.get());
+    let leases = futures::future::join_all(gets).await;
+    for lease in leases {
+        let mut conn = lease.unwrap_or_else(|error| panic!("Recover, {when:?}: {error}"));
+        conn.begin();
+        conn.done();
+    }
+    pass(SETTLED).await;
+    assert_duties(pool, world, &when);
+}
+
+/// A close amid gets and returns ends them all and leaves nothing.
+async fn assert_closes(pool: Pool<Tagging>, world: &World, steps: Steps) {
+    world.change(steps);
+    let late = async {
+        pass(ms(60)).await;
+        pool.close().timeout(SETTLED).await.abandoned
+    };
+    let (_, _, abandoned) = tokio::join!(stay(&pool), stay(&pool), late);
+}
+
+async fn sweep_all(combinations: impl Iterator<Item = Steps>) {
+    for steps in combinations {
+        sweep(steps).await;
     }
 }
 
-/// What happens after a lease.
+/// Every combination of `ways`, dials going as `connect` says; a dial that never succeeds never comes to
+/// its hook.
+fn every(connect: Act, ways: &'static [Act]) -> impl Iterator<Item = Steps> {
+    let all = move || ways.iter().copied();
+    let opens = matches!(connect, Act::Ok | Act::Slow);
+    all()
+        .take(if opens { ways.len() } else { 1 })
+        .map(move |after_connect| Steps {
+            connect,
+            after_connect,
+            ..Steps::FINE
+        })
+        .flat_map(move |steps| all().map(move |check| Steps { check, ..steps }))
+        .flat_map(move |steps| {
+            all().map(move |before_get| Steps {
+                before_get,
+                ..steps
+            })
+        })
+        .flat_map(move |steps| all().map(move |reset| Steps { reset, ..steps }))
+        .flat_map(move |steps| {
+            all().map(move |after_return| Steps {
+                after_return,
+                ..steps
+            })
+        })
+}
+
+/// deadpool test_cancellations.
 #[tokio::test(start_paused = true)]
-async fn reset_and_the_hook_after_a_lease_in_every_combination() {
-    for check in Act::ALL {
-        for reset in Act::ALL {
-            for after_return in Act::ALL {
-                sweep(Steps {
-                    check,
-                    reset,
-                    after_return,
-                    ..FINE
-                })
-                .await;
-            }
-        }
-    }
+async fn a_get_dropped_at_any_poll_while_dials_succeed() {
+    sweep_all(every(Act::Ok, &WAYS)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_dropped_at_any_poll_while_dials_fail() {
+    sweep_all(every(Act::Fail, &WAYS)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_dropped_at_any_poll_while_dials_are_slow() {
+    sweep_all(every(Act::Slow, &WAYS)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_dropped_at_any_poll_while_dials_hang() {
+    sweep_all(every(Act::Never, &WAYS)).await;
+}
+
+/// bb8 #211, mysql_async #171: every step panics, alone and with all others.
+#[tokio::test(start_paused = true)]
+async fn a_get_dropped_at_any_poll_while_steps_panic() {
+    const PANICS: [Act; 2] = [Act::Slow, Act::Panic];
+    sweep_all(every(Act::Panic, &PANICS)).await;
+    sweep_all(every(Act::Slow, &PANICS)).await;
 }

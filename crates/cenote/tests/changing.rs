@@ -264,3 +264,19 @@ async fn a_size_that_cannot_work_changes_nothing() {
     assert_eq!((error.setting, pool.status().max_size), ("max_size", 4));
     assert_eq!(pool.resize(1).unwrap_err().setting, "min_idle");
 }
+
+/// A getter whose connection was being checked when the pool closed.
+#[tokio::test(start_paused = true)]
+async fn no_lease_is_given_after_the_close() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    drop(pool.get().await.unwrap());
+    pass(secs(5)).await;
+    server.plan(|plan| plan.check = Act::Slow);
+    let mut getter = pin!(pool.get());
+    assert!(poll!(&mut getter).is_pending());
+    let close = pool.close();
+    let (got, closed) = tokio::join!(getter, close);
+    assert!(matches!(got, Err(GetError::Closed { .. })), "{got:?}");
+    assert_eq!((closed.abandoned, server.open()), (0, 0));
+}

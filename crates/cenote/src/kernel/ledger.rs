@@ -2,6 +2,7 @@
 //! handing on, opening, vacating, and changes of size or mode.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Waker;
 
@@ -93,6 +94,7 @@ pub(crate) enum Surplus {
     Closed,
     OverSize,
     OverIdle,
+    Unwanted,
 }
 
 /// What the ledger says about supply and demand.
@@ -279,6 +281,8 @@ impl<O: Owner> Core<O> {
                 return ledger.surplus(held, Surplus::Closed);
             } else if ledger.over_size() {
                 return ledger.surplus(held, Surplus::OverSize);
+            } else if !O::is_wanted(self, held.notes()) {
+                return ledger.surplus(held, Surplus::Unwanted);
             } else if ledger.serving() {
                 self.hand_over(&mut ledger, held)
             } else if !room {
@@ -287,7 +291,7 @@ impl<O: Owner> Core<O> {
                 if ledger.order != Order::Local {
                     ledger.list(&held, idling);
                 }
-                held.make_idle();
+                held.make_idle(idling);
                 None
             }
         };
@@ -295,14 +299,15 @@ impl<O: Owner> Core<O> {
         Settled::Done
     }
 
-    /// A connection the pool itself had in hand becomes a user's lease.
-    pub(crate) fn lend(&self, held: &mut Held<O>) {
+    /// A connection the pool itself had in hand becomes a user's lease; refused unless the pool is open.
+    pub(crate) fn lend(&self, mut held: Held<O>) -> Result<Held<O>, Held<O>> {
         let ledger = lock(&self.ledger.0);
-        let plain = ledger.phase == Phase::Open
-            && ledger.queue.len() == 0
-            && ledger.order == Order::Local
-            && !ledger.over_size();
+        if ledger.phase != Phase::Open {
+            return Err(held);
+        }
+        let plain = ledger.queue.len() == 0 && ledger.order == Order::Local && !ledger.over_size();
         held.pass(if plain { Notice::None } else { Notice::Wanted });
+        Ok(held)
     }
 
     fn hand_over(&self, ledger: &mut Ledger<O>, mut held: Held<O>) -> Option<Waker> {
@@ -496,34 +501,41 @@ impl<O: Owner> Core<O> {
     }
 
     /// Refuses all who wait.
-    pub(crate) fn refuse_all(&self, mut why: impl FnMut() -> O::Refusal) {
-        self.refuse(|queue| queue.refuse(&mut why));
+    pub(crate) fn refuse_all(&self, why: impl FnMut() -> O::Refusal) {
+        let wakers = {
+            let mut ledger = lock(&self.ledger.0);
+            let wakers = ledger.queue.refuse_all(why);
+            ledger.armed = u64::MAX;
+            self.set_gate(&ledger);
+            wakers
+        };
+        wakers.into_iter().for_each(wake);
     }
 
     /// Refuses those whose deadline has come; the next deadline to watch, if any.
-    pub(crate) fn refuse_due(&self, now: u64, mut why: impl FnMut() -> O::Refusal) -> Option<u64> {
-        self.refuse(|queue| queue.refuse_due(now, &mut why))
-    }
-
-    fn refuse(&self, mut one: impl FnMut(&mut Queue<O>) -> Option<Option<Waker>>) -> Option<u64> {
-        let mut wakers = Vec::new();
-        let next = {
+    pub(crate) fn refuse_due(&self, now: u64, why: impl FnMut() -> O::Refusal) -> Option<u64> {
+        let (wakers, next) = {
             let mut ledger = lock(&self.ledger.0);
-            while let Some(waker) = one(&mut ledger.queue) {
-                wakers.push(waker);
-            }
-            self.set_gate(&ledger);
-            let next = ledger.queue.next_deadline();
+            let (wakers, next) = ledger.queue.refuse_due(now, why);
             ledger.armed = next.unwrap_or(u64::MAX);
-            next
+            self.set_gate(&ledger);
+            (wakers, next)
         };
         wakers.into_iter().for_each(wake);
         next
     }
+
+    /// Wakes all who wait, in their places, to look after themselves.
+    pub(crate) fn rouse(&self) {
+        let wakers = lock(&self.ledger.0).queue.take_wakers();
+        wakers.into_iter().for_each(wake);
+    }
 }
 
+/// A waker that panics must not keep the next from being woken, nor a lease from being dropped.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        waker.wake();
+        // Unwind safe: the waker is gone either way.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }

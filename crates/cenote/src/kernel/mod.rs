@@ -51,7 +51,7 @@ use slot::Slot;
 use sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use table::Table;
 
-/// What the kernel asks of the pool built on it. Called with no lock held.
+/// What the kernel asks of the pool built on it. Called with no lock held, unless it says so.
 pub(crate) trait Owner: Sized + Send + Sync + 'static {
     /// A connection and what is known of it; reached only through a token.
     type Entry: Send;
@@ -60,8 +60,11 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     /// Why a waiter waits in vain.
     type Refusal: Send;
 
-    /// A token was dropped with its entry (or without, if it was taken): ends the entry, must not panic.
-    fn end(core: &Core<Self>, entry: Option<Self::Entry>);
+    /// A token is dropped with its entry in it: takes the entry and ends it. Must not panic.
+    fn abort(held: &mut Held<Self>);
+    /// Whether a connection that comes back may stay. Called under the ledger's lock, so that it cannot be
+    /// overtaken by [`Core::recall`]: a look at atomics, no more.
+    fn is_wanted(core: &Core<Self>, notes: &Self::Notes) -> bool;
     /// A slot became vacant: somebody may want to dial, or wait for the end of the pool.
     fn vacated(core: &Arc<Core<Self>>);
     /// A user gives `held` back; `core` is the pool, if the user had a reference. Must not panic.

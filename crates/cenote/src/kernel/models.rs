@@ -23,7 +23,13 @@ impl Owner for Model {
     type Notes = ();
     type Refusal = ();
 
-    fn end(_: &Core<Self>, _: Option<u32>) {}
+    fn abort(held: &mut Held<Self>) {
+        held.take();
+    }
+
+    fn is_wanted(_: &Core<Self>, (): &()) -> bool {
+        true
+    }
 
     fn vacated(core: &Pool) {
         if core.demand().waiters > 0 {

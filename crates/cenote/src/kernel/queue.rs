@@ -121,31 +121,6 @@ impl<O: Owner> Queue<O> {
         self.len
     }
 
-    /// The oldest waiter whose deadline the owner watches, and that deadline. Waiters with a timer of their
-    /// own (`u64::MAX`) are passed over; the others stand in the order of their deadlines, near enough.
-    fn first_watched(&self) -> Option<(NonNull<Waiter<O>>, u64)> {
-        let mut node = self.head;
-        while let Some(waiter) = node {
-            // SAFETY: linked nodes are alive and their cells are the lock holder's.
-            let (deadline, next) = unsafe {
-                waiter
-                    .as_ref()
-                    .cell
-                    .with(|cell| ((*cell).deadline, (*cell).next))
-            };
-            if deadline != u64::MAX {
-                return Some((waiter, deadline));
-            }
-            node = next;
-        }
-        None
-    }
-
-    /// The next deadline to watch.
-    pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.first_watched().map(|(_, deadline)| deadline)
-    }
-
     pub(super) fn link(&mut self, waiter: Pin<&Waiter<O>>, end: End, waker: Waker, deadline: u64) {
         debug_assert!(!waiter.is_queued());
         let node = NonNull::from(waiter.get_ref());
@@ -212,22 +187,57 @@ impl<O: Owner> Queue<O> {
         self.settle(head, Outcome::Granted(held.into_raw()))
     }
 
-    /// Tells the oldest waiter that it waits in vain; none if nobody waits.
-    pub(super) fn refuse(&mut self, why: impl FnOnce() -> O::Refusal) -> Option<Option<Waker>> {
-        let head = self.head?;
-        Some(self.settle(head, Outcome::Refused(why())))
+    /// Tells all that they wait in vain; their wakers are to be woken outside the lock.
+    pub(super) fn refuse_all(&mut self, mut why: impl FnMut() -> O::Refusal) -> Vec<Option<Waker>> {
+        let mut wakers = Vec::with_capacity(self.len);
+        while let Some(head) = self.head {
+            wakers.push(self.settle(head, Outcome::Refused(why())));
+        }
+        wakers
     }
 
-    /// As [`refuse`](Self::refuse), for the oldest whose deadline has come.
+    /// As [`refuse_all`](Self::refuse_all), those whose deadline has come; and the next deadline to watch.
+    /// Waiters with a timer of their own (`u64::MAX`) are passed over; the others stand in the order of
+    /// their deadlines, near enough, so one pass up to the first that is not due will do.
     pub(super) fn refuse_due(
         &mut self,
         now: u64,
-        why: impl FnOnce() -> O::Refusal,
-    ) -> Option<Option<Waker>> {
-        let (waiter, _) = self
-            .first_watched()
-            .filter(|&(_, deadline)| deadline <= now)?;
-        Some(self.settle(waiter, Outcome::Refused(why())))
+        mut why: impl FnMut() -> O::Refusal,
+    ) -> (Vec<Option<Waker>>, Option<u64>) {
+        let mut wakers = Vec::new();
+        let mut node = self.head;
+        while let Some(waiter) = node {
+            // SAFETY: linked nodes are alive and their cells are the lock holder's.
+            let (deadline, next) = unsafe {
+                waiter
+                    .as_ref()
+                    .cell
+                    .with(|cell| ((*cell).deadline, (*cell).next))
+            };
+            if deadline <= now {
+                wakers.push(self.settle(waiter, Outcome::Refused(why())));
+            } else if deadline != u64::MAX {
+                return (wakers, Some(deadline));
+            }
+            node = next;
+        }
+        (wakers, None)
+    }
+
+    /// The wakers of all, who stay where they are and leave a new one when they look.
+    pub(super) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
+        let mut wakers = Vec::with_capacity(self.len);
+        let mut node = self.head;
+        while let Some(waiter) = node {
+            // SAFETY: linked nodes are alive and their cells are the lock holder's.
+            node = unsafe {
+                waiter.as_ref().cell.with_mut(|cell| {
+                    wakers.push((*cell).waker.take());
+                    (*cell).next
+                })
+            };
+        }
+        wakers
     }
 
     fn settle(&mut self, node: NonNull<Waiter<O>>, outcome: Outcome<O>) -> Option<Waker> {

@@ -15,6 +15,7 @@
 use std::mem;
 use std::ptr::{self, NonNull};
 
+use super::ledger::Idling;
 use super::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
 use super::word::{State, Word};
 use super::{Core, Owner, hint};
@@ -291,10 +292,12 @@ impl<O: Owner> Held<O> {
     }
 
     /// Under the ledger's lock: makes the slot idle. The caller has its own handle of the core.
-    pub(super) fn make_idle(self) {
+    pub(super) fn make_idle(self, idling: Idling) {
         let slot = self.slot();
         let idle = slot.word(Ordering::Relaxed).to(State::Idle);
-        hint::set(slot.key, slot, idle);
+        if idling == Idling::Begins {
+            hint::set(slot.key, slot, idle);
+        }
         slot.word.store(idle.0, Ordering::Release);
         mem::forget(self);
     }
@@ -329,9 +332,15 @@ impl<O: Owner> Held<O> {
 
 impl<O: Owner> Drop for Held<O> {
     fn drop(&mut self) {
-        let entry = self.take();
         // Ended before its slot is vacant: a connection counts for as long as it exists.
-        O::end(self.core(), entry);
+        // SAFETY: as in `entry`.
+        let is_filled = self
+            .slot()
+            .entry
+            .with(|entry| unsafe { (*entry).is_some() });
+        if is_filled {
+            O::abort(self);
+        }
         let slot = self.slot();
         // SAFETY: this token owns the cell and is at its end.
         let core = slot.anchor.with_mut(|anchor| unsafe { (*anchor).take() });

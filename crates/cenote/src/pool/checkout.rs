@@ -159,10 +159,13 @@ impl<'a, C: Connect> Slow<'a, C> {
             let step = match this.stage {
                 Stage::Start => self.as_mut().join(cx, End::Back),
                 Stage::Queued => match this.ticket.as_ref().poll(cx) {
+                    // Woken for nothing else, it may have to see to upkeep.
+                    Poll::Pending if upkeep::ensure(self.core) == Upkeep::Impossible => {
+                        Err(self.core.owner.no_runtime())
+                    }
                     Poll::Pending if !self.as_mut().out_of_time(cx) => return Poll::Pending,
                     Poll::Pending => self.as_mut().give_up(),
                     Poll::Ready(Ok(held)) => Ok(self.as_mut().accept(held)),
-                    Poll::Ready(Err(Refusal::Restart)) => self.as_mut().join(cx, End::Back),
                     Poll::Ready(Err(why)) => Err(self.refused(why)),
                 },
                 Stage::Preparing(preparing) => match preparing.poll(cx) {
@@ -204,7 +207,7 @@ impl<'a, C: Connect> Slow<'a, C> {
             Joined::Queued { may_grow, arm } => {
                 *this.stage = Stage::Queued;
                 // After queueing: an upkeep that ends from now on refuses this waiter.
-                if upkeep::ensure(this.core) == Upkeep::Impossible {
+                if upkeep::ensure_at(this.core, *this.began) == Upkeep::Impossible {
                     return Err(shared.no_runtime());
                 }
                 if arm {
@@ -292,7 +295,7 @@ impl<'a, C: Connect> Slow<'a, C> {
             },
             Refusal::Closed => shared.closed_error(),
             Refusal::NoRuntime => shared.no_runtime(),
-            Refusal::TimedOut | Refusal::Restart => self.timed_out(),
+            Refusal::TimedOut => self.timed_out(),
         }
     }
 }
@@ -395,7 +398,8 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
         .idle_since
         .load(Relaxed)
         .max(notes.checked_at.load(Relaxed));
-    if check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
+    let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
+    if unwatched || check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
         count(&shared.tally.checks);
         let check = async { shared.connector.check(conn).await };
         if let Err(failed) = rt::guarded(limit, check).await {
@@ -425,17 +429,26 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
             });
         }
     }
-    core.lend(&mut held);
-    Ok(held)
+    core.lend(held).map_err(|held| {
+        // Closed or paused meanwhile: this getter learns which when it queues again.
+        settle(held, Idling::Continues);
+        Unfit::Closed
+    })
 }
 
-/// Closes a connection that proved dead. If it was never leased, that is as bad as a failed connect: the
-/// next dial waits for the gate, or a server that closes what it accepts would be dialled without end.
+/// Closes a connection that proved dead. If it was opened just now for its first lease, that is as bad as
+/// a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
+/// dialled without end.
 fn unfit<C: Connect>(held: PoolHeld<C>, reason: CloseReason, error: Option<&str>) -> Unfit {
     let core = Arc::clone(held.core());
     let notes = held.notes();
-    let is_new = notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
-    let refused = if is_new {
+    let unused = notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
+    let age = core
+        .owner
+        .clock
+        .now()
+        .saturating_sub(notes.opened_at.load(Relaxed));
+    let refused = if unused && age < ARRIVAL {
         dial::dead_on_arrival(&core)
     } else {
         None
@@ -446,3 +459,6 @@ fn unfit<C: Connect>(held: PoolHeld<C>, reason: CloseReason, error: Option<&str>
         None => Unfit::Closed,
     }
 }
+
+/// Dead and unused within this time of its opening, a connection was never any good.
+const ARRIVAL: u64 = 1_000_000_000;

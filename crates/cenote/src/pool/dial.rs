@@ -173,15 +173,18 @@ impl<C: Connect> Attempt<C> {
         };
         let core = Arc::clone(opening.core());
         let took = core.owner.clock.now().saturating_sub(began);
-        {
+        // Dropped after the lock: an error's drop is user code.
+        let _old_error = {
             let mut dialer = core.owner.dialer();
             // While new connections prove dead, opening one is no success yet.
-            if !core.owner.suspect.load(Relaxed) {
-                dialer.gate.succeeded();
-                dialer.last_error = None;
-            }
             dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
-        }
+            if core.owner.suspect.load(Relaxed) {
+                None
+            } else {
+                dialer.gate.succeeded();
+                dialer.last_error.take()
+            }
+        };
         adopt(opening, conn, id, Duration::from_nanos(took));
         drive(&core);
     }
@@ -207,7 +210,8 @@ impl<C: Connect> Attempt<C> {
 fn failed<C: Connect>(core: &Arc<PoolCore<C>>, error: &ConnectError) -> Option<u32> {
     let shared = &core.owner;
     count(&shared.tally.connect_failed);
-    let (failures, retry_in) = {
+    // The old error is dropped after the lock: its drop is user code.
+    let (failures, retry_in, _old_error) = {
         let now = shared.clock.now();
         let mut dialer = shared.dialer();
         let Dialer {
@@ -217,11 +221,9 @@ fn failed<C: Connect>(core: &Arc<PoolCore<C>>, error: &ConnectError) -> Option<u
             ..
         } = &mut *dialer;
         gate.failed(now, &shared.settings.backoff, rng);
-        *last_error = Some(error.clone());
-        (
-            gate.failures(),
-            Duration::from_nanos(gate.opens_at().saturating_sub(now)),
-        )
+        let old = last_error.replace(error.clone());
+        let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
+        (gate.failures(), retry_in, old)
     };
     shared.hooks.tell(&Event::ConnectFailed {
         error,
@@ -260,10 +262,12 @@ pub(crate) fn dead_on_arrival<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Get
 /// A connection was leased after all.
 #[cold]
 pub(crate) fn proved<C: Connect>(core: &PoolCore<C>) {
-    let mut dialer = core.owner.dialer();
-    core.owner.suspect.store(false, Relaxed);
-    dialer.gate.succeeded();
-    dialer.last_error = None;
+    let _old_error = {
+        let mut dialer = core.owner.dialer();
+        core.owner.suspect.store(false, Relaxed);
+        dialer.gate.succeeded();
+        dialer.last_error.take()
+    };
 }
 
 impl<C: Connect> Drop for Attempt<C> {

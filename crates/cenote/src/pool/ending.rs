@@ -5,7 +5,7 @@ use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
 use crate::rt;
 
-use super::shared::{Entry, PoolCore, PoolHeld, count};
+use super::shared::{Entry, PoolHeld, count};
 use crate::kernel::Arc;
 
 /// Closes the connection of `held` for `reason`; its slot is vacant when that is done. Never blocks: a
@@ -47,13 +47,10 @@ pub(crate) fn detach<C: Connect>(mut held: PoolHeld<C>) -> C::Connection {
     held.take().expect("a lease has its connection").conn
 }
 
-/// The end of a connection whose token was dropped: the slot is vacated by the caller.
-pub(crate) fn bury<C: Connect>(
-    core: &PoolCore<C>,
-    entry: Entry<C::Connection>,
-    reason: CloseReason,
-) {
-    count(&core.owner.tally.closed[reason as usize]);
+/// The end of a connection whose token is being dropped with it; the slot is vacated after this.
+pub(crate) fn abort<C: Connect>(held: &mut PoolHeld<C>) {
+    announce(held, CloseReason::Aborted, None);
+    let entry = held.take();
     let _ = rt::calling(|| drop(entry));
 }
 

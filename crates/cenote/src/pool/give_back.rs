@@ -69,9 +69,6 @@ pub(crate) fn settle<C: Connect>(held: PoolHeld<C>, idling: Idling) {
 }
 
 fn settle_in<C: Connect>(core: &PoolCore<C>, held: PoolHeld<C>, idling: Idling) {
-    if held.notes().id.load(Relaxed) < core.owner.evict_below.load(Relaxed) {
-        return end(held, CloseReason::Evicted, None);
-    }
     if let Settled::Surplus(held, why) = core.settle(held, idling) {
         end(held, reason(why), None);
     }
@@ -83,6 +80,7 @@ pub(crate) fn reason(why: Surplus) -> CloseReason {
         Surplus::Closed => CloseReason::PoolClosed,
         Surplus::OverSize => CloseReason::Resized,
         Surplus::OverIdle => CloseReason::MaxIdle,
+        Surplus::Unwanted => CloseReason::Evicted,
     }
 }
 

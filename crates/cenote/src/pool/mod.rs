@@ -131,7 +131,7 @@ impl<C: Connect> Pool<C> {
     /// [`NoneIdle`](TryGetError::NoneIdle), [`Paused`](TryGetError::Paused) or
     /// [`Closed`](TryGetError::Closed). Connections that must be checked first count as not idle; their
     /// check begins in the background. Where no runtime runs the pool, nothing can be checked, and all count as
-    /// not idle.
+    /// not idle; so they do with a `before_get` hook, or a check before every lease.
     #[inline]
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
@@ -171,6 +171,7 @@ impl<C: Connect> Pool<C> {
         };
         let id = self.core.owner.next_id.fetch_add(1, Relaxed);
         dial::adopt(opening, conn, id, Duration::ZERO);
+        dial::drive(&self.core);
         Ok(())
     }
 

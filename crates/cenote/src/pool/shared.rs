@@ -43,8 +43,12 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) tally: Tally,
     /// A new connection proved dead when it was to be leased, and none since has been leased.
     pub(crate) suspect: AtomicBool,
-    /// Whether an upkeep task runs, or is about to.
-    pub(crate) upkeep_runs: AtomicBool,
+    /// The number of the upkeep task that runs, or is about to; 0 if none does.
+    pub(crate) upkeep: AtomicU64,
+    /// Upkeep tasks there have been.
+    pub(crate) upkeeps: AtomicU64,
+    /// When upkeep last took over from one that had died or stood still: what was idle then is checked.
+    pub(crate) taken_over_at: AtomicU64,
     /// Wakes upkeep ahead of its time.
     pub(crate) poke: Notify,
     /// Told whenever a slot of a closed pool becomes vacant.
@@ -131,8 +135,6 @@ pub(crate) enum Refusal {
         failures: u32,
         error: ConnectError,
     },
-    /// Upkeep died with its runtime: the waiter must see to a new one and queue again.
-    Restart,
     /// There is no runtime, or it has no timers.
     NoRuntime,
 }
@@ -160,7 +162,9 @@ impl<C: Connect> Shared<C> {
             next_id: AtomicU64::new(1),
             tally: Tally::default(),
             suspect: AtomicBool::new(false),
-            upkeep_runs: AtomicBool::new(false),
+            upkeep: AtomicU64::new(0),
+            upkeeps: AtomicU64::new(0),
+            taken_over_at: AtomicU64::new(0),
             poke: Notify::new(),
             vacated: Notify::new(),
             dialer: Mutex::new(Dialer::new()),
@@ -193,11 +197,13 @@ impl<C: Connect> Owner for Shared<C> {
     type Notes = Notes;
     type Refusal = Refusal;
 
-    /// Only a task cut short drops a token with its connection still in it, or a panic out of `is_open`.
-    fn end(core: &PoolCore<C>, entry: Option<Self::Entry>) {
-        if let Some(entry) = entry {
-            ending::bury(core, entry, CloseReason::Aborted);
-        }
+    /// Only a task cut short drops a token with its connection in it.
+    fn abort(held: &mut PoolHeld<C>) {
+        ending::abort(held);
+    }
+
+    fn is_wanted(core: &PoolCore<C>, notes: &Notes) -> bool {
+        notes.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
     }
 
     fn vacated(core: &Arc<PoolCore<C>>) {

@@ -2,7 +2,7 @@
 //! time has come, closes what is too old or idle too long, checks what idles, keeps `min_idle`, reports
 //! leaks, and dials again when a back-off is over.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
 use super::ending::end;
@@ -24,58 +24,100 @@ pub(crate) enum Upkeep {
 
 /// Starts upkeep unless it runs.
 pub(crate) fn ensure<C: Connect>(core: &Arc<PoolCore<C>>) -> Upkeep {
+    ensure_at(core, core.owner.clock.now())
+}
+
+/// As [`ensure`], for who knows the time.
+pub(crate) fn ensure_at<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> Upkeep {
     let shared = &core.owner;
-    if shared.upkeep_runs.load(Acquire) {
+    let current = shared.upkeep.load(Acquire);
+    // One whose runtime nobody drives stands still, and its clock with it.
+    let stands_still = now.saturating_sub(shared.clock.coarse()) > STANDSTILL;
+    if current != 0 && !stands_still {
         return Upkeep::Runs;
     }
     shared.runtime.see();
-    if shared.runtime.handle().is_none() {
+    if !shared.runtime.is_alive() {
         return Upkeep::Impossible;
     }
-    if !shared.upkeep_runs.swap(true, AcqRel) {
+    // A closed pool needs none.
+    if core.demand().phase == Phase::Closed {
+        return Upkeep::Runs;
+    }
+    let next = shared.upkeeps.fetch_add(1, Relaxed) + 1;
+    if shared
+        .upkeep
+        .compare_exchange(current, next, AcqRel, Acquire)
+        .is_ok()
+    {
+        if next > 1 {
+            take_over(core, now);
+        }
         // Before the task's first turn: the connections it will look after should count as fresh.
         shared.clock.tick();
-        shared.runtime.spawn(run(Running(Arc::clone(core))));
+        shared.runtime.spawn(run(Running {
+            core: Arc::clone(core),
+            number: next,
+        }));
         // A runtime that was shut down has dropped the task by now.
-        if !shared.upkeep_runs.load(Acquire) {
+        if shared.upkeep.load(Acquire) == 0 {
             return Upkeep::Impossible;
         }
     }
     Upkeep::Runs
 }
 
+/// Longer than any turn, and than a busy runtime lets it wait.
+const STANDSTILL: u64 = 3_000_000_000;
+
+/// After an upkeep that died or stood still: nobody looked after what is idle now, and it may belong to a
+/// runtime that is gone, so all of it is checked.
+fn take_over<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
+    core.owner.taken_over_at.store(now, Relaxed);
+    for idle in core.recall() {
+        core.owner.runtime.spawn(check(idle));
+    }
+}
+
 /// Upkeep under way. Dropped with the pool still open, its runtime was shut down: nothing counts as fresh
-/// any more, and those who wait must see to a new upkeep.
-struct Running<C: Connect>(Arc<PoolCore<C>>);
+/// any more, and those who wait are woken to see to a new upkeep.
+struct Running<C: Connect> {
+    core: Arc<PoolCore<C>>,
+    number: u64,
+}
 
 impl<C: Connect> Drop for Running<C> {
     fn drop(&mut self) {
-        let shared = &self.0.owner;
+        let shared = &self.core.owner;
+        if shared
+            .upkeep
+            .compare_exchange(self.number, 0, AcqRel, Relaxed)
+            .is_err()
+        {
+            // Another has taken over.
+            return;
+        }
         shared.clock.stop();
-        shared.upkeep_runs.store(false, Release);
-        // A panic here is tokio's: the runtime has no timers, and another upkeep on it would end the same.
-        let timers = !std::thread::panicking();
-        self.0.refuse_all(|| {
-            if timers {
-                Refusal::Restart
-            } else {
-                Refusal::NoRuntime
-            }
-        });
+        if std::thread::panicking() {
+            // The panic is tokio's: the runtime has no timers, and the next upkeep on it would end the same.
+            self.core.refuse_all(|| Refusal::NoRuntime);
+        } else {
+            self.core.rouse();
+        }
     }
 }
 
 async fn run<C: Connect>(running: Running<C>) {
-    let core = &running.0;
+    let core = &running.core;
     let shared = &core.owner;
     let turn = nanos(shared.settings.turn());
     let mut sweep = Sweep::default();
     let mut next_sweep = 0;
     loop {
-        let now = shared.clock.tick();
-        if core.demand().phase == Phase::Closed {
+        if shared.upkeep.load(Acquire) != running.number || core.demand().phase == Phase::Closed {
             return;
         }
+        let now = shared.clock.tick();
         if now >= next_sweep {
             sweep.run(core, now);
             next_sweep = now + turn;

@@ -1,0 +1,287 @@
+//! The command line: what may be said, what it means, and what is refused. Nothing here touches the
+//! network or the disk.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::target::{Address, Echo};
+use crate::values::{self, Sizes};
+
+const EXAMPLES: &str = "\
+Examples:
+  cenote stress
+      1,000 users against a TLS server in this process, without and with a pool
+  cenote stress --report stress.html
+      the same, and a page of plots to look at
+  cenote stress --sweep 1..64
+      which pool size serves these users best?
+  cenote stress postgres://app:secret@127.0.0.1/orders --users 200
+      your own server: what would a pool be worth there?";
+
+const STRESS_EXAMPLES: &str = "\
+Examples:
+  cenote stress
+  cenote stress --users 200 --duration 10s --pool-size 20
+  cenote stress --service-time 2ms --sweep 1..64 --report sweep.html
+  cenote stress postgres://app:secret@127.0.0.1/orders --mode exclusive
+  cenote stress redis://127.0.0.1 --request-size 1KiB --json result.json
+  cenote stress tcp://127.0.0.1:7 --think-time 50ms
+
+How it measures:
+  Each user is a task that gets a connection, sends one request, reads the answer, gives the
+  connection back and starts again. `wait` is the time from asking for a connection to having one;
+  `total` runs on until the answer is there. Both are of requests that succeeded; the others are
+  counted by kind. A user whose request failed pauses for 10 ms before the next.
+
+  Load a server only if it is yours to load: this program opens connections as fast as it can.
+
+Exit status:
+  0 measured; 1 the target or a file cannot be used, or no request succeeded; 2 bad arguments;
+  130 ended early by Ctrl-C (what was measured until then is printed; a second Ctrl-C quits at once)
+";
+
+/// The `cenote` program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cenote",
+    version,
+    about = "Measures what a connection pool is worth",
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run many users against a server, without a pool and with one, and compare
+    #[command(after_long_help = STRESS_EXAMPLES, after_help = "More, with examples: cenote stress --help")]
+    Stress(Stress),
+}
+
+/// Options of `cenote stress`, as typed.
+#[derive(Debug, Args)]
+pub struct Stress {
+    /// What to load: embedded, tcp://HOST:PORT, postgres://... or redis://...
+    ///
+    /// `embedded` is an echo server in this process that does a real TLS handshake, so that a
+    /// connection costs what it costs. `tcp://` expects a server that echoes what it reads. PostgreSQL
+    /// answers a SELECT, Redis an ECHO, of --request-size bytes.
+    #[arg(default_value = "embedded")]
+    target: String,
+
+    /// Users at once
+    #[arg(short, long, value_name = "N", default_value = "1000", value_parser = values::users)]
+    users: u32,
+
+    /// How long each mode runs, such as 5s, 500ms or "1m 30s"
+    #[arg(short, long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
+    duration: Duration,
+
+    /// What to compare, separated by commas [default: all]
+    #[arg(short, long = "mode", value_name = "MODE", value_delimiter = ',')]
+    modes: Vec<Mode>,
+
+    /// Connections in the pool [default: 10]
+    ///
+    /// 10 is what a pool of this library has when nothing else is said: enough to keep a server of a
+    /// few cores busy. What is best depends on how long a request takes; --sweep finds it.
+    #[arg(short, long, value_name = "N", conflicts_with = "sweep", value_parser = values::pool_size)]
+    pool_size: Option<u32>,
+
+    /// Try the pool at several sizes: 1..64 (its ends and the powers of two between) or a list, 5,10,20
+    #[arg(long, value_name = "SIZES", value_parser = values::sizes)]
+    sweep: Option<Sizes>,
+
+    /// Bytes in a request and in its answer, such as 64, 4KiB or 1MiB
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = values::request_size)]
+    request_size: usize,
+
+    /// A user's pause between two requests; each is drawn from half to one and a half times this
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    think_time: Duration,
+
+    /// Whether connections to the embedded server use TLS [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    tls: Option<Switch>,
+
+    /// How long the embedded server takes to answer, as a query would [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    service_time: Option<Duration>,
+
+    /// How long a user waits for a connection before giving up
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
+    acquire_timeout: Duration,
+
+    /// How long opening one connection may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
+    connect_timeout: Duration,
+
+    /// Write all that was measured as JSON; - is the standard output (the table then goes to stderr)
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write a self-contained page with plots
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+/// A way of getting connections that can be compared with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Each request opens a connection and closes it
+    NoPool,
+    /// One pool; a user has a connection alone while using it
+    Exclusive,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// What to do: the options, checked against each other.
+#[derive(Debug)]
+pub struct Plan {
+    pub address: Address,
+    pub load: Load,
+    pub acquire_timeout: Duration,
+    pub connect_timeout: Duration,
+    /// The runs, in order.
+    pub runs: Vec<Setup>,
+    pub json: Option<PathBuf>,
+    pub report: Option<PathBuf>,
+}
+
+/// What the users do, the same in every run.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub users: usize,
+    pub duration: Duration,
+    pub request_size: usize,
+    pub think_time: Duration,
+}
+
+/// How connections are had in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    NoPool,
+    Exclusive { pool_size: usize },
+}
+
+impl Setup {
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::NoPool => Mode::NoPool,
+            Self::Exclusive { .. } => Mode::Exclusive,
+        }
+    }
+
+    pub fn pool_size(self) -> Option<usize> {
+        match self {
+            Self::NoPool => None,
+            Self::Exclusive { pool_size } => Some(pool_size),
+        }
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool => f.write_str("no pool"),
+            Self::Exclusive { pool_size } => write!(f, "exclusive pool of {pool_size}"),
+        }
+    }
+}
+
+const DEFAULT_POOL_SIZE: u32 = 10;
+
+impl Stress {
+    /// Checks what no option can check alone.
+    pub fn plan(self) -> Result<Plan, clap::Error> {
+        let echo = Echo {
+            tls: self.tls != Some(Switch::Off),
+            service_time: self.service_time.unwrap_or_default(),
+            request_size: self.request_size,
+        };
+        let address = Address::parse(&self.target, echo)
+            .map_err(|error| refuse(ErrorKind::ValueValidation, &error.to_string()))?;
+        if !matches!(address, Address::Embedded(_)) {
+            let given = [
+                ("--tls", self.tls.is_some()),
+                ("--service-time", self.service_time.is_some()),
+            ];
+            for (option, given) in given {
+                if given {
+                    let what =
+                        format!("{option} is for the embedded server, and the target is {address}");
+                    return Err(refuse(ErrorKind::ArgumentConflict, &what));
+                }
+            }
+        }
+        let runs = runs(&self.modes, self.pool_size, self.sweep)?;
+        Ok(Plan {
+            address,
+            load: Load {
+                users: self.users as usize,
+                duration: self.duration,
+                request_size: self.request_size,
+                think_time: self.think_time,
+            },
+            acquire_timeout: self.acquire_timeout,
+            connect_timeout: self.connect_timeout,
+            runs,
+            json: self.json,
+            report: self.report,
+        })
+    }
+}
+
+fn runs(
+    modes: &[Mode],
+    pool_size: Option<u32>,
+    sweep: Option<Sizes>,
+) -> Result<Vec<Setup>, clap::Error> {
+    let wanted = |mode| modes.is_empty() || modes.contains(&mode);
+    let sized = match (&sweep, pool_size) {
+        (Some(_), _) => Some("--sweep"),
+        (None, Some(_)) => Some("--pool-size"),
+        (None, None) => None,
+    };
+    if let (Some(option), false) = (sized, wanted(Mode::Exclusive)) {
+        let what = format!("{option} is about the exclusive pool, which --mode leaves out");
+        return Err(refuse(ErrorKind::ArgumentConflict, &what));
+    }
+    let mut runs = Vec::new();
+    if wanted(Mode::NoPool) {
+        runs.push(Setup::NoPool);
+    }
+    if wanted(Mode::Exclusive) {
+        let sizes = match sweep {
+            Some(Sizes(sizes)) => sizes,
+            None => vec![pool_size.unwrap_or(DEFAULT_POOL_SIZE)],
+        };
+        runs.extend(sizes.iter().map(|size| Setup::Exclusive {
+            pool_size: *size as usize,
+        }));
+    }
+    Ok(runs)
+}
+
+fn refuse(kind: ErrorKind, what: &str) -> clap::Error {
+    let mut command = Cli::command();
+    command.build();
+    match command.find_subcommand_mut("stress") {
+        Some(stress) => stress.error(kind, what),
+        None => command.error(kind, what),
+    }
+}

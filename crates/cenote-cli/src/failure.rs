@@ -1,0 +1,212 @@
+//! What went wrong for a user, sorted by kind: where in the visit, and what it was.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use cenote::{ConnectError, GetError};
+use cenote_postgres::tokio_postgres;
+use cenote_postgres::tokio_postgres::error::SqlState;
+use cenote_redis::{RedisError, ServerError};
+
+/// Which part of a visit failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Connect,
+    Wait,
+    Request,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Wait => "wait",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// A failed visit: its kind, for counting, and the whole message, for an example of that kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: String,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(stage: Stage, kind: &str, message: String) -> Self {
+        Self {
+            kind: format!("{}: {kind}", stage.name()),
+            message,
+        }
+    }
+
+    pub fn of(stage: Stage, error: &(dyn Error + 'static)) -> Self {
+        Self::new(stage, &kind_of(error), chain(error))
+    }
+
+    /// Why a user got no connection.
+    pub fn to_get(error: &GetError) -> Self {
+        match error {
+            GetError::TimedOut(_) => Self::new(Stage::Wait, "timed out", chain(error)),
+            GetError::QueueFull { .. } => Self::new(Stage::Wait, "queue full", chain(error)),
+            GetError::Closed { .. } => Self::new(Stage::Wait, "pool closed", chain(error)),
+            GetError::Connect { error, .. } => match error {
+                ConnectError::TimedOut(_) => Self::new(Stage::Connect, "timed out", chain(error)),
+                error => Self::of(Stage::Connect, error),
+            },
+            error => Self::of(Stage::Connect, error),
+        }
+    }
+}
+
+/// The innermost cause that has a name of its own.
+fn kind_of(error: &(dyn Error + 'static)) -> String {
+    causes(error)
+        .filter_map(name)
+        .last()
+        .unwrap_or_else(|| "failed".into())
+}
+
+fn name(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return Some(name_io(error).into());
+    }
+    if error.is::<tokio_rustls::rustls::Error>() {
+        return Some("TLS failed".into());
+    }
+    if let Some(error) = error.downcast_ref::<RedisError>() {
+        return name_redis(error);
+    }
+    let error = error.downcast_ref::<tokio_postgres::Error>()?;
+    if error.is_closed() {
+        return Some("connection lost".into());
+    }
+    error.code().map(name_postgres)
+}
+
+fn name_postgres(code: &SqlState) -> String {
+    match code {
+        code if *code == SqlState::TOO_MANY_CONNECTIONS => "too many connections".into(),
+        code if *code == SqlState::INVALID_PASSWORD => "wrong password".into(),
+        code => format!("refused by the server ({})", code.code()),
+    }
+}
+
+fn name_redis(error: &RedisError) -> Option<String> {
+    let refused = |reply: &ServerError| match reply.message() {
+        message if message.contains("max number of clients") => "too many connections".into(),
+        _ => format!("refused by the server ({})", reply.code()),
+    };
+    match error {
+        RedisError::Handshake { reply, .. } | RedisError::Server(reply) => Some(refused(reply)),
+        RedisError::Closed { .. } => Some("connection lost".into()),
+        RedisError::Protocol { .. } | RedisError::Conversion(_) => Some("wrong answer".into()),
+        _ => None,
+    }
+}
+
+fn name_io(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    // The system's numbers for "too many open files" in this process and on this machine.
+    const FILES: [Option<i32>; 2] = [Some(24), Some(23)];
+    match error.kind() {
+        _ if FILES.contains(&error.raw_os_error()) => "too many open files",
+        Kind::ConnectionRefused => "refused",
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe
+        | Kind::UnexpectedEof => "connection lost",
+        Kind::TimedOut => "timed out",
+        Kind::AddrNotAvailable | Kind::AddrInUse => "no local port left",
+        Kind::HostUnreachable | Kind::NetworkUnreachable => "unreachable",
+        Kind::InvalidData => "wrong answer",
+        _ => "failed",
+    }
+}
+
+/// An error and its causes, those that an [`io::Error`] wraps included.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        cause(*error)
+    })
+}
+
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    // A shared error shows its own source, and hides what it is itself.
+    if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+        return Some(&**shared);
+    }
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+/// The whole message, each cause once: many errors repeat their cause in their own words.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in causes(error).skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_is_that_of_the_innermost_cause_with_a_name() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let wrapped = io::Error::other(refused);
+        assert_eq!(
+            Failure::of(Stage::Connect, &wrapped).kind,
+            "connect: refused"
+        );
+    }
+
+    #[test]
+    fn a_message_names_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot connect to db")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("no route"));
+        assert_eq!(chain(&error), "cannot connect to db: no route");
+    }
+
+    #[tokio::test]
+    async fn what_a_pool_passes_on_keeps_its_kind() {
+        struct Refused;
+        impl cenote::Connect for Refused {
+            type Connection = ();
+            type Error = io::Error;
+            async fn connect(&self) -> io::Result<()> {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+        }
+        let error = cenote::NoPool::new(Refused)
+            .get()
+            .await
+            .map(drop)
+            .expect_err("refused");
+        assert_eq!(Failure::to_get(&error).kind, "connect: refused");
+    }
+
+    #[test]
+    fn running_out_of_files_has_a_name() {
+        let error = io::Error::from_raw_os_error(24);
+        assert_eq!(
+            Failure::of(Stage::Connect, &error).kind,
+            "connect: too many open files"
+        );
+    }
+}

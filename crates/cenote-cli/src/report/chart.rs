@@ -1,0 +1,278 @@
+//! A chart as inline SVG: lines or stacked bands over one axis, each named where it ends. Colours are
+//! classes, so that one drawing serves the light page and the dark one; values under the pointer are
+//! native tooltips, so that no script is needed.
+
+use maud::{Markup, html};
+
+use super::scale::Scale;
+
+const HEIGHT: f64 = 270.0;
+const LEFT: f64 = 60.0;
+/// Room for the names of series.
+const RIGHT: f64 = 108.0;
+const TOP: f64 = 30.0;
+const BOTTOM: f64 = 44.0;
+/// Names closer than this, in pixels, would touch.
+const LINE_HEIGHT: f64 = 15.0;
+
+/// An axis: its scale, its name with unit, and how its values are written.
+pub struct Axis {
+    pub scale: Scale,
+    pub name: &'static str,
+    pub write: fn(f64) -> String,
+}
+
+/// One line or band.
+pub struct Series {
+    pub name: String,
+    /// The class that colours it.
+    pub class: &'static str,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// How series stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Lines,
+    /// Lines with a dot at each point.
+    DottedLines,
+    /// Bands on top of each other; all series have the same x values.
+    Stacked,
+}
+
+/// How much of the page a chart takes; text is of one size in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    Half,
+    Full,
+}
+
+/// A chart.
+pub struct Chart {
+    /// For those who can't see it.
+    pub description: String,
+    pub width: Width,
+    pub x: Axis,
+    pub y: Axis,
+    pub shape: Shape,
+    pub series: Vec<Series>,
+}
+
+impl Chart {
+    pub fn draw(&self) -> Markup {
+        let tops = self.tops();
+        html! {
+            svg class=[(self.width == Width::Full).then_some("full")] viewBox=(format!("0 0 {} {HEIGHT}", self.right() + RIGHT)) role="img" aria-label=(self.description) {
+                (self.grid())
+                // The lowest band last: its edge counts where those above have no height.
+                @for (series, top) in self.series.iter().zip(&tops).rev() {
+                    @match self.shape {
+                        Shape::Stacked => { (self.band(series, top)) }
+                        _ => { (self.line(series)) }
+                    }
+                }
+                (self.names(&tops))
+                (self.probes())
+            }
+        }
+    }
+
+    /// Where the plot ends and the names begin.
+    fn right(&self) -> f64 {
+        match self.width {
+            Width::Half => 560.0 - RIGHT,
+            Width::Full => 1140.0 - RIGHT,
+        }
+    }
+
+    fn x(&self, value: f64) -> f64 {
+        LEFT + self.x.scale.place(value) * (self.right() - LEFT)
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        HEIGHT - BOTTOM - self.y.scale.place(value) * (HEIGHT - TOP - BOTTOM)
+    }
+
+    /// For each series its upper edge: its values, on those below where they are stacked.
+    fn tops(&self) -> Vec<Vec<f64>> {
+        let mut below: Vec<f64> = Vec::new();
+        let mut tops = Vec::new();
+        for series in &self.series {
+            let values = series.points.iter().map(|point| point.1);
+            let top: Vec<f64> = match self.shape {
+                Shape::Stacked => values
+                    .enumerate()
+                    .map(|(i, v)| v + below.get(i).unwrap_or(&0.0))
+                    .collect(),
+                _ => values.collect(),
+            };
+            below.clone_from(&top);
+            tops.push(top);
+        }
+        tops
+    }
+
+    fn grid(&self) -> Markup {
+        let (bottom, right) = (HEIGHT - BOTTOM, self.right());
+        html! {
+            g class="grid" {
+                @for tick in self.y.scale.ticks() {
+                    @let y = px(self.y(tick));
+                    line x1=(LEFT) x2=(right) y1=(y) y2=(y) {}
+                    text x=(LEFT - 8.0) y=(y) dy="0.32em" text-anchor="end" { ((self.y.write)(tick)) }
+                }
+                @for tick in self.x.scale.ticks() {
+                    @let x = px(self.x(tick));
+                    line.tick x1=(x) x2=(x) y1=(bottom) y2=(bottom + 4.0) {}
+                    text x=(x) y=(bottom + 17.0) text-anchor="middle" { ((self.x.write)(tick)) }
+                }
+                line.axis x1=(LEFT) x2=(right) y1=(bottom) y2=(bottom) {}
+                text.name x=(right) y=(HEIGHT - 6.0) text-anchor="end" { (self.x.name) }
+                text.name x="0" y=(TOP - 18.0) { (self.y.name) }
+            }
+        }
+    }
+
+    fn line(&self, series: &Series) -> Markup {
+        html! {
+            path class={ "line " (series.class) } d=(self.path(series.points.iter().copied())) {}
+            @if self.shape == Shape::DottedLines {
+                @for (x, y) in &series.points {
+                    circle class={ "dot " (series.class) } cx=(px(self.x(*x))) cy=(px(self.y(*y))) r="3.5" {}
+                }
+            }
+        }
+    }
+
+    fn band(&self, series: &Series, tops: &[f64]) -> Markup {
+        let upper = || {
+            series
+                .points
+                .iter()
+                .zip(tops)
+                .map(|(point, top)| (point.0, *top))
+        };
+        let lower = series
+            .points
+            .iter()
+            .zip(tops)
+            .map(|(point, top)| (point.0, top - point.1));
+        let around = self.path(upper().chain(lower.rev()));
+        html! {
+            path class={ "band " (series.class) } d={ (around) "Z" } {}
+            path class={ "line " (series.class) } d=(self.path(upper())) {}
+        }
+    }
+
+    fn path(&self, points: impl Iterator<Item = (f64, f64)>) -> String {
+        let mut path = String::new();
+        for (index, (x, y)) in points.enumerate() {
+            path.push(if index == 0 { 'M' } else { 'L' });
+            path.push_str(&format!("{} {}", px(self.x(x)), px(self.y(y))));
+        }
+        path
+    }
+
+    /// Each series' name beside its end, moved apart where they would touch.
+    fn names(&self, tops: &[Vec<f64>]) -> Markup {
+        let mut names: Vec<Name<'_>> = Vec::new();
+        for (series, top) in self.series.iter().zip(tops) {
+            let (Some(point), Some(end)) = (series.points.last(), top.last()) else {
+                continue;
+            };
+            let middle = match self.shape {
+                // A band that has vanished by then is named by the legend alone.
+                Shape::Stacked if point.1 <= 0.0 => continue,
+                Shape::Stacked => end - point.1 / 2.0,
+                _ => *end,
+            };
+            names.push(Name {
+                x: self.x(point.0) + 8.0,
+                y: self.y(middle),
+                series,
+            });
+        }
+        names.sort_by(|a, b| a.y.total_cmp(&b.y));
+        spread(&mut names);
+        html! {
+            @for Name { x, y, series } in names {
+                text class={ "label " (series.class) } x=(px(x)) y=(px(y)) dy="0.32em" { (series.name) }
+            }
+        }
+    }
+
+    /// Invisible columns that show the values under the pointer.
+    fn probes(&self) -> Markup {
+        let Some(longest) = self
+            .series
+            .iter()
+            .map(|series| &series.points)
+            .max_by_key(|points| points.len())
+        else {
+            return html! {};
+        };
+        let places: Vec<f64> = longest.iter().map(|point| self.x(point.0)).collect();
+        let border = |a: usize, b: usize| match (places.get(a), places.get(b)) {
+            (Some(a), Some(b)) => (a + b) / 2.0,
+            _ => f64::NAN,
+        };
+        html! {
+            g class="probes" {
+                @for (index, x) in places.iter().enumerate() {
+                    @let left = Some(border(index.wrapping_sub(1), index)).filter(|x| x.is_finite()).unwrap_or(LEFT);
+                    @let right = Some(border(index, index + 1)).filter(|x| x.is_finite()).unwrap_or(self.right());
+                    g {
+                        rect x=(px(left)) y=(TOP) width=(px((right - left).max(0.5))) height=(HEIGHT - TOP - BOTTOM) {}
+                        line x1=(px(*x)) x2=(px(*x)) y1=(TOP) y2=(HEIGHT - BOTTOM) {}
+                        title { (self.values_at(longest[index].0, index)) }
+                    }
+                }
+            }
+        }
+    }
+
+    fn values_at(&self, x: f64, index: usize) -> String {
+        let mut text = format!("{} {}", (self.x.write)(x), self.x.name);
+        for series in &self.series {
+            if let Some((_, y)) = series.points.get(index) {
+                text.push_str(&format!("\n{}: {}", series.name, (self.y.write)(*y)));
+            }
+        }
+        text
+    }
+}
+
+/// Names and colours of series, each once.
+pub fn legend(series: &[Series]) -> Markup {
+    html! {
+        ul.legend {
+            @for series in series {
+                li { span class={ "key " (series.class) } {} (series.name) }
+            }
+        }
+    }
+}
+
+/// Where a series' name goes.
+struct Name<'a> {
+    x: f64,
+    y: f64,
+    series: &'a Series,
+}
+
+/// Pushes names apart, down and then up again, within the plot.
+fn spread(names: &mut [Name<'_>]) {
+    for index in 1..names.len() {
+        names[index].y = names[index].y.max(names[index - 1].y + LINE_HEIGHT);
+    }
+    let mut limit = HEIGHT - BOTTOM;
+    for name in names.iter_mut().rev() {
+        name.y = name.y.min(limit);
+        limit = name.y - LINE_HEIGHT;
+    }
+}
+
+/// A tenth of a pixel is as fine as anybody sees.
+fn px(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

@@ -1,0 +1,207 @@
+//! The report: one page that needs nothing but itself.
+
+mod chart;
+mod plots;
+mod scale;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::chart::{Chart, legend};
+use crate::format;
+use crate::results::{Percentiles, Results, Run, error_kinds};
+use crate::table::{self, Grid};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The whole page.
+pub fn page(results: &Results) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                // An empty icon: otherwise browsers ask for one.
+                link rel="icon" href="data:,";
+                title { "cenote stress: " (results.target) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (head(results))
+                main {
+                    (tiles(results))
+                    @if results.is_sweep() { (sweep(results)) }
+                    (rate(results))
+                    (latency(results))
+                    (states(results))
+                    (figures(results))
+                }
+                (foot(results))
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(results: &Results) -> Markup {
+    html! {
+        header {
+            p.eyebrow { "cenote stress" }
+            h1 { (results.verdict.headline) }
+            @if let Some(reason) = &results.verdict.reason { p.verdict { (reason) "." } }
+            p.load { (results.load_line()) }
+        }
+    }
+}
+
+/// The three figures to remember.
+fn tiles(results: &Results) -> Markup {
+    let (without, with) = (results.no_pool(), results.best_pool());
+    let p99 = |p: Option<Percentiles>| p.map_or("-".into(), |p| format::seconds(p.p99 / 1e6));
+    html! {
+        section.tiles {
+            (tile("Requests per second", without, with, |run| format::amount(run.requests_per_s)))
+            (tile("99 % of answers within", without, with, |run| p99(run.total_us)))
+            (tile("Connections opened", without, with, |run| format::count(run.connections_opened)))
+        }
+    }
+}
+
+fn tile(
+    name: &str,
+    without: Option<&Run>,
+    with: Option<&Run>,
+    figure: impl Fn(&Run) -> String,
+) -> Markup {
+    let main = with.or(without);
+    html! {
+        @if let Some(run) = main {
+            div.tile {
+                h2 { (name) }
+                p.figure { span class=(plots::class(run)) { (figure(run)) } }
+                @if let (Some(without), Some(_)) = (without, with) {
+                    p.beside { span.no-pool { (figure(without)) } " without a pool" }
+                }
+            }
+        }
+    }
+}
+
+fn sweep(results: &Results) -> Markup {
+    html! {
+        section {
+            h2 { "Which size?" }
+            p.lead { "The same users on pools of different sizes. Past the point where the server is busy, more connections give nothing." }
+            div.pair {
+                (plot("Requests per second", &plots::sweep_rate(results)))
+                (plot("99 % of answers within", &plots::sweep_latency(results)))
+            }
+            (grid(&table::sweep(results)))
+        }
+    }
+}
+
+fn rate(results: &Results) -> Markup {
+    html! {
+        section {
+            h2 { "Rate over time" }
+            p.lead { "Requests answered each second. Each mode ran on its own; both are drawn from their own start." }
+            (plot("Requests per second", &plots::rate(results)))
+        }
+    }
+}
+
+fn latency(results: &Results) -> Markup {
+    html! {
+        section {
+            h2 { "Latency" }
+            p.lead { "How long requests took, from the fastest to the slowest: p99 is what 99 of 100 requests stayed within. Time is on a logarithmic scale." }
+            div.pair {
+                (plot("Waiting for a connection", &plots::latency(results, "Wait for a connection", |l| &l.wait)))
+                (plot("The whole request", &plots::latency(results, "Whole request", |l| &l.total)))
+            }
+        }
+    }
+}
+
+fn states(results: &Results) -> Markup {
+    html! {
+        section {
+            h2 { "Connections and users over time" }
+            p.lead { "What the connections were doing, and how many of the users had none." }
+            @for run in results.compared() {
+                h3 { span class={ "key " (plots::class(run)) } {} span.name { (run.full_name()) } }
+                div.pair {
+                    (plot("Connections", &plots::connections(run)))
+                    (plot("Users waiting for a connection", &plots::waiters(results, run)))
+                }
+            }
+        }
+    }
+}
+
+fn plot(title: &str, chart: &Chart) -> Markup {
+    html! {
+        figure {
+            figcaption {
+                span.title { (title) }
+                @if chart.series.len() > 1 { (legend(&chart.series)) }
+            }
+            (chart.draw())
+        }
+    }
+}
+
+fn figures(results: &Results) -> Markup {
+    let runs: Vec<&Run> = results.runs.iter().collect();
+    let errors = error_kinds(&runs);
+    html! {
+        section {
+            h2 { "All figures" }
+            (grid(&table::comparison(results)))
+            @if !errors.is_empty() {
+                h3 { "What the errors said" }
+                dl {
+                    @for error in errors {
+                        dt { (error.kind) }
+                        dd { (error.example) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn grid(grid: &Grid) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                thead { tr { @for cell in &grid.header { th scope="col" { (cell) } } } }
+                tbody {
+                    @for row in &grid.rows {
+                        tr {
+                            @for (index, cell) in row.iter().enumerate() {
+                                @if index == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn foot(results: &Results) -> Markup {
+    html! {
+        footer {
+            p {
+                "Each user gets a connection, sends a request, reads the answer, gives the connection back and starts again. "
+                em { "Wait" } " is the time from asking for a connection to having one; "
+                em { "total" } " runs on until the answer is there. Latencies are of requests that succeeded; rates leave out what "
+                "was still under way at the end of a run. A user whose request failed pauses for 10 ms."
+            }
+            p { "Made by cenote " (results.cenote) "." }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What all runs showed, in the shape that the table, the JSON file and the report share.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::args::{Mode, Plan, Setup};
+use crate::format;
+use crate::measure::{ErrorCount, Latencies, Measured, Sample};
+use crate::verdict::Verdict;
+
+/// Everything that was measured. Its JSON form is versioned by `schema`.
+#[derive(Serialize)]
+pub struct Results {
+    pub schema: u32,
+    pub cenote: &'static str,
+    /// Without its password.
+    pub target: String,
+    pub target_kind: &'static str,
+    pub users: usize,
+    pub duration_s: f64,
+    pub request_bytes: usize,
+    pub think_time_s: f64,
+    pub acquire_timeout_s: f64,
+    pub connect_timeout_s: f64,
+    /// Whether Ctrl-C ended it early.
+    pub interrupted: bool,
+    pub runs: Vec<Run>,
+    pub verdict: Verdict,
+}
+
+/// One run: a way of connecting under the load.
+#[derive(Serialize)]
+pub struct Run {
+    pub mode: Mode,
+    pub pool_size: Option<usize>,
+    pub elapsed_s: f64,
+    pub requests: u64,
+    pub requests_per_s: f64,
+    /// None if no request succeeded.
+    pub wait_us: Option<Percentiles>,
+    /// None if no request succeeded.
+    pub total_us: Option<Percentiles>,
+    pub connections_opened: u64,
+    /// Requests cut off a second after the end.
+    pub unfinished: usize,
+    pub errors: Vec<ErrorCount>,
+    pub samples: Vec<Sample>,
+    #[serde(skip)]
+    pub latencies: Latencies,
+}
+
+/// A latency distribution in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Percentiles {
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub max: f64,
+}
+
+impl Percentiles {
+    fn of(nanoseconds: &Histogram<u64>) -> Option<Self> {
+        if nanoseconds.is_empty() {
+            return None;
+        }
+        let at = |quantile| nanoseconds.value_at_quantile(quantile) as f64 / 1e3;
+        Some(Self {
+            mean: nanoseconds.mean() / 1e3,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: at(1.0),
+        })
+    }
+}
+
+impl Results {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            schema: 1,
+            cenote: env!("CARGO_PKG_VERSION"),
+            target: plan.address.to_string(),
+            target_kind: plan.address.kind(),
+            users: plan.load.users,
+            duration_s: plan.load.duration.as_secs_f64(),
+            request_bytes: plan.load.request_size,
+            think_time_s: plan.load.think_time.as_secs_f64(),
+            acquire_timeout_s: plan.acquire_timeout.as_secs_f64(),
+            connect_timeout_s: plan.connect_timeout.as_secs_f64(),
+            interrupted: false,
+            runs: Vec::new(),
+            verdict: Verdict::default(),
+        }
+    }
+
+    pub fn no_pool(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.mode == Mode::NoPool)
+    }
+
+    /// The pool that served best, if there was one: the smallest whose rate is as good as the highest.
+    pub fn best_pool(&self) -> Option<&Run> {
+        const AS_GOOD: f64 = 0.97;
+        let highest = self
+            .pools()
+            .map(|run| run.requests_per_s)
+            .fold(0.0, f64::max);
+        self.pools()
+            .find(|run| run.requests_per_s >= highest * AS_GOOD)
+    }
+
+    /// All runs with a pool, by size.
+    pub fn pools(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.mode == Mode::Exclusive)
+    }
+
+    /// Whether several pool sizes were tried.
+    pub fn is_sweep(&self) -> bool {
+        self.pools().nth(1).is_some()
+    }
+
+    /// The runs worth comparing side by side: no pool and the best one.
+    pub fn compared(&self) -> Vec<&Run> {
+        self.no_pool().into_iter().chain(self.best_pool()).collect()
+    }
+
+    /// What the users did, in one line.
+    pub fn load_line(&self) -> String {
+        let mut line = format!(
+            "{} on {}: {} for {} each",
+            format::plural(self.users as u64, "user", "users"),
+            self.target,
+            requests_of(self.request_bytes),
+            format::seconds(self.duration_s),
+        );
+        if self.think_time_s > 0.0 {
+            line.push_str(&format!(
+                ", with pauses of {}",
+                format::seconds(self.think_time_s)
+            ));
+        }
+        if self.interrupted {
+            line.push_str(" (ended early)");
+        }
+        line
+    }
+}
+
+fn requests_of(bytes: usize) -> String {
+    format!("requests of {}", format::bytes(bytes))
+}
+
+impl Run {
+    pub fn new(setup: Setup, measured: Measured) -> Self {
+        let elapsed_s = measured.elapsed.max(Duration::from_micros(1)).as_secs_f64();
+        Self {
+            mode: setup.mode(),
+            pool_size: setup.pool_size(),
+            elapsed_s,
+            requests: measured.requests,
+            requests_per_s: measured.requests as f64 / elapsed_s,
+            wait_us: Percentiles::of(&measured.latencies.wait),
+            total_us: Percentiles::of(&measured.latencies.total),
+            connections_opened: measured.opened,
+            unfinished: measured.unfinished,
+            errors: measured.errors,
+            samples: measured.samples,
+            latencies: measured.latencies,
+        }
+    }
+
+    /// `no pool`, `exclusive pool`.
+    pub fn name(&self) -> &'static str {
+        match self.mode {
+            Mode::NoPool => "no pool",
+            Mode::Exclusive => "exclusive pool",
+        }
+    }
+
+    /// With the pool's size.
+    pub fn full_name(&self) -> String {
+        match self.pool_size {
+            Some(size) => format!("{} of {size}", self.name()),
+            None => self.name().to_owned(),
+        }
+    }
+
+    pub fn failed(&self) -> u64 {
+        self.errors.iter().map(|error| error.count).sum()
+    }
+
+    pub fn error_count(&self, kind: &str) -> u64 {
+        self.errors
+            .iter()
+            .find(|error| error.kind == kind)
+            .map_or(0, |error| error.count)
+    }
+}
+
+/// The kinds of errors in any of `runs`, each once.
+pub fn error_kinds<'a>(runs: &[&'a Run]) -> Vec<&'a ErrorCount> {
+    let mut kinds: Vec<&ErrorCount> = Vec::new();
+    for error in runs.iter().flat_map(|run| &run.errors) {
+        if kinds.iter().all(|known| known.kind != error.kind) {
+            kinds.push(error);
+        }
+    }
+    kinds
+}

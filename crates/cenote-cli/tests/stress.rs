@@ -1,0 +1,247 @@
+//! What `cenote stress` shows after it measured.
+
+mod program;
+
+use program::{Server, fresh_path, run, stress};
+use serde_json::Value;
+
+fn json(arguments: &[&str]) -> Value {
+    let finished = stress(&[&["--json", "-"], arguments].concat()).succeeded();
+    serde_json::from_str(&finished.stdout).expect("the output is JSON")
+}
+
+#[test]
+fn the_table_compares_the_modes_and_a_sentence_says_what_the_pool_was_worth() {
+    let finished = stress(&[]).succeeded();
+    for part in [
+        "20 users on embedded server, TLS 1.3",
+        "no pool",
+        "exclusive pool of 10",
+        "requests/s",
+        "wait   p50",
+        "total  p99.9",
+        "connections opened",
+        "errors",
+    ] {
+        assert!(
+            finished.stdout.contains(part),
+            "{part:?} is not in: {}",
+            finished.stdout
+        );
+    }
+    let last = finished
+        .stdout
+        .trim_end()
+        .lines()
+        .last()
+        .expect("there is output");
+    assert!(
+        last.starts_with("The pool was ") && last.ends_with('.'),
+        "{last}"
+    );
+}
+
+#[test]
+fn nothing_is_shown_on_stderr_that_is_no_terminal() {
+    assert_eq!(stress(&[]).succeeded().stderr, "");
+}
+
+#[test]
+fn one_connection_is_enough_for_a_pool_of_one_while_no_pool_opens_one_for_each_request() {
+    let results = json(&["--pool-size", "1"]);
+    let [no_pool, pool] = [&results["runs"][0], &results["runs"][1]];
+    assert_eq!(
+        (&no_pool["mode"], &pool["mode"]),
+        (&"no_pool".into(), &"exclusive".into())
+    );
+    assert_eq!(pool["connections_opened"], 1);
+    assert!(
+        no_pool["connections_opened"].as_u64() >= no_pool["requests"].as_u64(),
+        "{no_pool}"
+    );
+}
+
+#[test]
+fn the_json_has_all_that_was_measured() {
+    let results = json(&[
+        "--pool-size",
+        "3",
+        "--request-size",
+        "1KiB",
+        "--think-time",
+        "1ms",
+        "--tls",
+        "off",
+    ]);
+    assert_eq!(results["schema"], 1);
+    assert_eq!(results["target_kind"], "embedded");
+    assert_eq!(results["users"], 20);
+    assert_eq!(results["duration_s"], 0.4);
+    assert_eq!(results["request_bytes"], 1024);
+    assert_eq!(results["think_time_s"], 0.001);
+    assert_eq!(results["interrupted"], false);
+    assert!(results["verdict"].is_string());
+    let pool = &results["runs"][1];
+    assert_eq!(pool["pool_size"], 3);
+    assert!(pool["requests"].as_u64() > Some(0), "{pool}");
+    assert_eq!(pool["errors"], Value::Array(Vec::new()));
+    for latency in ["wait_us", "total_us"] {
+        let figures: Vec<f64> = ["p50", "p90", "p99", "p99_9", "max"]
+            .map(|figure| pool[latency][figure].as_f64().expect(figure))
+            .to_vec();
+        assert!(figures.is_sorted(), "{latency}: {figures:?}");
+    }
+    let sample = pool["samples"]
+        .as_array()
+        .and_then(|samples| samples.last())
+        .expect("there are samples");
+    for key in [
+        "at_s", "requests", "failed", "idle", "leased", "opening", "waiters",
+    ] {
+        assert!(sample[key].is_number(), "{key} is not in {sample}");
+    }
+}
+
+#[test]
+fn json_on_the_standard_output_is_alone_there() {
+    let finished = stress(&["--json", "-"]).succeeded();
+    assert!(
+        serde_json::from_str::<Value>(&finished.stdout).is_ok(),
+        "{}",
+        finished.stdout
+    );
+    assert!(
+        finished.stderr.contains("The pool was "),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn a_json_file_replaces_the_old_one() {
+    let path = fresh_path("old.json");
+    std::fs::write(&path, "x".repeat(1 << 20)).expect("it can be written");
+    stress(&["--json", path.to_str().expect("UTF-8")]).succeeded();
+    let text = std::fs::read_to_string(&path).expect("it can be read");
+    assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
+}
+
+#[test]
+fn mode_selects_what_runs() {
+    let results = json(&["--mode", "exclusive"]);
+    assert_eq!(results["runs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(results["runs"][0]["mode"], "exclusive");
+}
+
+#[test]
+fn a_sweep_runs_the_pool_at_each_size() {
+    let path = fresh_path("sweep.html");
+    let finished =
+        stress(&["--sweep", "1..5", "--report", path.to_str().expect("UTF-8")]).succeeded();
+    let rows = finished
+        .stdout
+        .lines()
+        .skip_while(|line| !line.starts_with("pool size"))
+        .skip(2);
+    let sizes: Vec<&str> = rows
+        .map_while(|row| row.split_whitespace().next())
+        .collect();
+    assert_eq!(sizes, ["1", "2", "4", "5"]);
+    let page = std::fs::read_to_string(path).expect("it can be read");
+    assert!(page.contains("Which size?"));
+}
+
+#[test]
+fn the_report_is_one_page_that_asks_the_network_for_nothing() {
+    let path = fresh_path("report.html");
+    stress(&["--report", path.to_str().expect("UTF-8")]).succeeded();
+    let page = std::fs::read_to_string(path).expect("it can be read");
+    for reference in [
+        "http:",
+        "https:",
+        "//",
+        "src=",
+        "url(",
+        "@import",
+        "<script",
+        "<link rel=\"stylesheet\"",
+    ] {
+        assert!(!page.contains(reference), "{reference:?} is in the report");
+    }
+    // Rate over time, two latencies, and two plots of the states of each mode.
+    assert_eq!(page.matches("<svg").count(), 1 + 2 + 2 * 2);
+    assert!(page.contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn an_echo_server_elsewhere_can_be_loaded() {
+    let server = Server::echo();
+    let results = json(&[&server.url()]);
+    assert_eq!(results["target"], server.url());
+    assert!(
+        results["runs"][1]["requests"].as_u64() > Some(0),
+        "{results}"
+    );
+}
+
+#[test]
+fn requests_larger_than_any_buffer_come_back() {
+    let server = Server::echo();
+    let results = json(&[
+        "--request-size",
+        "4MiB",
+        "--mode",
+        "exclusive",
+        &server.url(),
+    ]);
+    assert_eq!(results["runs"][0]["errors"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn users_that_give_up_waiting_are_counted_by_kind() {
+    let finished = stress(&[
+        "--pool-size",
+        "1",
+        "--service-time",
+        "20ms",
+        "--acquire-timeout",
+        "5ms",
+        "--mode",
+        "exclusive",
+    ]);
+    let finished = finished.succeeded();
+    assert!(
+        finished.stdout.contains("  wait: timed out"),
+        "{}",
+        finished.stdout
+    );
+    assert!(
+        finished
+            .stdout
+            .contains("wait: timed out, for example: pool stress: no connection within"),
+        "{}",
+        finished.stdout
+    );
+}
+
+#[test]
+fn requests_cut_off_at_the_end_are_counted() {
+    let server = Server::echo_then_hang(20);
+    let results = json(&["--mode", "exclusive", &server.url()]);
+    assert_eq!(results["runs"][0]["unfinished"], results["users"]);
+}
+
+#[test]
+fn help_teaches_by_examples() {
+    let help = run(&["--help"]).succeeded().stdout;
+    assert!(help.contains("cenote stress --sweep 1..64"), "{help}");
+    let help = run(&["stress", "--help"]).succeeded().stdout;
+    for part in [
+        "Examples:",
+        "[default: 1000]",
+        "How it measures:",
+        "Exit status:",
+    ] {
+        assert!(help.contains(part), "{part:?} is not in: {help}");
+    }
+}

@@ -1,0 +1,181 @@
+//! One session with the server, and what its user can do with it.
+//!
+//! Promises that a session knows at its return whether it is clean: every call is tracked, and access to
+//! the driver's own client counts as unclean.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use cenote::Verdict;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{CancelToken, Client, Error, Row, SimpleQueryMessage};
+
+use crate::calls::{Calls, Scope, define_calls};
+use crate::driver::Driver;
+use crate::reset::{self, ResetError, ResetMode};
+use crate::session::Session;
+use crate::statements::{Statement, Statements};
+use crate::traces::Traces;
+use crate::transaction::{PgTransaction, PgTransactionBuilder};
+
+/// A PostgreSQL connection that knows what its user left in it.
+///
+/// The methods here do what those of [`tokio_postgres::Client`] with the same names do, and note it; the
+/// `_cached` ones use the prepared statements that the connection keeps. What else the client can do is
+/// reached by dereferencing: `conn.copy_in(..)`, or `&*conn` where a [`Client`] is asked for. That is never
+/// unsafe for the next user, but the pool then resets the session at its return, whatever was done. One
+/// thing no reset can undo: a cancel token of the client, as opposed to [`cancel_token`](Self::cancel_token)
+/// here, must not be used after the return.
+///
+/// Calls may be cancelled by dropping their futures at any time. The reply that still comes is dropped;
+/// later calls on the same connection wait for it, since the server works in order. At its return the
+/// connection is then reset, which also waits for that reply, under
+/// [`reset_timeout`](cenote::Builder::reset_timeout). Where that is too long, the connection is closed and
+/// the server is asked to cancel the statement.
+///
+/// Dropping the connection ends its task and its socket, with a cancel request first when a call is under
+/// way. It may be dropped anywhere, outside a runtime too.
+pub struct PgConnection {
+    // Dropped first: the driver's task then says goodbye.
+    client: Client,
+    driver: Driver,
+    session: Arc<Session>,
+    statements: Statements,
+}
+
+impl PgConnection {
+    pub(crate) fn new(
+        client: Client,
+        driver: Driver,
+        session: Arc<Session>,
+        statements: Statements,
+    ) -> Self {
+        Self {
+            client,
+            driver,
+            session,
+            statements,
+        }
+    }
+
+    fn calls(&self) -> Calls<'_> {
+        Calls {
+            client: &self.client,
+            session: &self.session,
+            statements: &self.statements,
+            scope: Scope::Alone,
+        }
+    }
+
+    define_calls!();
+
+    /// Begins a transaction. It is rolled back unless [`commit`](PgTransaction::commit) is called.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn transaction(&mut self) -> Result<PgTransaction<'_>, Error> {
+        self.build_transaction().start().await
+    }
+
+    /// A transaction with an isolation level or access mode of its own.
+    pub fn build_transaction(&mut self) -> PgTransactionBuilder<'_> {
+        PgTransactionBuilder::new(
+            self.client.build_transaction(),
+            &self.session,
+            &self.statements,
+        )
+    }
+
+    /// The driver's own client, for what needs it mutably. The session is reset at its return.
+    pub fn client_mut(&mut self) -> &mut Client {
+        self.session.opened_up();
+        &mut self.client
+    }
+
+    /// A handle that asks the server to cancel what runs on this connection.
+    ///
+    /// Such a request may arrive late and hit whoever uses the connection by then, so a connection that
+    /// gave one away is closed at its return. To end a statement early, dropping its future is usually
+    /// enough.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.session.doom();
+        self.client.cancel_token()
+    }
+
+    /// Whether the connection ended. A peer that vanished without a word is not noticed by this.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// How many prepared statements the cache holds.
+    pub fn cached_statements(&self) -> usize {
+        self.statements.len()
+    }
+
+    /// Closes the prepared statements of the cache.
+    pub fn clear_statement_cache(&self) {
+        self.statements.clear();
+    }
+
+    /// Says goodbye to the server and waits until the socket is closed.
+    ///
+    /// Cancelling this leaves the rest to the background.
+    pub async fn close(self) {
+        let Self { client, driver, .. } = self;
+        drop(client);
+        driver.finish().await;
+    }
+
+    pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {
+        if self.client.is_closed() {
+            Verdict::Close
+        } else {
+            self.session.verdict(mode)
+        }
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), Error> {
+        self.client.simple_query("").await.map(drop)
+    }
+
+    pub(crate) async fn set_up(&self, sql: &str) -> Result<(), Error> {
+        self.client.batch_execute(sql).await
+    }
+
+    pub(crate) async fn reset(&mut self, setup: Option<&str>) -> Result<(), ResetError> {
+        let in_transaction = self.session.may_be_in_transaction();
+        // Should it be cut short, what it waits for still runs: the driver then cancels that.
+        let call = self.session.begin(Traces::None);
+        reset::reset(&self.client, in_transaction, setup, self.statements.len()).await?;
+        call.complete();
+        self.session.renew();
+        Ok(())
+    }
+
+    /// Why the connection ended, if it did and said why.
+    pub(crate) fn end(&self) -> Option<&Error> {
+        self.driver.end()
+    }
+}
+
+/// Every access counts as use that nobody tracks: the session is reset at its return.
+impl Deref for PgConnection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.session.opened_up();
+        &self.client
+    }
+}
+
+impl fmt::Debug for PgConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgConnection")
+            .field("closed", &self.client.is_closed())
+            .field("session", &self.session)
+            .field("cached_statements", &self.statements.len())
+            .finish_non_exhaustive()
+    }
+}

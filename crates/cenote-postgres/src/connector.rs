@@ -1,0 +1,231 @@
+//! Opens connections to one PostgreSQL endpoint and tells a pool how to keep them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cenote::{Connect, Verdict};
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::connection::PgConnection;
+use crate::driver::{self, Driver};
+use crate::endpoint;
+use crate::error::{ConfigError, Error, causes};
+use crate::reset::{ResetError, ResetMode};
+use crate::session::Session;
+use crate::statements::Statements;
+
+/// Enough for the statements of an application, at some kilobytes each on the server.
+const STATEMENT_CACHE: usize = 256;
+
+type Dialled = Result<(Client, Driver), tokio_postgres::Error>;
+
+/// A connector for a PostgreSQL server.
+///
+/// The text forms (`Display`, `Debug`) and errors never show the password.
+#[derive(Clone)]
+pub struct PostgresConnector {
+    config: Config,
+    endpoint: Arc<str>,
+    reset_mode: ResetMode,
+    statement_cache: usize,
+    setup: Option<Arc<str>>,
+    #[cfg(feature = "rustls")]
+    tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
+}
+
+impl PostgresConnector {
+    /// A connector for the server at `url`, which is
+    /// `postgres://[user[:password]@]host[:port][,host...][/database][?option=value...]` or
+    /// `host=... user=... password=... dbname=...`; [`Config`] lists the options. User and password are
+    /// percent-encoded in a URL. Connects to nothing yet.
+    ///
+    /// With the feature `rustls`, TLS is used when the server offers it, or always with
+    /// `sslmode=require`; either way its certificate must be valid for the host.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names what is wrong, and what would be accepted.
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        Self::from_config(endpoint::parse(url)?)
+    }
+
+    /// A connector with these settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn from_config(config: Config) -> Result<Self, ConfigError> {
+        endpoint::validate(&config)?;
+        Ok(Self {
+            endpoint: endpoint::label(&config),
+            config,
+            reset_mode: ResetMode::default(),
+            statement_cache: STATEMENT_CACHE,
+            setup: None,
+            #[cfg(feature = "rustls")]
+            tls: None,
+        })
+    }
+
+    /// When a session is reset as it returns: [`ResetMode::Fast`] by default.
+    #[must_use]
+    pub fn reset_mode(mut self, mode: ResetMode) -> Self {
+        self.reset_mode = mode;
+        self
+    }
+
+    /// How many prepared statements each connection keeps, least recently used first out: 256 by default.
+    /// 0 keeps none.
+    #[must_use]
+    pub fn statement_cache(mut self, statements: usize) -> Self {
+        self.statement_cache = statements;
+        self
+    }
+
+    /// SQL statements, separated by semicolons, that make a session what your program expects, such as
+    /// `SET search_path = orders`. They run on each new connection and again after each reset, which a
+    /// [hook](cenote::Builder::after_connect) would not. None by default.
+    #[must_use]
+    pub fn setup(mut self, sql: impl Into<String>) -> Self {
+        self.setup = Some(sql.into().into());
+        self
+    }
+
+    /// The TLS settings: other roots, or a client certificate. By default the system's root certificates
+    /// are trusted and no client certificate is sent.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls_config(mut self, config: rustls::ClientConfig) -> Self {
+        self.tls = Some(crate::tls::with_config(config));
+        self
+    }
+
+    async fn dial(&self) -> Result<PgConnection, Error> {
+        let session = Arc::<Session>::default();
+        let dialled = self.dial_driver(session.clone()).await?;
+        let (client, driver) = dialled.map_err(|source| {
+            let endpoint = self.endpoint.clone();
+            Error::Connect { endpoint, source }
+        })?;
+        let statements = Statements::new(self.statement_cache);
+        Ok(PgConnection::new(client, driver, session, statements))
+    }
+
+    #[cfg(feature = "rustls")]
+    async fn dial_driver(&self, session: Arc<Session>) -> Result<Dialled, Error> {
+        use tokio_postgres::config::SslMode;
+
+        let mode = self.config.get_ssl_mode();
+        let tls = match mode {
+            SslMode::Disable => None,
+            _ => self.tls.clone().or_else(crate::tls::with_system_roots),
+        };
+        match tls {
+            Some(tls) => Ok(driver::connect(&self.config, tls, session).await),
+            None if mode == SslMode::Require => Err(Error::NoRootCertificates {
+                endpoint: self.endpoint.clone(),
+            }),
+            None => Ok(driver::connect(&self.config, NoTls, session).await),
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    async fn dial_driver(&self, session: Arc<Session>) -> Result<Dialled, Error> {
+        Ok(driver::connect(&self.config, NoTls, session).await)
+    }
+
+    /// An error of a connection that ended says only that; what ended it says more.
+    fn explain(
+        &self,
+        conn: &PgConnection,
+        source: tokio_postgres::Error,
+        otherwise: fn(Arc<str>, tokio_postgres::Error) -> Error,
+    ) -> Error {
+        let endpoint = self.endpoint.clone();
+        match conn.end() {
+            Some(end) if source.is_closed() => Error::Closed {
+                endpoint,
+                reason: causes(end),
+            },
+            _ => otherwise(endpoint, source),
+        }
+    }
+}
+
+impl Connect for PostgresConnector {
+    type Connection = PgConnection;
+    type Error = Error;
+
+    /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
+    async fn connect(&self) -> Result<PgConnection, Error> {
+        let conn = self.dial().await?;
+        if let Some(setup) = &self.setup {
+            conn.set_up(setup).await.map_err(|source| {
+                let endpoint = self.endpoint.clone();
+                Error::Setup { endpoint, source }
+            })?;
+        }
+        Ok(conn)
+    }
+
+    /// False once the server closed the connection, or it broke.
+    fn is_open(&self, conn: &PgConnection) -> bool {
+        !conn.is_closed()
+    }
+
+    /// As [`ResetMode`] says; close when the connection ended, gave a cancel token away, or lost its
+    /// prepared statements.
+    fn verdict(&self, conn: &mut PgConnection) -> Verdict {
+        conn.verdict(self.reset_mode)
+    }
+
+    /// An empty query: one round trip.
+    async fn check(&self, conn: &mut PgConnection) -> Result<(), Error> {
+        conn.ping().await.map_err(|source| {
+            self.explain(conn, source, |endpoint, source| Error::Check {
+                endpoint,
+                source,
+            })
+        })
+    }
+
+    /// Waits for outstanding replies, undoes what was left as [`ResetMode`] lists it, and runs
+    /// [`setup`](PostgresConnector::setup): one round trip.
+    async fn reset(&self, conn: &mut PgConnection) -> Result<(), Error> {
+        match conn.reset(self.setup.as_deref()).await {
+            Ok(()) => Ok(()),
+            Err(ResetError::Unclean(reason)) => Err(Error::Unclean {
+                endpoint: self.endpoint.clone(),
+                reason,
+            }),
+            Err(ResetError::Server(source)) => {
+                Err(self.explain(conn, source, |endpoint, source| Error::Reset {
+                    endpoint,
+                    source,
+                }))
+            }
+        }
+    }
+
+    /// Says goodbye and waits until the socket is closed.
+    async fn close(&self, conn: PgConnection) {
+        conn.close().await;
+    }
+}
+
+impl fmt::Display for PostgresConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.endpoint)
+    }
+}
+
+impl fmt::Debug for PostgresConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConnector")
+            .field("config", &self.config)
+            .field("reset_mode", &self.reset_mode)
+            .field("statement_cache", &self.statement_cache)
+            .field("setup", &self.setup)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! Reads and judges connection settings before anything is dialled, and names the endpoint for messages.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+use crate::error::ConfigError;
+
+const DEFAULT_PORT: u16 = 5432;
+
+pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
+    if let Some((scheme, _)) = text.split_once("://")
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && !matches!(scheme, "postgres" | "postgresql")
+    {
+        return Err(ConfigError::Scheme {
+            scheme: scheme.to_owned(),
+        });
+    }
+    Config::from_str(text).map_err(|error| ConfigError::Syntax {
+        reason: syntax_reason(&error),
+    })
+}
+
+fn syntax_reason(error: &tokio_postgres::Error) -> String {
+    let reason =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    if reason.ends_with("`sslmode`") {
+        // The values that other clients know, and this driver does not.
+        return format!(
+            "{reason}: it takes `disable`, `prefer` or `require`; certificates are always verified"
+        );
+    }
+    reason
+}
+
+/// Settings that could never work are errors here, so that they do not turn up as failed connects.
+pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
+    let (hosts, addresses, ports) = (
+        config.get_hosts(),
+        config.get_hostaddrs(),
+        config.get_ports(),
+    );
+    if hosts.is_empty() && addresses.is_empty() {
+        return Err(ConfigError::setting(
+            "host",
+            "is missing: give a host name, an address or a socket's directory",
+        ));
+    }
+    for host in hosts {
+        let Host::Tcp(name) = host else { continue };
+        if name.is_empty() {
+            return Err(ConfigError::setting("host", "is empty"));
+        }
+        // What stands before the `@` may be the end of a password: it must not be shown.
+        if name.contains('@') {
+            return Err(ConfigError::setting(
+                "password",
+                "contains an `@`: write it as `%40` in a URL",
+            ));
+        }
+        if name.contains(char::is_whitespace) {
+            return Err(ConfigError::setting("host", "contains white space"));
+        }
+    }
+    if !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len() {
+        let problem = format!(
+            "has {} entries, but `host` has {}",
+            addresses.len(),
+            hosts.len()
+        );
+        return Err(ConfigError::setting("hostaddr", problem));
+    }
+    let places = hosts.len().max(addresses.len());
+    if ports.len() > 1 && ports.len() != places {
+        let problem = format!(
+            "has {} entries for {places} hosts: give one, or one for each",
+            ports.len()
+        );
+        return Err(ConfigError::setting("port", problem));
+    }
+    if ports.contains(&0) {
+        return Err(ConfigError::setting("port", "is 0: give 1 to 65535"));
+    }
+    if config.get_ssl_mode() == SslMode::Require && cfg!(not(feature = "rustls")) {
+        return Err(ConfigError::setting(
+            "sslmode",
+            "is `require`, but cenote-postgres was built without its feature `rustls`",
+        ));
+    }
+    Ok(())
+}
+
+/// The hosts and ports, comma-separated, in the order in which they are tried.
+pub(crate) fn label(config: &Config) -> Arc<str> {
+    let (hosts, addresses, ports) = (
+        config.get_hosts(),
+        config.get_hostaddrs(),
+        config.get_ports(),
+    );
+    let places = (0..hosts.len().max(addresses.len())).map(|i| {
+        let port = ports
+            .get(i)
+            .or(ports.first())
+            .copied()
+            .unwrap_or(DEFAULT_PORT);
+        match (hosts.get(i), addresses.get(i)) {
+            (Some(Host::Tcp(name)), _) if name.contains(':') => format!("[{name}]:{port}"),
+            (Some(Host::Tcp(name)), _) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            (Some(Host::Unix(directory)), _) => format!("{}:{port}", directory.display()),
+            (None, Some(address)) => std::net::SocketAddr::new(*address, port).to_string(),
+            (None, None) => format!("?:{port}"),
+        }
+    });
+    places.collect::<Vec<_>>().join(",").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        match parse(text).and_then(|config| validate(&config)) {
+            Ok(()) => panic!("{text} was accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn named(text: &str) -> Arc<str> {
+        label(&parse(text).expect("valid"))
+    }
+
+    #[test]
+    fn endpoints_are_named_by_host_and_port() {
+        assert_eq!(
+            &*named("postgres://me@db.example/orders"),
+            "db.example:5432"
+        );
+        assert_eq!(
+            &*named("postgres://me@db:5433,spare:5434/orders"),
+            "db:5433,spare:5434"
+        );
+        assert_eq!(&*named("postgres://me@[::1]:5433/orders"), "[::1]:5433");
+        assert_eq!(&*named("hostaddr=10.0.0.1 port=6000"), "10.0.0.1:6000");
+        assert_eq!(
+            &*named("host=/var/run/postgresql"),
+            "/var/run/postgresql:5432"
+        );
+    }
+
+    #[test]
+    fn problems_are_named() {
+        for (text, part) in [
+            ("mysql://me@db/orders", "mysql://"),
+            ("postgres://me@db:port/orders", "`port`"),
+            ("postgres://me@db:0/orders", "`port` is 0"),
+            ("postgres:///orders", "`host` is missing"),
+            ("postgres://me@:5432/orders", "`host` is empty"),
+            ("postgres://me@db/orders?ssl=yes", "unknown option `ssl`"),
+            ("postgres://me@db/orders?sslmode=verify-full", "`require`"),
+            ("host=a,b,c port=1,2", "`port` has 2 entries for 3 hosts"),
+            ("host=a,b hostaddr=10.0.0.1", "`hostaddr` has 1 entries"),
+            ("nonsense", "not valid"),
+            ("", "`host` is missing"),
+        ] {
+            let problem = problem(text);
+            assert!(problem.contains(part), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_spills_into_the_host_is_not_shown() {
+        let problem = problem("postgres://me:top@secret@db/orders");
+        assert!(
+            problem.contains("`%40`") && !problem.contains("secret"),
+            "{problem}"
+        );
+    }
+}

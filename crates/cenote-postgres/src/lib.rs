@@ -1,0 +1,60 @@
+//! PostgreSQL connections for the [`cenote`] pool, over [`tokio_postgres`].
+//!
+//! ```no_run
+//! use cenote::Pool;
+//! use cenote_postgres::PostgresConnector;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let connector = PostgresConnector::new("postgres://orders:secret@db.example/orders")?;
+//! let pool = Pool::builder(connector).name("orders").max_size(10).build()?;
+//!
+//! let mut conn = pool.get().await?;
+//! let open = conn.query_cached("SELECT id FROM orders WHERE NOT paid", &[]).await?;
+//!
+//! let transaction = conn.transaction().await?;
+//! for row in open {
+//!     let id: i64 = row.get(0);
+//!     transaction.execute_cached("UPDATE orders SET paid = true WHERE id = $1", &[&id]).await?;
+//! }
+//! transaction.commit().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a session keeps between statements (settings, locks, an open transaction, a reply still on its
+//! way) belongs to one user and must not reach the next. A [`PgConnection`] keeps account of it; when a
+//! lease ends, the connection goes back at once if nothing is left in it, is reset in the background if
+//! something may be, and is closed if no reset can help. [`ResetMode`] says when, and what is undone.
+//!
+//! Statements run by the `_cached` methods are prepared once per connection and kept, also across resets.
+//!
+//! Features: `rustls` for TLS, with the ring provider and the system's root certificates.
+
+#![deny(missing_docs)]
+#![forbid(unsafe_code)]
+
+mod calls;
+mod connection;
+mod connector;
+mod driver;
+mod endpoint;
+mod error;
+mod reset;
+mod session;
+mod sql;
+mod statements;
+#[cfg(feature = "rustls")]
+mod tls;
+mod traces;
+mod transaction;
+
+pub use connection::PgConnection;
+pub use connector::PostgresConnector;
+pub use error::{ConfigError, Error, Unclean};
+pub use reset::ResetMode;
+#[cfg(feature = "rustls")]
+pub use rustls;
+pub use sql::Sql;
+pub use statements::Statement;
+pub use tokio_postgres;
+pub use transaction::{PgTransaction, PgTransactionBuilder};

@@ -1,0 +1,152 @@
+//! The reset: one batch that undoes what a user left in a session, and the proof that it ran.
+//!
+//! Replies come in the order of requests, so the batch also waits for whatever still runs. Its last row
+//! carries a number never used before: only with that row in hand is the session known to be in step, and
+//! no earlier reply to be outstanding.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::error::Unclean;
+
+/// When a session is reset as it returns to the pool.
+///
+/// The reset is one round trip in the background: the connection serves nobody meanwhile, but no user
+/// waits for it. It rolls back an open transaction and restores what `DISCARD ALL` does, except for
+/// prepared statements: `SET` and `set_config`, `SET ROLE` and `SET SESSION AUTHORIZATION`, cursors,
+/// `LISTEN`, session advisory locks, temporary tables, sequence state. Statements prepared by SQL
+/// (`PREPARE`) are deallocated; those of the connection's cache stay, since no user can mistake one for
+/// another's. [`PostgresConnector::setup`](crate::PostgresConnector::setup) then runs again.
+///
+/// In either mode a call that was dropped before its end, a transaction that was neither committed nor
+/// rolled back, and any access to the driver's own client mean a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResetMode {
+    /// Resets when a user may have left something behind, as far as statements show it: everything but
+    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `WITH`, `VALUES`, `TABLE` and `SHOW`; these too
+    /// when they name `set_config`, a session advisory lock or a temporary table; and every batch. A
+    /// lease of plain statements and finished transactions costs no round trip.
+    ///
+    /// What it cannot see: state that a *function* changes from within a plain statement (`SELECT f()`,
+    /// where `f` itself calls `set_config`, takes a session lock or makes a temporary table), and the
+    /// values that `lastval()`, `currval()` and `random()` after `setseed()` give.
+    #[default]
+    Fast,
+    /// Resets after every lease in which anything was sent.
+    Full,
+}
+
+/// Resets the session, provided that `cached` statements are still known to the server.
+///
+/// Cancelling leaves the session as unknown as before; so does an error.
+pub(crate) async fn reset(
+    client: &Client,
+    may_be_in_transaction: bool,
+    setup: Option<&str>,
+    cached: usize,
+) -> Result<(), ResetError> {
+    let proof = next_proof();
+    let found = run(client, &batch(may_be_in_transaction, setup, proof), proof).await?;
+    if found.prepared < cached {
+        return Err(Unclean::StatementsLost.into());
+    }
+    if !found.from_sql.is_empty() {
+        let proof = next_proof();
+        run(client, &deallocation(&found.from_sql, proof), proof).await?;
+    }
+    Ok(())
+}
+
+/// Why a reset failed.
+#[derive(Debug)]
+pub(crate) enum ResetError {
+    Server(tokio_postgres::Error),
+    Unclean(Unclean),
+}
+
+impl From<tokio_postgres::Error> for ResetError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<Unclean> for ResetError {
+    fn from(unclean: Unclean) -> Self {
+        Self::Unclean(unclean)
+    }
+}
+
+/// What the last row of a batch says.
+struct Found {
+    /// How many statements are prepared through the protocol.
+    prepared: usize,
+    /// The statements prepared by SQL.
+    from_sql: Vec<String>,
+}
+
+fn next_proof() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn batch(may_be_in_transaction: bool, setup: Option<&str>, proof: u64) -> String {
+    let mut sql = String::with_capacity(512);
+    if may_be_in_transaction {
+        // Outside a transaction the server logs a warning for it, hence not always.
+        sql.push_str("ROLLBACK;");
+    }
+    // RESET ALL comes early: a tiny statement_timeout must not outlive its user.
+    sql.push_str(
+        "RESET ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ROLE;CLOSE ALL;UNLISTEN *;\
+         SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;DISCARD SEQUENCES;",
+    );
+    if let Some(setup) = setup {
+        sql.push_str(setup);
+        // The line break ends a comment that the text may end with.
+        sql.push_str("\n;");
+    }
+    push_proof(&mut sql, proof);
+    sql
+}
+
+fn deallocation(names: &[String], proof: u64) -> String {
+    let mut sql = String::new();
+    for name in names {
+        let _ = write!(sql, "DEALLOCATE \"{}\";", name.replace('"', "\"\""));
+    }
+    push_proof(&mut sql, proof);
+    sql
+}
+
+/// One row per statement prepared by SQL, at least one in all: the proof, how many statements are
+/// prepared through the protocol, and the name of the one prepared by SQL, if any.
+fn push_proof(sql: &mut String, proof: u64) {
+    let _ = write!(
+        sql,
+        "SELECT {proof}, p.n, s.name FROM \
+         (SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql) p \
+         LEFT JOIN pg_catalog.pg_prepared_statements s ON s.from_sql"
+    );
+}
+
+async fn run(client: &Client, sql: &str, proof: u64) -> Result<Found, ResetError> {
+    let messages = client.simple_query(sql).await?;
+    let proof = proof.to_string();
+    let mut prepared = None;
+    let mut from_sql = Vec::new();
+    for message in messages {
+        let SimpleQueryMessage::Row(row) = message else {
+            continue;
+        };
+        // Rows of other statements have other shapes, or other numbers.
+        if row.len() != 3 || row.try_get(0).ok().flatten() != Some(proof.as_str()) {
+            continue;
+        }
+        prepared = row.try_get(1).ok().flatten().and_then(|n| n.parse().ok());
+        from_sql.extend(row.try_get(2).ok().flatten().map(str::to_owned));
+    }
+    let prepared = prepared.ok_or(Unclean::OutOfStep)?;
+    Ok(Found { prepared, from_sql })
+}

@@ -1,0 +1,200 @@
+//! What is known of a session: which calls run, and what earlier ones may have left in it.
+//!
+//! Every mark is set before its statement is sent and cleared only by a reset that succeeded, so that a
+//! call dropped at any point leaves the session marked. No I/O here.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use cenote::Verdict;
+use tokio_postgres::error::Severity;
+
+use crate::reset::ResetMode;
+use crate::traces::Traces;
+
+/// Something was sent.
+const USED: u8 = 1;
+/// Session state may differ from what it was at first.
+const STATE: u8 = 1 << 1;
+/// A transaction may be open.
+const TRANSACTION: u8 = 1 << 2;
+/// A call ended before its whole reply was there.
+const CUT_SHORT: u8 = 1 << 3;
+/// No reset makes this session fit for another user.
+const DOOMED: u8 = 1 << 4;
+
+/// The bookkeeping of one session.
+///
+/// Relaxed ordering is enough: the pool hands a connection from one user to the next with
+/// synchronisation of its own, and within a lease the marks are only ever added.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    in_flight: AtomicU32,
+    marks: AtomicU8,
+}
+
+impl Session {
+    /// Marks the session for a statement about to be sent.
+    pub(crate) fn begin(&self, traces: Traces) -> Call<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.mark(match traces {
+            Traces::None => USED,
+            Traces::State => USED | STATE,
+            Traces::Anything => USED | STATE | TRANSACTION,
+            Traces::Deallocated => USED | DOOMED,
+        });
+        Call { session: self }
+    }
+
+    /// The driver's own client is handed out: from here on anything may happen unseen.
+    pub(crate) fn opened_up(&self) {
+        self.mark(USED | STATE | TRANSACTION);
+    }
+
+    /// Bars the session from any other user.
+    pub(crate) fn doom(&self) {
+        self.mark(DOOMED);
+    }
+
+    /// Whether the server may still be at work for this session.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0 || self.has(CUT_SHORT)
+    }
+
+    /// Whether a transaction may be open. A call that never ended counts: its guard was forgotten.
+    pub(crate) fn may_be_in_transaction(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0 || self.has(TRANSACTION)
+    }
+
+    pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {
+        let used = match mode {
+            ResetMode::Fast => STATE | TRANSACTION,
+            ResetMode::Full => STATE | TRANSACTION | USED,
+        };
+        if self.has(DOOMED) {
+            Verdict::Close
+        } else if self.is_busy() || self.has(used) {
+            Verdict::Reset
+        } else {
+            Verdict::Reuse
+        }
+    }
+
+    /// The session was reset and is as at first.
+    pub(crate) fn renew(&self) {
+        self.in_flight.store(0, Ordering::Relaxed);
+        self.marks.store(0, Ordering::Relaxed);
+    }
+
+    fn mark(&self, marks: u8) {
+        // A load is cheaper than a read-modify-write, and most calls add nothing new.
+        if self.marks.load(Ordering::Relaxed) & marks != marks {
+            self.marks.fetch_or(marks, Ordering::Relaxed);
+        }
+    }
+
+    fn has(&self, marks: u8) -> bool {
+        self.marks.load(Ordering::Relaxed) & marks != 0
+    }
+}
+
+/// A call under way. Dropped without [`complete`](Call::complete), it leaves the session cut short.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    session: &'a Session,
+}
+
+impl Call<'_> {
+    /// The whole reply is there.
+    pub(crate) fn complete(self) {
+        self.session.in_flight.fetch_sub(1, Ordering::Relaxed);
+        std::mem::forget(self);
+    }
+
+    /// Ends the call as its result says.
+    ///
+    /// After an error of the server nothing but its "ready" follows, or the end of the session when the
+    /// error is fatal. Any other error may have come in the middle of a reply, whose rest is on its way.
+    pub(crate) fn end<T>(self, result: &Result<T, tokio_postgres::Error>) {
+        match result.as_ref().map_err(tokio_postgres::Error::as_db_error) {
+            Ok(_) => self.complete(),
+            Err(Some(error)) => {
+                if matches!(
+                    error.parsed_severity(),
+                    Some(Severity::Fatal | Severity::Panic)
+                ) {
+                    self.session.doom();
+                }
+                self.complete();
+            }
+            Err(None) => drop(self),
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.session.mark(CUT_SHORT);
+        self.session.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(use_it: impl FnOnce(&Session)) -> (Verdict, Verdict) {
+        let session = Session::default();
+        use_it(&session);
+        (
+            session.verdict(ResetMode::Fast),
+            session.verdict(ResetMode::Full),
+        )
+    }
+
+    #[test]
+    fn an_unused_session_is_reused() {
+        assert_eq!(after(|_| ()), (Verdict::Reuse, Verdict::Reuse));
+    }
+
+    #[test]
+    fn a_completed_plain_call_is_reset_in_full_mode_only() {
+        let verdicts = after(|session| session.begin(Traces::None).complete());
+        assert_eq!(verdicts, (Verdict::Reuse, Verdict::Reset));
+    }
+
+    #[test]
+    fn a_call_under_way_means_reset() {
+        let verdicts = after(|session| std::mem::forget(session.begin(Traces::None)));
+        assert_eq!(verdicts, (Verdict::Reset, Verdict::Reset));
+    }
+
+    #[test]
+    fn a_dropped_call_means_reset() {
+        let verdicts = after(|session| drop(session.begin(Traces::None)));
+        assert_eq!(verdicts, (Verdict::Reset, Verdict::Reset));
+    }
+
+    #[test]
+    fn traces_mean_reset_even_when_completed() {
+        for traces in [Traces::State, Traces::Anything] {
+            let verdicts = after(|session| session.begin(traces).complete());
+            assert_eq!(verdicts, (Verdict::Reset, Verdict::Reset));
+        }
+    }
+
+    #[test]
+    fn lost_prepared_statements_mean_close() {
+        let verdicts = after(|session| session.begin(Traces::Deallocated).complete());
+        assert_eq!(verdicts, (Verdict::Close, Verdict::Close));
+    }
+
+    #[test]
+    fn a_renewed_session_is_as_at_first() {
+        let verdicts = after(|session| {
+            std::mem::forget(session.begin(Traces::Anything));
+            session.opened_up();
+            session.renew();
+        });
+        assert_eq!(verdicts, (Verdict::Reuse, Verdict::Reuse));
+    }
+}
