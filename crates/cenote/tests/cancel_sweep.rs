@@ -58,12 +58,10 @@ impl Pace {
     }
 }
 
-type Act1 = fn(&Steps) -> Act;
-
 fn hook(
     world: &Arc<World>,
     name: &'static str,
-    act: Act1,
+    act: fn(&Steps) -> Act,
 ) -> impl for<'a> Fn(&'a mut Conn, &ConnectionInfo) -> HookFuture<'a> + Send + Sync + 'static {
     let world = Arc::clone(world);
     move |conn, _| {
@@ -190,6 +188,9 @@ async fn assert_closes(pool: Pool<Tagging>, world: &World, steps: Steps) {
         pool.close().timeout(SETTLED).await.abandoned
     };
     let (_, _, abandoned) = tokio::join!(stay(&pool), stay(&pool), late);
+    assert_eq!(abandoned, 0, "End, {steps:?}");
+    assert_duties(&pool, world, &steps);
+    assert_eq!(world.places(), 0, "End, {steps:?}: left open");
 }
 
 async fn sweep_all(combinations: impl Iterator<Item = Steps>) {

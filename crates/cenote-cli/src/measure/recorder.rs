@@ -49,7 +49,7 @@ pub struct ErrorCount {
 const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Latencies {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let histogram = || {
             Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, 3)
                 .expect("constant bounds are valid")

@@ -36,13 +36,13 @@ pub(crate) fn ensure_at<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> Upkeep
     if current != 0 && !stands_still {
         return Upkeep::Runs;
     }
-    shared.runtime.see();
-    if !shared.runtime.is_alive() {
-        return Upkeep::Impossible;
-    }
     // A closed pool needs none.
     if core.demand().phase == Phase::Closed {
         return Upkeep::Runs;
+    }
+    shared.runtime.see();
+    if !shared.runtime.is_alive() {
+        return Upkeep::Impossible;
     }
     let next = shared.upkeeps.fetch_add(1, Relaxed) + 1;
     if shared

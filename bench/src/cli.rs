@@ -1,0 +1,123 @@
+//! The command line: what can be asked, and what is known by name.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::rounds::{Rounds, Scenario};
+use crate::{postgres, scenarios};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo run --release --manifest-path bench/Cargo.toml -- pool
+  cargo run --release --manifest-path bench/Cargo.toml -- pool --json pool.json
+  cargo run --release --manifest-path bench/Cargo.toml -- pool --only contend_64x8 --rounds 9
+  cargo run --release --manifest-path bench/Cargo.toml -- postgres --subject cenote,deadpool";
+
+/// Measures Cenote's pools beside their rivals, in one process and one run.
+///
+/// Each round runs every subject once, in an order that moves on by one, and each figure is the median of the
+/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. At the end, what
+/// the project asks of itself is printed with what was reached.
+#[derive(Parser)]
+#[command(name = "cenote-bench", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// The pools alone, over connections that do nothing: get and drop, contention, queues, memory, a spike
+    ///
+    /// Every pool runs as its users set it up by default, with checks at checkout off where they can be turned off.
+    /// `two_rmw` and `sem_queue` are floors, not pools: two atomic read-modify-writes, and a tokio semaphore around a
+    /// lock-free queue. Five rounds take about half a minute; fewer are run where that would exceed a minute.
+    Pool(PoolArgs),
+
+    /// `SELECT 1` on a real PostgreSQL that the run starts for itself, ten connections, 64 and 1,000 users
+    ///
+    /// Needs PostgreSQL's server programs installed (Debian: `apt-get install postgresql`).
+    Postgres(PostgresArgs),
+}
+
+#[derive(Args)]
+pub struct Common {
+    /// Write the figures to this file, as {"rows":[{"scenario","subject","metric","value"}]}
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Run exactly so many rounds, however long they take
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: Option<u16>,
+}
+
+impl Common {
+    /// The rounds asked for, or else `default`.
+    pub fn rounds(&self, default: Rounds) -> Rounds {
+        let asked = self.rounds.map(|count| Rounds::Exactly(usize::from(count)));
+        asked.unwrap_or(default)
+    }
+}
+
+#[derive(Args)]
+pub struct PoolArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&scenarios::all())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&scenarios::all())))]
+    pub subject: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct PostgresArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(postgres::SCENARIOS))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(postgres::SUBJECTS))]
+    pub subject: Vec<String>,
+}
+
+fn names(scenarios: &[Scenario]) -> Vec<&'static str> {
+    scenarios.iter().map(|scenario| scenario.name).collect()
+}
+
+fn subjects(scenarios: &[Scenario]) -> Vec<&'static str> {
+    let mut subjects = Vec::new();
+    for case in scenarios.iter().flat_map(|scenario| &scenario.cases) {
+        if !subjects.contains(&case.subject) {
+            subjects.push(case.subject);
+        }
+    }
+    subjects
+}
+
+/// Keeps what was asked for: the named scenarios and subjects, or all where none is named.
+pub fn select(scenarios: Vec<Scenario>, only: &[String], subject: &[String]) -> Vec<Scenario> {
+    let wanted =
+        |asked: &[String], name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
+    scenarios
+        .into_iter()
+        .filter(|scenario| wanted(only, scenario.name))
+        .map(|mut scenario| {
+            scenario.cases.retain(|case| wanted(subject, case.subject));
+            scenario
+        })
+        .filter(|scenario| !scenario.cases.is_empty())
+        .collect()
+}

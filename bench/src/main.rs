@@ -1,0 +1,96 @@
+//! `cenote-bench`: Cenote's speed beside its rivals', in one run. See `--help`.
+
+mod allocations;
+mod cli;
+mod connector;
+mod measure;
+mod neighbours;
+mod output;
+mod postgres;
+mod progress;
+mod rounds;
+mod scenarios;
+mod subjects;
+mod table;
+mod thresholds;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, Common};
+use crate::output::JsonFile;
+use crate::progress::Progress;
+use crate::rounds::{Rounds, Scenario};
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+const ROUNDS: usize = 5;
+const POOL_LIMIT: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, String> {
+    match command {
+        Command::Pool(args) => {
+            let json = open_json(&args.common)?;
+            let chosen = cli::select(scenarios::all(), &args.only, &args.subject);
+            let rounds = Rounds::Within(ROUNDS, POOL_LIMIT);
+            measure(chosen, args.common.rounds(rounds), "", json)
+        }
+        Command::Postgres(args) => {
+            let json = open_json(&args.common)?;
+            let server = postgres::Server::start()?;
+            let chosen = cli::select(server.scenarios(), &args.only, &args.subject);
+            let rounds = args.common.rounds(Rounds::Exactly(ROUNDS));
+            measure(chosen, rounds, postgres::LEGEND, json)
+        }
+    }
+}
+
+fn open_json(args: &Common) -> Result<Option<JsonFile>, String> {
+    let file = args.json.as_deref().map(JsonFile::create);
+    file.transpose().map_err(|error| error.to_string())
+}
+
+/// Runs the scenarios, prints and writes the results. A case that could not be measured fails the run; a threshold
+/// that was missed is a fact like any other.
+fn measure(
+    scenarios: Vec<Scenario>,
+    rounds: Rounds,
+    legend: &str,
+    json: Option<JsonFile>,
+) -> Result<ExitCode, String> {
+    if scenarios.is_empty() {
+        return Err(
+            "none of the scenarios asked for runs any of the subjects asked for".to_owned(),
+        );
+    }
+    let results = rounds::run(&scenarios, rounds, &Progress::on_terminal());
+    print!("{}", table::render(&scenarios, &results));
+    if !legend.is_empty() {
+        println!("{legend}\n");
+    }
+    let verdicts = thresholds::judge(&results);
+    print!("{}", table::render_verdicts(&verdicts, &results));
+    print!("{}", table::render_circumstances(&results));
+    if let Some(json) = json {
+        json.write(&results.rows)
+            .map_err(|error| error.to_string())?;
+    }
+    if results.unmeasured.is_empty() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::FAILURE)
+    }
+}

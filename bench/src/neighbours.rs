@@ -1,0 +1,91 @@
+//! How much of the machine other processes used while something was measured.
+//!
+//! Two threads that must share one core contend less and do less: a figure taken then is another figure. Read from
+//! Linux's `/proc`, in its ticks of 10 ms; elsewhere, or for shorter times, nothing is known.
+
+use std::fs;
+
+/// Fewer ticks of the machine than this say nothing.
+const TOO_FEW_TICKS: u64 = 10;
+
+/// Ticks since boot: of all processors, of those the idle ones, and of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticks {
+    all: u64,
+    idle: u64,
+    own: u64,
+}
+
+impl Ticks {
+    pub fn now() -> Option<Self> {
+        let machine = fs::read_to_string("/proc/stat").ok()?;
+        let own = fs::read_to_string("/proc/self/stat").ok()?;
+        Self::parse(&machine, &own)
+    }
+
+    fn parse(machine: &str, own: &str) -> Option<Self> {
+        // user nice system idle iowait irq softirq steal; what guests use is in user already.
+        let mut fields = Vec::new();
+        for field in machine.lines().next()?.split_whitespace().skip(1).take(8) {
+            fields.push(field.parse::<u64>().ok()?);
+        }
+        let idle = fields.get(3)? + fields.get(4)?;
+        // After the name in brackets, which may hold anything: state, then utime and stime as 12th and 13th.
+        let mut own = own.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let user: u64 = own.next()?.parse().ok()?;
+        let system: u64 = own.next()?.parse().ok()?;
+        Some(Self {
+            all: fields.iter().sum(),
+            idle,
+            own: user + system,
+        })
+    }
+
+    /// The share of all processors that others used from then until `now`: 0 to 1.
+    pub fn others_until(self, now: Self) -> Option<f64> {
+        let all = now.all.saturating_sub(self.all);
+        if all < TOO_FEW_TICKS {
+            return None;
+        }
+        let used = all.saturating_sub(now.idle.saturating_sub(self.idle));
+        let others = used.saturating_sub(now.own.saturating_sub(self.own));
+        Some(others as f64 / all as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_what_is_neither_idle_nor_ours() {
+        let before = Ticks::parse(
+            "cpu  100 0 50 800 0 0 0 0 0 0\n",
+            "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 40 10 0",
+        );
+        let after = Ticks::parse(
+            "cpu  160 0 70 820 0 0 0 0 0 0\n",
+            "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 80 20 0",
+        );
+        let others = before.unwrap().others_until(after.unwrap());
+        assert_eq!(others, Some(0.3));
+    }
+
+    #[test]
+    fn a_moment_too_short_says_nothing() {
+        let now = Ticks {
+            all: 5,
+            idle: 1,
+            own: 1,
+        };
+        assert_eq!(
+            Ticks {
+                all: 0,
+                idle: 0,
+                own: 0
+            }
+            .others_until(now),
+            None
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! Cenote: all by default, with its time-outs, its bounded queue and its counters on; leases borrowed and owned.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+
+use cenote::{Connect, Pool};
+
+use super::Subject;
+use crate::connector::{Connection, Connector, Setup};
+
+#[derive(Clone)]
+pub struct Cenote {
+    pool: Pool<Dial>,
+}
+
+#[derive(Clone)]
+pub struct CenoteOwned {
+    pool: Pool<Dial>,
+}
+
+struct Dial(Connector);
+
+impl Connect for Dial {
+    type Connection = Connection;
+    type Error = Infallible;
+
+    async fn connect(&self) -> Result<Connection, Infallible> {
+        self.0.dial().await
+    }
+}
+
+fn build(setup: &Setup) -> Pool<Dial> {
+    let mut builder = Pool::builder(Dial(setup.connector.clone()))
+        .max_size(setup.max_size)
+        .min_idle(setup.min_idle);
+    if setup.unbounded_queue {
+        builder = builder.max_waiters(None);
+    }
+    builder
+        .build()
+        .expect("scenarios ask for possible settings")
+}
+
+impl Subject for Cenote {
+    const NAME: &'static str = "cenote";
+
+    async fn open(setup: &Setup) -> Self {
+        Self { pool: build(setup) }
+    }
+
+    fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
+        self.pool.get()
+    }
+}
+
+impl Subject for CenoteOwned {
+    const NAME: &'static str = "cenote_owned";
+
+    async fn open(setup: &Setup) -> Self {
+        Self { pool: build(setup) }
+    }
+
+    fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
+        self.pool.get_owned()
+    }
+}
