@@ -27,7 +27,7 @@ fn postgres_is_measured_in_both_modes() {
     let results = results(stress(&["--json", "-", &server.url()]));
     for run in 0..2 {
         let run = &results["runs"][run];
-        assert!(run["requests"].as_u64() > Some(0), "{run}");
+        assert!(run["total_us"].is_object(), "nothing was answered: {run}");
         assert_eq!(run["errors"], Value::Array(Vec::new()));
     }
     assert!(
@@ -48,7 +48,7 @@ fn redis_is_measured_in_both_modes() {
     ]));
     for run in 0..2 {
         let run = &results["runs"][run];
-        assert!(run["requests"].as_u64() > Some(0), "{run}");
+        assert!(run["total_us"].is_object(), "nothing was answered: {run}");
         assert_eq!(run["errors"], Value::Array(Vec::new()));
     }
 }
@@ -56,7 +56,7 @@ fn redis_is_measured_in_both_modes() {
 #[test]
 fn users_that_postgres_has_no_room_for_are_counted() {
     let server = PostgresServer::builder()
-        .max_connections(8)
+        .max_connections(1)
         .start()
         .expect("PostgreSQL starts");
     let results = results(stress(&["--json", "-", "--mode", "no-pool", &server.url()]));

@@ -24,7 +24,7 @@ pub fn run(arguments: &[&str]) -> Finished {
     Finished::from(program(arguments).output().expect("cenote starts"))
 }
 
-/// A short run with few users.
+/// A short run with few users. What is under way at its end has another second.
 pub fn stress(arguments: &[&str]) -> Finished {
     run(&[
         &["stress", "--users", "20", "--duration", "400ms"],

@@ -1,0 +1,142 @@
+//! The echo protocol over TCP, with or without TLS: a request comes back as it was sent.
+
+use std::io;
+use std::sync::Arc;
+
+use cenote::{Connect, Verdict};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::Service;
+use crate::failure::{Failure, Stage};
+
+/// An echo server and the request that it is to send back.
+#[derive(Clone)]
+pub struct EchoService {
+    connector: EchoConnector,
+    payload: Arc<[u8]>,
+}
+
+impl EchoService {
+    pub fn new(
+        host: String,
+        port: u16,
+        tls: Option<Arc<ClientConfig>>,
+        request_size: usize,
+    ) -> Self {
+        let payload = (0..request_size).map(|index| (index % 251) as u8).collect();
+        Self {
+            connector: EchoConnector {
+                host: host.into(),
+                port,
+                tls,
+            },
+            payload,
+        }
+    }
+}
+
+impl Service for EchoService {
+    type Connector = EchoConnector;
+
+    fn connector(&self) -> EchoConnector {
+        self.connector.clone()
+    }
+
+    async fn request(&self, connection: &mut EchoConnection) -> Result<(), Failure> {
+        let outcome = connection.echo(&self.payload).await;
+        outcome.map_err(|error| Failure::of(Stage::Request, &error))
+    }
+}
+
+/// Opens connections to an echo server.
+#[derive(Clone)]
+pub struct EchoConnector {
+    host: Arc<str>,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Connect for EchoConnector {
+    type Connection = EchoConnection;
+    type Error = io::Error;
+
+    async fn connect(&self) -> io::Result<EchoConnection> {
+        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
+        tcp.set_nodelay(true)?;
+        // Closing leaves no port behind in TIME_WAIT: without a pool, a few seconds would use them all up.
+        tcp.set_zero_linger()?;
+        let stream: Box<dyn Stream> = match &self.tls {
+            None => Box::new(tcp),
+            Some(config) => {
+                let name = ServerName::try_from(self.host.to_string()).map_err(io::Error::other)?;
+                Box::new(
+                    TlsConnector::from(config.clone())
+                        .connect(name, tcp)
+                        .await?,
+                )
+            }
+        };
+        Ok(EchoConnection {
+            stream,
+            answer: Vec::new(),
+            owed: Owed::Nothing,
+        })
+    }
+
+    fn verdict(&self, connection: &mut EchoConnection) -> Verdict {
+        match connection.owed {
+            Owed::Nothing => Verdict::Reuse,
+            Owed::Answer => Verdict::Close,
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection to an echo server.
+pub struct EchoConnection {
+    stream: Box<dyn Stream>,
+    answer: Vec<u8>,
+    owed: Owed,
+}
+
+/// What the server still has to send.
+enum Owed {
+    Nothing,
+    Answer,
+}
+
+/// Requests up to this size fit the sockets' buffers: they can be written before reading begins.
+const WRITTEN_AT_ONCE: usize = 16 * 1024;
+
+impl EchoConnection {
+    async fn echo(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.owed = Owed::Answer;
+        self.answer.resize(payload.len(), 0);
+        if payload.len() <= WRITTEN_AT_ONCE {
+            self.stream.write_all(payload).await?;
+            self.stream.flush().await?;
+            self.stream.read_exact(&mut self.answer).await?;
+        } else {
+            let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
+            let write = async {
+                writer.write_all(payload).await?;
+                writer.flush().await
+            };
+            tokio::try_join!(write, reader.read_exact(&mut self.answer))?;
+        }
+        if self.answer != payload {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the answer is not what was sent: is this an echo server?",
+            ));
+        }
+        self.owed = Owed::Nothing;
+        Ok(())
+    }
+}
