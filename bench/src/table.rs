@@ -54,7 +54,7 @@ pub fn render_verdicts(verdicts: &[Verdict], results: &Results) -> String {
                 verdict.scenario.to_owned(),
                 verdict.asks.to_owned(),
                 verdict.bound.to_string(),
-                format!("{:.2}", verdict.reached),
+                format!("{:.3}", verdict.reached),
                 if verdict.passes() { "pass" } else { "MISS" }.to_owned(),
             ]
         }));

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 
 use cenote::{ConnectError, GetError};
 use cenote_postgres::tokio_postgres;
@@ -134,10 +133,6 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    // A shared error shows its own source, and hides what it is itself.
-    if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
-        return Some(&**shared);
-    }
     match error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref)

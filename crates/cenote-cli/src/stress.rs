@@ -151,8 +151,9 @@ async fn compare<S: Service + Clone>(
         // It is served when the target is done with what the run before left behind: each run starts
         // on a quiet one.
         let outcome = tokio::select! {
-            outcome = attempt(&service, plan.connect_timeout) => outcome,
+            biased;
             Ok(_) = stop.wait_for(|stop| *stop) => break,
+            outcome = attempt(&service, plan.connect_timeout) => outcome,
         };
         // Later on, the run itself shows what is wrong.
         if let (0, Err(cause)) = (index, outcome) {

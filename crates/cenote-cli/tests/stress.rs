@@ -174,15 +174,27 @@ fn an_echo_server_elsewhere_can_be_loaded() {
 }
 
 #[test]
-fn requests_larger_than_any_buffer_come_back() {
+fn the_largest_requests_come_back() {
     let server = Server::echo();
-    let results = json(&[
-        "--request-size",
-        "4MiB",
+    let load = [
+        "stress",
+        "--users",
+        "1",
+        "--duration",
+        "1s",
         "--mode",
         "exclusive",
-        &server.url(),
-    ]);
+    ];
+    let patience = [
+        "--connect-timeout",
+        "60s",
+        "--request-size",
+        "16MiB",
+        "--json",
+        "-",
+    ];
+    let finished = run(&[&load[..], &patience, &[&server.url()]].concat()).succeeded();
+    let results: Value = serde_json::from_str(&finished.stdout).expect("the output is JSON");
     assert_eq!(results["runs"][0]["errors"], Value::Array(Vec::new()));
 }
 

@@ -15,14 +15,13 @@ use std::time::Duration;
 use cenote::{Backoff, BoxError, ConnectionInfo, HookFuture, Pool};
 use futures::poll;
 use server::{Act, ms, pass, secs};
-use tagged::{Conn, Steps, Tagging, World};
+use tagged::{Conn, PATIENCE, Steps, Tagging, World};
 use tokio::time::Instant;
 
 /// How a step can go short of a panic, which has sweeps of its own.
 const WAYS: [Act; 4] = [Act::Ok, Act::Fail, Act::Slow, Act::Never];
 
 const SIZE: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(8);
 /// Longer than any step may take: what hangs has been cut short by then.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -105,16 +104,17 @@ async fn quit_after(pool: &Pool<Tagging>, polls: usize, pace: Pace) {
     }
 }
 
-/// Whether a getter who stays was served. Served or not, it is told in time.
-async fn stay(pool: &Pool<Tagging>) -> bool {
+/// How long a getter who stays waited for its lease, if it got one. Either way it is told in time.
+async fn stay(pool: &Pool<Tagging>) -> Option<Duration> {
     let began = Instant::now();
     let outcome = pool.get().await;
-    assert!(began.elapsed() <= PATIENCE + secs(1), "told too late");
-    let Ok(mut conn) = outcome else { return false };
+    let waited = began.elapsed();
+    assert!(waited <= PATIENCE + secs(1), "told too late");
+    let mut conn = outcome.ok()?;
     conn.begin();
     pass(ms(20)).await;
     conn.done();
-    true
+    Some(waited)
 }
 
 /// With no lease and no waiter every slot is idle or vacant, and each connection has one.
@@ -148,11 +148,13 @@ async fn sweep(steps: Steps) {
         let when = (steps, pace, polls);
         let ((), first, second) =
             tokio::join!(quit_after(&pool, polls, pace), stay(&pool), stay(&pool));
-        assert!(
-            first && second || !steps.lead_to_a_lease(),
-            "Wake, {when:?}: not served; {}",
-            pool.status()
-        );
+        for waited in [first, second] {
+            assert!(
+                !steps.lead_to_a_lease() || waited.is_some_and(|waited| waited <= steps.patience()),
+                "Wake, {when:?}: waited {waited:?}; {}",
+                pool.status()
+            );
+        }
         // The leases are on their way back, at each stage of it in turn.
         for _ in 0..polls {
             pace.beat().await;

@@ -157,7 +157,7 @@ trait Answer: Fn(&[u8], usize) -> Option<Vec<u8>> + Send + Sync + 'static {}
 impl<F: Fn(&[u8], usize) -> Option<Vec<u8>> + Send + Sync + 'static> Answer for F {}
 
 fn serve(mut stream: TcpStream, answer: &impl Answer, answered: &AtomicUsize) {
-    let mut buffer = [0; 4096];
+    let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = stream.read(&mut buffer) {
         let Some(bytes) = answer(&buffer[..length], answered.load(Ordering::SeqCst)) else {
             continue;

@@ -33,7 +33,7 @@ pub(super) struct Ledger<O: Owner> {
     /// With `Order::Listed`, exactly the idle slots, in the order of their ranks, oldest first; else empty.
     idle: VecDeque<Listed>,
     /// The rank of the next connection that comes back from a lease.
-    next_rank: u64,
+    next_rank: u32,
     /// The earliest deadline the owner was told of; `u64::MAX` if none.
     armed: u64,
     /// How often somebody queued.
@@ -42,7 +42,7 @@ pub(super) struct Ledger<O: Owner> {
 
 /// A place in the order of idle connections.
 struct Listed {
-    rank: u64,
+    rank: u32,
     index: u32,
 }
 
@@ -140,11 +140,15 @@ impl<O: Owner> Ledger<O> {
     fn list(&mut self, held: &Held<O>, idling: Idling) {
         if idling == Idling::Begins {
             held.set_rank(self.next_rank);
-            self.next_rank += 1;
+            self.next_rank = self.next_rank.wrapping_add(1);
         }
         let (rank, index) = (held.rank(), held.index());
         // Its place is the last one, unless it was out of turn.
-        let place = self.idle.partition_point(|listed| listed.rank < rank);
+        // Ranks wrap around; how long ago one was given does not.
+        let age = |rank: u32| self.next_rank.wrapping_sub(rank);
+        let place = self
+            .idle
+            .partition_point(|listed| age(listed.rank) > age(rank));
         self.idle.insert(place, Listed { rank, index });
     }
 

@@ -118,7 +118,7 @@ impl<O: Owner> Core<O> {
             owner,
             key,
             bound: AtomicUsize::new(0),
-            table: Table::new(key),
+            table: Table::new(),
             gate: Apart(AtomicU64::new(gate)),
             ledger: Apart(Mutex::new(Ledger::new(max_size, order))),
         })

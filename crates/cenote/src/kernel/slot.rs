@@ -16,7 +16,7 @@ use std::mem;
 use std::ptr::{self, NonNull};
 
 use super::ledger::Idling;
-use super::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
+use super::sync::{Arc, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use super::word::{State, Word};
 use super::{Core, Owner, hint};
 
@@ -26,11 +26,10 @@ use super::{Core, Owner, hint};
 pub(crate) struct Slot<O: Owner> {
     word: AtomicU64,
     anchor: UnsafeCell<Option<Arc<Core<O>>>>,
-    key: u64,
     notes: O::Notes,
     index: u32,
     /// Its place in the order of idle slots; read and written under the ledger's lock.
-    rank: AtomicU64,
+    rank: AtomicU32,
     entry: UnsafeCell<Option<O::Entry>>,
 }
 
@@ -41,12 +40,11 @@ unsafe impl<O: Owner> Sync for Slot<O> {}
 unsafe impl<O: Owner> Send for Slot<O> {}
 
 impl<O: Owner> Slot<O> {
-    pub(super) fn new(key: u64, index: u32) -> Self {
+    pub(super) fn new(index: u32) -> Self {
         Self {
             word: AtomicU64::new(0),
-            key,
             index,
-            rank: AtomicU64::new(0),
+            rank: AtomicU32::new(0),
             notes: O::Notes::default(),
             anchor: UnsafeCell::new(None),
             entry: UnsafeCell::new(None),
@@ -264,7 +262,7 @@ impl<O: Owner> Held<O> {
             return Err(self);
         }
         let slot = self.slot();
-        let (key, this) = (slot.key, ptr::from_ref(slot));
+        let (key, this) = (self.core().key, ptr::from_ref(slot));
         let idle = self.word.to(State::Idle);
         // Release pairs with the Acquire of the next claim. Fails if the word has changed since the lease
         // began: by a notice, or by `mark`.
@@ -279,11 +277,11 @@ impl<O: Owner> Held<O> {
         Ok(())
     }
 
-    pub(super) fn rank(&self) -> u64 {
+    pub(super) fn rank(&self) -> u32 {
         self.slot().rank.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_rank(&self, rank: u64) {
+    pub(super) fn set_rank(&self, rank: u32) {
         self.slot().rank.store(rank, Ordering::Relaxed);
     }
 
@@ -296,7 +294,7 @@ impl<O: Owner> Held<O> {
         let slot = self.slot();
         let idle = slot.word(Ordering::Relaxed).to(State::Idle);
         if idling == Idling::Begins {
-            hint::set(slot.key, slot, idle);
+            hint::set(self.core().key, slot, idle);
         }
         slot.word.store(idle.0, Ordering::Release);
         mem::forget(self);
@@ -389,5 +387,36 @@ impl<O: Owner> Drop for Opening<O> {
     fn drop(&mut self) {
         // SAFETY: dropped once, and `fill` forgets `self`. The token's own drop vacates the slot.
         unsafe { mem::ManuallyDrop::drop(&mut self.held) }
+    }
+}
+
+#[cfg(all(test, not(cenote_loom)))]
+mod tests {
+    use super::*;
+
+    struct Least;
+
+    impl Owner for Least {
+        type Entry = ();
+        type Notes = ();
+        type Refusal = ();
+
+        fn abort(held: &mut Held<Self>) {
+            held.take();
+        }
+        fn is_wanted(_: &Core<Self>, (): &()) -> bool {
+            true
+        }
+        fn vacated(_: &Arc<Core<Self>>) {}
+        fn returned(_: Held<Self>, _: Option<&Core<Self>>) {}
+        fn unclaimed(_: Held<Self>) {}
+    }
+
+    /// What a lease touches lies in the first line, and two slots never share one.
+    #[test]
+    fn a_slot_fills_its_lines_alone() {
+        assert_eq!(size_of::<Slot<Least>>(), 128);
+        assert_eq!(align_of::<Slot<Least>>(), 128);
+        assert!(std::mem::offset_of!(Slot<Least>, notes) <= 24);
     }
 }

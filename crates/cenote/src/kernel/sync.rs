@@ -3,7 +3,7 @@
 
 #[cfg(not(cenote_loom))]
 mod real {
-    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// `std`'s cell with loom's closure interface, so that both builds share one text.
@@ -30,7 +30,7 @@ mod real {
 #[cfg(cenote_loom)]
 mod real {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 }
 

@@ -14,14 +14,12 @@ const SEGMENTS: usize = 17;
 pub(crate) const MAX_SLOTS: usize = FIRST * ((1 << SEGMENTS) - 1);
 
 pub(crate) struct Table<O: Owner> {
-    key: u64,
     segments: [OnceLock<Box<[Slot<O>]>>; SEGMENTS],
 }
 
 impl<O: Owner> Table<O> {
-    pub(crate) fn new(key: u64) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            key,
             segments: [const { OnceLock::new() }; SEGMENTS],
         }
     }
@@ -39,7 +37,7 @@ impl<O: Owner> Table<O> {
         let first = FIRST * ((1 << segment) - 1);
         let slots = self.segments[segment].get_or_init(|| {
             (first..first + (FIRST << segment))
-                .map(|i| Slot::new(self.key, i as u32))
+                .map(|i| Slot::new(i as u32))
                 .collect()
         });
         &slots[offset]

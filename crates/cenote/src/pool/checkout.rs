@@ -382,11 +382,16 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
     let core = Arc::clone(held.core());
     let shared = &core.owner;
     let limit = shared.settings.check_timeout;
+    let now = shared.clock.now();
     let is_open = rt::calling(|| shared.connector.is_open(&held.entry().conn));
     if !matches!(is_open, Ok(true)) {
-        return Err(unfit(held, CloseReason::Broken, is_open.err().as_deref()));
+        return Err(unfit(
+            held,
+            now,
+            CloseReason::Broken,
+            is_open.err().as_deref(),
+        ));
     }
-    let now = shared.clock.now();
     let (_, notes, entry) = held.parts();
     let conn = &mut entry.conn;
     // Early rather than late, as `fresh_below`.
@@ -405,6 +410,7 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
         if let Err(failed) = rt::guarded(limit, check).await {
             return Err(unfit(
                 held,
+                now,
                 CloseReason::CheckFailed,
                 Some(&describe(failed)),
             ));
@@ -436,18 +442,19 @@ pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHel
     })
 }
 
-/// Closes a connection that proved dead. If it was opened just now for its first lease, that is as bad as
-/// a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
+/// Closes a connection that proved dead. If it was opened a moment ago for its first lease, that is as bad
+/// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
 /// dialled without end.
-fn unfit<C: Connect>(held: PoolHeld<C>, reason: CloseReason, error: Option<&str>) -> Unfit {
+fn unfit<C: Connect>(
+    held: PoolHeld<C>,
+    found_at: u64,
+    reason: CloseReason,
+    error: Option<&str>,
+) -> Unfit {
     let core = Arc::clone(held.core());
     let notes = held.notes();
     let unused = notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
-    let age = core
-        .owner
-        .clock
-        .now()
-        .saturating_sub(notes.opened_at.load(Relaxed));
+    let age = found_at.saturating_sub(notes.opened_at.load(Relaxed));
     let refused = if unused && age < ARRIVAL {
         dial::dead_on_arrival(&core)
     } else {
@@ -460,5 +467,6 @@ fn unfit<C: Connect>(held: PoolHeld<C>, reason: CloseReason, error: Option<&str>
     }
 }
 
-/// Dead and unused within this time of its opening, a connection was never any good.
-const ARRIVAL: u64 = 1_000_000_000;
+/// Handed from its dial to a getter and looked at within this time, a connection has not been idle; one
+/// that was may have died of that, and says nothing about the server.
+const ARRIVAL: u64 = 50_000_000;

@@ -81,10 +81,9 @@ pub(crate) struct Notes {
     pub(crate) checked_at: AtomicU64,
     /// `uses` when the present connection was opened.
     pub(crate) uses_before: AtomicU64,
-    /// The generation that upkeep saw leased last, when it first did, and the one it reported.
+    /// The generation that upkeep saw leased last, and when it first did: never again once it is reported.
     pub(crate) seen: AtomicU64,
     pub(crate) seen_at: AtomicU64,
-    pub(crate) reported: AtomicU64,
 }
 
 impl Notes {

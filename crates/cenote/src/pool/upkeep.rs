@@ -281,10 +281,10 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: Word, notes: &Notes, now: u
     let Some(place) = notes.place.get() else {
         return;
     };
-    if held < threshold || notes.reported.load(Relaxed) == generation {
+    if held < threshold {
         return;
     }
-    notes.reported.store(generation, Relaxed);
+    notes.seen_at.store(u64::MAX, Relaxed);
     count(&core.owner.tally.leaks);
     core.owner.hooks.tell(&Event::Leaked {
         id: notes.id.load(Relaxed),

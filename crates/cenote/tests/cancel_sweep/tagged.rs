@@ -3,10 +3,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cenote::{Connect, Verdict};
 
 use super::server::{Act, Refused};
+
+/// How long a getter who stays waits at most.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What each step of a connection's life does.
 #[derive(Clone, Copy, Debug)]
@@ -29,16 +33,31 @@ impl Steps {
         after_return: Act::Ok,
     };
 
-    /// Whether a getter can be given a connection.
-    pub fn lead_to_a_lease(&self) -> bool {
+    fn before_a_lease(&self) -> [Act; 4] {
         [
             self.connect,
             self.after_connect,
             self.check,
             self.before_get,
         ]
-        .iter()
-        .all(|act| matches!(act, Act::Ok | Act::Slow))
+    }
+
+    /// Whether a getter can be given a connection.
+    pub fn lead_to_a_lease(&self) -> bool {
+        let works = |act: &Act| matches!(act, Act::Ok | Act::Slow);
+        self.before_a_lease().iter().all(works)
+    }
+
+    /// How long a getter may have to wait: where no step takes time, no longer than others hold their leases,
+    /// and not until upkeep's next turn.
+    pub fn patience(&self) -> Duration {
+        let takes_time = |act: &Act| matches!(act, Act::Slow | Act::Never);
+        let after = [self.reset, self.after_return];
+        if self.before_a_lease().iter().chain(&after).any(takes_time) {
+            PATIENCE
+        } else {
+            Duration::from_millis(500)
+        }
     }
 }
 

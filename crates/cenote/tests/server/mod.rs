@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Builder, Connect, Pool, Verdict};
+use cenote::{Builder, Connect, Event, Pool, Verdict};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct Seen {
     pub checks: AtomicUsize,
     pub resets: AtomicUsize,
     pub goodbyes: AtomicUsize,
+    /// The switch of every connection there ever was.
+    switches: Mutex<Vec<Arc<AtomicBool>>>,
 }
 
 /// Counts as open from the dial to the drop.
@@ -131,14 +133,35 @@ impl Server {
         self.seen.connected.load(SeqCst)
     }
 
+    pub fn dials(&self) -> usize {
+        self.seen.dials.load(SeqCst)
+    }
+
+    /// The most connections and dials there ever were at once.
+    pub fn most(&self) -> usize {
+        self.seen.most.load(SeqCst)
+    }
+
     /// A connection that no pool opened.
     pub fn conn(&self) -> Conn {
-        let id = self.seen.connected.fetch_add(1, SeqCst);
+        self.established(Place::take(&self.seen))
+    }
+
+    fn established(&self, place: Place) -> Conn {
+        let alive = Arc::new(AtomicBool::new(!self.plan.lock().unwrap().arrives_dead));
+        self.seen.switches.lock().unwrap().push(Arc::clone(&alive));
         Conn {
-            id,
-            alive: Arc::new(true.into()),
+            id: self.seen.connected.fetch_add(1, SeqCst),
+            alive,
             dirty: false,
-            _place: Place::take(&self.seen),
+            _place: place,
+        }
+    }
+
+    /// Restarts the server: every connection there is now is dead, new ones are not.
+    pub fn restart(&self) {
+        for alive in self.seen.switches.lock().unwrap().drain(..) {
+            alive.store(false, SeqCst);
         }
     }
 }
@@ -151,14 +174,7 @@ impl Connect for Server {
         self.seen.dials.fetch_add(1, SeqCst);
         let place = Place::take(&self.seen);
         self.act(|plan| plan.connect).run().await?;
-        let id = self.seen.connected.fetch_add(1, SeqCst);
-        let alive = !self.plan.lock().unwrap().arrives_dead;
-        Ok(Conn {
-            id,
-            alive: Arc::new(alive.into()),
-            dirty: false,
-            _place: place,
-        })
+        Ok(self.established(place))
     }
 
     fn is_open(&self, conn: &Conn) -> bool {
@@ -196,6 +212,47 @@ impl Connect for Server {
     async fn close(&self, _conn: Conn) {
         let _ = self.act(|plan| plan.close).run().await;
         self.seen.goodbyes.fetch_add(1, SeqCst);
+    }
+}
+
+/// What a pool told, in words, in order.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    /// Records the events of the pool that `builder` builds.
+    pub fn by(builder: Builder<Server>) -> (Builder<Server>, Told) {
+        let told = Told::default();
+        let log = told.clone();
+        let builder = builder.on_event(move |event| log.note(&words(event)));
+        (builder, told)
+    }
+
+    pub fn note(&self, words: &str) {
+        self.0.lock().unwrap().push(words.to_owned());
+    }
+
+    /// What was told since this was last asked.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+fn words(event: &Event<'_>) -> String {
+    match event {
+        Event::Opened { info, .. } => format!("opened {}", info.id),
+        Event::ConnectFailed {
+            error, failures, ..
+        } => format!("connect failed ({failures}): {error}"),
+        Event::Closed {
+            info,
+            reason,
+            error: Some(error),
+            ..
+        } => format!("closed {}: {reason}, {error}", info.id),
+        Event::Closed { info, reason, .. } => format!("closed {}: {reason}", info.id),
+        Event::Leaked { id, .. } => format!("leaked {id}"),
+        other => format!("{other:?}"),
     }
 }
 
