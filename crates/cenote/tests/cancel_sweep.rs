@@ -15,7 +15,7 @@ use std::time::Duration;
 use cenote::{Backoff, BoxError, ConnectionInfo, HookFuture, Pool};
 use futures::poll;
 use server::{Act, ms, pass, secs};
-use tagged::{Conn, PATIENCE, Steps, Tagging, World};
+use tagged::{Conn, Left, PATIENCE, Steps, Tagging, World};
 use tokio::time::Instant;
 
 /// How a step can go short of a panic, which has sweeps of its own.
@@ -69,8 +69,9 @@ fn hook(
     }
 }
 
+/// Hooks that do nothing are left out: without them the ways are shorter.
 fn pool(world: &Arc<World>) -> Pool<Tagging> {
-    Pool::builder(Tagging(Arc::clone(world)))
+    let mut builder = Pool::builder(Tagging(Arc::clone(world)))
         .max_size(SIZE)
         .acquire_timeout(PATIENCE)
         .check_after_idle(secs(0))
@@ -81,12 +82,18 @@ fn pool(world: &Arc<World>) -> Pool<Tagging> {
         .check_timeout(ms(500))
         .reset_timeout(ms(500))
         .close_timeout(ms(500))
-        .backoff(Backoff::new(ms(10), ms(50)))
-        .after_connect(hook(world, "after_connect", |steps| steps.after_connect))
-        .before_get(hook(world, "before_get", |steps| steps.before_get))
-        .after_return(hook(world, "after_return", |steps| steps.after_return))
-        .build()
-        .unwrap()
+        .backoff(Backoff::new(ms(10), ms(50)));
+    let steps = world.steps();
+    if steps.after_connect != Act::Ok {
+        builder = builder.after_connect(hook(world, "after_connect", |steps| steps.after_connect));
+    }
+    if steps.before_get != Act::Ok {
+        builder = builder.before_get(hook(world, "before_get", |steps| steps.before_get));
+    }
+    if steps.after_return != Act::Ok {
+        builder = builder.after_return(hook(world, "after_return", |steps| steps.after_return));
+    }
+    builder.build().unwrap()
 }
 
 /// Polls a get `polls` times and drops it, or the lease it got.
@@ -96,7 +103,7 @@ async fn quit_after(pool: &Pool<Tagging>, polls: usize, pace: Pace) {
         if let Poll::Ready(outcome) = poll!(&mut get) {
             if let Ok(mut conn) = outcome {
                 conn.begin();
-                conn.done();
+                conn.done(Left::Clean);
             }
             return;
         }
@@ -105,7 +112,7 @@ async fn quit_after(pool: &Pool<Tagging>, polls: usize, pace: Pace) {
 }
 
 /// How long a getter who stays waited for its lease, if it got one. Either way it is told in time.
-async fn stay(pool: &Pool<Tagging>) -> Option<Duration> {
+async fn stay(pool: &Pool<Tagging>, left: Left) -> Option<Duration> {
     let began = Instant::now();
     let outcome = pool.get().await;
     let waited = began.elapsed();
@@ -113,7 +120,7 @@ async fn stay(pool: &Pool<Tagging>) -> Option<Duration> {
     let mut conn = outcome.ok()?;
     conn.begin();
     pass(ms(20)).await;
-    conn.done();
+    conn.done(left);
     Some(waited)
 }
 
@@ -146,8 +153,11 @@ async fn sweep(steps: Steps) {
     pool.add(world.conn()).unwrap();
     for (pace, polls) in QUITS {
         let when = (steps, pace, polls);
-        let ((), first, second) =
-            tokio::join!(quit_after(&pool, polls, pace), stay(&pool), stay(&pool));
+        let ((), first, second) = tokio::join!(
+            quit_after(&pool, polls, pace),
+            stay(&pool, Left::Dirty),
+            stay(&pool, Left::Clean)
+        );
         for waited in [first, second] {
             assert!(
                 !steps.lead_to_a_lease() || waited.is_some_and(|waited| waited <= steps.patience()),
@@ -163,6 +173,11 @@ async fn sweep(steps: Steps) {
         pass(SETTLED).await;
         assert_duties(&pool, &world, &when);
     }
+    assert!(
+        !steps.end_well() || world.opened() <= SIZE,
+        "{steps:?}: {} opened, though none was ever bad",
+        world.opened()
+    );
     assert_all_there(&pool, &world).await;
     assert_closes(pool, &world, steps).await;
 }
@@ -176,7 +191,7 @@ async fn assert_all_there(pool: &Pool<Tagging>, world: &World) {
     for lease in leases {
         let mut conn = lease.unwrap_or_else(|error| panic!("Recover, {when:?}: {error}"));
         conn.begin();
-        conn.done();
+        conn.done(Left::Dirty);
     }
     pass(SETTLED).await;
     assert_duties(pool, world, &when);
@@ -189,7 +204,7 @@ async fn assert_closes(pool: Pool<Tagging>, world: &World, steps: Steps) {
         pass(ms(60)).await;
         pool.close().timeout(SETTLED).await.abandoned
     };
-    let (_, _, abandoned) = tokio::join!(stay(&pool), stay(&pool), late);
+    let (_, _, abandoned) = tokio::join!(stay(&pool, Left::Dirty), stay(&pool, Left::Clean), late);
     assert_eq!(abandoned, 0, "End, {steps:?}");
     assert_duties(&pool, world, &steps);
     assert_eq!(world.places(), 0, "End, {steps:?}: left open");

@@ -44,8 +44,12 @@ impl Steps {
 
     /// Whether a getter can be given a connection.
     pub fn lead_to_a_lease(&self) -> bool {
-        let works = |act: &Act| matches!(act, Act::Ok | Act::Slow);
-        self.before_a_lease().iter().all(works)
+        self.before_a_lease().into_iter().all(works)
+    }
+
+    /// Whether no connection ever has to be closed.
+    pub fn end_well(&self) -> bool {
+        self.lead_to_a_lease() && works(self.reset) && works(self.after_return)
     }
 
     /// How long a getter may have to wait: where no step takes time, no longer than others hold their leases,
@@ -59,6 +63,10 @@ impl Steps {
             Duration::from_millis(500)
         }
     }
+}
+
+fn works(act: Act) -> bool {
+    matches!(act, Act::Ok | Act::Slow)
 }
 
 /// Where the connections are, and what went wrong with them.
@@ -96,6 +104,11 @@ impl World {
 
     pub fn most(&self) -> usize {
         self.most.load(SeqCst)
+    }
+
+    /// Connections there ever were, and dials.
+    pub fn opened(&self) -> usize {
+        self.tags.load(SeqCst)
     }
 
     pub fn breaches(&self) -> Vec<String> {
@@ -141,6 +154,13 @@ pub enum Hand {
     User,
 }
 
+/// How a user leaves the session's state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Clean,
+    Dirty,
+}
+
 pub struct Conn {
     tag: usize,
     /// Set before anybody touches it, cleared only when that ended well.
@@ -183,9 +203,10 @@ impl Conn {
         self.dirty = true;
     }
 
-    /// The user is done; the session's state stays.
-    pub fn done(&mut self) {
+    /// The user is done.
+    pub fn done(&mut self, left: Left) {
         self.under = None;
+        self.dirty = left == Left::Dirty;
     }
 }
 
