@@ -303,10 +303,11 @@ impl<O: Owner> Core<O> {
         Settled::Done
     }
 
-    /// A connection the pool itself had in hand becomes a user's lease; refused unless the pool is open.
+    /// A connection the pool itself had in hand becomes a user's lease; refused unless the pool is
+    /// open and wants it still.
     pub(crate) fn lend(&self, mut held: Held<O>) -> Result<Held<O>, Held<O>> {
         let ledger = lock(&self.ledger.0);
-        if ledger.phase != Phase::Open {
+        if ledger.phase != Phase::Open || !O::is_wanted(self, held.notes()) {
             return Err(held);
         }
         let plain = ledger.queue.len() == 0 && ledger.order == Order::Local && !ledger.over_size();
