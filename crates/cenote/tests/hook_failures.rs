@@ -276,8 +276,11 @@ async fn hooks_and_handlers_may_ask_the_pool_about_itself() {
     let [a, b, c] = [(); 3].map(|()| cell.clone());
     let ask = |cell: &std::sync::OnceLock<cenote::Pool<Server>>| {
         if let Some(pool) = cell.get() {
-            let _ = (pool.status(), pool.counters(), pool.try_get().is_ok());
+            let _ = (pool.status(), pool.counters());
+            pool.retain(|_, _| true);
+            pool.pause();
             pool.resize(3).unwrap();
+            pool.resume();
         }
     };
     let pool = server
