@@ -147,13 +147,16 @@ async fn run<C: Connect>(running: Running<C>) {
 struct Sweep {
     /// The last look found fewer idle than `min_idle`.
     was_short: bool,
+    /// One more reference for each check under way.
+    checking: Arc<()>,
 }
 
 impl Sweep {
     fn run<C: Connect>(&mut self, core: &Arc<PoolCore<C>>, now: u64) {
         let mut idle = count_idle(core);
-        // A quarter at a time, so that getters find the rest.
-        let mut checks = idle.div_ceil(4);
+        // A quarter at a time, so that getters find the rest; a check may outlast a turn.
+        let checking = Arc::strong_count(&self.checking) - 1;
+        let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
         for (index, word, notes) in core.slots() {
             match word.state() {
                 State::Idle => {
@@ -170,7 +173,11 @@ impl Sweep {
                         }
                         Due::Check => {
                             checks -= 1;
-                            core.owner.runtime.spawn(check(held));
+                            let counted = self.checking.clone();
+                            core.owner.runtime.spawn(async move {
+                                check(held).await;
+                                drop(counted);
+                            });
                         }
                     }
                 }
