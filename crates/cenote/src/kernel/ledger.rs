@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
-use super::queue::{End, Queue, Waiter};
+use super::queue::{End, Queue, Turn, Waiter};
 use super::slot::{Held, Notice, Opening};
 use super::sync::{Arc, Ordering, lock};
 use super::word::{State, Word};
@@ -18,9 +18,12 @@ pub(super) const GATE_ORDERED: u64 = 4;
 /// Somebody waits.
 const GATE_WAITERS: u64 = 8;
 
-/// Guarded by `Core::ledger`.
+/// Guarded by `Core::ledger`. In declared order, so that what a hand-over touches is two lines.
+#[repr(C)]
 pub(super) struct Ledger<O: Owner> {
     queue: Queue<O>,
+    /// The earliest deadline the owner was told of; `u64::MAX` if none.
+    armed: u64,
     max_size: usize,
     /// Slots not vacant.
     occupied: usize,
@@ -28,16 +31,12 @@ pub(super) struct Ledger<O: Owner> {
     opening: usize,
     /// Slots whose connection is being closed; part of `occupied`.
     closing: usize,
-    phase: Phase,
     order: Order,
-    /// With `Order::Listed`, exactly the idle slots, in the order of their ranks, oldest first; else empty.
-    idle: VecDeque<Listed>,
+    phase: Phase,
     /// The rank of the next connection that comes back from a lease.
     next_rank: u32,
-    /// The earliest deadline the owner was told of; `u64::MAX` if none.
-    armed: u64,
-    /// How often somebody queued.
-    waited: u64,
+    /// With `Order::Listed`, exactly the idle slots, in the order of their ranks, oldest first; else empty.
+    idle: VecDeque<Listed>,
 }
 
 /// A place in the order of idle connections.
@@ -114,16 +113,15 @@ impl<O: Owner> Ledger<O> {
     pub(super) fn new(max_size: usize, order: Order) -> Self {
         Self {
             queue: Queue::new(),
+            armed: u64::MAX,
             max_size,
             occupied: 0,
             opening: 0,
             closing: 0,
-            phase: Phase::Open,
             order,
-            idle: VecDeque::new(),
+            phase: Phase::Open,
             next_rank: 0,
-            armed: u64::MAX,
-            waited: 0,
+            idle: VecDeque::new(),
         }
     }
 
@@ -185,8 +183,7 @@ impl<O: Owner> Core<O> {
         if ledger.queue.len() >= max_waiters && end == End::Back {
             return Joined::Full;
         }
-        ledger.queue.link(waiter, end, waker, deadline);
-        ledger.waited += u64::from(end == End::Back);
+        ledger.queue.join(waiter, end, waker, deadline);
         self.set_gate(&ledger);
         let arm = deadline < ledger.armed;
         if arm {
@@ -234,20 +231,32 @@ impl<O: Owner> Core<O> {
         }
     }
 
-    pub(super) fn renew(&self, waiter: Pin<&Waiter<O>>, waker: Waker) {
-        let old = lock(&self.ledger.0).queue.renew(waiter, waker);
-        drop(old);
+    /// The outcome, if there is one; else `waker` is woken when there is.
+    pub(super) fn renew(
+        &self,
+        waiter: Pin<&Waiter<O>>,
+        waker: Waker,
+    ) -> Poll<Result<Held<O>, O::Refusal>> {
+        let renewed = lock(&self.ledger.0).queue.renew(waiter, waker);
+        // The wakers are dropped here, outside the lock: their drops are user code.
+        match renewed {
+            Ok(_old) => Poll::Pending,
+            Err(_new) => Poll::Ready(waiter.coming_outcome()),
+        }
     }
 
+    /// Takes `waiter`, which has joined, out of the queue; its outcome, if its turn came first.
     pub(super) fn leave(&self, waiter: Pin<&Waiter<O>>) -> Option<Result<Held<O>, O::Refusal>> {
-        let waker = {
+        let left = {
             let mut ledger = lock(&self.ledger.0);
-            let waker = ledger.queue.unlink(waiter);
+            let left = ledger.queue.leave(waiter);
             self.set_gate(&ledger);
-            waker
+            left
         };
-        drop(waker);
-        waiter.outcome()
+        match left {
+            Ok(_waker) => None,
+            Err(()) => Some(waiter.coming_outcome()),
+        }
     }
 
     fn set_gate(&self, ledger: &Ledger<O>) {
@@ -274,8 +283,8 @@ impl<O: Owner> Core<O> {
     }
 
     /// Gives `held` back through the ledger: to the head of the queue, to idle, or refused.
-    pub(crate) fn settle(&self, held: Held<O>, idling: Idling) -> Settled<O> {
-        let waker = {
+    pub(crate) fn settle(&self, mut held: Held<O>, idling: Idling) -> Settled<O> {
+        let turn = {
             let mut ledger = lock(&self.ledger.0);
             let room = match ledger.order {
                 Order::Local => true,
@@ -288,7 +297,7 @@ impl<O: Owner> Core<O> {
             } else if !O::is_wanted(self, held.notes()) {
                 return ledger.surplus(held, Surplus::Unwanted);
             } else if ledger.serving() {
-                self.hand_over(&mut ledger, held)
+                self.hand_over(&mut ledger, &mut held)
             } else if !room {
                 return ledger.surplus(held, Surplus::OverIdle);
             } else {
@@ -296,10 +305,11 @@ impl<O: Owner> Core<O> {
                     ledger.list(&held, idling);
                 }
                 held.make_idle(idling);
-                None
+                return Settled::Done;
             }
         };
-        wake(waker);
+        // Only now: the waiter's memory is another processor's as often as not.
+        wake(turn.grant(held));
         Settled::Done
     }
 
@@ -315,7 +325,8 @@ impl<O: Owner> Core<O> {
         Ok(held)
     }
 
-    fn hand_over(&self, ledger: &mut Ledger<O>, mut held: Held<O>) -> Option<Waker> {
+    /// While somebody waits: makes `held` the lease of the first in the queue, to be told of it.
+    fn hand_over(&self, ledger: &mut Ledger<O>, held: &mut Held<O>) -> Turn<O> {
         // Noticed while others still wait: the invariant of the module.
         let others = if ledger.queue.len() > 1 {
             Notice::Wanted
@@ -327,9 +338,9 @@ impl<O: Owner> Core<O> {
             Order::Listed { .. } => Notice::Wanted,
         };
         held.pass(notice);
-        let waker = ledger.queue.grant(held);
+        let turn = ledger.queue.pop();
         self.set_gate(ledger);
-        waker
+        turn.expect("called while somebody waits")
     }
 
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
@@ -455,7 +466,7 @@ impl<O: Owner> Core<O> {
             closing: ledger.closing,
             max_size: ledger.max_size,
             phase: ledger.phase,
-            waited: ledger.waited,
+            waited: ledger.queue.joined(),
         }
     }
 
@@ -484,10 +495,11 @@ impl<O: Owner> Core<O> {
                 ledger.phase = Phase::Open;
             }
             while ledger.serving() {
-                let Some(held) = self.take_idle(&mut ledger) else {
+                let Some(mut held) = self.take_idle(&mut ledger) else {
                     break;
                 };
-                wakers.push(self.hand_over(&mut ledger, held));
+                let turn = self.hand_over(&mut ledger, &mut held);
+                wakers.push(turn.grant(held));
             }
             self.set_gate(&ledger);
         }

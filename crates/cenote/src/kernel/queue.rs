@@ -1,41 +1,40 @@
-//! The waiter queue: an intrusive list in arrival order, each node inside the future that waits, so that
-//! waiting allocates nothing.
+//! The waiter queue: a ring of places in arrival order, and for each the part of it that lies in the future
+//! that waits.
+//!
+//! All that the ledger's lock has to be held for is in the ring itself, by value. A node linked through the
+//! waiters' own memory would be fetched from the processor that wrote it last, two or three times for each
+//! hand-over and under the lock: with users on two processors that halved the rate.
 //!
 //! ## Who may touch what
-//! The queue lives in the ledger, so its links are touched only under the ledger's lock. A node's `status`
-//! says who owns its `cell`: while `QUEUED`, the holder of the ledger's lock; before and after, the future
-//! that owns the node. The owner of the lock stores the outcome, unlinks the node, and only then stores
-//! the new status (`Release`), after which it never touches the node again: the future may be gone. The
-//! future's load (`Acquire`) pairs with that store.
+//! The queue lives in the ledger, under its lock. A [`Waiter`]'s `status` says who owns its `outcome`: while
+//! `QUEUED`, whoever took its place out of the ring under that lock (one [`Turn`], made once); before and
+//! after, the future that owns it. The holder of the turn stores the outcome and then the status
+//! (`Release`), the last it does with the waiter: the future may be gone. The future's load (`Acquire`) pairs
+//! with that store. A turn may be ended after the lock is let go, so a waiter that leaves and finds its place
+//! gone waits for the status: a few instructions away, with no user code between.
 
+use std::collections::VecDeque;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::Waker;
 
-use super::slot::Held;
-use super::sync::{AtomicU8, Ordering, UnsafeCell};
-use super::{Owner, slot::Slot};
+use super::Owner;
+use super::slot::{Held, Slot};
+use super::sync::{AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
 
 const FREE: u8 = 0;
 const QUEUED: u8 = 1;
 const SETTLED: u8 = 2;
 
-/// A place in the queue. Must not move while queued, hence pinned; must be unlinked before it is dropped,
-/// which [`Ticket`](super::Ticket) sees to.
+/// What a future has of its place in the queue. Must not move or go while queued, hence pinned; must have
+/// left before it is dropped, which [`Ticket`](super::Ticket) sees to.
 pub(super) struct Waiter<O: Owner> {
     status: AtomicU8,
-    cell: UnsafeCell<Cell<O>>,
+    /// The number of its place. Its own future's alone.
+    number: AtomicU64,
+    outcome: UnsafeCell<Option<Outcome<O>>>,
     _pinned: PhantomPinned,
-}
-
-struct Cell<O: Owner> {
-    /// Without meaning at the head, so that serving the head leaves its neighbour's memory alone.
-    prev: Option<NonNull<Waiter<O>>>,
-    next: Option<NonNull<Waiter<O>>>,
-    waker: Option<Waker>,
-    deadline: u64,
-    outcome: Option<Outcome<O>>,
 }
 
 enum Outcome<O: Owner> {
@@ -43,7 +42,7 @@ enum Outcome<O: Owner> {
     Refused(O::Refusal),
 }
 
-// SAFETY: the cell is guarded by `status` and the ledger's lock (module docs); all it holds is `Send`.
+// SAFETY: the cell is guarded by `status` (module docs); all it holds is `Send`.
 unsafe impl<O: Owner> Send for Waiter<O> {}
 // SAFETY: as above.
 unsafe impl<O: Owner> Sync for Waiter<O> {}
@@ -52,13 +51,8 @@ impl<O: Owner> Waiter<O> {
     pub(super) fn new() -> Self {
         Self {
             status: AtomicU8::new(FREE),
-            cell: UnsafeCell::new(Cell {
-                prev: None,
-                next: None,
-                waker: None,
-                deadline: u64::MAX,
-                outcome: None,
-            }),
+            number: AtomicU64::new(0),
+            outcome: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
     }
@@ -68,36 +62,63 @@ impl<O: Owner> Waiter<O> {
         self.status.load(Ordering::Relaxed) == FREE
     }
 
-    /// Whether it is linked into the queue. Final only under the ledger's lock.
-    pub(super) fn is_queued(&self) -> bool {
-        self.status.load(Ordering::Acquire) == QUEUED
-    }
-
     /// The outcome, once there is one; the waiter can then be queued again.
     pub(super) fn outcome(self: Pin<&Self>) -> Option<Result<Held<O>, O::Refusal>> {
         if self.status.load(Ordering::Acquire) != SETTLED {
             return None;
         }
         // SAFETY: settled: the cell is the future's, which is the caller.
-        let outcome = self.cell.with_mut(|cell| unsafe { (*cell).outcome.take() });
+        let outcome = self
+            .outcome
+            .with_mut(|outcome| unsafe { (*outcome).take() });
         self.status.store(FREE, Ordering::Relaxed);
         match outcome.expect("a settled waiter has its outcome") {
-            // SAFETY: the pointer comes from `into_raw` in `Queue::grant` and was taken out of the cell.
+            // SAFETY: the pointer comes from `into_raw` in `Turn::grant` and was taken out of the cell.
             Outcome::Granted(slot) => Some(Ok(unsafe { Held::from_raw(slot) })),
             Outcome::Refused(why) => Some(Err(why)),
         }
     }
+
+    /// The outcome of a waiter whose place is gone: there already, or about to be.
+    pub(super) fn coming_outcome(self: Pin<&Self>) -> Result<Held<O>, O::Refusal> {
+        let mut rounds = 0;
+        loop {
+            if let Some(outcome) = self.outcome() {
+                return outcome;
+            }
+            pause(rounds);
+            rounds += 1;
+        }
+    }
 }
 
-/// The list. All methods are called under the ledger's lock, which owns it.
+/// The ring. All methods are called under the ledger's lock, which owns it.
 pub(super) struct Queue<O: Owner> {
-    head: Option<NonNull<Waiter<O>>>,
-    tail: Option<NonNull<Waiter<O>>>,
+    /// In the order of their numbers. The first and the last are taken; between them may be some whose
+    /// waiters have left, no more than there are taken ones and a few.
+    places: VecDeque<Place<O>>,
+    /// The number of the next to join at the back.
+    next: u64,
+    /// Places taken.
     len: usize,
 }
 
-// SAFETY: the pointers lead to pinned, `Sync` waiters that are unlinked before they go.
+struct Place<O: Owner> {
+    number: u64,
+    /// `None` once it has left.
+    waiter: Option<NonNull<Waiter<O>>>,
+    waker: Option<Waker>,
+    deadline: u64,
+}
+
+// SAFETY: the pointers lead to pinned, `Sync` waiters that are gone from the ring before they go.
 unsafe impl<O: Owner> Send for Queue<O> {}
+
+/// Numbers grow from here at the back and shrink at the front; neither end is ever reached.
+const FIRST: u64 = u64::MAX / 2;
+
+/// Beyond as many, places that were left are cleared away, and a ring that is empty again is made small.
+const SLACK: usize = 64;
 
 /// Which end of the queue a waiter joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +132,8 @@ pub(crate) enum End {
 impl<O: Owner> Queue<O> {
     pub(super) fn new() -> Self {
         Self {
-            head: None,
-            tail: None,
+            places: VecDeque::new(),
+            next: FIRST,
             len: 0,
         }
     }
@@ -121,79 +142,85 @@ impl<O: Owner> Queue<O> {
         self.len
     }
 
-    pub(super) fn link(&mut self, waiter: Pin<&Waiter<O>>, end: End, waker: Waker, deadline: u64) {
-        debug_assert!(!waiter.is_queued());
-        let node = NonNull::from(waiter.get_ref());
-        let (prev, next) = match end {
-            End::Back => (self.tail, None),
-            End::Front => (None, self.head),
+    /// How many ever joined at the back.
+    pub(super) fn joined(&self) -> u64 {
+        self.next - FIRST
+    }
+
+    pub(super) fn join(&mut self, waiter: Pin<&Waiter<O>>, end: End, waker: Waker, deadline: u64) {
+        debug_assert!(waiter.is_idle());
+        let number = match end {
+            End::Back => {
+                self.next += 1;
+                self.next - 1
+            }
+            End::Front => self.places.front().map_or(self.next, |place| place.number) - 1,
         };
-        // SAFETY: not queued, so the cell is the calling future's.
-        waiter.cell.with_mut(|cell| unsafe {
-            *cell = Cell {
-                prev,
-                next,
-                waker: Some(waker),
-                deadline,
-                outcome: None,
-            };
-        });
-        match prev {
-            // SAFETY: linked nodes are alive and their cells are the lock holder's.
-            Some(prev) => unsafe {
-                prev.as_ref()
-                    .cell
-                    .with_mut(|cell| (*cell).next = Some(node))
-            },
-            None => self.head = Some(node),
-        }
-        match next {
-            // SAFETY: as above.
-            Some(next) => unsafe {
-                next.as_ref()
-                    .cell
-                    .with_mut(|cell| (*cell).prev = Some(node))
-            },
-            None => self.tail = Some(node),
+        waiter.number.store(number, Ordering::Relaxed);
+        // Published by the lock.
+        waiter.status.store(QUEUED, Ordering::Relaxed);
+        let place = Place {
+            number,
+            waiter: Some(NonNull::from(waiter.get_ref())),
+            waker: Some(waker),
+            deadline,
+        };
+        match end {
+            End::Back => self.places.push_back(place),
+            End::Front => self.places.push_front(place),
         }
         self.len += 1;
-        waiter.status.store(QUEUED, Ordering::Release);
     }
 
-    /// Replaces the waker of a queued waiter; the old one is returned to be dropped outside the lock.
-    pub(super) fn renew(&mut self, waiter: Pin<&Waiter<O>>, waker: Waker) -> Option<Waker> {
-        if !waiter.is_queued() {
-            return Some(waker);
-        }
-        // SAFETY: queued: the cell is the lock holder's.
-        waiter
-            .cell
-            .with_mut(|cell| unsafe { (*cell).waker.replace(waker) })
+    /// The place of `waiter`, unless it is gone.
+    fn find(&self, waiter: Pin<&Waiter<O>>) -> Option<usize> {
+        let number = waiter.number.load(Ordering::Relaxed);
+        let index = self
+            .places
+            .binary_search_by_key(&number, |place| place.number)
+            .ok()?;
+        // A number may be another's by now, given at the front.
+        (self.places[index].waiter == Some(NonNull::from(waiter.get_ref()))).then_some(index)
     }
 
-    /// Takes `waiter` out if it is still queued; its waker is to be dropped outside the lock.
-    pub(super) fn unlink(&mut self, waiter: Pin<&Waiter<O>>) -> Option<Waker> {
-        if !waiter.is_queued() {
-            return None;
+    /// Replaces the waker of `waiter`; the old one is to be dropped outside the lock. `Err`: its place is gone.
+    pub(super) fn renew(
+        &mut self,
+        waiter: Pin<&Waiter<O>>,
+        waker: Waker,
+    ) -> Result<Option<Waker>, Waker> {
+        match self.find(waiter) {
+            Some(index) => Ok(self.places[index].waker.replace(waker)),
+            None => Err(waker),
         }
-        let waker = self.detach(NonNull::from(waiter.get_ref()));
+    }
+
+    /// Takes `waiter` out; its waker is to be dropped outside the lock. `Err`: its place is gone.
+    pub(super) fn leave(&mut self, waiter: Pin<&Waiter<O>>) -> Result<Option<Waker>, ()> {
+        let index = self.find(waiter).ok_or(())?;
         waiter.status.store(FREE, Ordering::Relaxed);
-        waker
+        let place = &mut self.places[index];
+        place.waiter = None;
+        let waker = place.waker.take();
+        self.len -= 1;
+        self.tidy();
+        Ok(waker)
     }
 
-    /// Gives `held` to the waiter at the head; its waker is to be woken outside the lock.
-    pub(super) fn grant(&mut self, held: Held<O>) -> Option<Waker> {
-        let head = self.head.expect("granted only when somebody waits");
-        self.settle(head, Outcome::Granted(held.into_raw()))
+    /// The turn of the oldest.
+    pub(super) fn pop(&mut self) -> Option<Turn<O>> {
+        let place = self.places.pop_front()?;
+        self.len -= 1;
+        self.tidy_front();
+        Some(Turn {
+            waiter: place.waiter.expect("the first place is taken"),
+            waker: place.waker,
+        })
     }
 
     /// Tells all that they wait in vain; their wakers are to be woken outside the lock.
     pub(super) fn refuse_all(&mut self, mut why: impl FnMut() -> O::Refusal) -> Vec<Option<Waker>> {
-        let mut wakers = Vec::with_capacity(self.len);
-        while let Some(head) = self.head {
-            wakers.push(self.settle(head, Outcome::Refused(why())));
-        }
-        wakers
+        std::iter::from_fn(|| Some(self.pop()?.refuse(why()))).collect()
     }
 
     /// As [`refuse_all`](Self::refuse_all), those whose deadline has come; and the next deadline to watch.
@@ -205,81 +232,90 @@ impl<O: Owner> Queue<O> {
         mut why: impl FnMut() -> O::Refusal,
     ) -> (Vec<Option<Waker>>, Option<u64>) {
         let mut wakers = Vec::new();
-        let mut node = self.head;
-        while let Some(waiter) = node {
-            // SAFETY: linked nodes are alive and their cells are the lock holder's.
-            let (deadline, next) = unsafe {
-                waiter
-                    .as_ref()
-                    .cell
-                    .with(|cell| ((*cell).deadline, (*cell).next))
+        let mut next = None;
+        for place in &mut self.places {
+            let Some(waiter) = place.waiter else {
+                continue;
             };
-            if deadline <= now {
-                wakers.push(self.settle(waiter, Outcome::Refused(why())));
-            } else if deadline != u64::MAX {
-                return (wakers, Some(deadline));
+            if place.deadline <= now {
+                place.waiter = None;
+                let waker = place.waker.take();
+                wakers.push(Turn { waiter, waker }.refuse(why()));
+            } else if place.deadline != u64::MAX {
+                next = Some(place.deadline);
+                break;
             }
-            node = next;
         }
-        (wakers, None)
+        self.len -= wakers.len();
+        self.tidy();
+        (wakers, next)
     }
 
     /// The wakers of all, who stay where they are and leave a new one when they look.
     pub(super) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
-        let mut wakers = Vec::with_capacity(self.len);
-        let mut node = self.head;
-        while let Some(waiter) = node {
-            // SAFETY: linked nodes are alive and their cells are the lock holder's.
-            node = unsafe {
-                waiter.as_ref().cell.with_mut(|cell| {
-                    wakers.push((*cell).waker.take());
-                    (*cell).next
-                })
-            };
-        }
-        wakers
+        self.places
+            .iter_mut()
+            .map(|place| place.waker.take())
+            .collect()
     }
 
-    fn settle(&mut self, node: NonNull<Waiter<O>>, outcome: Outcome<O>) -> Option<Waker> {
-        let waker = self.detach(node);
-        // SAFETY: just detached under the lock, still `QUEUED`, so alive and the lock holder's until the
-        // status says otherwise.
-        unsafe {
-            node.as_ref()
-                .cell
-                .with_mut(|cell| (*cell).outcome = Some(outcome));
-            node.as_ref().status.store(SETTLED, Ordering::Release);
+    /// After the first place was left or served: the next is taken. The back is another processor's.
+    fn tidy_front(&mut self) {
+        while self.places.front().is_some_and(Place::is_left) {
+            self.places.pop_front();
         }
-        waker
+        if self.len == 0 && self.places.capacity() > 16 * SLACK {
+            self.places.shrink_to(SLACK);
+        }
     }
 
-    /// Unlinks `node` and takes its waker.
-    fn detach(&mut self, node: NonNull<Waiter<O>>) -> Option<Waker> {
-        // SAFETY: linked nodes are alive and their cells are the lock holder's.
-        let (prev, next, waker) = unsafe {
-            node.as_ref()
-                .cell
-                .with_mut(|cell| ((*cell).prev, (*cell).next, (*cell).waker.take()))
-        };
-        self.len -= 1;
-        if self.head == Some(node) {
-            self.head = next;
-        } else {
-            let prev = prev.expect("only the head has no predecessor");
-            // SAFETY: as above.
-            unsafe { prev.as_ref().cell.with_mut(|cell| (*cell).next = next) };
-            if let Some(next) = next {
-                // SAFETY: as above.
-                unsafe {
-                    next.as_ref()
-                        .cell
-                        .with_mut(|cell| (*cell).prev = Some(prev))
-                };
-            }
+    /// After any place was left: what `places` promises.
+    fn tidy(&mut self) {
+        self.tidy_front();
+        while self.places.back().is_some_and(Place::is_left) {
+            self.places.pop_back();
         }
-        if self.tail == Some(node) {
-            self.tail = if self.head.is_none() { None } else { prev };
+        if self.places.len() > 2 * self.len + SLACK {
+            self.places.retain(|place| !place.is_left());
         }
-        waker
     }
 }
+
+impl<O: Owner> Place<O> {
+    fn is_left(&self) -> bool {
+        self.waiter.is_none()
+    }
+}
+
+/// A waiter out of the queue, to be told its outcome: at once, for it cannot leave before.
+#[must_use = "the waiter waits for its outcome"]
+pub(super) struct Turn<O: Owner> {
+    waiter: NonNull<Waiter<O>>,
+    waker: Option<Waker>,
+}
+
+impl<O: Owner> Turn<O> {
+    /// It has `held`; its waker is to be woken outside the lock.
+    pub(super) fn grant(self, held: Held<O>) -> Option<Waker> {
+        self.settle(Outcome::Granted(held.into_raw()))
+    }
+
+    fn refuse(self, why: O::Refusal) -> Option<Waker> {
+        self.settle(Outcome::Refused(why))
+    }
+
+    fn settle(self, outcome: Outcome<O>) -> Option<Waker> {
+        // SAFETY: `QUEUED` with its place gone: the waiter stays until the status says otherwise, and its
+        // cell is this turn's, of which there is one.
+        let waiter = unsafe { self.waiter.as_ref() };
+        waiter
+            .outcome
+            // SAFETY: as above.
+            .with_mut(|cell| unsafe { *cell = Some(outcome) });
+        waiter.status.store(SETTLED, Ordering::Release);
+        self.waker
+    }
+}
+
+#[cfg(all(test, not(cenote_loom)))]
+mod tests;

@@ -25,6 +25,16 @@ mod real {
             write(self.0.get())
         }
     }
+
+    /// Between two looks at what another thread is about to write.
+    pub(crate) fn pause(rounds: u32) {
+        // It was suspended in the middle: let it run.
+        if rounds > 100 {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
 }
 
 #[cfg(cenote_loom)]
@@ -32,6 +42,10 @@ mod real {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn pause(_rounds: u32) {
+        loom::thread::yield_now();
+    }
 }
 
 pub(crate) use real::*;

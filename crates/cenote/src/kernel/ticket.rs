@@ -23,7 +23,7 @@ impl<'a, O: Owner> Ticket<'a, O> {
     }
 
     fn waiter(self: Pin<&Self>) -> Pin<&Waiter<O>> {
-        // SAFETY: `waiter` is pinned whenever the ticket is: it is never moved out, and `Drop` unlinks it.
+        // SAFETY: `waiter` is pinned whenever the ticket is: it is never moved out, and `Drop` leaves the queue.
         unsafe { self.map_unchecked(|ticket| &ticket.waiter) }
     }
 
@@ -48,9 +48,7 @@ impl<'a, O: Owner> Ticket<'a, O> {
         if let Some(outcome) = waiter.outcome() {
             return Poll::Ready(outcome);
         }
-        self.core.renew(waiter, cx.waker().clone());
-        // Settled between the look and the new waker: nobody would wake it.
-        waiter.outcome().map_or(Poll::Pending, Poll::Ready)
+        self.core.renew(waiter, cx.waker().clone())
     }
 
     /// Leaves the queue; the outcome, if one came first.

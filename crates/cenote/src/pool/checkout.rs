@@ -118,14 +118,20 @@ impl<'a, C: Connect> Checkout<'a, C> {
             limit,
             slow,
         } = self;
-        if slow.is_none() && upkeep::ensure(core) == Upkeep::Impossible {
-            // Without time-outs nothing can be checked, opened or waited for.
-            if let Some(stale) = stale {
-                settle(stale, Idling::Continues);
+        let slow = match slow {
+            Some(slow) => slow,
+            None => {
+                let now = core.owner.clock.now();
+                if upkeep::ensure_at(core, now) == Upkeep::Impossible {
+                    // Without time-outs nothing can be checked, opened or waited for.
+                    if let Some(stale) = stale {
+                        settle(stale, Idling::Continues);
+                    }
+                    return Poll::Ready(Err(core.owner.no_runtime()));
+                }
+                slow.insert(Box::pin(Slow::begin(core, *limit, stale, now)))
             }
-            return Poll::Ready(Err(core.owner.no_runtime()));
-        }
-        let slow = slow.get_or_insert_with(|| Box::pin(Slow::begin(core, *limit, stale)));
+        };
         let held = match ready!(slow.as_mut().poll(cx)) {
             Ok(held) => held,
             Err(error) => return Poll::Ready(Err(error)),
@@ -138,8 +144,12 @@ impl<'a, C: Connect> Checkout<'a, C> {
 }
 
 impl<'a, C: Connect> Slow<'a, C> {
-    fn begin(core: &'a Arc<PoolCore<C>>, limit: Limit, stale: Option<PoolHeld<C>>) -> Self {
-        let began = core.owner.clock.now();
+    fn begin(
+        core: &'a Arc<PoolCore<C>>,
+        limit: Limit,
+        stale: Option<PoolHeld<C>>,
+        began: u64,
+    ) -> Self {
         let stage = stale.map_or(Stage::Start, |held| {
             Stage::Preparing(Preparing::start(held))
         });
@@ -161,24 +171,24 @@ impl<'a, C: Connect> Slow<'a, C> {
                 Stage::Queued => match this.ticket.as_ref().poll(cx) {
                     // Woken for nothing else, it may have to see to upkeep.
                     Poll::Pending if upkeep::ensure(self.core) == Upkeep::Impossible => {
-                        Err(self.core.owner.no_runtime())
+                        let error = self.core.owner.no_runtime();
+                        Poll::Ready(self.as_mut().give_up(|_| error))
                     }
-                    Poll::Pending if !self.as_mut().out_of_time(cx) => return Poll::Pending,
-                    Poll::Pending => self.as_mut().give_up(),
-                    Poll::Ready(Ok(held)) => Ok(self.as_mut().accept(held)),
-                    Poll::Ready(Err(why)) => Err(self.refused(why)),
+                    Poll::Pending => self.as_mut().keep_waiting(cx),
+                    Poll::Ready(Ok(held)) => Poll::Ready(Ok(self.as_mut().accept(held))),
+                    Poll::Ready(Err(why)) => Poll::Ready(Err(self.refused(why))),
                 },
                 Stage::Preparing(preparing) => match preparing.poll(cx) {
-                    Poll::Pending if !self.as_mut().out_of_time(cx) => return Poll::Pending,
-                    Poll::Pending => Err(self.timed_out()),
-                    Poll::Ready(Ok(held)) => Ok(Some(held)),
+                    Poll::Pending if !self.as_mut().out_of_time(cx) => Poll::Pending,
+                    Poll::Pending => Poll::Ready(Err(self.timed_out())),
+                    Poll::Ready(Ok(held)) => Poll::Ready(Ok(Some(held))),
                     // It was this getter's turn, and it still is.
                     Poll::Ready(Err(Unfit::Closed)) => self.as_mut().join(cx, End::Front),
-                    Poll::Ready(Err(Unfit::Fatal(error))) => Err(error),
+                    Poll::Ready(Err(Unfit::Fatal(error))) => Poll::Ready(Err(error)),
                 },
                 Stage::Done => panic!("a get was polled after it was done"),
             };
-            if let Some(outcome) = step.transpose() {
+            if let Some(outcome) = ready!(step).transpose() {
                 break outcome;
             }
         };
@@ -186,12 +196,12 @@ impl<'a, C: Connect> Slow<'a, C> {
         Poll::Ready(outcome)
     }
 
-    /// A connection to lease, or none yet: queued, or preparing one.
+    /// A connection to lease, or one to prepare first; pending when it queued.
     fn join(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         end: End,
-    ) -> Result<Option<PoolHeld<C>>, GetError> {
+    ) -> Poll<Result<Option<PoolHeld<C>>, GetError>> {
         let this = self.as_mut().project();
         let shared = &this.core.owner;
         let deadline = match (&this.limit, shared.settings.acquire_timeout) {
@@ -203,35 +213,45 @@ impl<'a, C: Connect> Slow<'a, C> {
             .as_ref()
             .join(end, cx.waker(), deadline, shared.max_waiters())
         {
-            Joined::Granted(held) => Ok(self.accept(held)),
+            Joined::Granted(held) => Poll::Ready(Ok(self.accept(held))),
             Joined::Queued { may_grow, arm } => {
                 *this.stage = Stage::Queued;
                 // After queueing: an upkeep that ends from now on refuses this waiter.
-                if upkeep::ensure_at(this.core, *this.began) == Upkeep::Impossible {
-                    return Err(shared.no_runtime());
+                let upkeep = upkeep::ensure_at(this.core, *this.began);
+                if upkeep == Upkeep::Impossible || (may_grow && shared.runtime.handle().is_none()) {
+                    let error = shared.no_runtime();
+                    return Poll::Ready(self.give_up(|_| error));
                 }
                 if arm {
                     shared.poke.notify_one();
                 }
                 if may_grow {
-                    if shared.runtime.handle().is_none() {
-                        return Err(GetError::NoRuntime {
-                            pool: shared.name.clone(),
-                        });
-                    }
                     dial::drive(this.core);
                 }
-                Ok(None)
+                // Whoever has served it by now has woken it.
+                self.keep_waiting(cx)
             }
             Joined::Full => {
                 count(&shared.tally.rejected);
                 let max_waiters = shared.max_waiters();
-                Err(GetError::QueueFull {
+                Poll::Ready(Err(GetError::QueueFull {
                     pool: shared.name.clone(),
                     max_waiters,
-                })
+                }))
             }
-            Joined::Closed => Err(shared.closed_error()),
+            Joined::Closed => Poll::Ready(Err(shared.closed_error())),
+        }
+    }
+
+    /// In the queue: on with it, unless the time is up.
+    fn keep_waiting(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<PoolHeld<C>>, GetError>> {
+        if self.as_mut().out_of_time(cx) {
+            Poll::Ready(self.give_up(Self::timed_out))
+        } else {
+            Poll::Pending
         }
     }
 
@@ -269,11 +289,14 @@ impl<'a, C: Connect> Slow<'a, C> {
     }
 
     /// Leaves the queue; a connection granted in that instant is taken all the same.
-    fn give_up(mut self: Pin<&mut Self>) -> Result<Option<PoolHeld<C>>, GetError> {
+    fn give_up(
+        mut self: Pin<&mut Self>,
+        why: impl FnOnce(&Self) -> GetError,
+    ) -> Result<Option<PoolHeld<C>>, GetError> {
         match self.as_mut().project().ticket.as_ref().leave() {
             Some(Ok(held)) => Ok(self.accept(held)),
-            Some(Err(why)) => Err(self.refused(why)),
-            None => Err(self.timed_out()),
+            Some(Err(refusal)) => Err(self.refused(refusal)),
+            None => Err(why(&self)),
         }
     }
 

@@ -1,0 +1,95 @@
+//! Waiters that leave: cancelled against granted.
+
+use super::*;
+
+/// Queues, and leaves at once if it was not served.
+fn come_and_leave(core: &Pool) {
+    let ticket = pin!(Ticket::new(core));
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(Ok(held)) = join_or_poll(ticket.as_ref(), &mut false, &mut cx) {
+        give_back(held);
+    }
+}
+
+/// sqlx #622: a waiter that was granted a connection and leaves passes it on.
+#[test]
+fn a_waiter_that_leaves_passes_its_grant_on() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (quitter, getter) = (core.clone(), core.clone());
+        race([
+            party(move || come_and_leave(&quitter)),
+            party(move || take_turn(&getter)),
+            party(move || give_back(held)),
+        ]);
+        assert_quiet(&core, 1);
+    });
+}
+
+/// Its turn may have been taken and not told yet: then it has the connection, not a time-out.
+#[test]
+fn a_waiter_that_gives_up_learns_what_came_first() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let quitter = core.clone();
+        race([
+            party(move || {
+                let ticket = pin!(Ticket::new(&quitter));
+                let mut cx = Context::from_waker(Waker::noop());
+                let served = match join_or_poll(ticket.as_ref(), &mut false, &mut cx) {
+                    Poll::Ready(outcome) => Some(outcome),
+                    Poll::Pending => ticket.as_ref().leave(),
+                };
+                if let Some(Ok(mut held)) = served {
+                    touch(&mut held);
+                    give_back(held);
+                }
+            }),
+            party(move || give_back(held)),
+        ]);
+        assert_quiet(&core, 1);
+    });
+}
+
+#[test]
+fn two_that_leave_disturb_neither_each_other_nor_the_one_behind() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (first, second) = (core.clone(), core.clone());
+        race([
+            party(move || come_and_leave(&first)),
+            party(move || come_and_leave(&second)),
+            party(move || give_back(held)),
+        ]);
+        assert_quiet(&core, 1);
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_leaves_the_pool_as_open_as_it_was() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        come_and_leave(&core);
+        give_back(held);
+        give_back(core.claim().expect("idle, and nobody waits"));
+    });
+}
+
+#[test]
+fn a_refusal_and_a_leave_do_not_miss_each_other() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (quitter, refuser) = (core.clone(), core.clone());
+        race([
+            party(move || come_and_leave(&quitter)),
+            party(move || refuser.refuse_all(|| ())),
+        ]);
+        give_back(held);
+        assert_quiet(&core, 1);
+    });
+}

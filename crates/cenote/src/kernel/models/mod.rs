@@ -1,0 +1,190 @@
+//! The kernel under loom: every interleaving of two or three threads, up to a bound on preemptions. A
+//! wake-up lost shows as a deadlock, two holders of one slot as a race on its cell.
+//!
+//! Each party is a thread of its own and the model's own thread only starts them and waits: a thread that
+//! goes on after it spawned another is run first, and loom misses what the other might have done before.
+//!
+//! Not under loom: the threads' hints (advice, checked against the slot's word), the table's growth (the
+//! standard library's `OnceLock`) and reference counts.
+//!
+//! `RUSTFLAGS="--cfg cenote_loom" cargo test -p cenote --release --lib models`
+
+mod changing;
+mod idling;
+mod leaving;
+mod waiting;
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use loom::future::block_on;
+use loom::thread;
+
+use super::*;
+
+/// The least pool there can be: it closes what the kernel does not want, and replaces what was closed
+/// while somebody waits.
+struct Model;
+
+type Pool = Arc<Core<Model>>;
+
+impl Owner for Model {
+    type Entry = u32;
+    type Notes = ();
+    type Refusal = ();
+
+    fn abort(held: &mut Held<Self>) {
+        held.take();
+    }
+
+    fn is_wanted(_: &Core<Self>, (): &()) -> bool {
+        true
+    }
+
+    fn vacated(core: &Pool) {
+        if core.demand().waiters > 0 {
+            connect(core);
+        }
+    }
+
+    fn returned(held: Held<Self>, _: Option<&Core<Self>>) {
+        give_back(held);
+    }
+
+    fn unclaimed(held: Held<Self>) {
+        settle(held);
+    }
+}
+
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+type Party = Box<dyn FnOnce() + Send>;
+
+/// One of those who [`race`].
+fn party(act: impl FnOnce() + Send + 'static) -> Party {
+    Box::new(act)
+}
+
+/// Runs all parties at once, to their ends.
+fn race<const N: usize>(parties: [Party; N]) {
+    let threads: Vec<_> = parties.into_iter().map(thread::spawn).collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+}
+
+fn pool(connections: usize) -> Pool {
+    pool_with(connections, Order::Local)
+}
+
+fn pool_with(connections: usize, order: Order) -> Pool {
+    let core = Core::new(Model, connections, order);
+    (0..connections).for_each(|_| connect(&core));
+    core
+}
+
+fn connect<O: Owner<Entry = u32>>(core: &Arc<Core<O>>) {
+    if let Some(opening) = core.open(usize::MAX) {
+        settle(opening.fill(0));
+    }
+}
+
+fn give_back<O: Owner>(held: Held<O>) {
+    if let Err(held) = held.release() {
+        settle(held);
+    }
+}
+
+fn settle<O: Owner>(held: Held<O>) {
+    let core = Arc::clone(held.core());
+    if let Settled::Surplus(held, _) = core.settle(held, Idling::Begins) {
+        drop(held);
+    }
+}
+
+/// Takes a connection as a getter does: at once, or in the queue.
+fn get(core: &Pool) -> Result<Held<Model>, ()> {
+    match core.claim() {
+        Some(held) => Ok(held),
+        None => wait(core),
+    }
+}
+
+/// As [`get`], without a first look.
+fn wait(core: &Pool) -> Result<Held<Model>, ()> {
+    block_on(async {
+        let ticket = pin!(Ticket::new(core));
+        let mut queued = false;
+        poll_fn(|cx| join_or_poll(ticket.as_ref(), &mut queued, cx)).await
+    })
+}
+
+fn join_or_poll(
+    ticket: Pin<&Ticket<'_, Model>>,
+    queued: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Held<Model>, ()>> {
+    if *queued {
+        return ticket.poll(cx);
+    }
+    *queued = true;
+    match ticket.join(End::Back, cx.waker(), u64::MAX, usize::MAX) {
+        Joined::Granted(held) => Poll::Ready(Ok(held)),
+        Joined::Closed => Poll::Ready(Err(())),
+        Joined::Queued { .. } => Poll::Pending,
+        Joined::Full => unreachable!("the queue has no bound here"),
+    }
+}
+
+/// As a getter of the shell: it drives the growth that its queueing calls for.
+fn get_or_connect(core: &Pool) -> Held<Model> {
+    if let Some(held) = core.claim() {
+        return held;
+    }
+    block_on(async {
+        let ticket = pin!(Ticket::new(core));
+        let mut queued = false;
+        poll_fn(|cx| {
+            if queued {
+                return ticket.as_ref().poll(cx).map(Result::unwrap);
+            }
+            queued = true;
+            match ticket
+                .as_ref()
+                .join(End::Back, cx.waker(), u64::MAX, usize::MAX)
+            {
+                Joined::Granted(held) => return Poll::Ready(held),
+                Joined::Queued { may_grow: true, .. } => connect(core),
+                _ => {}
+            }
+            Poll::Pending
+        })
+        .await
+    })
+}
+
+/// Uses the connection; loom sees it if another does so at the same time.
+fn touch(held: &mut Held<Model>) {
+    *held.entry_mut() += 1;
+}
+
+fn take_turn(core: &Pool) {
+    let mut held = get(core).unwrap();
+    touch(&mut held);
+    give_back(held);
+}
+
+fn states(core: &Pool) -> Vec<State> {
+    core.slots().map(|(_, word, _)| word.state()).collect()
+}
+
+#[track_caller]
+fn assert_quiet(core: &Pool, connections: usize) {
+    assert_eq!(states(core), vec![State::Idle; connections]);
+    assert_eq!(core.demand().waiters, 0);
+}
