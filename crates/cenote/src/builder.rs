@@ -161,6 +161,9 @@ impl<C: Connect> Builder<C> {
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
     /// closes it and counts as a failed connect.
     ///
+    /// A connector whose reset restores the session to its default undoes what was set here: state that is
+    /// to outlive resets belongs into the connector, as with `setup` of `cenote-postgres`.
+    ///
     /// ```
     /// # use cenote::{Builder, Connect};
     /// # struct Conn; impl Conn { async fn run(&mut self, _: &str) -> std::io::Result<()> { Ok(()) } }

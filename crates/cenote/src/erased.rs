@@ -155,8 +155,8 @@ impl<T: 'static> DynPool<T> {
     }
 
     /// Closes the pool and waits for its connections.
-    pub async fn close(&self) {
-        self.0.close().await;
+    pub fn close(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.0.close()
     }
 }
 

@@ -100,7 +100,9 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
     },
-    /// A getter had to wait outside any tokio runtime, and the pool has seen none that still runs.
+    /// A getter could not be served at once outside any tokio runtime (it had to wait, or its connection to
+    /// be checked), and the pool has seen none that still runs; or the runtime has no timers
+    /// (`enable_time`).
     NoRuntime {
         /// The pool's name.
         pool: Arc<str>,

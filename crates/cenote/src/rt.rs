@@ -119,6 +119,15 @@ impl Runtime {
     }
 }
 
+/// Whether the runtime that polls this has timers: without, tokio panics at a timer's first poll.
+pub(crate) async fn has_timers() -> bool {
+    std::future::poll_fn(|cx| {
+        let poll = || pin!(tokio::time::sleep(Duration::ZERO)).poll(cx).is_ready();
+        Poll::Ready(calling(poll).is_ok())
+    })
+    .await
+}
+
 /// How a piece of user code ended, when not as it should.
 #[derive(Debug)]
 pub(crate) enum Failed<E> {

@@ -187,8 +187,10 @@ fn a_runtime_without_timers_is_told_so() {
         .build()
         .unwrap();
     let pool = Server::default().pool(1);
-    let error = runtime.block_on(pool.get()).unwrap_err();
-    assert!(error.to_string().contains("timers"), "{error}");
+    for get in [pool.get(), pool.get().timeout(secs(1))] {
+        let error = runtime.block_on(get).unwrap_err();
+        assert!(error.to_string().contains("timers"), "{error}");
+    }
 }
 
 #[test]
@@ -242,4 +244,22 @@ fn what_was_idle_when_its_runtime_ended_is_checked_before_the_next_lease() {
     assert_eq!(pool.counters().checks, 0);
     runtime().block_on(async { drop(pool.get().await.unwrap()) });
     assert_eq!((pool.counters().checks, server.connected()), (1, 1));
+}
+
+/// Upkeep watches the deadlines, on a runtime that nobody drives any more.
+#[test]
+fn a_getter_alone_times_out_though_the_runtime_of_upkeep_stands_still() {
+    let server = Server::default();
+    let pool = server.builder().max_size(1).build().unwrap();
+    let first = runtime();
+    let lease = first.block_on(pool.get_owned()).unwrap();
+    let second = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let error = second.block_on(pool.get()).err().unwrap();
+    assert!(matches!(error, GetError::TimedOut(_)), "{error}");
+    drop(lease);
+    assert_quiet(&pool);
 }

@@ -109,3 +109,11 @@ async fn a_leak_through_an_erased_pool_is_reported_with_its_place() {
     pass(secs(3)).await;
     assert_eq!(lines.lock().unwrap().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_erased_pool_is_closed_at_once_too() {
+    let server = Server::default();
+    let pool = DynPool::new(server.pool(1));
+    drop(pool.close());
+    assert!(matches!(pool.get().await, Err(GetError::Closed { .. })));
+}

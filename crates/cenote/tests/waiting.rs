@@ -194,6 +194,23 @@ async fn one_getter_more_than_max_waiters_is_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn try_get_has_what_idled_for_long_once_it_is_checked() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .max_size(1)
+        .keepalive(None)
+        .build()
+        .unwrap();
+    drop(pool.get().await.unwrap());
+    pass(secs(5)).await;
+    assert_eq!(pool.try_get().err(), Some(TryGetError::NoneIdle));
+    pass(ms(1)).await;
+    assert!(pool.try_get().is_ok());
+    assert_eq!(pool.counters().checks, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn try_get_takes_what_is_idle_and_never_dials() {
     let server = Server::default();
     let pool = server.pool(2);

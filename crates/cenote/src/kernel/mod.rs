@@ -29,6 +29,8 @@ mod ledger;
 mod loan;
 #[cfg(all(test, cenote_loom))]
 mod models;
+mod modes;
+mod occupancy;
 pub(crate) mod place;
 mod queue;
 mod slot;

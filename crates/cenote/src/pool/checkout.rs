@@ -12,15 +12,14 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use super::dial;
-use super::ending::end;
-use super::give_back::{describe, put_back, settle};
+use super::give_back::settle;
+use super::preparing::{Preparing, Unfit};
 use super::shared::{PoolCore, PoolHeld, Refusal, Shared, count};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
-use crate::error::{BoxError, GetError};
-use crate::event::CloseReason;
+use crate::error::GetError;
 use crate::kernel::{Arc, End, Idling, Joined, Ticket};
-use crate::rt::{self, Failed, nanos};
+use crate::rt::{self, nanos};
 
 /// How long a getter waits.
 #[derive(Clone, Copy)]
@@ -136,10 +135,11 @@ impl<'a, C: Connect> Checkout<'a, C> {
             Ok(held) => held,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        if core.owner.suspect.load(Relaxed) {
+        let held = leased(core, held, place);
+        if dial::is_proof(core.owner.suspect_since.load(Relaxed), held.notes()) {
             dial::proved(core);
         }
-        Poll::Ready(Ok(leased(core, held, place)))
+        Poll::Ready(Ok(held))
     }
 }
 
@@ -179,8 +179,7 @@ impl<'a, C: Connect> Slow<'a, C> {
                     Poll::Ready(Err(why)) => Poll::Ready(Err(self.refused(why))),
                 },
                 Stage::Preparing(preparing) => match preparing.poll(cx) {
-                    Poll::Pending if !self.as_mut().out_of_time(cx) => Poll::Pending,
-                    Poll::Pending => Poll::Ready(Err(self.timed_out())),
+                    Poll::Pending => self.as_mut().out_of_time(cx).map(|why| Err(why(&self))),
                     Poll::Ready(Ok(held)) => Poll::Ready(Ok(Some(held))),
                     // It was this getter's turn, and it still is.
                     Poll::Ready(Err(Unfit::Closed)) => self.as_mut().join(cx, End::Front),
@@ -214,7 +213,11 @@ impl<'a, C: Connect> Slow<'a, C> {
             .join(end, cx.waker(), deadline, shared.max_waiters())
         {
             Joined::Granted(held) => Poll::Ready(Ok(self.accept(held))),
-            Joined::Queued { may_grow, arm } => {
+            Joined::Queued {
+                may_grow,
+                arm,
+                is_alone,
+            } => {
                 *this.stage = Stage::Queued;
                 // After queueing: an upkeep that ends from now on refuses this waiter.
                 let upkeep = upkeep::ensure_at(this.core, *this.began);
@@ -224,6 +227,15 @@ impl<'a, C: Connect> Slow<'a, C> {
                 }
                 if arm {
                     shared.poke.notify_one();
+                }
+                // Where the runtime that upkeep is on may not be driven while this one is, one getter at
+                // least had better watch the time: woken by it, it sees to upkeep for all.
+                if is_alone
+                    && let (Limit::Setting, Some(limit)) =
+                        (&this.limit, shared.settings.acquire_timeout)
+                    && upkeep::is_elsewhere(this.core)
+                {
+                    *this.limit = Limit::Own(limit);
                 }
                 if may_grow {
                     dial::drive(this.core);
@@ -248,11 +260,8 @@ impl<'a, C: Connect> Slow<'a, C> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<PoolHeld<C>>, GetError>> {
-        if self.as_mut().out_of_time(cx) {
-            Poll::Ready(self.give_up(Self::timed_out))
-        } else {
-            Poll::Pending
-        }
+        let out_of_time = self.as_mut().out_of_time(cx);
+        out_of_time.map(|why| self.give_up(why))
     }
 
     /// `held` if it can be leased as it is; else it is checked first.
@@ -264,8 +273,9 @@ impl<'a, C: Connect> Slow<'a, C> {
         None
     }
 
-    /// Whether the time is up. Sets the timer when first asked, if this getter needs one of its own.
-    fn out_of_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+    /// Pending until the time is up; then the error that says so. Sets the timer when first asked, if this
+    /// getter needs one of its own.
+    fn out_of_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<fn(&Self) -> GetError> {
         let this = self.project();
         let shared = &this.core.owner;
         let limit = match (*this.limit, &this.stage) {
@@ -273,19 +283,26 @@ impl<'a, C: Connect> Slow<'a, C> {
             // In the queue upkeep watches.
             (Limit::Setting, Stage::Preparing(_)) => match shared.settings.acquire_timeout {
                 Some(limit) => limit,
-                None => return false,
+                None => return Poll::Pending,
             },
-            _ => return false,
+            _ => return Poll::Pending,
         };
         let at = shared
             .clock
             .instant(this.began.saturating_add(nanos(limit)));
-        shared.runtime.within(|| {
-            let timer = this
-                .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-            timer.as_mut().poll(cx).is_ready()
-        })
+        let watched = shared.runtime.within(|| {
+            rt::calling(|| {
+                let timer = this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+                timer.as_mut().poll(cx)
+            })
+        });
+        match watched {
+            Ok(time) => time.map(|()| Self::timed_out as fn(&Self) -> GetError),
+            // A runtime without timers panics.
+            Err(_) => Poll::Ready(|this| this.core.owner.no_runtime()),
+        }
     }
 
     /// Leaves the queue; a connection granted in that instant is taken all the same.
@@ -348,148 +365,3 @@ pub(crate) fn leased<C: Connect>(
     held.notes().leased(core.owner.clock.coarse(), place);
     held
 }
-
-/// Why a connection can't be leased; it is closed.
-pub(crate) enum Unfit {
-    /// Another may do.
-    Closed,
-    /// Another would do no better.
-    Fatal(GetError),
-}
-
-/// A connection being checked for a getter. If the getter leaves, the check goes on and the connection
-/// goes to the next (sqlx #1869: a cancelled acquire closed it).
-struct Preparing<C: Connect> {
-    work: Option<Work<C>>,
-    core: Arc<PoolCore<C>>,
-}
-
-pub(crate) type Work<C> = Pin<Box<dyn Future<Output = Result<PoolHeld<C>, Unfit>> + Send>>;
-
-impl<C: Connect> Preparing<C> {
-    fn start(held: PoolHeld<C>) -> Self {
-        let core = Arc::clone(held.core());
-        // Upkeep's until it is found fit, and so no lease that could look like a leak.
-        held.reserve();
-        Self {
-            work: Some(Box::pin(prepare(held))),
-            core,
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<PoolHeld<C>, Unfit>> {
-        let work = self.work.as_mut().expect("polled again only while pending");
-        let outcome = ready!(self.core.owner.runtime.within(|| work.as_mut().poll(cx)));
-        self.work = None;
-        Poll::Ready(outcome)
-    }
-}
-
-impl<C: Connect> Drop for Preparing<C> {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.core.owner.runtime.spawn(finish(work));
-        }
-    }
-}
-
-/// Sees a check to its end for nobody in particular.
-pub(crate) async fn finish<C: Connect>(work: Work<C>) {
-    if let Ok(held) = work.await {
-        put_back(held);
-    }
-}
-
-/// All that may have to happen between an idle connection, reserved, and a lease.
-pub(crate) async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHeld<C>, Unfit> {
-    let core = Arc::clone(held.core());
-    let shared = &core.owner;
-    let limit = shared.settings.check_timeout;
-    let now = shared.clock.now();
-    let is_open = rt::calling(|| shared.connector.is_open(&held.entry().conn));
-    if !matches!(is_open, Ok(true)) {
-        return Err(unfit(
-            held,
-            now,
-            CloseReason::Broken,
-            is_open.err().as_deref(),
-        ));
-    }
-    let (_, notes, entry) = held.parts();
-    let conn = &mut entry.conn;
-    // Early rather than late, as `fresh_below`.
-    let check_after = shared
-        .settings
-        .check_after_idle
-        .map(|after| nanos(after.saturating_sub(shared.settings.turn())));
-    let fresh_since = notes
-        .idle_since
-        .load(Relaxed)
-        .max(notes.checked_at.load(Relaxed));
-    let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
-    if unwatched || check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
-        count(&shared.tally.checks);
-        let check = async { shared.connector.check(conn).await };
-        if let Err(failed) = rt::guarded(limit, check).await {
-            return Err(unfit(
-                held,
-                now,
-                CloseReason::CheckFailed,
-                Some(&describe(failed)),
-            ));
-        }
-        notes.checked_at.store(shared.clock.now(), Relaxed);
-    }
-    if let Some(before_get) = &shared.hooks.before_get {
-        let info = notes.info(now, now);
-        let hook = async { before_get(conn, &info).await };
-        if let Err(failed) = rt::guarded(limit, hook).await {
-            let error: BoxError = match failed {
-                Failed::Error(error) => error,
-                other => describe(other).into(),
-            };
-            end(held, CloseReason::Hook, Some(&error.to_string()));
-            return Err(match info.uses {
-                0 => Unfit::Fatal(GetError::Hook {
-                    pool: shared.name.clone(),
-                    error: error.into(),
-                }),
-                _ => Unfit::Closed,
-            });
-        }
-    }
-    core.lend(held).map_err(|held| {
-        // Closed or paused meanwhile: this getter learns which when it queues again.
-        settle(held, Idling::Continues);
-        Unfit::Closed
-    })
-}
-
-/// Closes a connection that proved dead. If it was opened a moment ago for its first lease, that is as bad
-/// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
-/// dialled without end.
-fn unfit<C: Connect>(
-    held: PoolHeld<C>,
-    found_at: u64,
-    reason: CloseReason,
-    error: Option<&str>,
-) -> Unfit {
-    let core = Arc::clone(held.core());
-    let notes = held.notes();
-    let unused = notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
-    let age = found_at.saturating_sub(notes.opened_at.load(Relaxed));
-    let refused = if unused && age < ARRIVAL {
-        dial::dead_on_arrival(&core)
-    } else {
-        None
-    };
-    end(held, reason, error);
-    match refused {
-        Some(error) => Unfit::Fatal(error),
-        None => Unfit::Closed,
-    }
-}
-
-/// Handed from its dial to a getter and looked at within this time, a connection has not been idle; one
-/// that was may have died of that, and says nothing about the server.
-const ARRIVAL: u64 = 50_000_000;

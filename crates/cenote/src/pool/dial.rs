@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::give_back::settle;
-use super::shared::{Entry, PoolCore, Refusal, Shared, count};
+use super::shared::{Entry, Notes, PoolCore, Refusal, Shared, TRUSTED, count};
 use super::upkeep;
 use crate::connect::Connect;
 use crate::error::{BoxError, ConnectError, GetError};
@@ -178,7 +178,7 @@ impl<C: Connect> Attempt<C> {
             let mut dialer = core.owner.dialer();
             // While new connections prove dead, opening one is no success yet.
             dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
-            if core.owner.suspect.load(Relaxed) {
+            if core.owner.suspect_since.load(Relaxed) != TRUSTED {
                 None
             } else {
                 dialer.gate.succeeded();
@@ -249,7 +249,9 @@ fn failed<C: Connect>(core: &Arc<PoolCore<C>>, error: &ConnectError) -> Option<u
 /// A connection proved dead before it was ever leased: a failed connect. The error of the getter it was
 /// for, if that is to wait no longer.
 pub(crate) fn dead_on_arrival<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<GetError> {
-    core.owner.suspect.store(true, Relaxed);
+    core.owner
+        .suspect_since
+        .fetch_min(core.owner.clock.now(), Relaxed);
     let error = ConnectError::DeadOnArrival;
     let failures = failed(core, &error)?;
     Some(GetError::Connect {
@@ -259,12 +261,19 @@ pub(crate) fn dead_on_arrival<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Get
     })
 }
 
-/// A connection was leased after all.
+/// Whether a connection proves that new ones can be trusted: opened since they were suspect, and leased.
+#[inline]
+pub(crate) fn is_proof(suspect_since: u64, notes: &Notes) -> bool {
+    notes.opened_at.load(Relaxed) > suspect_since
+        && notes.uses.load(Relaxed) > notes.uses_before.load(Relaxed)
+}
+
+/// A new connection was leased after all.
 #[cold]
 pub(crate) fn proved<C: Connect>(core: &PoolCore<C>) {
     let _old_error = {
         let mut dialer = core.owner.dialer();
-        core.owner.suspect.store(false, Relaxed);
+        core.owner.suspect_since.store(TRUSTED, Relaxed);
         dialer.gate.succeeded();
         dialer.last_error.take()
     };

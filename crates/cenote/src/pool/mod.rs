@@ -1,6 +1,6 @@
 //! The exclusive pool: a handle anyone may clone, and behind it the parts of a connection's life.
 //!
-//! `checkout` leads from a `get` to a lease, `give_back` from the lease to the next one, `dial` opens
+//! `checkout` leads from a `get` to a lease, by `preparing` if it is to be checked first, `give_back` from the lease to the next one, `dial` opens
 //! connections, `ending` closes them, `upkeep` looks after those in between; `shared` is what they share.
 //!
 //! Locks, in the order they may be taken: the dialer's (`shared`), the kernel's ledger, the runtime's
@@ -13,6 +13,7 @@ mod ending;
 mod get;
 mod give_back;
 mod lease;
+mod preparing;
 mod shared;
 mod upkeep;
 
@@ -21,7 +22,8 @@ use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
-use checkout::{Checkout, finish, is_fresh, leased, prepare};
+use checkout::{Checkout, is_fresh, leased};
+use preparing::Preparing;
 use shared::{PoolCore, Shared};
 use upkeep::Upkeep;
 
@@ -145,9 +147,7 @@ impl<C: Connect> Pool<C> {
                 give_back::settle(held, Idling::Continues);
                 break;
             }
-            held.reserve();
-            let check: checkout::Work<C> = Box::pin(prepare(held));
-            self.core.owner.runtime.spawn(finish(check));
+            drop(Preparing::start(held));
         }
         Err(match self.core.demand().phase {
             Phase::Open => TryGetError::NoneIdle,

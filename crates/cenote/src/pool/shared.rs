@@ -1,7 +1,7 @@
 //! What all parts of one pool share: the connector, the settings, the notes on each slot and the tallies;
 //! and what the kernel tells the pool.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,10 +41,13 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) evict_below: AtomicU64,
     pub(crate) next_id: AtomicU64,
     pub(crate) tally: Tally,
-    /// A new connection proved dead when it was to be leased, and none since has been leased.
-    pub(crate) suspect: AtomicBool,
+    /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
+    /// else [`TRUSTED`].
+    pub(crate) suspect_since: AtomicU64,
     /// The number of the upkeep task that runs, or is about to; 0 if none does.
     pub(crate) upkeep: AtomicU64,
+    /// The runtime it runs on. A leaf lock.
+    upkeep_at: Mutex<Option<tokio::runtime::Id>>,
     /// Upkeep tasks there have been.
     pub(crate) upkeeps: AtomicU64,
     /// When upkeep last took over from one that had died or stood still: what was idle then is checked.
@@ -56,6 +59,9 @@ pub(crate) struct Shared<C: Connect> {
     /// Taken before the kernel's ledger, never after; no user code runs under it.
     dialer: Mutex<Dialer>,
 }
+
+/// No new connection is suspect: later than any was opened.
+pub(crate) const TRUSTED: u64 = u64::MAX;
 
 /// A connection; its slot's [`Notes`] say the rest.
 pub(crate) struct Entry<T> {
@@ -160,8 +166,9 @@ impl<C: Connect> Shared<C> {
             evict_below: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             tally: Tally::default(),
-            suspect: AtomicBool::new(false),
+            suspect_since: AtomicU64::new(TRUSTED),
             upkeep: AtomicU64::new(0),
+            upkeep_at: Mutex::new(None),
             upkeeps: AtomicU64::new(0),
             taken_over_at: AtomicU64::new(0),
             poke: Notify::new(),
@@ -172,6 +179,12 @@ impl<C: Connect> Shared<C> {
 
     pub(crate) fn dialer(&self) -> MutexGuard<'_, Dialer> {
         self.dialer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn upkeep_at(&self) -> MutexGuard<'_, Option<tokio::runtime::Id>> {
+        self.upkeep_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn max_waiters(&self) -> usize {

@@ -5,6 +5,8 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::ending::end;
 use super::give_back::{describe, reason, settle};
 use super::shared::{Notes, PoolCore, PoolHeld, Refusal, count};
@@ -58,6 +60,7 @@ pub(crate) fn ensure_at<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> Upkeep
         shared.runtime.spawn(run(Running {
             core: Arc::clone(core),
             number: next,
+            is_timeless: false,
         }));
         // A runtime that was shut down has dropped the task by now.
         if shared.upkeep.load(Acquire) == 0 {
@@ -79,11 +82,19 @@ fn take_over<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
     }
 }
 
+/// Whether upkeep runs on another runtime than the caller's.
+pub(crate) fn is_elsewhere<C: Connect>(core: &PoolCore<C>) -> bool {
+    let here = Handle::try_current().ok().map(|handle| handle.id());
+    *core.owner.upkeep_at() != here
+}
+
 /// Upkeep under way. Dropped with the pool still open, its runtime was shut down: nothing counts as fresh
 /// any more, and those who wait are woken to see to a new upkeep.
 struct Running<C: Connect> {
     core: Arc<PoolCore<C>>,
     number: u64,
+    /// The runtime has no timers: the next upkeep on it would end as this one does.
+    is_timeless: bool,
 }
 
 impl<C: Connect> Drop for Running<C> {
@@ -98,8 +109,7 @@ impl<C: Connect> Drop for Running<C> {
             return;
         }
         shared.clock.stop();
-        if std::thread::panicking() {
-            // The panic is tokio's: the runtime has no timers, and the next upkeep on it would end the same.
+        if self.is_timeless {
             self.core.refuse_all(|| Refusal::NoRuntime);
         } else {
             self.core.rouse();
@@ -107,9 +117,14 @@ impl<C: Connect> Drop for Running<C> {
     }
 }
 
-async fn run<C: Connect>(running: Running<C>) {
+async fn run<C: Connect>(mut running: Running<C>) {
+    if !rt::has_timers().await {
+        running.is_timeless = true;
+        return;
+    }
     let core = &running.core;
     let shared = &core.owner;
+    *shared.upkeep_at() = Handle::try_current().ok().map(|handle| handle.id());
     let turn = nanos(shared.settings.turn());
     let mut sweep = Sweep::default();
     let mut next_sweep = 0;
@@ -184,6 +199,13 @@ impl Sweep {
                 State::Leased => report_leak(core, word, notes, now),
                 _ => {}
             }
+        }
+        let suspect_since = core.owner.suspect_since.load(Relaxed);
+        if core
+            .slots()
+            .any(|(_, _, notes)| dial::is_proof(suspect_since, notes))
+        {
+            dial::proved(core);
         }
         while let Some((held, why)) = core.reserve_surplus() {
             end(held, reason(why), None);

@@ -1,0 +1,93 @@
+//! Changes to the whole pool: its size, whether it gives leases, and the end of waiting.
+
+use super::ledger::{Phase, wake};
+use super::sync::lock;
+use super::{Core, Owner};
+
+impl<O: Owner> Core<O> {
+    /// The caller then closes what [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
+    pub(crate) fn resize(&self, max_size: usize) {
+        let mut ledger = lock(&self.ledger.0);
+        ledger.max_size = max_size;
+        self.notice_leased();
+    }
+
+    /// No leases until [`resume`](Self::resume); getters queue.
+    pub(crate) fn pause(&self) {
+        let mut ledger = lock(&self.ledger.0);
+        if ledger.phase == Phase::Open {
+            ledger.phase = Phase::Paused;
+            self.set_gate(&ledger);
+        }
+    }
+
+    /// Serves whoever queued meanwhile, in order.
+    pub(crate) fn resume(&self) {
+        let mut wakers = Vec::new();
+        {
+            let mut ledger = lock(&self.ledger.0);
+            if ledger.phase == Phase::Paused {
+                ledger.phase = Phase::Open;
+            }
+            while ledger.serving() {
+                let Some(mut held) = self.take_idle(&mut ledger) else {
+                    break;
+                };
+                let turn = self.hand_over(&mut ledger, &mut held);
+                wakers.push(turn.grant(held));
+            }
+            self.set_gate(&ledger);
+        }
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// Refuses everyone, now and later. Leases come back through the ledger and are refused.
+    pub(crate) fn close(&self, why: impl FnMut() -> O::Refusal) {
+        {
+            let mut ledger = lock(&self.ledger.0);
+            ledger.phase = Phase::Closed;
+            self.notice_leased();
+            self.set_gate(&ledger);
+        }
+        self.refuse_all(why);
+    }
+
+    /// Refuses all who wait.
+    pub(crate) fn refuse_all(&self, why: impl FnMut() -> O::Refusal) {
+        let wakers = {
+            let mut ledger = lock(&self.ledger.0);
+            let wakers = ledger.queue.refuse_all(why);
+            ledger.armed = u64::MAX;
+            self.set_gate(&ledger);
+            wakers
+        };
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// Refuses those whose deadline has come; the next deadline to watch, if any.
+    pub(crate) fn refuse_due(&self, now: u64, why: impl FnMut() -> O::Refusal) -> Option<u64> {
+        let (wakers, next) = {
+            let mut ledger = lock(&self.ledger.0);
+            let (wakers, next) = ledger.queue.refuse_due(now, why);
+            ledger.armed = next.unwrap_or(u64::MAX);
+            self.set_gate(&ledger);
+            (wakers, next)
+        };
+        wakers.into_iter().for_each(wake);
+        next
+    }
+
+    /// Wakes all who wait, in their places, to look after themselves.
+    pub(crate) fn rouse(&self) {
+        let wakers = lock(&self.ledger.0).queue.take_wakers();
+        wakers.into_iter().for_each(wake);
+    }
+
+    fn notice_leased(&self) {
+        for index in 0..self.bound() {
+            if let Some(slot) = self.table.slot(index) {
+                slot.notice_if_leased();
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Which slots are occupied: opening and vacating them, and taking idle ones for the pool itself.
+
+use super::ledger::{GATE_ORDERED, Phase, Settled, Surplus};
+use super::slot::{Held, Opening};
+use super::sync::{Arc, Ordering, lock};
+use super::word::{State, Word};
+use super::{Core, Owner};
+
+/// What the ledger says about supply and demand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand {
+    pub(crate) waiters: usize,
+    pub(crate) occupied: usize,
+    pub(crate) opening: usize,
+    pub(crate) closing: usize,
+    pub(crate) max_size: usize,
+    pub(crate) phase: Phase,
+    /// How often somebody queued, so far.
+    pub(crate) waited: u64,
+}
+
+impl<O: Owner> Core<O> {
+    /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
+    pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
+        let mut ledger = lock(&self.ledger.0);
+        if ledger.phase == Phase::Closed
+            || ledger.occupied >= ledger.max_size
+            || ledger.opening >= max_opening
+        {
+            return None;
+        }
+        let bound = self.bound();
+        let index = (0..bound)
+            .find(|&index| self.is_vacant(index))
+            .unwrap_or(bound);
+        let slot = self.table.slot_or_grow(index);
+        ledger.occupied += 1;
+        ledger.opening += 1;
+        // Release pairs with `bound()`'s Acquire: who sees the bound sees the slot.
+        self.bound.store(bound.max(index + 1), Ordering::Release);
+        Some(slot.occupy(self))
+    }
+
+    /// Under the ledger's lock, the only place where slots become vacant or cease to be.
+    fn is_vacant(&self, index: usize) -> bool {
+        self.table
+            .slot(index)
+            .is_none_or(|slot| slot.word(Ordering::Relaxed).state() == State::Vacant)
+    }
+
+    /// A dial became a connection; `change` moves the slot's word.
+    pub(super) fn opened(&self, change: impl FnOnce()) {
+        let mut ledger = lock(&self.ledger.0);
+        ledger.opening -= 1;
+        change();
+    }
+
+    /// A slot becomes vacant; `change` moves its word.
+    pub(super) fn vacate(&self, index: u32, was: State, change: impl FnOnce()) {
+        let mut ledger = lock(&self.ledger.0);
+        ledger.occupied -= 1;
+        match was {
+            State::Opening => ledger.opening -= 1,
+            State::Closing => ledger.closing -= 1,
+            _ => {}
+        }
+        change();
+        let mut bound = self.bound();
+        if index as usize + 1 == bound {
+            while bound > 0 && self.is_vacant(bound - 1) {
+                bound -= 1;
+            }
+            self.bound.store(bound, Ordering::Release);
+        }
+    }
+
+    /// Takes an idle slot for the pool itself, if it is still in the idle period that `seen` was read in.
+    pub(crate) fn reserve(&self, index: usize, seen: Word) -> Option<Held<O>> {
+        let slot = self.table.slot(index)?;
+        if seen.state() != State::Idle {
+            return None;
+        }
+        if self.gate.0.load(Ordering::Relaxed) & GATE_ORDERED == 0 {
+            return slot.claim_from(seen, State::Reserved);
+        }
+        let mut ledger = lock(&self.ledger.0);
+        let held = slot.claim_from(seen, State::Reserved)?;
+        ledger.idle.retain(|listed| listed.index as usize != index);
+        Some(held)
+    }
+
+    /// An idle slot the pool should not have, to be closed: it is closed, or over its size. With none
+    /// left, every lease that should be closed has its notice.
+    pub(crate) fn reserve_surplus(&self) -> Option<(Held<O>, Surplus)> {
+        let mut ledger = lock(&self.ledger.0);
+        let why = match ledger.phase {
+            Phase::Closed => Surplus::Closed,
+            _ if ledger.over_size() => Surplus::OverSize,
+            _ => return None,
+        };
+        let held = self.take_idle(&mut ledger)?;
+        match ledger.surplus(held, why) {
+            Settled::Surplus(held, why) => Some((held, why)),
+            Settled::Done => None,
+        }
+    }
+
+    /// `held` is on its way out: it no longer counts as a connection the pool has, though its slot stays
+    /// occupied until the token is dropped.
+    pub(crate) fn retire(&self, held: &Held<O>) {
+        let mut ledger = lock(&self.ledger.0);
+        if held.state() != State::Closing {
+            ledger.closing += 1;
+            held.mark(State::Closing);
+        }
+    }
+
+    /// Takes every idle slot for the pool itself, and makes every lease now out come back through the
+    /// ledger: no connection slips between the two.
+    pub(crate) fn recall(&self) -> Vec<Held<O>> {
+        let mut ledger = lock(&self.ledger.0);
+        ledger.idle.clear();
+        let slots = (0..self.bound()).filter_map(|index| self.table.slot(index));
+        let idle: Vec<_> = slots.filter_map(|slot| slot.claim_or_notice()).collect();
+        idle.iter().for_each(Held::reserve);
+        idle
+    }
+
+    pub(crate) fn demand(&self) -> Demand {
+        let ledger = lock(&self.ledger.0);
+        Demand {
+            waiters: ledger.queue.len(),
+            occupied: ledger.occupied,
+            opening: ledger.opening,
+            closing: ledger.closing,
+            max_size: ledger.max_size,
+            phase: ledger.phase,
+            waited: ledger.queue.joined(),
+        }
+    }
+}
