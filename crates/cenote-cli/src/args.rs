@@ -2,7 +2,7 @@
 //! network or the disk.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -35,13 +35,15 @@ How it measures:
   Each user is a task that gets a connection, sends one request, reads the answer, gives the
   connection back and starts again. `wait` is the time from asking for a connection to having one;
   `total` runs on until the answer is there. Both are of requests that succeeded; the others are
-  counted by kind. A user whose request failed pauses for 10 ms before the next.
+  counted by kind. A user whose request failed pauses for 10 ms before the next. Requests under way
+  when the time is over have one second more: their latencies count, the rate leaves them out.
 
   Load a server only if it is yours to load: this program opens connections as fast as it can.
 
 Exit status:
   0 measured; 1 the target or a file cannot be used, or no request succeeded; 2 bad arguments;
-  130 ended early by Ctrl-C (what was measured until then is printed; a second Ctrl-C quits at once)
+  130 ended early by Ctrl-C or SIGTERM (what was measured until then is printed; a second one quits
+  at once)
 ";
 
 /// The `cenote` program.
@@ -78,11 +80,11 @@ pub struct Stress {
     target: String,
 
     /// Users at once
-    #[arg(short, long, value_name = "N", default_value = "1000", value_parser = values::users)]
+    #[arg(short, long, value_name = "N", default_value = "1000", allow_hyphen_values = true, value_parser = values::users)]
     users: u32,
 
     /// How long each mode runs, such as 5s, 500ms or "1m 30s"
-    #[arg(short, long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
+    #[arg(short, long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
     duration: Duration,
 
     /// What to compare, separated by commas [default: all]
@@ -93,19 +95,19 @@ pub struct Stress {
     ///
     /// 10 is what a pool of this library has when nothing else is said: enough to keep a server of a
     /// few cores busy. What is best depends on how long a request takes; --sweep finds it.
-    #[arg(short, long, value_name = "N", conflicts_with = "sweep", value_parser = values::pool_size)]
+    #[arg(short, long, value_name = "N", conflicts_with = "sweep", allow_hyphen_values = true, value_parser = values::pool_size)]
     pool_size: Option<u32>,
 
     /// Try the pool at several sizes: 1..64 (its ends and the powers of two between) or a list, 5,10,20
-    #[arg(long, value_name = "SIZES", value_parser = values::sizes)]
+    #[arg(long, value_name = "SIZES", allow_hyphen_values = true, value_parser = values::sizes)]
     sweep: Option<Sizes>,
 
     /// Bytes in a request and in its answer, such as 64, 4KiB or 1MiB
-    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = values::request_size)]
+    #[arg(long, value_name = "BYTES", default_value = "64", allow_hyphen_values = true, value_parser = values::request_size)]
     request_size: usize,
 
     /// A user's pause between two requests; each is drawn from half to one and a half times this
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", default_value = "0s", allow_hyphen_values = true, value_parser = values::duration)]
     think_time: Duration,
 
     /// Whether connections to the embedded server use TLS [default: on]
@@ -113,22 +115,22 @@ pub struct Stress {
     tls: Option<Switch>,
 
     /// How long the embedded server takes to answer, as a query would [default: 0s]
-    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = values::duration)]
     service_time: Option<Duration>,
 
     /// How long a user waits for a connection before giving up
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
     acquire_timeout: Duration,
 
     /// How long opening one connection may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::positive_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
     connect_timeout: Duration,
 
     /// Write all that was measured as JSON; - is the standard output (the table then goes to stderr)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write a self-contained page with plots
+    /// Write a self-contained page with plots; - as for --json
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
@@ -228,6 +230,15 @@ impl Stress {
                 }
             }
         }
+        if let (Some(json), Some(report)) = (&self.json, &self.report)
+            && same_place(json, report)
+        {
+            let what = format!(
+                "--json and --report would both be written to {}; give each a file of its own",
+                json.display()
+            );
+            return Err(refuse(ErrorKind::ArgumentConflict, &what));
+        }
         let runs = runs(&self.modes, self.pool_size, self.sweep)?;
         Ok(Plan {
             address,
@@ -275,6 +286,12 @@ fn runs(
         }));
     }
     Ok(runs)
+}
+
+/// Whether two paths are written differently at most.
+fn same_place(one: &Path, other: &Path) -> bool {
+    let absolute = |path| std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+    absolute(one) == absolute(other)
 }
 
 fn refuse(kind: ErrorKind, what: &str) -> clap::Error {

@@ -42,7 +42,11 @@ impl Failure {
     }
 
     pub fn of(stage: Stage, error: &(dyn Error + 'static)) -> Self {
-        Self::new(stage, &kind_of(error), chain(error))
+        let (kind, mut message) = (kind_of(error), chain(error));
+        if kind == OUT_OF_FILES {
+            message.push_str("; `ulimit -n` shows and raises the limit");
+        }
+        Self::new(stage, &kind, message)
     }
 
     /// Why a user got no connection.
@@ -59,6 +63,8 @@ impl Failure {
         }
     }
 }
+
+const OUT_OF_FILES: &str = "too many open files";
 
 /// The innermost cause that has a name of its own.
 fn kind_of(error: &(dyn Error + 'static)) -> String {
@@ -111,7 +117,7 @@ fn name_io(error: &io::Error) -> &'static str {
     // The system's numbers for "too many open files" in this process and on this machine.
     const FILES: [Option<i32>; 2] = [Some(24), Some(23)];
     match error.kind() {
-        _ if FILES.contains(&error.raw_os_error()) => "too many open files",
+        _ if FILES.contains(&error.raw_os_error()) => OUT_OF_FILES,
         Kind::ConnectionRefused => "refused",
         Kind::ConnectionReset
         | Kind::ConnectionAborted
@@ -146,6 +152,13 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).skip(1) {
+        // It wraps the server's message in words of its own.
+        let server = cause
+            .downcast_ref()
+            .and_then(tokio_postgres::Error::as_db_error);
+        if server.is_some_and(|server| text.contains(server.message())) {
+            break;
+        }
         let cause = cause.to_string();
         if !text.contains(&cause) {
             text.push_str(": ");

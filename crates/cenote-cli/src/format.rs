@@ -58,6 +58,25 @@ pub fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
+/// `text` in lines of at most `width` characters, broken between words; longer words stand alone.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            wrapped.push('\n');
+            used = 0;
+        } else if used > 0 {
+            wrapped.push(' ');
+            used += 1;
+        }
+        wrapped.push_str(word);
+        used += length;
+    }
+    wrapped
+}
+
 fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v < f64::EPSILON => 0,
@@ -100,6 +119,19 @@ mod tests {
             [amount(38.04), amount(1.5), amount(123_456.7)],
             ["38", "1.5", "123,457"]
         );
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(
+            wrapped("the pool was worth it", 8),
+            "the pool\nwas\nworth it"
+        );
+        assert_eq!(
+            wrapped("postgres://somewhere is far", 6),
+            "postgres://somewhere\nis far"
+        );
+        assert_eq!(wrapped("short", 80), "short");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use terminal_size::{Width, terminal_size_of};
+
 /// A place to write to, known to be writable.
 pub enum Output {
     StandardOutput,
@@ -29,11 +31,22 @@ enum Unwritten {
 
 /// A path that results cannot go to.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {option} to {}: {source}", path.display())]
+#[error("cannot write {option} to {}: {}", path.display(), problem(path, source))]
 pub struct OutputError {
     option: &'static str,
     path: PathBuf,
     source: io::Error,
+}
+
+/// The system says "no such file" where it is the folder that is missing.
+fn problem(path: &Path, source: &io::Error) -> String {
+    match path.parent() {
+        // A file's name alone has an empty parent: the current folder.
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+            format!("there is no folder {}", folder.display())
+        }
+        _ => source.to_string(),
+    }
 }
 
 impl Output {
@@ -121,11 +134,20 @@ fn write_out(text: &str) -> Result<(), OutputError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     StandardOutput,
-    /// When the standard output carries JSON.
+    /// When the standard output carries JSON or the report.
     StandardError,
 }
 
 impl Screen {
+    /// Characters in a line, on a terminal.
+    pub fn width(self) -> Option<usize> {
+        let size = match self {
+            Self::StandardOutput => terminal_size_of(io::stdout()),
+            Self::StandardError => terminal_size_of(io::stderr()),
+        };
+        size.map(|(Width(columns), _)| columns.into())
+    }
+
     pub fn print(self, text: &str) -> Result<(), OutputError> {
         match self {
             Self::StandardOutput => write_out(text),

@@ -123,6 +123,12 @@ impl Results {
         self.pools().nth(1).is_some()
     }
 
+    /// Whether several sizes were tried and the largest served best: there may be better ones still.
+    pub fn best_is_largest(&self) -> bool {
+        let largest = self.pools().filter_map(|run| run.pool_size).max();
+        self.is_sweep() && self.best_pool().and_then(|run| run.pool_size) == largest
+    }
+
     /// The runs worth comparing side by side: no pool and the best one.
     pub fn compared(&self) -> Vec<&Run> {
         self.no_pool().into_iter().chain(self.best_pool()).collect()

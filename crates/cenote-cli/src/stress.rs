@@ -1,7 +1,7 @@
 //! `cenote stress`: makes sure that everything can be used, runs the modes one after the other, and
 //! tells what came of it.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::results::{Results, Run};
 use crate::target::{Address, EchoService, EmbeddedServer, PostgresService, RedisService, Service};
 use crate::verdict::Verdict;
 use crate::way::{Exclusive, Unpooled};
-use crate::{report, table};
+use crate::{format, report, table};
 
 /// Ctrl-C's exit status by custom.
 const INTERRUPTED: u8 = 130;
@@ -36,10 +36,17 @@ pub enum StressError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Output(#[from] OutputError),
+    #[error("{}", lines(.0))]
+    Outputs(Vec<OutputError>),
     #[error("cannot write the results as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("no request succeeded, in any mode")]
     NoSuccess,
+}
+
+fn lines(errors: &[OutputError]) -> String {
+    let errors: Vec<String> = errors.iter().map(OutputError::to_string).collect();
+    errors.join("\nerror: ")
 }
 
 /// Carries out `plan`.
@@ -54,29 +61,43 @@ pub fn stress(plan: &Plan) -> Result<ExitCode, StressError> {
         .as_deref()
         .map(|path| Output::open("--report", path))
         .transpose()?;
+    let to_standard_output =
+        |output: &Option<Output>| output.as_ref().is_some_and(Output::is_standard_output);
+    let screen = match to_standard_output(&json) || to_standard_output(&page) {
+        true => Screen::StandardError,
+        false => Screen::StandardOutput,
+    };
     raise_file_limit(plan);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("users")
         .enable_all()
         .build()
         .map_err(StressError::Runtime)?;
-    let results = runtime.block_on(run(plan));
+    let results = runtime.block_on(async {
+        let (stop, quit) = interrupts();
+        tokio::select! {
+            biased;
+            results = run(plan, stop) => results.map(Some),
+            () = quit => Ok(None),
+        }
+    });
     runtime.shutdown_background();
-    let results = results?;
-
-    let screen = match &json {
-        Some(output) if output.is_standard_output() => Screen::StandardError,
-        _ => Screen::StandardOutput,
-    };
-    if results.runs.is_empty() {
+    let Some(results) = results?.filter(|results| !results.runs.is_empty()) else {
         return Ok(ExitCode::from(INTERRUPTED));
-    }
-    screen.print(&summary(&results))?;
+    };
+
+    // Where one cannot be written, what was measured still goes to the others.
+    let mut written = vec![screen.print(&summary(&results, screen.width()))];
     if let Some(output) = json {
-        output.write("--json", &(serde_json::to_string_pretty(&results)? + "\n"))?;
+        let text = serde_json::to_string_pretty(&results)? + "\n";
+        written.push(output.write("--json", &text));
     }
     if let Some(output) = page {
-        output.write("--report", &report::page(&results))?;
+        written.push(output.write("--report", &report::page(&results)));
+    }
+    let failed: Vec<OutputError> = written.into_iter().filter_map(Result::err).collect();
+    if !failed.is_empty() {
+        return Err(StressError::Outputs(failed));
     }
     if results.interrupted {
         return Ok(ExitCode::from(INTERRUPTED));
@@ -91,24 +112,31 @@ pub fn stress(plan: &Plan) -> Result<ExitCode, StressError> {
     }
 }
 
-fn summary(results: &Results) -> String {
+/// `width` is that of the terminal, if it is one.
+fn summary(results: &Results, width: Option<usize>) -> String {
+    let wrapped = |line: &str| match width {
+        Some(width) => format::wrapped(line, width),
+        None => line.to_owned(),
+    };
     let mut text = format!(
         "{}\n\n{}\n\n",
-        results.load_line(),
+        wrapped(&results.load_line()),
         table::comparison(results).draw()
     );
     if results.is_sweep() {
         text += &format!("{}\n\n", table::sweep(results).draw());
     }
     let examples = table::examples(results);
-    if !examples.is_empty() {
-        text += &format!("{examples}\n");
+    for example in &examples {
+        text += &format!("{}\n", wrapped(example));
     }
-    text + &format!("{}\n", results.verdict)
+    if !examples.is_empty() {
+        text.push('\n');
+    }
+    text + &format!("{}\n", wrapped(&results.verdict.to_string()))
 }
 
-async fn run(plan: &Plan) -> Result<Results, StressError> {
-    let stop = stop_on_ctrl_c();
+async fn run(plan: &Plan, stop: Stop) -> Result<Results, StressError> {
     let size = plan.load.request_size;
     let unusable = |cause: &dyn std::error::Error| StressError::Target {
         target: plan.address.to_string(),
@@ -140,7 +168,8 @@ async fn run(plan: &Plan) -> Result<Results, StressError> {
     }
 }
 
-/// Runs every mode on the target, which is tried before each.
+/// Runs every mode on the target, which is tried before each: it is served when the target is done with
+/// what the run before left behind, so that each run starts on a quiet one.
 async fn compare<S: Service + Clone>(
     plan: &Plan,
     service: S,
@@ -148,15 +177,13 @@ async fn compare<S: Service + Clone>(
 ) -> Result<Results, StressError> {
     let mut results = Results::new(plan);
     for (index, setup) in plan.runs.iter().enumerate() {
-        // It is served when the target is done with what the run before left behind: each run starts
-        // on a quiet one.
         let outcome = tokio::select! {
             biased;
             Ok(_) = stop.wait_for(|stop| *stop) => break,
-            outcome = attempt(&service, plan.connect_timeout) => outcome,
+            outcome = attempt(&service, plan.connect_timeout), if index == 0 => outcome,
+            () = settle(&service, plan.connect_timeout), if index > 0 => Ok(()),
         };
-        // Later on, the run itself shows what is wrong.
-        if let (0, Err(cause)) = (index, outcome) {
+        if let Err(cause) = outcome {
             let target = results.target;
             return Err(StressError::Target { target, cause });
         }
@@ -213,19 +240,44 @@ async fn attempt<S: Service>(service: &S, connect_timeout: Duration) -> Result<(
     Ok(())
 }
 
-/// The first Ctrl-C ends the measuring, the second the program.
-fn stop_on_ctrl_c() -> Stop {
-    let (cancel, stop) = watch::channel(false);
-    tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            if cancel.send_replace(true) {
-                std::process::exit(INTERRUPTED.into());
-            }
+/// Tries until the target answers, or has not for a while: then the run shows what is wrong.
+async fn settle<S: Service>(service: &S, patience: Duration) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let answered = async {
+        while attempt(service, patience).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
         }
-        // Without signals there is nothing to wait for, but the runs still watch the channel.
-        std::future::pending::<()>().await;
-    });
-    stop
+    };
+    let _ = tokio::time::timeout(patience, answered).await;
+}
+
+/// The first interrupt ends the measuring; the future that comes with it ends at the second.
+fn interrupts() -> (Stop, impl Future<Output = ()>) {
+    let (cancel, stop) = watch::channel(false);
+    let quit = async move {
+        interrupt().await;
+        cancel.send_replace(true);
+        interrupt().await;
+    };
+    (stop, quit)
+}
+
+/// Waits for Ctrl-C, or for the system to ask for the end.
+async fn interrupt() {
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => signals.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
 }
 
 /// A connection takes a file descriptor, two where the server is in this process.
@@ -244,9 +296,12 @@ fn raise_file_limit(plan: &Plan) {
     let needed = most.unwrap_or(0) as u64 * ends + SPARE;
     // What cannot be had shows as errors, by their kind; here only a warning.
     let limit = rlimit::increase_nofile_limit(needed).unwrap_or(u64::MAX);
-    if limit < needed && io::stderr().is_terminal() {
+    if limit < needed {
         eprintln!(
-            "warning: up to {needed} open files are needed and {limit} are permitted (see ulimit -n)"
+            "warning: up to {} open files are needed and {} are permitted: requests may fail for want of \
+             them (see ulimit -n)",
+            format::count(needed),
+            format::count(limit)
         );
     }
 }

@@ -76,21 +76,25 @@ pub fn comparison(results: &Results) -> Grid {
 
 /// One row for each pool size.
 pub fn sweep(results: &Results) -> Grid {
+    let mut columns = SWEEP.to_vec();
+    if results.pools().any(|run| run.unfinished > 0) {
+        columns.push(("unfinished", |run| format::count(run.unfinished as u64)));
+    }
     Grid {
-        header: SWEEP.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        header: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
         rows: results
             .pools()
-            .map(|run| SWEEP.iter().map(|(_, cell)| cell(run)).collect())
+            .map(|run| columns.iter().map(|(_, cell)| cell(run)).collect())
             .collect(),
     }
 }
 
-/// An example message of each kind of error.
-pub fn examples(results: &Results) -> String {
+/// An example message of each kind of error, a line each.
+pub fn examples(results: &Results) -> Vec<String> {
     let all: Vec<&Run> = results.runs.iter().collect();
     error_kinds(&all)
         .iter()
-        .map(|error| format!("{}, for example: {}\n", error.kind, error.example))
+        .map(|error| format!("{}, for example: {}", error.kind, error.example))
         .collect()
 }
 

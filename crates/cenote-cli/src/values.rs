@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use humantime::DurationError;
+
 use crate::format;
 
 /// The largest pool that can be asked for: more connections than one client address has ports.
@@ -17,8 +19,11 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Sizes(pub Vec<u32>);
 
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text.trim())
-        .map_err(|error| format!("{error}; write a number and a unit, such as 5s, 500ms or 1m"))?;
+    const ACCEPTED: &str = "write a number and a unit, such as 5s, 500ms or 1m";
+    let duration = humantime::parse_duration(text.trim()).map_err(|error| match error {
+        DurationError::NumberExpected(_) | DurationError::InvalidCharacter(_) => ACCEPTED.into(),
+        error => format!("{error}; {ACCEPTED}"),
+    })?;
     if duration > MAX_DURATION {
         return Err("it is more than a day; at most 24h is accepted".into());
     }
@@ -63,16 +68,19 @@ pub fn request_size(text: &str) -> Result<usize, String> {
         "kb" => 1000,
         "m" | "mib" => 1024 * 1024,
         "mb" => 1_000_000,
+        unit if number.is_empty() || unit.starts_with(['.', ',']) => {
+            return Err("write a whole number and a unit, such as 64, 4KiB or 1MiB".into());
+        }
         _ => {
             return Err(format!(
-                "unknown unit `{}`; write bytes, such as 64, 4KiB or 1MiB",
+                "unknown unit `{}`; up to 16MiB is accepted, such as 64, 4KiB or 1MiB",
                 unit.trim()
             ));
         }
     };
     let number: usize = number
         .parse()
-        .map_err(|_| "write a number of bytes, such as 64, 4KiB or 1MiB".to_owned())?;
+        .map_err(|_| "write a whole number of bytes, up to 16MiB".to_owned())?;
     match number.checked_mul(factor) {
         Some(bytes) if (1..=MAX_REQUEST).contains(&bytes) => Ok(bytes),
         _ => Err("it must be from 1 byte to 16MiB".into()),
@@ -111,8 +119,11 @@ pub fn sizes(text: &str) -> Result<Sizes, String> {
 
 fn one_size(text: &str) -> Result<u32, String> {
     pool_size(text).map_err(|error| {
-        let text = text.trim();
-        format!("`{text}` is no pool size, {error}; write a range such as 1..64 or a list such as 5,10,20")
+        let what = match text.trim() {
+            "" => "a pool size is missing".to_owned(),
+            text => format!("`{text}` is no pool size"),
+        };
+        format!("{what}, {error}; write a range such as 1..64 or a list such as 5,10,20")
     })
 }
 

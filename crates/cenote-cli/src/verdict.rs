@@ -38,7 +38,7 @@ impl Verdict {
             (Some(without), Some(with)) => compare(results, without, with),
             (None, Some(with)) => pool_alone(results, with),
             (Some(_), None) => {
-                Self::headline("Only `no pool` was measured: there is nothing to compare it with")
+                Self::headline("Only \"no pool\" was measured: there is nothing to compare it with")
             }
             (None, None) => Self::headline("Nothing was measured"),
         }
@@ -68,13 +68,27 @@ fn pool_alone(results: &Results, with: &Run) -> Verdict {
     }
     let (connections, rate) = (connections(with), format::amount(with.requests_per_s));
     let users = users(results);
-    if results.is_sweep() {
-        return Verdict::headline(format!("{connections} are enough for {users}")).because(
-            format!("{rate} requests/s, and no other size that was tried gave noticeably more"),
-        );
+    let failed = match with.failed() {
+        0 => String::new(),
+        failed => format!(", and {} failed", format::count(failed)),
+    };
+    if !results.is_sweep() {
+        return Verdict::headline(format!(
+            "{connections} gave {users} {rate} requests/s{failed}"
+        ))
+        .because("without a run of \"no pool\" there is nothing to compare that with".into());
     }
-    Verdict::headline(format!("{connections} gave {users} {rate} requests/s"))
-        .because("without a run of `no pool` there is nothing to compare that with".into())
+    if results.best_is_largest() {
+        return Verdict::headline(format!(
+            "{connections} serve {users} best of the sizes tried"
+        ))
+        .because(format!(
+            "{rate} requests/s{failed}; a larger pool may give more"
+        ));
+    }
+    Verdict::headline(format!("{connections} are enough for {users}")).because(format!(
+        "{rate} requests/s{failed}, and no other size that was tried gave noticeably more"
+    ))
 }
 
 fn compare(results: &Results, without: &Run, with: &Run) -> Verdict {
@@ -92,6 +106,11 @@ fn compare(results: &Results, without: &Run, with: &Run) -> Verdict {
         (0, _) => {
             return Verdict::headline("The pool was worth everything").because(format!(
                 "without it no request was answered in time, and with {connections} {users} got {more} requests/s"
+            ));
+        }
+        (_, 0) if with.connections_opened == 0 => {
+            return Verdict::headline("The pool could not be tried").because(format!(
+                "no connection could be opened for it any more, after {users} got {less} requests/s without"
             ));
         }
         (_, 0) => {
@@ -125,6 +144,8 @@ fn compare(results: &Results, without: &Run, with: &Run) -> Verdict {
     }
     if ratio < *SAME.start() && !results.is_sweep() {
         reason += "; --sweep finds a better size";
+    } else if results.best_is_largest() {
+        reason += "; a size larger than those tried may give more";
     }
     Verdict::headline(headline).because(reason)
 }
@@ -162,13 +183,17 @@ mod tests {
 
     /// Runs of a second with so many requests.
     fn said(runs: &[(Setup, u64)]) -> String {
+        Verdict::of(&results(runs)).to_string()
+    }
+
+    fn results(runs: &[(Setup, u64)]) -> Results {
         let Command::Stress(options) = Cli::parse_from(["cenote", "stress"]).command;
         let mut results = Results::new(&options.plan().expect("the defaults work"));
         results.runs = runs
             .iter()
             .map(|(setup, requests)| run(*setup, *requests))
             .collect();
-        Verdict::of(&results).to_string()
+        results
     }
 
     fn run(setup: Setup, requests: u64) -> Run {
@@ -227,6 +252,33 @@ mod tests {
             "{said}"
         );
         assert!(said.ends_with("--sweep finds a better size."), "{said}");
+    }
+
+    #[test]
+    fn a_server_that_was_gone_says_nothing_about_the_pool() {
+        let mut results = results(&[(Setup::NoPool, 1000), (pool(10), 0)]);
+        results.runs[1].connections_opened = 0;
+        let said = Verdict::of(&results).to_string();
+        assert!(said.starts_with("The pool could not be tried: "), "{said}");
+    }
+
+    #[test]
+    fn what_failed_is_said_of_a_pool_alone_too() {
+        let mut results = results(&[(pool(10), 1000)]);
+        results.runs[0].errors = run(Setup::NoPool, 1).errors;
+        let said = Verdict::of(&results).to_string();
+        assert!(said.contains("1,000 requests/s, and 7 failed: "), "{said}");
+    }
+
+    #[test]
+    fn a_sweep_that_was_best_at_its_largest_size_says_that_more_may_be_better() {
+        let alone = said(&[(pool(4), 500), (pool(8), 1000)]);
+        assert!(alone.ends_with("; a larger pool may give more."), "{alone}");
+        let compared = said(&[(Setup::NoPool, 100), (pool(4), 500), (pool(8), 1000)]);
+        assert!(
+            compared.ends_with("; a size larger than those tried may give more."),
+            "{compared}"
+        );
     }
 
     #[test]

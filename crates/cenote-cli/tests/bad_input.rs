@@ -10,9 +10,12 @@ const FAILED: i32 = 1;
 
 #[test]
 fn values_out_of_range_are_refused_with_what_is_accepted() {
-    let cases: [(&[&str], &str, &str); 12] = [
+    let cases: [(&[&str], &str, &str); 17] = [
         (&["--users", "0"], "--users", "from 1 to 100,000"),
         (&["--users", "many"], "--users", "a whole number"),
+        (&["--users", "-1"], "--users", "from 1 to 100,000"),
+        (&["--think-time", "-1s"], "--think-time", "such as 5s"),
+        (&["--duration", "soon"], "--duration", ": write a number"),
         (&["--duration", "0s"], "--duration", "at least 1ms"),
         (&["--duration", "5"], "--duration", "such as 5s"),
         (&["--duration", "3days"], "--duration", "at most 24h"),
@@ -23,6 +26,12 @@ fn values_out_of_range_are_refused_with_what_is_accepted() {
             "from 1 byte to 16MiB",
         ),
         (&["--request-size", "4 acres"], "--request-size", "4KiB"),
+        (&["--request-size", "1GiB"], "--request-size", "up to 16MiB"),
+        (
+            &["--request-size", "1.5KiB"],
+            "--request-size",
+            "a whole number",
+        ),
         (
             &["--acquire-timeout", "0s"],
             "--acquire-timeout",
@@ -43,7 +52,7 @@ fn values_out_of_range_are_refused_with_what_is_accepted() {
 
 #[test]
 fn a_bad_sweep_is_refused_with_one_that_would_work() {
-    for sweep in ["64..1", "0..4", "1..", "none", "1..100000"] {
+    for sweep in ["64..1", "0..4", "1..", "..8", "-1..4", "none", "1..100000"] {
         run(&["stress", "--sweep", sweep]).refused(USAGE, &["--sweep", "such as 1..64"]);
     }
 }
@@ -58,6 +67,14 @@ fn options_that_contradict_each_other_are_refused() {
     run(&["stress", "--tls", "on", "tcp://127.0.0.1:1"]).refused(USAGE, &["--tls", "embedded"]);
     run(&["stress", "--service-time", "1ms", "redis://127.0.0.1"])
         .refused(USAGE, &["--service-time", "embedded"]);
+}
+
+#[test]
+fn results_that_would_overwrite_each_other_are_refused() {
+    for (json, report) in [("-", "-"), ("a.out", "a.out"), ("a.out", "./a.out")] {
+        run(&["stress", "--json", json, "--report", report])
+            .refused(USAGE, &["--json", "--report", json]);
+    }
 }
 
 #[test]
@@ -130,6 +147,12 @@ fn files_that_cannot_be_written_are_known_before_anything_runs() {
             stress(&[option, path, &server.url()]).refused(FAILED, &["cannot write", option, path]);
         }
     }
+}
+
+#[test]
+fn a_folder_that_is_missing_is_named() {
+    stress(&["--report", "/nonexistent/folder/page.html"])
+        .refused(FAILED, &["there is no folder /nonexistent/folder"]);
 }
 
 #[test]

@@ -99,5 +99,7 @@ fn a_wrong_password_is_refused_at_once_and_not_repeated() {
         let finished = stress(&[&url.replace("right", "hunter2")])
             .refused(1, &["cannot use the target", "password"]);
         assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
+        let said = finished.stderr.matches("authentication failed").count();
+        assert!(said <= 1, "{}", finished.stderr);
     }
 }

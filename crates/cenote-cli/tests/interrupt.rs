@@ -5,7 +5,7 @@ mod program;
 use std::process::Child;
 use std::time::Duration;
 
-use program::{Finished, Server, fresh_path, interrupt, program};
+use program::{Finished, Server, fresh_path, interrupt, program, terminate};
 
 const INTERRUPTED: Option<i32> = Some(130);
 
@@ -59,6 +59,17 @@ fn what_was_measured_until_then_is_shown() {
 }
 
 #[test]
+fn so_it_is_when_the_system_asks_for_the_end() {
+    let server = Server::echo();
+    let child = start(&["--mode", "exclusive", &server.url()]);
+    server.wait_for(100);
+    terminate(&child);
+    let finished = finished(child);
+    assert_eq!(finished.status, INTERRUPTED, "{finished:?}");
+    assert!(finished.stdout.contains("(ended early)"), "{finished:?}");
+}
+
+#[test]
 fn modes_that_had_not_begun_are_left_out() {
     let server = Server::echo();
     let child = start(&["--json", "-", &server.url()]);
@@ -70,9 +81,11 @@ fn modes_that_had_not_begun_are_left_out() {
 }
 
 #[test]
-fn a_second_one_ends_the_program_at_once() {
+fn a_second_one_ends_the_program_at_once_and_leaves_no_empty_file() {
     let server = Server::echo_then_hang(100);
-    let mut child = start(&["--mode", "exclusive", &server.url()]);
+    let path = fresh_path("quit.json");
+    let json = ["--json", path.to_str().expect("UTF-8")];
+    let mut child = start(&[&["--mode", "exclusive", &server.url()], &json[..]].concat());
     server.wait_for(100);
     while child.try_wait().expect("it can be asked").is_none() {
         interrupt(&child);
@@ -83,4 +96,5 @@ fn a_second_one_ends_the_program_at_once() {
         (finished.status, finished.stdout.as_str()),
         (INTERRUPTED, "")
     );
+    assert!(!path.exists());
 }

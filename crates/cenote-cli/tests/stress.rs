@@ -110,6 +110,57 @@ fn json_on_the_standard_output_is_alone_there() {
 }
 
 #[test]
+fn a_report_on_the_standard_output_is_alone_there() {
+    let finished = stress(&["--report", "-"]).succeeded();
+    let page = finished.stdout.trim();
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"),
+        "{page}"
+    );
+    assert!(
+        finished.stderr.contains("The pool was "),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_to_one_place_still_goes_to_the_others() {
+    let path = fresh_path("rescued.html");
+    let report = ["--report", path.to_str().expect("UTF-8")];
+    let finished = stress(&[&["--json", "/dev/full"], &report[..]].concat());
+    assert_eq!(finished.status, Some(1), "{finished:?}");
+    assert!(finished.stdout.contains("The pool was "), "{finished:?}");
+    assert!(
+        finished
+            .stderr
+            .contains("error: cannot write --json to /dev/full"),
+        "{finished:?}"
+    );
+    let page = std::fs::read_to_string(path).expect("it was written");
+    assert!(page.ends_with("</html>"), "{page}");
+}
+
+#[cfg(unix)]
+#[test]
+fn too_few_permitted_files_are_warned_of_in_logs_too() {
+    let limited = format!(
+        "ulimit -n 64; exec {} stress --users 20 --duration 100ms",
+        env!("CARGO_BIN_EXE_cenote")
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &limited])
+        .output()
+        .expect("sh starts");
+    let stderr = String::from_utf8(output.stderr).expect("output is UTF-8");
+    assert!(
+        stderr.contains("warning: up to 140 open files are needed and 64 are permitted"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_json_file_replaces_the_old_one() {
     let path = fresh_path("old.json");
     std::fs::write(&path, "x".repeat(1 << 20)).expect("it can be written");
@@ -230,6 +281,17 @@ fn requests_cut_off_at_the_end_are_counted() {
     let server = Server::echo_then_hang(20);
     let results = json(&["--mode", "exclusive", &server.url()]);
     assert_eq!(results["runs"][0]["unfinished"], results["users"]);
+}
+
+#[test]
+fn connections_opened_in_place_of_those_cut_off_at_the_end_are_not_counted() {
+    let server = Server::echo_then_hang(20);
+    // Many, so that cutting them off takes longer than opening a connection.
+    let load = ["stress", "--users", "5000", "--duration", "400ms"];
+    let pool = ["--mode", "exclusive", "--pool-size", "1", "--json", "-"];
+    let finished = run(&[&load[..], &pool, &[&server.url()]].concat()).succeeded();
+    let results: Value = serde_json::from_str(&finished.stdout).expect("the output is JSON");
+    assert_eq!(results["runs"][0]["connections_opened"], 1);
 }
 
 #[test]

@@ -73,9 +73,9 @@ pub async fn measure<W: Way>(
     // Those that stay on are counted below.
     let _ = tokio::time::timeout(GRACE, all_gone).await;
     let unfinished = users.len();
-    users.shutdown().await;
-
+    // Before they are cut off: what a pool opens in place of the connections this costs is no part of it.
     let opened = way.opened();
+    users.shutdown().await;
     way.close().await;
     let (latencies, errors) = recorder.merged();
     Measured {

@@ -4,6 +4,7 @@
 
 use maud::{Markup, html};
 
+use super::label::{LINE_HEIGHT, Label, spread};
 use super::scale::Scale;
 
 const HEIGHT: f64 = 270.0;
@@ -12,8 +13,8 @@ const LEFT: f64 = 60.0;
 const RIGHT: f64 = 108.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 44.0;
-/// Names closer than this, in pixels, would touch.
-const LINE_HEIGHT: f64 = 15.0;
+/// Between the end of a line and its name.
+const NAME_GAP: f64 = 8.0;
 
 /// An axis: its scale, its name with unit, and how its values are written.
 pub struct Axis {
@@ -175,7 +176,7 @@ impl Chart {
 
     /// Each series' name beside its end, moved apart where they would touch.
     fn names(&self, tops: &[Vec<f64>]) -> Markup {
-        let mut names: Vec<Name<'_>> = Vec::new();
+        let mut names: Vec<Label<'_>> = Vec::new();
         for (series, top) in self.series.iter().zip(tops) {
             let (Some(point), Some(end)) = (series.points.last(), top.last()) else {
                 continue;
@@ -186,19 +187,62 @@ impl Chart {
                 Shape::Stacked => end - point.1 / 2.0,
                 _ => *end,
             };
-            names.push(Name {
-                x: self.x(point.0) + 8.0,
-                y: self.y(middle),
-                series,
-            });
+            names.push(self.placed(series, self.x(point.0), self.y(middle)));
         }
         names.sort_by(|a, b| a.y.total_cmp(&b.y));
-        spread(&mut names);
+        spread(&mut names, HEIGHT - BOTTOM - LINE_HEIGHT / 2.0);
         html! {
-            @for Name { x, y, series } in names {
-                text class={ "label " (series.class) } x=(px(x)) y=(px(y)) dy="0.32em" { (series.name) }
+            @for Label { x, y, anchor, text, class } in names {
+                text class={ "label " (class) } x=(px(x)) y=(px(y)) dy="0.32em" text-anchor=(anchor) { (text) }
             }
         }
+    }
+
+    /// The name of a line that ends at (x, y): beside it. A line that ends before the plot does may have
+    /// another there: then above its end, or below.
+    fn placed<'a>(&self, series: &'a Series, x: f64, y: f64) -> Label<'a> {
+        let name = |x, y, anchor| Label {
+            x,
+            y,
+            anchor,
+            text: &series.name,
+            class: series.class,
+        };
+        let free = |name: &Label<'_>| {
+            let half = LINE_HEIGHT / 2.0;
+            !self.is_crossed(name.span(), (name.y - half, name.y + half))
+        };
+        let places = [
+            name(x, y - LINE_HEIGHT, "end"),
+            name(x, y + LINE_HEIGHT, "end"),
+        ];
+        let beside = name(x + NAME_GAP, y, "start");
+        if free(&beside) {
+            return beside;
+        }
+        places.into_iter().find(free).unwrap_or(beside)
+    }
+
+    /// Whether a line passes through a rectangle.
+    fn is_crossed(&self, (left, right): (f64, f64), (top, bottom): (f64, f64)) -> bool {
+        let crosses = |from: &(f64, f64), to: &(f64, f64)| {
+            let ((x1, y1), (x2, y2)) = (
+                (self.x(from.0), self.y(from.1)),
+                (self.x(to.0), self.y(to.1)),
+            );
+            if x2 < left || x1 > right {
+                return false;
+            }
+            let at = |x: f64| y1 + (x.clamp(x1, x2) - x1) / (x2 - x1).max(f64::EPSILON) * (y2 - y1);
+            let (a, b) = (at(left), at(right));
+            a.min(b) < bottom && a.max(b) > top
+        };
+        self.shape != Shape::Stacked
+            && self
+                .series
+                .iter()
+                .flat_map(|series| series.points.windows(2))
+                .any(|pair| crosses(&pair[0], &pair[1]))
     }
 
     /// Invisible columns that show the values under the pointer.
@@ -253,26 +297,48 @@ pub fn legend(series: &[Series]) -> Markup {
     }
 }
 
-/// Where a series' name goes.
-struct Name<'a> {
-    x: f64,
-    y: f64,
-    series: &'a Series,
-}
-
-/// Pushes names apart, down and then up again, within the plot.
-fn spread(names: &mut [Name<'_>]) {
-    for index in 1..names.len() {
-        names[index].y = names[index].y.max(names[index - 1].y + LINE_HEIGHT);
-    }
-    let mut limit = HEIGHT - BOTTOM;
-    for name in names.iter_mut().rev() {
-        name.y = name.y.min(limit);
-        limit = name.y - LINE_HEIGHT;
-    }
-}
-
 /// A tenth of a pixel is as fine as anybody sees.
 fn px(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(series: &[&[(f64, f64)]]) -> Chart {
+        let axis = || Axis {
+            scale: Scale::from_zero(10.0),
+            name: "",
+            write: crate::format::amount,
+        };
+        Chart {
+            description: String::new(),
+            width: Width::Half,
+            x: axis(),
+            y: axis(),
+            shape: Shape::Lines,
+            series: series
+                .iter()
+                .map(|points| Series {
+                    name: "a name".into(),
+                    class: "",
+                    points: points.to_vec(),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_name_stands_where_no_line_passes() {
+        let short: &[(f64, f64)] = &[(0.0, 5.0), (5.0, 5.0)];
+        let anchor = |other: &[(f64, f64)]| {
+            let chart = chart(&[short, other]);
+            chart
+                .placed(&chart.series[0], chart.x(5.0), chart.y(5.0))
+                .anchor
+        };
+        assert_eq!(anchor(&[(0.0, 9.0), (10.0, 9.0)]), "start");
+        assert_eq!(anchor(&[(4.0, 0.0), (5.5, 5.0), (10.0, 9.0)]), "end");
+    }
 }

@@ -1,6 +1,7 @@
 //! The report: one page that needs nothing but itself.
 
 mod chart;
+mod label;
 mod plots;
 mod scale;
 
@@ -48,11 +49,24 @@ fn head(results: &Results) -> Markup {
     html! {
         header {
             p.eyebrow { "cenote stress" }
-            h1 { (results.verdict.headline) }
-            @if let Some(reason) = &results.verdict.reason { p.verdict { (reason) "." } }
-            p.load { (results.load_line()) }
+            h1 { (unbroken(&results.verdict.headline)) }
+            @if let Some(reason) = &results.verdict.reason { p.verdict { (unbroken(reason)) "." } }
+            p.load { (unbroken(&results.load_line())) }
         }
     }
+}
+
+/// Keeps numbers and their units on one line.
+fn unbroken(text: &str) -> String {
+    let mut unbroken = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let after_digit = unbroken.ends_with(|before: char| before.is_ascii_digit());
+        unbroken.push(match letter {
+            ' ' if after_digit => '\u{a0}',
+            letter => letter,
+        });
+    }
+    unbroken
 }
 
 /// The three figures to remember.
@@ -106,7 +120,10 @@ fn rate(results: &Results) -> Markup {
     html! {
         section {
             h2 { "Rate over time" }
-            p.lead { "Requests answered each second. Each mode ran on its own; both are drawn from their own start." }
+            p.lead {
+                "Requests answered each second."
+                @if results.compared().len() > 1 { " Each mode ran on its own; both are drawn from their own start." }
+            }
             (plot("Requests per second", &plots::rate(results)))
         }
     }
@@ -203,5 +220,18 @@ fn foot(results: &Results) -> Markup {
             }
             p { "Made by cenote " (results.cenote) "." }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_units() {
+        assert_eq!(
+            unbroken("within 5 ms, 99 % of all"),
+            "within 5\u{a0}ms, 99\u{a0}% of all"
+        );
     }
 }

@@ -311,7 +311,8 @@ fn rates(samples: &[Sample], bin_s: f64) -> Vec<(f64, f64)> {
     let Some(last) = samples.last() else {
         return Vec::new();
     };
-    let bins = (last.at_s / bin_s).floor() as usize;
+    // A last look a moment early is no reason to lose the last bin.
+    let bins = (last.at_s / bin_s + 0.05).floor() as usize;
     let counts: Vec<f64> = (0..=bins)
         .map(|bin| count_at(samples, bin as f64 * bin_s))
         .collect();

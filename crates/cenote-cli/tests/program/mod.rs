@@ -78,8 +78,17 @@ impl Finished {
 
 /// Sends Ctrl-C's signal.
 pub fn interrupt(child: &Child) {
+    signal(child, "-INT");
+}
+
+/// Sends the signal that asks a program to end.
+pub fn terminate(child: &Child) {
+    signal(child, "-TERM");
+}
+
+fn signal(child: &Child, signal: &str) {
     let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([signal, &child.id().to_string()])
         .stderr(Stdio::null())
         .status();
     sent.expect("kill starts");
