@@ -158,6 +158,12 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.leak_threshold = held.into())
     }
 
+    /// Seeds the random numbers behind jitter and back-off, so that a run on virtual time
+    /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
+    pub fn seed(self, seed: u64) -> Self {
+        self.map_settings(|s| s.seed = Some(seed))
+    }
+
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
     /// closes it and counts as a failed connect.
     ///

@@ -65,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
     pub(crate) connect_failures: ConnectFailures,
     pub(crate) leak_threshold: Option<Duration>,
+    pub(crate) seed: Option<u64>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -97,6 +98,7 @@ impl Default for Settings {
             backoff: Backoff::default(),
             connect_failures: ConnectFailures::default(),
             leak_threshold: None,
+            seed: None,
         }
     }
 }

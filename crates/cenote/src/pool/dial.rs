@@ -32,7 +32,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(seed: Option<u64>) -> Self {
         Self {
             gate: Gate::default(),
             last_error: None,
@@ -40,7 +40,7 @@ impl Dialer {
             dial_time: None,
             wake_at: None,
             refill: false,
-            rng: fastrand::Rng::new(),
+            rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
         }
     }
 

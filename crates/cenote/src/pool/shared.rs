@@ -158,6 +158,7 @@ impl<C: Connect> Shared<C> {
             plain_return: hooks.after_return.is_none(),
             name: settings.name.as_str().into(),
             connector,
+            dialer: Mutex::new(Dialer::new(settings.seed)),
             settings,
             hooks,
             clock: Clock::new(),
@@ -173,7 +174,6 @@ impl<C: Connect> Shared<C> {
             taken_over_at: AtomicU64::new(0),
             poke: Notify::new(),
             vacated: Notify::new(),
-            dialer: Mutex::new(Dialer::new()),
         }
     }
 

@@ -151,6 +151,8 @@ async fn run<C: Connect>(mut running: Running<C>) {
             .min()
             .unwrap_or(next_sweep);
         tokio::select! {
+            // In a fixed order, so that a seeded run can be repeated.
+            biased;
             () = tokio::time::sleep_until(shared.clock.instant(until)) => {}
             () = shared.poke.notified() => {}
         }
