@@ -90,8 +90,9 @@ fn staleness(error: &Error) -> Option<Staleness> {
 /// Defines the calls on a type with a method `calls(&self) -> Calls<'_>`.
 macro_rules! define_calls {
     () => {
-        /// Runs a statement and returns its rows. SQL text is prepared, run and closed again, which takes
-        /// two round trips; [`query_cached`](Self::query_cached) takes one.
+        /// Runs a statement and returns its rows. SQL text without parameters takes one round trip. With
+        /// parameters it is prepared for the types the server expects, run and closed again, which takes
+        /// two; [`query_cached`](Self::query_cached) takes one.
         ///
         /// # Errors
         ///
@@ -104,7 +105,10 @@ macro_rules! define_calls {
         ) -> Result<Vec<Row>, Error> {
             let calls = self.calls();
             let call = calls.session.begin(sql.traces());
-            let result = calls.client.query(sql.raw(), params).await;
+            let result = match sql.text() {
+                Some(text) if params.is_empty() => calls.client.query_typed(text, &[]).await,
+                _ => calls.client.query(sql.raw(), params).await,
+            };
             call.end(&result);
             result
         }
@@ -122,7 +126,10 @@ macro_rules! define_calls {
         ) -> Result<Row, Error> {
             let calls = self.calls();
             let call = calls.session.begin(sql.traces());
-            let result = calls.client.query_one(sql.raw(), params).await;
+            let result = match sql.text() {
+                Some(text) if params.is_empty() => calls.client.query_typed_one(text, &[]).await,
+                _ => calls.client.query_one(sql.raw(), params).await,
+            };
             call.end(&result);
             result
         }
@@ -139,7 +146,10 @@ macro_rules! define_calls {
         ) -> Result<Option<Row>, Error> {
             let calls = self.calls();
             let call = calls.session.begin(sql.traces());
-            let result = calls.client.query_opt(sql.raw(), params).await;
+            let result = match sql.text() {
+                Some(text) if params.is_empty() => calls.client.query_typed_opt(text, &[]).await,
+                _ => calls.client.query_opt(sql.raw(), params).await,
+            };
             call.end(&result);
             result
         }
@@ -156,7 +166,10 @@ macro_rules! define_calls {
         ) -> Result<u64, Error> {
             let calls = self.calls();
             let call = calls.session.begin(sql.traces());
-            let result = calls.client.execute(sql.raw(), params).await;
+            let result = match sql.text() {
+                Some(text) if params.is_empty() => calls.client.execute_typed(text, &[]).await,
+                _ => calls.client.execute(sql.raw(), params).await,
+            };
             call.end(&result);
             result
         }

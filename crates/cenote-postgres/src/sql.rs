@@ -23,6 +23,10 @@ pub(crate) mod sealed {
     pub trait Sealed: Sync {
         type Raw: ?Sized + ToStatement + Sync;
         fn raw(&self) -> &Self::Raw;
+        /// Text, which takes a single round trip when it has no parameters whose types must be asked for.
+        fn text(&self) -> Option<&str> {
+            None
+        }
         fn traces(&self) -> Traces;
     }
 
@@ -30,6 +34,9 @@ pub(crate) mod sealed {
         type Raw = str;
         fn raw(&self) -> &str {
             self
+        }
+        fn text(&self) -> Option<&str> {
+            Some(self)
         }
         fn traces(&self) -> Traces {
             traces::of_statement(self)
@@ -40,6 +47,9 @@ pub(crate) mod sealed {
         type Raw = str;
         fn raw(&self) -> &str {
             self
+        }
+        fn text(&self) -> Option<&str> {
+            Some(self)
         }
         fn traces(&self) -> Traces {
             traces::of_statement(self)
