@@ -68,6 +68,13 @@
 //! let time pass with `tokio::time::sleep`, which gives upkeep its turns, rather than with `advance`. It
 //! spawns on the runtime that calls it, and survives the end of that runtime: the next caller's takes
 //! over.
+//!
+//! # Processes
+//!
+//! A pool belongs to the process that opened its connections. Programs started with
+//! `std::process::Command` inherit none of them: the sockets of tokio and of the standard library are
+//! closed on exec. After a bare `fork`, without exec, the child must neither use nor drop anything of the
+//! pool, for both processes would write to one session: build a new pool there.
 #![deny(missing_docs)]
 
 pub mod blocking;

@@ -1,0 +1,238 @@
+//! The tables that say which test proves what, in `docs/guarantees.md` and `ARCHITECTURE.md`: every test they name
+//! exists, and no failure of the list is left out. A table is read if its last heading is one of [`PROOF`]; what
+//! stands in backticks in its last column is
+//!
+//! - `file::test`, a test in `crates/cenote/tests`; `crate/file::test`, in that crate's tests; `bench/file::test`;
+//! - or one word: a model, a file of tests, a crate, or a scenario of `bench/`.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// The headings of the columns that name tests.
+const PROOF: [&str; 4] = ["shown by", "test", "proof", "proof, the rival's and ours"];
+
+/// The numbers of the failures that the page of guarantees answers for.
+const FAILURES: RangeInclusive<u32> = 1..=44;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+struct Row {
+    line: usize,
+    cells: Vec<String>,
+}
+
+impl Row {
+    /// What stands in backticks in the last column.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let proof = self.cells.last().map_or("", String::as_str);
+        proof.split('`').skip(1).step_by(2)
+    }
+}
+
+/// The tables of a page: the heading of each, and its rows.
+fn tables(page: &str) -> Vec<(Vec<String>, Vec<Row>)> {
+    let mut tables: Vec<(Vec<String>, Vec<Row>)> = Vec::new();
+    let mut within = false;
+    for (line, text) in (1..).zip(page.lines()) {
+        let Some(text) = text.strip_prefix('|') else {
+            within = false;
+            continue;
+        };
+        let cells: Vec<String> = text
+            .trim_end()
+            .trim_end_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect();
+        match tables.last_mut() {
+            Some((_, rows)) if within => rows.push(Row { line, cells }),
+            _ => tables.push((cells, Vec::new())),
+        }
+        within = true;
+    }
+    for (_, rows) in &mut tables {
+        // The line of dashes under the heading.
+        rows.remove(0);
+    }
+    tables
+}
+
+fn rows_with_proof(page: &str) -> Vec<Row> {
+    tables(page)
+        .into_iter()
+        .filter(|(heading, _)| PROOF.contains(&heading.last().unwrap().as_str()))
+        .flat_map(|(_, rows)| rows)
+        .collect()
+}
+
+/// Where `file` of `folder` is: a file, or a folder with a `main.rs`.
+fn file_of_tests(folder: &Path, file: &str) -> Option<PathBuf> {
+    [
+        folder.join(format!("{file}.rs")),
+        folder.join(file).join("main.rs"),
+    ]
+    .into_iter()
+    .find(|path| path.is_file())
+}
+
+/// Whether `source` has a test of this name: a function with an attribute that says so.
+fn has_test(source: &str, name: &str) -> bool {
+    let mut marked = false;
+    let code = source.lines().map(str::trim);
+    for line in code.filter(|line| !line.starts_with("//")) {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if let Some((_, function)) = line.split_once("fn ") {
+            if marked && function.split(['(', '<']).next() == Some(name) {
+                return true;
+            }
+            marked = false;
+        }
+    }
+    false
+}
+
+/// What is wrong with this name, if anything is.
+fn problem(named: &str) -> Option<String> {
+    match named.split_once("::") {
+        Some((file, test)) => problem_of_test(file, test),
+        None => (!is_known(named)).then(|| {
+            "is no model, no file of tests, no crate and no scenario of bench/".to_owned()
+        }),
+    }
+}
+
+fn problem_of_test(file: &str, test: &str) -> Option<String> {
+    let (place, file) = file.split_once('/').unwrap_or(("cenote", file));
+    let folder = match place {
+        "bench" => root().join("bench/tests"),
+        package => root().join("crates").join(package).join("tests"),
+    };
+    let Some(path) = file_of_tests(&folder, file) else {
+        return Some(format!("{} has no file `{file}`", folder.display()));
+    };
+    let source = fs::read_to_string(&path).unwrap();
+    (!has_test(&source, test)).then(|| format!("{} has no test `{test}`", path.display()))
+}
+
+fn is_known(word: &str) -> bool {
+    let crates = root().join("crates");
+    let mut packages = entries(&crates);
+    word == "bench/"
+        || crates.join(word).join("Cargo.toml").is_file()
+        || packages.any(|package| file_of_tests(&package.join("tests"), word).is_some())
+        || entries(&crates.join("cenote/src/kernel/models"))
+            .any(|models| has_test(&fs::read_to_string(models).unwrap(), word))
+        || read("bench/src/scenarios/mod.rs").contains(&format!("name: \"{word}\""))
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    entries.map(|entry| entry.unwrap().path())
+}
+
+#[test]
+fn every_test_that_is_named_as_proof_exists() {
+    let mut problems = Vec::new();
+    for page in ["docs/guarantees.md", "ARCHITECTURE.md"] {
+        let rows = rows_with_proof(&read(page));
+        assert!(!rows.is_empty(), "{page}: no table with a column of proof");
+        for row in rows {
+            let line = row.line;
+            problems.extend(
+                row.named()
+                    .filter_map(|named| Some((named, problem(named)?)))
+                    .map(|(named, why)| format!("{page}:{line}: `{named}`: {why}")),
+            );
+        }
+    }
+    assert!(
+        problems.is_empty(),
+        "these proofs do not exist:\n{}",
+        problems.join("\n")
+    );
+}
+
+#[test]
+fn every_guarantee_names_a_test() {
+    let bare: Vec<_> = rows_with_proof(&read("docs/guarantees.md"))
+        .into_iter()
+        .filter(|row| !row.named().any(|named| named.contains("::")))
+        .map(|row| row.cells[0].clone())
+        .collect();
+    assert!(bare.is_empty(), "no test for number {}", bare.join(", "));
+}
+
+#[test]
+fn every_failure_has_its_guarantee_or_is_left_for_later() {
+    let mut found: BTreeMap<u32, usize> = BTreeMap::new();
+    for (heading, rows) in tables(&read("docs/guarantees.md")) {
+        if heading[0] != "#" || heading[1] == "rival" {
+            continue;
+        }
+        for number in rows.iter().flat_map(|row| numbers(&row.cells[0])) {
+            *found.entry(number).or_default() += 1;
+        }
+    }
+    let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "more than once: {twice:?}");
+    let found: BTreeSet<u32> = found.into_keys().collect();
+    assert_eq!(found, FAILURES.collect());
+}
+
+/// What a rival does is asserted of the version that `bench/` builds.
+#[test]
+fn rivals_are_named_with_the_versions_of_their_lock_file() {
+    let lock = read("bench/Cargo.lock");
+    for (heading, rows) in tables(&read("docs/guarantees.md")) {
+        let Some(column) = heading.iter().position(|cell| cell == "rival") else {
+            continue;
+        };
+        for rival in rows.iter().flat_map(|row| row.cells[column].split(", ")) {
+            let (name, version) = rival.split_once(' ').unwrap();
+            let locked = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&locked), "{rival} is not what is locked");
+        }
+    }
+}
+
+/// `7`, or `34 to 44`.
+fn numbers(cell: &str) -> RangeInclusive<u32> {
+    let number = |text: &str| -> u32 {
+        text.parse()
+            .unwrap_or_else(|_| panic!("`{cell}` is neither a number nor `1 to 2`"))
+    };
+    match cell.split_once(" to ") {
+        Some((first, last)) => number(first)..=number(last),
+        None => number(cell)..=number(cell),
+    }
+}
+
+#[test]
+fn a_name_without_its_test_is_told_with_the_file_that_lacks_it() {
+    let told = problem("dialling::no_such_test").unwrap();
+    assert!(told.contains("dialling.rs has no test `no_such_test`"));
+    let told = problem("cenote-redis/dialling::no_such_test").unwrap();
+    assert!(told.contains("cenote-redis/tests has no file `dialling`"));
+    let told = problem("no_such_model").unwrap();
+    assert!(told.starts_with("is no model"));
+}
+
+#[test]
+fn a_function_that_is_no_test_proves_nothing() {
+    let source = "#[test]\nfn one() {}\n\nfn two() {}\n\n#[tokio::test]\n/// A fn told.\nasync fn three() {}\n";
+    let tests = ["one", "two", "three"].map(|name| has_test(source, name));
+    assert_eq!(tests, [true, false, true]);
+}
