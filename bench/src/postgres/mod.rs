@@ -35,10 +35,11 @@ pub const SUBJECTS: [&str; 8] = [
 ];
 
 pub const LEGEND: &str = "\
-Like for like: bb8, bb8_untested, deadpool and cenote prepare the statement at each query (two round trips);
-deadpool_prepared, sqlx and cenote_prepared prepare it once per connection (one). bb8 and sqlx add a round trip that
-asks for a sign of life at every checkout; deadpool and bb8_untested never ask; cenote asks where a connection has
-idled for a second or more, before it is used. no_pool connects for each query, 64 at once at most. p50 and p99 are of get and query.";
+Like for like, by what a user writes: bb8, bb8_untested, deadpool and cenote are given the SQL text at each query, which
+rivals prepare first (two round trips) and cenote runs in one, as it has no parameters; deadpool_prepared, sqlx and
+cenote_prepared prepare it once per connection. bb8 and sqlx add a round trip that asks for a sign of life at every
+checkout; deadpool and bb8_untested never ask; cenote asks where a connection has idled for a second or more, before it
+is used. no_pool connects for each query, 64 at once at most. p50 and p99 are of get and query.";
 
 const CONNECTIONS: usize = 10;
 
