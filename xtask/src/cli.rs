@@ -2,6 +2,7 @@
 //! ignored.
 
 use crate::part::Part;
+use crate::verify::Effort;
 use std::fmt::Write;
 
 /// What to do.
@@ -11,6 +12,9 @@ pub enum Command {
     List,
     /// Runs these parts, in their own order.
     Test(Vec<Part>),
+    Verify(Effort),
+    /// With these arguments of its own.
+    Soak(Vec<String>),
 }
 
 /// Reads the arguments after the program's name.
@@ -20,10 +24,28 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some("--list") => Ok(Command::List),
         Some("test") => parse_test(arguments),
+        Some("verify") => parse_verify(arguments),
+        Some("soak") => Ok(Command::Soak(arguments.collect())),
         Some(other) => Err(format!(
-            "unknown command `{other}`; the commands are `test` and `help`"
+            "unknown command `{other}`; the commands are `test`, `verify`, `soak` and `help`"
         )),
     }
+}
+
+fn parse_verify(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut effort = Effort::Bounded;
+    for argument in arguments {
+        match argument.as_str() {
+            "--long" => effort = Effort::Long,
+            "--help" | "-h" => return Ok(Command::Help),
+            _ => {
+                return Err(format!(
+                    "unknown option `{argument}` of `verify`; its options are --long and --help"
+                ));
+            }
+        }
+    }
+    Ok(Command::Verify(effort))
 }
 
 fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
@@ -94,9 +116,17 @@ pub fn help() -> String {
 The workspace's own commands.
 
 Usage: cargo xtask test [--only PART]... [--skip PART]...
+       cargo xtask verify [--long]
+       cargo xtask soak [--minutes N] [--users N] [--seed N]
 
 `test` runs the parts below in this order and stops at the first that fails. What tests need and
 the machine lacks is installed first, from Debian's packages.
+
+`verify` repeats the proof at greater length: models, sweeps, simulations with more seeds. Some
+minutes; with --long, hours.
+
+`soak` lets a thousand users and random faults loose on a pool in front of a real PostgreSQL, for
+half an hour by default, and fails if anything is lost.
 
 Options of `test`:
   --only PART  run this part only; several: repeat it, or separate them by commas
@@ -110,6 +140,8 @@ Examples:
   cargo xtask test                     everything, as on a submission
   cargo xtask test --only fmt,clippy   what an editor would tell
   cargo xtask test --skip servers      never install anything
+  cargo xtask verify                   the proof, at some length
+  cargo xtask soak --minutes 5         a short soak
 
 Exit status: 0 if all parts passed, 1 if one failed, 2 if the command was not understood.
 ",
@@ -190,6 +222,19 @@ mod tests {
     fn unknown_options_and_commands_are_named() {
         assert!(parsed("test --fast").unwrap_err().contains("`--fast`"));
         assert!(parsed("tset").unwrap_err().contains("`tset`"));
+    }
+
+    #[test]
+    fn verify_is_bounded_unless_told_otherwise() {
+        assert_eq!(parsed("verify"), Ok(Command::Verify(Effort::Bounded)));
+        assert_eq!(parsed("verify --long"), Ok(Command::Verify(Effort::Long)));
+        assert!(parsed("verify --quick").unwrap_err().contains("`--quick`"));
+    }
+
+    #[test]
+    fn soak_takes_options_of_its_own() {
+        let expected = Ok(Command::Soak(vec!["--minutes".into(), "5".into()]));
+        assert_eq!(parsed("soak --minutes 5"), expected);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub enum Proof {
 pub struct Invocation {
     args: Vec<OsString>,
     flags: Option<(&'static str, &'static str)>,
+    variables: Vec<(&'static str, String)>,
     proof: Proof,
 }
 
@@ -29,6 +30,7 @@ impl Invocation {
         Self {
             args,
             flags: None,
+            variables: Vec::new(),
             proof: Proof::Status,
         }
     }
@@ -41,6 +43,12 @@ impl Invocation {
     /// Adds to a variable of flags, such as `RUSTFLAGS`; what the caller has set there stays.
     pub fn flags(mut self, variable: &'static str, flags: &'static str) -> Self {
         self.flags = Some((variable, flags));
+        self
+    }
+
+    /// Sets a variable, unless the caller has.
+    pub fn variable(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.variables.push((name, value.to_string()));
         self
     }
 
@@ -60,6 +68,11 @@ impl Invocation {
         command.args(&self.args).stdin(Stdio::null());
         if let Some((variable, flags)) = self.flags {
             command.env(variable, joined(env::var_os(variable).as_deref(), flags));
+        }
+        for (name, value) in &self.variables {
+            if env::var_os(name).is_none() {
+                command.env(name, value);
+            }
         }
         match self.proof {
             Proof::Status => {
@@ -104,6 +117,9 @@ impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((variable, flags)) = self.flags {
             write!(f, "{variable}=\"{flags}\" ")?;
+        }
+        for (name, value) in &self.variables {
+            write!(f, "{name}={value} ")?;
         }
         f.write_str("cargo")?;
         self.args
@@ -168,10 +184,11 @@ mod tests {
     fn an_invocation_reads_as_one_would_type_it() {
         let invocation = Invocation::cargo(["doc"])
             .args(["--no-deps"])
-            .flags("RUSTDOCFLAGS", "-D warnings");
+            .flags("RUSTDOCFLAGS", "-D warnings")
+            .variable("CENOTE_SEEDS", 30);
         assert_eq!(
             invocation.to_string(),
-            "RUSTDOCFLAGS=\"-D warnings\" cargo doc --no-deps"
+            "RUSTDOCFLAGS=\"-D warnings\" CENOTE_SEEDS=30 cargo doc --no-deps"
         );
     }
 

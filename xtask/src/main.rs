@@ -1,5 +1,6 @@
 //! The workspace's own commands. `cargo xtask test` checks everything that is committed, on a
-//! machine that has no more than a Rust toolchain and a C compiler.
+//! machine that has no more than a Rust toolchain and a C compiler; `verify` and `soak` repeat the proof
+//! at greater length.
 
 #![forbid(unsafe_code)]
 
@@ -8,8 +9,10 @@ mod invocation;
 mod part;
 mod run;
 mod servers;
+mod verify;
 
 use cli::Command;
+use invocation::Invocation;
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,18 +28,28 @@ fn main() -> ExitCode {
     match command {
         Command::Help => print!("{}", cli::help()),
         Command::List => print!("{}", cli::list()),
-        Command::Test(parts) => {
-            // Every path below is relative to the workspace, wherever the caller stands.
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-            if let Err(error) = env::set_current_dir(&workspace) {
-                eprintln!("xtask: cannot enter {}: {error}", workspace.display());
-                return ExitCode::FAILURE;
-            }
-            if let Err(failure) = run::all(&parts) {
-                eprintln!("\nxtask: {failure}");
-                return ExitCode::FAILURE;
-            }
+        Command::Test(parts) => return in_workspace(|| run::all(&parts)),
+        Command::Verify(effort) => return in_workspace(|| run::verify(effort)),
+        Command::Soak(args) => {
+            let soak = Invocation::cargo(["run", "--release", "-p", "cenote-soak", "--"]);
+            return in_workspace(|| args.iter().fold(soak, |soak, arg| soak.args([arg])).run());
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Does `work` where every path is relative to the workspace, wherever the caller stands.
+fn in_workspace(work: impl FnOnce() -> Result<(), String>) -> ExitCode {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if let Err(error) = env::set_current_dir(&workspace) {
+        eprintln!("xtask: cannot enter {}: {error}", workspace.display());
+        return ExitCode::FAILURE;
+    }
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use crate::invocation::Invocation;
 use crate::part::{Part, Work};
 use crate::servers;
+use crate::verify::{self, Effort};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,6 +41,17 @@ pub fn all(parts: &[Part]) -> Result<(), String> {
         seconds(started.elapsed())
     ));
     println!("{}", summary.join("\n"));
+    Ok(())
+}
+
+/// Runs every proof. The error says which failed and how to repeat it alone.
+pub fn verify(effort: Effort) -> Result<(), String> {
+    let started = Instant::now();
+    for (what, proof) in verify::proofs(effort) {
+        heading(what);
+        proof.run()?;
+    }
+    heading(&format!("All held, in {}", seconds(started.elapsed())));
     Ok(())
 }
 

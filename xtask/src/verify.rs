@@ -1,0 +1,98 @@
+//! The proof, repeated at greater length than `test` takes: the same models, sweeps and simulations, with
+//! more seeds and more cases.
+
+use crate::invocation::{Invocation, Proof};
+use crate::part::{Part, Work};
+
+/// How long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Some minutes.
+    Bounded,
+    /// Hours.
+    Long,
+}
+
+impl Effort {
+    fn of<T>(self, bounded: T, long: T) -> T {
+        match self {
+            Self::Bounded => bounded,
+            Self::Long => long,
+        }
+    }
+}
+
+/// Every proof: what it is, and how it is run.
+pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
+    let mut proofs = Vec::new();
+    if let Work::Run(models) = Part::Loom.work() {
+        let deeper = |model: Invocation| model.variable("LOOM_MAX_PREEMPTIONS", effort.of(3, 4));
+        proofs.extend(
+            models
+                .into_iter()
+                .map(|model| ("the kernel's models, under loom", deeper(model))),
+        );
+    }
+    let tests = |package: &'static str, files: &[&'static str]| {
+        let invocation = Invocation::cargo(["test", "--release", "-p", package]);
+        files
+            .iter()
+            .fold(invocation, |invocation, file| {
+                invocation.args(["--test", file])
+            })
+            .proof(Proof::TestsRan)
+    };
+    proofs.extend([
+        (
+            "the simulator, seed after seed",
+            tests("cenote", &["simulation"]).variable("CENOTE_SEEDS", effort.of(1_000, 100_000)),
+        ),
+        (
+            "get cancelled at every poll; every hook and holder panics",
+            tests("cenote", &["cancel_sweep", "panics", "contention"]),
+        ),
+        (
+            "PostgreSQL cancelled at every poll, killed, frozen",
+            tests(
+                "cenote-postgres",
+                &["cancelled_calls", "server_killed", "server_stopped"],
+            ),
+        ),
+        (
+            "Redis cancelled at every poll, killed, frozen",
+            tests(
+                "cenote-redis",
+                &["pooled_cancellation", "server_faults", "hostile_peer"],
+            ),
+        ),
+        (
+            "rivals beside us",
+            Invocation::cargo(["test", "--manifest-path", "bench/Cargo.toml"])
+                .args(["--test", "rivals", "--locked"])
+                .proof(Proof::TestsRan),
+        ),
+    ]);
+    proofs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_proof_must_have_run_a_test() {
+        for (what, invocation) in proofs(Effort::Bounded) {
+            assert!(invocation.asks_for(Proof::TestsRan), "{what}");
+        }
+    }
+
+    #[test]
+    fn the_long_way_runs_the_same_with_more_of_it() {
+        let (bounded, long) = (proofs(Effort::Bounded), proofs(Effort::Long));
+        assert_eq!(bounded.len(), long.len());
+        assert!(
+            long.iter()
+                .any(|(_, run)| run.to_string().contains("CENOTE_SEEDS=100000"))
+        );
+    }
+}
