@@ -48,21 +48,37 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
             tests("cenote", &["simulation"]).variable("CENOTE_SEEDS", effort.of(1_000, 100_000)),
         ),
         (
+            "random operations against the reference model",
+            tests("cenote", &["reference_model"])
+                .variable("PROPTEST_CASES", effort.of(3_000, 300_000))
+                .variable("PROPTEST_RNG_SEED", "random"),
+        ),
+        (
             "get cancelled at every poll; every hook and holder panics",
             tests("cenote", &["cancel_sweep", "panics", "contention"]),
         ),
         (
-            "PostgreSQL cancelled at every poll, killed, frozen",
+            "PostgreSQL cancelled at every poll, killed, frozen, behind a faulty wire",
             tests(
                 "cenote-postgres",
-                &["cancelled_calls", "server_killed", "server_stopped"],
+                &[
+                    "cancelled_calls",
+                    "server_killed",
+                    "server_stopped",
+                    "wire_faults",
+                ],
             ),
         ),
         (
-            "Redis cancelled at every poll, killed, frozen",
+            "Redis cancelled at every poll, killed, frozen, behind a faulty wire",
             tests(
                 "cenote-redis",
-                &["pooled_cancellation", "server_faults", "hostile_peer"],
+                &[
+                    "pooled_cancellation",
+                    "server_faults",
+                    "hostile_peer",
+                    "wire_faults",
+                ],
             ),
         ),
         (

@@ -1,6 +1,8 @@
 //! Real servers for a test: [`PostgresServer`] and [`RedisServer`] run on a free port with their
 //! data in a temporary folder, can be killed, frozen, continued and restarted while clients are
-//! connected, and are gone with everything they wrote when the value is dropped.
+//! connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
+//! which stands in front of any TCP server and breaks what passes through it: late, slow, cut, swallowed
+//! or refused, switched at any moment.
 //!
 //! ```
 //! use cenote_testkit::RedisServer;
@@ -21,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! What it promises:
+//! What the servers promise:
 //!
 //! * **Ready means ready.** `start` and `restart` return once the server accepts connections. They
 //!   probe, with a deadline of 60 seconds, and never sleep for a fixed time.
@@ -34,8 +36,8 @@
 //! * **The port is not an ephemeral one** (where the system's settings allow), so that a client
 //!   reconnecting to a dead server can neither meet itself nor take the port away.
 //!
-//! Every method takes `&self`, blocks the calling thread and needs no async runtime. Linux only:
-//! processes are found in `/proc`, and the guardian is a script of `sh`.
+//! Every method of a server takes `&self`, blocks the calling thread and needs no async runtime. Linux
+//! only: processes are found in `/proc`, and the guardian is a script of `sh`. The proxy runs on tokio.
 //!
 //! The servers' programs are looked for in `PATH` and, for PostgreSQL, in
 //! `/usr/lib/postgresql/*/bin` (the newest first). Where they are missing, the error says which
@@ -53,9 +55,11 @@ mod port;
 mod postgres;
 mod process;
 mod programs;
+mod proxy;
 mod redis;
 mod server;
 
 pub use error::ServerError;
 pub use postgres::{PostgresBuilder, PostgresServer};
+pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisBuilder, RedisServer};

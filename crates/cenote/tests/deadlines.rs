@@ -4,9 +4,11 @@
 mod server;
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::GetError;
+use cenote::{ConnectFailures, GetError};
 use futures::future::join_all;
 use futures::poll;
 use server::{Act, Server, assert_quiet, ms, pass, secs};
@@ -247,4 +249,53 @@ async fn what_a_time_out_says_is_what_happened() {
     );
     assert!(timed_out.connect_error.is_none());
     assert_eq!(&*timed_out.pool, "unnamed");
+}
+
+/// Two are given connections that prove dead, and queue again: each has the deadline it had.
+#[tokio::test(start_paused = true)]
+async fn a_getter_that_queues_again_keeps_its_deadline() {
+    let server = Server::default();
+    let down = Arc::new(AtomicBool::new(false));
+    let hook_down = Arc::clone(&down);
+    let pool = server
+        .builder()
+        .max_size(2)
+        .acquire_timeout(secs(30))
+        .check_timeout(secs(5))
+        .connect_failures(ConnectFailures::KeepWaiting)
+        .before_get(move |_, _| {
+            let down = hook_down.load(SeqCst);
+            Box::pin(async move {
+                match down {
+                    true => {
+                        tokio::time::sleep(secs(1)).await;
+                        Err("down".into())
+                    }
+                    false => Ok(()),
+                }
+            })
+        })
+        .build()
+        .unwrap();
+    let (first, second) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    let began = Instant::now();
+    let early = async {
+        assert!(pool.get().await.unwrap_err().is_timeout());
+        began.elapsed()
+    };
+    let late = async {
+        pass(ms(20_500)).await;
+        drop(second);
+        assert!(pool.get().await.unwrap_err().is_timeout());
+        began.elapsed()
+    };
+    let fall = async {
+        pass(secs(20)).await;
+        server.plan(|plan| plan.connect = Act::Fail);
+        down.store(true, SeqCst);
+        drop(first);
+    };
+    let (early, late, ()) = tokio::join!(early, late, fall);
+    assert!(early < secs(31), "{early:?}");
+    assert!(late < secs(52), "{late:?}");
 }

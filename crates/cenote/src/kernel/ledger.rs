@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
-use super::queue::{End, Queue, Turn, Waiter};
+use super::queue::{Queue, Turn, Waiter};
 use super::slot::{Held, Notice};
 use super::sync::{Ordering, lock};
 use super::word::State;
@@ -31,6 +31,8 @@ pub(super) struct Ledger<O: Owner> {
     pub(super) opening: usize,
     /// Slots whose connection is being closed; part of `occupied`.
     pub(super) closing: usize,
+    /// How often somebody had to queue.
+    pub(super) waited: u64,
     pub(super) order: Order,
     pub(super) phase: Phase,
     /// The rank of the next connection that comes back from a lease.
@@ -107,6 +109,7 @@ impl<O: Owner> Ledger<O> {
             occupied: 0,
             opening: 0,
             closing: 0,
+            waited: 0,
             order,
             phase: Phase::Open,
             next_rank: 0,
@@ -158,7 +161,6 @@ impl<O: Owner> Core<O> {
     pub(super) fn join(
         &self,
         waiter: Pin<&Waiter<O>>,
-        end: End,
         waker: &Waker,
         deadline: u64,
         max_waiters: usize,
@@ -169,17 +171,19 @@ impl<O: Owner> Core<O> {
         if ledger.phase == Phase::Closed {
             return Joined::Closed;
         }
-        let first = ledger.queue.len() == 0 || end == End::Front;
-        if first
+        let is_new = ledger.queue.arrive(&waiter);
+        if ledger.queue.is_first(&waiter)
             && ledger.phase == Phase::Open
             && let Some(held) = self.take_idle(&mut ledger)
         {
             return Joined::Granted(held);
         }
-        if ledger.queue.len() >= max_waiters && end == End::Back {
+        // Whose turn it was already is not sent away.
+        if ledger.queue.len() >= max_waiters && is_new {
             return Joined::Full;
         }
-        ledger.queue.join(waiter, end, waker, deadline);
+        ledger.waited += u64::from(is_new);
+        ledger.queue.join(waiter, waker, deadline);
         self.set_gate(&ledger);
         let arm = deadline < ledger.armed;
         if arm {
@@ -193,6 +197,12 @@ impl<O: Owner> Core<O> {
             arm,
             is_alone: ledger.queue.len() == 1,
         }
+    }
+
+    /// Gives `waiter`, which found a connection without queueing, its place in the order of arrival: it may
+    /// come to queue yet.
+    pub(super) fn arrive(&self, waiter: &Waiter<O>) {
+        lock(&self.ledger.0).queue.arrive(waiter);
     }
 
     /// As [`claim`](Self::claim), of a pool that keeps its idle connections in order.
@@ -347,7 +357,9 @@ impl<O: Owner> Core<O> {
 /// A waker that panics must not keep the next from being woken, nor a lease from being dropped.
 pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        // Unwind safe: the waker is gone either way.
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        // Unwind safe: the waker is gone either way. The payload is forgotten: its drop might panic again.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            std::mem::forget(payload);
+        }
     }
 }

@@ -41,7 +41,6 @@ mod word;
 
 pub(crate) use ledger::{Idling, Joined, Phase, Settled, Surplus};
 pub(crate) use loan::Loan;
-pub(crate) use queue::End;
 pub(crate) use slot::{Held, Opening};
 pub(crate) use sync::Arc;
 pub(crate) use table::MAX_SLOTS;
@@ -96,8 +95,9 @@ pub(crate) struct Core<O: Owner> {
     /// Slots at and beyond this were never occupied, or are vacant.
     bound: AtomicUsize,
     table: Table<O>,
-    /// Non-zero when a claim must go through the ledger: somebody waits, or the pool is paused, closed or
-    /// keeps its idle connections in order. Written under the ledger's lock.
+    /// Non-zero when a claim is not to look at the slots: somebody waits, or the pool is paused or closed, and
+    /// it gives up; or the pool keeps its idle connections in order, and it goes through the ledger. Written
+    /// under the ledger's lock.
     gate: Apart<AtomicU64>,
     ledger: Apart<Mutex<Ledger<O>>>,
 }

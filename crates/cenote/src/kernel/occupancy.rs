@@ -135,7 +135,7 @@ impl<O: Owner> Core<O> {
             closing: ledger.closing,
             max_size: ledger.max_size,
             phase: ledger.phase,
-            waited: ledger.queue.joined(),
+            waited: ledger.waited,
         }
     }
 }

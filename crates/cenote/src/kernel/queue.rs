@@ -10,7 +10,7 @@
 //! `QUEUED`, whoever took its place out of the ring under that lock (one [`Turn`], made once); before and
 //! after, the future that owns it. The holder of the turn stores the outcome and then the status
 //! (`Release`), the last it does with the waiter: the future may be gone. The future's load (`Acquire`) pairs
-//! with that store. A turn may be ended after the lock is let go, so a waiter that leaves and finds its place
+//! with that store. A hand-over ends its turn after the lock is let go, so a waiter that leaves and finds its place
 //! gone waits for the status: a few instructions away, with no user code between.
 
 use std::collections::VecDeque;
@@ -31,7 +31,8 @@ const SETTLED: u8 = 2;
 /// left before it is dropped, which [`Ticket`](super::Ticket) sees to.
 pub(super) struct Waiter<O: Owner> {
     status: AtomicU8,
-    /// The number of its place. Its own future's alone.
+    /// When it arrived, in the order of all; kept when it queues again, after the connection it was given
+    /// proved dead. [`NONE`] before it has arrived. Its own future's alone.
     number: AtomicU64,
     outcome: UnsafeCell<Option<Outcome<O>>>,
     _pinned: PhantomPinned,
@@ -51,7 +52,7 @@ impl<O: Owner> Waiter<O> {
     pub(super) fn new() -> Self {
         Self {
             status: AtomicU8::new(FREE),
-            number: AtomicU64::new(0),
+            number: AtomicU64::new(NONE),
             outcome: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
@@ -81,31 +82,32 @@ impl<O: Owner> Waiter<O> {
 
     /// The outcome of a waiter whose place is gone: there already, or about to be.
     pub(super) fn coming_outcome(self: Pin<&Self>) -> Result<Held<O>, O::Refusal> {
-        let mut rounds = 0;
+        assert!(!self.is_idle(), "only who queued has an outcome to come");
+        let mut rounds = 0_u32;
         loop {
             if let Some(outcome) = self.outcome() {
                 return outcome;
             }
             pause(rounds);
-            rounds += 1;
+            rounds = rounds.saturating_add(1);
         }
     }
 }
 
 /// The ring. All methods are called under the ledger's lock, which owns it.
 pub(super) struct Queue<O: Owner> {
-    /// In the order of their numbers. The first and the last are taken; between them may be some whose
-    /// waiters have left, no more than there are taken ones and a few.
+    /// In the order of their numbers. The first and the last are taken; those between whose waiters have left
+    /// are cleared away before they are more than the taken ones and [`SLACK`].
     places: VecDeque<Place<O>>,
-    /// The number of the next to join at the back.
-    next: u64,
+    /// The last number given.
+    last: u64,
     /// Places taken.
     len: usize,
 }
 
 struct Place<O: Owner> {
     number: u64,
-    /// `None` once it has left.
+    /// `None` once it has left, or was refused between others.
     waiter: Option<NonNull<Waiter<O>>>,
     waker: Option<Waker>,
     deadline: u64,
@@ -114,26 +116,17 @@ struct Place<O: Owner> {
 // SAFETY: the pointers lead to pinned, `Sync` waiters that are gone from the ring before they go.
 unsafe impl<O: Owner> Send for Queue<O> {}
 
-/// Numbers grow from here at the back and shrink at the front; neither end is ever reached.
-const FIRST: u64 = u64::MAX / 2;
+/// The number of who has not arrived.
+const NONE: u64 = 0;
 
 /// Beyond as many, places that were left are cleared away, and a ring that is empty again is made small.
 const SLACK: usize = 64;
-
-/// Which end of the queue a waiter joins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// In arrival order.
-    Back,
-    /// Ahead of all: a waiter whose turn came and who was given a connection that proved dead.
-    Front,
-}
 
 impl<O: Owner> Queue<O> {
     pub(super) fn new() -> Self {
         Self {
             places: VecDeque::new(),
-            next: FIRST,
+            last: NONE,
             len: 0,
         }
     }
@@ -142,21 +135,28 @@ impl<O: Owner> Queue<O> {
         self.len
     }
 
-    /// How many ever joined at the back.
-    pub(super) fn joined(&self) -> u64 {
-        self.next - FIRST
+    /// Gives `waiter` its number, unless it has one; whether it is new.
+    pub(super) fn arrive(&mut self, waiter: &Waiter<O>) -> bool {
+        let is_new = waiter.number.load(Ordering::Relaxed) == NONE;
+        if is_new {
+            self.last += 1;
+            waiter.number.store(self.last, Ordering::Relaxed);
+        }
+        is_new
     }
 
-    pub(super) fn join(&mut self, waiter: Pin<&Waiter<O>>, end: End, waker: Waker, deadline: u64) {
-        debug_assert!(waiter.is_idle());
-        let number = match end {
-            End::Back => {
-                self.next += 1;
-                self.next - 1
-            }
-            End::Front => self.places.front().map_or(self.next, |place| place.number) - 1,
-        };
-        waiter.number.store(number, Ordering::Relaxed);
+    /// Whether `waiter`, which has arrived and does not queue, comes before all who do.
+    pub(super) fn is_first(&self, waiter: &Waiter<O>) -> bool {
+        let number = waiter.number.load(Ordering::Relaxed);
+        self.places
+            .front()
+            .is_none_or(|first| number < first.number)
+    }
+
+    /// Queues `waiter`, which has arrived, in its place.
+    pub(super) fn join(&mut self, waiter: Pin<&Waiter<O>>, waker: Waker, deadline: u64) {
+        assert!(waiter.is_idle(), "a waiter has one place at most");
+        let number = waiter.number.load(Ordering::Relaxed);
         // Published by the lock.
         waiter.status.store(QUEUED, Ordering::Relaxed);
         let place = Place {
@@ -165,22 +165,22 @@ impl<O: Owner> Queue<O> {
             waker: Some(waker),
             deadline,
         };
-        match end {
-            End::Back => self.places.push_back(place),
-            End::Front => self.places.push_front(place),
-        }
         self.len += 1;
+        match self.places.back() {
+            Some(last) if number < last.number => {
+                let index = self.places.partition_point(|other| other.number < number);
+                self.places.insert(index, place);
+            }
+            _ => self.places.push_back(place),
+        }
     }
 
     /// The place of `waiter`, unless it is gone.
     fn find(&self, waiter: Pin<&Waiter<O>>) -> Option<usize> {
         let number = waiter.number.load(Ordering::Relaxed);
-        let index = self
-            .places
-            .binary_search_by_key(&number, |place| place.number)
-            .ok()?;
-        // A number may be another's by now, given at the front.
-        (self.places[index].waiter == Some(NonNull::from(waiter.get_ref()))).then_some(index)
+        let index = self.places.partition_point(|place| place.number < number);
+        let place = self.places.get(index)?;
+        (place.number == number && !place.is_left()).then_some(index)
     }
 
     /// Replaces the waker of `waiter`; the old one is to be dropped outside the lock. `Err`: its place is gone.
@@ -224,8 +224,8 @@ impl<O: Owner> Queue<O> {
     }
 
     /// As [`refuse_all`](Self::refuse_all), those whose deadline has come; and the next deadline to watch.
-    /// Waiters with a timer of their own (`u64::MAX`) are passed over; the others stand in the order of
-    /// their deadlines, near enough, so one pass up to the first that is not due will do.
+    /// Waiters with a timer of their own (`u64::MAX`) are passed over; the others have one time-out, so the
+    /// order of arrival is that of deadlines, and one pass up to the first that is not due will do.
     pub(super) fn refuse_due(
         &mut self,
         now: u64,

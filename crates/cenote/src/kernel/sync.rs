@@ -28,8 +28,10 @@ mod real {
 
     /// Between two looks at what another thread is about to write.
     pub(crate) fn pause(rounds: u32) {
-        // It was suspended in the middle: let it run.
-        if rounds > 100 {
+        // It was suspended in the middle: let it run, though its priority be lower.
+        if rounds > 1_000 {
+            std::thread::sleep(std::time::Duration::from_micros(50));
+        } else if rounds > 100 {
             std::thread::yield_now();
         } else {
             std::hint::spin_loop();

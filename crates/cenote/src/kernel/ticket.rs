@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::queue::{End, Waiter};
+use super::queue::Waiter;
 use super::slot::Held;
 use super::{Core, Joined, Owner};
 
@@ -27,16 +27,20 @@ impl<'a, O: Owner> Ticket<'a, O> {
         unsafe { self.map_unchecked(|ticket| &ticket.waiter) }
     }
 
-    /// Takes an idle connection if it is this waiter's turn, or queues at `end`.
+    /// Counts as having arrived now: if the connection found without queueing does not do, it queues
+    /// ahead of those who arrive later.
+    pub(crate) fn arrive(&self) {
+        self.core.arrive(&self.waiter);
+    }
+
+    /// Takes an idle connection if it is this waiter's turn, or queues, by the order of arrival.
     pub(crate) fn join(
         self: Pin<&Self>,
-        end: End,
         waker: &Waker,
         deadline: u64,
         max_waiters: usize,
     ) -> Joined<O> {
-        self.core
-            .join(self.waiter(), end, waker, deadline, max_waiters)
+        self.core.join(self.waiter(), waker, deadline, max_waiters)
     }
 
     /// The outcome, if there is one; else `cx` is woken when there is.

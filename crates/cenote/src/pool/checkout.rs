@@ -18,7 +18,7 @@ use super::shared::{PoolCore, PoolHeld, Refusal, Shared, count};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::kernel::{Arc, End, Idling, Joined, Ticket};
+use crate::kernel::{Arc, Idling, Joined, Ticket};
 use crate::rt::{self, nanos};
 
 /// How long a getter waits.
@@ -150,14 +150,19 @@ impl<'a, C: Connect> Slow<'a, C> {
         stale: Option<PoolHeld<C>>,
         began: u64,
     ) -> Self {
-        let stage = stale.map_or(Stage::Start, |held| {
-            Stage::Preparing(Preparing::start(held))
-        });
+        let ticket = Ticket::new(core);
+        let stage = match stale {
+            Some(held) => {
+                ticket.arrive();
+                Stage::Preparing(Preparing::start(held))
+            }
+            None => Stage::Start,
+        };
         Self {
             core,
             limit,
             began,
-            ticket: Ticket::new(core),
+            ticket,
             stage,
             timer: None,
         }
@@ -167,7 +172,7 @@ impl<'a, C: Connect> Slow<'a, C> {
         let outcome = loop {
             let this = self.as_mut().project();
             let step = match this.stage {
-                Stage::Start => self.as_mut().join(cx, End::Back),
+                Stage::Start => self.as_mut().join(cx),
                 Stage::Queued => match this.ticket.as_ref().poll(cx) {
                     // Woken for nothing else, it may have to see to upkeep.
                     Poll::Pending if upkeep::ensure(self.core) == Upkeep::Impossible => {
@@ -182,7 +187,7 @@ impl<'a, C: Connect> Slow<'a, C> {
                     Poll::Pending => self.as_mut().out_of_time(cx).map(|why| Err(why(&self))),
                     Poll::Ready(Ok(held)) => Poll::Ready(Ok(Some(held))),
                     // It was this getter's turn, and it still is.
-                    Poll::Ready(Err(Unfit::Closed)) => self.as_mut().join(cx, End::Front),
+                    Poll::Ready(Err(Unfit::Closed)) => self.as_mut().join(cx),
                     Poll::Ready(Err(Unfit::Fatal(error))) => Poll::Ready(Err(error)),
                 },
                 Stage::Done => panic!("a get was polled after it was done"),
@@ -199,10 +204,11 @@ impl<'a, C: Connect> Slow<'a, C> {
     fn join(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        end: End,
     ) -> Poll<Result<Option<PoolHeld<C>>, GetError>> {
         let this = self.as_mut().project();
         let shared = &this.core.owner;
+        // Else it has been busy with a connection that proved dead, perhaps for long.
+        let was_new = matches!(this.stage, Stage::Start);
         let deadline = match (&this.limit, shared.settings.acquire_timeout) {
             (Limit::Setting, Some(limit)) => this.began.saturating_add(nanos(limit)),
             _ => u64::MAX,
@@ -210,7 +216,7 @@ impl<'a, C: Connect> Slow<'a, C> {
         match this
             .ticket
             .as_ref()
-            .join(end, cx.waker(), deadline, shared.max_waiters())
+            .join(cx.waker(), deadline, shared.max_waiters())
         {
             Joined::Granted(held) => Poll::Ready(Ok(self.accept(held))),
             Joined::Queued {
@@ -219,8 +225,11 @@ impl<'a, C: Connect> Slow<'a, C> {
                 is_alone,
             } => {
                 *this.stage = Stage::Queued;
-                // After queueing: an upkeep that ends from now on refuses this waiter.
-                let upkeep = upkeep::ensure_at(this.core, *this.began);
+                // After queueing: an upkeep that ends from now on rouses this waiter.
+                let upkeep = match was_new {
+                    true => upkeep::ensure_at(this.core, *this.began),
+                    false => upkeep::ensure(this.core),
+                };
                 if upkeep == Upkeep::Impossible || (may_grow && shared.runtime.handle().is_none()) {
                     let error = shared.no_runtime();
                     return Poll::Ready(self.give_up(|_| error));

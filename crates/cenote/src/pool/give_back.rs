@@ -47,7 +47,7 @@ fn give_back_slowly<C: Connect>(held: PoolHeld<C>, verdict: Result<Option<Verdic
         Err(panic) => end(held, CloseReason::Verdict, Some(&panic)),
         Ok(None) => end(held, CloseReason::Broken, None),
         Ok(Some(Verdict::Close)) => end(held, CloseReason::Verdict, None),
-        Ok(Some(Verdict::Reuse)) if expired => end(held, CloseReason::MaxLifetime, None),
+        Ok(Some(_)) if expired => end(held, CloseReason::MaxLifetime, None),
         Ok(Some(Verdict::Reuse)) if shared.plain_return => put_back(held),
         Ok(Some(verdict)) => renew_in_background(held, verdict),
     }
@@ -55,9 +55,13 @@ fn give_back_slowly<C: Connect>(held: PoolHeld<C>, verdict: Result<Option<Verdic
 
 /// Makes a clean connection idle, or hands it on, from now on counted as idle.
 pub(crate) fn put_back<C: Connect>(held: PoolHeld<C>) {
-    held.notes()
-        .idle_since
-        .store(held.core().owner.clock.now(), Relaxed);
+    let now = held.core().owner.clock.now();
+    let notes = held.notes();
+    if now >= notes.expires_at.load(Relaxed) {
+        // While it was reset, or a hook had it.
+        return end(held, CloseReason::MaxLifetime, None);
+    }
+    notes.idle_since.store(now, Relaxed);
     settle(held, Idling::Begins);
 }
 

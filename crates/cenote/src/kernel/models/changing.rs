@@ -97,6 +97,97 @@ fn a_return_to_a_paused_pool_serves_nobody_until_it_resumes() {
     });
 }
 
+#[test]
+fn a_resume_serves_as_many_as_it_can_and_keeps_a_place_for_the_rest() {
+    explore(|| {
+        let core = pool(2);
+        core.pause();
+        assert!(core.claim().is_none());
+        let [first, second, third] = std::array::from_fn(|_| Box::pin(Ticket::new(&core)));
+        for ticket in [&first, &second, &third] {
+            queue(ticket.as_ref());
+        }
+        core.resume();
+        let two = [&first, &second].map(|ticket| served(ticket.as_ref()).unwrap().unwrap());
+        assert!(served(third.as_ref()).is_none());
+        // Each of them is told to report, whichever comes back first.
+        let [_kept, back] = two;
+        give_back(back);
+        give_back(served(third.as_ref()).unwrap().unwrap());
+        assert_eq!(core.demand().waiters, 0);
+        assert!(core.claim().is_some());
+    });
+}
+
+#[test]
+fn a_resume_with_nobody_waiting_opens_the_pool() {
+    explore(|| {
+        let core = pool(1);
+        core.pause();
+        assert!(core.claim().is_none());
+        core.resume();
+        give_back(core.claim().unwrap());
+    });
+}
+
+#[test]
+fn a_closed_pool_is_neither_paused_nor_resumed() {
+    explore(|| {
+        let core = pool(1);
+        core.close(|| ());
+        core.pause();
+        core.resume();
+        assert_eq!(core.demand().phase, Phase::Closed);
+        assert!(core.claim().is_none());
+    });
+}
+
+/// What the pool has in hand while it is paused, closed or too large does not become a lease unseen.
+#[test]
+fn what_is_lent_in_a_pool_that_changed_comes_back_through_the_ledger() {
+    explore(|| {
+        let core = pool(2);
+        let (first, second) = (core.claim().unwrap(), core.claim().unwrap());
+        first.reserve();
+        second.reserve();
+        core.pause();
+        let Err(first) = core.lend(first) else {
+            panic!("paused");
+        };
+        core.resume();
+        core.resize(1);
+        let Ok(first) = core.lend(first) else {
+            panic!("open");
+        };
+        // Too many: each of them must be looked at when it comes back.
+        give_back(first);
+        assert_eq!(core.demand().occupied, 1);
+        let Ok(second) = core.lend(second) else {
+            panic!("open");
+        };
+        assert!(second.release().is_ok());
+        assert_eq!(states(&core), [State::Vacant, State::Idle]);
+    });
+}
+
+/// Connections on their way out make room: they are not counted as too many a second time.
+#[test]
+fn a_resize_closes_no_more_than_are_too_many() {
+    explore(|| {
+        let core = pool(3);
+        core.resize(2);
+        let (going, why) = core.reserve_surplus().unwrap();
+        assert_eq!(why, Surplus::OverSize);
+        // Retired before, it is not retired again.
+        core.retire(&going);
+        assert!(core.reserve_surplus().is_none());
+        assert_eq!(core.demand().closing, 1);
+        drop(going);
+        let demand = core.demand();
+        assert_eq!((demand.occupied, demand.closing), (2, 0));
+    });
+}
+
 /// A pool whose connections can all become unwanted.
 struct Choosy {
     evicting: AtomicBool,
@@ -172,5 +263,43 @@ fn an_eviction_misses_no_connection_that_is_being_checked() {
             party(move || evict(&evictor)),
         ]);
         assert_eq!(core.demand().occupied, 0);
+    });
+}
+
+#[test]
+fn an_eviction_leaves_nothing_in_the_order_of_the_idle() {
+    explore(|| {
+        let evicting = AtomicBool::new(false);
+        let order = Order::Listed {
+            newest_first: true,
+            max_idle: usize::MAX,
+        };
+        let core = Core::new(Choosy { evicting }, 2, order);
+        (0..2).for_each(|_| connect(&core));
+        let leased = core.claim().unwrap();
+        evict(&core);
+        give_back(leased);
+        assert_eq!(core.demand().occupied, 0);
+        assert!(core.claim().is_none());
+    });
+}
+
+/// What is recalled is the pool's own, no lease; and only the ledger takes it back.
+#[test]
+fn what_is_recalled_counts_as_no_lease() {
+    explore(|| {
+        let core = pool(1);
+        let mut recalled = core.recall();
+        assert_eq!(states(&core), [State::Reserved]);
+        let Err(held) = recalled.pop().unwrap().release() else {
+            panic!("released past the ledger");
+        };
+        settle(held);
+        let (index, seen, _) = core.slots().next().unwrap();
+        let Err(held) = core.reserve(index, seen).unwrap().release() else {
+            panic!("released past the ledger");
+        };
+        settle(held);
+        assert_quiet(&core, 1);
     });
 }

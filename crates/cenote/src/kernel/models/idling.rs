@@ -122,3 +122,100 @@ fn a_listed_connection_that_upkeep_has_is_nobody_else_s() {
         assert!(core.claim().is_some());
     });
 }
+
+/// The connections of a pool of three, by what was stored in them, in the order they are leased in.
+fn taken(order: Order, idle: impl FnOnce(&Pool, [Held<Model>; 3])) -> Vec<u32> {
+    let core = pool_with(3, order);
+    let mut held = [(); 3].map(|()| core.claim().unwrap());
+    for (name, held) in held.iter_mut().enumerate() {
+        *held.entry_mut() = name as u32;
+    }
+    idle(&core, held);
+    let again = [(); 3].map(|()| core.claim().unwrap());
+    again.iter().map(|held| *held.entry()).collect()
+}
+
+#[test]
+fn idle_connections_are_taken_in_the_order_the_pool_keeps() {
+    explore(|| {
+        let oldest_first = Order::Listed {
+            newest_first: false,
+            max_idle: 3,
+        };
+        let all_back = |_: &Pool, held: [Held<Model>; 3]| held.into_iter().for_each(give_back);
+        assert_eq!(taken(NEWEST_FIRST, all_back), [2, 1, 0]);
+        assert_eq!(taken(oldest_first, all_back), [0, 1, 2]);
+    });
+}
+
+/// Upkeep looks at a connection, and it is as old as it was.
+#[test]
+fn a_look_at_an_idle_connection_leaves_its_place_in_the_order() {
+    explore(|| {
+        let looked_at = |core: &Pool, held: [Held<Model>; 3]| {
+            held.into_iter().for_each(give_back);
+            let idle: Vec<_> = core.slots().map(|(index, word, _)| (index, word)).collect();
+            // Claimed first and given back first: the oldest.
+            let (index, seen) = idle[2];
+            let held = core.reserve(index, seen).unwrap();
+            assert!(matches!(
+                core.settle(held, Idling::Continues),
+                Settled::Done
+            ));
+        };
+        let before = taken(NEWEST_FIRST, |_, held| {
+            held.into_iter().for_each(give_back);
+        });
+        assert_eq!(taken(NEWEST_FIRST, looked_at), before);
+    });
+}
+
+/// A pool that keeps its idle connections in order sees each lease come back.
+#[test]
+fn a_listed_connection_lent_comes_back_to_the_list() {
+    explore(|| {
+        let core = pool_with(1, NEWEST_FIRST);
+        let (index, seen, _) = core.slots().next().unwrap();
+        let held = core.reserve(index, seen).unwrap();
+        let Ok(held) = core.lend(held) else {
+            panic!("open");
+        };
+        give_back(held);
+        give_back(core.claim().expect("listed"));
+        give_back(core.claim().expect("listed"));
+    });
+}
+
+/// A word of an idle period that is over reserves nothing, though the slot is idle again.
+#[test]
+fn a_word_that_is_out_of_date_reserves_nothing() {
+    explore(|| {
+        for order in [Order::Local, NEWEST_FIRST] {
+            let core = pool_with(1, order);
+            let (index, seen, _) = core.slots().next().unwrap();
+            give_back(core.claim().unwrap());
+            assert!(core.reserve(index, seen).is_none());
+            assert!(core.claim().is_some());
+        }
+    });
+}
+
+/// Slots are looked at as long as they, or any behind them, are occupied.
+#[test]
+fn a_slot_given_up_hides_no_other() {
+    explore(|| {
+        let core = pool(3);
+        let [first, second, third] = [(); 3].map(|()| core.claim().unwrap());
+        drop(first);
+        assert_eq!(core.slots().count(), 3);
+        // In the place of the first, and the others are there still.
+        connect(&core);
+        assert_eq!(core.slots().count(), 3);
+        drop(third);
+        assert_eq!(states(&core), [State::Idle, State::Leased]);
+        drop(core.claim());
+        assert_eq!(states(&core), [State::Vacant, State::Leased]);
+        drop(second);
+        assert_eq!(core.slots().count(), 0);
+    });
+}

@@ -93,3 +93,17 @@ fn a_refusal_and_a_leave_do_not_miss_each_other() {
         assert_quiet(&core, 1);
     });
 }
+
+#[test]
+fn the_refusal_of_all_leaves_the_pool_open() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let ticket = pin!(Ticket::new(&core));
+        queue(ticket.as_ref());
+        core.refuse_all(|| ());
+        assert!(served(ticket.as_ref()).unwrap().is_err());
+        give_back(held);
+        give_back(core.claim().expect("idle, and nobody waits"));
+    });
+}

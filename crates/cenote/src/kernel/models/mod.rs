@@ -134,7 +134,7 @@ fn join_or_poll(
         return ticket.poll(cx);
     }
     *queued = true;
-    match ticket.join(End::Back, cx.waker(), u64::MAX, usize::MAX) {
+    match ticket.join(cx.waker(), u64::MAX, usize::MAX) {
         Joined::Granted(held) => Poll::Ready(Ok(held)),
         Joined::Closed => Poll::Ready(Err(())),
         Joined::Queued { .. } => Poll::Pending,
@@ -155,10 +155,7 @@ fn get_or_connect(core: &Pool) -> Held<Model> {
                 return ticket.as_ref().poll(cx).map(Result::unwrap);
             }
             queued = true;
-            match ticket
-                .as_ref()
-                .join(End::Back, cx.waker(), u64::MAX, usize::MAX)
-            {
+            match ticket.as_ref().join(cx.waker(), u64::MAX, usize::MAX) {
                 Joined::Granted(held) => return Poll::Ready(held),
                 Joined::Queued { may_grow: true, .. } => connect(core),
                 _ => {}
@@ -167,6 +164,20 @@ fn get_or_connect(core: &Pool) -> Held<Model> {
         })
         .await
     })
+}
+
+/// Puts `ticket` in the queue, where nothing is idle.
+fn queue(ticket: Pin<&Ticket<'_, Model>>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(join_or_poll(ticket, &mut false, &mut cx).is_pending());
+}
+
+/// What `ticket`, which is queued, has by now.
+fn served(ticket: Pin<&Ticket<'_, Model>>) -> Option<Result<Held<Model>, ()>> {
+    match ticket.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
 }
 
 /// Uses the connection; loom sees it if another does so at the same time.

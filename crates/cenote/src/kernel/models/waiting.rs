@@ -121,3 +121,181 @@ fn a_dial_that_fails_counts_no_more() {
         assert!(core.open(1).is_some());
     });
 }
+
+/// Handed on while others wait, a lease comes back through the ledger; and it is a lease of its own.
+#[test]
+fn a_lease_handed_on_is_handed_on_again() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (first, second) = (pin!(Ticket::new(&core)), pin!(Ticket::new(&core)));
+        queue(first.as_ref());
+        queue(second.as_ref());
+        let word = |core: &Pool| core.slots().next().unwrap().1;
+        let before = word(&core).generation();
+        give_back(held);
+        assert_eq!(word(&core).generation(), before + 1);
+        give_back(served(first.as_ref()).unwrap().unwrap());
+        assert_eq!(word(&core).state(), State::Leased);
+        // The last in line is the last to be told to report.
+        give_back(served(second.as_ref()).unwrap().unwrap());
+        assert_quiet(&core, 1);
+    });
+}
+
+/// From a dial or a check a connection goes to a waiter as a lease, not as the pool's own.
+#[test]
+fn what_the_pool_had_in_hand_is_handed_on_as_a_lease() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        held.reserve();
+        let ticket = pin!(Ticket::new(&core));
+        queue(ticket.as_ref());
+        settle(held);
+        assert_eq!(states(&core), [State::Leased]);
+        // Nobody else waits: it comes back with one compare-and-swap.
+        assert!(served(ticket.as_ref()).unwrap().unwrap().release().is_ok());
+        assert_quiet(&core, 1);
+    });
+}
+
+fn join(ticket: Pin<&Ticket<'_, Model>>, deadline: u64) -> Joined<Model> {
+    ticket.join(Waker::noop(), deadline, 1)
+}
+
+#[test]
+fn the_bound_on_waiters_spares_whose_turn_it_was() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (early, first) = (pin!(Ticket::new(&core)), pin!(Ticket::new(&core)));
+        let late = pin!(Ticket::new(&core));
+        // It was given a connection that will prove dead.
+        early.arrive();
+        let queued = |joined| matches!(joined, Joined::Queued { .. });
+        assert!(queued(join(first.as_ref(), 0)));
+        assert!(matches!(join(late.as_ref(), 0), Joined::Full));
+        assert!(queued(join(early.as_ref(), 0)));
+        give_back(held);
+        assert!(served(first.as_ref()).is_none());
+        give_back(served(early.as_ref()).unwrap().unwrap());
+    });
+}
+
+/// The owner is asked to watch a deadline earlier than those it watches, and no other.
+#[test]
+fn a_deadline_is_watched_once_it_is_the_earliest() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let tickets: [_; 5] = std::array::from_fn(|_| Box::pin(Ticket::new(&core)));
+        let arms = |ticket: usize, deadline: u64| {
+            let ticket = tickets[ticket].as_ref();
+            match ticket.join(Waker::noop(), deadline, usize::MAX) {
+                Joined::Queued { arm, .. } => arm,
+                _ => panic!("nothing is idle"),
+            }
+        };
+        assert!(!arms(0, u64::MAX));
+        assert!(arms(1, 10));
+        assert!(!arms(2, 20));
+        assert_eq!(core.refuse_due(10, || ()), Some(20));
+        assert!(served(tickets[1].as_ref()).unwrap().is_err());
+        // Between the one that is over and the next.
+        assert!(arms(3, 15));
+        core.refuse_all(|| ());
+        assert!(arms(4, 99));
+        assert_eq!(core.refuse_due(99, || ()), None);
+        give_back(held);
+        give_back(core.claim().expect("idle, and nobody waits"));
+    });
+}
+
+/// A getter out of time against a connection that comes back.
+#[test]
+fn a_deadline_and_a_return_do_not_miss_each_other() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (getter, upkeep) = (core.clone(), core.clone());
+        race([
+            party(move || {
+                let ticket = pin!(Ticket::new(&getter));
+                let mut queued = false;
+                let outcome = block_on(poll_fn(|cx| {
+                    if queued {
+                        return ticket.as_ref().poll(cx);
+                    }
+                    queued = true;
+                    match ticket.as_ref().join(cx.waker(), 1, usize::MAX) {
+                        Joined::Granted(held) => Poll::Ready(Ok(held)),
+                        Joined::Queued { .. } => Poll::Pending,
+                        _ => unreachable!("open, and no bound"),
+                    }
+                }));
+                if let Ok(mut held) = outcome {
+                    touch(&mut held);
+                    give_back(held);
+                }
+            }),
+            party(move || {
+                upkeep.refuse_due(1, || ());
+            }),
+            party(move || give_back(held)),
+        ]);
+        assert_quiet(&core, 1);
+        assert!(core.claim().is_some());
+    });
+}
+
+/// Roused while it is being served or refused, a waiter is woken for one or the other.
+#[test]
+fn who_is_roused_is_still_served() {
+    explore(|| {
+        let core = pool(1);
+        let held = core.claim().unwrap();
+        let (getter, upkeep) = (core.clone(), core.clone());
+        race([
+            party(move || take_turn(&getter)),
+            party(move || upkeep.rouse()),
+            party(move || give_back(held)),
+        ]);
+        assert_quiet(&core, 1);
+    });
+}
+
+/// As many dials as waiters and places, and no more.
+#[test]
+fn a_getter_is_told_to_dial_where_that_helps() {
+    explore(|| {
+        let core = Core::new(Model, 2, Order::Local);
+        let tickets: [_; 3] = std::array::from_fn(|_| Box::pin(Ticket::new(&core)));
+        let grows = |ticket: usize| match tickets[ticket].as_ref().join(Waker::noop(), 0, 9) {
+            Joined::Queued { may_grow, .. } => may_grow,
+            _ => panic!("nothing is idle"),
+        };
+        let first = core.open(1).unwrap();
+        assert!(core.open(1).is_none());
+        // The dial under way is for this one.
+        assert!(!grows(0));
+        assert!(grows(1));
+        let second = core.open(2).unwrap();
+        assert!(core.open(9).is_none());
+        assert!(!grows(2));
+        drop((first, second));
+    });
+}
+
+#[test]
+fn a_connection_that_ends_before_anyone_had_it_counts_no_more() {
+    explore(|| {
+        let core = Core::new(Model, 1, Order::Local);
+        let held = core.open(1).unwrap().fill(0);
+        assert_eq!(states(&core), [State::Reserved]);
+        assert_eq!(core.demand().opening, 0);
+        drop(held);
+        let demand = core.demand();
+        assert_eq!((demand.occupied, demand.opening), (0, 0));
+    });
+}

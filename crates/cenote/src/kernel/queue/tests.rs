@@ -1,9 +1,11 @@
 //! The ring as a data structure: order, numbers, and what is left of those who leave.
 
 use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Wake};
 
 use super::*;
-use crate::kernel::{Arc, Core};
+use crate::kernel::{Arc, Core, Joined, Order, Ticket};
 
 struct Least;
 
@@ -29,16 +31,16 @@ fn waiters(count: usize) -> Waiters {
     (0..count).map(|_| Box::pin(Waiter::new())).collect()
 }
 
+fn join(queue: &mut Queue<Least>, waiter: &Pin<Box<Waiter<Least>>>, deadline: u64) {
+    queue.arrive(waiter);
+    queue.join(waiter.as_ref(), Waker::noop().clone(), deadline);
+}
+
 /// A queue with all of `waiters` in it, the deadline of each its index.
 fn queue_of(waiters: &Waiters) -> Queue<Least> {
     let mut queue = Queue::new();
     for (index, waiter) in waiters.iter().enumerate() {
-        queue.join(
-            waiter.as_ref(),
-            End::Back,
-            Waker::noop().clone(),
-            index as u64,
-        );
+        join(&mut queue, waiter, index as u64);
     }
     queue
 }
@@ -79,45 +81,55 @@ fn who_leaves_is_passed_over() {
     assert_eq!(told(&waiters), [None, Some(1), None, Some(2), None]);
 }
 
+/// Given connections that proved dead, they queue again: in the order in which they came at first,
+/// whichever finds out first.
 #[test]
-fn who_joins_in_front_goes_first_and_is_found_again() {
-    let (waiters, again) = (waiters(2), waiters(2));
+fn who_queues_again_has_its_old_place() {
+    let waiters = waiters(5);
     let mut queue = queue_of(&waiters);
-    for waiter in &again {
-        queue.join(waiter.as_ref(), End::Front, Waker::noop().clone(), 9);
+    for served in &waiters[..3] {
+        drop(queue.pop().unwrap().refuse(9));
+        assert!(served.as_ref().outcome().is_some());
     }
-    assert!(queue.leave(again[0].as_ref()).is_ok());
+    for again in [1, 2, 0] {
+        join(&mut queue, &waiters[again], 0);
+    }
+    assert!(queue.leave(waiters[1].as_ref()).is_ok());
     refuse_rest(&mut queue);
-    assert_eq!(told(&again), [None, Some(1)]);
-    assert_eq!(told(&waiters), [Some(2), Some(3)]);
+    assert_eq!(told(&waiters), [Some(1), None, Some(2), Some(3), Some(4)]);
 }
 
-/// A place given at the front has a number that was another's: that one does not take it for its own.
+/// It found a connection at once, and that one proved dead: others have queued since.
 #[test]
-fn a_place_is_not_taken_for_one_of_the_same_number() {
+fn who_arrived_without_queueing_comes_before_who_queued_later() {
+    let (early, late) = (waiters(1), waiters(1));
     let mut queue = Queue::new();
-    let (served, other) = (pin!(Waiter::<Least>::new()), pin!(Waiter::new()));
-    queue.join(served.as_ref(), End::Back, Waker::noop().clone(), 0);
+    queue.arrive(&early[0]);
+    join(&mut queue, &late[0], 0);
+    assert!(queue.is_first(&early[0]));
+    join(&mut queue, &early[0], 0);
+    refuse_rest(&mut queue);
+    assert_eq!((told(&early), told(&late)), (vec![Some(1)], vec![Some(2)]));
+}
+
+#[test]
+fn a_turn_taken_is_no_place_any_more() {
+    let waiters = waiters(2);
+    let mut queue = queue_of(&waiters);
     let turn = queue.pop().unwrap();
-    queue.join(other.as_ref(), End::Front, Waker::noop().clone(), 0);
-    assert!(queue.leave(served.as_ref()).is_err());
+    assert!(queue.leave(waiters[0].as_ref()).is_err());
     drop(turn.refuse(7));
-    assert_eq!(served.as_ref().outcome().unwrap().err(), Some(7));
-    assert!(queue.leave(other.as_ref()).is_ok());
+    assert_eq!(told(&waiters), [Some(7), None]);
+    refuse_rest(&mut queue);
 }
 
 #[test]
 fn what_is_due_ends_and_what_has_no_deadline_here_stays() {
     let (patient, waiters) = (waiters(1), waiters(4));
     let mut queue = Queue::new();
-    queue.join(
-        patient[0].as_ref(),
-        End::Back,
-        Waker::noop().clone(),
-        u64::MAX,
-    );
+    join(&mut queue, &patient[0], u64::MAX);
     for (deadline, waiter) in (10..).zip(&waiters) {
-        queue.join(waiter.as_ref(), End::Back, Waker::noop().clone(), deadline);
+        join(&mut queue, waiter, deadline);
     }
     let (wakers, next) = queue.refuse_due(11, || 0);
     assert_eq!((wakers.len(), next), (2, Some(12)));
@@ -134,10 +146,10 @@ fn the_ring_is_no_longer_than_those_who_wait_call_for() {
     let patient = waiters(1);
     let mut queue = queue_of(&patient);
     let mut before = waiters(1);
-    queue.join(before[0].as_ref(), End::Back, Waker::noop().clone(), 0);
+    join(&mut queue, &before[0], 0);
     for _ in 0..10_000 {
         let next = waiters(1);
-        queue.join(next[0].as_ref(), End::Back, Waker::noop().clone(), 0);
+        join(&mut queue, &next[0], 0);
         assert!(queue.leave(before[0].as_ref()).is_ok());
         before = next;
     }
@@ -155,4 +167,101 @@ fn a_crowd_that_is_gone_leaves_no_memory_behind() {
     let mut queue = queue_of(&crowd);
     refuse_rest(&mut queue);
     assert!(queue.places.capacity() <= 16 * SLACK);
+}
+
+/// Its place may be in the ring still, between two who wait: it is nobody's.
+#[test]
+fn who_is_refused_between_others_has_left() {
+    let waiters = waiters(3);
+    let mut queue = Queue::new();
+    for (waiter, deadline) in waiters.iter().zip([u64::MAX, 5, 9]) {
+        join(&mut queue, waiter, deadline);
+    }
+    drop(queue.refuse_due(5, || 7));
+    assert_eq!((queue.len(), queue.places.len()), (2, 3));
+    assert!(queue.leave(waiters[1].as_ref()).is_err());
+    let renewed = queue.renew(waiters[1].as_ref(), Waker::noop().clone());
+    assert!(renewed.is_err());
+    refuse_rest(&mut queue);
+    assert_eq!(told(&waiters), [Some(1), Some(7), Some(2)]);
+}
+
+/// The roused stay where they are, and are woken again only through the wakers they leave then.
+#[test]
+fn the_wakers_of_all_are_taken_once() {
+    let waiters = waiters(3);
+    let mut queue = queue_of(&waiters);
+    assert!(queue.leave(waiters[1].as_ref()).is_ok());
+    assert_eq!(queue.take_wakers().iter().flatten().count(), 2);
+    assert_eq!(queue.take_wakers().iter().flatten().count(), 0);
+    let waker = Waker::noop().clone();
+    assert!(queue.renew(waiters[2].as_ref(), waker).unwrap().is_none());
+    let wakers = queue.refuse_all(|| 0);
+    assert_eq!(wakers.iter().flatten().count(), 1);
+    drop(told(&waiters));
+}
+
+/// A waker that counts how often it was dropped or woken under the ledger's lock.
+struct Watch {
+    core: Arc<Core<Least>>,
+    locked: Arc<AtomicUsize>,
+}
+
+impl Watch {
+    fn look(&self) {
+        if self.core.ledger.0.try_lock().is_err() {
+            self.locked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.look();
+    }
+}
+
+/// What may happen to one who waits.
+type Act = fn(&Core<Least>, Pin<&Ticket<'_, Least>>);
+
+#[test]
+fn no_waker_is_woken_or_dropped_under_the_lock() {
+    let locked = Arc::new(AtomicUsize::new(0));
+    // Wakes all, and the waiter of `ticket` has its outcome or not.
+    let acts: [Act; 6] = [
+        |_, ticket| assert!(ticket.leave().is_none()),
+        |_, ticket| {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(ticket.poll(&mut cx).is_pending());
+        },
+        |core, _| core.refuse_all(|| 0),
+        |core, _| assert_eq!(core.refuse_due(5, || 0), None),
+        |core, _| core.close(|| 0),
+        |core, _| core.rouse(),
+    ];
+    for act in acts {
+        let core = Core::new(Least, 1, Order::Local);
+        {
+            let ticket = pin!(Ticket::new(&core));
+            let waker = Waker::from(Arc::new(Watch {
+                core: core.clone(),
+                locked: locked.clone(),
+            }));
+            let joined = ticket.as_ref().join(&waker, 5, 1);
+            assert!(matches!(joined, Joined::Queued { .. }));
+            // One in vain, and the last but that in the queue.
+            let late = pin!(Ticket::new(&core));
+            assert!(matches!(late.as_ref().join(&waker, 5, 1), Joined::Full));
+            drop(waker);
+            act(&core, ticket.as_ref());
+        }
+        assert_eq!(Arc::strong_count(&core), 1);
+    }
+    assert_eq!(locked.load(Ordering::Relaxed), 0);
 }
