@@ -85,6 +85,7 @@ mod error;
 mod event;
 mod hooks;
 mod kernel;
+pub mod mux;
 mod no_pool;
 mod policy;
 mod pool;

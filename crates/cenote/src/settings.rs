@@ -243,7 +243,7 @@ fn never(setting: &str) -> &'static str {
     }
 }
 
-fn refuse(
+pub(crate) fn refuse(
     setting: &'static str,
     value: impl std::fmt::Display,
     accepted: &str,

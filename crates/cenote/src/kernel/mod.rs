@@ -34,7 +34,7 @@ mod occupancy;
 pub(crate) mod place;
 mod queue;
 mod slot;
-mod sync;
+pub(crate) mod sync;
 mod table;
 mod ticket;
 mod word;

@@ -213,19 +213,18 @@ impl<O: Owner> Held<O> {
             .expect("a held slot has its entry")
     }
 
-    /// The pool and the entry at once.
+    /// The pool, the notes and the entry at once; panics as [`entry`](Self::entry).
     #[inline(always)]
     pub(crate) fn parts(&mut self) -> (&Core<O>, &O::Notes, &mut O::Entry) {
+        let slot = self.slot();
         // SAFETY: as in `core` and `entry_mut`; the two cells are apart, and `&mut self` guards both.
-        let entry = self
-            .slot()
-            .entry
-            .with_mut(|entry| unsafe { (*entry).as_mut() });
-        (
-            self.core(),
-            self.notes(),
-            entry.expect("a held slot has its entry"),
-        )
+        let anchor = slot.anchor.with(|anchor| unsafe { (*anchor).as_ref() });
+        // SAFETY: as above.
+        let entry = slot.entry.with_mut(|entry| unsafe { (*entry).as_mut() });
+        let (core, entry) = anchor
+            .zip(entry)
+            .expect("a held slot has its anchor and its entry");
+        (core, self.notes(), entry)
     }
 
     /// Takes the entry out; the slot stays held (and counted) until the token is dropped.

@@ -2,6 +2,7 @@
 //! allocation until there is something to wait for.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,7 +38,27 @@ pub(crate) struct Checkout<'a, C: Connect> {
     core: &'a Arc<PoolCore<C>>,
     place: &'static Location<'static>,
     limit: Limit,
-    slow: Option<Pin<Box<Slow<'a, C>>>>,
+    slow: Begun<'a, C>,
+}
+
+/// The slow way, once begun. Most gets never do, and for them its drop is to be a look, not a call.
+struct Begun<'a, C: Connect>(ManuallyDrop<Option<Pin<Box<Slow<'a, C>>>>>);
+
+impl<C: Connect> Drop for Begun<'_, C> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.end();
+        }
+    }
+}
+
+impl<C: Connect> Begun<'_, C> {
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) {
+        self.0.take();
+    }
 }
 
 pin_project! {
@@ -75,7 +96,7 @@ impl<'a, C: Connect> Checkout<'a, C> {
             core,
             place,
             limit: Limit::Setting,
-            slow: None,
+            slow: Begun(ManuallyDrop::new(None)),
         }
     }
 
@@ -91,7 +112,7 @@ impl<'a, C: Connect> Checkout<'a, C> {
     /// What there is at once: a lease, most often.
     #[inline(always)]
     pub(crate) fn first_look(&self) -> FirstLook<C> {
-        if self.slow.is_some() {
+        if self.slow.0.is_some() {
             return FirstLook::Nothing;
         }
         match self.core.claim() {
@@ -117,9 +138,9 @@ impl<'a, C: Connect> Checkout<'a, C> {
             limit,
             slow,
         } = self;
-        let slow = match slow {
+        let slow = match &mut *slow.0 {
             Some(slow) => slow,
-            None => {
+            none => {
                 let now = core.owner.clock.now();
                 if upkeep::ensure_at(core, now) == Upkeep::Impossible {
                     // Without time-outs nothing can be checked, opened or waited for.
@@ -128,7 +149,7 @@ impl<'a, C: Connect> Checkout<'a, C> {
                     }
                     return Poll::Ready(Err(core.owner.no_runtime()));
                 }
-                slow.insert(Box::pin(Slow::begin(core, *limit, stale, now)))
+                none.insert(Box::pin(Slow::begin(core, *limit, stale, now)))
             }
         };
         let held = match ready!(slow.as_mut().poll(cx)) {

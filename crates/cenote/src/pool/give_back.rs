@@ -12,35 +12,56 @@ use crate::rt::{self, Failed};
 
 /// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a
 /// handle, saves counting a reference: under contention, counting would be the cost.
+///
+/// All detours leave by one call, so that what remains is small enough to be inlined where a lease ends.
 #[inline(always)]
 pub(crate) fn give_back<C: Connect>(mut held: PoolHeld<C>, core: Option<&PoolCore<C>>) {
-    if std::thread::panicking() {
-        return end(held, CloseReason::Panicked, None);
-    }
-    let (pool, notes, entry) = held.parts();
-    let shared = &pool.owner;
-    let verdict = rt::calling(|| {
-        let open = shared.connector.is_open(&entry.conn);
-        open.then(|| shared.connector.verdict(&mut entry.conn))
-    });
-    let now = shared.clock.coarse();
-    match verdict {
-        // A stopped clock is later than any expiry: then the slow way asks for the time.
-        Ok(Some(Verdict::Reuse)) if shared.plain_return && now < notes.expires_at.load(Relaxed) => {
-            notes.idle_since.store(now, Relaxed);
-            if let Err(held) = held.release() {
-                match core {
-                    Some(core) => settle_in(core, held, Idling::Begins),
-                    None => settle(held, Idling::Begins),
+    let detour = if std::thread::panicking() {
+        Detour::HolderPanicked
+    } else {
+        let (pool, notes, entry) = held.parts();
+        let shared = &pool.owner;
+        let verdict = rt::calling(|| {
+            let open = shared.connector.is_open(&entry.conn);
+            open.then(|| shared.connector.verdict(&mut entry.conn))
+        });
+        let now = shared.clock.coarse();
+        match verdict {
+            // A stopped clock is later than any expiry: then the slow way asks for the time.
+            Ok(Some(Verdict::Reuse))
+                if shared.plain_return && now < notes.expires_at.load(Relaxed) =>
+            {
+                notes.idle_since.store(now, Relaxed);
+                match held.release() {
+                    Ok(()) => return,
+                    Err(back) => held = back,
                 }
+                Detour::Ledger
             }
+            verdict => Detour::Judged(verdict),
         }
-        verdict => give_back_slowly(held, verdict),
-    }
+    };
+    give_back_slowly(held, core, detour);
+}
+
+/// Why a lease did not end with one compare-and-swap.
+enum Detour {
+    HolderPanicked,
+    /// The connector's verdict, none of a connection that is not open; or its panic.
+    Judged(Result<Option<Verdict>, String>),
+    /// Clean, and the ledger asked to see it.
+    Ledger,
 }
 
 #[cold]
-fn give_back_slowly<C: Connect>(held: PoolHeld<C>, verdict: Result<Option<Verdict>, String>) {
+#[inline(never)]
+fn give_back_slowly<C: Connect>(held: PoolHeld<C>, core: Option<&PoolCore<C>>, detour: Detour) {
+    let verdict = match (detour, core) {
+        (Detour::HolderPanicked, _) => return end(held, CloseReason::Panicked, None),
+        (Detour::Ledger, Some(core)) => return settle_in(core, held, Idling::Begins),
+        (Detour::Ledger, None) => return settle(held, Idling::Begins),
+        (Detour::Judged(verdict), _) => verdict,
+    };
     let shared = &held.core().owner;
     let expired = shared.clock.now() >= held.notes().expires_at.load(Relaxed);
     match verdict {

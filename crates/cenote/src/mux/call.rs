@@ -1,0 +1,190 @@
+//! A call under way.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+use super::Mux;
+use super::engine::{Begun, Engine};
+use super::error::{CallError, Written};
+use super::tags::Turn;
+
+/// A [`Mux::call`] under way.
+///
+/// Dropping it, before or after the request was written, never harms the connection or another call: a turn
+/// goes to the next in line, and a tag stays taken until its reply has come, which is then dropped.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Call<'a, Req, Resp> {
+    handle: Handle<'a, Req, Resp>,
+    request: Option<Req>,
+    stage: Stage,
+    /// The tick at which it began.
+    began: u32,
+    own: Option<Own>,
+}
+
+enum Handle<'a, Req, Resp> {
+    Borrowed(&'a Mux<Req, Resp>),
+    Owned(Mux<Req, Resp>),
+}
+
+impl<Req, Resp> Handle<'_, Req, Resp> {
+    fn engine(&self) -> &Engine<Req, Resp> {
+        match self {
+            Self::Borrowed(mux) => &mux.engine,
+            Self::Owned(mux) => &mux.engine,
+        }
+    }
+}
+
+enum Stage {
+    New,
+    Queued(Arc<Turn>),
+    /// Its reply will be in this cell.
+    Pending(u32),
+    Done,
+}
+
+/// A time-out of its own.
+struct Own {
+    limit: Duration,
+    /// Set when there is something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a, Req, Resp> Call<'a, Req, Resp> {
+    pub(super) fn new(mux: &'a Mux<Req, Resp>, request: Req) -> Self {
+        Self {
+            handle: Handle::Borrowed(mux),
+            request: Some(request),
+            stage: Stage::New,
+            began: 0,
+            own: None,
+        }
+    }
+
+    /// Waits this long at most, its turn included, instead of `call_timeout`. Exact to the timer's
+    /// millisecond; costs a timer of its own.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.own = Some(Own { limit, timer: None });
+        self
+    }
+
+    /// The same call without its tie to the handle it was made on: for tasks and structs of their own.
+    pub fn into_owned(mut self) -> Call<'static, Req, Resp> {
+        let owned = match &self.handle {
+            Handle::Borrowed(mux) => Mux::clone(mux),
+            Handle::Owned(mux) => mux.clone(),
+        };
+        Call {
+            handle: Handle::Owned(owned),
+            request: self.request.take(),
+            stage: std::mem::replace(&mut self.stage, Stage::Done),
+            began: self.began,
+            own: self.own.take(),
+        }
+    }
+
+    /// Until there is a reply or none will come; the time-outs are seen to elsewhere.
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Resp, CallError>> {
+        let engine = self.handle.engine();
+        match &self.stage {
+            Stage::New => match engine.begin(&mut self.request, cx) {
+                Ok((begun, now)) => {
+                    self.began = now;
+                    self.stage = match begun {
+                        Begun::Pending(index) => Stage::Pending(index),
+                        Begun::Queued(turn) => Stage::Queued(turn),
+                    };
+                    Poll::Pending
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            },
+            Stage::Queued(turn) => match turn.poll(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(None) => Poll::Ready(Err(engine.lost(Written::No))),
+                Poll::Ready(Some(index)) => {
+                    // Until it is pending nothing is to be left: `resume` gives the tag back if it fails.
+                    self.stage = Stage::Done;
+                    match engine.resume(index, &mut self.request, self.began, cx) {
+                        Ok(()) => {
+                            self.stage = Stage::Pending(index);
+                            Poll::Pending
+                        }
+                        Err(error) => Poll::Ready(Err(error)),
+                    }
+                }
+            },
+            Stage::Pending(index) => match engine.cells().poll(*index, cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(reply) => {
+                    engine.finish(*index);
+                    self.stage = Stage::Done;
+                    Poll::Ready(reply.ok_or_else(|| engine.lost(Written::Perhaps)))
+                }
+            },
+            Stage::Done => panic!("a call was polled after it was done"),
+        }
+    }
+
+    /// The time-out that has passed, if one has.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Option<Duration> {
+        let engine = self.handle.engine();
+        match &mut self.own {
+            None => engine.is_overdue(self.began).then(|| engine.call_timeout()),
+            Some(Own { limit, timer }) => {
+                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
+                timer.as_mut().poll(cx).is_ready().then_some(*limit)
+            }
+        }
+    }
+
+    /// Leaves without a reply.
+    fn leave(&mut self) -> Written {
+        let engine = self.handle.engine();
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Queued(turn) => {
+                engine.leave_turn(&turn);
+                Written::No
+            }
+            Stage::Pending(index) => {
+                engine.leave(index);
+                Written::Perhaps
+            }
+            Stage::New | Stage::Done => Written::No,
+        }
+    }
+}
+
+// The request is moved, never polled.
+impl<Req, Resp> Unpin for Call<'_, Req, Resp> {}
+
+impl<Req, Resp> Future for Call<'_, Req, Resp> {
+    type Output = Result<Resp, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = self.get_mut();
+        if let Poll::Ready(done) = call.poll_reply(cx) {
+            call.stage = Stage::Done;
+            return Poll::Ready(done);
+        }
+        let Some(limit) = call.poll_time(cx) else {
+            return Poll::Pending;
+        };
+        if let Stage::Pending(_) = call.stage {
+            call.handle.engine().timed_out();
+        }
+        let written = call.leave();
+        Poll::Ready(Err(CallError::TimedOut { limit, written }))
+    }
+}
+
+impl<Req, Resp> Drop for Call<'_, Req, Resp> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,223 @@
+//! The tag table: for each request that is pending, where its reply goes.
+//!
+//! A cell is taken and given back under the desk's lock ([`Tags`](super::tags::Tags) says which are free);
+//! between the two it is the caller's and the reader's to share, under the cell's own lock. A tag is in
+//! quarantine while its cell is `Abandoned`: its caller has left, its reply is still to come.
+//!
+//! Promises: a reply reaches the request it answers or nobody; whoever waits in a cell is woken when its
+//! reply comes and when the connection ends.
+//!
+//! Lock order: desk, then cell. No user code runs under a cell's lock: replies are dropped and wakers woken
+//! by whoever called.
+
+use std::mem;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
+
+use crate::kernel::sync::{Mutex, MutexGuard, lock};
+
+/// Cells are made in chunks, as more are pending at once than ever before.
+const CHUNK: usize = 64;
+
+pub(super) struct Cells<R> {
+    chunks: Box<[OnceLock<Box<[Mutex<Cell<R>>]>>]>,
+    index_bits: u32,
+    mask: u32,
+}
+
+struct Cell<R> {
+    /// How often the cell was taken: the upper bits of its tags.
+    uses: u32,
+    state: State<R>,
+}
+
+enum State<R> {
+    Free,
+    /// `began` is the tick at which the call did.
+    Waiting {
+        waker: Waker,
+        began: u32,
+    },
+    Answered(R),
+    /// The caller left; the reply is still to come.
+    Abandoned,
+    /// The connection ended first.
+    Ended,
+}
+
+/// What became of a reply.
+pub(super) enum Delivery<R> {
+    /// Its caller is to be woken.
+    ToCaller(Waker),
+    /// Nobody waited for it any more: the cell is free, to be given back.
+    ToNobody(u32, R),
+    /// No pending request has this tag.
+    Unknown,
+}
+
+/// What a caller that left leaves behind.
+pub(super) enum Left<R> {
+    /// The cell is free, to be given back; the reply was there, or will never come.
+    Free(Option<R>),
+    /// The cell is the reader's until the reply comes.
+    Quarantined,
+}
+
+impl<R> Cells<R> {
+    /// Room for `cap` pending requests, with tags of `tag_bits`.
+    pub(super) fn new(cap: usize, tag_bits: u32) -> Self {
+        let index_bits = usize::BITS - (cap - 1).leading_zeros();
+        Self {
+            chunks: (0..cap.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(),
+            index_bits,
+            mask: u32::MAX >> (32 - tag_bits.min(32)),
+        }
+    }
+
+    fn cell(&self, index: u32) -> Option<&Mutex<Cell<R>>> {
+        let index = index as usize;
+        self.chunks.get(index / CHUNK)?.get()?.get(index % CHUNK)
+    }
+
+    /// Of a cell that was taken, so that it exists.
+    fn taken(&self, index: u32) -> MutexGuard<'_, Cell<R>> {
+        lock(self.cell(index).expect("a taken cell exists"))
+    }
+
+    fn tag(&self, index: u32, uses: u32) -> u32 {
+        // With all bits taken by the index there is no room for the uses.
+        (uses.checked_shl(self.index_bits).unwrap_or(0) | index) & self.mask
+    }
+
+    fn begin(&self, index: u32, state: State<R>) -> u32 {
+        self.chunks[index as usize / CHUNK].get_or_init(|| {
+            let free = || Cell {
+                uses: 0,
+                state: State::Free,
+            };
+            (0..CHUNK).map(|_| Mutex::new(free())).collect()
+        });
+        let mut cell = self.taken(index);
+        cell.uses = cell.uses.wrapping_add(1);
+        cell.state = state;
+        self.tag(index, cell.uses)
+    }
+
+    /// Takes a free cell for a call; its tag.
+    pub(super) fn begin_call(&self, index: u32, waker: Waker, began: u32) -> u32 {
+        self.begin(index, State::Waiting { waker, began })
+    }
+
+    /// Takes a free cell for a request whose reply nobody waits for; its tag.
+    pub(super) fn begin_unwatched(&self, index: u32) -> u32 {
+        self.begin(index, State::Abandoned)
+    }
+
+    /// A request was not sent after all: its cell is free.
+    pub(super) fn revoke(&self, index: u32) {
+        self.taken(index).state = State::Free;
+    }
+
+    /// Which cell has this tag now, if it is one of a pending request.
+    fn index(&self, tag: u64) -> Option<u32> {
+        let tag = u32::try_from(tag).ok()?;
+        let index = tag
+            & (u32::MAX
+                .checked_shl(self.index_bits)
+                .map_or(u32::MAX, |high| !high));
+        let uses = lock(self.cell(index)?).uses;
+        (self.tag(index, uses) == tag).then_some(index)
+    }
+
+    /// A reply with a tag.
+    pub(super) fn deliver_to_tag(&self, tag: u64, reply: R) -> Delivery<R> {
+        match self.index(tag) {
+            Some(index) => self.deliver(index, reply),
+            None => Delivery::Unknown,
+        }
+    }
+
+    /// A reply to the request in this cell.
+    pub(super) fn deliver(&self, index: u32, reply: R) -> Delivery<R> {
+        let Some(cell) = self.cell(index) else {
+            return Delivery::Unknown;
+        };
+        let mut cell = lock(cell);
+        match mem::replace(&mut cell.state, State::Free) {
+            State::Waiting { waker, .. } => {
+                cell.state = State::Answered(reply);
+                Delivery::ToCaller(waker)
+            }
+            State::Abandoned => Delivery::ToNobody(index, reply),
+            other => {
+                cell.state = other;
+                Delivery::Unknown
+            }
+        }
+    }
+
+    /// The reply, if it has come; none if the connection ended first. Then the cell is free, to be given
+    /// back. Else wakes `cx` when either happens.
+    pub(super) fn poll(&self, index: u32, cx: &Context<'_>) -> Poll<Option<R>> {
+        let mut cell = self.taken(index);
+        match &mut cell.state {
+            State::Waiting { waker, .. } => {
+                waker.clone_from(cx.waker());
+                Poll::Pending
+            }
+            State::Answered(_) => match mem::replace(&mut cell.state, State::Free) {
+                State::Answered(reply) => Poll::Ready(Some(reply)),
+                _ => unreachable!("looked at under the same lock"),
+            },
+            _ => {
+                cell.state = State::Free;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// The caller leaves without its reply.
+    pub(super) fn leave(&self, index: u32) -> Left<R> {
+        let mut cell = self.taken(index);
+        match mem::replace(&mut cell.state, State::Free) {
+            State::Waiting { .. } => {
+                cell.state = State::Abandoned;
+                Left::Quarantined
+            }
+            State::Answered(reply) => Left::Free(Some(reply)),
+            _ => Left::Free(None),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Mutex<Cell<R>>> {
+        self.chunks.iter().filter_map(OnceLock::get).flatten()
+    }
+
+    /// The connection ended: nobody waits any longer. Those to wake.
+    pub(super) fn end(&self) -> Vec<Waker> {
+        self.all()
+            .filter_map(|cell| {
+                let mut cell = lock(cell);
+                match mem::replace(&mut cell.state, State::Ended) {
+                    State::Waiting { waker, .. } => Some(waker),
+                    // There before the end.
+                    answered @ State::Answered(_) => {
+                        cell.state = answered;
+                        None
+                    }
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
+    /// Those who wait since before `oldest`, in ticks: to be woken, so that they look at the time.
+    pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
+        self.all()
+            .filter_map(|cell| match &lock(cell).state {
+                State::Waiting { waker, began } if is_overdue(*began) => Some(waker.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}

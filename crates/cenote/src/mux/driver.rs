@@ -1,0 +1,317 @@
+//! The one task of a connection: reads, writes what callers asked it to, and keeps time.
+//!
+//! Reading and writing do not wait for each other: a peer that does not read, because it waits for its
+//! replies to be read, is read. And there is always a read under way, whether or not a call is: a peer that
+//! closes an idle connection is noticed at once.
+//!
+//! Before it writes, it steps back once behind all tasks that can run: they append their requests first, and
+//! all go in one write. Waking it for each request would send each in a write of its own.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncRead;
+use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
+use tokio_util::io::poll_read_buf;
+
+use super::Mux;
+use super::cells::Delivery;
+use super::engine::{Engine, Phase, TICKS};
+use super::error::Lost;
+use crate::error::BoxError;
+use crate::kernel::sync::lock;
+
+/// A reply as the codec gave it; in order, without a tag.
+pub(super) struct Reply<Resp> {
+    pub(super) tag: Option<u64>,
+    pub(super) message: Resp,
+}
+
+/// A codec's decoder.
+pub(super) trait Decode<Resp>: Send {
+    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
+    fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
+}
+
+/// Read at once, at least: with many callers, hundreds of replies.
+const READ: usize = 64 << 10;
+
+/// How long the goodbye may take when all is over.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub(super) struct Driver<Req, Resp> {
+    engine: Arc<Engine<Req, Resp>>,
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    decode: Box<dyn Decode<Resp>>,
+    input: BytesMut,
+    replies: Vec<Reply<Resp>>,
+    wakers: Vec<Waker>,
+    quarantined: Vec<u32>,
+    /// It has stepped back, and is to write now.
+    stepped_back: bool,
+    clock: Option<Clock<Req>>,
+    drain: Option<Pin<Box<Sleep>>>,
+}
+
+/// What happens at set times.
+struct Clock<Req> {
+    ticks: Interval,
+    every: Duration,
+    ping: Option<Ping<Req>>,
+}
+
+struct Ping<Req> {
+    request: Box<dyn Fn() -> Req + Send>,
+    after: Duration,
+    /// For how long not a byte came.
+    silent: Duration,
+    /// How long that was when the ping was sent.
+    sent: Option<Duration>,
+}
+
+impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
+    pub(super) fn start(
+        mux: &Mux<Req, Resp>,
+        read: Box<dyn AsyncRead + Send + Unpin>,
+        decode: Box<dyn Decode<Resp>>,
+        ping: Option<Box<dyn Fn() -> Req + Send>>,
+    ) {
+        let settings = &mux.engine.settings;
+        let ping_limit = settings
+            .ping_after
+            .map(|after| after.min(settings.ping_timeout));
+        let least = settings.call_timeout.into_iter().chain(ping_limit).min();
+        let clock = least.map(|least| {
+            let every = least / TICKS;
+            let mut ticks = interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let ping = ping.zip(settings.ping_after).map(|(request, after)| Ping {
+                request,
+                after,
+                silent: Duration::ZERO,
+                sent: None,
+            });
+            Clock { ticks, every, ping }
+        });
+        let driver = Self {
+            engine: Arc::clone(&mux.engine),
+            read,
+            decode,
+            input: BytesMut::new(),
+            replies: Vec::new(),
+            wakers: Vec::new(),
+            quarantined: Vec::new(),
+            stepped_back: false,
+            clock,
+            drain: None,
+        };
+        tokio::spawn(driver.run());
+    }
+
+    async fn run(mut self) {
+        let lost = poll_fn(|cx| self.poll(cx)).await;
+        self.engine.end(lost);
+        // Whether the peer hears of it is its own affair.
+        let engine = Arc::clone(&self.engine);
+        let goodbye = poll_fn(|cx| lock(&engine.writer).poll_shutdown(cx));
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    /// Until the connection has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        match self.poll_steps(cx) {
+            Ok(true) => {
+                // Behind all tasks that can run.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(false) => Poll::Pending,
+            Err(lost) => Poll::Ready(lost),
+        }
+    }
+
+    /// Whether it is to step back and then write.
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
+        let is_blocked = {
+            let mut writer = lock(&self.engine.writer);
+            if self.stepped_back || !writer.is_done() {
+                self.stepped_back = false;
+                match self.engine.poll_write(&mut writer, cx) {
+                    Poll::Ready(wrote) => {
+                        wrote?;
+                        false
+                    }
+                    Poll::Pending => true,
+                }
+            } else {
+                false
+            }
+        };
+        let delivered = self.poll_read(cx)?;
+        self.poll_clock(cx)?;
+        let mut desk = self.engine.desk();
+        desk.outbox.set_driver(cx.waker());
+        let has_requests = desk.outbox.len() > 0;
+        if let Phase::Draining(why) = &desk.phase {
+            if desk.is_quiet() && !has_requests && !is_blocked {
+                return Err(why.clone());
+            }
+            drop(desk);
+            self.poll_drain(cx)?;
+        }
+        self.stepped_back = (delivered || has_requests) && !is_blocked;
+        Ok(self.stepped_back)
+    }
+
+    /// Reads all there is. Whether a caller was given a reply.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
+        let mut delivered = false;
+        loop {
+            self.input.reserve(READ);
+            let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.read), cx, &mut self.input)
+            else {
+                return Ok(delivered);
+            };
+            let is_end = read? == 0;
+            if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
+                ping.silent = Duration::ZERO;
+                ping.sent = None;
+            }
+            // What was whole before the fault is delivered.
+            let fault = self.decode(is_end).err();
+            let faulty = self.deliver(&mut delivered).err();
+            if let Some(lost) = faulty.or(fault) {
+                return Err(lost);
+            }
+            if is_end {
+                return Err(if self.input.is_empty() {
+                    Lost::PeerClosed
+                } else {
+                    Lost::CutShort
+                });
+            }
+        }
+    }
+
+    fn decode(&mut self, is_end: bool) -> Result<(), Lost> {
+        let malformed = |error: BoxError| Lost::Malformed(error.into());
+        loop {
+            let reply = if is_end {
+                // Codecs of this trait answer what is left at the end with an error.
+                if self.input.is_empty() {
+                    return Ok(());
+                }
+                self.decode.decode_eof(&mut self.input)
+            } else {
+                self.decode.decode(&mut self.input)
+            };
+            match reply.map_err(malformed)? {
+                Some(reply) => self.replies.push(reply),
+                None => break,
+            }
+        }
+        let limit = self.engine.settings.max_frame;
+        if self.input.len() > limit {
+            return Err(Lost::FrameTooLong { limit });
+        }
+        Ok(())
+    }
+
+    /// Gives the decoded replies to their callers.
+    fn deliver(&mut self, delivered: &mut bool) -> Result<(), Lost> {
+        if self.replies.is_empty() {
+            return Ok(());
+        }
+        let engine = &self.engine;
+        let cells = engine.cells();
+        let in_order: Option<Vec<u32>> = engine
+            .desk()
+            .outbox
+            .next_in_order(self.replies.len())
+            .map(Iterator::collect);
+        let mut next = in_order.into_iter().flatten();
+        let mut fault = None;
+        for reply in self.replies.drain(..) {
+            let delivery = match (reply.tag, next.next()) {
+                (Some(tag), _) => cells.deliver_to_tag(tag, reply.message),
+                (None, Some(index)) => cells.deliver(index, reply.message),
+                (None, None) => Delivery::Unknown,
+            };
+            match delivery {
+                Delivery::ToCaller(waker) => self.wakers.push(waker),
+                Delivery::ToNobody(index, message) => {
+                    self.quarantined.push(index);
+                    drop(message);
+                }
+                Delivery::Unknown => {
+                    fault = Some(match reply.tag {
+                        Some(tag) => Lost::UnknownTag { tag },
+                        None => Lost::NoRequest,
+                    });
+                    break;
+                }
+            }
+        }
+        engine.answered();
+        if !self.quarantined.is_empty() {
+            engine.release(&mut self.quarantined);
+        }
+        *delivered |= !self.wakers.is_empty();
+        self.wakers.drain(..).for_each(Waker::wake);
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Counts the ticks; wakes those whose time is over; pings.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        let Some(clock) = &mut self.clock else {
+            return Ok(());
+        };
+        while clock.ticks.poll_tick(cx).is_ready() {
+            let engine = &self.engine;
+            engine.ticks.fetch_add(1, Ordering::Relaxed);
+            engine.wake_overdue();
+            if let Some(ping) = &mut clock.ping {
+                ping.silent += clock.every;
+                let limit = engine.settings.ping_timeout;
+                match ping.sent {
+                    Some(sent) if ping.silent - sent >= limit => {
+                        return Err(Lost::Silent { limit });
+                    }
+                    None if ping.silent >= ping.after => {
+                        ping.sent = Some(ping.silent);
+                        engine
+                            .ping((ping.request)())
+                            .map_err(|error| Lost::Malformed(BoxError::from(error).into()))?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        let limit = self.engine.settings.drain_timeout;
+        let timer = self.drain.get_or_insert_with(|| Box::pin(sleep(limit)));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(Lost::Closed),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+/// However the task ends, nobody waits for it.
+impl<Req, Resp> Drop for Driver<Req, Resp> {
+    fn drop(&mut self) {
+        self.engine.end(if std::thread::panicking() {
+            Lost::Panicked
+        } else {
+            Lost::RuntimeGone
+        });
+    }
+}

@@ -1,0 +1,188 @@
+//! Why a call failed, and why a connection ended.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::SharedError;
+
+/// Why a call has no reply.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No reply within `call_timeout`, or the call's own time-out.
+    TimedOut {
+        /// The time-out.
+        limit: Duration,
+        /// Whether the peer may have seen the request.
+        written: Written,
+    },
+    /// As many requests as may be pending are, and `max_queued` wait for their turn.
+    QueueFull {
+        /// The setting.
+        max_queued: usize,
+    },
+    /// The connection ended.
+    Lost {
+        /// Why.
+        cause: Lost,
+        /// Whether the peer may have seen the request.
+        written: Written,
+    },
+    /// The codec could not encode the request. Nothing was written; the connection is as before.
+    Encode(SharedError),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { limit, written } => write!(f, "no reply within {limit:?}{written}"),
+            Self::QueueFull { max_queued } => write!(
+                f,
+                "{max_queued} calls wait for their turn already, the most there may be (max_queued)"
+            ),
+            Self::Lost { cause, written } => write!(f, "the connection ended: {cause}{written}"),
+            Self::Encode(error) => write!(f, "the request could not be encoded: {error}"),
+        }
+    }
+}
+
+// By hand, because a derived `source` would give the `Arc`, which nobody can downcast.
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Lost { cause, .. } => Some(cause),
+            Self::Encode(error) => Some(&**error),
+            Self::TimedOut { .. } | Self::QueueFull { .. } => None,
+        }
+    }
+}
+
+impl CallError {
+    /// Whether the peer may have seen the request. If not, it is safe to send it again elsewhere.
+    pub fn written(&self) -> Written {
+        match self {
+            Self::TimedOut { written, .. } | Self::Lost { written, .. } => *written,
+            Self::QueueFull { .. } | Self::Encode(_) => Written::No,
+        }
+    }
+}
+
+/// Whether the peer may have seen a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It has seen nothing of it.
+    No,
+    /// It may have, and may have acted on it.
+    Perhaps,
+}
+
+/// As the end of a sentence about a request.
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "; the request was not sent",
+            Self::Perhaps => "; the request may have arrived",
+        })
+    }
+}
+
+/// Why a connection ended. Every call that was pending learns it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The peer closed it.
+    PeerClosed,
+    /// The peer closed it in the middle of a frame.
+    CutShort,
+    /// Reading or writing failed.
+    Io(Arc<io::Error>),
+    /// The codec could not make sense of what the peer sent.
+    Malformed(SharedError),
+    /// More bytes without a whole frame than `max_frame`.
+    FrameTooLong {
+        /// The setting.
+        limit: usize,
+    },
+    /// A reply with a tag that no pending request has.
+    UnknownTag {
+        /// The tag.
+        tag: u64,
+    },
+    /// A reply when no request was pending, or one without a tag.
+    NoRequest,
+    /// Silence: not a byte within `ping_timeout` of a ping.
+    Silent {
+        /// The setting.
+        limit: Duration,
+    },
+    /// Too many calls in a row timed out, or too many whose callers have left were never answered: it took
+    /// no new calls any more, and the pending ones have ended.
+    Sick {
+        /// In a row.
+        timed_out: u32,
+        /// Requests without a reply whose callers had left.
+        abandoned: usize,
+    },
+    /// Closed from this side: [`Mux::close`](super::Mux::close), or the last handle was dropped.
+    Closed,
+    /// The codec panicked.
+    Panicked,
+    /// The runtime that the connection lived on was shut down.
+    RuntimeGone,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed => f.write_str("the peer closed it"),
+            Self::CutShort => f.write_str("the peer closed it in the middle of a frame"),
+            Self::Io(error) => error.fmt(f),
+            Self::Malformed(error) => write!(f, "what the peer sent cannot be decoded: {error}"),
+            Self::FrameTooLong { limit } => write!(
+                f,
+                "the peer sent {limit} bytes without ending a frame, the most there may be (max_frame)"
+            ),
+            Self::UnknownTag { tag } => {
+                write!(
+                    f,
+                    "the peer replied to tag {tag}, which no pending request has"
+                )
+            }
+            Self::NoRequest => f.write_str("the peer sent a reply to no request"),
+            Self::Silent { limit } => write!(
+                f,
+                "not a byte from the peer within {limit:?} of a ping (ping_timeout)"
+            ),
+            Self::Sick {
+                timed_out,
+                abandoned,
+            } => write!(
+                f,
+                "the peer answers too little: {timed_out} calls in a row timed out, {abandoned} were left \
+                 without a reply"
+            ),
+            Self::Closed => f.write_str("it was closed from this side"),
+            Self::Panicked => f.write_str("the codec panicked"),
+            Self::RuntimeGone => f.write_str("the runtime it lived on was shut down"),
+        }
+    }
+}
+
+impl Error for Lost {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(&**error),
+            Self::Malformed(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}

@@ -1,0 +1,224 @@
+//! Many callers on one connection: the engine of a multiplexed or pipelined protocol.
+//!
+//! A protocol is a codec (tokio-util's `Encoder` and `Decoder`) and how replies find their requests: by a
+//! *tag*, in any order, or *in order*. A [`Mux`] puts the two on a connection; its clones share it.
+//!
+//! ```
+//! use bytes::{Buf, BufMut, Bytes, BytesMut};
+//! use cenote::mux::{Frame, MuxBuilder};
+//! use tokio::net::TcpStream;
+//! use tokio_util::codec::{Decoder, Encoder};
+//!
+//! /// A length and a tag, four bytes each, then the message.
+//! #[derive(Clone)]
+//! struct Codec;
+//!
+//! impl Encoder<Frame<Bytes>> for Codec {
+//!     type Error = std::io::Error;
+//!
+//!     fn encode(&mut self, frame: Frame<Bytes>, buffer: &mut BytesMut) -> std::io::Result<()> {
+//!         buffer.put_u32(frame.message.len() as u32);
+//!         buffer.put_u32(frame.tag.unwrap_or(u32::MAX));
+//!         buffer.put(frame.message);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Decoder for Codec {
+//!     type Item = Frame<Bytes>;
+//!     type Error = std::io::Error;
+//!
+//!     fn decode(&mut self, input: &mut BytesMut) -> std::io::Result<Option<Frame<Bytes>>> {
+//!         let Some((mut head, _)) = input.split_at_checked(8) else {
+//!             return Ok(None);
+//!         };
+//!         let (length, tag) = (head.get_u32() as usize, head.get_u32());
+//!         if input.len() < 8 + length {
+//!             return Ok(None);
+//!         }
+//!         input.advance(8);
+//!         let message = input.split_to(length).freeze();
+//!         Ok(Some(Frame { tag: Some(tag), message }))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let server = listener.local_addr()?;
+//! # tokio::spawn(async move {
+//! #     let (mut socket, _) = listener.accept().await.unwrap();
+//! #     let (mut read, mut write) = socket.split();
+//! #     tokio::io::copy(&mut read, &mut write).await
+//! # });
+//! let stream = TcpStream::connect(server).await?;
+//! stream.set_nodelay(true)?;
+//! let (read, write) = stream.into_split();
+//! let mux = MuxBuilder::new().max_in_flight(256).tagged(read, write, Codec)?;
+//!
+//! let (one, other) = tokio::join!(
+//!     mux.call(Bytes::from("one")),
+//!     mux.call(Bytes::from("other")),
+//! );
+//! assert_eq!((one?, other?), ("one".into(), "other".into()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Never more than `max_in_flight` requests without a reply. A call that is dropped or times out keeps its
+//!   tag until its reply has come, which reaches nobody; a reply never reaches another call.
+//! - Calls beyond that wait their turn, in the order they came; as many as `max_queued`.
+//! - Whatever ends the connection ends every call with the reason, and says whether the peer may have seen the
+//!   request.
+//! - A peer that closes is noticed at once; one that vanished, by [`ping`](MuxBuilder::ping) or by calls that
+//!   time out one after the other.
+//! - No task and no channel per call, and no allocation beside what the codec makes; only a call that waits
+//!   for its turn allocates, once.
+
+mod call;
+mod cells;
+mod driver;
+mod engine;
+mod error;
+mod frame;
+mod outbox;
+mod settings;
+mod tags;
+mod writer;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+pub use call::Call;
+pub use error::{CallError, Lost, Written};
+pub use frame::{Frame, Tag};
+pub use settings::MuxBuilder;
+
+use engine::{Engine, Phase};
+
+/// One connection that many callers share; a [`MuxBuilder`] makes one. Cheap to clone; when the last clone is dropped, the connection
+/// is closed once its pending calls have ended.
+pub struct Mux<Req, Resp> {
+    engine: Arc<Engine<Req, Resp>>,
+}
+
+impl<Req, Resp> Mux<Req, Resp> {
+    fn new(engine: Engine<Req, Resp>) -> Self {
+        Self {
+            engine: Arc::new(engine),
+        }
+    }
+
+    /// Sends a request and waits for its reply. Nothing happens before the first poll.
+    ///
+    /// # Errors
+    /// [`CallError::TimedOut`] after `call_timeout`; [`CallError::QueueFull`] when too many wait for their
+    /// turn; [`CallError::Lost`] when the connection has ended or takes no new calls;
+    /// [`CallError::Encode`] when the codec refuses the request.
+    pub fn call(&self, request: Req) -> Call<'_, Req, Resp> {
+        Call::new(self, request)
+    }
+
+    /// Sends a message that has no reply. Waits while more than `max_buffered` bytes are to be written. Done
+    /// when the message is among those to be written next, in order with the caller's other messages; whether
+    /// it arrives is not known. Dropped before it is done, nothing is sent.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] and [`CallError::Encode`], as [`call`](Self::call).
+    pub async fn send(&self, message: Req) -> Result<(), CallError> {
+        let mut message = Some(message);
+        loop {
+            let mut room = pin!(self.engine.room.notified());
+            // Listening before it looks, so that room made meanwhile is not missed.
+            room.as_mut().enable();
+            let sent = poll_fn(|cx| {
+                let message = message.take().expect("given back if it was not sent");
+                Poll::Ready(self.engine.send(message, cx))
+            });
+            match sent.await {
+                Ok(done) => return done,
+                Err(back) => message = Some(back),
+            }
+            room.await;
+        }
+    }
+
+    /// Whether it takes new calls: it has not ended, is not being closed and its peer answers.
+    pub fn is_open(&self) -> bool {
+        self.engine.is_open()
+    }
+
+    /// How many requests have no reply yet, those whose callers have left included.
+    pub fn in_flight(&self) -> usize {
+        self.engine.desk().tags.taken()
+    }
+
+    /// Of those, how many whose callers have left.
+    pub fn abandoned(&self) -> usize {
+        self.engine.desk().tags.abandoned()
+    }
+
+    /// How many calls wait for their turn.
+    pub fn queued(&self) -> usize {
+        self.engine.desk().tags.waiting()
+    }
+
+    /// How many requests may be pending at once.
+    pub fn max_in_flight(&self) -> usize {
+        self.engine.settings.max_in_flight
+    }
+
+    /// Takes no new calls, lets the pending ones finish, those that wait for their turn included, and then
+    /// closes; after `drain_timeout` it closes all the same. Done when it is closed. Dropping the future
+    /// does not stop it.
+    pub async fn close(&self) {
+        self.engine.drain(self.engine.desk(), Lost::Closed);
+        self.closed().await;
+    }
+
+    /// Waits until the connection has ended, and says why.
+    pub async fn closed(&self) -> Lost {
+        loop {
+            let mut ended = pin!(self.engine.ended.notified());
+            ended.as_mut().enable();
+            if let Phase::Ended(why) = &self.engine.desk().phase {
+                return why.clone();
+            }
+            ended.await;
+        }
+    }
+}
+
+impl<Req, Resp> Clone for Mux<Req, Resp> {
+    fn clone(&self) -> Self {
+        self.engine.handles.fetch_add(1, Ordering::Relaxed);
+        Self {
+            engine: Arc::clone(&self.engine),
+        }
+    }
+}
+
+impl<Req, Resp> Drop for Mux<Req, Resp> {
+    fn drop(&mut self) {
+        // A handle is cloned from a handle, so that nothing can follow the last.
+        if self.engine.handles.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.engine.drain(self.engine.desk(), Lost::Closed);
+        }
+    }
+}
+
+impl<Req, Resp> fmt::Debug for Mux<Req, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mux")
+            .field("is_open", &self.is_open())
+            .field("in_flight", &self.in_flight())
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+//! A mux's settings and how one is built.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::Mux;
+use super::driver::{Decode, Driver, Reply};
+use super::engine::Engine;
+use super::frame::{Frame, Tag};
+use super::outbox::Encode;
+use super::writer::Writer;
+use crate::error::{BoxError, SettingsError};
+use crate::settings::refuse;
+
+/// Requests may be pending on one connection.
+const MAX_IN_FLIGHT: usize = 1 << 20;
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) max_in_flight: usize,
+    pub(super) max_queued: usize,
+    pub(super) max_buffered: usize,
+    pub(super) max_frame: usize,
+    pub(super) call_timeout: Option<Duration>,
+    pub(super) drain_timeout: Duration,
+    pub(super) max_timeouts: u32,
+    pub(super) max_abandoned: usize,
+    pub(super) ping_after: Option<Duration>,
+    pub(super) ping_timeout: Duration,
+}
+
+/// Says how a [`Mux`] is to behave, then puts it on a connection: [`tagged`](Self::tagged) or
+/// [`in_order`](Self::in_order).
+#[must_use = "a builder does nothing until it is given a connection"]
+pub struct MuxBuilder<Req> {
+    settings: Settings,
+    max_abandoned: Option<usize>,
+    ping: Option<Box<dyn Fn() -> Req + Send>>,
+}
+
+impl<Req: Send + 'static> MuxBuilder<Req> {
+    /// All settings at their defaults.
+    pub fn new() -> Self {
+        Self {
+            settings: Settings {
+                max_in_flight: 1024,
+                max_queued: 10_000,
+                max_buffered: 1 << 20,
+                max_frame: 64 << 20,
+                call_timeout: Some(Duration::from_secs(30)),
+                drain_timeout: Duration::from_secs(5),
+                max_timeouts: 8,
+                max_abandoned: 0,
+                ping_after: None,
+                ping_timeout: Duration::from_secs(5),
+            },
+            max_abandoned: None,
+            ping: None,
+        }
+    }
+
+    /// How many requests may be pending at once, those whose callers have left included. 1 to 1,048,576, and
+    /// no more than the protocol has tags. Default: 1,024.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.settings.max_in_flight = requests;
+        self
+    }
+
+    /// How many calls may wait for their turn when so many are pending; one more is refused with
+    /// [`CallError::QueueFull`](super::CallError::QueueFull). Default: 10,000. With 0 none waits.
+    pub fn max_queued(mut self, calls: usize) -> Self {
+        self.settings.max_queued = calls;
+        self
+    }
+
+    /// How many bytes may wait to be written before [`Mux::send`] waits. At least 1. Default: 1 MiB.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.settings.max_buffered = bytes;
+        self
+    }
+
+    /// How many bytes the peer may send without ending a frame; more end the connection. At least 1.
+    /// Default: 64 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.settings.max_frame = bytes;
+        self
+    }
+
+    /// How long a call may take, its turn included; none: as long as the connection lives. Watched by one
+    /// timer for all calls, so that it may be late by an eighth; [`Call::timeout`](super::Call::timeout) is
+    /// exact. At least 8 ms. Default: 30 s.
+    pub fn call_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.settings.call_timeout = limit.into();
+        self
+    }
+
+    /// How long a connection that takes no new calls waits for its pending ones. Default: 5 s.
+    pub fn drain_timeout(mut self, limit: Duration) -> Self {
+        self.settings.drain_timeout = limit;
+        self
+    }
+
+    /// After how many time-outs without a reply in between the connection takes no new calls, ends when its
+    /// pending ones have, and is to be replaced. At least 1. Default: 8.
+    pub fn max_timeouts(mut self, in_a_row: u32) -> Self {
+        self.settings.max_timeouts = in_a_row;
+        self
+    }
+
+    /// How many requests whose callers have left may be without a reply before the same happens. At least 1.
+    /// Default: half of `max_in_flight`.
+    pub fn max_abandoned(mut self, requests: usize) -> Self {
+        self.max_abandoned = Some(requests);
+        self
+    }
+
+    /// Sends this request when not a byte came from the peer for `after`, whether or not calls are pending. Its
+    /// reply is dropped; if nothing comes within [`ping_timeout`](Self::ping_timeout) the connection ends.
+    /// At least 8 ms. Default: no pings.
+    pub fn ping(mut self, after: Duration, request: impl Fn() -> Req + Send + 'static) -> Self {
+        self.settings.ping_after = Some(after);
+        self.ping = Some(Box::new(request));
+        self
+    }
+
+    /// How long the peer may be silent after a ping. Default: 5 s.
+    pub fn ping_timeout(mut self, limit: Duration) -> Self {
+        self.settings.ping_timeout = limit;
+        self
+    }
+
+    /// On a connection whose replies carry their request's tag and come in any order.
+    ///
+    /// # Errors
+    /// A setting that can't work, `max_in_flight` beyond what `T` can tell apart included.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime: the connection's task runs on the caller's.
+    pub fn tagged<Resp, T, Codec>(
+        self,
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+        codec: Codec,
+    ) -> Result<Mux<Req, Resp>, SettingsError>
+    where
+        Resp: Send + 'static,
+        T: Tag,
+        Codec: Clone + Send + 'static,
+        Codec: Encoder<Frame<Req, T>> + Decoder<Item = Frame<Resp, T>>,
+        <Codec as Encoder<Frame<Req, T>>>::Error: Into<BoxError>,
+        <Codec as Decoder>::Error: Into<BoxError>,
+    {
+        let mut encoder = codec.clone();
+        let encode: Encode<Req> = Box::new(move |tag, message, buffer| {
+            let tag = tag.map(T::from_raw);
+            encoder
+                .encode(Frame { tag, message }, buffer)
+                .map_err(Into::into)
+        });
+        let decode = Decoding(codec, |Frame { tag, message }: Frame<Resp, T>| Reply {
+            tag: tag.map(T::raw),
+            message,
+        });
+        self.start(T::BITS, None, read, write, encode, Box::new(decode))
+    }
+
+    /// On a connection whose replies come in the order of their requests, one for each.
+    ///
+    /// # Errors
+    /// A setting that can't work.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime: the connection's task runs on the caller's.
+    pub fn in_order<Resp, Codec>(
+        self,
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+        codec: Codec,
+    ) -> Result<Mux<Req, Resp>, SettingsError>
+    where
+        Resp: Send + 'static,
+        Codec: Clone + Send + 'static,
+        Codec: Encoder<Req> + Decoder<Item = Resp>,
+        <Codec as Encoder<Req>>::Error: Into<BoxError>,
+        <Codec as Decoder>::Error: Into<BoxError>,
+    {
+        let mut encoder = codec.clone();
+        let encode: Encode<Req> =
+            Box::new(move |_, message, buffer| encoder.encode(message, buffer).map_err(Into::into));
+        let decode = Decoding(codec, |message| Reply { tag: None, message });
+        let order = Some(VecDeque::new());
+        self.start(u32::BITS, order, read, write, encode, Box::new(decode))
+    }
+
+    fn start<Resp: Send + 'static>(
+        mut self,
+        tag_bits: u32,
+        order: Option<VecDeque<u32>>,
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+        encode: Encode<Req>,
+        decode: Box<dyn Decode<Resp>>,
+    ) -> Result<Mux<Req, Resp>, SettingsError> {
+        self.validate(tag_bits)?;
+        let writer = Writer::new(Box::new(write));
+        let mux = Mux::new(Engine::new(self.settings, tag_bits, encode, order, writer));
+        Driver::start(&mux, Box::new(read), decode, self.ping);
+        Ok(mux)
+    }
+
+    fn validate(&mut self, tag_bits: u32) -> Result<(), SettingsError> {
+        let settings = &mut self.settings;
+        let most = MAX_IN_FLIGHT.min(1 << tag_bits.min(20));
+        if settings.max_in_flight == 0 || settings.max_in_flight > most {
+            let accepted = format!("1 to {most}, with tags of {tag_bits} bits");
+            return refuse("max_in_flight", settings.max_in_flight, &accepted);
+        }
+        settings.max_abandoned = match self.max_abandoned {
+            Some(0) => return refuse("max_abandoned", 0, "at least 1: any call may be cancelled"),
+            Some(most) => most,
+            None => settings.max_in_flight.div_ceil(2),
+        };
+        for (setting, value) in [
+            ("max_buffered", settings.max_buffered),
+            ("max_frame", settings.max_frame),
+            ("max_timeouts", settings.max_timeouts as usize),
+        ] {
+            if value == 0 {
+                return refuse(setting, value, "at least 1");
+            }
+        }
+        for (setting, value) in [
+            ("call_timeout", settings.call_timeout),
+            ("ping", settings.ping_after),
+            ("ping_timeout", Some(settings.ping_timeout)),
+        ] {
+            if let Some(value) = value
+                && value < Duration::from_millis(8)
+            {
+                return refuse(setting, format!("{value:?}"), "at least 8 ms");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<Req: Send + 'static> Default for MuxBuilder<Req> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A codec's decoder, and how its items become replies.
+struct Decoding<Codec, F>(Codec, F);
+
+impl<Codec, F, Resp> Decode<Resp> for Decoding<Codec, F>
+where
+    Codec: Decoder + Send,
+    Codec::Error: Into<BoxError>,
+    F: Fn(Codec::Item) -> Reply<Resp> + Send,
+{
+    fn decode(&mut self, input: &mut bytes::BytesMut) -> Result<Option<Reply<Resp>>, BoxError> {
+        let item = self.0.decode(input).map_err(Into::into)?;
+        Ok(item.map(&self.1))
+    }
+
+    fn decode_eof(&mut self, input: &mut bytes::BytesMut) -> Result<Option<Reply<Resp>>, BoxError> {
+        let item = self.0.decode_eof(input).map_err(Into::into)?;
+        Ok(item.map(&self.1))
+    }
+}

@@ -1,0 +1,178 @@
+//! Which tags are free, and whose turn it is to have the next one. Lives under the desk's lock.
+//!
+//! Invariant: nobody waits for a turn while a tag is free. So a newcomer that finds a free tag passes
+//! nobody.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::kernel::sync::{Mutex, lock};
+
+pub(super) struct Tags {
+    /// Given back; the last comes first, since its cell is warm.
+    free: Vec<u32>,
+    /// Those from here to the cap were never taken.
+    unused: u32,
+    cap: u32,
+    turns: VecDeque<Arc<Turn>>,
+    /// How many of `turns` still wait.
+    waiting: usize,
+    taken: usize,
+    /// Taken, by requests whose callers have left.
+    abandoned: usize,
+}
+
+/// A caller's place in the queue for a tag. Lock order: desk, then turn.
+pub(super) struct Turn(Mutex<State>);
+
+enum State {
+    Waiting {
+        waker: Waker,
+        began: u32,
+    },
+    Granted(u32),
+    /// The caller left, or had its tag, or was told that there will be none.
+    Over,
+}
+
+impl Turn {
+    /// The tag, when it is this caller's turn; none if the connection took no more calls first.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<u32>> {
+        let mut state = lock(&self.0);
+        match &mut *state {
+            State::Waiting { waker, .. } => {
+                waker.clone_from(cx.waker());
+                Poll::Pending
+            }
+            State::Granted(index) => {
+                let index = *index;
+                *state = State::Over;
+                Poll::Ready(Some(index))
+            }
+            State::Over => Poll::Ready(None),
+        }
+    }
+}
+
+impl Tags {
+    pub(super) fn new(cap: u32) -> Self {
+        Self {
+            free: Vec::new(),
+            unused: 0,
+            cap,
+            turns: VecDeque::new(),
+            waiting: 0,
+            taken: 0,
+            abandoned: 0,
+        }
+    }
+
+    /// A free tag, if there is one.
+    pub(super) fn take(&mut self) -> Option<u32> {
+        let index = self.free.pop().or_else(|| {
+            (self.unused < self.cap).then(|| {
+                self.unused += 1;
+                self.unused - 1
+            })
+        })?;
+        self.taken += 1;
+        Some(index)
+    }
+
+    /// A tag is free: the next in line has it, and is to be woken.
+    #[must_use]
+    pub(super) fn give_back(&mut self, index: u32) -> Option<Waker> {
+        while let Some(turn) = self.turns.pop_front() {
+            let mut state = lock(&turn.0);
+            if let State::Waiting { .. } = *state {
+                self.waiting -= 1;
+                match mem::replace(&mut *state, State::Granted(index)) {
+                    State::Waiting { waker, .. } => return Some(waker),
+                    _ => unreachable!("looked at under the same lock"),
+                }
+            }
+        }
+        self.taken -= 1;
+        self.free.push(index);
+        None
+    }
+
+    /// Queues for a tag.
+    pub(super) fn queue(&mut self, waker: Waker, began: u32) -> Arc<Turn> {
+        // Turns that are over lie between those that wait; they go when they are too many.
+        if self.turns.len() > 2 * self.waiting + 16 {
+            self.turns
+                .retain(|turn| matches!(*lock(&turn.0), State::Waiting { .. }));
+        }
+        let turn = Arc::new(Turn(Mutex::new(State::Waiting { waker, began })));
+        self.turns.push_back(Arc::clone(&turn));
+        self.waiting += 1;
+        turn
+    }
+
+    /// A caller leaves its turn; a tag it was granted goes to the next, who is to be woken.
+    #[must_use]
+    pub(super) fn leave(&mut self, turn: &Turn) -> Option<Waker> {
+        let was = mem::replace(&mut *lock(&turn.0), State::Over);
+        match was {
+            State::Waiting { .. } => {
+                self.waiting -= 1;
+                None
+            }
+            State::Granted(index) => self.give_back(index),
+            State::Over => None,
+        }
+    }
+
+    /// Nobody gets a turn any more: those to wake.
+    pub(super) fn refuse_all(&mut self) -> Vec<Waker> {
+        self.waiting = 0;
+        self.turns
+            .drain(..)
+            .filter_map(|turn| {
+                let mut state = lock(&turn.0);
+                match mem::replace(&mut *state, State::Over) {
+                    State::Waiting { waker, .. } => Some(waker),
+                    other => {
+                        *state = other;
+                        None
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// Those of the queue who wait since too long: to be woken, so that they look at the time.
+    pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
+        self.turns
+            .iter()
+            .filter_map(|turn| match &*lock(&turn.0) {
+                State::Waiting { waker, began } if is_overdue(*began) => Some(waker.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn abandon(&mut self) {
+        self.abandoned += 1;
+    }
+
+    /// The reply to an abandoned request came.
+    pub(super) fn unabandon(&mut self) {
+        self.abandoned -= 1;
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    pub(super) fn abandoned(&self) -> usize {
+        self.abandoned
+    }
+}

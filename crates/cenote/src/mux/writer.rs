@@ -1,0 +1,76 @@
+//! The connection's write half and the bytes that are on their way into it.
+//!
+//! Lock order: writer, then desk.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWrite;
+
+/// A buffer that grew beyond this is not kept.
+const KEEP: usize = 1 << 20;
+
+pub(super) struct Writer {
+    half: Box<dyn AsyncWrite + Send + Unpin>,
+    outgoing: BytesMut,
+    /// How much of `outgoing` has been written.
+    written: usize,
+    /// Written, and not yet flushed: there may be layers with buffers of their own.
+    unflushed: bool,
+}
+
+impl Writer {
+    pub(super) fn new(half: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
+        Self {
+            half,
+            outgoing: BytesMut::new(),
+            written: 0,
+            unflushed: false,
+        }
+    }
+
+    /// Whether all that was taken from the outbox is written and flushed.
+    pub(super) fn is_done(&self) -> bool {
+        self.outgoing.is_empty() && !self.unflushed
+    }
+
+    /// Writes what is on its way and then what `refill` puts into an empty buffer, once.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        refill: impl FnOnce(&mut BytesMut),
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_outgoing(cx))?;
+        refill(&mut self.outgoing);
+        ready!(self.poll_outgoing(cx))?;
+        if self.unflushed {
+            ready!(Pin::new(&mut self.half).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.outgoing.len() {
+            let rest = &self.outgoing[self.written..];
+            match ready!(Pin::new(&mut self.half).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.written += n,
+            }
+            self.unflushed = true;
+        }
+        self.written = 0;
+        if self.outgoing.capacity() > KEEP {
+            self.outgoing = BytesMut::new();
+        } else {
+            self.outgoing.clear();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.half).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,4 @@
+//! The mux: one connection for many callers.
+
+mod calls;
+mod peer;
