@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 use super::Mux;
-use super::engine::{Begun, Engine};
+use super::engine::{Engine, Place};
 use super::error::{CallError, Written};
 use super::tags::Turn;
 
@@ -43,6 +43,8 @@ impl<Req, Resp> Handle<'_, Req, Resp> {
 
 enum Stage {
     New,
+    /// It has its tag.
+    Reserved(u32),
     Queued(Arc<Turn>),
     /// Its reply will be in this cell.
     Pending(u32),
@@ -62,6 +64,16 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             handle: Handle::Borrowed(mux),
             request: Some(request),
             stage: Stage::New,
+            began: 0,
+            own: None,
+        }
+    }
+
+    pub(super) fn reserved(mux: Mux<Req, Resp>, index: u32, request: Req) -> Self {
+        Self {
+            handle: Handle::Owned(mux),
+            request: Some(request),
+            stage: Stage::Reserved(index),
             began: 0,
             own: None,
         }
@@ -92,42 +104,47 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     /// Until there is a reply or none will come; the time-outs are seen to elsewhere.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Resp, CallError>> {
         let engine = self.handle.engine();
-        match &self.stage {
+        let index = match &self.stage {
             Stage::New => match engine.begin(&mut self.request, cx) {
-                Ok((begun, now)) => {
+                Ok((place, now)) => {
                     self.began = now;
-                    self.stage = match begun {
-                        Begun::Pending(index) => Stage::Pending(index),
-                        Begun::Queued(turn) => Stage::Queued(turn),
+                    self.stage = match place {
+                        Place::Tag(index) => Stage::Pending(index),
+                        Place::Queued(turn) => Stage::Queued(turn),
                     };
-                    Poll::Pending
+                    return Poll::Pending;
                 }
-                Err(error) => Poll::Ready(Err(error)),
+                Err(error) => return Poll::Ready(Err(error)),
             },
+            Stage::Reserved(index) => {
+                self.began = engine.now();
+                *index
+            }
             Stage::Queued(turn) => match turn.poll(cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(None) => Poll::Ready(Err(engine.lost(Written::No))),
-                Poll::Ready(Some(index)) => {
-                    // Until it is pending nothing is to be left: `resume` gives the tag back if it fails.
-                    self.stage = Stage::Done;
-                    match engine.resume(index, &mut self.request, self.began, cx) {
-                        Ok(()) => {
-                            self.stage = Stage::Pending(index);
-                            Poll::Pending
-                        }
-                        Err(error) => Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Err(engine.lost(Written::No))),
+                Poll::Ready(Some(index)) => index,
+            },
+            Stage::Pending(index) => {
+                return match engine.cells().poll(*index, cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(reply) => {
+                        engine.finish(*index);
+                        self.stage = Stage::Done;
+                        Poll::Ready(reply.ok_or_else(|| engine.lost(Written::Perhaps)))
                     }
-                }
-            },
-            Stage::Pending(index) => match engine.cells().poll(*index, cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(reply) => {
-                    engine.finish(*index);
-                    self.stage = Stage::Done;
-                    Poll::Ready(reply.ok_or_else(|| engine.lost(Written::Perhaps)))
-                }
-            },
+                };
+            }
             Stage::Done => panic!("a call was polled after it was done"),
+        };
+        // Until it is pending nothing is to be left: `resume` gives the tag back if it fails.
+        self.stage = Stage::Done;
+        match engine.resume(index, &mut self.request, self.began, cx) {
+            Ok(()) => {
+                self.stage = Stage::Pending(index);
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 
@@ -154,6 +171,10 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             Stage::Pending(index) => {
                 engine.leave(index);
                 Written::Perhaps
+            }
+            Stage::Reserved(index) => {
+                engine.finish(index);
+                Written::No
             }
             Stage::New | Stage::Done => Written::No,
         }

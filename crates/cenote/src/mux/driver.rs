@@ -39,7 +39,7 @@ pub(super) trait Decode<Resp>: Send {
 }
 
 /// Read at once, at least: with many callers, hundreds of replies.
-const READ: usize = 64 << 10;
+const READ: usize = 16 << 10;
 
 /// How long the goodbye may take when all is over.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -188,6 +188,9 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
             if let Some(lost) = faulty.or(fault) {
                 return Err(lost);
             }
+            if delivered {
+                return Ok(true);
+            }
             if is_end {
                 return Err(if self.input.is_empty() {
                     Lost::PeerClosed
@@ -261,7 +264,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         if !self.quarantined.is_empty() {
             engine.release(&mut self.quarantined);
         }
-        *delivered |= !self.wakers.is_empty();
+        *delivered |= self.wakers.len() > 1;
         self.wakers.drain(..).for_each(Waker::wake);
         fault.map_or(Ok(()), Err)
     }

@@ -61,10 +61,9 @@ pub(super) enum Phase {
     Ended(Lost),
 }
 
-/// How a call began.
-pub(super) enum Begun {
-    /// Its reply will be in this cell.
-    Pending(u32),
+/// Where a call stands at first.
+pub(super) enum Place {
+    Tag(u32),
     /// No tag was free.
     Queued(Arc<Turn>),
 }
@@ -112,7 +111,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    fn now(&self) -> u32 {
+    /// The tick.
+    pub(super) fn now(&self) -> u32 {
         self.ticks.load(Ordering::Relaxed)
     }
 
@@ -122,27 +122,45 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// Begins a call: writes the request if a tag is free, or queues for one and leaves the request where
-    /// it is.
+    /// it is. With the tick at which that was.
     pub(super) fn begin(
         &self,
         request: &mut Option<Req>,
         cx: &mut Context<'_>,
-    ) -> Result<(Begun, u32), CallError> {
+    ) -> Result<(Place, u32), CallError> {
         let now = self.now();
         let mut desk = self.desk();
+        let place = self.place(&mut desk, now, cx)?;
+        if let Place::Tag(index) = place {
+            self.append(desk, index, request.take(), now, cx)?;
+        }
+        Ok((place, now))
+    }
+
+    /// Takes a tag for a request to come, or queues for one.
+    pub(super) fn reserve(&self, cx: &Context<'_>) -> Result<Place, CallError> {
+        let now = self.now();
+        self.place(&mut self.desk(), now, cx)
+    }
+
+    fn place(
+        &self,
+        desk: &mut Desk<Req>,
+        now: u32,
+        cx: &Context<'_>,
+    ) -> Result<Place, CallError> {
         desk.accepts()?;
         if let Some(index) = desk.tags.take() {
-            self.append(desk, index, request.take(), now, cx)?;
-            return Ok((Begun::Pending(index), now));
+            return Ok(Place::Tag(index));
         }
         let max_queued = self.settings.max_queued;
         if desk.tags.waiting() >= max_queued {
             return Err(CallError::QueueFull { max_queued });
         }
-        Ok((Begun::Queued(desk.tags.queue(cx.waker().clone(), now)), now))
+        Ok(Place::Queued(desk.tags.queue(cx.waker().clone(), now)))
     }
 
-    /// A queued call has its tag.
+    /// A call that queued, or reserved, has its tag.
     pub(super) fn resume(
         &self,
         index: u32,

@@ -84,6 +84,7 @@ mod engine;
 mod error;
 mod frame;
 mod outbox;
+mod permit;
 mod settings;
 mod tags;
 mod writer;
@@ -98,6 +99,7 @@ use std::task::Poll;
 pub use call::Call;
 pub use error::{CallError, Lost, Written};
 pub use frame::{Frame, Tag};
+pub use permit::{Permit, Reserve};
 pub use settings::MuxBuilder;
 
 use engine::{Engine, Phase};
@@ -123,6 +125,15 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// [`CallError::Encode`] when the codec refuses the request.
     pub fn call(&self, request: Req) -> Call<'_, Req, Resp> {
         Call::new(self, request)
+    }
+
+    /// Waits for a turn before the request is known, so that the call itself need not: for those who must say
+    /// that they are ready first. Queues as a call does, with no time-out of its own.
+    ///
+    /// # Errors
+    /// [`CallError::QueueFull`] and [`CallError::Lost`], as [`call`](Self::call).
+    pub fn reserve(&self) -> Reserve<Req, Resp> {
+        Reserve::new(self.clone())
     }
 
     /// Sends a message that has no reply. Waits while more than `max_buffered` bytes are to be written. Done

@@ -1,0 +1,104 @@
+//! A connector of tower's as a connector of cenote's.
+
+use std::fmt;
+
+use cenote::Connect;
+use tower::{BoxError, Service, ServiceExt};
+
+/// A `MakeService`-style connector, a service that makes services, as a [`Connect`].
+///
+/// Tower's services do not say how many calls they can carry, nor whether they are still connected: say it
+/// with [`capacity`](Self::capacity) and [`is_open`](Self::is_open).
+///
+/// ```
+/// use cenote::SharedPool;
+/// use cenote_tower::MakeConnect;
+/// use tower::service_fn;
+///
+/// # #[derive(Clone)] struct Client;
+/// # impl Client { fn is_closed(&self) -> bool { false } }
+/// let make = service_fn(|_address: &'static str| async { Ok::<_, std::io::Error>(Client) });
+/// let connector = MakeConnect::new(make, "10.0.0.1:80")
+///     .capacity(100)
+///     .is_open(|client: &Client| !client.is_closed());
+/// let pool = SharedPool::new(connector);
+/// ```
+pub struct MakeConnect<M, T, S> {
+    make: M,
+    target: T,
+    capacity: usize,
+    is_open: fn(&S) -> bool,
+}
+
+impl<M, T, S> MakeConnect<M, T, S> {
+    /// Has `make` connect to `target`.
+    pub fn new(make: M, target: T) -> Self {
+        Self {
+            make,
+            target,
+            capacity: 1,
+            is_open: |_| true,
+        }
+    }
+
+    /// How many calls each connection can carry at once. Default: 1.
+    pub fn capacity(mut self, calls: usize) -> Self {
+        self.capacity = calls;
+        self
+    }
+
+    /// How to see that a connection is closed. Default: it never is.
+    pub fn is_open(mut self, is_open: fn(&S) -> bool) -> Self {
+        self.is_open = is_open;
+        self
+    }
+}
+
+impl<M, T: fmt::Debug, S> fmt::Debug for MakeConnect<M, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MakeConnect")
+            .field("target", &self.target)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M, T, S> Connect for MakeConnect<M, T, S>
+where
+    M: Service<T, Response = S, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    S: Send + 'static,
+{
+    type Connection = S;
+    type Error = MakeError;
+
+    async fn connect(&self) -> Result<S, MakeError> {
+        let connected = self.make.clone().oneshot(self.target.clone()).await;
+        connected.map_err(|error| MakeError(error.into()))
+    }
+
+    fn is_open(&self, service: &S) -> bool {
+        (self.is_open)(service)
+    }
+
+    fn capacity(&self, _: &S) -> usize {
+        self.capacity
+    }
+}
+
+/// The error of a connector of tower's: shows as that error, and [`source`](std::error::Error::source) is
+/// that error.
+#[derive(Debug)]
+pub struct MakeError(BoxError);
+
+impl fmt::Display for MakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for MakeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}

@@ -1,0 +1,73 @@
+//! A mux as a sink of one-way messages.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use cenote::mux::{CallError, Mux};
+use futures_sink::Sink;
+
+/// A [`Mux`] as a sink: each item goes out by [`Mux::send`], in order, and none has a reply.
+///
+/// Ready when the item before is among those to be written; flushed then too, since whether a message
+/// arrives is not known of a message without a reply. Closing it drains and closes the connection for all who share
+/// it. An item whose sending fails is lost, and the error says why.
+pub struct MuxSink<Req, Resp> {
+    mux: Mux<Req, Resp>,
+    sending: Option<Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>>,
+    closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<Req, Resp> MuxSink<Req, Resp> {
+    /// A sink into `mux`.
+    pub fn new(mux: Mux<Req, Resp>) -> Self {
+        Self {
+            mux,
+            sending: None,
+            closing: None,
+        }
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        let Some(sending) = &mut self.sending else {
+            return Poll::Ready(Ok(()));
+        };
+        let sent = ready!(sending.as_mut().poll(cx));
+        self.sending = None;
+        Poll::Ready(sent)
+    }
+}
+
+impl<Req, Resp> fmt::Debug for MuxSink<Req, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MuxSink").field(&self.mux).finish()
+    }
+}
+
+impl<Req: Send + 'static, Resp: Send + 'static> Sink<Req> for MuxSink<Req, Resp> {
+    type Error = CallError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.poll_sent(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Req) -> Result<(), CallError> {
+        let mux = self.mux.clone();
+        self.sending = Some(Box::pin(async move { mux.send(item).await }));
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.poll_sent(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        ready!(self.poll_sent(cx))?;
+        let mux = self.mux.clone();
+        let closing = self
+            .closing
+            .get_or_insert_with(|| Box::pin(async move { mux.close().await }));
+        closing.as_mut().poll(cx).map(Ok)
+    }
+}

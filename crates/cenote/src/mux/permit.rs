@@ -1,0 +1,99 @@
+//! A turn taken before the request is known: what `poll_ready` of a tower service promises.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::Mux;
+use super::call::Call;
+use super::engine::Place;
+use super::error::{CallError, Written};
+use super::tags::Turn;
+
+/// The right to one call, from [`Mux::reserve`]. It counts as a pending request until it is used or dropped.
+#[must_use = "a permit dropped at once was never needed"]
+pub struct Permit<Req, Resp> {
+    mux: Mux<Req, Resp>,
+    /// The tag, until it is used.
+    index: Option<u32>,
+}
+
+impl<Req, Resp> Permit<Req, Resp> {
+    /// As [`Mux::call`], with the turn that was taken. The time-out counts from the call's first poll.
+    pub fn call(mut self, request: Req) -> Call<'static, Req, Resp> {
+        let index = self.index.take().expect("a permit is used once");
+        Call::reserved(self.mux.clone(), index, request)
+    }
+}
+
+impl<Req, Resp> Drop for Permit<Req, Resp> {
+    fn drop(&mut self) {
+        if let Some(index) = self.index {
+            self.mux.engine.finish(index);
+        }
+    }
+}
+
+impl<Req, Resp> fmt::Debug for Permit<Req, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("mux", &self.mux).finish()
+    }
+}
+
+/// A [`Mux::reserve`] under way. Dropping it passes the turn on.
+#[must_use = "nothing is reserved until it is awaited"]
+pub struct Reserve<Req, Resp> {
+    mux: Mux<Req, Resp>,
+    turn: Option<Arc<Turn>>,
+}
+
+impl<Req, Resp> Reserve<Req, Resp> {
+    pub(super) fn new(mux: Mux<Req, Resp>) -> Self {
+        Self { mux, turn: None }
+    }
+
+    fn permit(&self, index: u32) -> Permit<Req, Resp> {
+        Permit {
+            mux: self.mux.clone(),
+            index: Some(index),
+        }
+    }
+}
+
+impl<Req, Resp> Future for Reserve<Req, Resp> {
+    type Output = Result<Permit<Req, Resp>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let engine = &self.mux.engine;
+        match &self.turn {
+            None => match engine.reserve(cx) {
+                Ok(Place::Tag(index)) => Poll::Ready(Ok(self.permit(index))),
+                Ok(Place::Queued(turn)) => {
+                    self.turn = Some(turn);
+                    Poll::Pending
+                }
+                Err(error) => Poll::Ready(Err(error)),
+            },
+            Some(turn) => match turn.poll(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(granted) => {
+                    let outcome = granted
+                        .map(|index| self.permit(index))
+                        .ok_or_else(|| engine.lost(Written::No));
+                    self.turn = None;
+                    Poll::Ready(outcome)
+                }
+            },
+        }
+    }
+}
+
+impl<Req, Resp> Drop for Reserve<Req, Resp> {
+    fn drop(&mut self) {
+        if let Some(turn) = &self.turn {
+            self.mux.engine.leave_turn(turn);
+        }
+    }
+}
