@@ -6,16 +6,18 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::rounds::{Rounds, Scenario};
-use crate::{postgres, scenarios};
+use crate::{mux, postgres, redis, scenarios};
 
 const EXAMPLES: &str = "\
 Examples:
   cargo run --release --manifest-path bench/Cargo.toml -- pool
   cargo run --release --manifest-path bench/Cargo.toml -- pool --json pool.json
   cargo run --release --manifest-path bench/Cargo.toml -- pool --only contend_64x8 --rounds 9
-  cargo run --release --manifest-path bench/Cargo.toml -- postgres --subject cenote,deadpool";
+  cargo run --release --manifest-path bench/Cargo.toml -- postgres --subject cenote,deadpool
+  cargo run --release --manifest-path bench/Cargo.toml -- mux --only mux_64,mux_1000
+  cargo run --release --manifest-path bench/Cargo.toml -- redis --json redis.json";
 
-/// Measures Cenote's pools beside their rivals, in one process and one run.
+/// Measures Cenote beside its rivals, in one process and one run.
 ///
 /// Each round runs every subject once, in an order that moves on by one, and each figure is the median of the
 /// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. At the end, what
@@ -40,6 +42,19 @@ pub enum Command {
     ///
     /// Needs PostgreSQL's server programs installed (Debian: `apt-get install postgresql`).
     Postgres(PostgresArgs),
+
+    /// Many callers on one connection: requests of 64 bytes to an echo server on loopback TCP
+    ///
+    /// 1, 64 and 1,000 tasks on two worker threads, each with one call at a time; the server has a thread of its own.
+    /// `batch_limit` is what the wire allows, not a client: one task writes 1,000 frames, then reads their replies.
+    /// `mux_allocations` counts how often a call asks for memory. Five rounds take less than a minute.
+    Mux(MuxArgs),
+
+    /// GET of 64 bytes from a real Redis that the run starts for itself, one connection, 1, 64 and 1,000 callers
+    ///
+    /// Needs Redis's server installed (Debian: `apt-get install redis-server`). Where `redis-benchmark` is installed
+    /// too, it gives the floor: pipelines of 100 on one connection, and of 32 on four.
+    Redis(RedisArgs),
 }
 
 #[derive(Args)]
@@ -90,6 +105,38 @@ pub struct PostgresArgs {
     /// Run only these subjects
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(postgres::SUBJECTS))]
+    pub subject: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct MuxArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&mux::all())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&mux::all())))]
+    pub subject: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct RedisArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(redis::SCENARIOS))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(redis::SUBJECTS))]
     pub subject: Vec<String>,
 }
 

@@ -1,13 +1,16 @@
 //! `cenote-bench`: Cenote's speed beside its rivals', in one run. See `--help`.
 
 mod allocations;
+mod callers;
 mod cli;
 mod connector;
 mod measure;
+mod mux;
 mod neighbours;
 mod output;
 mod postgres;
 mod progress;
+mod redis;
 mod rounds;
 mod scenarios;
 mod subjects;
@@ -28,7 +31,8 @@ use crate::rounds::{Rounds, Scenario};
 static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 const ROUNDS: usize = 5;
-const POOL_LIMIT: Duration = Duration::from_secs(60);
+/// No run of `pool`, `mux` or `redis` keeps anybody waiting for longer.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -45,8 +49,14 @@ fn run(command: Command) -> Result<ExitCode, String> {
         Command::Pool(args) => {
             let json = open_json(&args.common)?;
             let chosen = cli::select(scenarios::all(), &args.only, &args.subject);
-            let rounds = Rounds::Within(ROUNDS, POOL_LIMIT);
-            measure(chosen, args.common.rounds(rounds), "", json)
+            let rounds = args.common.rounds(Rounds::Within(ROUNDS, LIMIT));
+            measure(chosen, rounds, "", json)
+        }
+        Command::Mux(args) => {
+            let json = open_json(&args.common)?;
+            let chosen = cli::select(mux::all(), &args.only, &args.subject);
+            let rounds = args.common.rounds(Rounds::Within(ROUNDS, LIMIT));
+            measure(chosen, rounds, mux::LEGEND, json)
         }
         Command::Postgres(args) => {
             let json = open_json(&args.common)?;
@@ -54,6 +64,13 @@ fn run(command: Command) -> Result<ExitCode, String> {
             let chosen = cli::select(server.scenarios(), &args.only, &args.subject);
             let rounds = args.common.rounds(Rounds::Exactly(ROUNDS));
             measure(chosen, rounds, postgres::LEGEND, json)
+        }
+        Command::Redis(args) => {
+            let json = open_json(&args.common)?;
+            let server = redis::Server::start()?;
+            let chosen = cli::select(server.scenarios(), &args.only, &args.subject);
+            let rounds = args.common.rounds(Rounds::Within(ROUNDS, LIMIT));
+            measure(chosen, rounds, redis::LEGEND, json)
         }
     }
 }

@@ -95,7 +95,7 @@ fn header(metrics: &[&str]) -> Vec<String> {
 
 /// Fractions with three decimals, small figures with one, large ones whole and in groups of three digits.
 fn figure(metric: &str, value: f64) -> String {
-    if metric == "fairness" {
+    if ["fairness", "allocations_per_call"].contains(&metric) {
         format!("{value:.3}")
     } else if value.abs() < 1_000.0 && value.fract() != 0.0 {
         format!("{value:.1}")

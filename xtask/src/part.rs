@@ -14,6 +14,7 @@ pub enum Part {
     Doctest,
     Doc,
     Loom,
+    Shuttle,
     Bench,
     Deny,
 }
@@ -30,7 +31,7 @@ pub enum Work {
 }
 
 impl Part {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Servers,
         Self::Fmt,
         Self::Clippy,
@@ -38,6 +39,7 @@ impl Part {
         Self::Doctest,
         Self::Doc,
         Self::Loom,
+        Self::Shuttle,
         Self::Bench,
         Self::Deny,
     ];
@@ -52,6 +54,7 @@ impl Part {
             Self::Doctest => "doctest",
             Self::Doc => "doc",
             Self::Loom => "loom",
+            Self::Shuttle => "shuttle",
             Self::Bench => "bench",
             Self::Deny => "deny",
         }
@@ -71,6 +74,7 @@ impl Part {
             Self::Doctest => "the examples in the documentation",
             Self::Doc => "the documentation builds without a warning",
             Self::Loom => "the kernel's models, in every interleaving within their bounds",
+            Self::Shuttle => "the pool's models, in thousands of random schedules",
             Self::Bench => {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"
             }
@@ -118,13 +122,8 @@ impl Part {
                     .args(["--no-deps"])
                     .flags("RUSTDOCFLAGS", "-D warnings"),
             ]),
-            Self::Loom => Work::Run(vec![
-                // Another configuration of every crate: a folder of its own keeps both built.
-                Invocation::cargo(["test", "-p", "cenote", "--release", "--lib", "models"])
-                    .args(["--target-dir".into(), target_folder().join("loom")])
-                    .flags("RUSTFLAGS", "--cfg cenote_loom")
-                    .proof(Proof::TestsRan),
-            ]),
+            Self::Loom => Work::Run(vec![models("loom", "--cfg cenote_loom")]),
+            Self::Shuttle => Work::Run(vec![models("shuttle", "--cfg cenote_shuttle")]),
             Self::Bench => Work::Run(vec![
                 Invocation::cargo(["check", "--manifest-path", "bench/Cargo.toml"])
                     .args(["--all-targets", "--locked"]),
@@ -140,6 +139,15 @@ impl Part {
             ),
         }
     }
+}
+
+/// The models of one checker.
+fn models(checker: &str, flags: &'static str) -> Invocation {
+    Invocation::cargo(["test", "-p", "cenote", "--release", "--lib", "models"])
+        // Another configuration of every crate: a folder of its own keeps all built.
+        .args(["--target-dir".into(), target_folder().join(checker)])
+        .flags("RUSTFLAGS", flags)
+        .proof(Proof::TestsRan)
 }
 
 fn target_folder() -> PathBuf {
@@ -168,13 +176,15 @@ mod tests {
 
     #[test]
     fn the_models_must_have_run_for_their_part_to_pass() {
-        let Work::Run(invocations) = Part::Loom.work() else {
-            panic!("models are run by cargo");
-        };
-        assert!(
-            invocations
-                .iter()
-                .all(|invocation| invocation.asks_for(Proof::TestsRan))
-        );
+        for part in [Part::Loom, Part::Shuttle] {
+            let Work::Run(invocations) = part.work() else {
+                panic!("models are run by cargo");
+            };
+            assert!(
+                invocations
+                    .iter()
+                    .all(|invocation| invocation.asks_for(Proof::TestsRan))
+            );
+        }
     }
 }

@@ -25,14 +25,24 @@ impl Effort {
 /// Every proof: what it is, and how it is run.
 pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
     let mut proofs = Vec::new();
-    if let Work::Run(models) = Part::Loom.work() {
-        let deeper = |model: Invocation| model.variable("LOOM_MAX_PREEMPTIONS", effort.of(3, 4));
-        proofs.extend(
-            models
-                .into_iter()
-                .map(|model| ("the kernel's models, under loom", deeper(model))),
-        );
-    }
+    let mut models = |part: Part, what, depth, of| {
+        if let Work::Run(models) = part.work() {
+            let deeper = |model: Invocation| (what, model.variable(depth, of));
+            proofs.extend(models.into_iter().map(deeper));
+        }
+    };
+    models(
+        Part::Loom,
+        "the kernel's models, under loom",
+        "LOOM_MAX_PREEMPTIONS",
+        effort.of(3, 4),
+    );
+    models(
+        Part::Shuttle,
+        "the pool's models, under shuttle",
+        "CENOTE_SCHEDULES",
+        effort.of(20_000, 1_000_000),
+    );
     let tests = |package: &'static str, files: &[&'static str]| {
         let invocation = Invocation::cargo(["test", "--release", "-p", package]);
         files

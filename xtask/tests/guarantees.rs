@@ -133,12 +133,14 @@ fn is_known(word: &str) -> bool {
     word == "bench/"
         || crates.join(word).join("Cargo.toml").is_file()
         || packages.any(|package| file_of_tests(&package.join("tests"), word).is_some())
-        || entries(&crates.join("cenote/src/kernel/models"))
+        || ["kernel", "pool"]
+            .iter()
+            .flat_map(|part| entries(&crates.join("cenote/src").join(part).join("models")))
             .any(|models| has_test(&fs::read_to_string(models).unwrap(), word))
         || read("bench/src/scenarios/mod.rs").contains(&format!("name: \"{word}\""))
 }
 
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     entries.map(|entry| entry.unwrap().path())
 }

@@ -59,7 +59,7 @@ impl<Req, Resp> Clone for Client<Req, Resp> {
     }
 }
 
-impl<Req, Resp> Service<Req> for Client<Req, Resp> {
+impl<Req: 'static, Resp: 'static> Service<Req> for Client<Req, Resp> {
     type Response = Resp;
     type Error = CallError;
     type Future = Call<'static, Req, Resp>;

@@ -65,7 +65,11 @@ impl<M, T: fmt::Debug, S> fmt::Debug for MakeConnect<M, T, S> {
 
 impl<M, T, S> Connect for MakeConnect<M, T, S>
 where
-    M: Service<T, Response = S, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
+    M: Service<T, Response = S, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     T: Clone + Send + Sync + 'static,
     S: Send + 'static,
 {

@@ -244,8 +244,16 @@ impl<C: Connect> Builder<C> {
         self.build_on(Runtime::callers())
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        self.settings.validate()
+    }
+
     pub(crate) fn build_on(self, runtime: Runtime) -> Result<Pool<C>, SettingsError> {
-        self.settings.validate()?;
+        self.validate()?;
         Ok(Pool::start(
             self.connector,
             self.settings,

@@ -53,6 +53,20 @@ pub trait Connect: Send + Sync + 'static {
         true
     }
 
+    /// How many leases of a [`SharedPool`](crate::SharedPool) the connection can carry at once, as of now:
+    /// cheap, without I/O. Fixed by the protocol, or told by the peer and changing. Default: 1.
+    ///
+    /// 0 means not ready: it gets no new lease until this says otherwise, and is not closed for it; what is
+    /// over is said by [`is_open`](Self::is_open). Lowered below what the connection carries, it takes no
+    /// lease back. Asked at every get and return, and in each turn of upkeep, which is every second or
+    /// oftener; a panic counts as a connection that is not open.
+    ///
+    /// A [`Pool`](crate::Pool) gives a connection to one user at a time and does not ask.
+    fn capacity(&self, conn: &Self::Connection) -> usize {
+        let _ = conn;
+        1
+    }
+
     /// What to do with a connection that comes back: cheap, without I/O. Default: [`Verdict::Reuse`].
     ///
     /// A connection is guilty until proven clean: unless the protocol says that no reply is outstanding

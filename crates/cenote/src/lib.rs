@@ -1,6 +1,8 @@
-//! Connection pools under one model: **a pool hands out leases on connections.**
+//! Connection pools under one model: **a pool hands out leases on connections; a connection says how many it
+//! can carry at once.**
 //!
-//! A [`Pool`] keeps connections to one endpoint and leases each to one user at a time. You say how to
+//! A [`Pool`] keeps connections to one endpoint and leases each to one user at a time; a [`SharedPool`] leases
+//! each to as many at once as it can carry. You say how to
 //! connect, by implementing [`Connect`] (or take `cenote-postgres` or `cenote-redis`, which do); the pool
 //! does the rest: how many, for how long, for whom next, and what to do when the server goes away.
 //!
@@ -57,6 +59,7 @@
 //! | you want | see |
 //! |---|---|
 //! | a pool for your driver | [`Connect`], [`Builder`] |
+//! | many users on one connection | [`SharedPool`], [`Connect::capacity`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`], [`NoPool`], [`AnyPool`] |
 //! | a synchronous driver | [`blocking`] |
@@ -91,7 +94,9 @@ mod policy;
 mod pool;
 mod rt;
 mod settings;
+mod shared_pool;
 mod status;
+mod sync;
 
 pub use builder::Builder;
 pub use connect::{Connect, Verdict};
@@ -103,6 +108,8 @@ pub use event::{CloseReason, ConnectionInfo, Event};
 pub use hooks::HookFuture;
 pub use no_pool::{FreshLease, NoPool};
 pub use policy::backoff::Backoff;
+pub use policy::sharing::Choice;
 pub use pool::{Close, Closed, Get, GetOwned, Lease, OwnedLease, Pool};
 pub use settings::{ConnectFailures, IdleOrder};
-pub use status::{Counters, PoolState, Status};
+pub use shared_pool::{SharedBuilder, SharedGet, SharedLease, SharedPool};
+pub use status::{Counters, PoolState, Sharing, Status};

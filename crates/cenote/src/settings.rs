@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) max_size: usize,
     pub(crate) min_idle: usize,
+    /// Connections kept open, idle or leased; a shared pool's.
+    pub(crate) min_size: usize,
     pub(crate) max_idle: Option<usize>,
     pub(crate) idle_order: IdleOrder,
     pub(crate) acquire_timeout: Option<Duration>,
@@ -68,12 +70,12 @@ pub(crate) struct Settings {
     pub(crate) seed: Option<u64>,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than any process lives, short enough for every clock's arithmetic.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Upkeep can't be finer than tokio's timer.
-const SHORTEST: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -81,6 +83,7 @@ impl Default for Settings {
             name: "unnamed".into(),
             max_size: 10,
             min_idle: 0,
+            min_size: 0,
             max_idle: None,
             idle_order: IdleOrder::default(),
             acquire_timeout: Some(5 * SECOND),
@@ -106,7 +109,7 @@ impl Default for Settings {
 impl Settings {
     /// Refuses what can't work, first offender first.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
-        check_max_size(self.max_size, self.min_idle)?;
+        self.check_max_size(self.max_size)?;
         if let Some(max_idle) = self.max_idle
             && max_idle < self.min_idle
         {
@@ -166,6 +169,24 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses a `max_size` that can't work beside the other settings.
+    pub(crate) fn check_max_size(&self, max_size: usize) -> Result<(), SettingsError> {
+        if max_size == 0 {
+            return refuse("max_size", 0, "at least 1");
+        }
+        if max_size > MAX_SLOTS {
+            return refuse("max_size", max_size, &format!("at most {MAX_SLOTS}"));
+        }
+        for (setting, least) in [("min_idle", self.min_idle), ("min_size", self.min_size)] {
+            if least > max_size {
+                let wanted =
+                    format!("at most max_size ({max_size}); lower {setting} or raise max_size");
+                return refuse(setting, least, &wanted);
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn order(&self) -> Order {
         let max_idle = self.max_idle.unwrap_or(usize::MAX);
         match self.idle_order {
@@ -199,21 +220,7 @@ impl Settings {
     }
 }
 
-pub(crate) fn check_max_size(max_size: usize, min_idle: usize) -> Result<(), SettingsError> {
-    if max_size == 0 {
-        return refuse("max_size", 0, "at least 1");
-    }
-    if max_size > MAX_SLOTS {
-        return refuse("max_size", max_size, &format!("at most {MAX_SLOTS}"));
-    }
-    if min_idle > max_size {
-        let wanted = format!("at most max_size ({max_size}); lower min_idle or raise max_size");
-        return refuse("min_idle", min_idle, &wanted);
-    }
-    Ok(())
-}
-
-fn check_duration(
+pub(crate) fn check_duration(
     setting: &'static str,
     value: Option<Duration>,
     shortest: Duration,
@@ -243,11 +250,11 @@ fn never(setting: &str) -> &'static str {
     }
 }
 
-pub(crate) fn refuse(
+pub(crate) fn refuse<T>(
     setting: &'static str,
     value: impl std::fmt::Display,
     accepted: &str,
-) -> Result<(), SettingsError> {
+) -> Result<T, SettingsError> {
     Err(SettingsError {
         setting,
         value: value.to_string(),

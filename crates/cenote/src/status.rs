@@ -47,6 +47,34 @@ pub struct Status {
     pub opening: usize,
     /// Getters that wait.
     pub waiters: usize,
+    /// Of a [`SharedPool`](crate::SharedPool): how leases share the connections that are `leased`.
+    pub sharing: Option<Sharing>,
+}
+
+/// How leases share connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sharing {
+    /// Leases out, those on draining connections included.
+    pub in_flight: usize,
+    /// Leases that the connections in service could carry at once, by what they said last.
+    pub capacity: usize,
+    /// Connections that get no new leases and leave once those they carry have ended.
+    pub draining: usize,
+}
+
+impl fmt::Display for Sharing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            in_flight,
+            capacity,
+            draining,
+        } = self;
+        write!(
+            f,
+            "{in_flight} leases out, room for {capacity}, {draining} connections draining"
+        )
+    }
 }
 
 impl fmt::Display for Status {
@@ -60,12 +88,17 @@ impl fmt::Display for Status {
             upkeep,
             opening,
             waiters,
+            sharing,
         } = self;
         write!(
             f,
             "{state}, {size} of {max_size} connections: {idle} idle, {leased} leased, {upkeep} in upkeep; \
              {opening} opening, {waiters} waiting"
-        )
+        )?;
+        match sharing {
+            Some(sharing) => write!(f, "; {sharing}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use std::task::{Poll, Waker};
 
 use super::queue::{Queue, Turn, Waiter};
 use super::slot::{Held, Notice};
-use super::sync::{Ordering, lock};
 use super::word::State;
 use super::{Core, Order, Owner};
+use crate::sync::{Ordering, lock};
 
 const GATE_CLOSED: u64 = 1;
 const GATE_PAUSED: u64 = 2;

@@ -34,7 +34,6 @@ mod occupancy;
 pub(crate) mod place;
 mod queue;
 mod slot;
-pub(crate) mod sync;
 mod table;
 mod ticket;
 mod word;
@@ -42,15 +41,17 @@ mod word;
 pub(crate) use ledger::{Idling, Joined, Phase, Settled, Surplus};
 pub(crate) use loan::Loan;
 pub(crate) use slot::{Held, Opening};
-pub(crate) use sync::Arc;
 pub(crate) use table::MAX_SLOTS;
 pub(crate) use ticket::Ticket;
 pub(crate) use word::{State, Word};
 
 use ledger::{GATE_ORDERED, Ledger};
 use slot::Slot;
-use sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use table::Table;
+
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+
+pub(crate) use crate::sync::Arc;
 
 /// What the kernel asks of the pool built on it. Called with no lock held, unless it says so.
 pub(crate) trait Owner: Sized + Send + Sync + 'static {

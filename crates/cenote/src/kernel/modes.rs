@@ -1,8 +1,8 @@
 //! Changes to the whole pool: its size, whether it gives leases, and the end of waiting.
 
 use super::ledger::{Phase, wake};
-use super::sync::lock;
 use super::{Core, Owner};
+use crate::sync::lock;
 
 impl<O: Owner> Core<O> {
     /// The caller then closes what [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.

@@ -2,9 +2,9 @@
 
 use super::ledger::{GATE_ORDERED, Phase, Settled, Surplus};
 use super::slot::{Held, Opening};
-use super::sync::{Arc, Ordering, lock};
 use super::word::{State, Word};
 use super::{Core, Owner};
+use crate::sync::{Arc, Ordering, lock};
 
 /// What the ledger says about supply and demand.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use std::task::Waker;
 
 use super::Owner;
 use super::slot::{Held, Slot};
-use super::sync::{AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
+use crate::sync::{AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
 
 const FREE: u8 = 0;
 const QUEUED: u8 = 1;

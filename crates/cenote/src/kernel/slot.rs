@@ -16,9 +16,9 @@ use std::mem;
 use std::ptr::{self, NonNull};
 
 use super::ledger::Idling;
-use super::sync::{Arc, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 use super::word::{State, Word};
 use super::{Core, Owner, hint};
+use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Two lines: processors fetch lines in pairs, and two threads on neighbouring slots must not meet. In
 /// declared order, so that what every lease touches shares the first.

@@ -14,7 +14,7 @@ use std::mem;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use crate::kernel::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Cells are made in chunks, as more are pending at once than ever before.
 const CHUNK: usize = 64;

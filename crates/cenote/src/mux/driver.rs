@@ -24,7 +24,7 @@ use super::cells::Delivery;
 use super::engine::{Engine, Phase, TICKS};
 use super::error::Lost;
 use crate::error::BoxError;
-use crate::kernel::sync::lock;
+use crate::sync::lock;
 
 /// A reply as the codec gave it; in order, without a tag.
 pub(super) struct Reply<Resp> {

@@ -28,7 +28,7 @@ use super::outbox::{Encode, Outbox};
 use super::settings::Settings;
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
-use crate::kernel::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
@@ -143,12 +143,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.place(&mut self.desk(), now, cx)
     }
 
-    fn place(
-        &self,
-        desk: &mut Desk<Req>,
-        now: u32,
-        cx: &Context<'_>,
-    ) -> Result<Place, CallError> {
+    fn place(&self, desk: &mut Desk<Req>, now: u32, cx: &Context<'_>) -> Result<Place, CallError> {
         desk.accepts()?;
         if let Some(index) = desk.tags.take() {
             return Ok(Place::Tag(index));

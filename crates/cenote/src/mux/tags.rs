@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::kernel::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock};
 
 pub(super) struct Tags {
     /// Given back; the last comes first, since its cell is warm.

@@ -4,3 +4,4 @@
 pub(crate) mod backoff;
 pub(crate) mod growth;
 pub(crate) mod lifetime;
+pub(crate) mod sharing;

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
 
 use super::dial;
 use super::give_back::settle;
@@ -20,7 +19,7 @@ use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, Idling, Joined, Ticket};
-use crate::rt::{self, nanos};
+use crate::rt::{self, Sleep, nanos};
 
 /// How long a getter waits.
 #[derive(Clone, Copy)]
@@ -324,7 +323,7 @@ impl<'a, C: Connect> Slow<'a, C> {
             rt::calling(|| {
                 let timer = this
                     .timer
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+                    .get_or_insert_with(|| Box::pin(rt::sleep_until(at)));
                 timer.as_mut().poll(cx)
             })
         });

@@ -10,6 +10,7 @@ use super::give_back::reason;
 use super::shared::{PoolCore, Refusal};
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
+use crate::rt;
 
 /// How long a close waits for leases, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,7 +89,7 @@ async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
     let runtime = &core.owner.runtime;
     if runtime.is_alive() {
         // Entered at each poll, which need not be within a runtime.
-        let mut in_time = pin!(runtime.within(|| tokio::time::timeout(limit, all_vacant)));
+        let mut in_time = pin!(runtime.within(|| rt::timeout(limit, all_vacant)));
         let _ = std::future::poll_fn(|cx| runtime.within(|| in_time.as_mut().poll(cx))).await;
     }
     let abandoned = core

@@ -84,7 +84,13 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
             .slots()
             .filter(|(_, word, _)| word.state() == State::Idle)
             .count();
-        let short = shared.settings.min_idle.saturating_sub(idle);
+        let Settings {
+            min_idle, min_size, ..
+        } = shared.settings;
+        let open = demand.occupied - demand.opening - demand.closing;
+        let short = min_idle
+            .saturating_sub(idle)
+            .max(min_size.saturating_sub(open));
         dialer.refill = short > 0;
         missing = missing.max(short);
     }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::ending;
 use super::shared::{PoolCore, PoolHeld, Shared};
+use super::{dial, ending};
 use crate::connect::Connect;
 use crate::event::{CloseReason, ConnectionInfo};
-use crate::kernel::Loan;
+use crate::kernel::{Arc, Loan};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
 ///
@@ -53,6 +53,25 @@ impl<C: Connect> OwnedLease<C> {
         Self {
             loan: Loan::new(held, None),
         }
+    }
+
+    /// Whether the connection is older than its lifetime.
+    pub(crate) fn is_expired(lease: &Self, now: u64) -> bool {
+        now >= lease.loan.held().notes().expires_at.load(Relaxed)
+    }
+
+    /// Counts what the connection carried while it was leased to a shared pool, whose leases are this one's
+    /// users: this one is counted already.
+    pub(crate) fn count_uses(lease: &Self, leases: u64) {
+        let uses = &lease.loan.held().notes().uses;
+        uses.store(uses.load(Relaxed) + leases.saturating_sub(1), Relaxed);
+    }
+
+    /// Ends a lease on a connection that proved dead before anybody used it: as a failed connect.
+    pub(crate) fn arrived_dead(lease: Self) {
+        let held = lease.loan.into_held();
+        dial::dead_on_arrival(&Arc::clone(held.core()));
+        ending::end(held, CloseReason::Broken, None);
     }
 }
 

@@ -13,6 +13,8 @@ mod ending;
 mod get;
 mod give_back;
 mod lease;
+#[cfg(all(test, cenote_shuttle))]
+mod models;
 mod preparing;
 mod shared;
 mod upkeep;
@@ -29,12 +31,12 @@ use upkeep::Upkeep;
 
 use crate::builder::Builder;
 use crate::connect::Connect;
-use crate::error::{AddError, GetError, SettingsError, TryGetError};
+use crate::error::{AddError, ConnectError, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
 use crate::kernel::{Arc, Core, Idling, Phase, State};
-use crate::rt::Runtime;
-use crate::settings::{Settings, check_max_size};
+use crate::rt::{Clock, Runtime};
+use crate::settings::Settings;
 use crate::status::{Counters, Status};
 
 pub use close::{Close, Closed};
@@ -201,7 +203,7 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// Zero, more than a pool can have, or less than `min_idle`; nothing is changed then.
     pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
-        check_max_size(max_size, self.core.owner.settings.min_idle)?;
+        self.settings().check_max_size(max_size)?;
         self.core.resize(max_size);
         while let Some((held, why)) = self.core.reserve_surplus() {
             ending::end(held, give_back::reason(why), None);
@@ -270,6 +272,23 @@ impl<C: Connect> Pool<C> {
     /// The error of a getter that waited `waited` and watched the time itself.
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
         self.core.timed_out(waited)
+    }
+
+    /// Why connects have been failing; `None` since the last that did not.
+    pub(crate) fn connect_error(&self) -> Option<ConnectError> {
+        self.core.owner.dialer().last_error()
+    }
+
+    pub(crate) fn no_runtime(&self) -> GetError {
+        self.core.owner.no_runtime()
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.core.owner.runtime
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.core.owner.clock
     }
 
     pub(crate) fn settings(&self) -> &Settings {

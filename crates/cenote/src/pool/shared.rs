@@ -1,11 +1,8 @@
 //! What all parts of one pool share: the connector, the settings, the notes on each slot and the tallies;
 //! and what the kernel tells the pool.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::dial::{self, Dialer};
 use super::{ending, give_back};
@@ -15,9 +12,10 @@ use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
 use crate::kernel::place::Place;
 use crate::kernel::{Arc, Core, Held, Owner, Phase, State};
-use crate::rt::{Clock, Runtime, nanos};
+use crate::rt::{Clock, Runtime, RuntimeId, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Notify, lock};
 
 /// The kernel with this pool in it.
 pub(crate) type PoolCore<C> = Core<Shared<C>>;
@@ -47,7 +45,7 @@ pub(crate) struct Shared<C: Connect> {
     /// The number of the upkeep task that runs, or is about to; 0 if none does.
     pub(crate) upkeep: AtomicU64,
     /// The runtime it runs on. A leaf lock.
-    upkeep_at: Mutex<Option<tokio::runtime::Id>>,
+    upkeep_at: Mutex<Option<RuntimeId>>,
     /// Upkeep tasks there have been.
     pub(crate) upkeeps: AtomicU64,
     /// When upkeep last took over from one that had died or stood still: what was idle then is checked.
@@ -178,13 +176,11 @@ impl<C: Connect> Shared<C> {
     }
 
     pub(crate) fn dialer(&self) -> MutexGuard<'_, Dialer> {
-        self.dialer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.dialer)
     }
 
-    pub(crate) fn upkeep_at(&self) -> MutexGuard<'_, Option<tokio::runtime::Id>> {
-        self.upkeep_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn upkeep_at(&self) -> MutexGuard<'_, Option<RuntimeId>> {
+        lock(&self.upkeep_at)
     }
 
     pub(crate) fn max_waiters(&self) -> usize {
@@ -258,6 +254,7 @@ impl<C: Connect> PoolCore<C> {
             upkeep,
             opening: demand.opening,
             waiters: demand.waiters,
+            sharing: None,
         }
     }
 

@@ -5,8 +5,6 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 use super::ending::end;
 use super::give_back::{describe, reason, settle};
 use super::shared::{Notes, PoolCore, PoolHeld, Refusal, count};
@@ -15,6 +13,7 @@ use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
 use crate::kernel::{Arc, Core, Idling, Phase, State, Word};
 use crate::rt::{self, nanos};
+use crate::settings::Settings;
 
 /// Whether a pool is looked after.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,8 +61,9 @@ pub(crate) fn ensure_at<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> Upkeep
             number: next,
             is_timeless: false,
         }));
-        // A runtime that was shut down has dropped the task by now.
-        if shared.upkeep.load(Acquire) == 0 {
+        // A runtime that was shut down has dropped the task by now. So has a pool closed meanwhile, which needs
+        // none.
+        if shared.upkeep.load(Acquire) == 0 && core.demand().phase != Phase::Closed {
             return Upkeep::Impossible;
         }
     }
@@ -84,8 +84,7 @@ fn take_over<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
 
 /// Whether upkeep runs on another runtime than the caller's.
 pub(crate) fn is_elsewhere<C: Connect>(core: &PoolCore<C>) -> bool {
-    let here = Handle::try_current().ok().map(|handle| handle.id());
-    *core.owner.upkeep_at() != here
+    *core.owner.upkeep_at() != rt::here()
 }
 
 /// Upkeep under way. Dropped with the pool still open, its runtime was shut down: nothing counts as fresh
@@ -124,7 +123,7 @@ async fn run<C: Connect>(mut running: Running<C>) {
     }
     let core = &running.core;
     let shared = &core.owner;
-    *shared.upkeep_at() = Handle::try_current().ok().map(|handle| handle.id());
+    *shared.upkeep_at() = rt::here();
     let turn = nanos(shared.settings.turn());
     let mut sweep = Sweep::default();
     let mut next_sweep = 0;
@@ -153,7 +152,7 @@ async fn run<C: Connect>(mut running: Running<C>) {
         tokio::select! {
             // In a fixed order, so that a seeded run can be repeated.
             biased;
-            () = tokio::time::sleep_until(shared.clock.instant(until)) => {}
+            () = rt::sleep_until(shared.clock.instant(until)) => {}
             () = shared.poke.notified() => {}
         }
     }
@@ -170,14 +169,15 @@ struct Sweep {
 
 impl Sweep {
     fn run<C: Connect>(&mut self, core: &Arc<PoolCore<C>>, now: u64) {
-        let mut idle = count_idle(core);
+        let idle = count_idle(core);
+        let mut spare = spare(core, idle);
         // A quarter at a time, so that getters find the rest; a check may outlast a turn.
         let checking = Arc::strong_count(&self.checking) - 1;
         let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
         for (index, word, notes) in core.slots() {
             match word.state() {
                 State::Idle => {
-                    let Some(due) = due(&core.owner, notes, now, idle, checks) else {
+                    let Some(due) = due(&core.owner, notes, now, spare, checks) else {
                         continue;
                     };
                     let Some(held) = core.reserve(index, word) else {
@@ -185,7 +185,7 @@ impl Sweep {
                     };
                     match due {
                         Due::Close(reason) => {
-                            idle -= 1;
+                            spare = spare.saturating_sub(1);
                             end(held, reason, None);
                         }
                         Due::Check => {
@@ -217,13 +217,15 @@ impl Sweep {
 
     /// Too few idle twice in a row, or too few connections altogether: not what a passing burst leaves.
     fn refill<C: Connect>(&mut self, core: &Core<Shared<C>>) {
-        let min_idle = core.owner.settings.min_idle;
-        if min_idle == 0 {
+        let Settings {
+            min_idle, min_size, ..
+        } = core.owner.settings;
+        if min_idle.max(min_size) == 0 {
             return;
         }
         let demand = core.demand();
         let short = count_idle(core) < min_idle;
-        if demand.occupied < min_idle || (short && self.was_short) {
+        if demand.occupied < min_idle.max(min_size) || (short && self.was_short) {
             core.owner.dialer().refill = true;
         }
         self.was_short = short;
@@ -236,6 +238,17 @@ fn count_idle<C: Connect>(core: &PoolCore<C>) -> usize {
         .count()
 }
 
+/// Idle connections there are beyond `min_idle` and `min_size`.
+fn spare<C: Connect>(core: &PoolCore<C>, idle: usize) -> usize {
+    let Settings {
+        min_idle, min_size, ..
+    } = core.owner.settings;
+    let demand = core.demand();
+    let open = demand.occupied - demand.opening - demand.closing;
+    idle.saturating_sub(min_idle)
+        .min(open.saturating_sub(min_size))
+}
+
 /// What an idle connection is due for.
 enum Due {
     Close(CloseReason),
@@ -246,7 +259,7 @@ fn due<C: Connect>(
     shared: &Shared<C>,
     notes: &Notes,
     now: u64,
-    idle: usize,
+    spare: usize,
     checks: usize,
 ) -> Option<Due> {
     let settings = &shared.settings;
@@ -256,7 +269,7 @@ fn due<C: Connect>(
     let idle_since = notes.idle_since.load(Relaxed);
     if now >= notes.expires_at.load(Relaxed) {
         Some(Due::Close(CloseReason::MaxLifetime))
-    } else if idle > settings.min_idle && passed(idle_since, settings.idle_timeout) {
+    } else if spare > 0 && passed(idle_since, settings.idle_timeout) {
         Some(Due::Close(CloseReason::IdleTimeout))
     } else if checks > 0
         && passed(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Builder, Connect, Event, Pool, Verdict};
+use cenote::{Builder, Connect, Event, Pool, SharedBuilder, SharedPool, Verdict};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Plan {
     pub verdict_panics: bool,
     pub is_open_panics: bool,
     pub arrives_dead: bool,
+    /// What new connections say they can carry; 4 if nothing.
+    pub capacity: Option<usize>,
 }
 
 #[derive(Default)]
@@ -105,6 +107,10 @@ pub struct Conn {
     pub alive: Arc<AtomicBool>,
     /// Set by whoever leaves it in a state nobody else should see.
     pub dirty: bool,
+    /// What it says it can carry.
+    pub capacity: Arc<AtomicUsize>,
+    /// Those who use it now, as they say themselves.
+    pub users: AtomicUsize,
     _place: Place,
 }
 
@@ -119,6 +125,10 @@ impl Server {
 
     pub fn builder(&self) -> Builder<Server> {
         Pool::builder(self.clone())
+    }
+
+    pub fn shared(&self) -> SharedBuilder<Server> {
+        SharedPool::builder(self.clone())
     }
 
     pub fn pool(&self, max_size: usize) -> Pool<Server> {
@@ -148,12 +158,15 @@ impl Server {
     }
 
     fn established(&self, place: Place) -> Conn {
-        let alive = Arc::new(AtomicBool::new(!self.plan.lock().unwrap().arrives_dead));
+        let plan = *self.plan.lock().unwrap();
+        let alive = Arc::new(AtomicBool::new(!plan.arrives_dead));
         self.seen.switches.lock().unwrap().push(Arc::clone(&alive));
         Conn {
             id: self.seen.connected.fetch_add(1, SeqCst),
             alive,
             dirty: false,
+            capacity: Arc::new(AtomicUsize::new(plan.capacity.unwrap_or(4))),
+            users: AtomicUsize::new(0),
             _place: place,
         }
     }
@@ -180,6 +193,10 @@ impl Connect for Server {
     fn is_open(&self, conn: &Conn) -> bool {
         assert!(!self.plan.lock().unwrap().is_open_panics, "told to");
         conn.alive.load(SeqCst)
+    }
+
+    fn capacity(&self, conn: &Conn) -> usize {
+        conn.capacity.load(SeqCst)
     }
 
     fn verdict(&self, conn: &mut Conn) -> Verdict {

@@ -1,17 +1,25 @@
 //! The only way in for time and for tasks: tokio's clock, so that `tokio::time::pause` drives every test,
-//! and tokio's runtimes, the caller's when there is one and else the one the pool was used on last.
+//! and tokio's runtimes, the caller's when there is one and else the one the pool was used on last. When the
+//! pool's models run, shuttle's tasks and a clock that moves when told.
 
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::Instant;
+use crate::sync::{AtomicU64, Ordering};
+
+#[cfg(cenote_shuttle)]
+pub(crate) mod model;
+#[cfg(not(cenote_shuttle))]
+mod real;
+
+#[cfg(cenote_shuttle)]
+pub(crate) use model::*;
+#[cfg(not(cenote_shuttle))]
+pub(crate) use real::*;
 
 /// Nanoseconds since the pool began, and a coarse copy of it that costs a load.
 pub(crate) struct Clock {
@@ -25,13 +33,13 @@ const STOPPED: u64 = u64::MAX;
 impl Clock {
     pub(crate) fn new() -> Self {
         Self {
-            began: Instant::now(),
+            began: now(),
             coarse: AtomicU64::new(STOPPED),
         }
     }
 
     pub(crate) fn now(&self) -> u64 {
-        nanos(self.began.elapsed())
+        nanos(now() - self.began)
     }
 
     /// The time; brings the coarse copy up to date. Upkeep's alone to call.
@@ -62,72 +70,6 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Where tasks run: leases are dropped on any thread.
-pub(crate) enum Runtime {
-    /// The caller's runtime, or the last that was seen. A leaf lock: nothing is called under it.
-    Callers(Mutex<Option<Handle>>),
-    /// The pool's own, whoever calls.
-    Own(Handle),
-}
-
-impl Runtime {
-    pub(crate) fn callers() -> Self {
-        Self::Callers(Mutex::new(None))
-    }
-
-    pub(crate) fn handle(&self) -> Option<Handle> {
-        match self {
-            Self::Own(handle) => Some(handle.clone()),
-            Self::Callers(last) => Handle::try_current()
-                .ok()
-                .or_else(|| last.lock().unwrap_or_else(PoisonError::into_inner).clone()),
-        }
-    }
-
-    /// Remembers the caller's runtime, if there is one.
-    pub(crate) fn see(&self) {
-        if let (Self::Callers(last), Ok(handle)) = (self, Handle::try_current()) {
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
-        }
-    }
-
-    /// Spawns `task`, or drops it if there never was a runtime. One that was shut down drops it too.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        match self.handle() {
-            Some(handle) => drop(handle.spawn(task)),
-            // The task holds users' values, whose drops may panic.
-            None => drop(calling(|| drop(task))),
-        }
-    }
-
-    /// Whether there is a runtime and it has not been shut down.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.handle().is_some_and(|handle| {
-            // One that was shut down drops a task as soon as it is given it.
-            let probe = handle.spawn(std::future::pending::<()>());
-            let alive = !probe.is_finished();
-            probe.abort();
-            alive
-        })
-    }
-
-    /// Polls what sets timers, on whatever thread this is.
-    pub(crate) fn within<T>(&self, poll: impl FnOnce() -> T) -> T {
-        let handle = self.handle();
-        let _context = handle.as_ref().map(Handle::enter);
-        poll()
-    }
-}
-
-/// Whether the runtime that polls this has timers: without, tokio panics at a timer's first poll.
-pub(crate) async fn has_timers() -> bool {
-    std::future::poll_fn(|cx| {
-        let poll = || pin!(tokio::time::sleep(Duration::ZERO)).poll(cx).is_ready();
-        Poll::Ready(calling(poll).is_ok())
-    })
-    .await
-}
-
 /// How a piece of user code ended, when not as it should.
 #[derive(Debug)]
 pub(crate) enum Failed<E> {
@@ -142,7 +84,7 @@ pub(crate) async fn guarded<T, E>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Failed<E>> {
     let work = catching(work);
-    match tokio::time::timeout(limit, work).await {
+    match timeout(limit, work).await {
         Err(_) => Err(Failed::TimedOut),
         Ok(Err(panic)) => Err(Failed::Panicked(panic)),
         Ok(Ok(Err(error))) => Err(Failed::Error(error)),
@@ -153,7 +95,7 @@ pub(crate) async fn guarded<T, E>(
 /// As [`guarded`], for work that cannot fail of itself.
 pub(crate) async fn within(limit: Duration, work: impl Future<Output = ()>) {
     // However it ended, the caller goes on.
-    let _ = tokio::time::timeout(limit, catching(work)).await;
+    let _ = timeout(limit, catching(work)).await;
 }
 
 /// Runs `work` to its end; a panic becomes its message.

@@ -1,0 +1,188 @@
+//! The client and the shared pool among tower's own layers.
+
+mod server;
+
+use std::future::ready;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cenote::SharedPool;
+use cenote::mux::MuxBuilder;
+use cenote_tower::{Client, MakeConnect, MuxSink, SharedClient};
+use futures::SinkExt;
+use server::{Line, Lines, Server};
+use tower::balance::p2c::Balance;
+use tower::discover::ServiceList;
+use tower::load::Load;
+use tower::retry::Policy;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+
+/// Tries three times.
+#[derive(Clone)]
+struct Thrice(u8);
+
+impl<Res> Policy<Line, Res, BoxError> for Thrice {
+    type Future = std::future::Ready<()>;
+
+    fn retry(&mut self, _: &mut Line, result: &mut Result<Res, BoxError>) -> Option<Self::Future> {
+        (result.is_err() && self.0 > 1).then(|| {
+            self.0 -= 1;
+            ready(())
+        })
+    }
+
+    fn clone_request(&mut self, request: &Line) -> Option<Line> {
+        Some(request.clone())
+    }
+}
+
+async fn client(server: &Server, max_in_flight: usize) -> Client<Line, Line> {
+    let (read, write) = server.connect();
+    let settings = MuxBuilder::new().max_in_flight(max_in_flight).max_queued(8);
+    Client::new(
+        settings
+            .in_order(read, write, Lines)
+            .expect("good settings"),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_works_under_limit_retry_and_timeout() {
+    let server = Server::silent_at_first(2);
+    let mut service = ServiceBuilder::new()
+        .concurrency_limit(4)
+        .retry(Thrice(3))
+        .timeout(Duration::from_secs(1))
+        .service(client(&server, 16).await);
+    let reply = service.ready().await.unwrap().call(Bytes::from("hello"));
+    assert_eq!(reply.await.unwrap(), "hello");
+    assert_eq!(server.seen(), 3);
+}
+
+#[tokio::test]
+async fn clients_are_balanced_by_their_load() {
+    let (slow, quick) = (Server::silent(), Server::echoing());
+    let mut busy = client(&slow, 16).await;
+    for _ in 0..8 {
+        let call = busy.ready().await.unwrap().call(Bytes::from("no answer"));
+        tokio::spawn(call);
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(busy.load(), 8);
+    let services = vec![busy, client(&quick, 16).await];
+    let mut balance = Balance::new(ServiceList::new::<Line>(services));
+    for _ in 0..20 {
+        let reply = balance.ready().await.unwrap().call(Bytes::from("hello"));
+        assert_eq!(reply.await.unwrap(), "hello");
+    }
+    assert_eq!(quick.seen(), 20);
+}
+
+/// tower #408, #425.
+#[tokio::test]
+async fn a_service_that_was_ready_and_is_dropped_leaks_no_turn() {
+    let server = Server::echoing();
+    let mut one = client(&server, 1).await;
+    one.ready().await.unwrap();
+    let mut other = one.clone();
+    assert_eq!(one.load(), 1);
+    drop(one);
+    let reply = other.ready().await.unwrap().call(Bytes::from("hello"));
+    assert_eq!(reply.await.unwrap(), "hello");
+    assert_eq!(other.load(), 0);
+}
+
+#[tokio::test]
+async fn who_waits_to_be_ready_and_leaves_passes_the_turn_on() {
+    let server = Server::echoing();
+    let mut holder = client(&server, 1).await;
+    let (mut leaver, mut next) = (holder.clone(), holder.clone());
+    holder.ready().await.unwrap();
+    assert!(futures::poll!(leaver.ready()).is_pending());
+    assert!(futures::poll!(next.ready()).is_pending());
+    drop(leaver);
+    drop(holder);
+    next.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_whose_connection_ended_is_not_ready_and_says_why() {
+    let server = Server::echoing();
+    let mut service = client(&server, 1).await;
+    service.ready().await.unwrap();
+    service.mux().close().await;
+    let error = service.ready().await.unwrap_err();
+    assert!(error.to_string().contains("closed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_shared_pool_calls_through_connections_that_a_tower_connector_makes() {
+    let server = Server::echoing();
+    let make = {
+        let server = server.clone();
+        service_fn(move |(): ()| {
+            let server = server.clone();
+            async move { Ok::<_, std::io::Error>(client(&server, 16).await) }
+        })
+    };
+    let connector = MakeConnect::new(make, ())
+        .capacity(16)
+        .is_open(|client: &Client<Line, Line>| client.mux().is_open());
+    let pool = SharedPool::builder(connector).max_size(2).build().unwrap();
+    let service = SharedClient::new(pool);
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        let service = service.clone();
+        calls.spawn(async move {
+            let line = Bytes::from(format!("line {n}"));
+            assert_eq!(service.oneshot(line.clone()).await.unwrap(), line);
+        });
+    }
+    while let Some(done) = calls.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(service.load(), 0);
+    assert!(server.connections() <= 2);
+}
+
+#[tokio::test]
+async fn a_shared_client_that_was_ready_and_is_dropped_gives_its_lease_back() {
+    let server = Server::echoing();
+    let make = {
+        let server = server.clone();
+        service_fn(move |(): ()| {
+            let server = server.clone();
+            async move { Ok::<_, std::io::Error>(client(&server, 16).await) }
+        })
+    };
+    let pool = SharedPool::new(MakeConnect::new(make, ()));
+    let mut service = SharedClient::new(pool);
+    Service::<Line>::poll_ready(
+        &mut service,
+        &mut std::task::Context::from_waker(std::task::Waker::noop()),
+    )
+    .is_pending()
+    .then_some(())
+    .expect("the first must wait for its connection");
+    ServiceExt::<Line>::ready(&mut service).await.unwrap();
+    let other = service.clone();
+    assert_eq!(other.load(), 1);
+    drop(service);
+    assert_eq!(other.load(), 0);
+}
+
+#[tokio::test]
+async fn a_sink_sends_in_order_and_closes_when_all_is_written() {
+    let server = Server::silent();
+    let (read, write) = server.connect();
+    let mux = MuxBuilder::new()
+        .max_buffered(8)
+        .in_order(read, write, Lines);
+    let mut sink = MuxSink::new(mux.unwrap() as cenote::mux::Mux<Line, Line>);
+    for n in 0..100 {
+        sink.send(Bytes::from(format!("line {n}"))).await.unwrap();
+    }
+    sink.close().await.unwrap();
+    let expected: Vec<_> = (0..100).map(|n| format!("line {n}")).collect();
+    assert_eq!(server.lines().await, expected);
+}

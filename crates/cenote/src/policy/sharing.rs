@@ -1,0 +1,474 @@
+//! How leases share connections: which connection carries the next one, when there should be one more
+//! connection, when one fewer, and when an old one goes.
+//!
+//! Growth and shrinking never chase each other (tower #456): one is added only when every connection is at
+//! or above the high-water mark, and one is taken away only when the rest would stay at or below *half* of
+//! it. Between the two nothing happens: after a step in one direction the same load never asks for a step
+//! back.
+
+use fastrand::Rng;
+
+/// Which connection carries a new lease, of those that have room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Choice {
+    /// The one with the fewest leases for its capacity. Among more than eight connections, the better of
+    /// two taken at random, which does nearly as well and costs the same however many there are.
+    #[default]
+    LeastLoaded,
+    /// One after the other.
+    RoundRobin,
+    /// The oldest in service: fills one connection before it touches the next, and lets the others rest.
+    FirstAvailable,
+}
+
+/// Up to this many, looking at all of them is cheaper than choosing well at random.
+const FEW: usize = 8;
+
+/// What a connection carries, and could carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) in_flight: usize,
+    pub(crate) capacity: usize,
+}
+
+impl Load {
+    pub(crate) fn has_room(self) -> bool {
+        self.in_flight < self.capacity
+    }
+
+    /// Whether it carries less than `other`, each measured by its own capacity.
+    fn is_lighter(self, other: Self) -> bool {
+        let scaled = |a: usize, b: usize| a as u128 * b as u128;
+        scaled(self.in_flight, other.capacity) < scaled(other.in_flight, self.capacity)
+    }
+}
+
+/// Chooses connections for leases.
+pub(crate) struct Chooser {
+    choice: Choice,
+    rng: Rng,
+    /// Where round robin goes on.
+    next: usize,
+}
+
+impl Chooser {
+    pub(crate) fn new(choice: Choice, rng: Rng) -> Self {
+        Self {
+            choice,
+            rng,
+            next: 0,
+        }
+    }
+
+    /// One of `count` connections that has room, if one has.
+    pub(crate) fn choose(&mut self, count: usize, load: impl Fn(usize) -> Load) -> Option<usize> {
+        let has_room = |&i: &usize| load(i).has_room();
+        match self.choice {
+            Choice::FirstAvailable => (0..count).find(has_room),
+            Choice::RoundRobin => {
+                let start = self.next;
+                let chosen = (start..count).chain(0..start.min(count)).find(has_room)?;
+                self.next = chosen + 1;
+                Some(chosen)
+            }
+            Choice::LeastLoaded => {
+                if count > FEW
+                    && let Some(chosen) = self.better_of_two(count, &load)
+                {
+                    return Some(chosen);
+                }
+                (0..count).filter(has_room).reduce(|best, i| {
+                    if load(i).is_lighter(load(best)) {
+                        i
+                    } else {
+                        best
+                    }
+                })
+            }
+        }
+    }
+
+    /// None if neither has room; another may.
+    fn better_of_two(&mut self, count: usize, load: impl Fn(usize) -> Load) -> Option<usize> {
+        let one = self.rng.usize(..count);
+        let other = (one + self.rng.usize(1..count)) % count;
+        match (load(one).has_room(), load(other).has_room()) {
+            (true, true) if load(other).is_lighter(load(one)) => Some(other),
+            (true, _) => Some(one),
+            (false, true) => Some(other),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The marks that load is measured against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    /// The share of its capacity from which on a connection is busy, above 0 and at most 1.
+    pub(crate) high: f64,
+}
+
+impl Marks {
+    pub(crate) fn is_high(self, load: Load) -> bool {
+        load.in_flight as f64 >= self.high * load.capacity as f64
+    }
+
+    /// Whether connections of this capacity would carry the load and be below the high-water mark.
+    fn is_carried(self, in_flight: usize, capacity: usize) -> bool {
+        (in_flight as f64) < self.high * capacity as f64
+    }
+
+    /// Whether they would do so with as much again to spare.
+    fn is_light(self, in_flight: usize, capacity: usize) -> bool {
+        in_flight as f64 <= self.high / 2.0 * capacity as f64
+    }
+}
+
+/// How many connections there may be in service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) min_size: usize,
+    pub(crate) max_size: usize,
+}
+
+/// Whether there should be one more connection in service: nothing serves and somebody waits; or all are
+/// busy; or there are fewer than `min_size`, and more leases than connections.
+pub(crate) fn grows(
+    marks: Marks,
+    bounds: Bounds,
+    waiters: usize,
+    loads: impl ExactSizeIterator<Item = Load> + Clone,
+) -> bool {
+    let serving = loads.len();
+    if serving >= bounds.max_size {
+        return false;
+    }
+    if serving == 0 {
+        return waiters > 0;
+    }
+    let in_flight = || loads.clone().map(|load| load.in_flight).sum::<usize>();
+    loads.clone().all(|load| marks.is_high(load))
+        || (serving < bounds.min_size && in_flight() > serving)
+}
+
+/// Decides when one connection fewer would do.
+#[derive(Debug)]
+pub(crate) struct Shrinking {
+    /// For how long the load must have been light.
+    after: u64,
+    light_since: Option<u64>,
+}
+
+impl Shrinking {
+    pub(crate) fn new(after: u64) -> Self {
+        Self {
+            after,
+            light_since: None,
+        }
+    }
+
+    /// The connection to be spared now, if one is: the one with the fewest leases. `peak` is the most leases
+    /// there were at once since the last look.
+    pub(crate) fn look(
+        &mut self,
+        now: u64,
+        marks: Marks,
+        bounds: Bounds,
+        peak: usize,
+        loads: &[Load],
+    ) -> Option<usize> {
+        let spare = spare(marks, bounds, peak, loads);
+        if spare.is_none() {
+            self.light_since = None;
+            return None;
+        }
+        let since = *self.light_since.get_or_insert(now);
+        if now.saturating_sub(since) < self.after {
+            return None;
+        }
+        self.light_since = None;
+        spare
+    }
+}
+
+fn spare(marks: Marks, bounds: Bounds, peak: usize, loads: &[Load]) -> Option<usize> {
+    if loads.len() <= bounds.min_size.max(1) {
+        return None;
+    }
+    let (spare, _) = loads
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, load)| (load.in_flight, load.capacity))?;
+    marks
+        .is_light(peak, capacity_without(spare, loads))
+        .then_some(spare)
+}
+
+fn capacity_without(index: usize, loads: &[Load]) -> usize {
+    loads
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i != index)
+        .fold(0, |sum, (_, load)| sum.saturating_add(load.capacity))
+}
+
+/// What to do with a connection in service that is past its lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retirement {
+    /// No new leases for it.
+    Now,
+    /// It serves until another does.
+    Replace,
+    /// It serves on: nothing could take its place.
+    Later,
+}
+
+/// Whether the connection at `old` goes: when the others carry the load, or when no other can be opened
+/// beside it. Where even then nothing would be left to serve, it stays until those that drain have gone;
+/// alone in a pool of one it goes, for else it never would.
+pub(crate) fn retire(
+    marks: Marks,
+    bounds: Bounds,
+    old: usize,
+    draining: usize,
+    loads: &[Load],
+) -> Retirement {
+    let in_flight = loads.iter().map(|load| load.in_flight).sum();
+    if marks.is_carried(in_flight, capacity_without(old, loads)) {
+        Retirement::Now
+    } else if loads.len() + draining < bounds.max_size {
+        Retirement::Replace
+    } else if loads.len() > 1 || draining == 0 {
+        Retirement::Now
+    } else {
+        Retirement::Later
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKS: Marks = Marks { high: 0.75 };
+    const BOUNDS: Bounds = Bounds {
+        min_size: 0,
+        max_size: 20,
+    };
+
+    fn load(in_flight: usize, capacity: usize) -> Load {
+        Load {
+            in_flight,
+            capacity,
+        }
+    }
+
+    fn chooser(choice: Choice) -> Chooser {
+        Chooser::new(choice, Rng::with_seed(1))
+    }
+
+    fn choose(choice: Choice, loads: &[Load]) -> Option<usize> {
+        chooser(choice).choose(loads.len(), |i| loads[i])
+    }
+
+    /// `total` leases as the least loaded choice lays them on `count` connections.
+    fn spread(total: usize, count: usize, capacity: usize) -> Vec<Load> {
+        (0..count)
+            .map(|i| load(total / count + usize::from(i < total % count), capacity))
+            .collect()
+    }
+
+    #[test]
+    fn least_loaded_measures_each_connection_by_its_own_capacity() {
+        let loads = [load(5, 10), load(20, 100), load(1, 3)];
+        assert_eq!(choose(Choice::LeastLoaded, &loads), Some(1));
+        let idle = [load(0, 10), load(0, 100)];
+        assert_eq!(choose(Choice::LeastLoaded, &idle), Some(0));
+    }
+
+    #[test]
+    fn a_connection_at_capacity_or_without_any_is_never_chosen() {
+        let loads = [load(3, 3), load(0, 0), load(8, 9)];
+        for choice in [
+            Choice::LeastLoaded,
+            Choice::RoundRobin,
+            Choice::FirstAvailable,
+        ] {
+            assert_eq!(choose(choice, &loads), Some(2), "{choice:?}");
+            assert_eq!(choose(choice, &loads[..2]), None, "{choice:?}");
+            assert_eq!(choose(choice, &[]), None, "{choice:?}");
+        }
+    }
+
+    #[test]
+    fn round_robin_goes_from_one_to_the_next_past_those_that_are_full() {
+        let loads = [load(0, 9), load(9, 9), load(0, 9)];
+        let mut chooser = chooser(Choice::RoundRobin);
+        let mut next = || chooser.choose(loads.len(), |i| loads[i]);
+        assert_eq!(
+            [next(), next(), next(), next()],
+            [Some(0), Some(2), Some(0), Some(2)]
+        );
+    }
+
+    #[test]
+    fn round_robin_goes_on_when_there_are_fewer_than_before() {
+        let mut chooser = chooser(Choice::RoundRobin);
+        for _ in 0..5 {
+            chooser.choose(5, |_| load(0, 1));
+        }
+        assert_eq!(chooser.choose(2, |_| load(0, 1)), Some(0));
+    }
+
+    #[test]
+    fn among_many_the_better_of_two_is_chosen_and_the_load_stays_even() {
+        let mut loads = vec![load(0, 1000); 50];
+        let mut chooser = chooser(Choice::LeastLoaded);
+        for _ in 0..5_000 {
+            let chosen = chooser.choose(loads.len(), |i| loads[i]);
+            loads[chosen.expect("there is room")].in_flight += 1;
+        }
+        let most = loads.iter().map(|load| load.in_flight).max();
+        assert!(
+            most.is_some_and(|most| (100..=105).contains(&most)),
+            "{most:?}"
+        );
+    }
+
+    #[test]
+    fn among_many_the_only_one_with_room_is_found() {
+        let mut loads = vec![load(1, 1); 50];
+        loads[37].in_flight = 0;
+        assert_eq!(choose(Choice::LeastLoaded, &loads), Some(37));
+    }
+
+    #[test]
+    fn one_more_is_opened_when_all_are_at_the_high_water_mark() {
+        let grows = |loads: &[Load]| grows(MARKS, BOUNDS, 0, loads.iter().copied());
+        assert!(!grows(&[load(75, 100), load(74, 100)]));
+        assert!(grows(&[load(75, 100), load(75, 100)]));
+        assert!(grows(&[load(75, 100), load(0, 0)]), "not ready is no help");
+        assert!(!grows(&[]), "nobody asked");
+    }
+
+    #[test]
+    fn with_nothing_in_service_whoever_waits_has_one_opened() {
+        assert!(grows(MARKS, BOUNDS, 1, [].into_iter()));
+    }
+
+    #[test]
+    fn never_more_than_max_size_serve() {
+        let full = Bounds {
+            min_size: 0,
+            max_size: 2,
+        };
+        assert!(!grows(MARKS, full, 9, [load(1, 1), load(1, 1)].into_iter()));
+    }
+
+    #[test]
+    fn below_min_size_one_more_serves_as_soon_as_leases_could_be_spread() {
+        let three = Bounds {
+            min_size: 3,
+            max_size: 4,
+        };
+        let grows = |loads: &[Load]| grows(MARKS, three, 0, loads.iter().copied());
+        assert!(
+            !grows(&[load(1, 100)]),
+            "one lease after the other needs one connection"
+        );
+        assert!(grows(&[load(2, 100)]));
+        assert!(grows(&[load(2, 100), load(1, 100)]));
+        assert!(!grows(&[load(2, 100), load(1, 100), load(1, 100)]));
+    }
+
+    #[test]
+    fn one_fewer_does_when_the_load_was_light_without_interruption() {
+        let mut shrinking = Shrinking::new(100);
+        let loads = spread(30, 2, 100);
+        let mut look = |now, peak| shrinking.look(now, MARKS, BOUNDS, peak, &loads);
+        assert_eq!(look(0, 30), None);
+        assert_eq!(look(99, 37), None, "37 of 100 is half of the mark");
+        assert_eq!(look(100, 38), None, "interrupted");
+        assert_eq!(look(110, 30), None);
+        assert_eq!(look(209, 30), None);
+        assert_eq!(look(210, 30), Some(0));
+        assert_eq!(look(211, 30), None, "and all over again");
+    }
+
+    #[test]
+    fn the_last_and_those_below_min_size_stay() {
+        let two = Bounds {
+            min_size: 2,
+            max_size: 4,
+        };
+        let mut shrinking = Shrinking::new(0);
+        assert_eq!(shrinking.look(0, MARKS, BOUNDS, 0, &[load(0, 100)]), None);
+        let loads = [load(0, 100), load(0, 100)];
+        assert_eq!(shrinking.look(0, MARKS, two, 0, &loads), None);
+    }
+
+    /// tower #456: N, N - 1, N, ... under a load that does not change.
+    #[test]
+    fn under_a_constant_load_the_size_settles_whatever_the_load() {
+        for (high, capacity) in [(0.75, 10), (0.75, 1), (1.0, 7), (0.1, 100), (0.5, 2)] {
+            let marks = Marks { high };
+            for start in [1, 2, 7, BOUNDS.max_size] {
+                for total in (0..=BOUNDS.max_size * capacity).step_by(1 + capacity / 15) {
+                    settles(marks, capacity, start, total);
+                }
+            }
+        }
+    }
+
+    fn settles(marks: Marks, capacity: usize, start: usize, total: usize) {
+        let mut shrinking = Shrinking::new(0);
+        let mut size = start;
+        let mut steps = Vec::new();
+        for now in 0..100 {
+            let carried = total.min(size * capacity);
+            let loads = spread(carried, size, capacity);
+            if grows(marks, BOUNDS, total - carried, loads.iter().copied()) {
+                size += 1;
+                steps.push(1);
+            } else if shrinking
+                .look(now, marks, BOUNDS, carried, &loads)
+                .is_some()
+            {
+                size -= 1;
+                steps.push(-1);
+            }
+        }
+        assert!(
+            steps.windows(2).all(|pair| pair[0] == pair[1]),
+            "{total} leases of {capacity} a connection, from {start}, mark {}: {steps:?}",
+            marks.high
+        );
+    }
+
+    #[test]
+    fn an_old_connection_goes_when_the_others_carry_its_load() {
+        let retire = |draining, loads: &[Load]| retire(MARKS, BOUNDS, 0, draining, loads);
+        assert_eq!(retire(0, &[load(30, 100), load(30, 100)]), Retirement::Now);
+        assert_eq!(
+            retire(0, &[load(40, 100), load(40, 100)]),
+            Retirement::Replace
+        );
+        assert_eq!(retire(0, &[load(1, 100)]), Retirement::Replace);
+    }
+
+    #[test]
+    fn where_no_other_can_be_opened_an_old_connection_goes_unless_nothing_would_serve() {
+        let full = Bounds {
+            min_size: 0,
+            max_size: 2,
+        };
+        let both = [load(90, 100), load(90, 100)];
+        assert_eq!(retire(MARKS, full, 0, 0, &both), Retirement::Now);
+        assert_eq!(retire(MARKS, full, 0, 1, &both[..1]), Retirement::Later);
+        let one = Bounds {
+            min_size: 0,
+            max_size: 1,
+        };
+        assert_eq!(retire(MARKS, one, 0, 0, &both[..1]), Retirement::Now);
+    }
+}

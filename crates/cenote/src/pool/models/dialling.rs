@@ -1,0 +1,37 @@
+//! Dials against each other and those they are for.
+
+use shuttle::sync::Barrier;
+
+use super::*;
+
+#[test]
+fn getters_who_all_keep_their_leases_have_a_connection_opened_each() {
+    explore(|| {
+        let server = Server::new(3);
+        let pool = pool(&server, 3);
+        let all_served = Arc::new(Barrier::new(3));
+        let keeper = || {
+            let (pool, all_served) = (pool.clone(), Arc::clone(&all_served));
+            party(async move {
+                let mut lease = served(&pool).await;
+                all_served.wait();
+                lease.use_it();
+            })
+        };
+        race([keeper(), keeper(), keeper()]);
+        assert_eq!(server.opened(), 3);
+        ends_whole(pool, &server, 3);
+    });
+}
+
+#[test]
+fn a_discarded_connection_is_replaced_for_who_waits() {
+    explore(|| {
+        let server = Server::new(1);
+        let pool = pool(&server, 1);
+        let lease = block_on(pool.get_owned()).unwrap();
+        let discarder = party(async move { OwnedLease::discard(lease) });
+        race([user(&pool, 1), user(&pool, 1), discarder]);
+        ends_whole(pool, &server, 1);
+    });
+}

@@ -1,0 +1,197 @@
+//! The settings of a shared pool: the exclusive pool's where they mean the same, and those of sharing.
+
+use std::time::Duration;
+
+use super::SharedPool;
+use super::state::{Core, Limits};
+use super::upkeep::{CHECKED_AT_REST, Times};
+use crate::builder::Builder;
+use crate::connect::Connect;
+use crate::error::SettingsError;
+use crate::event::{CloseReason, ConnectionInfo, Event};
+use crate::hooks::HookFuture;
+use crate::policy::backoff::Backoff;
+use crate::policy::sharing::{Choice, Chooser, Marks};
+use crate::settings::{ConnectFailures, MINUTE, SHORTEST, check_duration, refuse};
+
+/// Sets up a [`SharedPool`].
+///
+/// ```
+/// # use cenote::{Choice, Connect, SharedPool};
+/// # use std::time::Duration;
+/// # fn pool<C: Connect<Connection: Sync>>(connector: C) -> Result<SharedPool<C>, cenote::SettingsError> {
+/// SharedPool::builder(connector)
+///     .name("orders")
+///     .min_size(2)
+///     .max_size(8)
+///     .choice(Choice::RoundRobin)
+///     .high_water(0.5)
+///     .acquire_timeout(Duration::from_secs(2))
+///     .build()
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct SharedBuilder<C: Connect<Connection: Sync>> {
+    exclusive: Builder<C>,
+    choice: Choice,
+    high_water: f64,
+    shrink_after: Duration,
+}
+
+/// Settings that are the exclusive pool's.
+macro_rules! as_exclusive {
+    ($($(#[$doc:meta])* $name:ident($value:ident: $kind:ty);)*) => {
+        $($(#[$doc])*
+        pub fn $name(mut self, $value: $kind) -> Self {
+            self.exclusive = self.exclusive.$name($value);
+            self
+        })*
+    };
+}
+
+impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
+    pub(super) fn new(connector: C) -> Self {
+        Self {
+            // One connection carries many leases: four are a lot, and leave room for one that drains beside
+            // those that serve.
+            exclusive: Builder::new(connector).max_size(4),
+            choice: Choice::default(),
+            high_water: 0.75,
+            shrink_after: MINUTE,
+        }
+    }
+
+    as_exclusive! {
+        /// The name that errors and reports carry. Default: "unnamed".
+        name(name: impl Into<String>);
+        /// Connections there may be at once, those being opened and those draining included. Default: 4.
+        ///
+        /// With 1, the end of a connection's lifetime is a pause: it drains before the next is opened.
+        max_size(connections: usize);
+        /// How long a getter waits at most. `None`: without end. Default: 5 s.
+        acquire_timeout(limit: impl Into<Option<Duration>>);
+        /// Getters that may wait at once; one more fails with
+        /// [`GetError::QueueFull`](crate::GetError::QueueFull). `None`: no bound. Default: 10,000.
+        max_waiters(getters: impl Into<Option<usize>>);
+        /// Closes a connection that has had no lease for this long, as long as `min_size` others are open.
+        /// `None`: never. Default: 10 min.
+        idle_timeout(limit: impl Into<Option<Duration>>);
+        /// A connection this old gets no new leases and is closed once those it carries have ended; where
+        /// `max_size` permits, another is opened first. `None`: never. Default: 30 min.
+        max_lifetime(limit: impl Into<Option<Duration>>);
+        /// The share of `max_lifetime` that chance may take off, rolled once for each connection, so that
+        /// those opened together do not end together. Default: 0.1.
+        lifetime_jitter(share: f64);
+        /// A connection that has had no lease for this long is [checked](Connect::check) before the next.
+        /// `None`: never. Default: 1 s, kept to within a quarter, early rather than late.
+        check_after_idle(idle: impl Into<Option<Duration>>);
+        /// [Checks](Connect::check) connections without leases in the background this often. `None`: never.
+        /// Default: 2 min. Those in use are the protocol's to keep alive: a check needs a connection alone.
+        keepalive(period: impl Into<Option<Duration>>);
+        /// How long a dial and the `after_connect` hook may take together. Default: 5 s. A new connection
+        /// whose capacity is 0 counts as being opened for as long again.
+        connect_timeout(limit: Duration);
+        /// How long a check may take. Default: 5 s.
+        check_timeout(limit: Duration);
+        /// How long a reset may take. Default: 5 s. Connections are reset when they leave service, if
+        /// [`Connect::verdict`] says so.
+        reset_timeout(limit: Duration);
+        /// How long a goodbye may take; the connection's place is free after that. Default: 5 s.
+        close_timeout(limit: Duration);
+        /// How long the pool waits after failed connects. Default: 100 ms to 5 s, full jitter.
+        backoff(backoff: Backoff);
+        /// When getters learn that connecting fails. Default: after three failures in a row with nothing
+        /// open.
+        connect_failures(policy: ConnectFailures);
+        /// Seeds the random numbers behind choice, jitter and back-off, so that a run on virtual time
+        /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
+        seed(seed: u64);
+        /// Called before a connection is closed, whatever the reason. Its panic is ignored.
+        before_close(
+            hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static
+        );
+        /// Called with everything that happens; see [`Event`]. Its panic is ignored.
+        on_event(handler: impl Fn(&Event<'_>) + Send + Sync + 'static);
+    }
+
+    /// Connections kept open, in use or not; as soon as there are that many leases, they all serve. Default:
+    /// 0, so that a pool nobody uses costs nothing and the first getter pays for the dial.
+    pub fn min_size(mut self, connections: usize) -> Self {
+        self.exclusive = self.exclusive.map_settings(|s| s.min_size = connections);
+        self
+    }
+
+    /// Which connection carries a new lease. Default: [`Choice::LeastLoaded`].
+    pub fn choice(mut self, choice: Choice) -> Self {
+        self.choice = choice;
+        self
+    }
+
+    /// The share of its capacity from which on a connection is busy: one more is opened once all are. Above
+    /// 0.0, at most 1.0, which waits until all are full. Default: 0.75.
+    pub fn high_water(mut self, share: f64) -> Self {
+        self.high_water = share;
+        self
+    }
+
+    /// How long the load must have been light before one connection fewer serves: so light that the others
+    /// would be at half the high-water mark at most. It then rests, and `idle_timeout` closes it. Default:
+    /// 1 min.
+    pub fn shrink_after(mut self, light: Duration) -> Self {
+        self.shrink_after = light;
+        self
+    }
+
+    /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
+    /// closes it and counts as a failed connect.
+    pub fn after_connect<F>(mut self, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.exclusive = self.exclusive.after_connect(hook);
+        self
+    }
+
+    /// The pool. Within a tokio runtime it opens `min_size` connections at once; else the first `get` begins.
+    ///
+    /// # Errors
+    /// A setting that can't work, named with what would.
+    pub fn build(self) -> Result<SharedPool<C>, SettingsError> {
+        if !(self.high_water > 0.0 && self.high_water <= 1.0) {
+            let accepted = "a fraction of a connection's capacity, above 0.0 and at most 1.0";
+            return refuse("high_water", self.high_water, accepted);
+        }
+        check_duration("shrink_after", Some(self.shrink_after), SHORTEST)?;
+        self.exclusive.validate()?;
+        // Upkeep takes its turns in an eighth of it.
+        let check_after_idle = self.exclusive.settings().check_after_idle;
+        check_duration("check_after_idle", check_after_idle, 8 * SHORTEST)?;
+        let shrink_after = self.shrink_after;
+        let mut limits = None;
+        let mut seed = None;
+        // Those who wait do so for the shared pool; beneath, there is one getter, and it has all the time.
+        let exclusive = self.exclusive.map_settings(|s| {
+            seed = s.seed;
+            limits = Some(Limits {
+                marks: Marks {
+                    high: self.high_water,
+                },
+                min_size: s.min_size,
+                acquire_timeout: s.acquire_timeout.take(),
+                max_waiters: s.max_waiters.take().unwrap_or(usize::MAX),
+                times: Times::new(s, shrink_after),
+            });
+            s.max_connecting = 1;
+            s.check_after_idle = s.check_after_idle.map(|idle| idle / CHECKED_AT_REST);
+        });
+        let limits = limits.expect("set by the closure just called");
+        let rng = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let chooser = Chooser::new(self.choice, rng);
+        Ok(SharedPool {
+            core: Core::new(exclusive.build()?, limits, chooser),
+        })
+    }
+}

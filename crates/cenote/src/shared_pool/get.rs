@@ -1,0 +1,170 @@
+//! The way of a `get`: the first poll takes a place and is done, or queues. No timer, no allocation and no
+//! task until there is something to wait for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+use super::lease::SharedLease;
+use super::places::{Answer, Told};
+use super::state::Core;
+use crate::connect::Connect;
+use crate::error::GetError;
+use crate::rt::{self, nanos};
+
+/// A [`SharedPool::get`](crate::SharedPool::get) under way.
+///
+/// Dropping it leaves the queue and loses nothing: a place granted in that instant goes to the next in line,
+/// and a dial goes on.
+#[must_use = "a get does nothing until it is awaited"]
+pub struct SharedGet<'a, C: Connect<Connection: Sync>> {
+    core: &'a Arc<Core<C>>,
+    limit: Option<Duration>,
+    stage: Stage,
+}
+
+enum Stage {
+    Start,
+    Waiting(Waiting),
+    Done,
+}
+
+struct Waiting {
+    number: u64,
+    /// By the pool's clock.
+    began: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
+    #[inline]
+    pub(super) fn new(core: &'a Arc<Core<C>>) -> Self {
+        Self {
+            core,
+            limit: core.limits.acquire_timeout,
+            stage: Stage::Start,
+        }
+    }
+
+    /// Waits this long at most, instead of `acquire_timeout`.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The lease that `answer` leads to; none if the getter has to ask again or to wait.
+    fn follow(&mut self, answer: Answer<C>) -> Step<C> {
+        let refused = |error| Step::Done(Err(error));
+        match answer {
+            Answer::Granted(grant) => match self.core.admit(grant) {
+                Some(carrier) => Step::Done(Ok(SharedLease::new(carrier))),
+                None => Step::AskAgain,
+            },
+            Answer::Refused(error) => refused(error),
+            Answer::QueueFull => refused(GetError::QueueFull {
+                pool: self.core.exclusive.name().into(),
+                max_waiters: self.core.limits.max_waiters,
+            }),
+            Answer::Closed => refused(self.core.closed_error()),
+            Answer::Queued(number) => {
+                if let Stage::Start = self.stage {
+                    self.stage = Stage::Waiting(Waiting {
+                        number,
+                        began: self.core.exclusive.clock().now(),
+                        timer: None,
+                    });
+                }
+                Step::Wait
+            }
+        }
+    }
+
+    /// Pending until the time is up; then the end of the waiting.
+    fn watch(&mut self, cx: &mut Context<'_>) -> Poll<Step<C>> {
+        let (Stage::Waiting(waiting), Some(limit)) = (&mut self.stage, self.limit) else {
+            return Poll::Pending;
+        };
+        let Waiting {
+            number,
+            began,
+            timer,
+        } = waiting;
+        let (number, began) = (*number, *began);
+        let exclusive = &self.core.exclusive;
+        let at = exclusive
+            .clock()
+            .instant(began.saturating_add(nanos(limit)));
+        let watched = exclusive.runtime().within(|| {
+            rt::calling(|| {
+                let sleep = || Box::pin(tokio::time::sleep_until(at));
+                timer.get_or_insert_with(sleep).as_mut().poll(cx)
+            })
+        });
+        let is_up = match watched {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => true,
+            // There is no runtime, or it has no timers.
+            Err(_) => false,
+        };
+        Poll::Ready(match self.core.leave(number) {
+            // In that instant.
+            Some(Told::Granted(grant)) => self.follow(Answer::Granted(grant)),
+            Some(Told::Refused(error)) => Step::Done(Err(error)),
+            None if is_up => {
+                let waited = exclusive.clock().now().saturating_sub(began);
+                let error = self.core.timed_out(Duration::from_nanos(waited));
+                Step::Done(Err(error))
+            }
+            None => Step::Done(Err(exclusive.no_runtime())),
+        })
+    }
+}
+
+enum Step<C: Connect<Connection: Sync>> {
+    Done(Result<SharedLease<C>, GetError>),
+    /// The connection was dead or full when it was looked at.
+    AskAgain,
+    Wait,
+}
+
+impl<C: Connect<Connection: Sync>> Future for SharedGet<'_, C> {
+    type Output = Result<SharedLease<C>, GetError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let number = match &this.stage {
+                Stage::Start => None,
+                Stage::Waiting(waiting) => Some(waiting.number),
+                Stage::Done => panic!("a get was polled after it was done"),
+            };
+            let answer = this.core.ask(number, cx.waker());
+            let mut step = this.follow(answer);
+            if let Step::Wait = step {
+                match this.watch(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(next) => step = next,
+                }
+            }
+            if let Step::Done(outcome) = step {
+                this.stage = Stage::Done;
+                return Poll::Ready(outcome);
+            }
+        }
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Drop for SharedGet<'_, C> {
+    fn drop(&mut self) {
+        if let Stage::Waiting(waiting) = &self.stage
+            && let Some(Told::Granted(grant)) = self.core.leave(waiting.number)
+        {
+            self.core.undo(&grant);
+        }
+    }
+}

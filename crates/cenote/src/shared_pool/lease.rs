@@ -1,0 +1,81 @@
+//! The right to use a connection together with others.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::carrier::Carrier;
+use crate::connect::Connect;
+use crate::event::ConnectionInfo;
+use crate::pool::OwnedLease;
+
+/// The right to use a connection that others use too, until it is dropped.
+///
+/// It dereferences to the connection, shared: `&Connection`, never `&mut`. It is tied to nothing: it may be
+/// moved to a task of its own, and outlive the last [`SharedPool`](crate::SharedPool) handle; the connection
+/// then closes when the last of its leases ends.
+///
+/// Dropping it never blocks and never panics, on any thread, with or without a runtime. A holder that panics
+/// gives its lease back like any other: the connection serves others, and only it knows whether it is still
+/// sound ([`Connect::is_open`]). Forgotten ([`std::mem::forget`]), it costs its connection one place for good,
+/// and keeps it from ever going.
+#[must_use = "a lease dropped at once does nothing but a round through the pool"]
+pub struct SharedLease<C: Connect<Connection: Sync>> {
+    carrier: Arc<Carrier<C>>,
+}
+
+impl<C: Connect<Connection: Sync>> SharedLease<C> {
+    #[inline]
+    pub(super) fn new(carrier: Arc<Carrier<C>>) -> Self {
+        Self { carrier }
+    }
+
+    /// Says that the connection is no good to anybody: it gets no new leases, and once those it carries have
+    /// ended it is closed. Another takes its place.
+    ///
+    /// ```
+    /// # use cenote::{Connect, SharedLease, SharedPool};
+    /// # async fn f<C: Connect<Connection = tokio::net::TcpStream>>(
+    /// #     pool: SharedPool<C>,
+    /// # ) -> Result<(), cenote::GetError> {
+    /// let conn = pool.get().await?;
+    /// if conn.peer_addr().is_err() {
+    ///     SharedLease::discard(conn);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn discard(lease: Self) {
+        lease.carrier.core.condemn(&lease.carrier);
+    }
+
+    /// What the pool knows of the connection. It counts as used once for each time it was in service until
+    /// that ends; then by the leases it carried.
+    pub fn info(lease: &Self) -> ConnectionInfo {
+        OwnedLease::info(lease.carrier.lease())
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Deref for SharedLease<C> {
+    type Target = C::Connection;
+
+    #[inline(always)]
+    fn deref(&self) -> &C::Connection {
+        self.carrier.lease()
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Drop for SharedLease<C> {
+    #[inline]
+    fn drop(&mut self) {
+        self.carrier.core.release(&self.carrier);
+    }
+}
+
+impl<C: Connect<Connection: Sync>> fmt::Debug for SharedLease<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedLease")
+            .field(&Self::info(self))
+            .finish()
+    }
+}

@@ -1,0 +1,284 @@
+//! The shared pool: many leases on each connection, at once.
+//!
+//! A thin layer over the exclusive pool. Each connection that carries shared leases is *one* lease of an
+//! exclusive pool beneath, so that dials, back-off, lifetime, idle time, checks, close, hooks and events are
+//! that pool's, and there is one life of a connection in the code. This layer decides which connection
+//! carries a new lease (`policy::sharing`), who waits, and when a connection enters service or leaves it.
+//!
+//! `get`, `places` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a connection's
+//! life in service; `state` is what they go by, under one lock.
+//!
+//! Locks: `state`'s is a leaf, and so nothing of the exclusive pool is called under it.
+
+mod builder;
+mod carrier;
+mod get;
+mod growing;
+mod lease;
+mod places;
+mod service;
+mod state;
+mod upkeep;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::time::Duration;
+
+use state::Core;
+
+use crate::connect::Connect;
+use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
+use crate::pool::Close;
+use crate::status::{Counters, PoolState, Sharing, Status};
+
+pub use builder::SharedBuilder;
+pub use get::SharedGet;
+pub use lease::SharedLease;
+
+/// A pool of connections that carry many leases at once, as many as [`Connect::capacity`] says.
+///
+/// A cheap handle: clones share the pool, and dropping the last one closes it. Leases may outlive it.
+///
+/// A getter is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
+/// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
+/// for a while, one rests. With nothing connected, getters wait for the dial, and learn the connect error
+/// when connecting keeps failing; each later getter has it tried again, at the pace of the back-off.
+///
+/// ```
+/// # use cenote::{Connect, SharedPool};
+/// # struct Rpc;
+/// # impl Rpc { async fn call(&self, _: &str) {} }
+/// struct Server;
+///
+/// impl Connect for Server {
+///     type Connection = Rpc; // its calls take `&self`
+///     type Error = std::io::Error;
+///
+///     async fn connect(&self) -> std::io::Result<Rpc> {
+///         Ok(Rpc)
+///     }
+///
+///     fn capacity(&self, _: &Rpc) -> usize {
+///         1_000
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = SharedPool::builder(Server).max_size(2).build()?;
+/// let (one, other) = (pool.get().await?, pool.get().await?);
+/// tokio::join!(one.call("ping"), other.call("ping")); // on one connection
+/// # Ok(())
+/// # }
+/// ```
+pub struct SharedPool<C: Connect<Connection: Sync>> {
+    core: Arc<Core<C>>,
+}
+
+impl<C: Connect<Connection: Sync>> SharedPool<C> {
+    /// Sets up a pool of the connections that `connector` opens.
+    pub fn builder(connector: C) -> SharedBuilder<C> {
+        SharedBuilder::new(connector)
+    }
+
+    /// A pool with default settings.
+    pub fn new(connector: C) -> Self {
+        let built = Self::builder(connector).build();
+        built.expect("default settings are possible")
+    }
+
+    /// Leases a place on a connection: at once if one has room and nobody waits, else the first that comes
+    /// free, in arrival order.
+    ///
+    /// Waits for `acquire_timeout` at most, or [`SharedGet::timeout`]. Dropping the future leaves the queue
+    /// and loses nothing.
+    ///
+    /// # Errors
+    /// - [`TimedOut`](GetError::TimedOut): the time passed; carries the last connect error if connects fail.
+    /// - [`QueueFull`](GetError::QueueFull): `max_waiters` were waiting already.
+    /// - [`Connect`](GetError::Connect): nothing is open and connecting keeps failing; see
+    ///   [`connect_failures`](SharedBuilder::connect_failures).
+    /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
+    /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.
+    #[inline]
+    pub fn get(&self) -> SharedGet<'_, C> {
+        SharedGet::new(&self.core)
+    }
+
+    /// Leases a place if there is one at once, or says why not; never waits and never dials.
+    ///
+    /// # Errors
+    /// [`NoneIdle`](TryGetError::NoneIdle): no open connection has room, or others wait for it, or those that
+    /// are open must be checked first, which then begins. [`Closed`](TryGetError::Closed).
+    pub fn try_get(&self) -> Result<SharedLease<C>, TryGetError> {
+        let core = &self.core;
+        loop {
+            let (grant, may_grow) = core.locked(|state, after| {
+                if state.phase == PoolState::Closed {
+                    return Err(TryGetError::Closed);
+                }
+                let grant = core.give(state, after, None);
+                let may_grow = grant.is_none()
+                    && state.queue.is_empty()
+                    && !state.is_growing
+                    && state.seats.len() < state.max_size;
+                state.is_growing |= may_grow;
+                Ok((grant, may_grow))
+            })?;
+            match grant {
+                Some(grant) => {
+                    if let Some(carrier) = core.admit(grant) {
+                        return Ok(SharedLease::new(carrier));
+                    }
+                }
+                None if may_grow && growing::take_one(core) => {}
+                None => return Err(TryGetError::NoneIdle),
+            }
+        }
+    }
+
+    /// The pool as it is now. Looks at every connection: cheap, but not for every request.
+    ///
+    /// `leased` are the connections in service or draining, `idle` those that rest; `sharing` tells of the
+    /// leases on them.
+    pub fn status(&self) -> Status {
+        self.core.status()
+    }
+
+    /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of
+    /// this pool, everything else its connections.
+    pub fn counters(&self) -> Counters {
+        let state = self.core.state();
+        let (gets, waited) = (state.gets, state.waited);
+        let (timed_out, rejected) = (state.timed_out, state.rejected);
+        drop(state);
+        Counters {
+            gets,
+            waited,
+            timed_out,
+            rejected,
+            ..self.core.exclusive.counters()
+        }
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &str {
+        self.core.exclusive.name()
+    }
+
+    /// The connector the pool was built with.
+    pub fn connector(&self) -> &C {
+        self.core.exclusive.connector()
+    }
+
+    /// Changes `max_size`. Growing serves waiters at once; shrinking closes idle connections and drains the
+    /// least loaded of the others, as many as are too many.
+    ///
+    /// # Errors
+    /// Zero, more than a pool can have, or less than `min_size`; nothing is changed then.
+    pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
+        let core = &self.core;
+        core.exclusive.resize(max_size)?;
+        core.locked(|state, after| {
+            state.max_size = max_size;
+            while state.seats.len() > max_size {
+                let seats = state.seats.iter().enumerate();
+                let Some((least, _)) = seats.min_by_key(|(_, seat)| seat.in_flight) else {
+                    return;
+                };
+                state.unseat(after, least);
+            }
+            core.drive(state, after);
+        });
+        Ok(())
+    }
+
+    /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, the
+    /// others when the last of their leases ends. Await the result to wait for that, [`Close::timeout`] at
+    /// most.
+    pub fn close(&self) -> Close {
+        self.core.close()
+    }
+
+    /// Whether the pool is closed.
+    pub fn is_closed(&self) -> bool {
+        self.core.state().phase == PoolState::Closed
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Core<C> {
+    fn close(self: &Arc<Self>) -> Close {
+        // First: what is given back below is closed at once.
+        let close = self.exclusive.close();
+        let error = self.closed_error();
+        self.locked(|state, after| {
+            state.phase = PoolState::Closed;
+            while !state.seats.is_empty() {
+                state.unseat(after, 0);
+            }
+            state.refuse_all(after, &error);
+        });
+        close
+    }
+
+    fn status(&self) -> Status {
+        let connections = self.exclusive.status();
+        let state = self.state();
+        let capacity = |sum: usize, seat: &state::Seat<C>| sum.saturating_add(seat.capacity);
+        Status {
+            state: state.phase,
+            waiters: state.queue.len(),
+            sharing: Some(Sharing {
+                in_flight: state.in_flight + state.draining_in_flight,
+                capacity: state.seats.iter().fold(0, capacity),
+                draining: state.draining,
+            }),
+            ..connections
+        }
+    }
+
+    fn closed_error(&self) -> GetError {
+        GetError::Closed {
+            pool: self.exclusive.name().into(),
+        }
+    }
+
+    /// The error of a getter that waited `waited`.
+    fn timed_out(&self, waited: Duration) -> GetError {
+        self.state().timed_out += 1;
+        GetError::TimedOut(Box::new(TimedOut {
+            pool: self.exclusive.name().into(),
+            waited,
+            status: self.status(),
+            connect_error: self.exclusive.connect_error(),
+        }))
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Clone for SharedPool<C> {
+    fn clone(&self) -> Self {
+        self.core.handles.fetch_add(1, Relaxed);
+        Self {
+            core: Arc::clone(&self.core),
+        }
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Drop for SharedPool<C> {
+    fn drop(&mut self) {
+        // AcqRel: what other handles did comes before the end of the pool.
+        if self.core.handles.fetch_sub(1, AcqRel) == 1 {
+            drop(self.core.close());
+        }
+    }
+}
+
+impl<C: Connect<Connection: Sync>> fmt::Debug for SharedPool<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPool")
+            .field("name", &self.name())
+            .field("status", &self.status())
+            .finish()
+    }
+}

@@ -1,0 +1,173 @@
+//! Places on connections: asked for, granted or waited for, admitted, given back.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::carrier::{Carrier, Seen};
+use super::state::{After, Core, State};
+use crate::connect::Connect;
+use crate::error::GetError;
+use crate::status::PoolState;
+
+/// A place on a connection, counted as taken: to be [admitted](Core::admit) or [undone](Core::undo).
+#[must_use = "a place neither admitted nor undone is lost"]
+pub(super) struct Grant<C: Connect> {
+    carrier: Arc<Carrier<C>>,
+    /// Leases the connection had when this place was given, this one included.
+    rank: usize,
+}
+
+/// What one who waited is told.
+pub(super) enum Told<C: Connect> {
+    Granted(Grant<C>),
+    Refused(GetError),
+}
+
+/// What a getter learns when it asks.
+pub(super) enum Answer<C: Connect> {
+    Granted(Grant<C>),
+    /// It waits, under this number.
+    Queued(u64),
+    Refused(GetError),
+    QueueFull,
+    Closed,
+}
+
+impl<C: Connect<Connection: Sync>> Core<C> {
+    /// A place for the getter with this number, or its place in the queue; a newcomer has none yet. Whoever
+    /// was given a connection that proved dead comes again with its old number, and so before all who came
+    /// after it.
+    pub(super) fn ask(self: &Arc<Self>, number: Option<u64>, waker: &Waker) -> Answer<C> {
+        self.locked(|state, after| {
+            if let Some(number) = number {
+                match state.told.remove(&number) {
+                    Some(Told::Granted(grant)) => return Answer::Granted(grant),
+                    Some(Told::Refused(error)) => return Answer::Refused(error),
+                    None => {}
+                }
+                if let Some(own) = state.queue.get_mut(&number) {
+                    if !own.will_wake(waker) {
+                        after.old_waker = Some(std::mem::replace(own, waker.clone()));
+                    }
+                    // It may have been woken because nobody looks after the pool any more.
+                    state.keep(after);
+                    self.drive(state, after);
+                    return Answer::Queued(number);
+                }
+            }
+            if state.phase == PoolState::Closed {
+                return Answer::Closed;
+            }
+            if let Some(grant) = self.give(state, after, number) {
+                return Answer::Granted(grant);
+            }
+            if number.is_none() && state.queue.len() >= self.limits.max_waiters {
+                state.rejected += 1;
+                return Answer::QueueFull;
+            }
+            let number = number.unwrap_or_else(|| {
+                state.waited += 1;
+                state.next_number += 1;
+                state.next_number
+            });
+            state.queue.insert(number, waker.clone());
+            state.keep(after);
+            self.drive(state, after);
+            Answer::Queued(number)
+        })
+    }
+
+    /// A place at once, for the getter with this number or a newcomer, if nobody waits before it.
+    pub(super) fn give(
+        &self,
+        state: &mut State<C>,
+        after: &mut After<C>,
+        number: Option<u64>,
+    ) -> Option<Grant<C>> {
+        let is_before = |first: &u64| number.is_none_or(|number| *first < number);
+        if state.queue.keys().next().is_some_and(is_before) {
+            return None;
+        }
+        let seats = &state.seats;
+        let chosen = state.chooser.choose(seats.len(), |i| seats[i].load())?;
+        let grant = state.occupy(chosen);
+        state.keep(after);
+        let load = state.seats[chosen].load();
+        if self.limits.marks.is_high(load) || state.seats.len() < self.limits.min_size {
+            self.drive(state, after);
+        }
+        Some(grant)
+    }
+
+    /// Turns a place into a lease, if the connection can still carry it.
+    #[inline]
+    pub(super) fn admit(self: &Arc<Self>, grant: Grant<C>) -> Option<Arc<Carrier<C>>> {
+        let seen = grant.carrier.look();
+        if seen.is_open && grant.rank <= seen.capacity {
+            return Some(grant.carrier);
+        }
+        self.undo_seen(&grant, seen);
+        None
+    }
+
+    /// Gives back a place nobody used.
+    pub(super) fn undo(self: &Arc<Self>, grant: &Grant<C>) {
+        self.undo_seen(grant, grant.carrier.look());
+    }
+
+    fn undo_seen(self: &Arc<Self>, Grant { carrier, .. }: &Grant<C>, seen: Seen) {
+        self.locked(|state, after| {
+            state.gets -= 1;
+            if let Some(i) = carrier.seat() {
+                state.seats[i].leases -= 1;
+            }
+            self.vacate(state, after, carrier, seen);
+        });
+    }
+
+    /// A lease has ended.
+    #[inline]
+    pub(super) fn release(self: &Arc<Self>, carrier: &Carrier<C>) {
+        let seen = carrier.look();
+        self.locked(|state, after| self.vacate(state, after, carrier, seen));
+    }
+
+    fn vacate(&self, state: &mut State<C>, after: &mut After<C>, carrier: &Carrier<C>, seen: Seen) {
+        match carrier.seat() {
+            None => state.draining_in_flight -= 1,
+            Some(i) => {
+                state.in_flight -= 1;
+                state.seats[i].in_flight -= 1;
+                self.note(state, after, i, seen);
+            }
+        }
+    }
+
+    /// Leaves the queue. None if that ended the waiting; else what it is told all the same.
+    pub(super) fn leave(&self, number: u64) -> Option<Told<C>> {
+        let mut state = self.state();
+        let waker = state.queue.remove(&number);
+        let told = state.told.remove(&number);
+        // Not before: with a waker may go its whole task.
+        drop(state);
+        drop(waker);
+        told
+    }
+}
+
+impl<C: Connect> State<C> {
+    /// Counts one more lease on the connection at `i`.
+    pub(super) fn occupy(&mut self, i: usize) -> Grant<C> {
+        self.gets += 1;
+        self.in_flight += 1;
+        self.peak = self.peak.max(self.in_flight);
+        let seat = &mut self.seats[i];
+        seat.in_flight += 1;
+        seat.leases += 1;
+        seat.was_used = true;
+        Grant {
+            carrier: Arc::clone(&seat.carrier),
+            rank: seat.in_flight,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! How connections enter service, what they say while they serve, and why they leave it.
+
+use std::sync::Arc;
+
+use super::carrier::{Carrier, Ending, Seen};
+use super::places::Told;
+use super::state::{After, Core, Seat, State};
+use crate::connect::Connect;
+use crate::policy::sharing;
+use crate::pool::OwnedLease;
+use crate::status::PoolState;
+
+impl<C: Connect<Connection: Sync>> Core<C> {
+    /// Takes in what the connection at `i` says of itself: serves those who wait from the room it has, or
+    /// takes it out of service.
+    pub(super) fn note(&self, state: &mut State<C>, after: &mut After<C>, i: usize, seen: Seen) {
+        if !seen.is_open {
+            return self.lose(state, after, i);
+        }
+        state.seats[i].capacity = seen.capacity;
+        if seen.capacity > 0 {
+            state.seats[i].warm_until = 0;
+        }
+        while state.seats[i].load().has_room()
+            && let Some((number, waker)) = state.queue.pop_first()
+        {
+            let grant = state.occupy(i);
+            state.told.insert(number, Told::Granted(grant));
+            after.wake(waker);
+        }
+        if !state.queue.is_empty() {
+            self.drive(state, after);
+        }
+    }
+
+    /// The connection at `i` is dead: the next may be opened before anybody asks for it, if it was in use.
+    fn lose(&self, state: &mut State<C>, after: &mut After<C>, i: usize) {
+        let Seat {
+            carrier,
+            in_flight,
+            leases,
+            was_used,
+            ..
+        } = &state.seats[i];
+        if *leases == 0 {
+            // The gate closes when it is gone. Whoever asks after that sees to growth.
+            carrier.end_as(Ending::ArrivedDead);
+            return state.unseat(after, i);
+        }
+        let was_in_use = *in_flight > 0 || *was_used;
+        state.unseat(after, i);
+        if was_in_use {
+            self.replace(state, after);
+        }
+        self.drive(state, after);
+    }
+
+    /// A holder says that the connection is no good to anybody.
+    pub(super) fn condemn(self: &Arc<Self>, carrier: &Carrier<C>) {
+        carrier.end_as(Ending::Discarded);
+        self.locked(|state, after| {
+            if let Some(i) = carrier.seat() {
+                state.unseat(after, i);
+                self.replace(state, after);
+            }
+        });
+    }
+
+    /// Sees to growth: whatever may call for one more connection ends here.
+    pub(super) fn drive(&self, state: &mut State<C>, after: &mut After<C>) {
+        if self.wants_growth(state) {
+            state.grow(after);
+        }
+    }
+
+    /// Has another take the place of a connection in use that goes, if there may be one.
+    pub(super) fn replace(&self, state: &mut State<C>, after: &mut After<C>) {
+        if !state.is_growing && state.phase == PoolState::Open && state.seats.len() < state.max_size
+        {
+            state.grow(after);
+        }
+    }
+
+    pub(super) fn wants_growth(&self, state: &State<C>) -> bool {
+        let loads = state.seats.iter().map(Seat::load);
+        !state.is_growing
+            && state.phase == PoolState::Open
+            // One that is not ready yet is as good as being opened.
+            && state.seats.iter().all(|seat| seat.warm_until == 0)
+            && sharing::grows(self.limits.marks, self.bounds(state), state.queue.len(), loads)
+    }
+
+    /// Puts a connection into service; true if one more should follow.
+    pub(super) fn adopt(self: &Arc<Self>, lease: OwnedLease<C>) -> bool {
+        let carrier = Carrier::new(self, lease);
+        let seen = carrier.look();
+        let now = self.exclusive.clock().now();
+        // New, and not ready yet.
+        let warm_until = match OwnedLease::info(carrier.lease()).uses {
+            1 if seen.capacity == 0 => now.saturating_add(self.limits.times.warm_for),
+            _ => 0,
+        };
+        self.locked(|state, after| {
+            let i = state.seats.len();
+            if !seen.is_open {
+                carrier.end_as(Ending::ArrivedDead);
+            }
+            if state.phase == PoolState::Open && i < state.max_size && seen.is_open {
+                carrier.set_seat(Some(i));
+                state.seats.push(Seat {
+                    carrier,
+                    in_flight: 0,
+                    capacity: 0,
+                    warm_until,
+                    leases: 0,
+                    was_used: false,
+                    idle_since: now,
+                });
+                self.note(state, after, i, seen);
+                state.keep(after);
+            } else {
+                state.draining += 1;
+                after.gone.push(carrier);
+            }
+            state.is_growing = false;
+            state.is_growing = self.wants_growth(state);
+            state.is_growing
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! Which connections serve, what each carries, and who waits: the decisions of a shared pool, all of them
+//! under one short lock.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use super::carrier::Carrier;
+use super::places::Told;
+use super::{growing, upkeep};
+use crate::connect::Connect;
+use crate::error::GetError;
+use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
+use crate::pool::{OwnedLease, Pool};
+use crate::status::PoolState;
+
+/// What the handles, the leases and the tasks of one shared pool have in common.
+pub(crate) struct Core<C: Connect> {
+    /// Opens the connections, looks after those that rest, and ends them.
+    pub(super) exclusive: Pool<C>,
+    pub(super) limits: Limits,
+    /// `SharedPool` handles. The last one dropped closes the pool; leases and tasks do not count.
+    pub(super) handles: AtomicUsize,
+    /// A leaf lock: no user code, no waker and no drop of a connection runs under it; what has to follow is
+    /// put into [`After`] and done by [`locked`](Self::locked) once it is let go. Whoever lets it go leaves
+    /// this true:
+    ///
+    /// > if somebody waits, no connection in service has room.
+    state: Mutex<State<C>>,
+}
+
+/// The settings that the sharing layer goes by.
+pub(super) struct Limits {
+    pub(super) marks: Marks,
+    pub(super) min_size: usize,
+    pub(super) acquire_timeout: Option<std::time::Duration>,
+    pub(super) max_waiters: usize,
+    /// The times of [`upkeep`], in nanoseconds.
+    pub(super) times: upkeep::Times,
+}
+
+/// Guarded by `Core::state`.
+pub(super) struct State<C: Connect> {
+    pub(super) phase: PoolState,
+    pub(super) max_size: usize,
+    /// The connections in service, oldest first. Each carrier knows its index here.
+    pub(super) seats: Vec<Seat<C>>,
+    /// Leases on them, the sum of the seats'; and the most there were since upkeep's last turn.
+    pub(super) in_flight: usize,
+    pub(super) peak: usize,
+    /// Connections that left their seats and have not gone yet, and the leases on them.
+    pub(super) draining: usize,
+    pub(super) draining_in_flight: usize,
+    pub(super) chooser: Chooser,
+    pub(super) shrinking: Shrinking,
+    /// One more connection is on its way.
+    pub(super) is_growing: bool,
+    /// An upkeep task runs, or is about to.
+    pub(super) is_kept: bool,
+    /// Those who wait, by their numbers, which are in the order of arrival.
+    pub(super) queue: BTreeMap<u64, Waker>,
+    /// What those who waited are to be told when they ask. No number is in both maps.
+    pub(super) told: BTreeMap<u64, Told<C>>,
+    pub(super) next_number: u64,
+    pub(super) gets: u64,
+    pub(super) waited: u64,
+    pub(super) rejected: u64,
+    pub(super) timed_out: u64,
+}
+
+/// A connection in service.
+pub(super) struct Seat<C: Connect> {
+    pub(super) carrier: Arc<Carrier<C>>,
+    pub(super) in_flight: usize,
+    /// What the connection said last; it is asked outside the lock.
+    pub(super) capacity: usize,
+    /// Until then a new connection that never had capacity counts as still being opened; 0 once it had.
+    pub(super) warm_until: u64,
+    /// Leases it has carried.
+    pub(super) leases: u64,
+    /// Whether it was given a lease since upkeep's last turn, and since when it has none.
+    pub(super) was_used: bool,
+    pub(super) idle_since: u64,
+}
+
+impl<C: Connect> Seat<C> {
+    pub(super) fn load(&self) -> Load {
+        Load {
+            in_flight: self.in_flight,
+            capacity: self.capacity,
+        }
+    }
+}
+
+/// What follows once the lock is let go.
+pub(super) struct After<C: Connect> {
+    /// Most often there is one.
+    waker: Option<Waker>,
+    wakers: Vec<Waker>,
+    /// To be dropped: with a waker may go its whole task.
+    pub(super) old_waker: Option<Waker>,
+    /// Connections that left service: perhaps the last reference.
+    pub(super) gone: Vec<Arc<Carrier<C>>>,
+    grow: bool,
+    keep: bool,
+}
+
+impl<C: Connect> After<C> {
+    pub(super) fn wake(&mut self, waker: Waker) {
+        match self.waker {
+            None => self.waker = Some(waker),
+            Some(_) => self.wakers.push(waker),
+        }
+    }
+}
+
+impl<C: Connect> Core<C> {
+    pub(super) fn new(exclusive: Pool<C>, limits: Limits, chooser: Chooser) -> Arc<Self> {
+        let state = State {
+            phase: PoolState::Open,
+            max_size: exclusive.settings().max_size,
+            seats: Vec::new(),
+            in_flight: 0,
+            peak: 0,
+            draining: 0,
+            draining_in_flight: 0,
+            chooser,
+            shrinking: Shrinking::new(limits.times.shrink_after),
+            is_growing: false,
+            is_kept: false,
+            queue: BTreeMap::new(),
+            told: BTreeMap::new(),
+            next_number: 0,
+            gets: 0,
+            waited: 0,
+            rejected: 0,
+            timed_out: 0,
+        };
+        Arc::new(Self {
+            exclusive,
+            limits,
+            handles: AtomicUsize::new(1),
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State<C>> {
+        // Nothing that could panic runs under it: the state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A carrier has given its connection back.
+    pub(super) fn gone(&self) {
+        self.state().draining -= 1;
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Core<C> {
+    /// Changes the state under the lock, and after it does what follows.
+    #[inline]
+    pub(super) fn locked<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State<C>, &mut After<C>) -> T,
+    ) -> T {
+        let mut after = After {
+            waker: None,
+            wakers: Vec::new(),
+            old_waker: None,
+            gone: Vec::new(),
+            grow: false,
+            keep: false,
+        };
+        let result = change(&mut self.state(), &mut after);
+        let After {
+            waker,
+            wakers,
+            old_waker,
+            gone,
+            grow,
+            keep,
+        } = after;
+        waker.into_iter().chain(wakers).for_each(Waker::wake);
+        drop((old_waker, gone));
+        if keep {
+            upkeep::start(self);
+        }
+        if grow {
+            growing::start(self);
+        }
+        result
+    }
+
+    pub(super) fn bounds(&self, state: &State<C>) -> Bounds {
+        Bounds {
+            min_size: self.limits.min_size,
+            max_size: state.max_size,
+        }
+    }
+}
+
+impl<C: Connect> State<C> {
+    /// Takes a connection out of service: no new leases; it goes when those it carries have ended.
+    pub(super) fn unseat(&mut self, after: &mut After<C>, i: usize) {
+        let Seat {
+            carrier,
+            in_flight,
+            leases,
+            ..
+        } = self.seats.remove(i);
+        for (i, seat) in self.seats.iter().enumerate().skip(i) {
+            seat.carrier.set_seat(Some(i));
+        }
+        carrier.set_seat(None);
+        OwnedLease::count_uses(carrier.lease(), leases);
+        self.in_flight -= in_flight;
+        self.draining_in_flight += in_flight;
+        self.draining += 1;
+        after.gone.push(carrier);
+    }
+
+    /// Ends the waiting of all.
+    pub(super) fn refuse_all(&mut self, after: &mut After<C>, error: &GetError) {
+        while let Some((number, waker)) = self.queue.pop_first() {
+            self.told.insert(number, Told::Refused(error.clone()));
+            after.wake(waker);
+        }
+    }
+
+    /// Wakes all who wait, to see to what nobody looks after any more.
+    pub(super) fn rouse(&mut self, after: &mut After<C>) {
+        for waker in self.queue.values() {
+            after.wake(waker.clone());
+        }
+    }
+
+    /// Sees to it that upkeep runs.
+    pub(super) fn keep(&mut self, after: &mut After<C>) {
+        if !self.is_kept {
+            self.is_kept = true;
+            after.keep = true;
+        }
+    }
+
+    pub(super) fn grow(&mut self, after: &mut After<C>) {
+        self.is_growing = true;
+        after.grow = true;
+    }
+
+    pub(super) fn loads(&self) -> Vec<Load> {
+        self.seats.iter().map(Seat::load).collect()
+    }
+}

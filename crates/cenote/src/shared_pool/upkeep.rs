@@ -1,0 +1,213 @@
+//! The background care of the connections in service, one task: it asks each how it is, takes the dead, the
+//! old and the superfluous out of service, and lets rest what nobody uses. Connections at rest are the
+//! exclusive pool's to check, keep alive and close.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::carrier::{Carrier, Seen};
+use super::state::{After, Core, State};
+use crate::connect::Connect;
+use crate::policy::sharing::{self, Retirement};
+use crate::pool::OwnedLease;
+use crate::rt::{self, nanos};
+use crate::settings::{SECOND, SHORTEST, Settings};
+
+/// Nanoseconds.
+pub(crate) struct Times {
+    /// From one look around to the next.
+    turn: u64,
+    /// A connection nobody has used for this long rests.
+    rest_after: u64,
+    pub(super) shrink_after: u64,
+    /// For how long a connection that is not ready yet counts as being opened.
+    pub(super) warm_for: u64,
+}
+
+/// The rest of `check_after_idle` is for the exclusive pool to measure: a quarter passes in service, up to
+/// another quarter until upkeep has noticed.
+pub(super) const CHECKED_AT_REST: u32 = 2;
+
+impl Times {
+    pub(super) fn new(settings: &Settings, shrink_after: Duration) -> Self {
+        let rest_after = settings.check_after_idle.unwrap_or(SECOND) / 4;
+        let turn = [Some(rest_after / 2), settings.max_lifetime.map(|t| t / 8)]
+            .into_iter()
+            .flatten()
+            .chain([shrink_after / 8])
+            .min()
+            .map_or(SECOND, |turn| turn.clamp(SHORTEST, SECOND));
+        Self {
+            turn: nanos(turn),
+            rest_after: nanos(rest_after),
+            shrink_after: nanos(shrink_after),
+            warm_for: nanos(settings.connect_timeout),
+        }
+    }
+}
+
+/// Starts the upkeep that the state says runs.
+pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
+    let runtime = core.exclusive.runtime();
+    if !runtime.is_alive() {
+        core.state().is_kept = false;
+        return;
+    }
+    let running = Running {
+        core: Arc::downgrade(core),
+        ending: Ending::Died,
+    };
+    runtime.spawn(running.run());
+}
+
+/// How upkeep ended.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// There is nothing to look after, and the state says so.
+    Done,
+    /// The runtime has none, and those who wait there can do no better.
+    NoTimers,
+    /// Its runtime was shut down: those who wait on others are to see to the next.
+    Died,
+}
+
+/// Upkeep under way. Dropped before its end (its runtime was shut down), it leaves the next one to whoever
+/// comes.
+struct Running<C: Connect<Connection: Sync>> {
+    /// Weak: nothing is to be looked after once all handles and leases are gone.
+    core: Weak<Core<C>>,
+    ending: Ending,
+}
+
+impl<C: Connect<Connection: Sync>> Running<C> {
+    async fn run(mut self) {
+        if !rt::has_timers().await {
+            self.ending = Ending::NoTimers;
+            return;
+        }
+        let Some(turn) = self.core.upgrade().map(|core| core.limits.times.turn) else {
+            return;
+        };
+        loop {
+            tokio::time::sleep(Duration::from_nanos(turn)).await;
+            let Some(core) = self.core.upgrade() else {
+                return;
+            };
+            if core.turn() == Next::End {
+                self.ending = Ending::Done;
+                return;
+            }
+        }
+    }
+}
+
+impl<C: Connect<Connection: Sync>> Drop for Running<C> {
+    fn drop(&mut self) {
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        match self.ending {
+            Ending::Done => {}
+            Ending::NoTimers => core.state().is_kept = false,
+            Ending::Died => core.locked(|state, after| {
+                state.is_kept = false;
+                state.rouse(after);
+            }),
+        }
+    }
+}
+
+/// Whether upkeep is needed any more.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Turn,
+    End,
+}
+
+/// A connection in service and what was found out about it outside the lock.
+struct Look<C: Connect> {
+    carrier: Arc<Carrier<C>>,
+    seen: Seen,
+    is_old: bool,
+}
+
+impl<C: Connect<Connection: Sync>> Core<C> {
+    fn turn(self: &Arc<Self>) -> Next {
+        let now = self.exclusive.clock().now();
+        let carriers: Vec<_> = {
+            let state = self.state();
+            let seats = state.seats.iter();
+            seats.map(|seat| Arc::clone(&seat.carrier)).collect()
+        };
+        let looks: Vec<_> = carriers
+            .into_iter()
+            .map(|carrier| Look {
+                seen: carrier.look(),
+                is_old: OwnedLease::is_expired(carrier.lease(), now),
+                carrier,
+            })
+            .collect();
+        self.locked(|state, after| {
+            for Look { carrier, seen, .. } in &looks {
+                if let Some(i) = carrier.seat() {
+                    self.note(state, after, i, *seen);
+                }
+            }
+            self.rest(state, after, now);
+            self.retire(state, after, &looks);
+            self.shrink(state, after, now);
+            state.peak = state.in_flight;
+            self.drive(state, after);
+            if state.seats.is_empty() && state.queue.is_empty() {
+                // Under the lock: who comes after this starts another.
+                state.is_kept = false;
+                return Next::End;
+            }
+            Next::Turn
+        })
+    }
+
+    /// Gives back what nobody has used for a while, and no longer waits for what is never ready.
+    fn rest(&self, state: &mut State<C>, after: &mut After<C>, now: u64) {
+        for i in (0..state.seats.len()).rev() {
+            // One that is not ready is waited for as long as anybody waits.
+            let is_awaited = !state.queue.is_empty() && state.seats[i].capacity == 0;
+            let seat = &mut state.seats[i];
+            if now >= seat.warm_until {
+                seat.warm_until = 0;
+            }
+            let was_used = std::mem::take(&mut seat.was_used);
+            if was_used || seat.in_flight > 0 || is_awaited {
+                seat.idle_since = now;
+            } else if now.saturating_sub(seat.idle_since) >= self.limits.times.rest_after {
+                state.unseat(after, i);
+            }
+        }
+    }
+
+    /// One old connection a turn, so that the others can take its load over.
+    fn retire(&self, state: &mut State<C>, after: &mut After<C>, looks: &[Look<C>]) {
+        let old = looks.iter().filter(|look| look.is_old);
+        let Some(old) = old.filter_map(|look| look.carrier.seat()).min() else {
+            return;
+        };
+        let bounds = self.bounds(state);
+        let (marks, draining) = (self.limits.marks, state.draining);
+        match sharing::retire(marks, bounds, old, draining, &state.loads()) {
+            Retirement::Now => {
+                state.unseat(after, old);
+                self.drive(state, after);
+            }
+            Retirement::Replace => self.replace(state, after),
+            Retirement::Later => {}
+        }
+    }
+
+    fn shrink(&self, state: &mut State<C>, after: &mut After<C>, now: u64) {
+        let bounds = self.bounds(state);
+        let (marks, peak, loads) = (self.limits.marks, state.peak, state.loads());
+        if let Some(spare) = state.shrinking.look(now, marks, bounds, peak, &loads) {
+            state.unseat(after, spare);
+        }
+    }
+}

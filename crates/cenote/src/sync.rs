@@ -1,0 +1,114 @@
+//! The locks, atomics and notifications of the kernel and of the pool: the standard library's, or the checker's when
+//! models run: loom's for those of the kernel (`--cfg cenote_loom`), shuttle's for those of the pool
+//! (`--cfg cenote_shuttle`).
+
+#[cfg(not(any(cenote_loom, cenote_shuttle)))]
+mod real {
+    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+
+    /// Between two looks at what another thread is about to write.
+    pub(crate) fn pause(rounds: u32) {
+        // It was suspended in the middle: let it run, though its priority be lower.
+        if rounds > 1_000 {
+            std::thread::sleep(std::time::Duration::from_micros(50));
+        } else if rounds > 100 {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(cenote_loom)]
+mod real {
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn pause(_rounds: u32) {
+        loom::thread::yield_now();
+    }
+}
+
+#[cfg(cenote_shuttle)]
+mod real {
+    pub(crate) use shuttle::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn pause(_rounds: u32) {
+        shuttle::thread::yield_now();
+    }
+
+    /// Tokio's. Shuttle can't look into it, so before every step is a place where threads may change.
+    pub(crate) struct Notify {
+        notify: tokio::sync::Notify,
+        place: AtomicU8,
+    }
+
+    impl Notify {
+        pub(crate) fn new() -> Self {
+            Self {
+                notify: tokio::sync::Notify::new(),
+                place: AtomicU8::new(0),
+            }
+        }
+
+        fn step(&self) -> &tokio::sync::Notify {
+            self.place.load(super::Ordering::SeqCst);
+            &self.notify
+        }
+
+        pub(crate) fn notified(&self) -> tokio::sync::futures::Notified<'_> {
+            self.step().notified()
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.step().notify_one();
+        }
+
+        pub(crate) fn notify_waiters(&self) {
+            self.step().notify_waiters();
+        }
+    }
+}
+
+#[cfg(not(cenote_loom))]
+mod cell {
+    /// `std`'s cell with loom's closure interface, so that both builds share one text.
+    #[derive(Default)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+            read(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+            write(self.0.get())
+        }
+    }
+}
+
+#[cfg(not(cenote_loom))]
+pub(crate) use cell::UnsafeCell;
+pub(crate) use real::*;
+#[cfg(not(cenote_shuttle))]
+pub(crate) use tokio::sync::Notify;
+// Counting references is `std`'s business, not what the models are about.
+pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::atomic::Ordering;
+
+/// Locks `mutex` whether or not a holder panicked: no user code runs under these locks, so a
+/// poisoned lock guards state that is still whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
