@@ -4,6 +4,8 @@
 
 mod allocations;
 mod batch_limit;
+mod cenote_mux;
+mod cenote_shared;
 mod channel_mux;
 mod echo;
 mod frame;
@@ -11,6 +13,8 @@ mod noria_stack;
 mod subject;
 mod tokio_tower;
 
+use self::cenote_mux::CenoteMux;
+use self::cenote_shared::CenoteShared;
 use self::channel_mux::ChannelMux;
 use self::echo::EchoServer;
 use self::noria_stack::NoriaStack;
@@ -54,7 +58,7 @@ pub fn all() -> Vec<Scenario> {
             name: "mux_allocations",
             about: "allocations a call, 64 callers at once",
             machine: Machine::Own,
-            cases: vec![allocations::<ChannelMux>()],
+            cases: vec![allocations::<ChannelMux>(), allocations::<CenoteMux>()],
         },
     ]
 }
@@ -65,6 +69,8 @@ fn calls(callers: usize) -> Vec<Case> {
         case::<ChannelMux>(callers),
         case::<TokioTower>(callers),
         case::<NoriaStack>(callers),
+        case::<CenoteMux>(callers),
+        case::<CenoteShared>(callers),
     ]
 }
 

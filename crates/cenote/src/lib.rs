@@ -60,6 +60,7 @@
 //! |---|---|
 //! | a pool for your driver | [`Connect`], [`Builder`] |
 //! | many users on one connection | [`SharedPool`], [`Connect::capacity`] |
+//! | many requests at once over one connection | [`mux`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`], [`NoPool`], [`AnyPool`] |
 //! | a synchronous driver | [`blocking`] |

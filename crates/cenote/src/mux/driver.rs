@@ -38,7 +38,8 @@ pub(super) trait Decode<Resp>: Send {
     fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
 }
 
-/// Read at once, at least: with many callers, hundreds of replies.
+/// Read at once: hundreds of replies, and not so many that their callers overflow the runtime's queue and
+/// their cells the cache before they run.
 const READ: usize = 16 << 10;
 
 /// How long the goodbye may take when all is over.
@@ -164,11 +165,12 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
             drop(desk);
             self.poll_drain(cx)?;
         }
-        self.stepped_back = (delivered || has_requests) && !is_blocked;
+        // After a delivery there may be more to read, however blocked the writing is.
+        self.stepped_back = delivered || (has_requests && !is_blocked);
         Ok(self.stepped_back)
     }
 
-    /// Reads all there is. Whether a caller was given a reply.
+    /// Reads until nothing is there or more than one caller was given a reply, which is then said.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
         let mut delivered = false;
         loop {

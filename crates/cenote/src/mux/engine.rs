@@ -350,16 +350,21 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// No new calls from now on; the driver ends the connection when the pending ones have ended.
+    /// No new calls from now on; the driver ends the connection when the pending ones have ended. Those that
+    /// wait for their turn have it still, unless the peer is sick: then they are better served elsewhere.
     pub(super) fn drain(&self, mut desk: MutexGuard<'_, Desk<Req>>, why: Lost) {
         if !matches!(desk.phase, Phase::Open) {
             return;
         }
+        let queued = match why {
+            Lost::Sick { .. } => desk.tags.refuse_all(),
+            _ => Vec::new(),
+        };
         desk.phase = Phase::Draining(why);
         self.is_open.store(false, Ordering::Relaxed);
         let driver = desk.outbox.driver();
         drop(desk);
-        wake(driver);
+        queued.into_iter().chain(driver).for_each(Waker::wake);
         self.room.notify_waiters();
     }
 

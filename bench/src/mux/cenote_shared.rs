@@ -1,0 +1,54 @@
+//! Cenote's shared pool of two connections, each with a mux on it; a lease for each call.
+
+use std::io;
+use std::net::SocketAddr;
+
+use cenote::mux::Mux;
+use cenote::{Connect, SharedPool};
+
+use super::cenote_mux;
+use super::frame::Payload;
+use super::subject::Subject;
+use crate::callers::CallError;
+
+/// As `noria_stack` has.
+const CONNECTIONS: usize = 2;
+
+#[derive(Clone)]
+pub struct CenoteShared(SharedPool<Dial>);
+
+struct Dial(SocketAddr);
+
+impl Connect for Dial {
+    type Connection = Mux<Payload, Payload>;
+    type Error = io::Error;
+
+    async fn connect(&self) -> io::Result<Mux<Payload, Payload>> {
+        cenote_mux::connect(self.0).await
+    }
+
+    fn is_open(&self, mux: &Mux<Payload, Payload>) -> bool {
+        mux.is_open()
+    }
+
+    fn capacity(&self, mux: &Mux<Payload, Payload>) -> usize {
+        mux.max_in_flight() - mux.abandoned()
+    }
+}
+
+impl Subject for CenoteShared {
+    const NAME: &'static str = "cenote_shared";
+
+    async fn open(server: SocketAddr) -> Result<Self, CallError> {
+        let pool = SharedPool::builder(Dial(server))
+            .min_size(CONNECTIONS)
+            .max_size(CONNECTIONS)
+            .build()?;
+        Ok(Self(pool))
+    }
+
+    async fn call(&mut self, payload: Payload) -> Result<Payload, CallError> {
+        let lease = self.0.get().await?;
+        Ok(lease.call(payload).await?)
+    }
+}
