@@ -123,8 +123,14 @@ fn problem_of_test(file: &str, test: &str) -> Option<String> {
     let Some(path) = file_of_tests(&folder, file) else {
         return Some(format!("{} has no file `{file}`", folder.display()));
     };
-    let source = fs::read_to_string(&path).unwrap();
-    (!has_test(&source, test)).then(|| format!("{} has no test `{test}`", path.display()))
+    // The tests of a folder are in any of its files.
+    let mut files = match path.parent().filter(|_| path.ends_with("main.rs")) {
+        Some(folder) => entries(folder).collect(),
+        None => vec![path.clone()],
+    };
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    let is_there = |file: &PathBuf| has_test(&fs::read_to_string(file).unwrap(), test);
+    (!files.iter().any(is_there)).then(|| format!("{} has no test `{test}`", path.display()))
 }
 
 fn is_known(word: &str) -> bool {
