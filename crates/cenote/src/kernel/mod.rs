@@ -28,7 +28,7 @@ mod hint;
 mod ledger;
 mod loan;
 #[cfg(all(test, cenote_loom))]
-mod models;
+pub(crate) mod models;
 mod modes;
 mod occupancy;
 pub(crate) mod place;

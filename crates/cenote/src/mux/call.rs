@@ -154,7 +154,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
         match &mut self.own {
             None => engine.is_overdue(self.began).then(|| engine.call_timeout()),
             Some(Own { limit, timer }) => {
-                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
+                let timer = timer.get_or_insert_with(|| Box::pin(engine.sleep(*limit)));
                 timer.as_mut().poll(cx).is_ready().then_some(*limit)
             }
         }
@@ -189,6 +189,13 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let call = self.get_mut();
+        if let Stage::Queued(_) = call.stage
+            && let Some(limit) = call.poll_time(cx)
+        {
+            // Before it takes its turn, which may have come: the peer had no time to answer.
+            let written = call.leave();
+            return Poll::Ready(Err(CallError::TimedOut { limit, written }));
+        }
         if let Poll::Ready(done) = call.poll_reply(cx) {
             call.stage = Stage::Done;
             return Poll::Ready(done);

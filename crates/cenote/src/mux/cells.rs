@@ -17,7 +17,11 @@ use std::task::{Context, Poll, Waker};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// Cells are made in chunks, as more are pending at once than ever before.
+#[cfg(not(cenote_loom))]
 const CHUNK: usize = 64;
+/// Each is a lock that the models count with.
+#[cfg(cenote_loom)]
+const CHUNK: usize = 2;
 
 pub(super) struct Cells<R> {
     chunks: Box<[OnceLock<Box<[Mutex<Cell<R>>]>>]>,

@@ -21,9 +21,11 @@ use tokio_util::io::poll_read_buf;
 
 use super::Mux;
 use super::cells::Delivery;
-use super::engine::{Engine, Phase, TICKS};
+use super::engine::{Engine, Phase};
 use super::error::Lost;
+use super::settings::Ticks;
 use crate::error::BoxError;
+use crate::rt::catching;
 use crate::sync::lock;
 
 /// A reply as the codec gave it; in order, without a tag.
@@ -53,6 +55,8 @@ pub(super) struct Driver<Req, Resp> {
     replies: Vec<Reply<Resp>>,
     wakers: Vec<Waker>,
     quarantined: Vec<u32>,
+    /// The cells of `replies`, when they come in order.
+    order: Vec<u32>,
     /// It has stepped back, and is to write now.
     stepped_back: bool,
     clock: Option<Clock<Req>>,
@@ -82,13 +86,17 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         decode: Box<dyn Decode<Resp>>,
         ping: Option<Box<dyn Fn() -> Req + Send>>,
     ) {
+        tokio::spawn(Self::new(mux, read, decode, ping).run());
+    }
+
+    pub(super) fn new(
+        mux: &Mux<Req, Resp>,
+        read: Box<dyn AsyncRead + Send + Unpin>,
+        decode: Box<dyn Decode<Resp>>,
+        ping: Option<Box<dyn Fn() -> Req + Send>>,
+    ) -> Self {
         let settings = &mux.engine.settings;
-        let ping_limit = settings
-            .ping_after
-            .map(|after| after.min(settings.ping_timeout));
-        let least = settings.call_timeout.into_iter().chain(ping_limit).min();
-        let clock = least.map(|least| {
-            let every = least / TICKS;
+        let clock = settings.ticks().map(|Ticks { every, .. }| {
             let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let ping = ping.zip(settings.ping_after).map(|(request, after)| Ping {
@@ -99,7 +107,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
             });
             Clock { ticks, every, ping }
         });
-        let driver = Self {
+        Self {
             engine: Arc::clone(&mux.engine),
             read,
             decode,
@@ -107,16 +115,18 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
             replies: Vec::new(),
             wakers: Vec::new(),
             quarantined: Vec::new(),
+            order: Vec::new(),
             stepped_back: false,
             clock,
             drain: None,
-        };
-        tokio::spawn(driver.run());
+        }
     }
 
     async fn run(mut self) {
-        let lost = poll_fn(|cx| self.poll(cx)).await;
-        self.engine.end(lost);
+        let lost = catching(poll_fn(|cx| self.poll(cx))).await;
+        // Left by a panic: their replies have come.
+        self.wakers.drain(..).for_each(Waker::wake);
+        self.engine.end(lost.unwrap_or(Lost::Panicked));
         // Whether the peer hears of it is its own affair.
         let engine = Arc::clone(&self.engine);
         let goodbye = poll_fn(|cx| lock(&engine.writer).poll_shutdown(cx));
@@ -124,7 +134,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
     }
 
     /// Until the connection has ended.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         match self.poll_steps(cx) {
             Ok(true) => {
                 // Behind all tasks that can run.
@@ -138,32 +148,39 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
 
     /// Whether it is to step back and then write.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
-        let is_blocked = {
+        let wrote = {
             let mut writer = lock(&self.engine.writer);
             if self.stepped_back || !writer.is_done() {
                 self.stepped_back = false;
-                match self.engine.poll_write(&mut writer, cx) {
-                    Poll::Ready(wrote) => {
-                        wrote?;
-                        false
-                    }
-                    Poll::Pending => true,
-                }
+                self.engine.poll_write(&mut writer, cx)
             } else {
-                false
+                Poll::Ready(Ok(()))
             }
         };
+        // Before a fault of writing is told: what came is delivered, and a peer's close says more.
         let delivered = self.poll_read(cx)?;
+        let is_blocked = match wrote {
+            Poll::Ready(wrote) => {
+                wrote?;
+                false
+            }
+            Poll::Pending => true,
+        };
         self.poll_clock(cx)?;
         let mut desk = self.engine.desk();
         desk.outbox.set_driver(cx.waker());
-        let has_requests = desk.outbox.len() > 0;
-        if let Phase::Draining(why) = &desk.phase {
-            if desk.is_quiet() && !has_requests && !is_blocked {
-                return Err(why.clone());
+        // Asked is answered by taking the buffer even if another took what was in it: nobody asks twice.
+        let has_requests = desk.outbox.len() > 0 || desk.outbox.is_asked();
+        match &desk.phase {
+            Phase::Open => {}
+            Phase::Draining(why) => {
+                let why = why.clone();
+                drop(desk);
+                if self.engine.is_drained() || self.poll_drain(cx).is_ready() {
+                    return Err(why);
+                }
             }
-            drop(desk);
-            self.poll_drain(cx)?;
+            Phase::Ended(why) => return Err(why.clone()),
         }
         // After a delivery there may be more to read, however blocked the writing is.
         self.stepped_back = delivered || (has_requests && !is_blocked);
@@ -207,15 +224,16 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         let malformed = |error: BoxError| Lost::Malformed(error.into());
         loop {
             let reply = if is_end {
-                // Codecs of this trait answer what is left at the end with an error.
                 if self.input.is_empty() {
                     return Ok(());
                 }
-                self.decode.decode_eof(&mut self.input)
+                // Nothing whole was left in it, so that an error means what is missing.
+                let reply = self.decode.decode_eof(&mut self.input);
+                reply.map_err(|_| Lost::CutShort)
             } else {
-                self.decode.decode(&mut self.input)
+                self.decode.decode(&mut self.input).map_err(malformed)
             };
-            match reply.map_err(malformed)? {
+            match reply? {
                 Some(reply) => self.replies.push(reply),
                 None => break,
             }
@@ -234,12 +252,11 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         }
         let engine = &self.engine;
         let cells = engine.cells();
-        let in_order: Option<Vec<u32>> = engine
+        engine
             .desk()
             .outbox
-            .next_in_order(self.replies.len())
-            .map(Iterator::collect);
-        let mut next = in_order.into_iter().flatten();
+            .next_in_order(self.replies.len(), &mut self.order);
+        let mut next = self.order.drain(..);
         let mut fault = None;
         for reply in self.replies.drain(..) {
             let delivery = match (reply.tag, next.next()) {
@@ -289,9 +306,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
                     }
                     None if ping.silent >= ping.after => {
                         ping.sent = Some(ping.silent);
-                        engine
-                            .ping((ping.request)())
-                            .map_err(|error| Lost::Malformed(BoxError::from(error).into()))?;
+                        engine.ping((ping.request)())?;
                     }
                     _ => {}
                 }
@@ -300,23 +315,19 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         Ok(())
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+    /// Ready when a drain has had its time.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.engine.settings.drain_timeout;
         let timer = self.drain.get_or_insert_with(|| Box::pin(sleep(limit)));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(Lost::Closed),
-            Poll::Pending => Ok(()),
-        }
+        timer.as_mut().poll(cx)
     }
 }
 
-/// However the task ends, nobody waits for it.
+/// However the task ends, nobody waits for it, and the connection's halves are dropped whoever has a handle.
 impl<Req, Resp> Drop for Driver<Req, Resp> {
     fn drop(&mut self) {
-        self.engine.end(if std::thread::panicking() {
-            Lost::Panicked
-        } else {
-            Lost::RuntimeGone
-        });
+        self.engine.end(Lost::RuntimeGone);
+        let half = lock(&self.engine.writer).take_half();
+        drop(half);
     }
 }

@@ -21,13 +21,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 
 use super::cells::{Cells, Left};
 use super::error::{CallError, Lost, Written};
-use super::outbox::{Encode, Outbox};
+use super::outbox::{Encode, Outbox, Unencoded};
 use super::settings::Settings;
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
+use crate::rt::Runtime;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 pub(super) struct Engine<Req, Resp> {
@@ -46,12 +48,17 @@ pub(super) struct Engine<Req, Resp> {
     /// Told when the buffer was taken away, and when the connection ended.
     pub(super) room: Notify,
     pub(super) ended: Notify,
+    /// After how many ticks a call has had its time.
+    ticks_per_call: u32,
+    runtime: Runtime,
 }
 
 pub(super) struct Desk<Req> {
     pub(super) phase: Phase,
     pub(super) tags: Tags,
     pub(super) outbox: Outbox<Req>,
+    /// A ping is without a reply. Its cell is the one after those of `tags`, so that it never waits for one.
+    pinged: bool,
 }
 
 pub(super) enum Phase {
@@ -68,9 +75,6 @@ pub(super) enum Place {
     Queued(Arc<Turn>),
 }
 
-/// In how many ticks a call times out: between one and one and an eighth of its time-out.
-pub(super) const TICKS: u32 = 8;
-
 impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn new(
         settings: Settings,
@@ -80,12 +84,17 @@ impl<Req, Resp> Engine<Req, Resp> {
         writer: Writer,
     ) -> Self {
         let cap = settings.max_in_flight;
+        let pings = usize::from(settings.ping_after.is_some());
+        let ticks = settings.ticks();
+        let runtime = Runtime::callers();
+        runtime.see();
         Self {
-            cells: Cells::new(cap, tag_bits),
+            cells: Cells::new(cap + pings, tag_bits),
             desk: Mutex::new(Desk {
                 phase: Phase::Open,
                 tags: Tags::new(u32::try_from(cap).expect("settings bound the cap")),
                 outbox: Outbox::new(encode, order),
+                pinged: false,
             }),
             writer: Mutex::new(writer),
             ticks: AtomicU32::new(0),
@@ -94,6 +103,8 @@ impl<Req, Resp> Engine<Req, Resp> {
             handles: AtomicUsize::new(1),
             room: Notify::new(),
             ended: Notify::new(),
+            ticks_per_call: ticks.map_or(u32::MAX, |ticks| ticks.per_call),
+            runtime,
             settings,
         }
     }
@@ -118,7 +129,12 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// Whether a call that began at tick `began` has had its time.
     pub(super) fn is_overdue(&self, began: u32) -> bool {
-        self.settings.call_timeout.is_some() && self.now().wrapping_sub(began) > TICKS
+        self.now().wrapping_sub(began) > self.ticks_per_call
+    }
+
+    /// A timer, on the connection's runtime where the caller has none.
+    pub(super) fn sleep(&self, limit: Duration) -> Sleep {
+        self.runtime.within(|| sleep(limit))
     }
 
     /// Begins a call: writes the request if a tag is free, or queues for one and leaves the request where
@@ -185,11 +201,23 @@ impl<Req, Resp> Engine<Req, Resp> {
         if let Err(error) = appended {
             self.cells.revoke(index);
             self.give_back(desk, index);
-            return Err(CallError::Encode(error.into()));
+            return Err(self.unencoded(error));
         }
         let is_alone = desk.tags.taken() == 1;
         self.see_written(desk, is_alone, cx);
         Ok(())
+    }
+
+    /// The codec made nothing of a message. After a panic its state is anyone's guess, and the connection
+    /// over.
+    fn unencoded(&self, error: Unencoded) -> CallError {
+        match error {
+            Unencoded::Refused(error) => CallError::Encode(error.into()),
+            Unencoded::Panicked => {
+                self.end(Lost::Panicked);
+                self.lost(Written::No)
+            }
+        }
     }
 
     /// Something was appended: sees to it that it is written.
@@ -245,29 +273,35 @@ impl<Req, Resp> Engine<Req, Resp> {
             return Err(message);
         }
         if let Err(error) = desk.outbox.append(None, None, message) {
-            return Ok(Err(CallError::Encode(error.into())));
+            drop(desk);
+            return Ok(Err(self.unencoded(error)));
         }
         let is_alone = desk.tags.taken() == 0;
         self.see_written(desk, is_alone, cx);
         Ok(Ok(()))
     }
 
-    /// Sends a request whose reply nobody waits for, if a tag is free.
-    pub(super) fn ping(&self, request: Req) -> Result<(), CallError> {
+    /// The ping's cell.
+    fn ping_index(&self) -> u32 {
+        u32::try_from(self.settings.max_in_flight).expect("settings bound the cap")
+    }
+
+    /// Appends a request whose reply nobody waits for, unless the last is still without one. The driver's
+    /// to call, which then sees it in the buffer.
+    pub(super) fn ping(&self, request: Req) -> Result<(), Lost> {
         let mut desk = self.desk();
-        desk.still_serves()?;
-        let Some(index) = desk.tags.take() else {
+        if desk.pinged {
             return Ok(());
-        };
-        desk.tags.abandon();
-        let tag = self.cells.begin_unwatched(index);
-        if let Err(error) = desk.outbox.append(Some(tag), Some(index), request) {
-            self.cells.revoke(index);
-            desk.tags.unabandon();
-            self.give_back(desk, index);
-            return Err(CallError::Encode(error.into()));
         }
-        Ok(())
+        desk.pinged = true;
+        let index = self.ping_index();
+        let tag = self.cells.begin_unwatched(index);
+        desk.outbox
+            .append(Some(tag), Some(index), request)
+            .map_err(|error| match error {
+                Unencoded::Refused(error) => Lost::Ping(error.into()),
+                Unencoded::Panicked => Lost::Panicked,
+            })
     }
 
     /// The caller of a pending request has its reply, or the end.
@@ -292,8 +326,12 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// The caller of a queued request leaves.
     pub(super) fn leave_turn(&self, turn: &Turn) {
-        let next = self.desk().tags.leave(turn);
+        let mut desk = self.desk();
+        let next = desk.tags.leave(turn);
+        let driver = desk.when_drained();
+        drop(desk);
         wake(next);
+        wake(driver);
     }
 
     fn give_back(&self, mut desk: MutexGuard<'_, Desk<Req>>, index: u32) {
@@ -309,6 +347,10 @@ impl<Req, Resp> Engine<Req, Resp> {
         let mut next = Vec::new();
         let mut desk = self.desk();
         for index in quarantined.drain(..) {
+            if index == self.ping_index() {
+                desk.pinged = false;
+                continue;
+            }
             desk.tags.unabandon();
             next.extend(desk.tags.give_back(index));
         }
@@ -335,7 +377,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         let timed_out = self.timed_out.load(Ordering::Relaxed);
         let abandoned = desk.tags.abandoned();
         let settings = &self.settings;
-        if timed_out >= settings.max_timeouts || abandoned >= settings.max_abandoned {
+        let is_sick = timed_out >= settings.max_timeouts || abandoned >= settings.max_abandoned;
+        if is_sick && matches!(desk.phase, Phase::Open) {
             self.drain(
                 desk,
                 Lost::Sick {
@@ -368,7 +411,15 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.room.notify_waiters();
     }
 
-    /// The connection has ended: everyone learns why.
+    /// Whether what a drain waits for has come to pass: nobody waits for anything, and all is written.
+    pub(super) fn is_drained(&self) -> bool {
+        // Under both locks, so that nothing is on its way from the one to the other.
+        let writer = lock(&self.writer);
+        let desk = self.desk();
+        desk.is_quiet() && desk.outbox.len() == 0 && writer.is_done()
+    }
+
+    /// The connection has ended: everyone learns why, the driver included.
     pub(super) fn end(&self, why: Lost) {
         let mut desk = self.desk();
         if matches!(desk.phase, Phase::Ended(_)) {
@@ -377,10 +428,12 @@ impl<Req, Resp> Engine<Req, Resp> {
         desk.phase = Phase::Ended(why);
         self.is_open.store(false, Ordering::Relaxed);
         let queued = desk.tags.refuse_all();
+        let driver = desk.outbox.driver();
         drop(desk);
         // A cell taken before the phase changed is seen here; none is taken after.
         let pending = self.cells.end();
         queued.into_iter().chain(pending).for_each(Waker::wake);
+        wake(driver);
         self.room.notify_waiters();
         self.ended.notify_waiters();
     }
@@ -427,7 +480,7 @@ impl<Req> Desk<Req> {
     }
 
     /// Whether nobody waits for anything any more.
-    pub(super) fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         self.tags.taken() == self.tags.abandoned() && self.tags.waiting() == 0
     }
 

@@ -113,6 +113,8 @@ pub enum Lost {
     },
     /// A reply when no request was pending, or one without a tag.
     NoRequest,
+    /// The codec could not encode the ping.
+    Ping(SharedError),
     /// Silence: not a byte within `ping_timeout` of a ping.
     Silent {
         /// The setting.
@@ -128,7 +130,7 @@ pub enum Lost {
     },
     /// Closed from this side: [`Mux::close`](super::Mux::close), or the last handle was dropped.
     Closed,
-    /// The codec panicked.
+    /// The codec panicked, or other code that was given to the mux: the ping's, a reply's drop.
     Panicked,
     /// The runtime that the connection lived on was shut down.
     RuntimeGone,
@@ -152,6 +154,7 @@ impl fmt::Display for Lost {
                 )
             }
             Self::NoRequest => f.write_str("the peer sent a reply to no request"),
+            Self::Ping(error) => write!(f, "the ping could not be encoded: {error}"),
             Self::Silent { limit } => write!(
                 f,
                 "not a byte from the peer within {limit:?} of a ping (ping_timeout)"
@@ -165,7 +168,7 @@ impl fmt::Display for Lost {
                  without a reply"
             ),
             Self::Closed => f.write_str("it was closed from this side"),
-            Self::Panicked => f.write_str("the codec panicked"),
+            Self::Panicked => f.write_str("its codec panicked"),
             Self::RuntimeGone => f.write_str("the runtime it lived on was shut down"),
         }
     }
@@ -175,7 +178,7 @@ impl Error for Lost {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Io(error) => Some(&**error),
-            Self::Malformed(error) => Some(&**error),
+            Self::Malformed(error) | Self::Ping(error) => Some(&**error),
             _ => None,
         }
     }

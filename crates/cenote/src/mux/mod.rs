@@ -83,6 +83,8 @@ mod driver;
 mod engine;
 mod error;
 mod frame;
+#[cfg(all(test, cenote_loom))]
+mod models;
 mod outbox;
 mod permit;
 mod settings;

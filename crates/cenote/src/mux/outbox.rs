@@ -10,6 +10,7 @@ use std::task::Waker;
 use bytes::BytesMut;
 
 use crate::error::BoxError;
+use crate::rt::calling;
 
 /// Encodes a request with its tag; in order, tags are not encoded.
 pub(super) type Encode<Req> =
@@ -25,16 +26,10 @@ pub(super) struct Outbox<Req> {
     driver: Option<Waker>,
 }
 
-/// Takes back what a codec wrote before it failed or panicked, so that no half frame is ever sent.
-struct Frame<'a> {
-    buffer: &'a mut BytesMut,
-    from: usize,
-}
-
-impl Drop for Frame<'_> {
-    fn drop(&mut self) {
-        self.buffer.truncate(self.from);
-    }
+/// Why a message was not appended.
+pub(super) enum Unencoded {
+    Refused(BoxError),
+    Panicked,
 }
 
 impl<Req> Outbox<Req> {
@@ -54,13 +49,16 @@ impl<Req> Outbox<Req> {
         tag: Option<u32>,
         cell: Option<u32>,
         request: Req,
-    ) -> Result<(), BoxError> {
-        let frame = Frame {
-            from: self.buffer.len(),
-            buffer: &mut self.buffer,
-        };
-        (self.encode)(tag, request, frame.buffer)?;
-        std::mem::forget(frame);
+    ) -> Result<(), Unencoded> {
+        let from = self.buffer.len();
+        let encoded = calling(|| (self.encode)(tag, request, &mut self.buffer));
+        if !matches!(encoded, Ok(Ok(()))) {
+            // No half frame is ever sent.
+            self.buffer.truncate(from);
+        }
+        encoded
+            .map_err(|_| Unencoded::Panicked)?
+            .map_err(Unencoded::Refused)?;
         if let (Some(order), Some(cell)) = (&mut self.order, cell) {
             order.push_back(cell);
         }
@@ -71,7 +69,7 @@ impl<Req> Outbox<Req> {
         self.buffer.len()
     }
 
-    /// Whether what is in the buffer is waiting for the driver.
+    /// Whether the driver was asked and has not taken the buffer since, which may be empty by now.
     pub(super) fn is_asked(&self) -> bool {
         self.asked
     }
@@ -106,10 +104,11 @@ impl<Req> Outbox<Req> {
         self.asked = false;
     }
 
-    /// The cells of the next `replies` replies, in order; fewer if fewer were asked for.
-    pub(super) fn next_in_order(&mut self, replies: usize) -> Option<impl Iterator<Item = u32>> {
-        let order = self.order.as_mut()?;
-        let replies = replies.min(order.len());
-        Some(order.drain(..replies))
+    /// Puts the cells of the next `replies` replies, in order, into `next`; fewer if fewer were asked for.
+    pub(super) fn next_in_order(&mut self, replies: usize, next: &mut Vec<u32>) {
+        if let Some(order) = &mut self.order {
+            let replies = replies.min(order.len());
+            next.extend(order.drain(..replies));
+        }
     }
 }

@@ -32,6 +32,36 @@ pub(super) struct Settings {
     pub(super) ping_timeout: Duration,
 }
 
+impl Settings {
+    /// How often the driver looks at the time, and after how many of its looks a call has had its time.
+    /// Nothing is watched for less than eight of them, and a call's time-out is a whole number of them.
+    pub(super) fn ticks(&self) -> Option<Ticks> {
+        let ping = self.ping_after.map(|after| after.min(self.ping_timeout));
+        let least = self.call_timeout.into_iter().chain(ping).min()?;
+        let every = least / TICKS;
+        let counted = self.call_timeout.and_then(|limit| {
+            let ticks = limit.as_nanos().div_ceil(every.as_nanos());
+            let per_call = u32::try_from(ticks).ok()?;
+            Some(Ticks {
+                every: limit / per_call,
+                per_call,
+            })
+        });
+        // Beyond what is counted, no call is ever overdue.
+        let per_call = u32::MAX;
+        Some(counted.unwrap_or(Ticks { every, per_call }))
+    }
+}
+
+/// How often time is looked at, at least, in the shortest of what is watched.
+const TICKS: u32 = 8;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticks {
+    pub(super) every: Duration,
+    pub(super) per_call: u32,
+}
+
 /// Says how a [`Mux`] is to behave, then puts it on a connection: [`tagged`](Self::tagged) or
 /// [`in_order`](Self::in_order).
 #[must_use = "a builder does nothing until it is given a connection"]
@@ -118,8 +148,9 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     }
 
     /// Sends this request when not a byte came from the peer for `after`, whether or not calls are pending. Its
-    /// reply is dropped; if nothing comes within [`ping_timeout`](Self::ping_timeout) the connection ends.
-    /// At least 8 ms. Default: no pings.
+    /// reply is dropped; if nothing comes within [`ping_timeout`](Self::ping_timeout) the connection ends. It
+    /// has a tag of its own, beside those of `max_in_flight`, and at most one is without a reply. In order, its
+    /// reply comes after those to all requests before it. At least 8 ms. Default: no pings.
     pub fn ping(mut self, after: Duration, request: impl Fn() -> Req + Send + 'static) -> Self {
         self.settings.ping_after = Some(after);
         self.ping = Some(Box::new(request));
@@ -213,9 +244,13 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
 
     fn validate(&mut self, tag_bits: u32) -> Result<(), SettingsError> {
         let settings = &mut self.settings;
-        let most = MAX_IN_FLIGHT.min(1 << tag_bits.min(20));
+        let (pings, and_ping) = match self.ping {
+            Some(_) => (1, ", one of them the ping's"),
+            None => (0, ""),
+        };
+        let most = MAX_IN_FLIGHT.min((1 << tag_bits.min(21)) - pings);
         if settings.max_in_flight == 0 || settings.max_in_flight > most {
-            let accepted = format!("1 to {most}, with tags of {tag_bits} bits");
+            let accepted = format!("1 to {most}, with tags of {tag_bits} bits{and_ping}");
             return refuse("max_in_flight", settings.max_in_flight, &accepted);
         }
         settings.max_abandoned = match self.max_abandoned {

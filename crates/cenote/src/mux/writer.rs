@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, sink};
 
 /// A buffer that grew beyond this is not kept.
 const KEEP: usize = 1 << 20;
@@ -68,6 +68,11 @@ impl Writer {
             self.outgoing.clear();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The write half, to be dropped. Nothing is written any more.
+    pub(super) fn take_half(&mut self) -> Box<dyn AsyncWrite + Send + Unpin> {
+        std::mem::replace(&mut self.half, Box::new(sink()))
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,4 +1,18 @@
 //! The mux: one connection for many callers.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod anywhere;
+mod blocked;
 mod calls;
+mod cancelling;
+mod ending;
+mod fuzz;
+mod hostile;
+mod one_way;
 mod peer;
+mod settings;
+mod sick;
+mod silent;
+mod time;
+mod waiting;
+mod wire;

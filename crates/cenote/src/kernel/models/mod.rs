@@ -57,22 +57,22 @@ impl Owner for Model {
     }
 }
 
-fn explore(model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     // More with LOOM_MAX_PREEMPTIONS.
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(model);
 }
 
-type Party = Box<dyn FnOnce() + Send>;
+pub(crate) type Party = Box<dyn FnOnce() + Send>;
 
 /// One of those who [`race`].
-fn party(act: impl FnOnce() + Send + 'static) -> Party {
+pub(crate) fn party(act: impl FnOnce() + Send + 'static) -> Party {
     Box::new(act)
 }
 
 /// Runs all parties at once, to their ends.
-fn race<const N: usize>(parties: [Party; N]) {
+pub(crate) fn race<const N: usize>(parties: [Party; N]) {
     let threads: Vec<_> = parties.into_iter().map(thread::spawn).collect();
     threads
         .into_iter()

@@ -2,12 +2,23 @@
 
 use super::*;
 
+/// Whatever is under way, from then on nothing is opened that would be too many.
+fn resize(pool: &Pool<Toy>, size: usize) {
+    pool.resize(size).unwrap();
+    let before = pool.core.demand().occupied;
+    for _ in 0..10 {
+        let after = pool.core.demand().occupied;
+        assert!(after <= before.max(size), "{after} of {size}");
+        thread::yield_now();
+    }
+}
+
 /// Pauses and resumes.
 fn pauser(pool: &Pool<Toy>) -> Party {
     let pool = pool.clone();
     party(async move {
         pool.pause();
-        thread::yield_now();
+        dawdle();
         pool.resume();
     })
 }
@@ -21,11 +32,7 @@ fn resizes_against_users_serve_all_and_end_at_the_last_size() {
             let pool = pool.clone();
             party(async move {
                 for size in [1, 3, 1] {
-                    pool.resize(size).unwrap();
-                    let before = pool.core.demand().occupied;
-                    thread::yield_now();
-                    let after = pool.core.demand().occupied;
-                    assert!(after <= before.max(size), "{after} of {size}");
+                    resize(&pool, size);
                 }
             })
         };
@@ -33,6 +40,24 @@ fn resizes_against_users_serve_all_and_end_at_the_last_size() {
         let status = pool.status();
         // A goodbye may still be under way.
         assert!(status.idle <= 1, "{status}");
+        ends_whole(pool, &server, 1);
+    });
+}
+
+#[test]
+fn a_shrink_against_a_dial_keeps_the_bound() {
+    explore(|| {
+        let server = Server::new(2);
+        let pool = pool(&server, 2);
+        let mut leased = block_on(pool.get_owned()).unwrap();
+        let resizer = {
+            let pool = pool.clone();
+            party(async move {
+                resize(&pool, 1);
+                leased.use_it();
+            })
+        };
+        race([user(&pool, 1), resizer]);
         ends_whole(pool, &server, 1);
     });
 }
@@ -101,6 +126,7 @@ fn a_retain_against_users_loses_nobody() {
         let server = Server::new(2);
         let pool = pool(&server, 2);
         let mut leased = block_on(pool.get_owned()).unwrap();
+        drop(block_on(served(&pool)));
         let retainer = {
             let pool = pool.clone();
             party(async move {
@@ -111,7 +137,7 @@ fn a_retain_against_users_loses_nobody() {
             })
         };
         let returner = party(async move { leased.use_it() });
-        race([user(&pool, 2), user(&pool, 1), retainer, returner]);
+        race([user(&pool, 1), user(&pool, 1), retainer, returner]);
         ends_whole(pool, &server, 2);
     });
 }

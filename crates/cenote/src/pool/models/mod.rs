@@ -38,7 +38,7 @@ use crate::rt::model::advance;
 use crate::settings::IdleOrder;
 use toy::{Server, Toy};
 
-/// Without [`CENOTE_SCHEDULES`](env): some seconds for each model.
+/// Unless `CENOTE_SCHEDULES` says otherwise: some seconds for each model.
 const SCHEDULES: usize = 3_000;
 /// A turn of upkeep's is no longer.
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ fn explore(model: impl Fn() + Sync + Send + Copy + 'static) {
     });
     let mut config = Config::new();
     config.stack_size = 1 << 18;
-    // Nothing here spins: this many steps are a livelock.
+    // Far more than any model takes: a livelock.
     config.max_steps = MaxSteps::FailAfter(100_000);
     // That weak orders are not modelled is said above.
     config.silence_warnings = true;
@@ -95,11 +95,24 @@ fn party(act: impl Future<Output = ()> + Send + 'static) -> Party {
     Box::pin(act)
 }
 
-/// Runs all parties at once, each on a thread of its own, to their ends.
+/// Lets others run, for nothing at all or for about as long as a dial and a check take: schedules random at every
+/// step alone would have whoever has least to do always done first.
+fn dawdle() {
+    for _ in 0..below(2) * below(60) {
+        thread::yield_now();
+    }
+}
+
+/// Runs all parties, each on a thread of its own and from some moment on, to their ends.
 fn race<const N: usize>(parties: [Party; N]) {
     let threads: Vec<_> = parties
         .into_iter()
-        .map(|party| thread::spawn(|| block_on(party)))
+        .map(|party| {
+            thread::spawn(|| {
+                dawdle();
+                block_on(party);
+            })
+        })
         .collect();
     threads
         .into_iter()
@@ -149,7 +162,7 @@ fn polled(pool: &Pool<Toy>, times: usize) -> impl Sized {
             lease = Some(served);
             break;
         }
-        thread::yield_now();
+        dawdle();
     }
     (get, lease)
 }

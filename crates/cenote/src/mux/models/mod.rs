@@ -1,0 +1,88 @@
+//! The tag table and the hand-over of writing under loom, with the kernel's bounds and its runner.
+//!
+//! Not under loom: counts of ticks and of time-outs (advice), the making of cells (the standard library's
+//! `OnceLock`), and tokio's notifications, for which nobody waits here.
+//!
+//! `RUSTFLAGS="--cfg cenote_loom" cargo test -p cenote --release --lib mux::models`
+
+mod line;
+mod table;
+mod writing;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, BytesMut};
+use loom::future::block_on;
+
+use super::*;
+use crate::kernel::models::{explore, party, race};
+use crate::mux::cells::Delivery;
+use crate::mux::outbox::Encode;
+use crate::mux::settings::Settings;
+use crate::mux::writer::Writer;
+use line::Line;
+
+type Client = Mux<u32, u32>;
+
+/// A tag and a number.
+const FRAME: usize = 8;
+
+/// A client whose requests go to `line`, and no driver.
+fn client(max_in_flight: usize, line: &Line) -> Client {
+    let settings = Settings {
+        max_in_flight,
+        max_queued: usize::MAX,
+        max_buffered: usize::MAX,
+        max_frame: FRAME,
+        call_timeout: None,
+        drain_timeout: Duration::MAX,
+        max_timeouts: u32::MAX,
+        max_abandoned: usize::MAX,
+        ping_after: None,
+        ping_timeout: Duration::MAX,
+    };
+    let encode: Encode<u32> = Box::new(|tag, message, buffer| {
+        buffer.put_u32(tag.unwrap_or_default());
+        buffer.put_u32(message);
+        Ok(())
+    });
+    let writer = Writer::new(Box::new(line.clone()));
+    Mux::new(Engine::new(settings, u32::BITS, encode, None, writer))
+}
+
+/// Polls a future that has to wait.
+fn begin<F: Future + Unpin>(future: &mut F) {
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Pin::new(future).poll(&mut cx).is_pending());
+}
+
+/// What has been appended and not written: tags and messages.
+fn appended(client: &Client) -> Vec<(u32, u32)> {
+    let mut buffer = BytesMut::new();
+    let mut desk = client.engine.desk();
+    desk.outbox.swap(&mut buffer);
+    // As if the driver were on its way: whoever appends leaves the writing to it.
+    drop(desk.outbox.ask());
+    let mut frames = Vec::new();
+    while buffer.remaining() >= FRAME {
+        frames.push((buffer.get_u32(), buffer.get_u32()));
+    }
+    frames
+}
+
+/// A reply, as the driver delivers it.
+fn reply(client: &Client, tag: u32, message: u32) {
+    match client.engine.cells().deliver_to_tag(tag.into(), message) {
+        Delivery::ToCaller(waker) => waker.wake(),
+        Delivery::ToNobody(index, _) => client.engine.release(&mut vec![index]),
+        Delivery::Unknown => panic!("tag {tag} is unknown"),
+    }
+}
+
+/// Requests without a reply, of which callers have left, and calls that wait.
+fn load(client: &Client) -> (usize, usize, usize) {
+    (client.in_flight(), client.abandoned(), client.queued())
+}
