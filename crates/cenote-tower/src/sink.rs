@@ -1,10 +1,10 @@
 //! A mux as a sink of one-way messages.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use cenote::BoxFuture;
 use cenote::mux::{CallError, Mux};
 use futures_sink::Sink;
 
@@ -15,8 +15,8 @@ use futures_sink::Sink;
 /// it. An item whose sending fails is lost, and the error says why.
 pub struct MuxSink<Req, Resp> {
     mux: Mux<Req, Resp>,
-    sending: Option<Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>>,
-    closing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    sending: Option<BoxFuture<'static, Result<(), CallError>>>,
+    closing: Option<BoxFuture<'static, ()>>,
 }
 
 impl<Req, Resp> MuxSink<Req, Resp> {

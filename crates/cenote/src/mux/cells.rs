@@ -23,8 +23,10 @@ const CHUNK: usize = 64;
 #[cfg(cenote_loom)]
 const CHUNK: usize = 2;
 
+type Chunk<R> = Box<[Mutex<Cell<R>>]>;
+
 pub(super) struct Cells<R> {
-    chunks: Box<[OnceLock<Box<[Mutex<Cell<R>>]>>]>,
+    chunks: Box<[OnceLock<Chunk<R>>]>,
     index_bits: u32,
     mask: u32,
 }
