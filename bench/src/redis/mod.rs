@@ -2,6 +2,7 @@
 //!
 //! Owns the server (started for the run, gone after it) and the list of subjects.
 
+mod cenote;
 mod floor;
 mod fred;
 mod redis_rs;
@@ -12,6 +13,7 @@ use std::net::TcpStream;
 
 use cenote_testkit::RedisServer;
 
+use self::cenote::Cenote;
 use self::floor::Floor;
 use self::fred::Fred;
 use self::redis_rs::RedisRs;
@@ -22,17 +24,20 @@ use crate::rounds::{Case, Machine, Scenario};
 pub const SCENARIOS: [&str; 3] = ["redis_1", "redis_64", "redis_1000"];
 
 /// Every subject by name, in the order of the report.
-pub const SUBJECTS: [&str; 4] = [
+pub const SUBJECTS: [&str; 5] = [
     Floor::ONE_BY_100.name,
     Floor::FOUR_BY_32.name,
     RedisRs::NAME,
     Fred::NAME,
+    Cenote::NAME,
 ];
 
 pub const LEGEND: &str = "\
 Clients are set up by default, each with one connection: redis_rs is the multiplexed one, which limits the time of each
-reply, fred a client that pipelines by itself and does not. floor_1x100 and floor_4x32 are redis-benchmark, on one connection with 100 requests in each pipeline and on
-four with 32: what the server answers when nobody waits for a single reply.";
+reply, fred a client that pipelines by itself and does not, cenote the client of cenote-redis with one shared connection,
+which limits it too and leases the connection for each command. floor_1x100 and floor_4x32 are redis-benchmark, on one
+connection with 100 requests in each pipeline and on four with 32: what the server answers when nobody waits for a
+single reply.";
 
 /// A Redis server of the run's own, with the key that is asked for; it ends with this value.
 pub struct Server {
@@ -85,7 +90,11 @@ impl Server {
 
     /// The clients, in the order of the report.
     fn clients(&self, callers: usize) -> Vec<Case> {
-        vec![self.case::<RedisRs>(callers), self.case::<Fred>(callers)]
+        vec![
+            self.case::<RedisRs>(callers),
+            self.case::<Fred>(callers),
+            self.case::<Cenote>(callers),
+        ]
     }
 
     /// What the server allows; nothing where the program that knows is not installed.

@@ -27,10 +27,12 @@ pub struct Cmd {
 impl Cmd {
     /// A command without arguments, such as `Cmd::new("PING")`.
     pub fn new(name: &str) -> Self {
-        Self {
-            data: name.into(),
-            ends: vec![name.len()],
-        }
+        // Room for what most commands need, so that adding arguments allocates nothing more.
+        let mut data = Vec::with_capacity(name.len().max(64));
+        data.extend_from_slice(name.as_bytes());
+        let mut ends = Vec::with_capacity(4);
+        ends.push(name.len());
+        Self { data, ends }
     }
 
     /// Adds an argument.

@@ -25,7 +25,7 @@ const SHARED_FROM: usize = 4 * 1024;
 const VALUE_SIZE: usize = size_of::<Value>();
 
 /// The state between two pieces of input.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Decoder {
     /// Values that hold others and are not complete yet, outermost first.
     open: Vec<Open>,
@@ -34,7 +34,7 @@ pub(crate) struct Decoder {
     limit: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     kind: Aggregate,
     missing: usize,

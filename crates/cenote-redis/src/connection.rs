@@ -14,6 +14,7 @@ use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
 use crate::error::{FrameError, RedisError, Refusal, ServerError};
 use crate::session::{Effect, Session};
+use crate::stream::Stream;
 use crate::value::Value;
 use crate::wire::Wire;
 
@@ -350,6 +351,11 @@ impl RedisConnection {
         }
     }
 
+    /// The stream of a connection whose session was just set up.
+    pub(crate) fn into_stream(self) -> Result<Stream, RedisError> {
+        self.wire.into_stream()
+    }
+
     pub(crate) async fn shutdown(self) {
         self.wire.shutdown().await;
     }
@@ -363,7 +369,7 @@ impl RedisConnection {
     }
 }
 
-fn refused(command: &str, reason: Refusal) -> RedisError {
+pub(crate) fn refused(command: &str, reason: Refusal) -> RedisError {
     RedisError::Refused {
         command: command.to_owned(),
         reason,

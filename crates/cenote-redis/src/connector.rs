@@ -82,6 +82,15 @@ impl RedisConnector {
         self
     }
 
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// The memory that one reply may take, in bytes.
+    pub(crate) fn reply_limit(&self) -> usize {
+        self.max_reply_size
+    }
+
     async fn open_stream(&self) -> Result<Stream, RedisError> {
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let connected = async {

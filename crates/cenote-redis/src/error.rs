@@ -6,6 +6,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use cenote::mux::CallError;
+use cenote::{GetError, SettingsError};
+
 /// An error reply of the server, such as `WRONGTYPE Operation against a key...`.
 ///
 /// The connection stays usable: the server answered, with a no.
@@ -76,6 +79,10 @@ pub enum FrameError {
     /// Bytes arrived while no command waited for a reply.
     #[error("bytes arrived that answer no command")]
     Unsolicited,
+    /// The end of a transaction failed on a shared connection, and the commands of others would be queued in
+    /// it.
+    #[error("a pipeline may have left its transaction open")]
+    TransactionLeftOpen,
 }
 
 /// An error of a Redis connection or of a command on it.
@@ -137,6 +144,23 @@ pub enum RedisError {
         /// How.
         source: FrameError,
     },
+    /// A call on a [`PipelinedConnection`](crate::PipelinedConnection) has no reply: it timed out, found too
+    /// many before it, or the connection ended. [`CallError::written`] tells whether the server may have seen
+    /// the command.
+    #[error("no reply from {endpoint}: {source}")]
+    Call {
+        /// The server.
+        endpoint: Arc<str>,
+        /// The cause.
+        source: CallError,
+    },
+    /// A [`RedisClient`](crate::RedisClient) could not lease a connection for the command, which was not
+    /// sent.
+    #[error(transparent)]
+    Lease(#[from] GetError),
+    /// A setting of a [`PipelinedConnector`](crate::PipelinedConnector) can't work. Found when it connects.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Nothing was sent or read, for the reason given; the connection is as it was before.
     #[error("{command} refused: {reason}")]
     Refused {
@@ -167,6 +191,17 @@ pub enum Refusal {
     Replicates,
     /// The command starts listening, which only [`command`](crate::RedisConnection::command) can do.
     ListensInPipeline,
+    /// The command waits for something to happen, and on a shared connection everybody's replies would wait
+    /// behind its own (`BLPOP`).
+    HoldsUpOthers,
+    /// The command starts or ends listening, and others use the connection too.
+    ListensOnShared,
+    /// The command changes what later commands do (`SELECT`, `AUTH`, `WATCH`), and others use the connection
+    /// too.
+    ChangesSharedSession,
+    /// `MULTI` or `EXEC` without the other in the same pipeline: the commands of others would get into the
+    /// transaction.
+    OpenTransaction,
 }
 
 impl fmt::Display for Refusal {
@@ -179,6 +214,19 @@ impl fmt::Display for Refusal {
             Self::Silences => "without replies a pooled connection cannot be known to be clean",
             Self::Replicates => "a pooled connection cannot become a replication stream",
             Self::ListensInPipeline => "it starts listening, which a pipeline cannot do",
+            Self::HoldsUpOthers => {
+                "everybody's replies on this shared connection would wait for it; use an exclusive lease"
+            }
+            Self::ListensOnShared => {
+                "others use this shared connection, which cannot listen; use an exclusive lease"
+            }
+            Self::ChangesSharedSession => {
+                "it changes the session of a shared connection for everybody; use an exclusive lease"
+            }
+            Self::OpenTransaction => {
+                "a transaction on a shared connection begins and ends in one pipeline; complete it there, or \
+                 use an exclusive lease"
+            }
         })
     }
 }

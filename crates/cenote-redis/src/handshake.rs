@@ -6,7 +6,7 @@ use crate::cmd::Cmd;
 use crate::connection::RedisConnection;
 use crate::endpoint::{Endpoint, Protocol};
 use crate::error::{RedisError, ServerError};
-use crate::session::Session;
+use crate::session::{Session, is_without_multi};
 use crate::value::Value;
 
 /// A command of the handshake and what errors call it.
@@ -140,8 +140,9 @@ fn undo_steps(left: Session, home: u32) -> Vec<Step> {
 
 /// A cancelled MULTI may not have run, and a cancelled EXEC may have: both end where they should.
 fn forgive_no_transaction(reply: Value) -> Value {
-    match reply {
-        Value::Error(error) if error.message().contains("without MULTI") => Value::Nil,
-        reply => reply,
+    if is_without_multi(&reply) {
+        Value::Nil
+    } else {
+        reply
     }
 }

@@ -1,4 +1,4 @@
-//! Exclusive Redis connections for the [`cenote`] pool.
+//! Redis connections for the [`cenote`] pools: exclusive ones, and pipelined ones that many users share.
 //!
 //! A pooled Redis connection is only as good as its bookkeeping: when a command is cancelled after
 //! it was sent, its reply still arrives, and the next user of the connection reads it as the answer
@@ -47,11 +47,32 @@
 //! # }
 //! ```
 //!
+//! # Many users on one connection
+//!
+//! A [`RedisClient`] sends the ordinary commands of all its users down shared connections, one behind the other
+//! without waiting for replies, and gives commands that wait, subscriptions and transactions with `WATCH` a
+//! connection of their own. Every call takes `&self`:
+//!
+//! ```no_run
+//! use cenote_redis::{Cmd, RedisClient};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let redis = RedisClient::new("redis://127.0.0.1:6379/0")?;
+//! redis.set("greeting", "hello").await?;
+//! let job: Option<Vec<String>> = redis.query(&Cmd::new("BLPOP").arg("jobs").arg(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Its parts are to be had singly: [`PipelinedConnector`] for a [`SharedPool`](cenote::SharedPool), and
+//! [`PipelinedConnection`].
+//!
 //! Features: `rustls` for `rediss://` URLs.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod client;
 mod cmd;
 mod codec;
 mod connection;
@@ -60,6 +81,7 @@ mod convert;
 mod endpoint;
 mod error;
 mod handshake;
+mod pipelined;
 mod session;
 mod stream;
 #[cfg(feature = "rustls")]
@@ -67,12 +89,14 @@ mod tls;
 mod value;
 mod wire;
 
+pub use client::{ClientBuilder, ClientStatus, RedisClient};
 pub use cmd::{Argument, Cmd};
 pub use connection::RedisConnection;
 pub use connector::RedisConnector;
 pub use convert::FromReply;
 pub use endpoint::UrlError;
 pub use error::{ConversionError, FrameError, RedisError, Refusal, ServerError};
+pub use pipelined::{PipelinedConnection, PipelinedConnector};
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
 pub use value::Value;

@@ -81,6 +81,8 @@ impl Session {
                 self.transaction = false;
                 self.watching = false;
             }
+            // Nothing was open; a WATCH may still be.
+            Effect::EndsTransaction if is_without_multi(reply) => self.transaction = false,
             Effect::Unwatches if reply.is_status("OK") => self.watching = false,
             Effect::Selects(Some(database)) if reply.is_status("OK") => {
                 self.database = database != home;
@@ -88,6 +90,11 @@ impl Session {
             _ => {}
         }
     }
+}
+
+/// Whether the server says that there is no transaction to end.
+pub(crate) fn is_without_multi(reply: &Value) -> bool {
+    matches!(reply, Value::Error(error) if error.message().contains("without MULTI"))
 }
 
 impl Effect {
@@ -221,6 +228,17 @@ mod tests {
             ("DISCARD now", error("ERR wrong number of arguments")),
         ]);
         assert!(session.transaction);
+    }
+
+    #[test]
+    fn an_exec_without_a_transaction_proves_that_there_is_none_and_leaves_a_watch() {
+        let session = after(&[
+            ("WATCH k", status("OK")),
+            ("MULTI", error("NOPERM no permission")),
+            ("EXEC", error("ERR EXEC without MULTI")),
+        ]);
+        assert!(!session.transaction);
+        assert!(session.watching);
     }
 
     #[test]

@@ -146,6 +146,14 @@ impl Wire {
         }
     }
 
+    /// The stream alone, when everything sent was answered and nothing came beyond it.
+    pub(crate) fn into_stream(self) -> Result<Stream, RedisError> {
+        if self.has_unread() {
+            return Err(self.protocol_error(FrameError::Unsolicited));
+        }
+        Ok(self.stream)
+    }
+
     /// Says goodbye: TLS close_notify and the end of our half of the TCP connection.
     pub(crate) async fn shutdown(mut self) {
         // A peer that is gone already cannot be told.

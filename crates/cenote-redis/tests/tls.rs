@@ -10,7 +10,7 @@ use cenote::{Connect, Pool};
 use cenote_redis::rustls::crypto::ring;
 use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use cenote_redis::{Cmd, RedisConnector};
+use cenote_redis::{Cmd, PipelinedConnector, RedisConnector};
 use cenote_testkit::RedisServer;
 use fake::{ends, poll_at_most, until};
 use tokio::net::{TcpListener, TcpStream};
@@ -149,4 +149,23 @@ async fn a_connection_closed_while_idle_is_not_open() {
     other.command(&kill).await.unwrap();
     until("the end is noticed", || !connector.is_open(&idle)).await;
     assert!(connector.is_open(&other));
+}
+
+#[tokio::test]
+async fn many_users_share_one_connection_over_tls() {
+    let server = TlsRedis::start().await;
+    let connector = PipelinedConnector::from(server.connector());
+    let redis = connector.connect().await.unwrap();
+    let mut users = tokio::task::JoinSet::new();
+    for user in 0..50 {
+        let redis = redis.clone();
+        users.spawn(async move {
+            for turn in 0..20 {
+                let text = format!("{user}/{turn}");
+                let reply: String = redis.query(&echo(&text)).await.unwrap();
+                assert_eq!(reply, text);
+            }
+        });
+    }
+    ends("the users", users.join_all()).await;
 }
