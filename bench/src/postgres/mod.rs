@@ -4,6 +4,7 @@
 
 mod bb8;
 mod cenote;
+mod cenote_shared;
 mod deadpool;
 mod load;
 mod no_pool;
@@ -14,6 +15,7 @@ use cenote_testkit::PostgresServer;
 
 use self::bb8::{Bb8, Bb8Untested};
 use self::cenote::{Cenote, CenotePrepared};
+use self::cenote_shared::CenoteShared;
 use self::deadpool::{Deadpool, DeadpoolPrepared};
 use self::no_pool::NoPool;
 use self::sqlx::Sqlx;
@@ -23,7 +25,7 @@ use crate::rounds::{Case, Machine, Scenario};
 pub const SCENARIOS: [&str; 2] = ["postgres_64", "postgres_1000"];
 
 /// Every subject by name, in the order of the report.
-pub const SUBJECTS: [&str; 8] = [
+pub const SUBJECTS: [&str; 9] = [
     NoPool::NAME,
     Bb8::NAME,
     Bb8Untested::NAME,
@@ -32,14 +34,16 @@ pub const SUBJECTS: [&str; 8] = [
     Sqlx::NAME,
     Cenote::NAME,
     CenotePrepared::NAME,
+    CenoteShared::NAME,
 ];
 
 pub const LEGEND: &str = "\
 Like for like, by what a user writes: bb8, bb8_untested, deadpool and cenote are given the SQL text at each query, which
-rivals prepare first (two round trips) and cenote runs in one, as it has no parameters; deadpool_prepared, sqlx and
-cenote_prepared prepare it once per connection. bb8 and sqlx add a round trip that asks for a sign of life at every
-checkout; deadpool and bb8_untested never ask; cenote asks where a connection has idled for a second or more, before it
-is used. no_pool connects for each query, 64 at once at most. p50 and p99 are of get and query.";
+rivals prepare first (two round trips) and cenote runs in one, as it has no parameters; deadpool_prepared, sqlx,
+cenote_prepared and cenote_shared prepare it once per connection; cenote_shared pipelines the queries of all users on
+one connection, and on up to three more when more than 750 are under way on each. bb8 and sqlx add a round trip that
+asks for a sign of life at every checkout; deadpool and bb8_untested never ask; cenote asks where a connection has
+idled for a second or more, before it is used. no_pool connects for each query, 64 at once at most. p50 and p99 are of get and query.";
 
 const CONNECTIONS: usize = 10;
 
@@ -94,6 +98,7 @@ impl Server {
             self.case::<Sqlx>(users),
             self.case::<Cenote>(users),
             self.case::<CenotePrepared>(users),
+            self.case::<CenoteShared>(users),
         ]
     }
 

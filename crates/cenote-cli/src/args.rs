@@ -14,7 +14,7 @@ use crate::values::{self, Sizes};
 const EXAMPLES: &str = "\
 Examples:
   cenote stress
-      1,000 users against a TLS server in this process, without and with a pool
+      1,000 users against a TLS server in this process: without a pool, with one, and sharing a connection
   cenote stress --report stress.html
       the same, and a page of plots to look at
   cenote stress --sweep 1..64
@@ -30,12 +30,15 @@ Examples:
   cenote stress postgres://app:secret@127.0.0.1/orders --mode exclusive
   cenote stress redis://127.0.0.1 --request-size 1KiB --json result.json
   cenote stress tcp://127.0.0.1:7 --think-time 50ms
+  cenote stress postgres://app:secret@127.0.0.1/orders --mode exclusive,shared --shared-connections 2
 
 How it measures:
   Each user is a task that gets a connection, sends one request, reads the answer, gives the
   connection back and starts again. `wait` is the time from asking for a connection to having one;
   `total` runs on until the answer is there. Both are of requests that succeeded; the others are
-  counted by kind. A user whose request failed pauses for 10 ms before the next. Requests under way
+  counted by kind. In the mode `shared` users do not wait for a connection of their own, only for one
+  to be open: each sends at once, behind the requests of the others, and the answers come in the same
+  order; a server answers the requests of one connection one by one. A user whose request failed pauses for 10 ms before the next. Requests under way
   when the time is over have one second more: their latencies count, the rate leaves them out.
 
   Load a server only if it is yours to load: this program opens connections as fast as it can.
@@ -102,6 +105,10 @@ pub struct Stress {
     #[arg(long, value_name = "SIZES", allow_hyphen_values = true, value_parser = values::sizes)]
     sweep: Option<Sizes>,
 
+    /// Connections that all users share in the mode `shared` [default: 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::pool_size)]
+    shared_connections: Option<u32>,
+
     /// Bytes in a request and in its answer, such as 64, 4KiB or 1MiB
     #[arg(long, value_name = "BYTES", default_value = "64", allow_hyphen_values = true, value_parser = values::request_size)]
     request_size: usize,
@@ -143,6 +150,8 @@ pub enum Mode {
     NoPool,
     /// One pool; a user has a connection alone while using it
     Exclusive,
+    /// Few connections that all users send on at once, without waiting for each other's answers
+    Shared,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -178,6 +187,7 @@ pub struct Load {
 pub enum Setup {
     NoPool,
     Exclusive { pool_size: usize },
+    Shared { connections: usize },
 }
 
 impl Setup {
@@ -185,6 +195,7 @@ impl Setup {
         match self {
             Self::NoPool => Mode::NoPool,
             Self::Exclusive { .. } => Mode::Exclusive,
+            Self::Shared { .. } => Mode::Shared,
         }
     }
 
@@ -192,6 +203,7 @@ impl Setup {
         match self {
             Self::NoPool => None,
             Self::Exclusive { pool_size } => Some(pool_size),
+            Self::Shared { connections } => Some(connections),
         }
     }
 }
@@ -201,11 +213,14 @@ impl fmt::Display for Setup {
         match self {
             Self::NoPool => f.write_str("no pool"),
             Self::Exclusive { pool_size } => write!(f, "exclusive pool of {pool_size}"),
+            Self::Shared { connections } => write!(f, "shared pool of {connections}"),
         }
     }
 }
 
 const DEFAULT_POOL_SIZE: u32 = 10;
+/// What many users on one connection are like shows best on one.
+const DEFAULT_SHARED_CONNECTIONS: u32 = 1;
 
 impl Stress {
     /// Checks what no option can check alone.
@@ -239,7 +254,12 @@ impl Stress {
             );
             return Err(refuse(ErrorKind::ArgumentConflict, &what));
         }
-        let runs = runs(&self.modes, self.pool_size, self.sweep)?;
+        let runs = runs(
+            &self.modes,
+            self.pool_size,
+            self.sweep,
+            self.shared_connections,
+        )?;
         Ok(Plan {
             address,
             load: Load {
@@ -261,6 +281,7 @@ fn runs(
     modes: &[Mode],
     pool_size: Option<u32>,
     sweep: Option<Sizes>,
+    shared_connections: Option<u32>,
 ) -> Result<Vec<Setup>, clap::Error> {
     let wanted = |mode| modes.is_empty() || modes.contains(&mode);
     let sized = match (&sweep, pool_size) {
@@ -271,6 +292,10 @@ fn runs(
     if let (Some(option), false) = (sized, wanted(Mode::Exclusive)) {
         let what = format!("{option} is about the exclusive pool, which --mode leaves out");
         return Err(refuse(ErrorKind::ArgumentConflict, &what));
+    }
+    if shared_connections.is_some() && !wanted(Mode::Shared) {
+        let what = "--shared-connections is about the shared pool, which --mode leaves out";
+        return Err(refuse(ErrorKind::ArgumentConflict, what));
     }
     let mut runs = Vec::new();
     if wanted(Mode::NoPool) {
@@ -284,6 +309,11 @@ fn runs(
         runs.extend(sizes.iter().map(|size| Setup::Exclusive {
             pool_size: *size as usize,
         }));
+    }
+    if wanted(Mode::Shared) {
+        runs.push(Setup::Shared {
+            connections: shared_connections.unwrap_or(DEFAULT_SHARED_CONNECTIONS) as usize,
+        });
     }
     Ok(runs)
 }

@@ -102,7 +102,7 @@ impl Results {
         self.runs.iter().find(|run| run.mode == Mode::NoPool)
     }
 
-    /// The pool that served best, if there was one: the smallest whose rate is as good as the highest.
+    /// The exclusive pool that served best, if there was one: the smallest whose rate is as good as the highest.
     pub fn best_pool(&self) -> Option<&Run> {
         const AS_GOOD: f64 = 0.97;
         let highest = self
@@ -113,9 +113,14 @@ impl Results {
             .find(|run| run.requests_per_s >= highest * AS_GOOD)
     }
 
-    /// All runs with a pool, by size.
+    /// All runs with an exclusive pool, by size.
     pub fn pools(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.mode == Mode::Exclusive)
+    }
+
+    /// The run in which users shared connections, if there was one.
+    pub fn shared(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.mode == Mode::Shared)
     }
 
     /// Whether several pool sizes were tried.
@@ -129,9 +134,10 @@ impl Results {
         self.is_sweep() && self.best_pool().and_then(|run| run.pool_size) == largest
     }
 
-    /// The runs worth comparing side by side: no pool and the best one.
+    /// The runs worth comparing side by side: no pool, the best one and the shared one.
     pub fn compared(&self) -> Vec<&Run> {
-        self.no_pool().into_iter().chain(self.best_pool()).collect()
+        let runs = [self.no_pool(), self.best_pool(), self.shared()];
+        runs.into_iter().flatten().collect()
     }
 
     /// What the users did, in one line.
@@ -179,11 +185,12 @@ impl Run {
         }
     }
 
-    /// `no pool`, `exclusive pool`.
+    /// `no pool`, `exclusive pool`, `shared pool`.
     pub fn name(&self) -> &'static str {
         match self.mode {
             Mode::NoPool => "no pool",
             Mode::Exclusive => "exclusive pool",
+            Mode::Shared => "shared pool",
         }
     }
 

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::results::{Results, Run};
 use crate::target::{Address, EchoService, EmbeddedServer, PostgresService, RedisService, Service};
 use crate::verdict::Verdict;
-use crate::way::{Exclusive, Unpooled};
+use crate::way::{Exclusive, Shared, Unpooled};
 use crate::{format, report, table};
 
 /// Ctrl-C's exit status by custom.
@@ -213,6 +213,10 @@ async fn one_run<S: Service>(
         }
         Setup::Exclusive { pool_size } => {
             let way = Exclusive::new(service, pool_size, acquire, connect)?;
+            measure(Arc::new(way), plan.load, stop, progress).await
+        }
+        Setup::Shared { connections } => {
+            let way = Shared::new(service, connections, plan.load.users, acquire, connect)?;
             measure(Arc::new(way), plan.load, stop, progress).await
         }
     })

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::args::Mode;
 use crate::format;
 use crate::results::{Percentiles, Results, Run};
 
@@ -32,15 +33,38 @@ impl Verdict {
         }
     }
 
+    /// Goes on with what sharing gave, which is another question than whether to have a pool.
+    fn beside(mut self, shared: &Run) -> Self {
+        let (connections, rate) = (connections(shared), format::amount(shared.requests_per_s));
+        let sharing = match shared.total_us {
+            None => format!("{connections} gave no answer in time"),
+            Some(total) => format!(
+                "{connections} gave {rate} requests/s, 99 % of the answers within {}",
+                format::seconds(total.p99 / 1e6)
+            ),
+        };
+        let failed = match shared.failed() {
+            0 => String::new(),
+            failed => format!(", and {} failed", format::count(failed)),
+        };
+        let before = self.reason.take().map(|reason| reason + "; ");
+        self.because(before.unwrap_or_default() + &sharing + &failed)
+    }
+
     /// The sentence for `results`.
     pub fn of(results: &Results) -> Self {
-        match (results.no_pool(), results.best_pool()) {
+        let exclusive = results.best_pool();
+        let verdict = match (results.no_pool(), exclusive.or(results.shared())) {
             (Some(without), Some(with)) => compare(results, without, with),
             (None, Some(with)) => pool_alone(results, with),
             (Some(_), None) => {
                 Self::headline("Only \"no pool\" was measured: there is nothing to compare it with")
             }
             (None, None) => Self::headline("Nothing was measured"),
+        };
+        match (exclusive, results.shared()) {
+            (Some(_), Some(shared)) => verdict.beside(shared),
+            _ => verdict,
         }
     }
 }
@@ -142,7 +166,9 @@ fn compare(results: &Results, without: &Run, with: &Run) -> Verdict {
             format::count(without.failed())
         );
     }
-    if ratio < *SAME.start() && !results.is_sweep() {
+    if ratio < *SAME.start() && with.mode == Mode::Shared {
+        reason += "; --shared-connections takes more than one";
+    } else if ratio < *SAME.start() && !results.is_sweep() {
         reason += "; --sweep finds a better size";
     } else if results.best_is_largest() {
         reason += "; a size larger than those tried may give more";
@@ -160,11 +186,11 @@ fn latency(without: Option<Percentiles>, with: Option<Percentiles>) -> String {
 }
 
 fn connections(run: &Run) -> String {
-    format::plural(
-        run.pool_size.unwrap_or(0) as u64,
-        "connection",
-        "connections",
-    )
+    let (one, many) = match run.mode {
+        Mode::Shared => ("shared connection", "shared connections"),
+        Mode::NoPool | Mode::Exclusive => ("connection", "connections"),
+    };
+    format::plural(run.pool_size.unwrap_or(0) as u64, one, many)
 }
 
 fn users(results: &Results) -> String {
@@ -208,7 +234,7 @@ mod tests {
                 count: 7,
                 example: String::new(),
             }],
-            Setup::Exclusive { .. } => Vec::new(),
+            Setup::Exclusive { .. } | Setup::Shared { .. } => Vec::new(),
         };
         Run::new(
             setup,
@@ -235,6 +261,34 @@ mod tests {
             "The pool was worth 38 times the requests: with 10 connections 1,000 users got 38,000 \
              requests/s instead of 1,000, 99 % of the answers within 5 ms instead of 5 ms, for 10 \
              connections opened instead of 1,000, and 0 failed instead of 7."
+        );
+    }
+
+    #[test]
+    fn what_sharing_gave_is_said_beside_the_pool() {
+        let shared = Setup::Shared { connections: 1 };
+        let said = said(&[(Setup::NoPool, 1000), (pool(10), 38_000), (shared, 90_000)]);
+        assert!(
+            said.starts_with("The pool was worth 38 times the requests: "),
+            "{said}"
+        );
+        assert!(
+            said.ends_with(
+                "; 1 shared connection gave 90,000 requests/s, 99 % of the answers within 5 ms."
+            ),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn sharing_alone_is_compared_with_no_pool() {
+        let shared = Setup::Shared { connections: 2 };
+        let said = said(&[(Setup::NoPool, 1000), (shared, 90_000)]);
+        assert!(
+            said.starts_with(
+                "The pool was worth 90 times the requests: with 2 shared connections 1,000 users got"
+            ),
+            "{said}"
         );
     }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cenote::{Lease, NoPool, Pool, SettingsError};
+use cenote::{Lease, NoPool, Pool, SettingsError, SharedPool, Status};
 
 use crate::failure::Failure;
 use crate::target::Service;
@@ -42,6 +42,17 @@ pub struct Gauges {
     pub opening: usize,
     /// Users that wait for a connection.
     pub waiters: usize,
+}
+
+impl Gauges {
+    fn of(status: &Status) -> Self {
+        Self {
+            idle: status.idle,
+            leased: status.leased,
+            opening: status.opening,
+            waiters: status.waiters,
+        }
+    }
 }
 
 /// Each visit opens a connection and closes it.
@@ -151,13 +162,63 @@ impl<S: Service> Way for Exclusive<S> {
     }
 
     fn gauges(&self) -> Gauges {
-        let status = self.pool.status();
-        Gauges {
-            idle: status.idle,
-            leased: status.leased,
-            opening: status.opening,
-            waiters: status.waiters,
-        }
+        Gauges::of(&self.pool.status())
+    }
+
+    fn opened(&self) -> u64 {
+        self.pool.counters().opened
+    }
+
+    async fn close(&self) {
+        self.pool.close().timeout(CLOSE_TIMEOUT).await;
+    }
+}
+
+/// Visits are made at the same time on a few connections that all of them share.
+pub struct Shared<S: Service> {
+    service: S,
+    pool: SharedPool<S::SharedConnector>,
+}
+
+impl<S: Service> Shared<S> {
+    pub fn new(
+        service: S,
+        connections: usize,
+        users: usize,
+        acquire_timeout: Duration,
+        connect_timeout: Duration,
+    ) -> Result<Self, SettingsError> {
+        // All users at once have room: what is measured is sharing, not a queue before it.
+        let connector = service.shared_connector(users.div_ceil(connections));
+        let pool = SharedPool::builder(connector)
+            .name("stress")
+            .max_size(connections)
+            .min_size(connections)
+            .acquire_timeout(acquire_timeout)
+            .connect_timeout(connect_timeout)
+            .max_waiters(None)
+            .build()?;
+        Ok(Self { service, pool })
+    }
+}
+
+impl<S: Service> Way for Shared<S> {
+    async fn visit(&self) -> Result<Visit, Failure> {
+        let asked = Instant::now();
+        let lease = self
+            .pool
+            .get()
+            .await
+            .map_err(|error| Failure::to_get(&error))?;
+        let wait = asked.elapsed();
+        self.service.shared_request(&lease).await?;
+        let total = asked.elapsed();
+        drop(lease);
+        Ok(Visit { wait, total })
+    }
+
+    fn gauges(&self) -> Gauges {
+        Gauges::of(&self.pool.status())
     }
 
     fn opened(&self) -> u64 {

@@ -10,7 +10,7 @@ const FAILED: i32 = 1;
 
 #[test]
 fn values_out_of_range_are_refused_with_what_is_accepted() {
-    let cases: [(&[&str], &str, &str); 17] = [
+    let cases: [(&[&str], &str, &str); 18] = [
         (&["--users", "0"], "--users", "from 1 to 100,000"),
         (&["--users", "many"], "--users", "a whole number"),
         (&["--users", "-1"], "--users", "from 1 to 100,000"),
@@ -42,7 +42,16 @@ fn values_out_of_range_are_refused_with_what_is_accepted() {
             "--connect-timeout",
             "at least 1ms",
         ),
-        (&["--mode", "shared,none"], "--mode", "no-pool, exclusive"),
+        (
+            &["--mode", "shared,none"],
+            "--mode",
+            "no-pool, exclusive, shared",
+        ),
+        (
+            &["--shared-connections", "0"],
+            "--shared-connections",
+            "from 1 to 65,535",
+        ),
         (&["--tls", "maybe"], "--tls", "on, off"),
     ];
     for (arguments, option, accepted) in cases {
@@ -64,6 +73,8 @@ fn options_that_contradict_each_other_are_refused() {
     run(&["stress", "--sweep", "1..4", "--mode", "no-pool"]).refused(USAGE, &["--sweep", "--mode"]);
     run(&["stress", "--pool-size", "4", "--mode", "no-pool"])
         .refused(USAGE, &["--pool-size", "--mode"]);
+    run(&["stress", "--shared-connections", "2", "--mode", "exclusive"])
+        .refused(USAGE, &["--shared-connections", "--mode"]);
     run(&["stress", "--tls", "on", "tcp://127.0.0.1:1"]).refused(USAGE, &["--tls", "embedded"]);
     run(&["stress", "--service-time", "1ms", "redis://127.0.0.1"])
         .refused(USAGE, &["--service-time", "embedded"]);

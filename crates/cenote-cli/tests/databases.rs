@@ -22,10 +22,10 @@ fn results(finished: Finished) -> Value {
 }
 
 #[test]
-fn postgres_is_measured_in_both_modes() {
+fn postgres_is_measured_in_every_mode() {
     let server = PostgresServer::start().expect("PostgreSQL starts");
     let results = results(stress(&["--json", "-", &server.url()]));
-    for run in 0..2 {
+    for run in 0..3 {
         let run = &results["runs"][run];
         assert!(run["total_us"].is_object(), "nothing was answered: {run}");
         assert_eq!(run["errors"], Value::Array(Vec::new()));
@@ -34,10 +34,11 @@ fn postgres_is_measured_in_both_modes() {
         results["runs"][1]["connections_opened"].as_u64() <= Some(10),
         "{results}"
     );
+    assert_eq!(results["runs"][2]["connections_opened"], 1);
 }
 
 #[test]
-fn redis_is_measured_in_both_modes() {
+fn redis_is_measured_in_every_mode() {
     let server = RedisServer::start().expect("Redis starts");
     let results = results(stress(&[
         "--json",
@@ -46,7 +47,7 @@ fn redis_is_measured_in_both_modes() {
         "10KiB",
         &server.url(),
     ]));
-    for run in 0..2 {
+    for run in 0..3 {
         let run = &results["runs"][run];
         assert!(run["total_us"].is_object(), "nothing was answered: {run}");
         assert_eq!(run["errors"], Value::Array(Vec::new()));

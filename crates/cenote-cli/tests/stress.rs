@@ -17,6 +17,7 @@ fn the_table_compares_the_modes_and_a_sentence_says_what_the_pool_was_worth() {
         "20 users on embedded server, TLS 1.3",
         "no pool",
         "exclusive pool of 10",
+        "shared pool of 1",
         "requests/s",
         "wait   p50",
         "total  p99.9",
@@ -177,6 +178,39 @@ fn mode_selects_what_runs() {
 }
 
 #[test]
+fn in_the_shared_mode_all_users_are_on_as_many_connections_as_were_asked_for() {
+    for tls in ["on", "off"] {
+        let modes = ["--mode", "shared", "--shared-connections", "2"];
+        let results = json(&[&modes[..], &["--tls", tls]].concat());
+        let shared = &results["runs"][0];
+        assert_eq!(
+            (&shared["mode"], &shared["pool_size"]),
+            (&"shared".into(), &2.into())
+        );
+        assert_eq!(shared["connections_opened"], 2);
+        assert_eq!(shared["errors"], Value::Array(Vec::new()));
+        assert!(
+            shared["total_us"].is_object(),
+            "nothing was answered: {shared}"
+        );
+    }
+}
+
+#[test]
+fn large_requests_on_a_shared_connection_come_back() {
+    let size = ["--mode", "shared", "--request-size", "256KiB"];
+    let results = json(&[&size[..], &["--acquire-timeout", "60s"]].concat());
+    assert_eq!(results["runs"][0]["errors"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_shared_run_that_hangs_ends_all_the_same() {
+    let server = Server::echo_then_hang(20);
+    let results = json(&["--mode", "shared", &server.url()]);
+    assert_eq!(results["runs"][0]["unfinished"], results["users"]);
+}
+
+#[test]
 fn a_sweep_runs_the_pool_at_each_size() {
     let path = fresh_path("sweep.html");
     let finished =
@@ -212,7 +246,7 @@ fn the_report_is_one_page_that_asks_the_network_for_nothing() {
         assert!(!page.contains(reference), "{reference:?} is in the report");
     }
     // Rate over time, two latencies, and two plots of the states of each mode.
-    assert_eq!(page.matches("<svg").count(), 1 + 2 + 2 * 2);
+    assert_eq!(page.matches("<svg").count(), 1 + 2 + 2 * 3);
     assert!(page.contains("prefers-color-scheme: dark"));
 }
 
@@ -221,7 +255,9 @@ fn an_echo_server_elsewhere_can_be_loaded() {
     let server = Server::echo();
     let results = json(&[&server.url()]);
     assert_eq!(results["target"], server.url());
-    assert!(results["runs"][1]["total_us"].is_object(), "{results}");
+    for run in 0..3 {
+        assert!(results["runs"][run]["total_us"].is_object(), "{results}");
+    }
 }
 
 #[test]

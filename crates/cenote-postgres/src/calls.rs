@@ -25,6 +25,8 @@ pub(crate) struct Calls<'a> {
 pub(crate) enum Scope {
     Alone,
     Transaction,
+    /// Nor is any call beside it in a transaction: those are refused.
+    Shared,
 }
 
 impl Calls<'_> {
@@ -36,12 +38,8 @@ impl Calls<'_> {
     }
 
     pub(crate) async fn prepare_cached(self, sql: &str) -> Result<Statement, Error> {
-        if let Some(statement) = self.statements.find(sql) {
-            return Ok(statement);
-        }
-        let statement = self.prepare(sql).await?;
-        self.statements.keep(sql, statement.clone());
-        Ok(statement)
+        let prepare = || self.prepare(sql);
+        self.statements.find_or_prepare(sql, prepare).await
     }
 
     /// Forgets a cached statement that the server can no longer run, and says whether to prepare and run
@@ -57,14 +55,17 @@ impl Calls<'_> {
         let Some(staleness) = staleness(error) else {
             return false;
         };
-        self.statements.forget(sql);
+        self.statements.forget(sql, |kept| kept.is(statement));
         if staleness == Staleness::Deallocated {
             // The driver's own statements, for looking up types, are gone with it.
             self.session.doom();
         }
-        self.scope == Scope::Alone
-            && !self.session.may_be_in_transaction()
-            && matches!(statement.traces(), Traces::None | Traces::State)
+        let in_transaction = match self.scope {
+            Scope::Alone => self.session.may_be_in_transaction(),
+            Scope::Transaction => true,
+            Scope::Shared => false,
+        };
+        !in_transaction && matches!(statement.traces(), Traces::None | Traces::State)
     }
 }
 

@@ -59,7 +59,7 @@ impl PgConnection {
         }
     }
 
-    fn calls(&self) -> Calls<'_> {
+    pub(crate) fn calls(&self) -> Calls<'_> {
         Calls {
             client: &self.client,
             session: &self.session,
@@ -126,6 +126,11 @@ impl PgConnection {
         let Self { client, driver, .. } = self;
         drop(client);
         driver.finish().await;
+    }
+
+    /// Whether a user who comes now can use it beside those it has.
+    pub(crate) fn is_fit(&self) -> bool {
+        !self.client.is_closed() && !self.session.is_doomed()
     }
 
     pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {

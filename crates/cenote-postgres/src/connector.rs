@@ -100,6 +100,10 @@ impl PostgresConnector {
         self
     }
 
+    pub(crate) fn endpoint(&self) -> Arc<str> {
+        self.endpoint.clone()
+    }
+
     async fn dial(&self) -> Result<PgConnection, Error> {
         let session = Arc::<Session>::default();
         let dialled = self.dial_driver(session.clone()).await?;

@@ -28,6 +28,9 @@
 //!
 //! Statements run by the `_cached` methods are prepared once per connection and kept, also across resets.
 //!
+//! For many short statements, a [`PipelinedConnector`] makes connections that a [`cenote::SharedPool`] lets many
+//! users share: one connection then does the work of many, as nobody waits for another's reply.
+//!
 //! Features: `rustls` for TLS, with the ring provider and the system's root certificates.
 
 #![deny(missing_docs)]
@@ -39,6 +42,7 @@ mod connector;
 mod driver;
 mod endpoint;
 mod error;
+mod pipelined;
 mod reset;
 mod session;
 mod sql;
@@ -51,6 +55,7 @@ mod transaction;
 pub use connection::PgConnection;
 pub use connector::PostgresConnector;
 pub use error::{ConfigError, Error, Unclean};
+pub use pipelined::{PipelinedConnection, PipelinedConnector, PipelinedError};
 pub use reset::ResetMode;
 #[cfg(feature = "rustls")]
 pub use rustls;

@@ -55,6 +55,11 @@ impl Session {
         self.mark(DOOMED);
     }
 
+    /// Whether it is barred from any other user.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.has(DOOMED)
+    }
+
     /// Whether the server may still be at work for this session.
     pub(crate) fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0 || self.has(CUT_SHORT)

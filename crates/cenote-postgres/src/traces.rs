@@ -27,9 +27,9 @@ pub(crate) fn of_statement(sql: &str) -> Traces {
     let first = first_word(sql);
     if deallocates(first) {
         Traces::Deallocated
-    } else if !PLAIN.iter().any(|word| first.eq_ignore_ascii_case(word)) {
+    } else if !is_any(first, &PLAIN) {
         Traces::Anything
-    } else if words(sql).any(leaves_state) {
+    } else if leaving_word(sql).is_some() {
         Traces::State
     } else {
         Traces::None
@@ -49,21 +49,48 @@ pub(crate) fn of_batch(sql: &str) -> Traces {
 }
 
 fn deallocates(first: &str) -> bool {
-    first.eq_ignore_ascii_case("DISCARD") || first.eq_ignore_ascii_case("DEALLOCATE")
+    is_any(first, &["DISCARD", "DEALLOCATE"])
 }
 
-fn leaves_state(word: &str) -> bool {
-    let starts_with = |prefix: &str| {
-        word.get(..prefix.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-    };
-    // SELECT ... INTO TEMP makes a table that lasts as long as the session.
-    word.eq_ignore_ascii_case("TEMP")
-        || word.eq_ignore_ascii_case("TEMPORARY")
-        || word.eq_ignore_ascii_case("pg_temp")
-        || word.eq_ignore_ascii_case("set_config")
-        || starts_with("pg_advisory_lock")
-        || starts_with("pg_try_advisory_lock")
+/// The word by which a statement on rows leaves something all the same.
+fn leaving_word(sql: &str) -> Option<&str> {
+    // A comment may stand between two words that belong together.
+    let commented = sql.contains("--") || sql.contains("/*");
+    let mut before = "";
+    words(sql).find(|word| {
+        // SELECT ... INTO TEMP makes a table that lasts as long as the session; a column may have the name.
+        let temporary = is_any(word, &["TEMP", "TEMPORARY"])
+            && (commented || is_any(before, &["INTO", "LOCAL", "GLOBAL"]));
+        before = word;
+        temporary
+            || is_any(word, &["pg_temp", "set_config"])
+            || starts_with(word, "pg_advisory_lock")
+            || starts_with(word, "pg_try_advisory_lock")
+    })
+}
+
+/// The word because of which a statement does not stand alone: what it does, or what it answers, depends on
+/// the session's other users, or theirs on it.
+pub(crate) fn entangling_word(sql: &str) -> Option<&str> {
+    let first = first_word(sql);
+    if !is_any(first, &PLAIN) {
+        return Some(first);
+    }
+    leaving_word(sql).or_else(|| {
+        words(sql).find(|word| {
+            is_any(word, &["currval", "lastval", "setseed"])
+                || starts_with(word, "pg_advisory_unlock")
+        })
+    })
+}
+
+fn is_any(word: &str, list: &[&str]) -> bool {
+    list.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
+fn starts_with(word: &str, prefix: &str) -> bool {
+    word.get(..prefix.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 /// The first word after any comments.
@@ -135,6 +162,8 @@ mod tests {
             "SELECT temperature, template FROM attempts",
             "SELECT pg_advisory_xact_lock(1)",
             "SELECT 10 / 2 - 3",
+            "SELECT temp FROM readings",
+            "INSERT INTO readings (temp) VALUES ($1)",
         ] {
             assert_eq!(of_statement(sql), Traces::None, "{sql}");
         }
@@ -149,6 +178,8 @@ mod tests {
             "SELECT pg_try_advisory_lock_shared(42)",
             "SELECT 1 AS a INTO TEMP kept",
             "SELECT 1 AS a INTO TEMPORARY TABLE kept",
+            "SELECT 1 AS a INTO LOCAL TEMP kept",
+            "SELECT 1 AS a INTO /* a */ TEMP kept",
             "INSERT INTO pg_temp.kept VALUES (1)",
             "SELECT '--', pg_advisory_lock(42)",
         ] {
@@ -189,6 +220,23 @@ mod tests {
             of_batch("SELECT 1 /* ; */; DISCARD ALL"),
             Traces::Deallocated
         );
+    }
+
+    #[test]
+    fn statements_that_read_or_change_what_a_session_keeps_do_not_stand_alone() {
+        for (sql, word) in [
+            ("BEGIN", "BEGIN"),
+            ("-- mine\nset search_path = other", "set"),
+            ("SELECT set_config('a.b', 'c', false)", "set_config"),
+            ("SELECT pg_advisory_unlock_all()", "pg_advisory_unlock_all"),
+            ("SELECT lastval()", "lastval"),
+            ("SELECT pg_catalog.currval('ids')", "currval"),
+            ("SELECT setseed(0.5)", "setseed"),
+            ("", ""),
+        ] {
+            assert_eq!(entangling_word(sql), Some(word), "{sql}");
+        }
+        assert_eq!(entangling_word("SELECT nextval('ids')"), None);
     }
 
     #[test]

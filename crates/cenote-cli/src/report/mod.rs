@@ -71,31 +71,30 @@ fn unbroken(text: &str) -> String {
 
 /// The three figures to remember.
 fn tiles(results: &Results) -> Markup {
-    let (without, with) = (results.no_pool(), results.best_pool());
     let p99 = |p: Option<Percentiles>| p.map_or("-".into(), |p| format::seconds(p.p99 / 1e6));
     html! {
         section.tiles {
-            (tile("Requests per second", without, with, |run| format::amount(run.requests_per_s)))
-            (tile("99 % of answers within", without, with, |run| p99(run.total_us)))
-            (tile("Connections opened", without, with, |run| format::count(run.connections_opened)))
+            (tile("Requests per second", results, |run| format::amount(run.requests_per_s)))
+            (tile("99 % of answers within", results, |run| p99(run.total_us)))
+            (tile("Connections opened", results, |run| format::count(run.connections_opened)))
         }
     }
 }
 
-fn tile(
-    name: &str,
-    without: Option<&Run>,
-    with: Option<&Run>,
-    figure: impl Fn(&Run) -> String,
-) -> Markup {
-    let main = with.or(without);
+/// The exclusive pool's figure, or else the shared one's, and the others beside it.
+fn tile(name: &str, results: &Results, figure: impl Fn(&Run) -> String) -> Markup {
+    let (without, shared) = (results.no_pool(), results.shared());
+    let main = results.best_pool().or(shared).or(without);
     html! {
         @if let Some(run) = main {
             div.tile {
                 h2 { (name) }
                 p.figure { span class=(plots::class(run)) { (figure(run)) } }
-                @if let (Some(without), Some(_)) = (without, with) {
+                @if let Some(without) = without.filter(|other| other.mode != run.mode) {
                     p.beside { span.no-pool { (figure(without)) } " without a pool" }
+                }
+                @if let Some(shared) = shared.filter(|other| other.mode != run.mode) {
+                    p.beside { span.shared { (figure(shared)) } " with the shared pool" }
                 }
             }
         }
@@ -122,7 +121,7 @@ fn rate(results: &Results) -> Markup {
             h2 { "Rate over time" }
             p.lead {
                 "Requests answered each second."
-                @if results.compared().len() > 1 { " Each mode ran on its own; both are drawn from their own start." }
+                @if results.compared().len() > 1 { " Each mode ran on its own, and is drawn from its own start." }
             }
             (plot("Requests per second", &plots::rate(results)))
         }

@@ -188,6 +188,7 @@ pub fn class(run: &Run) -> &'static str {
     match run.mode {
         Mode::NoPool => "no-pool",
         Mode::Exclusive => "exclusive",
+        Mode::Shared => "shared",
     }
 }
 

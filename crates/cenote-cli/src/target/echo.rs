@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use cenote::mux::Mux;
 use cenote::{Connect, Verdict};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,13 +13,14 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Service;
+use super::pipelined_echo::PipelinedEcho;
 use crate::failure::{Failure, Stage};
 
 /// An echo server and the request that it is to send back.
 #[derive(Clone)]
 pub struct EchoService {
     connector: EchoConnector,
-    payload: Arc<[u8]>,
+    payload: Bytes,
 }
 
 impl EchoService {
@@ -41,6 +44,7 @@ impl EchoService {
 
 impl Service for EchoService {
     type Connector = EchoConnector;
+    type SharedConnector = PipelinedEcho;
 
     fn connector(&self) -> EchoConnector {
         self.connector.clone()
@@ -49,6 +53,18 @@ impl Service for EchoService {
     async fn request(&self, connection: &mut EchoConnection) -> Result<(), Failure> {
         let outcome = connection.echo(&self.payload).await;
         outcome.map_err(|error| Failure::of(Stage::Request, &error))
+    }
+
+    fn shared_connector(&self, users: usize) -> PipelinedEcho {
+        PipelinedEcho::new(self.connector.clone(), self.payload.len(), users)
+    }
+
+    async fn shared_request(&self, connection: &Mux<Bytes, Bytes>) -> Result<(), Failure> {
+        match connection.call(self.payload.clone()).await {
+            Ok(answer) if answer == self.payload => Ok(()),
+            Ok(_) => Err(Failure::of(Stage::Request, &wrong_answer())),
+            Err(error) => Err(Failure::of(Stage::Request, &error)),
+        }
     }
 }
 
@@ -60,28 +76,28 @@ pub struct EchoConnector {
     tls: Option<Arc<ClientConfig>>,
 }
 
+impl EchoConnector {
+    pub(super) async fn dial(&self) -> io::Result<Box<dyn Stream>> {
+        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
+        tcp.set_nodelay(true)?;
+        // Closing leaves no port behind in TIME_WAIT: without a pool, a few seconds would use them all up.
+        tcp.set_zero_linger()?;
+        let Some(config) = &self.tls else {
+            return Ok(Box::new(tcp));
+        };
+        let name = ServerName::try_from(self.host.to_string()).map_err(io::Error::other)?;
+        let tls = TlsConnector::from(config.clone()).connect(name, tcp);
+        Ok(Box::new(tls.await?))
+    }
+}
+
 impl Connect for EchoConnector {
     type Connection = EchoConnection;
     type Error = io::Error;
 
     async fn connect(&self) -> io::Result<EchoConnection> {
-        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
-        tcp.set_nodelay(true)?;
-        // Closing leaves no port behind in TIME_WAIT: without a pool, a few seconds would use them all up.
-        tcp.set_zero_linger()?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(tcp),
-            Some(config) => {
-                let name = ServerName::try_from(self.host.to_string()).map_err(io::Error::other)?;
-                Box::new(
-                    TlsConnector::from(config.clone())
-                        .connect(name, tcp)
-                        .await?,
-                )
-            }
-        };
         Ok(EchoConnection {
-            stream,
+            stream: self.dial().await?,
             answer: Vec::new(),
             owed: Owed::Nothing,
         })
@@ -95,7 +111,7 @@ impl Connect for EchoConnector {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// A connection to an echo server.
@@ -131,12 +147,16 @@ impl EchoConnection {
             tokio::try_join!(write, reader.read_exact(&mut self.answer))?;
         }
         if self.answer != payload {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the answer is not what was sent: is this an echo server?",
-            ));
+            return Err(wrong_answer());
         }
         self.owed = Owed::Nothing;
         Ok(())
     }
+}
+
+fn wrong_answer() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the answer is not what was sent: is this an echo server?",
+    )
 }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
@@ -139,7 +139,8 @@ async fn serve(tcp: TcpStream, acceptor: Option<TlsAcceptor>, echo: Echo) -> io:
     }
 }
 
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, echo: Echo) -> io::Result<()> {
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, echo: Echo) -> io::Result<()> {
+    let mut stream = BufReader::new(BufWriter::new(stream));
     let mut request = vec![0; echo.request_size];
     loop {
         stream.read_exact(&mut request).await?;
@@ -147,6 +148,10 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, echo: Echo) -> 
             tokio::time::sleep(echo.service_time).await;
         }
         stream.write_all(&request).await?;
-        stream.flush().await?;
+        // As a database does: what is answered goes out once nothing is left to do at once.
+        let next_is_here = stream.buffer().len() >= echo.request_size;
+        if !next_is_here || !echo.service_time.is_zero() {
+            stream.flush().await?;
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 mod echo;
 mod embedded;
+mod pipelined_echo;
 mod postgres;
 mod redis;
 
@@ -20,6 +21,8 @@ use crate::failure::Failure;
 /// A server's protocol as the users of a run see it.
 pub trait Service: Send + Sync + 'static {
     type Connector: Connect;
+    /// Its connections carry the requests of many users at once, in order.
+    type SharedConnector: Connect<Connection: Sync>;
 
     /// A connector of its own for each way of connecting.
     fn connector(&self) -> Self::Connector;
@@ -31,6 +34,16 @@ pub trait Service: Send + Sync + 'static {
     fn request(
         &self,
         connection: &mut <Self::Connector as Connect>::Connection,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// A connector of connections that carry `users` each.
+    fn shared_connector(&self, users: usize) -> Self::SharedConnector;
+
+    /// The same request on a connection that others use too. Nothing that goes wrong here, a dropped future
+    /// included, reaches another user's answer.
+    fn shared_request(
+        &self,
+        connection: &<Self::SharedConnector as Connect>::Connection,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 

@@ -2,10 +2,14 @@
 //! nobody, so that it costs the same in every mode.
 
 use cenote_postgres::tokio_postgres::types::Type;
-use cenote_postgres::{ConfigError, PgConnection, PostgresConnector};
+use cenote_postgres::{
+    ConfigError, PgConnection, PipelinedConnection, PipelinedConnector, PostgresConnector,
+};
 
 use super::Service;
 use crate::failure::{Failure, Stage};
+
+const STATEMENT: &str = "SELECT $1";
 
 /// A PostgreSQL server and the statement that users send it.
 #[derive(Clone)]
@@ -25,6 +29,7 @@ impl PostgresService {
 
 impl Service for PostgresService {
     type Connector = PostgresConnector;
+    type SharedConnector = PipelinedConnector;
 
     fn connector(&self) -> PostgresConnector {
         self.connector.clone()
@@ -32,7 +37,21 @@ impl Service for PostgresService {
 
     async fn request(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let rows = connection
-            .query_typed("SELECT $1", &[(&self.text, Type::TEXT)])
+            .query_typed(STATEMENT, &[(&self.text, Type::TEXT)])
+            .await;
+        match rows {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::of(Stage::Request, &error)),
+        }
+    }
+
+    fn shared_connector(&self, users: usize) -> PipelinedConnector {
+        PipelinedConnector::from(self.connector.clone()).capacity(users)
+    }
+
+    async fn shared_request(&self, connection: &PipelinedConnection) -> Result<(), Failure> {
+        let rows = connection
+            .query_typed(STATEMENT, &[(&self.text, Type::TEXT)])
             .await;
         match rows {
             Ok(_) => Ok(()),

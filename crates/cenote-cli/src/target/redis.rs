@@ -1,6 +1,8 @@
 //! Redis: a request is an `ECHO` of as many bytes as were asked for.
 
-use cenote_redis::{Cmd, RedisConnection, RedisConnector, UrlError};
+use cenote_redis::{
+    Cmd, PipelinedConnection, PipelinedConnector, RedisConnection, RedisConnector, UrlError,
+};
 
 use super::Service;
 use crate::failure::{Failure, Stage};
@@ -24,12 +26,27 @@ impl RedisService {
 
 impl Service for RedisService {
     type Connector = RedisConnector;
+    type SharedConnector = PipelinedConnector;
 
     fn connector(&self) -> RedisConnector {
         self.connector.clone()
     }
 
     async fn request(&self, connection: &mut RedisConnection) -> Result<(), Failure> {
+        match connection.command(&self.echo).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::of(Stage::Request, &error)),
+        }
+    }
+
+    fn shared_connector(&self, users: usize) -> PipelinedConnector {
+        PipelinedConnector::from(self.connector.clone())
+            .max_in_flight(users)
+            // In the other modes no request has a time-out either.
+            .call_timeout(None)
+    }
+
+    async fn shared_request(&self, connection: &PipelinedConnection) -> Result<(), Failure> {
         match connection.command(&self.echo).await {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure::of(Stage::Request, &error)),
