@@ -58,9 +58,13 @@ impl Owner for Model {
 }
 
 pub(crate) fn explore(model: impl Fn() + Sync + Send + 'static) {
+    explore_within(3, model);
+}
+
+/// For models of many steps. More with LOOM_MAX_PREEMPTIONS.
+pub(crate) fn explore_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    // More with LOOM_MAX_PREEMPTIONS.
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(model);
 }
 

@@ -18,7 +18,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use loom::future::block_on;
 
 use super::*;
-use crate::kernel::models::{explore, party, race};
+use crate::kernel::models::{explore, explore_within, party, race};
 use crate::mux::cells::Delivery;
 use crate::mux::outbox::Encode;
 use crate::mux::settings::Settings;

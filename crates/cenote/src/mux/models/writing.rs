@@ -57,12 +57,12 @@ fn two_callers(line: &Line) {
 /// The driver takes the buffer while one writes alone and another appends.
 #[test]
 fn every_request_is_written_though_none_is_answered_before_the_other() {
-    explore(|| two_callers(&Line::new(2 * FRAME, None)));
+    explore_within(2, || two_callers(&Line::new(2 * FRAME, None)));
 }
 
 #[test]
 fn a_request_that_blocks_its_caller_is_written_to_its_end() {
-    explore(|| two_callers(&Line::new(2 * FRAME, Some(3))));
+    explore_within(1, || two_callers(&Line::new(2 * FRAME, Some(3))));
 }
 
 /// A caller that leaves while it writes alone.
