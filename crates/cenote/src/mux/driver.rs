@@ -8,6 +8,7 @@
 //! all go in one write. Waking it for each request would send each in a write of its own.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -157,15 +158,18 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
                 Poll::Ready(Ok(()))
             }
         };
-        // Before a fault of writing is told: what came is delivered, and a peer's close says more.
-        let delivered = self.poll_read(cx)?;
+        // Before a fault of writing is told: what came is delivered, and a peer's close says more, unless it is
+        // all that is left to read after a reset.
+        let read = self.poll_read(cx);
         let is_blocked = match wrote {
-            Poll::Ready(wrote) => {
-                wrote?;
-                false
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Err(error.into());
             }
+            Poll::Ready(Err(error)) => return Err(read.err().unwrap_or(error.into())),
+            Poll::Ready(Ok(())) => false,
             Poll::Pending => true,
         };
+        let delivered = read?;
         self.poll_clock(cx)?;
         let mut desk = self.engine.desk();
         desk.outbox.set_driver(cx.waker());

@@ -230,9 +230,11 @@ impl<Req, Resp> Engine<Req, Resp> {
         if is_alone && !desk.outbox.is_asked() {
             drop(desk);
             if let Ok(mut writer) = self.writer.try_lock() {
-                // What is left, and an error, are the driver's: it tries again, and meets the same.
-                if let Poll::Ready(Ok(())) = self.poll_write(&mut writer, cx) {
-                    return;
+                // What is left, and an error, are the driver's.
+                match self.poll_write(&mut writer, cx) {
+                    Poll::Ready(Ok(())) => return,
+                    Poll::Ready(Err(error)) => writer.keep(error),
+                    Poll::Pending => {}
                 }
             }
             desk = self.desk();

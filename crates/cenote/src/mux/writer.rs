@@ -19,6 +19,8 @@ pub(super) struct Writer {
     written: usize,
     /// Written, and not yet flushed: there may be layers with buffers of their own.
     unflushed: bool,
+    /// What a caller met that wrote: the driver's to tell, for a socket tells each of its errors once.
+    failed: Option<io::Error>,
 }
 
 impl Writer {
@@ -28,12 +30,18 @@ impl Writer {
             outgoing: BytesMut::new(),
             written: 0,
             unflushed: false,
+            failed: None,
         }
     }
 
     /// Whether all that was taken from the outbox is written and flushed.
     pub(super) fn is_done(&self) -> bool {
-        self.outgoing.is_empty() && !self.unflushed
+        self.outgoing.is_empty() && !self.unflushed && self.failed.is_none()
+    }
+
+    /// Keeps an error for the next who writes.
+    pub(super) fn keep(&mut self, error: io::Error) {
+        self.failed = Some(error);
     }
 
     /// Writes what is on its way and then what `refill` puts into an empty buffer, once.
@@ -42,6 +50,9 @@ impl Writer {
         cx: &mut Context<'_>,
         refill: impl FnOnce(&mut BytesMut),
     ) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
         ready!(self.poll_outgoing(cx))?;
         refill(&mut self.outgoing);
         ready!(self.poll_outgoing(cx))?;
