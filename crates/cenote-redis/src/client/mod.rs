@@ -35,9 +35,10 @@ pub use builder::ClientBuilder;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let redis = RedisClient::new("redis://127.0.0.1:6379")?;
 /// redis.set("greeting", "hello").await?;
+/// let next_job = Cmd::new("BLPOP").arg("jobs").arg(5);
 /// let (greeting, job): (Option<String>, Option<Vec<String>>) = tokio::try_join!(
 ///     redis.get("greeting"),
-///     redis.query(&Cmd::new("BLPOP").arg("jobs").arg(5)), // on another connection
+///     redis.query(&next_job), // on another connection
 /// )?;
 ///
 /// let mut news = redis.listen(&Cmd::new("SUBSCRIBE").arg("news")).await?;
