@@ -11,7 +11,7 @@ mod writing;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
