@@ -1,4 +1,4 @@
-//! How much of the machine other processes used while something was measured.
+//! How much of the machine others used while something was measured: other processes, and other guests of the host.
 //!
 //! Two threads that must share one core contend less and do less: a figure taken then is another figure. Read from
 //! Linux's `/proc`, in its ticks of 10 ms; elsewhere, or for shorter times, nothing is known.
@@ -8,11 +8,12 @@ use std::fs;
 /// Fewer ticks of the machine than this say nothing.
 const TOO_FEW_TICKS: u64 = 10;
 
-/// Ticks since boot: of all processors, of those the idle ones, and of this process.
+/// Ticks since boot: of all processors, of those the idle ones and those the host took away, and of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticks {
     all: u64,
     idle: u64,
+    stolen: u64,
     own: u64,
 }
 
@@ -37,6 +38,7 @@ impl Ticks {
         Some(Self {
             all: fields.iter().sum(),
             idle,
+            stolen: *fields.get(7)?,
             own: user + system,
         })
     }
@@ -44,13 +46,19 @@ impl Ticks {
     /// The share of all processors that others used from then until `now`: 0 to 1.
     pub fn others_until(self, now: Self) -> Option<f64> {
         let all = now.all.saturating_sub(self.all);
-        if all < TOO_FEW_TICKS {
-            return None;
-        }
         let used = all.saturating_sub(now.idle.saturating_sub(self.idle));
-        let others = used.saturating_sub(now.own.saturating_sub(self.own));
-        Some(others as f64 / all as f64)
+        share(used.saturating_sub(now.own.saturating_sub(self.own)), all)
     }
+
+    /// The share of all processors that the host took away from then until `now`: 0 to 1.
+    pub fn stolen_until(self, now: Self) -> Option<f64> {
+        let all = now.all.saturating_sub(self.all);
+        share(now.stolen.saturating_sub(self.stolen), all)
+    }
+}
+
+fn share(part: u64, all: u64) -> Option<f64> {
+    (all >= TOO_FEW_TICKS).then(|| part as f64 / all as f64)
 }
 
 #[cfg(test)]
@@ -58,17 +66,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_what_is_neither_idle_nor_ours() {
+    fn others_are_what_is_neither_idle_nor_ours_the_host_among_them() {
         let before = Ticks::parse(
             "cpu  100 0 50 800 0 0 0 0 0 0\n",
             "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 40 10 0",
         );
         let after = Ticks::parse(
-            "cpu  160 0 70 820 0 0 0 0 0 0\n",
+            "cpu  160 0 65 820 0 0 0 5 0 0\n",
             "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 80 20 0",
         );
-        let others = before.unwrap().others_until(after.unwrap());
-        assert_eq!(others, Some(0.3));
+        let (before, after) = (before.unwrap(), after.unwrap());
+        assert_eq!(before.others_until(after), Some(0.3));
+        assert_eq!(before.stolen_until(after), Some(0.05));
     }
 
     #[test]
@@ -76,12 +85,14 @@ mod tests {
         let now = Ticks {
             all: 5,
             idle: 1,
+            stolen: 0,
             own: 1,
         };
         assert_eq!(
             Ticks {
                 all: 0,
                 idle: 0,
+                stolen: 0,
                 own: 0
             }
             .others_until(now),

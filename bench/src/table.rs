@@ -81,7 +81,7 @@ pub fn render_circumstances(results: &Results) -> String {
     if disturbed > 0 {
         let _ = writeln!(
             out,
-            "other processes were busy in every round of {disturbed} of {all} cases: repeat on a quiet machine"
+            "others were busy in every round of {disturbed} of {all} cases: repeat on a quiet machine"
         );
     }
     out
