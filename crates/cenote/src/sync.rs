@@ -4,7 +4,9 @@
 
 #[cfg(not(any(cenote_loom, cenote_shuttle)))]
 mod real {
-    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    use std::cell::Cell;
+    use std::sync::atomic::Ordering;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// Between two looks at what another thread is about to write.
@@ -18,26 +20,52 @@ mod real {
             std::hint::spin_loop();
         }
     }
+
+    /// A small number that this thread keeps; those of threads that asked one after the other follow each other.
+    pub(crate) fn thread_number() -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+        }
+        // A call may be dropped while the thread's locals are being destroyed.
+        let own = NUMBER.try_with(|number| {
+            if number.get() == usize::MAX {
+                number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+            }
+            number.get()
+        });
+        own.unwrap_or(0)
+    }
 }
 
 #[cfg(cenote_loom)]
 mod real {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     pub(crate) fn pause(_rounds: u32) {
         loom::thread::yield_now();
     }
+
+    pub(crate) fn thread_number() -> usize {
+        super::number(&format!("{:?}", loom::thread::current().id()))
+    }
 }
 
 #[cfg(cenote_shuttle)]
 mod real {
-    pub(crate) use shuttle::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    };
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 
     pub(crate) fn pause(_rounds: u32) {
         shuttle::thread::yield_now();
+    }
+
+    pub(crate) fn thread_number() -> usize {
+        super::number(&format!("{:?}", shuttle::thread::current().id()))
     }
 
     /// Tokio's. Shuttle can't look into it, so before every step is a place where threads may change.
@@ -104,6 +132,13 @@ pub(crate) use tokio::sync::Notify;
 // Counting references is `std`'s business, not what the models are about.
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
+
+/// The number in a checker's name of a thread, the same in each of its runs.
+#[cfg(any(cenote_loom, cenote_shuttle))]
+fn number(name: &str) -> usize {
+    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("threads are numbered")
+}
 
 /// Locks `mutex` whether or not a holder panicked: no user code runs under these locks, so a
 /// poisoned lock guards state that is still whole.

@@ -33,11 +33,15 @@ enum Handle<'a, Req, Resp> {
 }
 
 impl<Req, Resp> Handle<'_, Req, Resp> {
-    fn engine(&self) -> &Engine<Req, Resp> {
+    fn mux(&self) -> &Mux<Req, Resp> {
         match self {
-            Self::Borrowed(mux) => &mux.engine,
-            Self::Owned(mux) => &mux.engine,
+            Self::Borrowed(mux) => mux,
+            Self::Owned(mux) => mux,
         }
+    }
+
+    fn engine(&self) -> &Engine<Req, Resp> {
+        &self.mux().engine
     }
 }
 
@@ -89,8 +93,8 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     /// The same call without its tie to the handle it was made on: for tasks and structs of their own.
     pub fn into_owned(mut self) -> Call<'static, Req, Resp> {
         let owned = match &self.handle {
-            Handle::Borrowed(mux) => Mux::clone(mux),
-            Handle::Owned(mux) => mux.clone(),
+            Handle::Borrowed(mux) => mux.same(),
+            Handle::Owned(mux) => mux.same(),
         };
         Call {
             handle: Handle::Owned(owned),
@@ -103,9 +107,9 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
 
     /// Until there is a reply or none will come; the time-outs are seen to elsewhere.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Resp, CallError>> {
-        let engine = self.handle.engine();
+        let Mux { engine, order } = self.handle.mux();
         let index = match &self.stage {
-            Stage::New => match engine.begin(&mut self.request, cx) {
+            Stage::New => match engine.begin(&mut self.request, order, cx) {
                 Ok((place, now)) => {
                     self.began = now;
                     self.stage = match place {
@@ -126,7 +130,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                 Poll::Ready(Some(index)) => index,
             },
             Stage::Pending(index) => {
-                return match engine.cells().poll(*index, cx) {
+                return match engine.cells.poll(*index, cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(reply) => {
                         engine.finish(*index);
@@ -139,7 +143,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
         };
         // Until it is pending nothing is to be left: `resume` gives the tag back if it fails.
         self.stage = Stage::Done;
-        match engine.resume(index, &mut self.request, self.began, cx) {
+        match engine.resume(index, &mut self.request, self.began, order, cx) {
             Ok(()) => {
                 self.stage = Stage::Pending(index);
                 Poll::Pending

@@ -10,7 +10,6 @@
 //! Lock order: desk, then cell. No user code runs under a cell's lock: replies are dropped and wakers woken
 //! by whoever called.
 
-use std::mem;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
@@ -34,17 +33,20 @@ pub(super) struct Cells<R> {
 struct Cell<R> {
     /// How often the cell was taken: the upper bits of its tags.
     uses: u32,
-    state: State<R>,
+    state: State,
+    /// The tick at which the call began.
+    began: u32,
+    /// The caller, while it waits.
+    waker: Option<Waker>,
+    /// There, when it is answered.
+    reply: Option<R>,
 }
 
-enum State<R> {
+#[derive(Clone, Copy)]
+enum State {
     Free,
-    /// `began` is the tick at which the call did.
-    Waiting {
-        waker: Waker,
-        began: u32,
-    },
-    Answered(R),
+    Waiting,
+    Answered,
     /// The caller left; the reply is still to come.
     Abandoned,
     /// The connection ended first.
@@ -95,104 +97,116 @@ impl<R> Cells<R> {
         (uses.checked_shl(self.index_bits).unwrap_or(0) | index) & self.mask
     }
 
-    fn begin(&self, index: u32, state: State<R>) -> u32 {
+    fn begin(&self, index: u32, state: State, waker: Option<&Waker>, began: u32) -> u32 {
         self.chunks[index as usize / CHUNK].get_or_init(|| {
             let free = || Cell {
                 uses: 0,
                 state: State::Free,
+                began: 0,
+                waker: None,
+                reply: None,
             };
             (0..CHUNK).map(|_| Mutex::new(free())).collect()
         });
         let mut cell = self.taken(index);
         cell.uses = cell.uses.wrapping_add(1);
         cell.state = state;
+        cell.began = began;
+        cell.waker = waker.cloned();
         self.tag(index, cell.uses)
     }
 
     /// Takes a free cell for a call; its tag.
-    pub(super) fn begin_call(&self, index: u32, waker: Waker, began: u32) -> u32 {
-        self.begin(index, State::Waiting { waker, began })
+    pub(super) fn begin_call(&self, index: u32, waker: &Waker, began: u32) -> u32 {
+        self.begin(index, State::Waiting, Some(waker), began)
     }
 
     /// Takes a free cell for a request whose reply nobody waits for; its tag.
     pub(super) fn begin_unwatched(&self, index: u32) -> u32 {
-        self.begin(index, State::Abandoned)
+        self.begin(index, State::Abandoned, None, 0)
     }
 
     /// A request was not sent after all: its cell is free.
     pub(super) fn revoke(&self, index: u32) {
-        self.taken(index).state = State::Free;
-    }
-
-    /// Which cell has this tag now, if it is one of a pending request.
-    fn index(&self, tag: u64) -> Option<u32> {
-        let tag = u32::try_from(tag).ok()?;
-        let index = tag
-            & (u32::MAX
-                .checked_shl(self.index_bits)
-                .map_or(u32::MAX, |high| !high));
-        let uses = lock(self.cell(index)?).uses;
-        (self.tag(index, uses) == tag).then_some(index)
+        let mut cell = self.taken(index);
+        cell.state = State::Free;
+        let waker = cell.waker.take();
+        drop(cell);
+        drop(waker);
     }
 
     /// A reply with a tag.
+    #[inline]
     pub(super) fn deliver_to_tag(&self, tag: u64, reply: R) -> Delivery<R> {
-        match self.index(tag) {
-            Some(index) => self.deliver(index, reply),
+        let high = u32::MAX.checked_shl(self.index_bits).unwrap_or(0);
+        let Ok(tag) = u32::try_from(tag) else {
+            return Delivery::Unknown;
+        };
+        let index = tag & !high;
+        let Some(cell) = self.cell(index) else {
+            return Delivery::Unknown;
+        };
+        let cell = lock(cell);
+        if self.tag(index, cell.uses) != tag {
+            return Delivery::Unknown;
+        }
+        Self::answer(cell, index, reply)
+    }
+
+    /// A reply to the request in this cell.
+    #[inline]
+    pub(super) fn deliver(&self, index: u32, reply: R) -> Delivery<R> {
+        match self.cell(index) {
+            Some(cell) => Self::answer(lock(cell), index, reply),
             None => Delivery::Unknown,
         }
     }
 
-    /// A reply to the request in this cell.
-    pub(super) fn deliver(&self, index: u32, reply: R) -> Delivery<R> {
-        let Some(cell) = self.cell(index) else {
-            return Delivery::Unknown;
-        };
-        let mut cell = lock(cell);
-        match mem::replace(&mut cell.state, State::Free) {
-            State::Waiting { waker, .. } => {
-                cell.state = State::Answered(reply);
-                Delivery::ToCaller(waker)
+    #[inline]
+    fn answer(mut cell: MutexGuard<'_, Cell<R>>, index: u32, reply: R) -> Delivery<R> {
+        match cell.state {
+            State::Waiting => {
+                cell.state = State::Answered;
+                cell.reply = Some(reply);
+                let waker = cell.waker.take();
+                Delivery::ToCaller(waker.expect("a caller that waits can be woken"))
             }
-            State::Abandoned => Delivery::ToNobody(index, reply),
-            other => {
-                cell.state = other;
-                Delivery::Unknown
+            State::Abandoned => {
+                cell.state = State::Free;
+                Delivery::ToNobody(index, reply)
             }
+            State::Free | State::Answered | State::Ended => Delivery::Unknown,
         }
     }
 
     /// The reply, if it has come; none if the connection ended first. Then the cell is free, to be given
     /// back. Else wakes `cx` when either happens.
+    #[inline]
     pub(super) fn poll(&self, index: u32, cx: &Context<'_>) -> Poll<Option<R>> {
         let mut cell = self.taken(index);
-        match &mut cell.state {
-            State::Waiting { waker, .. } => {
-                waker.clone_from(cx.waker());
-                Poll::Pending
+        if let State::Waiting = cell.state {
+            match &mut cell.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
             }
-            State::Answered(_) => match mem::replace(&mut cell.state, State::Free) {
-                State::Answered(reply) => Poll::Ready(Some(reply)),
-                _ => unreachable!("looked at under the same lock"),
-            },
-            _ => {
-                cell.state = State::Free;
-                Poll::Ready(None)
-            }
+            return Poll::Pending;
         }
+        cell.state = State::Free;
+        Poll::Ready(cell.reply.take())
     }
 
     /// The caller leaves without its reply.
     pub(super) fn leave(&self, index: u32) -> Left<R> {
         let mut cell = self.taken(index);
-        match mem::replace(&mut cell.state, State::Free) {
-            State::Waiting { .. } => {
-                cell.state = State::Abandoned;
-                Left::Quarantined
-            }
-            State::Answered(reply) => Left::Free(Some(reply)),
-            _ => Left::Free(None),
+        if let State::Waiting = cell.state {
+            cell.state = State::Abandoned;
+            let waker = cell.waker.take();
+            drop(cell);
+            drop(waker);
+            return Left::Quarantined;
         }
+        cell.state = State::Free;
+        Left::Free(cell.reply.take())
     }
 
     fn all(&self) -> impl Iterator<Item = &Mutex<Cell<R>>> {
@@ -204,14 +218,13 @@ impl<R> Cells<R> {
         self.all()
             .filter_map(|cell| {
                 let mut cell = lock(cell);
-                match mem::replace(&mut cell.state, State::Ended) {
-                    State::Waiting { waker, .. } => Some(waker),
+                match cell.state {
                     // There before the end.
-                    answered @ State::Answered(_) => {
-                        cell.state = answered;
-                        None
+                    State::Answered => None,
+                    _ => {
+                        cell.state = State::Ended;
+                        cell.waker.take()
                     }
-                    _ => None,
                 }
             })
             .collect()
@@ -220,9 +233,12 @@ impl<R> Cells<R> {
     /// Those who wait since before `oldest`, in ticks: to be woken, so that they look at the time.
     pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
         self.all()
-            .filter_map(|cell| match &lock(cell).state {
-                State::Waiting { waker, began } if is_overdue(*began) => Some(waker.clone()),
-                _ => None,
+            .filter_map(|cell| {
+                let cell = lock(cell);
+                match cell.state {
+                    State::Waiting if is_overdue(cell.began) => cell.waker.clone(),
+                    _ => None,
+                }
             })
             .collect()
     }

@@ -7,6 +7,7 @@
 //! Before it writes, it steps back once behind all tasks that can run: they append their requests first, and
 //! all go in one write. Waking it for each request would send each in a write of its own.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -22,7 +23,8 @@ use tokio_util::io::poll_read_buf;
 
 use super::Mux;
 use super::cells::Delivery;
-use super::engine::{Engine, Phase};
+use super::desk::Phase;
+use super::engine::Engine;
 use super::error::Lost;
 use super::settings::Ticks;
 use crate::error::BoxError;
@@ -36,7 +38,7 @@ pub(super) struct Reply<Resp> {
 }
 
 /// A codec's decoder.
-pub(super) trait Decode<Resp>: Send {
+pub(super) trait Decode<Resp>: Send + 'static {
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
     fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
 }
@@ -48,16 +50,17 @@ const READ: usize = 16 << 10;
 /// How long the goodbye may take when all is over.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-pub(super) struct Driver<Req, Resp> {
+pub(super) struct Driver<Req, Resp, D> {
     engine: Arc<Engine<Req, Resp>>,
     read: Box<dyn AsyncRead + Send + Unpin>,
-    decode: Box<dyn Decode<Resp>>,
+    decode: D,
     input: BytesMut,
-    replies: Vec<Reply<Resp>>,
+    /// Callers whose replies have come, to be woken.
     wakers: Vec<Waker>,
+    /// Tags whose replies have come to nobody.
     quarantined: Vec<u32>,
-    /// The cells of `replies`, when they come in order.
-    order: Vec<u32>,
+    /// Where replies come in order, the cells of the next.
+    order: VecDeque<u32>,
     /// It has stepped back, and is to write now.
     stepped_back: bool,
     clock: Option<Clock<Req>>,
@@ -80,11 +83,16 @@ struct Ping<Req> {
     sent: Option<Duration>,
 }
 
-impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
+impl<Req, Resp, D> Driver<Req, Resp, D>
+where
+    Req: Send + 'static,
+    Resp: Send + 'static,
+    D: Decode<Resp>,
+{
     pub(super) fn start(
         mux: &Mux<Req, Resp>,
         read: Box<dyn AsyncRead + Send + Unpin>,
-        decode: Box<dyn Decode<Resp>>,
+        decode: D,
         ping: Option<Box<dyn Fn() -> Req + Send>>,
     ) {
         tokio::spawn(Self::new(mux, read, decode, ping).run());
@@ -93,7 +101,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
     pub(super) fn new(
         mux: &Mux<Req, Resp>,
         read: Box<dyn AsyncRead + Send + Unpin>,
-        decode: Box<dyn Decode<Resp>>,
+        decode: D,
         ping: Option<Box<dyn Fn() -> Req + Send>>,
     ) -> Self {
         let settings = &mux.engine.settings;
@@ -113,10 +121,9 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
             read,
             decode,
             input: BytesMut::new(),
-            replies: Vec::new(),
             wakers: Vec::new(),
             quarantined: Vec::new(),
-            order: Vec::new(),
+            order: VecDeque::new(),
             stepped_back: false,
             clock,
             drain: None,
@@ -171,10 +178,10 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         };
         let delivered = read?;
         self.poll_clock(cx)?;
-        let mut desk = self.engine.desk();
-        desk.outbox.set_driver(cx.waker());
-        // Asked is answered by taking the buffer even if another took what was in it: nobody asks twice.
-        let has_requests = desk.outbox.len() > 0 || desk.outbox.is_asked();
+        self.engine.ask.set_driver(cx.waker());
+        // Asked is answered by taking the lanes even if another took what was in them: nobody asks twice.
+        let has_requests = self.engine.ask.is_asked();
+        let desk = self.engine.desk();
         match &desk.phase {
             Phase::Open => {}
             Phase::Draining(why) => {
@@ -207,8 +214,8 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
             }
             // What was whole before the fault is delivered.
             let fault = self.decode(is_end).err();
-            let faulty = self.deliver(&mut delivered).err();
-            if let Some(lost) = faulty.or(fault) {
+            delivered |= self.wake_callers();
+            if let Some(lost) = fault {
                 return Err(lost);
             }
             if delivered {
@@ -224,8 +231,8 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         }
     }
 
+    /// Gives what has come whole to its callers.
     fn decode(&mut self, is_end: bool) -> Result<(), Lost> {
-        let malformed = |error: BoxError| Lost::Malformed(error.into());
         loop {
             let reply = if is_end {
                 if self.input.is_empty() {
@@ -235,10 +242,11 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
                 let reply = self.decode.decode_eof(&mut self.input);
                 reply.map_err(|_| Lost::CutShort)
             } else {
-                self.decode.decode(&mut self.input).map_err(malformed)
+                let reply = self.decode.decode(&mut self.input);
+                reply.map_err(|error| Lost::Malformed(error.into()))
             };
             match reply? {
-                Some(reply) => self.replies.push(reply),
+                Some(reply) => self.deliver(reply)?,
                 None => break,
             }
         }
@@ -249,47 +257,48 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
         Ok(())
     }
 
-    /// Gives the decoded replies to their callers.
-    fn deliver(&mut self, delivered: &mut bool) -> Result<(), Lost> {
-        if self.replies.is_empty() {
-            return Ok(());
-        }
-        let engine = &self.engine;
-        let cells = engine.cells();
-        engine
-            .desk()
-            .outbox
-            .next_in_order(self.replies.len(), &mut self.order);
-        let mut next = self.order.drain(..);
-        let mut fault = None;
-        for reply in self.replies.drain(..) {
-            let delivery = match (reply.tag, next.next()) {
-                (Some(tag), _) => cells.deliver_to_tag(tag, reply.message),
-                (None, Some(index)) => cells.deliver(index, reply.message),
-                (None, None) => Delivery::Unknown,
-            };
-            match delivery {
-                Delivery::ToCaller(waker) => self.wakers.push(waker),
-                Delivery::ToNobody(index, message) => {
-                    self.quarantined.push(index);
-                    drop(message);
+    fn deliver(&mut self, Reply { tag, message }: Reply<Resp>) -> Result<(), Lost> {
+        let Engine { cells, lanes, .. } = &*self.engine;
+        let delivery = match tag {
+            Some(tag) => cells.deliver_to_tag(tag, message),
+            None => {
+                if self.order.is_empty() {
+                    lanes.written_in_order(&mut self.order);
                 }
-                Delivery::Unknown => {
-                    fault = Some(match reply.tag {
-                        Some(tag) => Lost::UnknownTag { tag },
-                        None => Lost::NoRequest,
-                    });
-                    break;
+                match self.order.pop_front() {
+                    Some(index) => cells.deliver(index, message),
+                    None => Delivery::Unknown,
                 }
             }
+        };
+        match delivery {
+            Delivery::ToCaller(waker) => self.wakers.push(waker),
+            Delivery::ToNobody(index, message) => {
+                self.quarantined.push(index);
+                drop(message);
+            }
+            Delivery::Unknown => {
+                return Err(tag.map_or(Lost::NoRequest, |tag| Lost::UnknownTag { tag }));
+            }
         }
-        engine.answered();
+        Ok(())
+    }
+
+    /// Wakes those whose replies have come. Whether there were more than one.
+    fn wake_callers(&mut self) -> bool {
+        let engine = &self.engine;
+        if !self.wakers.is_empty() || !self.quarantined.is_empty() {
+            engine.answered();
+        }
         if !self.quarantined.is_empty() {
             engine.release(&mut self.quarantined);
         }
-        *delivered |= self.wakers.len() > 1;
+        let are_many = self.wakers.len() > 1;
+        if are_many {
+            engine.ask.set_crowded(true);
+        }
         self.wakers.drain(..).for_each(Waker::wake);
-        fault.map_or(Ok(()), Err)
+        are_many
     }
 
     /// Counts the ticks; wakes those whose time is over; pings.
@@ -328,7 +337,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Driver<Req, Resp> {
 }
 
 /// However the task ends, nobody waits for it, and the connection's halves are dropped whoever has a handle.
-impl<Req, Resp> Drop for Driver<Req, Resp> {
+impl<Req, Resp, D> Drop for Driver<Req, Resp, D> {
     fn drop(&mut self) {
         self.engine.end(Lost::RuntimeGone);
         let half = lock(&self.engine.writer).take_half();

@@ -1,20 +1,19 @@
 //! What the callers and the driver of one connection share.
 //!
+//! A call takes a tag and appends its request in the lane of its thread, and gives the tag back there: threads
+//! share nothing but what the driver takes from all lanes. Where a lane has no tag, or must not give any, the call
+//! goes to the desk.
+//!
 //! ## Locks, in the order they are taken
-//! - `writer`: the write half. A caller that is alone only tries it; the driver waits for it.
-//! - `desk`: the phase, the free tags, the queue for them, and the buffer of what is to be written. The
-//!   codec's encoder is the only user code that runs under it: it needs its state to itself, and frames
-//!   their order.
-//! - the cells and the turns, each with a lock of its own; none is taken under another.
+//! - `writer`: the write half. A caller that writes itself only tries it; the driver waits for it.
+//! - `desk`: the phase, the tags that are in no lane, and the queue for them.
+//! - the lanes: encoders, frames to be written, tags in stock; never two at once. The codec's encoder is the only
+//!   user code that runs under a lock: it needs its state to itself, and frames their order.
+//! - the cells, the turns, the order of replies and the driver's waker, each with a lock of its own; none is taken
+//!   under another of these.
 //!
 //! Wakers are woken and replies dropped under no lock.
-//!
-//! ## Why no request stays unwritten
-//! A request is appended under the desk's lock. Its caller then either finds the driver asked already, asks
-//! it, or takes the writer's lock and with it the whole buffer. `asked` is cleared only by taking the
-//! buffer, so what is in the buffer is always either asked for or about to be taken by who appended it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -23,9 +22,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
+use super::ask::Ask;
 use super::cells::{Cells, Left};
+use super::desk::{Desk, Phase};
 use super::error::{CallError, Lost, Written};
-use super::outbox::{Encode, Outbox, Unencoded};
+use super::lane::{Lane, Lanes, Order, Shut, Unencoded};
 use super::settings::Settings;
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
@@ -34,38 +35,27 @@ use crate::sync::{Mutex, MutexGuard, lock};
 
 pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
-    cells: Cells<Resp>,
-    desk: Mutex<Desk<Req>>,
+    pub(super) cells: Cells<Resp>,
+    pub(super) lanes: Lanes<Req>,
+    desk: Mutex<Desk>,
+    pub(super) ask: Ask,
     pub(super) writer: Mutex<Writer>,
     /// A coarse clock: counted up by the driver. Only compared with itself.
     pub(super) ticks: AtomicU32,
     /// Calls in a row that timed out; any reply resets it. Advice: it may miss one under contention.
     timed_out: AtomicU32,
+    /// How many of the pending requests' callers have left, to be read without a lock.
+    abandoned: AtomicUsize,
     /// Whether new calls are taken: the phase, to be read without a lock.
     is_open: AtomicBool,
     /// How many [`Mux`](super::Mux) handles there are; the last to go begins the drain.
     pub(super) handles: AtomicUsize,
-    /// Told when the buffer was taken away, and when the connection ended.
+    /// Told when the lanes were taken, and when the connection ended.
     pub(super) room: Notify,
     pub(super) ended: Notify,
     /// After how many ticks a call has had its time.
     ticks_per_call: u32,
     runtime: Runtime,
-}
-
-pub(super) struct Desk<Req> {
-    pub(super) phase: Phase,
-    pub(super) tags: Tags,
-    pub(super) outbox: Outbox<Req>,
-    /// A ping is without a reply. Its cell is the one after those of `tags`, so that it never waits for one.
-    pinged: bool,
-}
-
-pub(super) enum Phase {
-    Open,
-    /// No new calls; it ends when the pending ones have, for this reason.
-    Draining(Lost),
-    Ended(Lost),
 }
 
 /// Where a call stands at first.
@@ -79,8 +69,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn new(
         settings: Settings,
         tag_bits: u32,
-        encode: Encode<Req>,
-        order: Option<VecDeque<u32>>,
+        lanes: Lanes<Req>,
         writer: Writer,
     ) -> Self {
         let cap = settings.max_in_flight;
@@ -88,17 +77,16 @@ impl<Req, Resp> Engine<Req, Resp> {
         let ticks = settings.ticks();
         let runtime = Runtime::callers();
         runtime.see();
+        let tags = Tags::new(u32::try_from(cap).expect("settings bound the cap"));
         Self {
             cells: Cells::new(cap + pings, tag_bits),
-            desk: Mutex::new(Desk {
-                phase: Phase::Open,
-                tags: Tags::new(u32::try_from(cap).expect("settings bound the cap")),
-                outbox: Outbox::new(encode, order),
-                pinged: false,
-            }),
+            lanes,
+            desk: Mutex::new(Desk::new(tags)),
+            ask: Ask::new(),
             writer: Mutex::new(writer),
             ticks: AtomicU32::new(0),
             timed_out: AtomicU32::new(0),
+            abandoned: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             handles: AtomicUsize::new(1),
             room: Notify::new(),
@@ -109,12 +97,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    pub(super) fn desk(&self) -> MutexGuard<'_, Desk<Req>> {
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         lock(&self.desk)
-    }
-
-    pub(super) fn cells(&self) -> &Cells<Resp> {
-        &self.cells
     }
 
     /// Whether new calls are taken.
@@ -137,31 +121,54 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.runtime.within(|| sleep(limit))
     }
 
-    /// Begins a call: writes the request if a tag is free, or queues for one and leaves the request where
+    /// How many requests have no reply yet.
+    pub(super) fn in_flight(&self) -> usize {
+        let desk = self.desk();
+        desk.tags.taken() - self.lanes.stocked()
+    }
+
+    /// Of those, how many whose callers have left.
+    pub(super) fn abandoned(&self) -> usize {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Begins a call: appends the request if a tag is free, or queues for one and leaves the request where
     /// it is. With the tick at which that was.
     pub(super) fn begin(
         &self,
         request: &mut Option<Req>,
+        order: &Order,
         cx: &mut Context<'_>,
     ) -> Result<(Place, u32), CallError> {
         let now = self.now();
+        let mut lane = self.lanes.next(order);
+        if let Some(index) = lane.stock.take() {
+            self.append(lane, index, request, now, cx)?;
+            return Ok((Place::Tag(index), now));
+        }
+        drop(lane);
         let mut desk = self.desk();
         let place = self.place(&mut desk, now, cx)?;
         if let Place::Tag(index) = place {
-            self.append(desk, index, request.take(), now, cx)?;
+            // Under the desk's lock, so that the end does not come between.
+            let lane = self.lanes.next(order);
+            self.append_from(desk, lane, index, request, now, cx)?;
         }
         Ok((place, now))
     }
 
     /// Takes a tag for a request to come, or queues for one.
     pub(super) fn reserve(&self, cx: &Context<'_>) -> Result<Place, CallError> {
+        if let Some(index) = self.lanes.of_thread().stock.take() {
+            return Ok(Place::Tag(index));
+        }
         let now = self.now();
         self.place(&mut self.desk(), now, cx)
     }
 
-    fn place(&self, desk: &mut Desk<Req>, now: u32, cx: &Context<'_>) -> Result<Place, CallError> {
+    fn place(&self, desk: &mut Desk, now: u32, cx: &Context<'_>) -> Result<Place, CallError> {
         desk.accepts()?;
-        if let Some(index) = desk.tags.take() {
+        if let Some(index) = desk.take(&self.lanes) {
             return Ok(Place::Tag(index));
         }
         let max_queued = self.settings.max_queued;
@@ -177,6 +184,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         index: u32,
         request: &mut Option<Req>,
         began: u32,
+        order: &Order,
         cx: &mut Context<'_>,
     ) -> Result<(), CallError> {
         let desk = self.desk();
@@ -184,28 +192,70 @@ impl<Req, Resp> Engine<Req, Resp> {
             self.give_back(desk, index);
             return Err(error);
         }
-        self.append(desk, index, request.take(), began, cx)
+        let lane = self.lanes.next(order);
+        self.append_from(desk, lane, index, request, began, cx)
     }
 
-    fn append<'a>(
-        &'a self,
-        mut desk: MutexGuard<'a, Desk<Req>>,
+    /// Appends under the desk's lock.
+    fn append_from(
+        &self,
+        desk: MutexGuard<'_, Desk>,
+        mut lane: MutexGuard<'_, Lane<Req>>,
         index: u32,
-        request: Option<Req>,
+        request: &mut Option<Req>,
         began: u32,
         cx: &mut Context<'_>,
     ) -> Result<(), CallError> {
-        let request = request.expect("a call writes its request once");
-        let tag = self.cells.begin_call(index, cx.waker().clone(), began);
-        let appended = desk.outbox.append(Some(tag), Some(index), request);
-        if let Err(error) = appended {
-            self.cells.revoke(index);
-            self.give_back(desk, index);
-            return Err(self.unencoded(error));
+        let appended = self.append_in(&mut lane, index, request, began, cx);
+        drop(lane);
+        drop(desk);
+        self.appended(appended, index, cx)
+    }
+
+    /// Appends with a tag of the lane's own.
+    fn append(
+        &self,
+        mut lane: MutexGuard<'_, Lane<Req>>,
+        index: u32,
+        request: &mut Option<Req>,
+        began: u32,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CallError> {
+        let appended = self.append_in(&mut lane, index, request, began, cx);
+        drop(lane);
+        self.appended(appended, index, cx)
+    }
+
+    fn append_in(
+        &self,
+        lane: &mut Lane<Req>,
+        index: u32,
+        request: &mut Option<Req>,
+        began: u32,
+        cx: &Context<'_>,
+    ) -> Result<(), Unencoded> {
+        let tag = self.cells.begin_call(index, cx.waker(), began);
+        let request = request.take().expect("a call writes its request once");
+        lane.append_call(tag, index, request)
+    }
+
+    fn appended(
+        &self,
+        appended: Result<(), Unencoded>,
+        index: u32,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CallError> {
+        match appended {
+            Ok(()) => {
+                self.see_written(cx);
+                Ok(())
+            }
+            Err(error) => {
+                self.cells.revoke(index);
+                self.finish(index);
+                Err(self.unencoded(error))
+            }
         }
-        let is_alone = desk.tags.taken() == 1;
-        self.see_written(desk, is_alone, cx);
-        Ok(())
     }
 
     /// The codec made nothing of a message. After a panic its state is anyone's guess, and the connection
@@ -220,39 +270,35 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// Something was appended: sees to it that it is written.
-    fn see_written<'a>(
-        &'a self,
-        mut desk: MutexGuard<'a, Desk<Req>>,
-        is_alone: bool,
-        cx: &mut Context<'_>,
-    ) {
-        if is_alone && !desk.outbox.is_asked() {
-            drop(desk);
-            if let Ok(mut writer) = self.writer.try_lock() {
-                // What is left, and an error, are the driver's.
-                match self.poll_write(&mut writer, cx) {
-                    Poll::Ready(Ok(())) => return,
-                    Poll::Ready(Err(error)) => writer.keep(error),
-                    Poll::Pending => {}
-                }
-            }
-            desk = self.desk();
+    /// Something was appended: sees to it that it is written. Where callers are few, by writing it at once.
+    fn see_written(&self, cx: &mut Context<'_>) {
+        if self.ask.is_asked() {
+            return;
         }
-        let driver = desk.outbox.ask();
-        drop(desk);
-        wake(driver);
+        if !self.ask.is_crowded()
+            && let Ok(mut writer) = self.writer.try_lock()
+        {
+            // What is left, and an error, are the driver's.
+            match self.poll_write(&mut writer, cx) {
+                Poll::Ready(Ok(())) => return,
+                Poll::Ready(Err(error)) => writer.keep(error),
+                Poll::Pending => {}
+            }
+        }
+        self.ask.ask();
     }
 
-    /// Writes what is in the outbox.
+    /// Writes what is in the lanes.
     pub(super) fn poll_write(
         &self,
         writer: &mut Writer,
         cx: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
         let mut took = false;
-        let wrote = writer.poll_write(cx, |empty| {
-            self.desk().outbox.swap(empty);
+        let wrote = writer.poll_write(cx, |outgoing, spare| {
+            self.ask.clear();
+            let frames = self.lanes.take(outgoing, spare);
+            self.ask.set_crowded(frames > 1);
             took = true;
         });
         if took {
@@ -265,22 +311,32 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn send(
         &self,
         message: Req,
+        order: &Order,
         cx: &mut Context<'_>,
     ) -> Result<Result<(), CallError>, Req> {
-        let mut desk = self.desk();
-        if let Err(error) = desk.accepts() {
-            return Ok(Err(error));
-        }
-        if desk.outbox.len() >= self.settings.max_buffered {
-            return Err(message);
-        }
-        if let Err(error) = desk.outbox.append(None, None, message) {
-            drop(desk);
-            return Ok(Err(self.unencoded(error)));
-        }
-        let is_alone = desk.tags.taken() == 0;
-        self.see_written(desk, is_alone, cx);
-        Ok(Ok(()))
+        let max = self.settings.max_buffered;
+        let mut lane = self.lanes.next(order);
+        let appended = if lane.stock.is_shut() {
+            drop(lane);
+            // Under the desk's lock, so that the end does not come between.
+            let desk = self.desk();
+            if let Err(error) = desk.accepts() {
+                return Ok(Err(error));
+            }
+            let mut lane = self.lanes.next(order);
+            self.lanes.append_one_way(&mut lane, message, max)?
+        } else {
+            let appended = self.lanes.append_one_way(&mut lane, message, max)?;
+            drop(lane);
+            appended
+        };
+        Ok(match appended {
+            Ok(()) => {
+                self.see_written(cx);
+                Ok(())
+            }
+            Err(error) => Err(self.unencoded(error)),
+        })
     }
 
     /// The ping's cell.
@@ -289,7 +345,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// Appends a request whose reply nobody waits for, unless the last is still without one. The driver's
-    /// to call, which then sees it in the buffer.
+    /// to call, which then sees that it is asked.
     pub(super) fn ping(&self, request: Req) -> Result<(), Lost> {
         let mut desk = self.desk();
         if desk.pinged {
@@ -298,17 +354,21 @@ impl<Req, Resp> Engine<Req, Resp> {
         desk.pinged = true;
         let index = self.ping_index();
         let tag = self.cells.begin_unwatched(index);
-        desk.outbox
-            .append(Some(tag), Some(index), request)
-            .map_err(|error| match error {
-                Unencoded::Refused(error) => Lost::Ping(error.into()),
-                Unencoded::Panicked => Lost::Panicked,
-            })
+        let appended = self.lanes.of_thread().append_call(tag, index, request);
+        drop(desk);
+        self.ask.ask();
+        appended.map_err(|error| match error {
+            Unencoded::Refused(error) => Lost::Ping(error.into()),
+            Unencoded::Panicked => Lost::Panicked,
+        })
     }
 
     /// The caller of a pending request has its reply, or the end.
     pub(super) fn finish(&self, index: u32) {
-        self.give_back(self.desk(), index);
+        let kept = self.lanes.of_thread().stock.put(index);
+        if let Err(Shut) = kept {
+            self.give_back(self.desk(), index);
+        }
     }
 
     /// The caller of a pending request leaves.
@@ -317,6 +377,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         match self.cells.leave(index) {
             Left::Quarantined => {
                 desk.tags.abandon();
+                self.count_abandoned(&desk);
                 self.judge(desk);
             }
             Left::Free(reply) => {
@@ -330,18 +391,28 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn leave_turn(&self, turn: &Turn) {
         let mut desk = self.desk();
         let next = desk.tags.leave(turn);
-        let driver = desk.when_drained();
-        drop(desk);
-        wake(next);
-        wake(driver);
+        self.after(desk, next);
     }
 
-    fn give_back(&self, mut desk: MutexGuard<'_, Desk<Req>>, index: u32) {
+    fn give_back(&self, mut desk: MutexGuard<'_, Desk>, index: u32) {
         let next = desk.tags.give_back(index);
-        let driver = desk.when_drained();
+        self.after(desk, next);
+    }
+
+    /// A tag or a turn was given back: what follows from it.
+    fn after(&self, mut desk: MutexGuard<'_, Desk>, next: impl IntoIterator<Item = Waker>) {
+        desk.reopen(&self.lanes);
+        let has_drained = desk.has_drained();
         drop(desk);
-        wake(next);
-        wake(driver);
+        next.into_iter().for_each(Waker::wake);
+        if has_drained {
+            self.ask.wake_driver();
+        }
+    }
+
+    fn count_abandoned(&self, desk: &Desk) {
+        let abandoned = desk.tags.abandoned();
+        self.abandoned.store(abandoned, Ordering::Relaxed);
     }
 
     /// Replies came to nobody: their tags leave quarantine.
@@ -356,10 +427,8 @@ impl<Req, Resp> Engine<Req, Resp> {
             desk.tags.unabandon();
             next.extend(desk.tags.give_back(index));
         }
-        let driver = desk.when_drained();
-        drop(desk);
-        next.into_iter().for_each(Waker::wake);
-        wake(driver);
+        self.count_abandoned(&desk);
+        self.after(desk, next);
     }
 
     /// A reply came: the peer answers.
@@ -375,7 +444,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// Whether the peer still answers enough; else no new calls.
-    fn judge(&self, desk: MutexGuard<'_, Desk<Req>>) {
+    fn judge(&self, desk: MutexGuard<'_, Desk>) {
         let timed_out = self.timed_out.load(Ordering::Relaxed);
         let abandoned = desk.tags.abandoned();
         let settings = &self.settings;
@@ -389,15 +458,13 @@ impl<Req, Resp> Engine<Req, Resp> {
                 },
             );
         } else {
-            let driver = desk.when_drained();
-            drop(desk);
-            wake(driver);
+            self.after(desk, None);
         }
     }
 
     /// No new calls from now on; the driver ends the connection when the pending ones have ended. Those that
     /// wait for their turn have it still, unless the peer is sick: then they are better served elsewhere.
-    pub(super) fn drain(&self, mut desk: MutexGuard<'_, Desk<Req>>, why: Lost) {
+    pub(super) fn drain(&self, mut desk: MutexGuard<'_, Desk>, why: Lost) {
         if !matches!(desk.phase, Phase::Open) {
             return;
         }
@@ -406,10 +473,11 @@ impl<Req, Resp> Engine<Req, Resp> {
             _ => Vec::new(),
         };
         desk.phase = Phase::Draining(why);
+        desk.shut(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
-        let driver = desk.outbox.driver();
         drop(desk);
-        queued.into_iter().chain(driver).for_each(Waker::wake);
+        queued.into_iter().for_each(Waker::wake);
+        self.ask.wake_driver();
         self.room.notify_waiters();
     }
 
@@ -418,7 +486,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         // Under both locks, so that nothing is on its way from the one to the other.
         let writer = lock(&self.writer);
         let desk = self.desk();
-        desk.is_quiet() && desk.outbox.len() == 0 && writer.is_done()
+        desk.is_quiet() && self.lanes.is_empty() && writer.is_done()
     }
 
     /// The connection has ended: everyone learns why, the driver included.
@@ -427,15 +495,15 @@ impl<Req, Resp> Engine<Req, Resp> {
         if matches!(desk.phase, Phase::Ended(_)) {
             return;
         }
-        desk.phase = Phase::Ended(why);
-        self.is_open.store(false, Ordering::Relaxed);
         let queued = desk.tags.refuse_all();
-        let driver = desk.outbox.driver();
+        desk.phase = Phase::Ended(why);
+        desk.shut(&self.lanes);
+        self.is_open.store(false, Ordering::Relaxed);
         drop(desk);
-        // A cell taken before the phase changed is seen here; none is taken after.
+        // A cell taken before the stocks were shut is seen here; none is taken after.
         let pending = self.cells.end();
         queued.into_iter().chain(pending).for_each(Waker::wake);
-        wake(driver);
+        self.ask.wake_driver();
         self.room.notify_waiters();
         self.ended.notify_waiters();
     }
@@ -458,45 +526,5 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     pub(super) fn call_timeout(&self) -> Duration {
         self.settings.call_timeout.unwrap_or_default()
-    }
-}
-
-impl<Req> Desk<Req> {
-    /// Whether a new call may begin.
-    fn accepts(&self) -> Result<(), CallError> {
-        match &self.phase {
-            Phase::Open => Ok(()),
-            Phase::Draining(cause) | Phase::Ended(cause) => Err(CallError::Lost {
-                cause: cause.clone(),
-                written: Written::No,
-            }),
-        }
-    }
-
-    /// Whether a call that queued before may go on.
-    fn still_serves(&self) -> Result<(), CallError> {
-        match &self.phase {
-            Phase::Open | Phase::Draining(_) => Ok(()),
-            Phase::Ended(_) => self.accepts(),
-        }
-    }
-
-    /// Whether nobody waits for anything any more.
-    fn is_quiet(&self) -> bool {
-        self.tags.taken() == self.tags.abandoned() && self.tags.waiting() == 0
-    }
-
-    /// The driver, if this is what the drain waited for.
-    fn when_drained(&self) -> Option<Waker> {
-        match self.phase {
-            Phase::Draining(_) if self.is_quiet() => self.outbox.driver(),
-            _ => None,
-        }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

@@ -77,15 +77,17 @@
 //! - No task and no channel per call, and no allocation beside what the codec makes; only a call that waits
 //!   for its turn allocates, once.
 
+mod ask;
 mod call;
 mod cells;
+mod desk;
 mod driver;
 mod engine;
 mod error;
 mod frame;
+mod lane;
 #[cfg(all(test, cenote_loom))]
 mod models;
-mod outbox;
 mod permit;
 mod settings;
 mod tags;
@@ -104,22 +106,38 @@ pub use frame::{Frame, Tag};
 pub use permit::{Permit, Reserve};
 pub use settings::MuxBuilder;
 
-use engine::{Engine, Phase};
+use desk::Phase;
+use engine::Engine;
+use lane::Order;
 
 /// One connection that many callers share; a [`MuxBuilder`] makes one. Cheap to clone; when the last clone is dropped, the connection
 /// is closed once its pending calls have ended.
 pub struct Mux<Req, Resp> {
     engine: Arc<Engine<Req, Resp>>,
+    /// Of this handle's requests.
+    order: Arc<Order>,
 }
 
 impl<Req, Resp> Mux<Req, Resp> {
     fn new(engine: Engine<Req, Resp>) -> Self {
         Self {
             engine: Arc::new(engine),
+            order: Arc::new(Order::new()),
         }
     }
 
-    /// Sends a request and waits for its reply. Nothing happens before the first poll.
+    /// The same handle, for a call that is to own it.
+    fn same(&self) -> Self {
+        self.engine.handles.fetch_add(1, Ordering::Relaxed);
+        Self {
+            engine: Arc::clone(&self.engine),
+            order: Arc::clone(&self.order),
+        }
+    }
+
+    /// Sends a request and waits for its reply. Nothing happens before the first poll. Calls made on one handle are
+    /// sent in the order of their first polls, those that waited for their turn when it has come; those on
+    /// clones of it in any order.
     ///
     /// # Errors
     /// [`CallError::TimedOut`] after `call_timeout`; [`CallError::QueueFull`] when too many wait for their
@@ -135,11 +153,11 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// # Errors
     /// [`CallError::QueueFull`] and [`CallError::Lost`], as [`call`](Self::call).
     pub fn reserve(&self) -> Reserve<Req, Resp> {
-        Reserve::new(self.clone())
+        Reserve::new(self.same())
     }
 
     /// Sends a message that has no reply. Waits while more than `max_buffered` bytes are to be written. Done
-    /// when the message is among those to be written next, in order with the caller's other messages; whether
+    /// when the message is among those to be written next, in order with what else was sent on this handle; whether
     /// it arrives is not known. Dropped before it is done, nothing is sent.
     ///
     /// # Errors
@@ -152,7 +170,7 @@ impl<Req, Resp> Mux<Req, Resp> {
             room.as_mut().enable();
             let sent = poll_fn(|cx| {
                 let message = message.take().expect("given back if it was not sent");
-                Poll::Ready(self.engine.send(message, cx))
+                Poll::Ready(self.engine.send(message, &self.order, cx))
             });
             match sent.await {
                 Ok(done) => return done,
@@ -169,12 +187,12 @@ impl<Req, Resp> Mux<Req, Resp> {
 
     /// How many requests have no reply yet, those whose callers have left included.
     pub fn in_flight(&self) -> usize {
-        self.engine.desk().tags.taken()
+        self.engine.in_flight()
     }
 
     /// Of those, how many whose callers have left.
     pub fn abandoned(&self) -> usize {
-        self.engine.desk().tags.abandoned()
+        self.engine.abandoned()
     }
 
     /// How many calls wait for their turn.
@@ -213,6 +231,7 @@ impl<Req, Resp> Clone for Mux<Req, Resp> {
         self.engine.handles.fetch_add(1, Ordering::Relaxed);
         Self {
             engine: Arc::clone(&self.engine),
+            order: Arc::new(Order::clone(&self.order)),
         }
     }
 }

@@ -24,7 +24,7 @@ impl<Req, Resp> Permit<Req, Resp> {
     /// As [`Mux::call`], with the turn that was taken. The time-out counts from the call's first poll.
     pub fn call(mut self, request: Req) -> Call<'static, Req, Resp> {
         let index = self.index.take().expect("a permit is used once");
-        Call::reserved(self.mux.clone(), index, request)
+        Call::reserved(self.mux.same(), index, request)
     }
 }
 
@@ -56,7 +56,7 @@ impl<Req, Resp> Reserve<Req, Resp> {
 
     fn permit(&self, index: u32) -> Permit<Req, Resp> {
         Permit {
-            mux: self.mux.clone(),
+            mux: self.mux.same(),
             index: Some(index),
         }
     }

@@ -1,6 +1,6 @@
 //! A mux's settings and how one is built.
 
-use std::collections::VecDeque;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,10 +10,13 @@ use super::Mux;
 use super::driver::{Decode, Driver, Reply};
 use super::engine::Engine;
 use super::frame::{Frame, Tag};
-use super::outbox::Encode;
+use super::lane::{Encode, Lanes, MAX_LANES};
 use super::writer::Writer;
 use crate::error::{BoxError, SettingsError};
 use crate::settings::refuse;
+
+/// The default of `encoders`, at most.
+const ENCODERS: usize = 16;
 
 /// Requests may be pending on one connection.
 const MAX_IN_FLIGHT: usize = 1 << 20;
@@ -68,6 +71,7 @@ pub(super) struct Ticks {
 pub struct MuxBuilder<Req> {
     settings: Settings,
     max_abandoned: Option<usize>,
+    encoders: usize,
     ping: Option<Box<dyn Fn() -> Req + Send>>,
 }
 
@@ -88,6 +92,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
                 ping_timeout: Duration::from_secs(5),
             },
             max_abandoned: None,
+            encoders: available_parallelism()
+                .map_or(ENCODERS, |cores| (2 * cores.get()).min(ENCODERS)),
             ping: None,
         }
     }
@@ -106,7 +112,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// How many bytes may wait to be written before [`Mux::send`] waits. At least 1. Default: 1 MiB.
+    /// How many bytes of messages without a reply may wait to be written before [`Mux::send`] waits. At least 1.
+    /// Default: 1 MiB.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.settings.max_buffered = bytes;
         self
@@ -124,6 +131,14 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     /// exact. At least 8 ms. Default: 30 s.
     pub fn call_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.settings.call_timeout = limit.into();
+        self
+    }
+
+    /// How many threads may encode their requests at once, each with a clone of the codec. One, where its encoder
+    /// keeps something from one message for the next: a dictionary of compression, a counter. 1 to 128. Default:
+    /// twice as many as there are processors, and no more than 16.
+    pub fn encoders(mut self, clones: usize) -> Self {
+        self.encoders = clones;
         self
     }
 
@@ -184,18 +199,21 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         <Codec as Encoder<Frame<Req, T>>>::Error: Into<BoxError>,
         <Codec as Decoder>::Error: Into<BoxError>,
     {
-        let mut encoder = codec.clone();
-        let encode: Encode<Req> = Box::new(move |tag, message, buffer| {
-            let tag = tag.map(T::from_raw);
-            encoder
-                .encode(Frame { tag, message }, buffer)
-                .map_err(Into::into)
-        });
+        let encoder = |mut codec: Codec| -> Encode<Req> {
+            Box::new(move |tag, message, buffer| {
+                let tag = tag.map(T::from_raw);
+                codec
+                    .encode(Frame { tag, message }, buffer)
+                    .map_err(Into::into)
+            })
+        };
+        let encoders = self.clones(&codec).map(encoder).collect();
         let decode = Decoding(codec, |Frame { tag, message }: Frame<Resp, T>| Reply {
             tag: tag.map(T::raw),
             message,
         });
-        self.start(T::BITS, None, read, write, encode, Box::new(decode))
+        let lanes = Lanes::new(encoders, false);
+        self.start(T::BITS, lanes, read, write, decode)
     }
 
     /// On a connection whose replies come in the order of their requests, one for each.
@@ -218,26 +236,32 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         <Codec as Encoder<Req>>::Error: Into<BoxError>,
         <Codec as Decoder>::Error: Into<BoxError>,
     {
-        let mut encoder = codec.clone();
-        let encode: Encode<Req> =
-            Box::new(move |_, message, buffer| encoder.encode(message, buffer).map_err(Into::into));
+        let encoder = |mut codec: Codec| -> Encode<Req> {
+            Box::new(move |_, message, buffer| codec.encode(message, buffer).map_err(Into::into))
+        };
+        let encoders = self.clones(&codec).map(encoder).collect();
         let decode = Decoding(codec, |message| Reply { tag: None, message });
-        let order = Some(VecDeque::new());
-        self.start(u32::BITS, order, read, write, encode, Box::new(decode))
+        let lanes = Lanes::new(encoders, true);
+        self.start(u32::BITS, lanes, read, write, decode)
+    }
+
+    fn clones<Codec: Clone>(&self, codec: &Codec) -> impl Iterator<Item = Codec> {
+        // What is no number of lanes is refused before any is used.
+        let count = self.encoders.clamp(1, MAX_LANES);
+        std::iter::repeat_n(codec.clone(), count)
     }
 
     fn start<Resp: Send + 'static>(
         mut self,
         tag_bits: u32,
-        order: Option<VecDeque<u32>>,
+        lanes: Lanes<Req>,
         read: impl AsyncRead + Send + Unpin + 'static,
         write: impl AsyncWrite + Send + Unpin + 'static,
-        encode: Encode<Req>,
-        decode: Box<dyn Decode<Resp>>,
+        decode: impl Decode<Resp>,
     ) -> Result<Mux<Req, Resp>, SettingsError> {
         self.validate(tag_bits)?;
         let writer = Writer::new(Box::new(write));
-        let mux = Mux::new(Engine::new(self.settings, tag_bits, encode, order, writer));
+        let mux = Mux::new(Engine::new(self.settings, tag_bits, lanes, writer));
         Driver::start(&mux, Box::new(read), decode, self.ping);
         Ok(mux)
     }
@@ -252,6 +276,9 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         if settings.max_in_flight == 0 || settings.max_in_flight > most {
             let accepted = format!("1 to {most}, with tags of {tag_bits} bits{and_ping}");
             return refuse("max_in_flight", settings.max_in_flight, &accepted);
+        }
+        if self.encoders == 0 || self.encoders > MAX_LANES {
+            return refuse("encoders", self.encoders, &format!("1 to {MAX_LANES}"));
         }
         settings.max_abandoned = match self.max_abandoned {
             Some(0) => return refuse("max_abandoned", 0, "at least 1: any call may be cancelled"),
@@ -293,9 +320,9 @@ struct Decoding<Codec, F>(Codec, F);
 
 impl<Codec, F, Resp> Decode<Resp> for Decoding<Codec, F>
 where
-    Codec: Decoder + Send,
+    Codec: Decoder + Send + 'static,
     Codec::Error: Into<BoxError>,
-    F: Fn(Codec::Item) -> Reply<Resp> + Send,
+    F: Fn(Codec::Item) -> Reply<Resp> + Send + 'static,
 {
     fn decode(&mut self, input: &mut bytes::BytesMut) -> Result<Option<Reply<Resp>>, BoxError> {
         let item = self.0.decode(input).map_err(Into::into)?;

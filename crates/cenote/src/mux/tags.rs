@@ -1,4 +1,5 @@
-//! Which tags are free, and whose turn it is to have the next one. Lives under the desk's lock.
+//! Which tags are free and in no lane's stock, and whose turn it is to have the next one. Lives under the desk's
+//! lock.
 //!
 //! Invariant: nobody waits for a turn while a tag is free. So a newcomer that finds a free tag passes
 //! nobody.
@@ -19,6 +20,7 @@ pub(super) struct Tags {
     turns: VecDeque<Arc<Turn>>,
     /// How many of `turns` still wait.
     waiting: usize,
+    /// Those in the lanes' stocks included.
     taken: usize,
     /// Taken, by requests whose callers have left.
     abandoned: usize,
@@ -79,6 +81,18 @@ impl Tags {
         })?;
         self.taken += 1;
         Some(index)
+    }
+
+    /// Tags that were in stock, while nobody waits.
+    pub(super) fn put_back(&mut self, mut tags: Vec<u32>) {
+        debug_assert_eq!(self.waiting, 0);
+        self.taken -= tags.len();
+        self.free.append(&mut tags);
+    }
+
+    /// How many can be taken.
+    pub(super) fn free(&self) -> usize {
+        self.free.len() + (self.cap - self.unused) as usize
     }
 
     /// A tag is free: the next in line has it, and is to be woken.

@@ -1,6 +1,6 @@
 //! The connection's write half and the bytes that are on their way into it.
 //!
-//! Lock order: writer, then desk.
+//! Lock order: writer, then desk, then lanes.
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +15,8 @@ const KEEP: usize = 1 << 20;
 pub(super) struct Writer {
     half: Box<dyn AsyncWrite + Send + Unpin>,
     outgoing: BytesMut,
+    /// Empty, and of use: see `refill`.
+    spare: BytesMut,
     /// How much of `outgoing` has been written.
     written: usize,
     /// Written, and not yet flushed: there may be layers with buffers of their own.
@@ -28,13 +30,14 @@ impl Writer {
         Self {
             half,
             outgoing: BytesMut::new(),
+            spare: BytesMut::new(),
             written: 0,
             unflushed: false,
             failed: None,
         }
     }
 
-    /// Whether all that was taken from the outbox is written and flushed.
+    /// Whether all that was taken from the lanes is written and flushed.
     pub(super) fn is_done(&self) -> bool {
         self.outgoing.is_empty() && !self.unflushed && self.failed.is_none()
     }
@@ -44,17 +47,18 @@ impl Writer {
         self.failed = Some(error);
     }
 
-    /// Writes what is on its way and then what `refill` puts into an empty buffer, once.
+    /// Writes what is on its way and then what `refill` puts into an empty buffer, once; it is given a second
+    /// one, to leave empty.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        refill: impl FnOnce(&mut BytesMut),
+        refill: impl FnOnce(&mut BytesMut, &mut BytesMut),
     ) -> Poll<io::Result<()>> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
         ready!(self.poll_outgoing(cx))?;
-        refill(&mut self.outgoing);
+        refill(&mut self.outgoing, &mut self.spare);
         ready!(self.poll_outgoing(cx))?;
         if self.unflushed {
             ready!(Pin::new(&mut self.half).poll_flush(cx))?;

@@ -1,4 +1,4 @@
-//! A line whose other end sends back what it reads, once it has read enough.
+//! A line whose other end waits until it has read enough.
 
 use std::io;
 use std::pin::Pin;
@@ -9,14 +9,28 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::sync::{Mutex, lock};
 
+/// What the other end does when it has read so many bytes, and nothing before.
+#[derive(Clone, Copy)]
+pub(super) enum Then {
+    /// Sends back what it has read.
+    Answers(usize),
+    Ends(usize),
+}
+
+impl Then {
+    fn is_due(self, written: usize) -> bool {
+        let (Self::Answers(enough) | Self::Ends(enough)) = self;
+        written >= enough
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Line(Arc<Mutex<State>>);
 
 struct State {
     /// Written and not read back.
     bytes: Vec<u8>,
-    /// How much is written before any of it is read back.
-    silent_until: usize,
+    then: Then,
     written: usize,
     /// The next write takes a part and then is blocked, once.
     takes: Option<usize>,
@@ -25,11 +39,11 @@ struct State {
 }
 
 impl Line {
-    /// Sends nothing back before `silent_until` bytes were written; the first write is cut after `takes`.
-    pub(super) fn new(silent_until: usize, takes: Option<usize>) -> Self {
+    /// The first write is cut after `takes`.
+    pub(super) fn new(then: Then, takes: Option<usize>) -> Self {
         Self(Arc::new(Mutex::new(State {
             bytes: Vec::new(),
-            silent_until,
+            then,
             written: 0,
             takes,
             blocked: false,
@@ -64,9 +78,8 @@ impl AsyncWrite for Line {
         };
         state.bytes.extend_from_slice(&bytes[..taken]);
         state.written += taken;
-        let reader = (state.written >= state.silent_until)
-            .then(|| state.reader.take())
-            .flatten();
+        let is_due = state.then.is_due(state.written);
+        let reader = is_due.then(|| state.reader.take()).flatten();
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
@@ -90,12 +103,17 @@ impl AsyncRead for Line {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut state = lock(&self.0);
-        if state.bytes.is_empty() || state.written < state.silent_until {
-            state.reader = Some(cx.waker().clone());
-            return Poll::Pending;
+        match state.then {
+            then if !then.is_due(state.written) => {}
+            Then::Ends(_) => return Poll::Ready(Ok(())),
+            Then::Answers(_) if !state.bytes.is_empty() => {
+                into.put_slice(&state.bytes);
+                state.bytes.clear();
+                return Poll::Ready(Ok(()));
+            }
+            Then::Answers(_) => {}
         }
-        into.put_slice(&state.bytes);
-        state.bytes.clear();
-        Poll::Ready(Ok(()))
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 }

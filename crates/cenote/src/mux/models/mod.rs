@@ -5,6 +5,7 @@
 //!
 //! `RUSTFLAGS="--cfg cenote_loom" cargo test -p cenote --release --lib mux::models`
 
+mod lanes;
 mod line;
 mod table;
 mod writing;
@@ -18,9 +19,9 @@ use bytes::{Buf, BufMut, BytesMut};
 use loom::future::block_on;
 
 use super::*;
-use crate::kernel::models::{explore, explore_within, party, race};
+use crate::kernel::models::{explore, party, race};
 use crate::mux::cells::Delivery;
-use crate::mux::outbox::Encode;
+use crate::mux::lane::{Encode, Lanes};
 use crate::mux::settings::Settings;
 use crate::mux::writer::Writer;
 use line::Line;
@@ -32,6 +33,11 @@ const FRAME: usize = 8;
 
 /// A client whose requests go to `line`, and no driver.
 fn client(max_in_flight: usize, line: &Line) -> Client {
+    with_lanes(1, max_in_flight, line)
+}
+
+/// The same with lanes, of which threads started one after the other have different ones.
+fn with_lanes(lanes: usize, max_in_flight: usize, line: &Line) -> Client {
     let settings = Settings {
         max_in_flight,
         max_queued: usize::MAX,
@@ -44,13 +50,16 @@ fn client(max_in_flight: usize, line: &Line) -> Client {
         ping_after: None,
         ping_timeout: Duration::MAX,
     };
-    let encode: Encode<u32> = Box::new(|tag, message, buffer| {
-        buffer.put_u32(tag.unwrap_or_default());
-        buffer.put_u32(message);
-        Ok(())
-    });
+    let encoder = || -> Encode<u32> {
+        Box::new(|tag, message, buffer| {
+            buffer.put_u32(tag.unwrap_or_default());
+            buffer.put_u32(message);
+            Ok(())
+        })
+    };
+    let lanes = Lanes::new((0..lanes).map(|_| encoder()).collect(), false);
     let writer = Writer::new(Box::new(line.clone()));
-    Mux::new(Engine::new(settings, u32::BITS, encode, None, writer))
+    Mux::new(Engine::new(settings, u32::BITS, lanes, writer))
 }
 
 /// Polls a future that has to wait.
@@ -62,10 +71,9 @@ fn begin<F: Future + Unpin>(future: &mut F) {
 /// What has been appended and not written: tags and messages.
 fn appended(client: &Client) -> Vec<(u32, u32)> {
     let mut buffer = BytesMut::new();
-    let mut desk = client.engine.desk();
-    desk.outbox.swap(&mut buffer);
+    client.engine.lanes.take(&mut buffer, &mut BytesMut::new());
     // As if the driver were on its way: whoever appends leaves the writing to it.
-    drop(desk.outbox.ask());
+    client.engine.ask.ask();
     let mut frames = Vec::new();
     while buffer.remaining() >= FRAME {
         frames.push((buffer.get_u32(), buffer.get_u32()));
@@ -75,7 +83,7 @@ fn appended(client: &Client) -> Vec<(u32, u32)> {
 
 /// A reply, as the driver delivers it.
 fn reply(client: &Client, tag: u32, message: u32) {
-    match client.engine.cells().deliver_to_tag(tag.into(), message) {
+    match client.engine.cells.deliver_to_tag(tag.into(), message) {
         Delivery::ToCaller(waker) => waker.wake(),
         Delivery::ToNobody(index, _) => client.engine.release(&mut vec![index]),
         Delivery::Unknown => panic!("tag {tag} is unknown"),

@@ -1,10 +1,11 @@
 //! The tag table: replies, those who wait for them, those who leave, and the end.
 
+use super::line::Then;
 use super::*;
 
 /// A client with so many tags, none of whose requests is written: the model is the peer.
 fn unwritten(max_in_flight: usize) -> Client {
-    let client = client(max_in_flight, &Line::new(0, None));
+    let client = client(max_in_flight, &Line::new(Then::Answers(0), None));
     assert!(appended(&client).is_empty());
     client
 }

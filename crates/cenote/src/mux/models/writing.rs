@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::line::Then;
 use super::*;
 use crate::error::BoxError;
 use crate::mux::driver::{Decode, Driver, Reply};
@@ -17,17 +18,17 @@ impl Decode<u32> for Numbers {
     }
 
     fn decode_eof(&mut self, _: &mut BytesMut) -> Result<Option<Reply<u32>>, BoxError> {
-        unreachable!("the line has no end")
+        unreachable!("nothing is left at the end")
     }
 }
 
 /// Drives the connection until it has ended.
 fn drive(client: &Client, line: &Line) -> impl FnOnce() + Send + 'static {
-    let mut driver = Driver::new(client, Box::new(line.clone()), Box::new(Numbers), None);
+    let mut driver = Driver::new(client, Box::new(line.clone()), Numbers, None);
     move || {
         let _timers = timers().enter();
         let lost = block_on(poll_fn(|cx| driver.poll(cx)));
-        assert!(matches!(lost, Lost::Closed), "{lost}");
+        assert!(matches!(lost, Lost::Closed | Lost::PeerClosed), "{lost}");
     }
 }
 
@@ -40,36 +41,92 @@ fn timers() -> &'static tokio::runtime::Runtime {
     })
 }
 
-/// Calls from two threads on a line that answers after both; whoever is last closes.
-fn two_callers(line: &Line) {
-    let client = client(2, line);
-    let driver = drive(&client, line);
-    let calls = [1, 2].map(|n| (n, client.call(n).into_owned()));
-    drop(client);
-    let [one, other] = calls.map(|(n, call)| {
-        party(move || {
-            assert_eq!(block_on(call).unwrap(), n);
-        })
-    });
+/// Callers that have begun and wait, until the model is over: were they to leave, that would wake the driver.
+#[derive(Clone, Default)]
+struct Waiting(Arc<std::sync::Mutex<Vec<Call<'static, u32, u32>>>>);
+
+impl Waiting {
+    fn begins(&self, call: Call<'_, u32, u32>) -> impl FnOnce() + Send + use<> {
+        let mut call = call.into_owned();
+        let waiting = self.clone();
+        move || {
+            begin(&mut call);
+            waiting.0.lock().unwrap().push(call);
+        }
+    }
+}
+
+/// Requests from two threads, on a line that ends once both are written: no reply and no close wakes the
+/// driver before.
+fn two_requests(lanes: usize, takes: Option<usize>) {
+    let line = Line::new(Then::Ends(2 * FRAME), takes);
+    let client = with_lanes(lanes, 2, &line);
+    let driver = drive(&client, &line);
+    let waiting = Waiting::default();
+    let [one, other] = [1, 2].map(|n| party(waiting.begins(client.call(n))));
     race([one, other, party(driver)]);
+    assert_eq!(line.written(), 2 * FRAME);
 }
 
 /// The driver takes the buffer while one writes alone and another appends.
 #[test]
-fn every_request_is_written_though_none_is_answered_before_the_other() {
-    explore_within(2, || two_callers(&Line::new(2 * FRAME, None)));
+fn what_two_append_is_written_by_somebody() {
+    explore(|| two_requests(1, None));
+}
+
+/// The driver has passed one of the lanes when something is put there.
+#[test]
+fn what_two_append_to_their_own_lanes_is_written_by_somebody() {
+    explore(|| two_requests(2, None));
+}
+
+/// Who began to write is not who is told when it can go on.
+#[test]
+fn what_two_append_is_written_though_the_line_is_blocked() {
+    explore(|| two_requests(1, Some(3)));
+}
+
+/// One found the writer taken, and asks the driver when the other has written its request: whoever comes next
+/// is not to take the driver for asked.
+#[test]
+fn what_is_appended_after_an_idle_request_to_write_is_written() {
+    explore(|| {
+        let line = Line::new(Then::Ends(FRAME), None);
+        let client = client(2, &line);
+        let driver = drive(&client, &line);
+        let waiting = Waiting::default();
+        let next = waiting.begins(client.call(1));
+        race([
+            party(move || {
+                client.engine.ask.ask();
+            }),
+            party(next),
+            party(driver),
+        ]);
+        assert_eq!(line.written(), FRAME);
+    });
 }
 
 #[test]
-fn a_request_that_blocks_its_caller_is_written_to_its_end() {
-    explore_within(1, || two_callers(&Line::new(2 * FRAME, Some(3))));
+fn a_call_is_answered_whoever_writes_it() {
+    explore(|| {
+        let line = Line::new(Then::Answers(FRAME), Some(3));
+        let client = client(1, &line);
+        let driver = drive(&client, &line);
+        let call = client.call(1).into_owned();
+        drop(client);
+        race([
+            party(move || assert_eq!(block_on(call).unwrap(), 1)),
+            party(driver),
+        ]);
+    });
 }
 
 /// A caller that leaves while it writes alone.
 #[test]
 fn a_request_whose_caller_leaves_is_written() {
     explore(|| {
-        let line = Line::new(FRAME, Some(3));
+        let line = Line::new(Then::Answers(FRAME), Some(3));
         let client = client(2, &line);
         let driver = drive(&client, &line);
         let mut leaves = client.call(1).into_owned();
@@ -89,7 +146,7 @@ fn a_request_whose_caller_leaves_is_written() {
 #[test]
 fn a_message_is_written_before_the_close_that_follows() {
     explore(|| {
-        let line = Line::new(usize::MAX, Some(3));
+        let line = Line::new(Then::Answers(usize::MAX), Some(3));
         let client = client(1, &line);
         let driver = drive(&client, &line);
         let closes = client.clone();
@@ -110,7 +167,7 @@ fn a_message_is_written_before_the_close_that_follows() {
 #[test]
 fn a_close_beside_the_last_caller_that_leaves_is_done() {
     explore(|| {
-        let line = Line::new(usize::MAX, None);
+        let line = Line::new(Then::Answers(usize::MAX), None);
         let client = client(1, &line);
         let driver = drive(&client, &line);
         let mut call = client.call(1).into_owned();

@@ -1,0 +1,73 @@
+//! How the driver is asked to write. The first to ask wakes it; until somebody has taken what was appended, nobody
+//! need ask again.
+//!
+//! ## Why no request stays unwritten
+//! A caller appends its request under a lane's lock, and then looks whether the driver is asked. `asked` is cleared
+//! before the lanes are taken. So if the lane was taken before the request was in it, the lane's lock has brought
+//! the cleared flag with it, and the caller asks anew; else the request was taken.
+
+use std::task::Waker;
+
+use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+
+pub(super) struct Ask {
+    asked: AtomicBool,
+    /// The driver. Set before it looks whether it is asked, so that it sees who asked before, and is woken by who
+    /// asks after. No other lock is taken under its lock.
+    driver: Mutex<Option<Waker>>,
+    /// Several callers at once had something to write, or were given a reply, when last there was one: it pays
+    /// to let the driver write for all of them. Advice.
+    crowded: AtomicBool,
+}
+
+impl Ask {
+    pub(super) fn new() -> Self {
+        Self {
+            asked: AtomicBool::new(false),
+            driver: Mutex::new(None),
+            crowded: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the driver is asked and nobody has taken the lanes since.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Asks the driver to write.
+    pub(super) fn ask(&self) {
+        if !self.is_asked() && !self.asked.swap(true, Ordering::Relaxed) {
+            self.wake_driver();
+        }
+    }
+
+    /// The lanes are about to be taken.
+    pub(super) fn clear(&self) {
+        self.asked.store(false, Ordering::Relaxed);
+    }
+
+    /// There is something for the driver to look at.
+    pub(super) fn wake_driver(&self) {
+        let driver = lock(&self.driver).clone();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    pub(super) fn set_driver(&self, waker: &Waker) {
+        match &mut *lock(&self.driver) {
+            Some(driver) => driver.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_crowded(&self, crowded: bool) {
+        if self.is_crowded() != crowded {
+            self.crowded.store(crowded, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Where callers put what is to be written: a few lanes, so that threads seldom wait for one another. A thread has
+//! one of them; two share one where there are more threads than lanes.
+//!
+//! A lane holds a clone of the codec's encoder, the frames that it has made since the lane was last taken, and a
+//! stock of free tags. Whoever holds the writer's lock takes what all lanes hold.
+//!
+//! ## Order
+//! Requests made on one handle are written in the order of their first polls, though its caller moves from thread
+//! to thread. The handle's [`Order`] says in which lane its last request was put and how often that lane had been
+//! taken by then. Unless it has been taken since, the next request goes into the same lane, behind it; if it has,
+//! the other is taken, and so written, after it.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::BytesMut;
+
+use super::tags::Tags;
+use crate::error::BoxError;
+use crate::rt::calling;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock, thread_number};
+
+/// Encodes a request with its tag; in order, tags are not encoded.
+pub(super) type Encode<Req> =
+    Box<dyn FnMut(Option<u32>, Req, &mut BytesMut) -> Result<(), BoxError> + Send>;
+
+/// A handle knows its lane in so many bits.
+const LANE_BITS: u32 = 8;
+pub(super) const MAX_LANES: usize = 1 << (LANE_BITS - 1);
+
+/// At most so many tags go into a lane's stock at once.
+const RESTOCK: usize = 32;
+
+pub(super) struct Lanes<Req> {
+    lanes: Box<[Padded<Req>]>,
+    /// For replies in order: the cells of the requests that were taken, in the order of their frames. Its lock is
+    /// taken under a lane's; none is taken under it.
+    order: Option<Mutex<VecDeque<u32>>>,
+    /// Bytes of messages without a reply that have not been taken. Counted up and down under the locks of lanes.
+    one_way: AtomicUsize,
+}
+
+/// In cache lines of its own.
+#[repr(align(128))]
+struct Padded<Req> {
+    /// How often the lane was taken with something in it. Changed under the lane's lock. Its readers go by it to
+    /// another lane, so that its release orders that lane's frame behind those that were taken.
+    taken: AtomicU64,
+    lane: Mutex<Lane<Req>>,
+}
+
+pub(super) struct Lane<Req> {
+    encode: Encode<Req>,
+    buffer: BytesMut,
+    /// The cells of the frames in `buffer`, where replies come in order.
+    cells: Option<Vec<u32>>,
+    frames: usize,
+    /// Bytes in `buffer` of messages without a reply.
+    one_way: usize,
+    pub(super) stock: Stock,
+}
+
+/// Tags that are free, for the lane's callers to use without going to the desk.
+///
+/// Invariant: shut, it is empty, and all tags go by the desk. It is shut while anyone waits for a tag, and when no
+/// new calls are taken.
+pub(super) struct Stock {
+    tags: Vec<u32>,
+    is_shut: bool,
+}
+
+/// Of one handle: the lane of its last request, and how often that had been taken then.
+pub(super) struct Order(AtomicU64);
+
+/// Why a message was not appended.
+pub(super) enum Unencoded {
+    Refused(BoxError),
+    Panicked,
+}
+
+impl Order {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Clone for Order {
+    /// What follows on the new handle comes after what was before on this one.
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Acquire)))
+    }
+}
+
+impl<Req> Lanes<Req> {
+    pub(super) fn new(encoders: Vec<Encode<Req>>, in_order: bool) -> Self {
+        let lane = |encode| Padded {
+            taken: AtomicU64::new(0),
+            lane: Mutex::new(Lane {
+                encode,
+                buffer: BytesMut::new(),
+                cells: in_order.then(Vec::new),
+                frames: 0,
+                one_way: 0,
+                stock: Stock {
+                    tags: Vec::new(),
+                    is_shut: false,
+                },
+            }),
+        };
+        Self {
+            lanes: encoders.into_iter().map(lane).collect(),
+            order: in_order.then(|| Mutex::new(VecDeque::new())),
+            one_way: AtomicUsize::new(0),
+        }
+    }
+
+    fn mine(&self) -> usize {
+        thread_number() % self.lanes.len()
+    }
+
+    /// This thread's lane.
+    pub(super) fn of_thread(&self) -> MutexGuard<'_, Lane<Req>> {
+        lock(&self.lanes[self.mine()].lane)
+    }
+
+    /// The lane for the next request of the handle with this order.
+    pub(super) fn next(&self, order: &Order) -> MutexGuard<'_, Lane<Req>> {
+        if let [only] = &*self.lanes {
+            return lock(&only.lane);
+        }
+        let mine = self.mine();
+        loop {
+            let last = order.0.load(Ordering::Acquire);
+            let lane = last as usize % (1 << LANE_BITS);
+            let is_untaken =
+                |at: &Padded<Req>| at.taken.load(Ordering::Acquire) == last >> LANE_BITS;
+            let at = match self.lanes.get(lane) {
+                Some(other) if lane != mine && is_untaken(other) => lane,
+                _ => mine,
+            };
+            let guard = lock(&self.lanes[at].lane);
+            // It changes only under the lock.
+            let taken = self.lanes[at].taken.load(Ordering::Relaxed);
+            let next = (taken << LANE_BITS) | at as u64;
+            // Where two threads use one handle, the later of the two looks again.
+            if next == last
+                || (order.0)
+                    .compare_exchange(last, next, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return guard;
+            }
+        }
+    }
+
+    /// Takes all frames away and puts them behind those in `into`, by way of `spare`, which is empty before and
+    /// after. How many there were.
+    ///
+    /// One at a time: the writer's lock is held.
+    pub(super) fn take(&self, into: &mut BytesMut, spare: &mut BytesMut) -> usize {
+        let mut frames = 0;
+        for Padded { taken, lane } in &self.lanes {
+            let mut lane = lock(lane);
+            if lane.frames == 0 {
+                continue;
+            }
+            mem::swap(&mut lane.buffer, spare);
+            frames += mem::take(&mut lane.frames);
+            let one_way = mem::take(&mut lane.one_way);
+            if one_way > 0 {
+                self.one_way.fetch_sub(one_way, Ordering::Relaxed);
+            }
+            if let (Some(order), Some(cells)) = (&self.order, &mut lane.cells) {
+                lock(order).extend(cells.drain(..));
+            }
+            let times = taken.load(Ordering::Relaxed) + 1;
+            taken.store(times, Ordering::Release);
+            drop(lane);
+            if into.is_empty() {
+                mem::swap(into, spare);
+            } else {
+                into.extend_from_slice(spare);
+                spare.clear();
+            }
+        }
+        frames
+    }
+
+    /// Whether there is nothing to take.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes
+            .iter()
+            .all(|Padded { lane, .. }| lock(lane).frames == 0)
+    }
+
+    /// Where replies come in order: puts the cells of the requests taken since into `next`, which is empty.
+    pub(super) fn written_in_order(&self, next: &mut VecDeque<u32>) {
+        debug_assert!(next.is_empty());
+        if let Some(order) = &self.order {
+            mem::swap(&mut *lock(order), next);
+        }
+    }
+
+    /// Appends a message without a reply to a lane of these; gives it back where as many bytes of such messages
+    /// as `max` or more wait to be taken.
+    pub(super) fn append_one_way(
+        &self,
+        lane: &mut Lane<Req>,
+        message: Req,
+        max: usize,
+    ) -> Result<Result<(), Unencoded>, Req> {
+        if self.one_way.load(Ordering::Relaxed) >= max {
+            return Err(message);
+        }
+        let before = lane.buffer.len();
+        let appended = lane.append(None, message);
+        let bytes = lane.buffer.len() - before;
+        lane.one_way += bytes;
+        self.one_way.fetch_add(bytes, Ordering::Relaxed);
+        Ok(appended)
+    }
+
+    /// Shuts all stocks: what was in them. Whoever comes to a lane after that goes by the desk; whatever was done
+    /// under its lock before is seen.
+    pub(super) fn shut(&self) -> Vec<u32> {
+        let mut tags = Vec::new();
+        for Padded { lane, .. } in &self.lanes {
+            let stock = &mut lock(lane).stock;
+            stock.is_shut = true;
+            tags.append(&mut stock.tags);
+        }
+        tags
+    }
+
+    pub(super) fn open(&self) {
+        for Padded { lane, .. } in &self.lanes {
+            lock(lane).stock.is_shut = false;
+        }
+    }
+
+    /// How many tags are in stock.
+    pub(super) fn stocked(&self) -> usize {
+        let stocked = |Padded { lane, .. }: &Padded<Req>| lock(lane).stock.tags.len();
+        self.lanes.iter().map(stocked).sum()
+    }
+
+    /// How many tags to put into a stock when `free` are left: the fewer there are, the fewer lie about.
+    pub(super) fn ration(&self, free: usize) -> usize {
+        (free / (2 * self.lanes.len())).min(RESTOCK)
+    }
+
+    /// Puts some tags into this thread's stock. The desk's lock is held.
+    pub(super) fn restock(&self, tags: &mut Tags) {
+        let stock = &mut self.of_thread().stock;
+        let ration = self.ration(tags.free());
+        stock.tags.extend((0..ration).map_while(|_| tags.take()));
+    }
+}
+
+impl<Req> Lane<Req> {
+    /// Appends a request: its tag and its cell.
+    pub(super) fn append_call(
+        &mut self,
+        tag: u32,
+        cell: u32,
+        request: Req,
+    ) -> Result<(), Unencoded> {
+        self.append(Some(tag), request)?;
+        if let Some(cells) = &mut self.cells {
+            cells.push(cell);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, tag: Option<u32>, message: Req) -> Result<(), Unencoded> {
+        let from = self.buffer.len();
+        let encoded = calling(|| (self.encode)(tag, message, &mut self.buffer));
+        if !matches!(encoded, Ok(Ok(()))) {
+            // No half frame is ever sent.
+            self.buffer.truncate(from);
+        }
+        encoded
+            .map_err(|_| Unencoded::Panicked)?
+            .map_err(Unencoded::Refused)?;
+        self.frames += 1;
+        Ok(())
+    }
+}
+
+impl Stock {
+    /// A free tag, if there is one.
+    pub(super) fn take(&mut self) -> Option<u32> {
+        self.tags.pop()
+    }
+
+    /// Whether new calls are taken and nobody waits.
+    pub(super) fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
+    /// Puts a free tag in, to be used next, since its cell is warm; or not, if it is shut.
+    #[must_use = "if it is shut, the tag goes to the desk"]
+    pub(super) fn put(&mut self, tag: u32) -> Result<(), Shut> {
+        if self.is_shut {
+            return Err(Shut);
+        }
+        self.tags.push(tag);
+        Ok(())
+    }
+}
+
+/// The stock takes nothing.
+pub(super) struct Shut;
