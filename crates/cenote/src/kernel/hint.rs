@@ -50,3 +50,35 @@ pub(super) fn set<O: Owner>(key: u64, slot: *const Slot<O>, word: Word) {
         hint.word.set(word.0);
     });
 }
+
+#[cfg(all(test, not(cenote_loom)))]
+mod tests {
+    use super::*;
+    use crate::kernel::tests::Least;
+
+    /// Nobody follows it.
+    fn slot(address: u64) -> *const Slot<Least> {
+        ptr::without_provenance(address as usize)
+    }
+
+    #[test]
+    fn a_thread_remembers_of_each_of_four_pools_where_it_was_last() {
+        let pools = 40..44;
+        for key in pools.clone() {
+            set(key, slot(1), Word(1));
+            set(key, slot(key), Word(key));
+        }
+        for key in pools {
+            assert_eq!(get(key), Some((slot(key), Word(key))));
+        }
+    }
+
+    /// The pointer of another pool must never be followed: that pool may be gone.
+    #[test]
+    fn what_is_remembered_of_one_pool_is_no_hint_for_another() {
+        set(40, slot(40), Word(40));
+        assert_eq!(get::<Least>(44), None);
+        set(44, slot(44), Word(44));
+        assert_eq!(get::<Least>(40), None);
+    }
+}

@@ -182,7 +182,7 @@ impl<O: Owner> Core<O> {
         if ledger.queue.len() >= max_waiters && is_new {
             return Joined::Full;
         }
-        ledger.waited += u64::from(is_new);
+        ledger.waited += 1;
         ledger.queue.join(waiter, waker, deadline);
         self.set_gate(&ledger);
         let arm = deadline < ledger.armed;

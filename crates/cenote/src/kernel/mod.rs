@@ -35,6 +35,8 @@ pub(crate) mod place;
 mod queue;
 mod slot;
 mod table;
+#[cfg(all(test, not(cenote_loom)))]
+mod tests;
 mod ticket;
 mod word;
 

@@ -5,11 +5,9 @@ use super::{Core, Owner};
 use crate::sync::lock;
 
 impl<O: Owner> Core<O> {
-    /// The caller then closes what [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
+    /// The caller then closes all that [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
     pub(crate) fn resize(&self, max_size: usize) {
-        let mut ledger = lock(&self.ledger.0);
-        ledger.max_size = max_size;
-        self.notice_leased();
+        lock(&self.ledger.0).max_size = max_size;
     }
 
     /// No leases until [`resume`](Self::resume); getters queue.
@@ -41,12 +39,12 @@ impl<O: Owner> Core<O> {
         wakers.into_iter().for_each(wake);
     }
 
-    /// Refuses everyone, now and later. Leases come back through the ledger and are refused.
+    /// Refuses everyone, now and later. The caller then closes all that
+    /// [`reserve_surplus`](Self::reserve_surplus) gives; leases come back through the ledger after that.
     pub(crate) fn close(&self, why: impl FnMut() -> O::Refusal) {
         {
             let mut ledger = lock(&self.ledger.0);
             ledger.phase = Phase::Closed;
-            self.notice_leased();
             self.set_gate(&ledger);
         }
         self.refuse_all(why);
@@ -81,13 +79,5 @@ impl<O: Owner> Core<O> {
     pub(crate) fn rouse(&self) {
         let wakers = lock(&self.ledger.0).queue.take_wakers();
         wakers.into_iter().for_each(wake);
-    }
-
-    fn notice_leased(&self) {
-        for index in 0..self.bound() {
-            if let Some(slot) = self.table.slot(index) {
-                slot.notice_if_leased();
-            }
-        }
     }
 }

@@ -116,21 +116,6 @@ impl<O: Owner> Slot<O> {
         }
     }
 
-    /// Under the ledger's lock: a user's lease, if there is one, comes back through the ledger.
-    pub(super) fn notice_if_leased(&self) {
-        let mut seen = self.word(Ordering::Relaxed);
-        while seen.state() == State::Leased && !seen.noticed() {
-            let told = seen.with_notice().0;
-            match self
-                .word
-                .compare_exchange(seen.0, told, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return,
-                Err(now) => seen = Word(now),
-            }
-        }
-    }
-
     /// Under the ledger's lock, slot vacant: makes it a dial's.
     pub(super) fn occupy(&self, core: &Arc<Core<O>>) -> Opening<O> {
         let word = self.word(Ordering::Relaxed);
@@ -392,24 +377,7 @@ impl<O: Owner> Drop for Opening<O> {
 #[cfg(all(test, not(cenote_loom)))]
 mod tests {
     use super::*;
-
-    struct Least;
-
-    impl Owner for Least {
-        type Entry = ();
-        type Notes = ();
-        type Refusal = ();
-
-        fn abort(held: &mut Held<Self>) {
-            held.take();
-        }
-        fn is_wanted(_: &Core<Self>, (): &()) -> bool {
-            true
-        }
-        fn vacated(_: &Arc<Core<Self>>) {}
-        fn returned(_: Held<Self>, _: Option<&Core<Self>>) {}
-        fn unclaimed(_: Held<Self>) {}
-    }
+    use crate::kernel::tests::Least;
 
     /// What a lease touches lies in the first line, and two slots never share one.
     #[test]

@@ -90,6 +90,7 @@ mod tests {
         let leased = Word(0).next(State::Leased).with_notice();
         assert!(leased.noticed());
         assert_eq!(leased.state(), State::Leased);
+        assert_eq!(leased.with_notice(), leased, "told twice");
         assert!(!leased.to(State::Idle).noticed());
         assert!(!leased.next(State::Leased).noticed());
     }

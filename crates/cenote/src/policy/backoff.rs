@@ -100,6 +100,20 @@ mod tests {
         }
     }
 
+    /// Dials that were under way together fail one after the other: a short delay drawn for one does not
+    /// undo a long one drawn for another.
+    #[test]
+    fn a_failure_closes_the_gate_for_its_delay_and_opens_it_no_earlier_than_it_was_to_open() {
+        let (mut gate, backoff) = (Gate::default(), Backoff::default());
+        let (mut rng, mut same) = (Rng::with_seed(5), Rng::with_seed(5));
+        let mut opens_at = 0;
+        for failures in 1..50 {
+            gate.failed(1_000, &backoff, &mut rng);
+            opens_at = opens_at.max(1_000 + backoff.delay(failures, &mut same));
+            assert_eq!((gate.failures(), gate.opens_at()), (failures, opens_at));
+        }
+    }
+
     #[test]
     fn a_success_opens_the_gate_and_forgets_the_failures() {
         let mut gate = Gate::default();

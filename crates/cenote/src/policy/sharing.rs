@@ -248,6 +248,9 @@ pub(crate) fn retire(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const MARKS: Marks = Marks { high: 0.75 };
@@ -333,6 +336,19 @@ mod tests {
             most.is_some_and(|most| (100..=105).contains(&most)),
             "{most:?}"
         );
+    }
+
+    #[test]
+    fn of_eight_all_are_looked_at_and_of_more_only_two() {
+        for (count, looks) in [(8, 8), (9, 2), (50, 2)] {
+            let looked_at = RefCell::new(BTreeSet::new());
+            let chosen = chooser(Choice::LeastLoaded).choose(count, |i| {
+                looked_at.borrow_mut().insert(i);
+                load(0, 1)
+            });
+            assert!(chosen.is_some());
+            assert_eq!(looked_at.into_inner().len(), looks, "of {count}");
+        }
     }
 
     #[test]
@@ -453,6 +469,12 @@ mod tests {
             retire(0, &[load(40, 100), load(40, 100)]),
             Retirement::Replace
         );
+        assert_eq!(retire(0, &[load(40, 100), load(34, 100)]), Retirement::Now);
+        assert_eq!(
+            retire(0, &[load(40, 100), load(35, 100)]),
+            Retirement::Replace,
+            "75 of 100 is the mark"
+        );
         assert_eq!(retire(0, &[load(1, 100)]), Retirement::Replace);
     }
 
@@ -464,6 +486,7 @@ mod tests {
         };
         let both = [load(90, 100), load(90, 100)];
         assert_eq!(retire(MARKS, full, 0, 0, &both), Retirement::Now);
+        assert_eq!(retire(MARKS, full, 0, 1, &both), Retirement::Now);
         assert_eq!(retire(MARKS, full, 0, 1, &both[..1]), Retirement::Later);
         let one = Bounds {
             min_size: 0,

@@ -152,21 +152,20 @@ fn idle_connections_are_taken_in_the_order_the_pool_keeps() {
 #[test]
 fn a_look_at_an_idle_connection_leaves_its_place_in_the_order() {
     explore(|| {
-        let looked_at = |core: &Pool, held: [Held<Model>; 3]| {
-            held.into_iter().for_each(give_back);
-            let idle: Vec<_> = core.slots().map(|(index, word, _)| (index, word)).collect();
-            // Claimed first and given back first: the oldest.
-            let (index, seen) = idle[2];
-            let held = core.reserve(index, seen).unwrap();
-            assert!(matches!(
-                core.settle(held, Idling::Continues),
-                Settled::Done
-            ));
-        };
-        let before = taken(NEWEST_FIRST, |_, held| {
-            held.into_iter().for_each(give_back);
-        });
-        assert_eq!(taken(NEWEST_FIRST, looked_at), before);
+        let all_back = |held: [Held<Model>; 3]| held.into_iter().for_each(give_back);
+        let before = taken(NEWEST_FIRST, |_, held| all_back(held));
+        for looked_at in 0..3 {
+            let after = taken(NEWEST_FIRST, |core, held| {
+                all_back(held);
+                let (index, seen, _) = core.slots().nth(looked_at).unwrap();
+                let held = core.reserve(index, seen).unwrap();
+                assert!(matches!(
+                    core.settle(held, Idling::Continues),
+                    Settled::Done
+                ));
+            });
+            assert_eq!(after, before, "slot {looked_at}");
+        }
     });
 }
 

@@ -5,25 +5,8 @@ use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Wake};
 
 use super::*;
+use crate::kernel::tests::Least;
 use crate::kernel::{Arc, Core, Joined, Order, Ticket};
-
-struct Least;
-
-impl Owner for Least {
-    type Entry = ();
-    type Notes = ();
-    type Refusal = u32;
-
-    fn abort(held: &mut Held<Self>) {
-        held.take();
-    }
-    fn is_wanted(_: &Core<Self>, (): &()) -> bool {
-        true
-    }
-    fn vacated(_: &Arc<Core<Self>>) {}
-    fn returned(_: Held<Self>, _: Option<&Core<Self>>) {}
-    fn unclaimed(_: Held<Self>) {}
-}
 
 type Waiters = Vec<Pin<Box<Waiter<Least>>>>;
 
@@ -159,6 +142,44 @@ fn the_ring_is_no_longer_than_those_who_wait_call_for() {
         (told(&patient), told(&before)),
         (vec![Some(1)], vec![Some(2)])
     );
+}
+
+/// One who waits to either side, and those between them are over, all at once.
+#[test]
+fn places_that_were_left_are_cleared_away_when_they_outnumber_the_taken_ones_and_64() {
+    for (over, places) in [(74, 84), (75, 10)] {
+        let (patient, waiters) = (waiters(10), waiters(over));
+        let mut queue = Queue::new();
+        join(&mut queue, &patient[0], u64::MAX);
+        waiters
+            .iter()
+            .for_each(|waiter| join(&mut queue, waiter, 5));
+        patient[1..]
+            .iter()
+            .for_each(|waiter| join(&mut queue, waiter, u64::MAX));
+        drop(queue.refuse_due(5, || 0));
+        assert_eq!((queue.len(), queue.places.len()), (10, places));
+        refuse_rest(&mut queue);
+        drop((told(&patient), told(&waiters)));
+    }
+}
+
+/// Room for 1,024 is kept for those who come next, and more as long as anybody waits.
+#[test]
+fn the_ring_is_made_small_only_when_it_is_large_and_empty() {
+    let waiters = waiters(2);
+    for (room, left) in [(1024, 1024), (1025, SLACK)] {
+        let mut queue = Queue::new();
+        queue.places.reserve_exact(room);
+        let room = queue.places.capacity();
+        waiters
+            .iter()
+            .for_each(|waiter| join(&mut queue, waiter, 0));
+        assert!(queue.leave(waiters[0].as_ref()).is_ok());
+        assert_eq!(queue.places.capacity(), room);
+        assert!(queue.leave(waiters[1].as_ref()).is_ok());
+        assert_eq!(queue.places.capacity(), left);
+    }
 }
 
 #[test]
