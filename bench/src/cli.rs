@@ -47,6 +47,7 @@ pub enum Command {
     ///
     /// 1, 64 and 1,000 tasks on two worker threads, each with one call at a time; the server has a thread of its own.
     /// `batch_limit` is what the wire allows, not a client: one task writes 1,000 frames, then reads their replies.
+    /// `wakes_only` is what the runtime allows: 1,000 tasks that one other wakes, and no connection.
     /// `mux_allocations` counts how often a call asks for memory. Five rounds take less than a minute.
     Mux(MuxArgs),
 

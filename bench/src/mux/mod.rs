@@ -12,6 +12,7 @@ mod frame;
 mod noria_stack;
 mod subject;
 mod tokio_tower;
+mod wakes_only;
 
 use self::cenote_mux::CenoteMux;
 use self::cenote_shared::CenoteShared;
@@ -20,6 +21,7 @@ use self::echo::EchoServer;
 use self::noria_stack::NoriaStack;
 use self::subject::{Echoed, Subject};
 use self::tokio_tower::TokioTower;
+use self::wakes_only::WakesOnly;
 use crate::callers;
 use crate::measure::{Failure, Outcome};
 use crate::rounds::{Case, Machine, Scenario};
@@ -27,7 +29,8 @@ use crate::rounds::{Case, Machine, Scenario};
 pub const LEGEND: &str = "\
 channel_mux is the design usually written by hand: a channel, a map of one-shot channels, a task that yields once and
 writes what has gathered, a task that reads. tokio_tower is a tower Buffer in front of a tokio-tower client; noria_stack
-is a Buffer, a concurrency limit and a p2c Balance over two of them, as in Noria. All set TCP_NODELAY. The payload is an
+is a Buffer, a concurrency limit and a p2c Balance over two of them, as in Noria. batch_limit and wakes_only are no
+clients but floors: the wire with no callers, and callers with no wire. All set TCP_NODELAY. The payload is an
 array inside the request, so all that mux_allocations counts, in the whole process, is the client's own.";
 
 /// Every scenario, in the order of the report.
@@ -49,7 +52,7 @@ pub fn all() -> Vec<Scenario> {
             name: "mux_1000",
             about: "echo of 64 bytes, 1,000 callers at once",
             machine: Machine::Own,
-            cases: [vec![limit()], calls(1_000)]
+            cases: [vec![limit(), wakes(1_000)], calls(1_000)]
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -88,6 +91,13 @@ fn limit() -> Case {
     Case {
         subject: "batch_limit",
         run: Box::new(|| batch_limit::run(start()?.addr())),
+    }
+}
+
+fn wakes(callers: usize) -> Case {
+    Case {
+        subject: "wakes_only",
+        run: Box::new(move || callers::run(WakesOnly::open(), callers)),
     }
 }
 

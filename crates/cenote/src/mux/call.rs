@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 use super::Mux;
-use super::engine::{Engine, Place};
+use super::beginning::Place;
+use super::engine::Engine;
 use super::error::{CallError, Written};
 use super::tags::Turn;
 

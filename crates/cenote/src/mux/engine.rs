@@ -14,9 +14,8 @@
 //!
 //! Wakers are woken and replies dropped under no lock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -26,7 +25,7 @@ use super::ask::Ask;
 use super::cells::{Cells, Left};
 use super::desk::{Desk, Phase};
 use super::error::{CallError, Lost, Written};
-use super::lane::{Lane, Lanes, Order, Shut, Unencoded};
+use super::lane::{Lanes, Shut};
 use super::settings::Settings;
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
@@ -37,7 +36,7 @@ pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
     pub(super) cells: Cells<Resp>,
     pub(super) lanes: Lanes<Req>,
-    desk: Mutex<Desk>,
+    pub(super) desk: Mutex<Desk>,
     pub(super) ask: Ask,
     pub(super) writer: Mutex<Writer>,
     /// A coarse clock: counted up by the driver. Only compared with itself.
@@ -56,13 +55,6 @@ pub(super) struct Engine<Req, Resp> {
     /// After how many ticks a call has had its time.
     ticks_per_call: u32,
     runtime: Runtime,
-}
-
-/// Where a call stands at first.
-pub(super) enum Place {
-    Tag(u32),
-    /// No tag was free.
-    Queued(Arc<Turn>),
 }
 
 impl<Req, Resp> Engine<Req, Resp> {
@@ -132,237 +124,6 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Begins a call: appends the request if a tag is free, or queues for one and leaves the request where
-    /// it is. With the tick at which that was.
-    pub(super) fn begin(
-        &self,
-        request: &mut Option<Req>,
-        order: &Order,
-        cx: &mut Context<'_>,
-    ) -> Result<(Place, u32), CallError> {
-        let now = self.now();
-        let mut lane = self.lanes.next(order);
-        if let Some(index) = lane.stock.take() {
-            self.append(lane, index, request, now, cx)?;
-            return Ok((Place::Tag(index), now));
-        }
-        drop(lane);
-        let mut desk = self.desk();
-        let place = self.place(&mut desk, now, cx)?;
-        if let Place::Tag(index) = place {
-            // Under the desk's lock, so that the end does not come between.
-            let lane = self.lanes.next(order);
-            self.append_from(desk, lane, index, request, now, cx)?;
-        }
-        Ok((place, now))
-    }
-
-    /// Takes a tag for a request to come, or queues for one.
-    pub(super) fn reserve(&self, cx: &Context<'_>) -> Result<Place, CallError> {
-        if let Some(index) = self.lanes.of_thread().stock.take() {
-            return Ok(Place::Tag(index));
-        }
-        let now = self.now();
-        self.place(&mut self.desk(), now, cx)
-    }
-
-    fn place(&self, desk: &mut Desk, now: u32, cx: &Context<'_>) -> Result<Place, CallError> {
-        desk.accepts()?;
-        if let Some(index) = desk.take(&self.lanes) {
-            return Ok(Place::Tag(index));
-        }
-        let max_queued = self.settings.max_queued;
-        if desk.tags.waiting() >= max_queued {
-            return Err(CallError::QueueFull { max_queued });
-        }
-        Ok(Place::Queued(desk.tags.queue(cx.waker().clone(), now)))
-    }
-
-    /// A call that queued, or reserved, has its tag.
-    pub(super) fn resume(
-        &self,
-        index: u32,
-        request: &mut Option<Req>,
-        began: u32,
-        order: &Order,
-        cx: &mut Context<'_>,
-    ) -> Result<(), CallError> {
-        let desk = self.desk();
-        if let Err(error) = desk.still_serves() {
-            self.give_back(desk, index);
-            return Err(error);
-        }
-        let lane = self.lanes.next(order);
-        self.append_from(desk, lane, index, request, began, cx)
-    }
-
-    /// Appends under the desk's lock.
-    fn append_from(
-        &self,
-        desk: MutexGuard<'_, Desk>,
-        mut lane: MutexGuard<'_, Lane<Req>>,
-        index: u32,
-        request: &mut Option<Req>,
-        began: u32,
-        cx: &mut Context<'_>,
-    ) -> Result<(), CallError> {
-        let appended = self.append_in(&mut lane, index, request, began, cx);
-        drop(lane);
-        drop(desk);
-        self.appended(appended, index, cx)
-    }
-
-    /// Appends with a tag of the lane's own.
-    fn append(
-        &self,
-        mut lane: MutexGuard<'_, Lane<Req>>,
-        index: u32,
-        request: &mut Option<Req>,
-        began: u32,
-        cx: &mut Context<'_>,
-    ) -> Result<(), CallError> {
-        let appended = self.append_in(&mut lane, index, request, began, cx);
-        drop(lane);
-        self.appended(appended, index, cx)
-    }
-
-    fn append_in(
-        &self,
-        lane: &mut Lane<Req>,
-        index: u32,
-        request: &mut Option<Req>,
-        began: u32,
-        cx: &Context<'_>,
-    ) -> Result<(), Unencoded> {
-        let tag = self.cells.begin_call(index, cx.waker(), began);
-        let request = request.take().expect("a call writes its request once");
-        lane.append_call(tag, index, request)
-    }
-
-    fn appended(
-        &self,
-        appended: Result<(), Unencoded>,
-        index: u32,
-        cx: &mut Context<'_>,
-    ) -> Result<(), CallError> {
-        match appended {
-            Ok(()) => {
-                self.see_written(cx);
-                Ok(())
-            }
-            Err(error) => {
-                self.cells.revoke(index);
-                self.finish(index);
-                Err(self.unencoded(error))
-            }
-        }
-    }
-
-    /// The codec made nothing of a message. After a panic its state is anyone's guess, and the connection
-    /// over.
-    fn unencoded(&self, error: Unencoded) -> CallError {
-        match error {
-            Unencoded::Refused(error) => CallError::Encode(error.into()),
-            Unencoded::Panicked => {
-                self.end(Lost::Panicked);
-                self.lost(Written::No)
-            }
-        }
-    }
-
-    /// Something was appended: sees to it that it is written. Where callers are few, by writing it at once.
-    fn see_written(&self, cx: &mut Context<'_>) {
-        if self.ask.is_asked() {
-            return;
-        }
-        if !self.ask.is_crowded()
-            && let Ok(mut writer) = self.writer.try_lock()
-        {
-            // What is left, and an error, are the driver's.
-            match self.poll_write(&mut writer, cx) {
-                Poll::Ready(Ok(())) => return,
-                Poll::Ready(Err(error)) => writer.keep(error),
-                Poll::Pending => {}
-            }
-        }
-        self.ask.ask();
-    }
-
-    /// Writes what is in the lanes.
-    pub(super) fn poll_write(
-        &self,
-        writer: &mut Writer,
-        cx: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let mut took = false;
-        let wrote = writer.poll_write(cx, |outgoing, spare| {
-            self.ask.clear();
-            let frames = self.lanes.take(outgoing, spare);
-            self.ask.set_crowded(frames > 1);
-            took = true;
-        });
-        if took {
-            self.room.notify_waiters();
-        }
-        wrote
-    }
-
-    /// Appends a message that has no reply. Gives it back if there is no room.
-    pub(super) fn send(
-        &self,
-        message: Req,
-        order: &Order,
-        cx: &mut Context<'_>,
-    ) -> Result<Result<(), CallError>, Req> {
-        let max = self.settings.max_buffered;
-        let mut lane = self.lanes.next(order);
-        let appended = if lane.stock.is_shut() {
-            drop(lane);
-            // Under the desk's lock, so that the end does not come between.
-            let desk = self.desk();
-            if let Err(error) = desk.accepts() {
-                return Ok(Err(error));
-            }
-            let mut lane = self.lanes.next(order);
-            self.lanes.append_one_way(&mut lane, message, max)?
-        } else {
-            let appended = self.lanes.append_one_way(&mut lane, message, max)?;
-            drop(lane);
-            appended
-        };
-        Ok(match appended {
-            Ok(()) => {
-                self.see_written(cx);
-                Ok(())
-            }
-            Err(error) => Err(self.unencoded(error)),
-        })
-    }
-
-    /// The ping's cell.
-    fn ping_index(&self) -> u32 {
-        u32::try_from(self.settings.max_in_flight).expect("settings bound the cap")
-    }
-
-    /// Appends a request whose reply nobody waits for, unless the last is still without one. The driver's
-    /// to call, which then sees that it is asked.
-    pub(super) fn ping(&self, request: Req) -> Result<(), Lost> {
-        let mut desk = self.desk();
-        if desk.pinged {
-            return Ok(());
-        }
-        desk.pinged = true;
-        let index = self.ping_index();
-        let tag = self.cells.begin_unwatched(index);
-        let appended = self.lanes.of_thread().append_call(tag, index, request);
-        drop(desk);
-        self.ask.ask();
-        appended.map_err(|error| match error {
-            Unencoded::Refused(error) => Lost::Ping(error.into()),
-            Unencoded::Panicked => Lost::Panicked,
-        })
-    }
-
     /// The caller of a pending request has its reply, or the end.
     pub(super) fn finish(&self, index: u32) {
         let kept = self.lanes.of_thread().stock.put(index);
@@ -394,7 +155,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.after(desk, next);
     }
 
-    fn give_back(&self, mut desk: MutexGuard<'_, Desk>, index: u32) {
+    pub(super) fn give_back(&self, mut desk: MutexGuard<'_, Desk>, index: u32) {
         let next = desk.tags.give_back(index);
         self.after(desk, next);
     }
@@ -479,14 +240,6 @@ impl<Req, Resp> Engine<Req, Resp> {
         queued.into_iter().for_each(Waker::wake);
         self.ask.wake_driver();
         self.room.notify_waiters();
-    }
-
-    /// Whether what a drain waits for has come to pass: nobody waits for anything, and all is written.
-    pub(super) fn is_drained(&self) -> bool {
-        // Under both locks, so that nothing is on its way from the one to the other.
-        let writer = lock(&self.writer);
-        let desk = self.desk();
-        desk.is_quiet() && self.lanes.is_empty() && writer.is_done()
     }
 
     /// The connection has ended: everyone learns why, the driver included.

@@ -78,6 +78,7 @@
 //!   for its turn allocates, once.
 
 mod ask;
+mod beginning;
 mod call;
 mod cells;
 mod desk;
@@ -92,6 +93,7 @@ mod permit;
 mod settings;
 mod tags;
 mod writer;
+mod writing;
 
 use std::fmt;
 use std::future::poll_fn;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Mux;
+use super::beginning::Place;
 use super::call::Call;
-use super::engine::Place;
 use super::error::{CallError, Written};
 use super::tags::Turn;
 

@@ -9,6 +9,7 @@ mod ending;
 mod fuzz;
 mod hostile;
 mod one_way;
+mod order;
 mod peer;
 mod settings;
 mod sick;

@@ -11,12 +11,14 @@ type Change = fn(MuxBuilder<Bytes>) -> MuxBuilder<Bytes>;
 
 #[tokio::test(start_paused = true)]
 async fn a_setting_that_cannot_work_is_refused_by_name() {
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 11] = [
         ("max_in_flight", |settings| settings.max_in_flight(0)),
         ("max_in_flight", |settings| {
             settings.max_in_flight((1 << 20) + 1)
         }),
         ("max_abandoned", |settings| settings.max_abandoned(0)),
+        ("encoders", |settings| settings.encoders(0)),
+        ("encoders", |settings| settings.encoders(129)),
         ("max_buffered", |settings| settings.max_buffered(0)),
         ("max_frame", |settings| settings.max_frame(0)),
         ("max_timeouts", |settings| settings.max_timeouts(0)),
@@ -37,6 +39,7 @@ async fn the_widest_settings_work() {
     let wide: Change = |settings| {
         let settings = settings
             .max_in_flight(1 << 20)
+            .encoders(128)
             .max_queued(usize::MAX)
             .max_abandoned(usize::MAX);
         let settings = settings

@@ -1,0 +1,134 @@
+//! How a call begins: with a tag of its lane or of the desk, or in the queue for one; and how its request is put
+//! into a lane.
+
+use std::sync::Arc;
+use std::task::Context;
+
+use super::desk::Desk;
+use super::engine::Engine;
+use super::error::{CallError, Lost, Written};
+use super::lane::{Lane, Order, Unencoded};
+use super::tags::Turn;
+use crate::sync::MutexGuard;
+
+/// Where a call stands at first.
+pub(super) enum Place {
+    Tag(u32),
+    /// No tag was free.
+    Queued(Arc<Turn>),
+}
+
+impl<Req, Resp> Engine<Req, Resp> {
+    /// Begins a call: appends the request if a tag is free, or queues for one and leaves the request where
+    /// it is. With the tick at which that was.
+    pub(super) fn begin(
+        &self,
+        request: &mut Option<Req>,
+        order: &Order,
+        cx: &mut Context<'_>,
+    ) -> Result<(Place, u32), CallError> {
+        let now = self.now();
+        let mut lane = self.lanes.next(order);
+        if let Some(index) = lane.stock.take() {
+            let appended = self.append(lane, index, request, now, cx);
+            self.appended(appended, index, cx)?;
+            return Ok((Place::Tag(index), now));
+        }
+        drop(lane);
+        let mut desk = self.desk();
+        let place = self.place(&mut desk, now, cx)?;
+        if let Place::Tag(index) = place {
+            // Under the desk's lock, so that the end does not come between.
+            let appended = self.append(self.lanes.next(order), index, request, now, cx);
+            drop(desk);
+            self.appended(appended, index, cx)?;
+        }
+        Ok((place, now))
+    }
+
+    /// Takes a tag for a request to come, or queues for one.
+    pub(super) fn reserve(&self, cx: &Context<'_>) -> Result<Place, CallError> {
+        if let Some(index) = self.lanes.of_thread().stock.take() {
+            return Ok(Place::Tag(index));
+        }
+        let now = self.now();
+        self.place(&mut self.desk(), now, cx)
+    }
+
+    fn place(&self, desk: &mut Desk, now: u32, cx: &Context<'_>) -> Result<Place, CallError> {
+        desk.accepts()?;
+        if let Some(index) = desk.take(&self.lanes) {
+            return Ok(Place::Tag(index));
+        }
+        let max_queued = self.settings.max_queued;
+        if desk.tags.waiting() >= max_queued {
+            return Err(CallError::QueueFull { max_queued });
+        }
+        Ok(Place::Queued(desk.tags.queue(cx.waker().clone(), now)))
+    }
+
+    /// A call that queued, or reserved, has its tag.
+    pub(super) fn resume(
+        &self,
+        index: u32,
+        request: &mut Option<Req>,
+        began: u32,
+        order: &Order,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CallError> {
+        let desk = self.desk();
+        if let Err(error) = desk.still_serves() {
+            self.give_back(desk, index);
+            return Err(error);
+        }
+        let appended = self.append(self.lanes.next(order), index, request, began, cx);
+        drop(desk);
+        self.appended(appended, index, cx)
+    }
+
+    /// Takes the cell and appends the request; under the lane's lock, so that the end comes before or after.
+    fn append(
+        &self,
+        mut lane: MutexGuard<'_, Lane<Req>>,
+        index: u32,
+        request: &mut Option<Req>,
+        began: u32,
+        cx: &Context<'_>,
+    ) -> Result<(), Unencoded> {
+        let tag = self.cells.begin_call(index, cx.waker(), began);
+        let request = request.take().expect("a call writes its request once");
+        lane.append_call(tag, index, request)
+    }
+
+    /// What follows, under no lock.
+    fn appended(
+        &self,
+        appended: Result<(), Unencoded>,
+        index: u32,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CallError> {
+        match appended {
+            Ok(()) => {
+                self.see_written(cx);
+                Ok(())
+            }
+            Err(error) => {
+                self.cells.revoke(index);
+                self.finish(index);
+                Err(self.unencoded(error))
+            }
+        }
+    }
+
+    /// The codec made nothing of a message. After a panic its state is anyone's guess, and the connection
+    /// over.
+    pub(super) fn unencoded(&self, error: Unencoded) -> CallError {
+        match error {
+            Unencoded::Refused(error) => CallError::Encode(error.into()),
+            Unencoded::Panicked => {
+                self.end(Lost::Panicked);
+                self.lost(Written::No)
+            }
+        }
+    }
+}

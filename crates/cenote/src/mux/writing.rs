@@ -1,0 +1,112 @@
+//! Who writes what is in the lanes: a caller at once, where callers are few, else the driver for all of them.
+
+use std::task::{Context, Poll};
+
+use super::engine::Engine;
+use super::error::{CallError, Lost};
+use super::lane::{Order, Unencoded};
+use super::writer::Writer;
+use crate::sync::lock;
+
+impl<Req, Resp> Engine<Req, Resp> {
+    /// Something was appended: sees to it that it is written. Where callers are few, by writing it at once.
+    pub(super) fn see_written(&self, cx: &mut Context<'_>) {
+        if self.ask.is_asked() {
+            return;
+        }
+        if !self.ask.is_crowded()
+            && let Ok(mut writer) = self.writer.try_lock()
+        {
+            // What is left, and an error, are the driver's.
+            match self.poll_write(&mut writer, cx) {
+                Poll::Ready(Ok(())) => return,
+                Poll::Ready(Err(error)) => writer.keep(error),
+                Poll::Pending => {}
+            }
+        }
+        self.ask.ask();
+    }
+
+    /// Writes what is in the lanes.
+    pub(super) fn poll_write(
+        &self,
+        writer: &mut Writer,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let mut took = false;
+        let wrote = writer.poll_write(cx, |outgoing, spare| {
+            self.ask.clear();
+            let frames = self.lanes.take(outgoing, spare);
+            self.ask.set_crowded(frames > 1);
+            took = true;
+        });
+        if took {
+            self.room.notify_waiters();
+        }
+        wrote
+    }
+
+    /// Appends a message that has no reply. Gives it back if there is no room.
+    pub(super) fn send(
+        &self,
+        message: Req,
+        order: &Order,
+        cx: &mut Context<'_>,
+    ) -> Result<Result<(), CallError>, Req> {
+        let max = self.settings.max_buffered;
+        let mut lane = self.lanes.next(order);
+        let appended = if lane.stock.is_shut() {
+            drop(lane);
+            // Under the desk's lock, so that the end does not come between.
+            let desk = self.desk();
+            if let Err(error) = desk.accepts() {
+                return Ok(Err(error));
+            }
+            let mut lane = self.lanes.next(order);
+            self.lanes.append_one_way(&mut lane, message, max)?
+        } else {
+            let appended = self.lanes.append_one_way(&mut lane, message, max)?;
+            drop(lane);
+            appended
+        };
+        Ok(match appended {
+            Ok(()) => {
+                self.see_written(cx);
+                Ok(())
+            }
+            Err(error) => Err(self.unencoded(error)),
+        })
+    }
+
+    /// The ping's cell.
+    pub(super) fn ping_index(&self) -> u32 {
+        u32::try_from(self.settings.max_in_flight).expect("settings bound the cap")
+    }
+
+    /// Appends a request whose reply nobody waits for, unless the last is still without one. The driver's
+    /// to call, which then sees that it is asked.
+    pub(super) fn ping(&self, request: Req) -> Result<(), Lost> {
+        let mut desk = self.desk();
+        if desk.pinged {
+            return Ok(());
+        }
+        desk.pinged = true;
+        let index = self.ping_index();
+        let tag = self.cells.begin_unwatched(index);
+        let appended = self.lanes.of_thread().append_call(tag, index, request);
+        drop(desk);
+        self.ask.ask();
+        appended.map_err(|error| match error {
+            Unencoded::Refused(error) => Lost::Ping(error.into()),
+            Unencoded::Panicked => Lost::Panicked,
+        })
+    }
+
+    /// Whether what a drain waits for has come to pass: nobody waits for anything, and all is written.
+    pub(super) fn is_drained(&self) -> bool {
+        // Under both locks, so that nothing is on its way from the one to the other.
+        let writer = lock(&self.writer);
+        let desk = self.desk();
+        desk.is_quiet() && self.lanes.is_empty() && writer.is_done()
+    }
+}
