@@ -20,8 +20,9 @@ Examples:
 /// Measures Cenote beside its rivals, in one process and one run.
 ///
 /// Each round runs every subject once, in an order that moves on by one, and each figure is the median of the
-/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. At the end, what
-/// the project asks of itself is printed with what was reached.
+/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. In `pool` and `mux`
+/// each run of a subject is a process of its own. At the end, what the project asks of itself is printed with what was
+/// reached.
 #[derive(Parser)]
 #[command(name = "cenote-bench", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -91,6 +92,10 @@ pub struct PoolArgs {
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(subjects(&scenarios::all())))]
     pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
 }
 
 #[derive(Args)]
@@ -123,6 +128,10 @@ pub struct MuxArgs {
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(subjects(&mux::all())))]
     pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
 }
 
 #[derive(Args)]

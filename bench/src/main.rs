@@ -4,6 +4,7 @@ mod allocations;
 mod callers;
 mod cli;
 mod connector;
+mod isolated;
 mod measure;
 mod mux;
 mod neighbours;
@@ -47,16 +48,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Pool(args) => {
-            let json = open_json(&args.common)?;
             let chosen = cli::select(scenarios::all(), &args.only, &args.subject);
-            let rounds = args.common.rounds(Rounds::Within(ROUNDS, LIMIT));
-            measure(chosen, rounds, "", json)
+            measure_each(chosen, "pool", &args.common, args.alone, "")
         }
         Command::Mux(args) => {
-            let json = open_json(&args.common)?;
             let chosen = cli::select(mux::all(), &args.only, &args.subject);
-            let rounds = args.common.rounds(Rounds::Within(ROUNDS, LIMIT));
-            measure(chosen, rounds, mux::LEGEND, json)
+            measure_each(chosen, "mux", &args.common, args.alone, mux::LEGEND)
         }
         Command::Postgres(args) => {
             let json = open_json(&args.common)?;
@@ -73,6 +70,22 @@ fn run(command: Command) -> Result<ExitCode, String> {
             measure(chosen, rounds, redis::LEGEND, json)
         }
     }
+}
+
+/// Each case in a process of its own, or in this one if it is that.
+fn measure_each(
+    scenarios: Vec<Scenario>,
+    command: &'static str,
+    args: &Common,
+    alone: bool,
+    legend: &str,
+) -> Result<ExitCode, String> {
+    if alone {
+        return isolated::report(&scenarios).map(|()| ExitCode::SUCCESS);
+    }
+    let json = open_json(args)?;
+    let rounds = args.rounds(Rounds::Within(ROUNDS, LIMIT));
+    measure(isolated::each(scenarios, command), rounds, legend, json)
 }
 
 fn open_json(args: &Common) -> Result<Option<JsonFile>, String> {

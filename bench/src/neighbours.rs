@@ -8,7 +8,8 @@ use std::fs;
 /// Fewer ticks of the machine than this say nothing.
 const TOO_FEW_TICKS: u64 = 10;
 
-/// Ticks since boot: of all processors, of those the idle ones and those the host took away, and of this process.
+/// Ticks since boot: of all processors, of those the idle ones and those the host took away, and of this process and
+/// its children that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticks {
     all: u64,
@@ -31,15 +32,17 @@ impl Ticks {
             fields.push(field.parse::<u64>().ok()?);
         }
         let idle = fields.get(3)? + fields.get(4)?;
-        // After the name in brackets, which may hold anything: state, then utime and stime as 12th and 13th.
-        let mut own = own.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let user: u64 = own.next()?.parse().ok()?;
-        let system: u64 = own.next()?.parse().ok()?;
+        // After the name in brackets, which may hold anything: state, then as 12th and on utime, stime, and the
+        // children's.
+        let mut times = 0;
+        for ticks in own.rsplit_once(')')?.1.split_whitespace().skip(11).take(4) {
+            times += ticks.parse::<u64>().ok()?;
+        }
         Some(Self {
             all: fields.iter().sum(),
             idle,
             stolen: *fields.get(7)?,
-            own: user + system,
+            own: times,
         })
     }
 
@@ -69,11 +72,11 @@ mod tests {
     fn others_are_what_is_neither_idle_nor_ours_the_host_among_them() {
         let before = Ticks::parse(
             "cpu  100 0 50 800 0 0 0 0 0 0\n",
-            "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 40 10 0",
+            "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 30 10 6 4 0",
         );
         let after = Ticks::parse(
             "cpu  160 0 65 820 0 0 0 5 0 0\n",
-            "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 80 20 0",
+            "7 (a b) c) R 1 1 1 1 1 1 1 1 1 1 30 10 50 10 0",
         );
         let (before, after) = (before.unwrap(), after.unwrap());
         assert_eq!(before.others_until(after), Some(0.3));

@@ -140,8 +140,8 @@ fn number(name: &str) -> usize {
     digits.parse().expect("threads are numbered")
 }
 
-/// Locks `mutex` whether or not a holder panicked: no user code runs under these locks, so a
-/// poisoned lock guards state that is still whole.
+/// Locks `mutex` whether or not a holder panicked: no user code runs under these locks, or its panics are caught there,
+/// so a poisoned lock guards state that is still whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -5,6 +5,9 @@
 //! A caller appends its request under a lane's lock, and then looks whether the driver is asked. `asked` is cleared
 //! before the lanes are taken. So if the lane was taken before the request was in it, the lane's lock has brought
 //! the cleared flag with it, and the caller asks anew; else the request was taken.
+//!
+//! A write half wakes only who polled it last. A caller that found no room has taken that place from the driver, and
+//! so wakes it, asked or not; it polls the half again.
 
 use std::task::Waker;
 
@@ -15,8 +18,8 @@ pub(super) struct Ask {
     /// The driver. Set before it looks whether it is asked, so that it sees who asked before, and is woken by who
     /// asks after. No other lock is taken under its lock.
     driver: Mutex<Option<Waker>>,
-    /// Several callers at once had something to write, or were given a reply, when last there was one: it pays
-    /// to let the driver write for all of them. Advice.
+    /// A request was written after the last replies came, or those were several: there is more than one caller at
+    /// once, and it pays to let the driver write for all of them. Advice.
     crowded: AtomicBool,
 }
 

@@ -28,20 +28,17 @@ impl<Req, Resp> Engine<Req, Resp> {
         cx: &mut Context<'_>,
     ) -> Result<(Place, u32), CallError> {
         let now = self.now();
-        let mut lane = self.lanes.next(order);
+        let mut lane = self.lanes.lane_for(order);
         if let Some(index) = lane.stock.take() {
-            let appended = self.append(lane, index, request, now, cx);
-            self.appended(appended, index, cx)?;
+            let tag = self.cells.begin_call(index, cx.waker(), now);
+            self.append(lane, tag, index, request, cx)?;
             return Ok((Place::Tag(index), now));
         }
         drop(lane);
         let mut desk = self.desk();
-        let place = self.place(&mut desk, now, cx)?;
+        let place = self.place(&mut desk, || self.lanes.lane_for(order), now, cx)?;
         if let Place::Tag(index) = place {
-            // Under the desk's lock, so that the end does not come between.
-            let appended = self.append(self.lanes.next(order), index, request, now, cx);
-            drop(desk);
-            self.appended(appended, index, cx)?;
+            self.append_from(desk, index, request, now, order, cx)?;
         }
         Ok((place, now))
     }
@@ -52,12 +49,21 @@ impl<Req, Resp> Engine<Req, Resp> {
             return Ok(Place::Tag(index));
         }
         let now = self.now();
-        self.place(&mut self.desk(), now, cx)
+        self.place(&mut self.desk(), || self.lanes.of_thread(), now, cx)
     }
 
-    fn place(&self, desk: &mut Desk, now: u32, cx: &Context<'_>) -> Result<Place, CallError> {
+    fn place<'a>(
+        &self,
+        desk: &mut Desk,
+        lane: impl FnOnce() -> MutexGuard<'a, Lane<Req>>,
+        now: u32,
+        cx: &Context<'_>,
+    ) -> Result<Place, CallError>
+    where
+        Req: 'a,
+    {
         desk.accepts()?;
-        if let Some(index) = desk.take(&self.lanes) {
+        if let Some(index) = desk.take(&self.lanes, lane) {
             return Ok(Place::Tag(index));
         }
         let max_queued = self.settings.max_queued;
@@ -81,32 +87,37 @@ impl<Req, Resp> Engine<Req, Resp> {
             self.give_back(desk, index);
             return Err(error);
         }
-        let appended = self.append(self.lanes.next(order), index, request, began, cx);
-        drop(desk);
-        self.appended(appended, index, cx)
+        self.append_from(desk, index, request, began, order, cx)
     }
 
-    /// Takes the cell and appends the request; under the lane's lock, so that the end comes before or after.
-    fn append(
+    /// Appends with a tag that is in no lane.
+    fn append_from(
         &self,
-        mut lane: MutexGuard<'_, Lane<Req>>,
+        desk: MutexGuard<'_, Desk>,
         index: u32,
         request: &mut Option<Req>,
         began: u32,
-        cx: &Context<'_>,
-    ) -> Result<(), Unencoded> {
-        let tag = self.cells.begin_call(index, cx.waker(), began);
-        let request = request.take().expect("a call writes its request once");
-        lane.append_call(tag, index, request)
-    }
-
-    /// What follows, under no lock.
-    fn appended(
-        &self,
-        appended: Result<(), Unencoded>,
-        index: u32,
+        order: &Order,
         cx: &mut Context<'_>,
     ) -> Result<(), CallError> {
+        let lane = self.lanes.lane_for(order);
+        // Under the desk's lock: the end, when it comes, finds the cell.
+        let tag = self.cells.begin_call(index, cx.waker(), began);
+        drop(desk);
+        self.append(lane, tag, index, request, cx)
+    }
+
+    fn append(
+        &self,
+        mut lane: MutexGuard<'_, Lane<Req>>,
+        tag: u32,
+        index: u32,
+        request: &mut Option<Req>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CallError> {
+        let request = request.take().expect("a call writes its request once");
+        let appended = lane.append_call(tag, index, request);
+        drop(lane);
         match appended {
             Ok(()) => {
                 self.see_written(cx);

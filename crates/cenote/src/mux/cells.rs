@@ -1,14 +1,14 @@
 //! The tag table: for each request that is pending, where its reply goes.
 //!
-//! A cell is taken and given back under the desk's lock ([`Tags`](super::tags::Tags) says which are free);
-//! between the two it is the caller's and the reader's to share, under the cell's own lock. A tag is in
+//! Whoever has a tag, from the desk or a lane's stock, has its cell; from the request on it is the caller's and the
+//! reader's to share, under the cell's own lock. A tag is in
 //! quarantine while its cell is `Abandoned`: its caller has left, its reply is still to come.
 //!
 //! Promises: a reply reaches the request it answers or nobody; whoever waits in a cell is woken when its
 //! reply comes and when the connection ends.
 //!
-//! Lock order: desk, then cell. No user code runs under a cell's lock: replies are dropped and wakers woken
-//! by whoever called.
+//! Lock order: desk, lane, cell. Under a cell's lock wakers are cloned and no other user code runs: replies are
+//! dropped, and wakers dropped and woken, by whoever called.
 
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
@@ -67,8 +67,8 @@ pub(super) enum Delivery<R> {
 pub(super) enum Left<R> {
     /// The cell is free, to be given back; the reply was there, or will never come.
     Free(Option<R>),
-    /// The cell is the reader's until the reply comes.
-    Quarantined,
+    /// The cell is the reader's until the reply comes. With the caller's waker, to be dropped.
+    Quarantined(Option<Waker>),
 }
 
 impl<R> Cells<R> {
@@ -185,9 +185,11 @@ impl<R> Cells<R> {
     pub(super) fn poll(&self, index: u32, cx: &Context<'_>) -> Poll<Option<R>> {
         let mut cell = self.taken(index);
         if let State::Waiting = cell.state {
-            match &mut cell.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
+            let is_known = |waker: &Waker| waker.will_wake(cx.waker());
+            if !cell.waker.as_ref().is_some_and(is_known) {
+                let other = cell.waker.replace(cx.waker().clone());
+                drop(cell);
+                drop(other);
             }
             return Poll::Pending;
         }
@@ -200,10 +202,7 @@ impl<R> Cells<R> {
         let mut cell = self.taken(index);
         if let State::Waiting = cell.state {
             cell.state = State::Abandoned;
-            let waker = cell.waker.take();
-            drop(cell);
-            drop(waker);
-            return Left::Quarantined;
+            return Left::Quarantined(cell.waker.take());
         }
         cell.state = State::Free;
         Left::Free(cell.reply.take())

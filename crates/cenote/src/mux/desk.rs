@@ -2,8 +2,9 @@
 //! queue for them.
 
 use super::error::{CallError, Lost, Written};
-use super::lane::Lanes;
+use super::lane::{Lane, Lanes};
 use super::tags::Tags;
+use crate::sync::MutexGuard;
 
 pub(super) struct Desk {
     pub(super) phase: Phase,
@@ -52,10 +53,15 @@ impl Desk {
     }
 
     /// A free tag, wherever it is. None: the stocks are shut, and one may wait.
-    pub(super) fn take<Req>(&mut self, lanes: &Lanes<Req>) -> Option<u32> {
+    /// With more of them for the stock of the caller's lane.
+    pub(super) fn take<'a, Req: 'a>(
+        &mut self,
+        lanes: &Lanes<Req>,
+        lane: impl FnOnce() -> MutexGuard<'a, Lane<Req>>,
+    ) -> Option<u32> {
         if let Some(index) = self.tags.take() {
             if !self.is_shut {
-                lanes.restock(&mut self.tags);
+                lanes.restock(&mut lane(), &mut self.tags);
             }
             return Some(index);
         }

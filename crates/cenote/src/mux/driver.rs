@@ -156,6 +156,8 @@ where
 
     /// Whether it is to step back and then write.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
+        // Before it looks at anything: whoever changes it after that wakes this task.
+        self.engine.ask.set_driver(cx.waker());
         let wrote = {
             let mut writer = lock(&self.engine.writer);
             if self.stepped_back || !writer.is_done() {
@@ -178,7 +180,6 @@ where
         };
         let delivered = read?;
         self.poll_clock(cx)?;
-        self.engine.ask.set_driver(cx.waker());
         // Asked is answered by taking the lanes even if another took what was in them: nobody asks twice.
         let has_requests = self.engine.ask.is_asked();
         let desk = self.engine.desk();
@@ -294,8 +295,8 @@ where
             engine.release(&mut self.quarantined);
         }
         let are_many = self.wakers.len() > 1;
-        if are_many {
-            engine.ask.set_crowded(true);
+        if !self.wakers.is_empty() {
+            engine.ask.set_crowded(are_many);
         }
         self.wakers.drain(..).for_each(Waker::wake);
         are_many

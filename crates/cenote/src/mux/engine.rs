@@ -7,14 +7,15 @@
 //! ## Locks, in the order they are taken
 //! - `writer`: the write half. A caller that writes itself only tries it; the driver waits for it.
 //! - `desk`: the phase, the tags that are in no lane, and the queue for them.
-//! - the lanes: encoders, frames to be written, tags in stock; never two at once. The codec's encoder is the only
-//!   user code that runs under a lock: it needs its state to itself, and frames their order.
+//! - the lanes: encoders, frames to be written, tags in stock; never two at once.
 //! - the cells, the turns, the order of replies and the driver's waker, each with a lock of its own; none is taken
 //!   under another of these.
 //!
-//! Wakers are woken and replies dropped under no lock.
+//! User code under locks: the write half under the writer's, which is its own; a codec's encoder under its lane's,
+//! for it needs its state to itself, and frames their order; and the cloning of wakers. They are woken and dropped, and
+//! replies are, under none.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use super::settings::Settings;
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
 use crate::rt::Runtime;
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 
 pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
@@ -113,10 +114,11 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.runtime.within(|| sleep(limit))
     }
 
-    /// How many requests have no reply yet.
+    /// How many requests have no reply yet; nearly so while calls begin and end.
     pub(super) fn in_flight(&self) -> usize {
-        let desk = self.desk();
-        desk.tags.taken() - self.lanes.stocked()
+        // Tags go from lane to lane while those are counted.
+        let taken = self.desk().tags.taken();
+        taken.saturating_sub(self.lanes.stocked())
     }
 
     /// Of those, how many whose callers have left.
@@ -136,10 +138,11 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn leave(&self, index: u32) {
         let mut desk = self.desk();
         match self.cells.leave(index) {
-            Left::Quarantined => {
+            Left::Quarantined(waker) => {
                 desk.tags.abandon();
                 self.count_abandoned(&desk);
                 self.judge(desk);
+                drop(waker);
             }
             Left::Free(reply) => {
                 self.give_back(desk, index);
@@ -151,8 +154,9 @@ impl<Req, Resp> Engine<Req, Resp> {
     /// The caller of a queued request leaves.
     pub(super) fn leave_turn(&self, turn: &Turn) {
         let mut desk = self.desk();
-        let next = desk.tags.leave(turn);
+        let (next, own) = desk.tags.leave(turn);
         self.after(desk, next);
+        drop(own);
     }
 
     pub(super) fn give_back(&self, mut desk: MutexGuard<'_, Desk>, index: u32) {

@@ -28,6 +28,9 @@ pub(super) type Encode<Req> =
 const LANE_BITS: u32 = 8;
 pub(super) const MAX_LANES: usize = 1 << (LANE_BITS - 1);
 
+/// A buffer that grew beyond this is not kept.
+const KEEP: usize = 1 << 20;
+
 /// At most so many tags go into a lane's stock at once.
 const RESTOCK: usize = 32;
 
@@ -55,6 +58,8 @@ pub(super) struct Lane<Req> {
     /// The cells of the frames in `buffer`, where replies come in order.
     cells: Option<Vec<u32>>,
     frames: usize,
+    /// Those that are to have a reply.
+    calls: usize,
     /// Bytes in `buffer` of messages without a reply.
     one_way: usize,
     pub(super) stock: Stock,
@@ -75,6 +80,7 @@ pub(super) struct Order(AtomicU64);
 /// Why a message was not appended.
 pub(super) enum Unencoded {
     Refused(BoxError),
+    /// Or it took away what others had appended.
     Panicked,
 }
 
@@ -100,6 +106,7 @@ impl<Req> Lanes<Req> {
                 buffer: BytesMut::new(),
                 cells: in_order.then(Vec::new),
                 frames: 0,
+                calls: 0,
                 one_way: 0,
                 stock: Stock {
                     tags: Vec::new(),
@@ -125,7 +132,7 @@ impl<Req> Lanes<Req> {
     }
 
     /// The lane for the next request of the handle with this order.
-    pub(super) fn next(&self, order: &Order) -> MutexGuard<'_, Lane<Req>> {
+    pub(super) fn lane_for(&self, order: &Order) -> MutexGuard<'_, Lane<Req>> {
         if let [only] = &*self.lanes {
             return lock(&only.lane);
         }
@@ -155,18 +162,19 @@ impl<Req> Lanes<Req> {
     }
 
     /// Takes all frames away and puts them behind those in `into`, by way of `spare`, which is empty before and
-    /// after. How many there were.
+    /// after. How many are to have a reply.
     ///
     /// One at a time: the writer's lock is held.
     pub(super) fn take(&self, into: &mut BytesMut, spare: &mut BytesMut) -> usize {
-        let mut frames = 0;
+        let mut calls = 0;
         for Padded { taken, lane } in &self.lanes {
             let mut lane = lock(lane);
             if lane.frames == 0 {
                 continue;
             }
             mem::swap(&mut lane.buffer, spare);
-            frames += mem::take(&mut lane.frames);
+            lane.frames = 0;
+            calls += mem::take(&mut lane.calls);
             let one_way = mem::take(&mut lane.one_way);
             if one_way > 0 {
                 self.one_way.fetch_sub(one_way, Ordering::Relaxed);
@@ -181,10 +189,10 @@ impl<Req> Lanes<Req> {
                 mem::swap(into, spare);
             } else {
                 into.extend_from_slice(spare);
-                spare.clear();
+                empty(spare);
             }
         }
-        frames
+        calls
     }
 
     /// Whether there is nothing to take.
@@ -203,7 +211,7 @@ impl<Req> Lanes<Req> {
     }
 
     /// Appends a message without a reply to a lane of these; gives it back where as many bytes of such messages
-    /// as `max` or more wait to be taken.
+    /// as `max` or more wait to be taken. As many lanes as there are may find so at once.
     pub(super) fn append_one_way(
         &self,
         lane: &mut Lane<Req>,
@@ -215,7 +223,7 @@ impl<Req> Lanes<Req> {
         }
         let before = lane.buffer.len();
         let appended = lane.append(None, message);
-        let bytes = lane.buffer.len() - before;
+        let bytes = lane.buffer.len().saturating_sub(before);
         lane.one_way += bytes;
         self.one_way.fetch_add(bytes, Ordering::Relaxed);
         Ok(appended)
@@ -250,11 +258,12 @@ impl<Req> Lanes<Req> {
         (free / (2 * self.lanes.len())).min(RESTOCK)
     }
 
-    /// Puts some tags into this thread's stock. The desk's lock is held.
-    pub(super) fn restock(&self, tags: &mut Tags) {
-        let stock = &mut self.of_thread().stock;
+    /// Puts some tags into a stock of these. The desk's lock is held.
+    pub(super) fn restock(&self, lane: &mut Lane<Req>, tags: &mut Tags) {
         let ration = self.ration(tags.free());
-        stock.tags.extend((0..ration).map_while(|_| tags.take()));
+        lane.stock
+            .tags
+            .extend((0..ration).map_while(|_| tags.take()));
     }
 }
 
@@ -267,6 +276,7 @@ impl<Req> Lane<Req> {
         request: Req,
     ) -> Result<(), Unencoded> {
         self.append(Some(tag), request)?;
+        self.calls += 1;
         if let Some(cells) = &mut self.cells {
             cells.push(cell);
         }
@@ -276,6 +286,10 @@ impl<Req> Lane<Req> {
     fn append(&mut self, tag: Option<u32>, message: Req) -> Result<(), Unencoded> {
         let from = self.buffer.len();
         let encoded = calling(|| (self.encode)(tag, message, &mut self.buffer));
+        if self.buffer.len() < from {
+            // It took other frames away, whose callers wait: as bad as a panic.
+            return Err(Unencoded::Panicked);
+        }
         if !matches!(encoded, Ok(Ok(()))) {
             // No half frame is ever sent.
             self.buffer.truncate(from);
@@ -285,6 +299,15 @@ impl<Req> Lane<Req> {
             .map_err(Unencoded::Refused)?;
         self.frames += 1;
         Ok(())
+    }
+}
+
+/// Empties a buffer, and keeps its memory unless that is much.
+pub(super) fn empty(buffer: &mut BytesMut) {
+    if buffer.capacity() > KEEP {
+        *buffer = BytesMut::new();
+    } else {
+        buffer.clear();
     }
 }
 

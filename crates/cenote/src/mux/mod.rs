@@ -187,7 +187,8 @@ impl<Req, Resp> Mux<Req, Resp> {
         self.engine.is_open()
     }
 
-    /// How many requests have no reply yet, those whose callers have left included.
+    /// How many requests have no reply yet, those whose callers have left included; nearly so while calls begin and
+    /// end.
     pub fn in_flight(&self) -> usize {
         self.engine.in_flight()
     }
@@ -241,7 +242,7 @@ impl<Req, Resp> Clone for Mux<Req, Resp> {
 impl<Req, Resp> Drop for Mux<Req, Resp> {
     fn drop(&mut self) {
         // A handle is cloned from a handle, so that nothing can follow the last.
-        if self.engine.handles.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.engine.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.engine.drain(self.engine.desk(), Lost::Closed);
         }
     }

@@ -112,8 +112,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// How many bytes of messages without a reply may wait to be written before [`Mux::send`] waits. At least 1.
-    /// Default: 1 MiB.
+    /// How many bytes of messages without a reply may wait to be written before [`Mux::send`] waits; threads that send
+    /// at the same moment may each add one message to that. At least 1. Default: 1 MiB.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.settings.max_buffered = bytes;
         self
@@ -136,7 +136,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
 
     /// How many threads may encode their requests at once, each with a clone of the codec. One, where its encoder
     /// keeps something from one message for the next: a dictionary of compression, a counter. 1 to 128. Default:
-    /// twice as many as there are processors, and no more than 16.
+    /// twice as many as there are processors, and no more than 16; and in any case no more than half of
+    /// `max_in_flight`. An encoder must not call the mux.
     pub fn encoders(mut self, clones: usize) -> Self {
         self.encoders = clones;
         self
@@ -178,7 +179,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// On a connection whose replies carry their request's tag and come in any order.
+    /// On a connection whose replies carry their request's tag and come in any order. The codec is cloned for
+    /// [`encoders`](Self::encoders): see there if its encoder keeps something from one message for the next.
     ///
     /// # Errors
     /// A setting that can't work, `max_in_flight` beyond what `T` can tell apart included.
@@ -216,7 +218,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self.start(T::BITS, lanes, read, write, decode)
     }
 
-    /// On a connection whose replies come in the order of their requests, one for each.
+    /// On a connection whose replies come in the order of their requests, one for each. The codec is cloned for
+    /// [`encoders`](Self::encoders): see there if its encoder keeps something from one message for the next.
     ///
     /// # Errors
     /// A setting that can't work.
@@ -247,7 +250,10 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
 
     fn clones<Codec: Clone>(&self, codec: &Codec) -> impl Iterator<Item = Codec> {
         // What is no number of lanes is refused before any is used.
-        let count = self.encoders.clamp(1, MAX_LANES);
+        let count = self
+            .encoders
+            .min(self.settings.max_in_flight / 2)
+            .clamp(1, MAX_LANES);
         std::iter::repeat_n(codec.clone(), count)
     }
 

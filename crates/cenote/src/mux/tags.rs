@@ -45,7 +45,11 @@ impl Turn {
         let mut state = lock(&self.0);
         match &mut *state {
             State::Waiting { waker, .. } => {
-                waker.clone_from(cx.waker());
+                if !waker.will_wake(cx.waker()) {
+                    let other = mem::replace(waker, cx.waker().clone());
+                    drop(state);
+                    drop(other);
+                }
                 Poll::Pending
             }
             State::Granted(index) => {
@@ -126,17 +130,18 @@ impl Tags {
         turn
     }
 
-    /// A caller leaves its turn; a tag it was granted goes to the next, who is to be woken.
+    /// A caller leaves its turn; a tag it was granted goes to the next, who is to be woken. And the waker of who
+    /// left, to be dropped.
     #[must_use]
-    pub(super) fn leave(&mut self, turn: &Turn) -> Option<Waker> {
+    pub(super) fn leave(&mut self, turn: &Turn) -> (Option<Waker>, Option<Waker>) {
         let was = mem::replace(&mut *lock(&turn.0), State::Over);
         match was {
-            State::Waiting { .. } => {
+            State::Waiting { waker, .. } => {
                 self.waiting -= 1;
-                None
+                (None, Some(waker))
             }
-            State::Granted(index) => self.give_back(index),
-            State::Over => None,
+            State::Granted(index) => (self.give_back(index), None),
+            State::Over => (None, None),
         }
     }
 

@@ -9,8 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncWrite, sink};
 
-/// A buffer that grew beyond this is not kept.
-const KEEP: usize = 1 << 20;
+use super::lane::empty;
 
 pub(super) struct Writer {
     half: Box<dyn AsyncWrite + Send + Unpin>,
@@ -77,11 +76,7 @@ impl Writer {
             self.unflushed = true;
         }
         self.written = 0;
-        if self.outgoing.capacity() > KEEP {
-            self.outgoing = BytesMut::new();
-        } else {
-            self.outgoing.clear();
-        }
+        empty(&mut self.outgoing);
         Poll::Ready(Ok(()))
     }
 

@@ -6,6 +6,7 @@ use super::engine::Engine;
 use super::error::{CallError, Lost};
 use super::lane::{Order, Unencoded};
 use super::writer::Writer;
+use crate::rt::calling;
 use crate::sync::lock;
 
 impl<Req, Resp> Engine<Req, Resp> {
@@ -14,17 +15,32 @@ impl<Req, Resp> Engine<Req, Resp> {
         if self.ask.is_asked() {
             return;
         }
-        if !self.ask.is_crowded()
-            && let Ok(mut writer) = self.writer.try_lock()
-        {
-            // What is left, and an error, are the driver's.
-            match self.poll_write(&mut writer, cx) {
-                Poll::Ready(Ok(())) => return,
-                Poll::Ready(Err(error)) => writer.keep(error),
-                Poll::Pending => {}
-            }
+        if self.ask.is_crowded() {
+            self.ask.ask();
+            return;
         }
-        self.ask.ask();
+        let Ok(mut writer) = self.writer.try_lock() else {
+            self.ask.ask();
+            return;
+        };
+        let wrote = match calling(|| self.poll_write(&mut writer, cx)) {
+            Ok(wrote) => wrote,
+            Err(_) => {
+                drop(writer);
+                self.end(Lost::Panicked);
+                return;
+            }
+        };
+        match wrote {
+            // A drain that began meanwhile waits for what was written here.
+            Poll::Ready(Ok(())) if self.is_open() => return,
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Err(error)) => writer.keep(error),
+        }
+        drop(writer);
+        // What is left, and an error, are its own; asked or not, it has to take back the place of who is woken
+        // when there is room.
+        self.ask.wake_driver();
     }
 
     /// Writes what is in the lanes.
@@ -36,8 +52,9 @@ impl<Req, Resp> Engine<Req, Resp> {
         let mut took = false;
         let wrote = writer.poll_write(cx, |outgoing, spare| {
             self.ask.clear();
-            let frames = self.lanes.take(outgoing, spare);
-            self.ask.set_crowded(frames > 1);
+            if self.lanes.take(outgoing, spare) > 0 {
+                self.ask.set_crowded(true);
+            }
             took = true;
         });
         if took {
@@ -54,21 +71,18 @@ impl<Req, Resp> Engine<Req, Resp> {
         cx: &mut Context<'_>,
     ) -> Result<Result<(), CallError>, Req> {
         let max = self.settings.max_buffered;
-        let mut lane = self.lanes.next(order);
-        let appended = if lane.stock.is_shut() {
+        let mut lane = self.lanes.lane_for(order);
+        if lane.stock.is_shut() {
             drop(lane);
-            // Under the desk's lock, so that the end does not come between.
             let desk = self.desk();
             if let Err(error) = desk.accepts() {
                 return Ok(Err(error));
             }
-            let mut lane = self.lanes.next(order);
-            self.lanes.append_one_way(&mut lane, message, max)?
-        } else {
-            let appended = self.lanes.append_one_way(&mut lane, message, max)?;
-            drop(lane);
-            appended
-        };
+            // Under the desk's lock: a drain that follows finds the lane taken, and then the message in it.
+            lane = self.lanes.lane_for(order);
+        }
+        let appended = self.lanes.append_one_way(&mut lane, message, max)?;
+        drop(lane);
         Ok(match appended {
             Ok(()) => {
                 self.see_written(cx);

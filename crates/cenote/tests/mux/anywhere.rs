@@ -1,15 +1,19 @@
 //! Calls and handles where there is no runtime, another one, or one that has ended; callers that panic and
 //! calls that are forgotten.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost};
+use cenote::mux::{Call, CallError, Lost};
 use futures::executor;
 use futures::poll;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::peer::{load, ms, pair, rest, secs};
+use crate::peer::{Client, load, ms, pair, rest, secs};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -175,4 +179,57 @@ async fn a_call_that_is_forgotten_costs_its_tag() {
     }
     assert_eq!(load(&client), (1, 0, 0));
     client.close().await;
+}
+
+/// As a task's last waker takes the task with it, and what that holds.
+#[test]
+fn a_waker_that_is_dropped_as_its_call_leaves_may_use_the_connection() {
+    struct Looks(Client);
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.0.queued();
+        }
+    }
+    let server = background();
+    let (client, _peer) = server.block_on(async { pair(|settings| settings.max_in_flight(1)) });
+    let begin = |call: &mut Call<'_, Bytes, Bytes>| {
+        let waker = Waker::from(Arc::new(Looks(client.clone())));
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(call).poll(&mut cx).is_pending());
+    };
+    let (mut pending, mut queued) = (client.call(Bytes::new()), client.call(Bytes::new()));
+    begin(&mut pending);
+    begin(&mut queued);
+    // Its place is taken by another.
+    begin(&mut queued);
+    begin(&mut pending);
+    drop(queued);
+    drop(pending);
+    assert_eq!(load(&client), (1, 1, 0));
+}
+
+/// A balancer looks at it while others take tags on one thread and give them back on another.
+#[test]
+fn the_load_is_never_beyond_the_cap_whatever_goes_on() {
+    let server = background();
+    let (client, _peer) =
+        server.block_on(async { pair(|settings| settings.max_in_flight(64).encoders(8)) });
+    let (hand, taken) = mpsc::sync_channel(1);
+    let reserves = client.clone();
+    let taking = thread::spawn(move || {
+        for _ in 0..20_000 {
+            hand.send(executor::block_on(reserves.reserve()).unwrap())
+                .unwrap();
+        }
+    });
+    let giving = thread::spawn(move || taken.into_iter().for_each(drop));
+    while !giving.is_finished() {
+        assert!(client.in_flight() <= 64);
+    }
+    taking.join().unwrap();
+    giving.join().unwrap();
+    assert_eq!(client.in_flight(), 0);
 }

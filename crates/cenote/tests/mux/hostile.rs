@@ -1,13 +1,16 @@
 //! What a peer must not do, and codecs that fail: every caller learns why, and the connection is closed.
 
 use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use cenote::mux::{Call, CallError, Lost, MuxBuilder, Written};
 use futures::{SinkExt, StreamExt, poll};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 
-use crate::peer::{Client, Codec, MALFORMED, PANICS, load, orderly, pair, raw, rest};
+use crate::peer::{BUFFER, Client, Codec, MALFORMED, PANICS, load, orderly, pair, raw, rest};
 
 type Pending<'a> = Vec<Call<'a, Bytes, Bytes>>;
 
@@ -352,4 +355,35 @@ impl tokio_util::codec::Decoder for Grenades {
             message: Grenade,
         }))
     }
+}
+
+/// What a caller meets that writes its own request.
+#[tokio::test(start_paused = true)]
+async fn a_write_half_that_panics_ends_every_call() {
+    struct Panics;
+    impl AsyncWrite for Panics {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            panic!("the write half");
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    let (near, _far) = duplex(BUFFER);
+    let (read, _) = split(near);
+    let client: Client = MuxBuilder::new().tagged(read, Panics, Codec).unwrap();
+    let error = client.call(Bytes::from("asks")).await.unwrap_err();
+    let CallError::Lost { cause, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(matches!(cause, Lost::Panicked), "{cause}");
+    assert!(!client.is_open());
+    assert_eq!(load(&client), (0, 0, 0));
 }

@@ -32,23 +32,53 @@ struct State {
     bytes: Vec<u8>,
     then: Then,
     written: usize,
-    /// The next write takes a part and then is blocked, once.
+    /// The next write takes a part, and what follows is blocked.
     takes: Option<usize>,
-    blocked: bool,
+    blocked: Blocked,
     reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Clone, Copy)]
+enum Blocked {
+    No,
+    /// Once, and then not for long.
+    Once,
+    /// Until there is room again.
+    Full,
 }
 
 impl Line {
     /// The first write is cut after `takes`.
     pub(super) fn new(then: Then, takes: Option<usize>) -> Self {
+        let blocked = takes.map_or(Blocked::No, |_| Blocked::Once);
+        Self::with(then, takes, blocked)
+    }
+
+    /// Has room for so many bytes, until it [makes more](Self::makes_room).
+    pub(super) fn full(then: Then, room: usize) -> Self {
+        Self::with(then, Some(room), Blocked::Full)
+    }
+
+    fn with(then: Then, takes: Option<usize>, blocked: Blocked) -> Self {
         Self(Arc::new(Mutex::new(State {
             bytes: Vec::new(),
             then,
             written: 0,
             takes,
-            blocked: false,
+            blocked,
             reader: None,
+            writer: None,
         })))
+    }
+
+    /// Tells who found none last.
+    pub(super) fn makes_room(&self) {
+        let mut state = lock(&self.0);
+        state.blocked = Blocked::No;
+        let writer = state.writer.take();
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn written(&self) -> usize {
@@ -63,18 +93,19 @@ impl AsyncWrite for Line {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.0);
-        if std::mem::take(&mut state.blocked) {
-            drop(state);
-            // It will not be for long.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let taken = match state.takes.take() {
-            Some(part) => {
-                state.blocked = true;
-                part.min(bytes.len())
+        let taken = match (state.takes.take(), state.blocked) {
+            (Some(part), _) => part.min(bytes.len()),
+            (None, Blocked::No) => bytes.len(),
+            (None, Blocked::Once) => {
+                state.blocked = Blocked::No;
+                drop(state);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            None => bytes.len(),
+            (None, Blocked::Full) => {
+                state.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
         };
         state.bytes.extend_from_slice(&bytes[..taken]);
         state.written += taken;

@@ -22,9 +22,16 @@ impl Decode<u32> for Numbers {
     }
 }
 
+fn driver(client: &Client, line: &Line) -> Driver<u32, u32, Numbers> {
+    Driver::new(client, Box::new(line.clone()), Numbers, None)
+}
+
 /// Drives the connection until it has ended.
-fn drive(client: &Client, line: &Line) -> impl FnOnce() + Send + 'static {
-    let mut driver = Driver::new(client, Box::new(line.clone()), Numbers, None);
+fn drive(client: &Client, line: &Line) -> impl FnOnce() + Send + use<> {
+    until_closed(driver(client, line))
+}
+
+fn until_closed(mut driver: Driver<u32, u32, Numbers>) -> impl FnOnce() + Send {
     move || {
         let _timers = timers().enter();
         let lost = block_on(poll_fn(|cx| driver.poll(cx)));
@@ -142,24 +149,62 @@ fn a_request_whose_caller_leaves_is_written() {
     });
 }
 
-/// Nobody waits for its reply, so that only the writing holds the close up.
+/// A message and a close at once, on a line that takes the message in one piece or not. Nobody waits for a reply, so
+/// that only the writing holds the close up.
+fn a_message_and_a_close(takes: Option<usize>) {
+    let line = Line::new(Then::Answers(usize::MAX), takes);
+    let client = client(1, &line);
+    let driver = drive(&client, &line);
+    let closes = client.clone();
+    let written = line.clone();
+    let sent = Arc::new(std::sync::Mutex::new(false));
+    let is_sent = Arc::clone(&sent);
+    race([
+        party(move || *is_sent.lock().unwrap() = block_on(client.send(1)).is_ok()),
+        party(move || closes.engine.drain(closes.engine.desk(), Lost::Closed)),
+        party(driver),
+    ]);
+    let expected = if *sent.lock().unwrap() { FRAME } else { 0 };
+    assert_eq!(written.written(), expected);
+}
+
 #[test]
 fn a_message_is_written_before_the_close_that_follows() {
+    explore(|| a_message_and_a_close(Some(3)));
+}
+
+/// The driver has found the message unwritten, and waits for who writes it.
+#[test]
+fn a_close_is_done_though_its_last_message_is_written_by_who_sends_it() {
+    explore(|| a_message_and_a_close(None));
+}
+
+/// The line is full, and tells who asked last when there is room: a caller, whom that does not concern.
+#[test]
+fn callers_that_find_the_line_full_leave_the_driver_its_wake_up() {
     explore(|| {
-        let line = Line::new(Then::Answers(usize::MAX), Some(3));
-        let client = client(1, &line);
-        let driver = drive(&client, &line);
-        let closes = client.clone();
-        let written = line.clone();
-        let sent = Arc::new(std::sync::Mutex::new(false));
-        let is_sent = Arc::clone(&sent);
+        let line = Line::full(Then::Ends(3 * FRAME), 3);
+        let client = client(3, &line);
+        let mut driver = driver(&client, &line);
+        let waiting = Waiting::default();
+        // The driver writes the first in part, and waits for room.
+        client.engine.ask.ask();
+        waiting.begins(client.call(0))();
+        let mut cx = Context::from_waker(Waker::noop());
+        while line.written() == 0 || client.engine.ask.is_asked() {
+            assert!(driver.poll(&mut cx).is_pending());
+        }
+        let [one, other] = [1, 2].map(|n| waiting.begins(client.call(n)));
+        let peer = line.clone();
         race([
-            party(move || *is_sent.lock().unwrap() = block_on(client.send(1)).is_ok()),
-            party(move || closes.engine.drain(closes.engine.desk(), Lost::Closed)),
-            party(driver),
+            party(move || {
+                one();
+                peer.makes_room();
+            }),
+            party(other),
+            party(until_closed(driver)),
         ]);
-        let expected = if *sent.lock().unwrap() { FRAME } else { 0 };
-        assert_eq!(written.written(), expected);
+        assert_eq!(line.written(), 3 * FRAME);
     });
 }
 
