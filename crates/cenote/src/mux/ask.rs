@@ -18,9 +18,11 @@ pub(super) struct Ask {
     /// The driver. Set before it looks whether it is asked, so that it sees who asked before, and is woken by who
     /// asks after. No other lock is taken under its lock.
     driver: Mutex<Option<Waker>>,
-    /// A request was written after the last replies came, or those were several: there is more than one caller at
-    /// once, and it pays to let the driver write for all of them. Advice.
+    /// A request was written after the last replies came, or those were several, or went out with others: there is
+    /// more than one caller at once, and it pays to let the driver write for all of them. Advice.
     crowded: AtomicBool,
+    /// The last requests that were written went out together. Advice.
+    together: AtomicBool,
 }
 
 impl Ask {
@@ -29,6 +31,7 @@ impl Ask {
             asked: AtomicBool::new(false),
             driver: Mutex::new(None),
             crowded: AtomicBool::new(false),
+            together: AtomicBool::new(false),
         }
     }
 
@@ -68,9 +71,28 @@ impl Ask {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_crowded(&self, crowded: bool) {
-        if self.is_crowded() != crowded {
-            self.crowded.store(crowded, Ordering::Relaxed);
+    /// So many requests were taken to be written.
+    pub(super) fn taken(&self, requests: usize) {
+        if requests > 0 {
+            set(&self.together, requests > 1);
+            set(&self.crowded, true);
         }
+    }
+
+    /// So many callers were given a reply.
+    pub(super) fn answered(&self, callers: usize) {
+        if callers > 0 {
+            set(
+                &self.crowded,
+                callers > 1 || self.together.load(Ordering::Relaxed),
+            );
+        }
+    }
+}
+
+/// Without a write where nothing changes.
+fn set(flag: &AtomicBool, to: bool) {
+    if flag.load(Ordering::Relaxed) != to {
+        flag.store(to, Ordering::Relaxed);
     }
 }

@@ -294,12 +294,10 @@ where
         if !self.quarantined.is_empty() {
             engine.release(&mut self.quarantined);
         }
-        let are_many = self.wakers.len() > 1;
-        if !self.wakers.is_empty() {
-            engine.ask.set_crowded(are_many);
-        }
+        let callers = self.wakers.len();
+        engine.ask.answered(callers);
         self.wakers.drain(..).for_each(Waker::wake);
-        are_many
+        callers > 1
     }
 
     /// Counts the ticks; wakes those whose time is over; pings.

@@ -52,9 +52,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         let mut took = false;
         let wrote = writer.poll_write(cx, |outgoing, spare| {
             self.ask.clear();
-            if self.lanes.take(outgoing, spare) > 0 {
-                self.ask.set_crowded(true);
-            }
+            self.ask.taken(self.lanes.take(outgoing, spare));
             took = true;
         });
         if took {
