@@ -119,9 +119,12 @@ impl Scores {
 /// A disturbed run is repeated at most so often in one round.
 const REPEATS: usize = 4;
 
-/// Runs a case until the machine was its own, or often enough.
-fn observe(case: &Case, machine: Machine, score: &mut Scores) {
-    for _ in 0..=REPEATS {
+/// The share of the time that is left to runs that nobody disturbs.
+const REGULAR: f64 = 0.8;
+
+/// Runs a case until the machine was its own, or as often as it may be repeated.
+fn observe(case: &Case, machine: Machine, repeats: usize, score: &mut Scores) {
+    for _ in 0..=repeats {
         let before = Ticks::now();
         let outcome = (case.run)();
         let taken = before.and_then(|before| match machine {
@@ -143,7 +146,8 @@ fn observe(case: &Case, machine: Machine, score: &mut Scores) {
 pub fn run(scenarios: &[Scenario], rounds: Rounds, progress: &Progress) -> Results {
     let begun = Instant::now();
     let mut scores: BTreeMap<(usize, usize), Scores> = BTreeMap::new();
-    let mut done = 0;
+    let cases = scenarios.iter().map(|scenario| scenario.cases.len()).sum();
+    let (mut done, mut ran) = (0, 0);
     while !is_over(rounds, done, begun.elapsed()) {
         for (at, scenario) in scenarios.iter().enumerate() {
             let count = scenario.cases.len();
@@ -151,9 +155,12 @@ pub fn run(scenarios: &[Scenario], rounds: Rounds, progress: &Progress) -> Resul
                 let which = (turn + done) % count;
                 let case = &scenario.cases[which];
                 let score = scores.entry((at, which)).or_default();
+                ran += 1;
                 if score.failure.is_none() {
                     progress.show(done + 1, rounds.at_most(), scenario.name, case.subject);
-                    observe(case, scenario.machine, score);
+                    let passed = begun.elapsed();
+                    let repeats = rounds.repeats(ran, cases, passed);
+                    observe(case, scenario.machine, repeats, score);
                 }
             }
         }
@@ -184,6 +191,18 @@ fn is_over(rounds: Rounds, done: usize, elapsed: Duration) -> bool {
 }
 
 impl Rounds {
+    /// How often a disturbed run may be repeated, so many runs of cases having begun: not at all where there would be
+    /// no time for all rounds then.
+    fn repeats(self, ran: usize, cases: usize, passed: Duration) -> usize {
+        match self {
+            Rounds::Exactly(_) => REPEATS,
+            Rounds::Within(count, limit) => {
+                let due = limit.mul_f64(REGULAR * ran as f64 / (count * cases) as f64);
+                if passed < due { REPEATS } else { 0 }
+            }
+        }
+    }
+
     fn at_most(self) -> usize {
         match self {
             Rounds::Exactly(count) | Rounds::Within(count, _) => count,
@@ -287,6 +306,18 @@ mod tests {
         let results = run(&scenarios, Rounds::Exactly(3), &Progress::silent());
         assert_eq!(*ran.borrow(), 1);
         assert_eq!(results.unmeasured[0].failure.to_string(), "out of order");
+    }
+
+    #[test]
+    fn a_run_is_repeated_only_while_there_is_time_for_all_rounds() {
+        let limit = Rounds::Within(5, Duration::from_secs(60));
+        // A fifth of all runs, in less and in more than a fifth of the time that is meant for them.
+        assert_eq!(limit.repeats(10, 10, Duration::from_secs(9)), REPEATS);
+        assert_eq!(limit.repeats(10, 10, Duration::from_secs(10)), 0);
+        assert_eq!(
+            Rounds::Exactly(5).repeats(10, 10, Duration::from_secs(99)),
+            REPEATS
+        );
     }
 
     #[test]

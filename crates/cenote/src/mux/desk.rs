@@ -52,8 +52,8 @@ impl Desk {
         }
     }
 
-    /// A free tag, wherever it is. None: the stocks are shut, and one may wait.
-    /// With more of them for the stock of the caller's lane.
+    /// A free tag, wherever it is, with more of them for the stock of the caller's lane. None: the stocks are shut, and
+    /// one may wait.
     pub(super) fn take<'a, Req: 'a>(
         &mut self,
         lanes: &Lanes<Req>,

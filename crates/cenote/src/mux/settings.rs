@@ -15,7 +15,7 @@ use super::writer::Writer;
 use crate::error::{BoxError, SettingsError};
 use crate::settings::refuse;
 
-/// The default of `encoders`, at most.
+/// The default of `encoders` where there may be several, at most.
 const ENCODERS: usize = 16;
 
 /// Requests may be pending on one connection.
@@ -71,7 +71,7 @@ pub(super) struct Ticks {
 pub struct MuxBuilder<Req> {
     settings: Settings,
     max_abandoned: Option<usize>,
-    encoders: usize,
+    encoders: Option<usize>,
     ping: Option<Box<dyn Fn() -> Req + Send>>,
 }
 
@@ -92,8 +92,7 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
                 ping_timeout: Duration::from_secs(5),
             },
             max_abandoned: None,
-            encoders: available_parallelism()
-                .map_or(ENCODERS, |cores| (2 * cores.get()).min(ENCODERS)),
+            encoders: None,
             ping: None,
         }
     }
@@ -134,12 +133,15 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// How many threads may encode their requests at once, each with a clone of the codec. One, where its encoder
-    /// keeps something from one message for the next: a dictionary of compression, a counter. 1 to 128. Default:
-    /// twice as many as there are processors, and no more than 16; and in any case no more than half of
-    /// `max_in_flight`. An encoder must not call the mux.
+    /// How many threads may encode their requests at once, each with a clone of the codec; no more are used than half
+    /// of `max_in_flight`. With one, the encoder sees all messages in the order in which they are sent, and may keep
+    /// something from one for the next: a counter, a dictionary of compression. Several let callers on many threads
+    /// run beside each other. An encoder must not call the mux.
+    ///
+    /// 1 to 128. Default: one; for a codec without fields, which can keep nothing, twice as many as there are
+    /// processors, and no more than 16.
     pub fn encoders(mut self, clones: usize) -> Self {
-        self.encoders = clones;
+        self.encoders = Some(clones);
         self
     }
 
@@ -179,8 +181,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// On a connection whose replies carry their request's tag and come in any order. The codec is cloned for
-    /// [`encoders`](Self::encoders): see there if its encoder keeps something from one message for the next.
+    /// On a connection whose replies carry their request's tag and come in any order. The codec is cloned, once for
+    /// reading and once for each of its [`encoders`](Self::encoders).
     ///
     /// # Errors
     /// A setting that can't work, `max_in_flight` beyond what `T` can tell apart included.
@@ -218,8 +220,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self.start(T::BITS, lanes, read, write, decode)
     }
 
-    /// On a connection whose replies come in the order of their requests, one for each. The codec is cloned for
-    /// [`encoders`](Self::encoders): see there if its encoder keeps something from one message for the next.
+    /// On a connection whose replies come in the order of their requests, one for each. The codec is cloned,
+    /// once for reading and once for each of its [`encoders`](Self::encoders).
     ///
     /// # Errors
     /// A setting that can't work.
@@ -249,9 +251,14 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     }
 
     fn clones<Codec: Clone>(&self, codec: &Codec) -> impl Iterator<Item = Codec> {
+        let by_default = || match size_of::<Codec>() {
+            0 => available_parallelism().map_or(1, |cores| (2 * cores.get()).min(ENCODERS)),
+            _ => 1,
+        };
         // What is no number of lanes is refused before any is used.
         let count = self
             .encoders
+            .unwrap_or_else(by_default)
             .min(self.settings.max_in_flight / 2)
             .clamp(1, MAX_LANES);
         std::iter::repeat_n(codec.clone(), count)
@@ -283,8 +290,10 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
             let accepted = format!("1 to {most}, with tags of {tag_bits} bits{and_ping}");
             return refuse("max_in_flight", settings.max_in_flight, &accepted);
         }
-        if self.encoders == 0 || self.encoders > MAX_LANES {
-            return refuse("encoders", self.encoders, &format!("1 to {MAX_LANES}"));
+        if let Some(encoders) = self.encoders
+            && !(1..=MAX_LANES).contains(&encoders)
+        {
+            return refuse("encoders", encoders, &format!("1 to {MAX_LANES}"));
         }
         settings.max_abandoned = match self.max_abandoned {
             Some(0) => return refuse("max_abandoned", 0, "at least 1: any call may be cancelled"),

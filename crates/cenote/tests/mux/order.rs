@@ -71,7 +71,7 @@ async fn what_is_sent_on_one_handle_arrives_in_order_whatever_threads_its_caller
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn replies_in_order_reach_their_own_whatever_threads_their_callers_run_on() {
-    let (client, mut peer) = orderly(|settings| settings.max_in_flight(64));
+    let (client, mut peer) = orderly(|settings| settings.max_in_flight(64).encoders(8));
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let client = client.clone();
@@ -113,11 +113,10 @@ impl Decoder for Counting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_encoder_that_is_the_only_one_sees_all_messages_in_order() {
+async fn an_encoder_that_keeps_something_is_the_only_one_unless_told_otherwise() {
     let (near, far) = duplex(BUFFER);
     let (read, write) = split(near);
     let client = MuxBuilder::new()
-        .encoders(1)
         .in_order(read, write, Counting(0))
         .unwrap();
     let mut callers = JoinSet::new();
