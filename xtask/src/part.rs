@@ -74,7 +74,7 @@ impl Part {
             Self::Doctest => "the examples in the documentation",
             Self::Doc => "the documentation builds without a warning",
             Self::Loom => "the kernel's models, in every interleaving within their bounds",
-            Self::Shuttle => "the pool's models, in thousands of random schedules",
+            Self::Shuttle => "the pools' models, in thousands of random schedules",
             Self::Bench => {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"
             }

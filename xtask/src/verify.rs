@@ -39,7 +39,7 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
     );
     models(
         Part::Shuttle,
-        "the pool's models, under shuttle",
+        "the pools' models, under shuttle",
         "CENOTE_SCHEDULES",
         effort.of(20_000, 1_000_000),
     );

@@ -139,7 +139,7 @@ fn is_known(word: &str) -> bool {
     word == "bench/"
         || crates.join(word).join("Cargo.toml").is_file()
         || packages.any(|package| file_of_tests(&package.join("tests"), word).is_some())
-        || ["kernel", "mux", "pool"]
+        || ["kernel", "mux", "pool", "shared_pool"]
             .iter()
             .flat_map(|part| entries(&crates.join("cenote/src").join(part).join("models")))
             .any(|models| has_test(&fs::read_to_string(models).unwrap(), word))

@@ -2,27 +2,48 @@
 //! connection.
 //!
 //! Nothing is encoded, sent or looked up: what is measured is waking tasks, moving them between threads and polling
-//! them, which every client pays whose callers are tasks.
+//! them, which every client pays whose callers are tasks. Callers register in the list of their thread, so that no lock
+//! is the limit.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::callers::{CallError, Caller};
 use crate::measure::Outcome;
 
 /// Woken at once: as many as the replies that one read brings.
 const AT_ONCE: usize = 200;
+/// Lists of callers; threads take turns in choosing one.
+const LISTS: usize = 2;
 
 #[derive(Clone, Default)]
-pub struct WakesOnly(Arc<Mutex<Waiting>>);
+pub struct WakesOnly(Arc<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    callers: VecDeque<Waker>,
-    /// The task that wakes them, while there are none.
-    idle: Option<Waker>,
+    callers: [List; LISTS],
+    /// Whether the waking task is woken, and has not looked at the lists since. Cleared before it looks.
+    is_asked: AtomicBool,
+    waking: Mutex<Option<Waker>>,
+}
+
+/// In cache lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct List(Mutex<Vec<Waker>>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The list of this thread.
+fn own() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % LISTS);
+    OWN.with(|own| *own)
 }
 
 impl WakesOnly {
@@ -32,26 +53,38 @@ impl WakesOnly {
         Ok(this)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn wake(self) {
+        let mut callers = VecDeque::new();
+        loop {
+            poll_fn(|cx| self.0.take(&mut callers, cx)).await;
+            while !callers.is_empty() {
+                let some = callers.len().min(AT_ONCE);
+                callers.drain(..some).for_each(Waker::wake);
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn take(&self, into: &mut VecDeque<Waker>, cx: &Context<'_>) -> Poll<()> {
+        *lock(&self.waking) = Some(cx.waker().clone());
+        self.is_asked.store(false, Ordering::SeqCst);
+        for List(callers) in &self.callers {
+            into.extend(lock(callers).drain(..));
+        }
+        if into.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
-    async fn wake(self) {
-        let mut batch = Vec::with_capacity(AT_ONCE);
-        loop {
-            poll_fn(|cx| {
-                let mut waiting = self.waiting();
-                if waiting.callers.is_empty() {
-                    waiting.idle = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
-                let some = waiting.callers.len().min(AT_ONCE);
-                batch.extend(waiting.callers.drain(..some));
-                Poll::Ready(())
-            })
-            .await;
-            batch.drain(..).for_each(Waker::wake);
-            tokio::task::yield_now().await;
+    fn add(&self, caller: Waker) {
+        lock(&self.callers[own()].0).push(caller);
+        if !self.is_asked.load(Ordering::SeqCst) && !self.is_asked.swap(true, Ordering::SeqCst) {
+            let waking = lock(&self.waking).clone();
+            waking.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -64,11 +97,7 @@ impl Caller for WakesOnly {
                 return Poll::Ready(Ok(()));
             }
             waits = true;
-            let mut waiting = self.waiting();
-            waiting.callers.push_back(cx.waker().clone());
-            let idle = waiting.idle.take();
-            drop(waiting);
-            idle.into_iter().for_each(Waker::wake);
+            self.0.add(cx.waker().clone());
             Poll::Pending
         })
         .await

@@ -14,7 +14,7 @@ mod get;
 mod give_back;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
-mod models;
+pub(crate) mod models;
 mod preparing;
 mod shared;
 mod upkeep;

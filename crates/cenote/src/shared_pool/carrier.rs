@@ -1,13 +1,14 @@
 //! A connection in service: the shared pool's own lease on it, held by everyone who uses it. When the last of
 //! them lets go, the lease goes back to the exclusive pool beneath, which judges what becomes of it.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
 use crate::connect::Connect;
 use crate::pool::OwnedLease;
 use crate::rt;
+use crate::sync::AtomicUsize;
 
 pub(super) struct Carrier<C: Connect> {
     pub(super) core: Arc<Core<C>>,

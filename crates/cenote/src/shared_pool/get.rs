@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
-
 use super::lease::SharedLease;
 use super::places::{Answer, Told};
 use super::state::Core;
@@ -37,7 +35,7 @@ struct Waiting {
     number: u64,
     /// By the pool's clock.
     began: u64,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<rt::Sleep>>>,
 }
 
 impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
@@ -100,7 +98,7 @@ impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
             .instant(began.saturating_add(nanos(limit)));
         let watched = exclusive.runtime().within(|| {
             rt::calling(|| {
-                let sleep = || Box::pin(tokio::time::sleep_until(at));
+                let sleep = || Box::pin(rt::sleep_until(at));
                 timer.get_or_insert_with(sleep).as_mut().poll(cx)
             })
         });
@@ -139,7 +137,13 @@ impl<C: Connect<Connection: Sync>> Future for SharedGet<'_, C> {
         let this = self.get_mut();
         loop {
             let number = match &this.stage {
-                Stage::Start => None,
+                Stage::Start => {
+                    if let Some(carrier) = this.core.take_spare() {
+                        this.stage = Stage::Done;
+                        return Poll::Ready(Ok(SharedLease::new(carrier)));
+                    }
+                    None
+                }
                 Stage::Waiting(waiting) => Some(waiting.number),
                 Stage::Done => panic!("a get was polled after it was done"),
             };

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::carrier::Carrier;
+use super::state::Core;
 use crate::connect::Connect;
 use crate::event::ConnectionInfo;
 use crate::pool::OwnedLease;
@@ -21,13 +22,23 @@ use crate::pool::OwnedLease;
 /// and keeps it from ever going.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct SharedLease<C: Connect<Connection: Sync>> {
-    carrier: Arc<Carrier<C>>,
+    /// `None` only within its drop.
+    carrier: Option<Arc<Carrier<C>>>,
 }
 
 impl<C: Connect<Connection: Sync>> SharedLease<C> {
     #[inline]
     pub(super) fn new(carrier: Arc<Carrier<C>>) -> Self {
-        Self { carrier }
+        Self {
+            carrier: Some(carrier),
+        }
+    }
+
+    #[inline(always)]
+    fn carrier(&self) -> &Arc<Carrier<C>> {
+        self.carrier
+            .as_ref()
+            .expect("a lease has its carrier until it is dropped")
     }
 
     /// Says that the connection is no good to anybody: it gets no new leases, and once those it carries have
@@ -46,13 +57,14 @@ impl<C: Connect<Connection: Sync>> SharedLease<C> {
     /// # }
     /// ```
     pub fn discard(lease: Self) {
-        lease.carrier.core.condemn(&lease.carrier);
+        let carrier = lease.carrier();
+        carrier.core.condemn(carrier);
     }
 
     /// What the pool knows of the connection. It counts as used once for each time it was in service until
     /// that ends; then by the leases it carried.
     pub fn info(lease: &Self) -> ConnectionInfo {
-        OwnedLease::info(lease.carrier.lease())
+        OwnedLease::info(lease.carrier().lease())
     }
 }
 
@@ -61,14 +73,16 @@ impl<C: Connect<Connection: Sync>> Deref for SharedLease<C> {
 
     #[inline(always)]
     fn deref(&self) -> &C::Connection {
-        self.carrier.lease()
+        self.carrier().lease()
     }
 }
 
 impl<C: Connect<Connection: Sync>> Drop for SharedLease<C> {
     #[inline]
     fn drop(&mut self) {
-        self.carrier.core.release(&self.carrier);
+        if let Some(carrier) = self.carrier.take() {
+            Core::release(carrier);
+        }
     }
 }
 

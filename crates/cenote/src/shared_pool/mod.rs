@@ -5,18 +5,22 @@
 //! that pool's, and there is one life of a connection in the code. This layer decides which connection
 //! carries a new lease (`policy::sharing`), who waits, and when a connection enters service or leaves it.
 //!
-//! `get`, `places` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a connection's
+//! `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a connection's
 //! life in service; `state` is what they go by, under one lock.
 //!
-//! Locks: `state`'s is a leaf, and so nothing of the exclusive pool is called under it.
+//! Locks: under `state`'s only those of the spare places are taken, and under these none, so that nothing of the
+//! exclusive pool is called under any.
 
 mod builder;
 mod carrier;
 mod get;
 mod growing;
 mod lease;
+#[cfg(all(test, cenote_shuttle))]
+mod models;
 mod places;
 mod service;
+mod spares;
 mod state;
 mod upkeep;
 
@@ -30,7 +34,7 @@ use state::Core;
 use crate::connect::Connect;
 use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
 use crate::pool::Close;
-use crate::status::{Counters, PoolState, Sharing, Status};
+use crate::status::{Counters, PoolState, Status};
 
 pub use builder::SharedBuilder;
 pub use get::SharedGet;
@@ -113,6 +117,9 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
     /// are open must be checked first, which then begins. [`Closed`](TryGetError::Closed).
     pub fn try_get(&self) -> Result<SharedLease<C>, TryGetError> {
         let core = &self.core;
+        if let Some(carrier) = core.take_spare() {
+            return Ok(SharedLease::new(carrier));
+        }
         loop {
             let (grant, may_grow) = core.locked(|state, after| {
                 if state.phase == PoolState::Closed {
@@ -149,10 +156,11 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
     /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of
     /// this pool, everything else its connections.
     pub fn counters(&self) -> Counters {
-        let state = self.core.state();
-        let (gets, waited) = (state.gets, state.waited);
-        let (timed_out, rejected) = (state.timed_out, state.rejected);
-        drop(state);
+        let own = |state: &mut state::State<C>, after: &mut _| {
+            state.recall_spares(after);
+            (state.gets, state.waited, state.timed_out, state.rejected)
+        };
+        let (gets, waited, timed_out, rejected) = self.core.locked(own);
         Counters {
             gets,
             waited,
@@ -181,6 +189,7 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
         let core = &self.core;
         core.exclusive.resize(max_size)?;
         core.locked(|state, after| {
+            state.recall_spares(after);
             state.max_size = max_size;
             while state.seats.len() > max_size {
                 let seats = state.seats.iter().enumerate();
@@ -222,20 +231,12 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         close
     }
 
-    fn status(&self) -> Status {
+    fn status(self: &Arc<Self>) -> Status {
         let connections = self.exclusive.status();
-        let state = self.state();
-        let capacity = |sum: usize, seat: &state::Seat<C>| sum.saturating_add(seat.capacity);
-        Status {
-            state: state.phase,
-            waiters: state.queue.len(),
-            sharing: Some(Sharing {
-                in_flight: state.in_flight + state.draining_in_flight,
-                capacity: state.seats.iter().fold(0, capacity),
-                draining: state.draining,
-            }),
-            ..connections
-        }
+        self.locked(|state, after| {
+            state.recall_spares(after);
+            state.status(connections)
+        })
     }
 
     fn closed_error(&self) -> GetError {
@@ -245,7 +246,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     }
 
     /// The error of a getter that waited `waited`.
-    fn timed_out(&self, waited: Duration) -> GetError {
+    fn timed_out(self: &Arc<Self>, waited: Duration) -> GetError {
         self.state().timed_out += 1;
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.exclusive.name().into(),

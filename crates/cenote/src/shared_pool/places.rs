@@ -88,15 +88,57 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         if state.queue.keys().next().is_some_and(is_before) {
             return None;
         }
-        let seats = &state.seats;
-        let chosen = state.chooser.choose(seats.len(), |i| seats[i].load())?;
+        let mut chosen = state.choose();
+        if chosen.is_none() && state.has_spares() {
+            state.recall_spares(after);
+            chosen = state.choose();
+        }
+        let chosen = chosen?;
         let grant = state.occupy(chosen);
         state.keep(after);
+        if state.seats.len() < state.max_size
+            && self.limits.marks.is_high(state.seats[chosen].load())
+        {
+            // By the places that are taken.
+            state.recall_spares(after);
+        }
         let load = state.seats[chosen].load();
         if self.limits.marks.is_high(load) || state.seats.len() < self.limits.min_size {
             self.drive(state, after);
         }
         Some(grant)
+    }
+
+    /// A spare place, as a lease, if this thread has one.
+    #[inline]
+    pub(super) fn take_spare(self: &Arc<Self>) -> Option<Arc<Carrier<C>>> {
+        let (carrier, capacity) = self.spares.take()?;
+        let seen = carrier.look();
+        if seen.is_open && seen.capacity == capacity {
+            return Some(carrier);
+        }
+        self.undo_seen(&carrier, seen);
+        None
+    }
+
+    /// Lets places be spare while one connection carries all leases, and will: more are opened only when it is busy.
+    fn allow_spares(&self, state: &mut State<C>) {
+        let [seat] = &state.seats[..] else {
+            return;
+        };
+        let is_settled = state.phase == PoolState::Open
+            && state.queue.is_empty()
+            && !state.is_growing
+            && seat.warm_until == 0
+            && self.limits.min_size <= 1;
+        if is_settled {
+            let load = seat.load();
+            let free = match state.max_size {
+                1 => load.capacity.saturating_sub(load.in_flight),
+                _ => self.limits.marks.room(load),
+            };
+            state.allow_spares(free);
+        }
     }
 
     /// Turns a place into a lease, if the connection can still carry it.
@@ -106,17 +148,19 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         if seen.is_open && grant.rank <= seen.capacity {
             return Some(grant.carrier);
         }
-        self.undo_seen(&grant, seen);
+        self.undo_seen(&grant.carrier, seen);
         None
     }
 
     /// Gives back a place nobody used.
     pub(super) fn undo(self: &Arc<Self>, grant: &Grant<C>) {
-        self.undo_seen(grant, grant.carrier.look());
+        self.undo_seen(&grant.carrier, grant.carrier.look());
     }
 
-    fn undo_seen(self: &Arc<Self>, Grant { carrier, .. }: &Grant<C>, seen: Seen) {
+    fn undo_seen(self: &Arc<Self>, carrier: &Carrier<C>, seen: Seen) {
         self.locked(|state, after| {
+            // It may have been one of them: then it is counted now.
+            state.recall_spares(after);
             state.gets -= 1;
             if let Some(i) = carrier.seat() {
                 state.seats[i].leases -= 1;
@@ -127,9 +171,22 @@ impl<C: Connect<Connection: Sync>> Core<C> {
 
     /// A lease has ended.
     #[inline]
-    pub(super) fn release(self: &Arc<Self>, carrier: &Carrier<C>) {
+    pub(super) fn release(mut carrier: Arc<Carrier<C>>) {
         let seen = carrier.look();
-        self.locked(|state, after| self.vacate(state, after, carrier, seen));
+        if seen.is_open {
+            let lane = carrier.core.spares.lane();
+            // Not if it drains: it had left its seat before others could be spare.
+            let is_seated = |carrier: &Arc<Carrier<C>>| carrier.seat().is_some();
+            match lane.keep(carrier, seen.capacity, is_seated) {
+                Ok(()) => return,
+                Err(unkept) => carrier = unkept,
+            }
+        }
+        let core = &carrier.core;
+        core.locked(|state, after| {
+            core.vacate(state, after, &carrier, seen);
+            core.allow_spares(state);
+        });
     }
 
     fn vacate(&self, state: &mut State<C>, after: &mut After<C>, carrier: &Carrier<C>, seen: Seen) {
@@ -156,6 +213,11 @@ impl<C: Connect<Connection: Sync>> Core<C> {
 }
 
 impl<C: Connect> State<C> {
+    fn choose(&mut self) -> Option<usize> {
+        let seats = &self.seats;
+        self.chooser.choose(seats.len(), |i| seats[i].load())
+    }
+
     /// Counts one more lease on the connection at `i`.
     pub(super) fn occupy(&mut self, i: usize) -> Grant<C> {
         self.gets += 1;

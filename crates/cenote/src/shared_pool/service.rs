@@ -17,6 +17,9 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         if !seen.is_open {
             return self.lose(state, after, i);
         }
+        if seen.capacity != state.seats[i].capacity {
+            state.recall_spares(after);
+        }
         state.seats[i].capacity = seen.capacity;
         if seen.capacity > 0 {
             state.seats[i].warm_until = 0;
@@ -101,6 +104,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             _ => 0,
         };
         self.locked(|state, after| {
+            state.recall_spares(after);
             let i = state.seats.len();
             if !seen.is_open {
                 carrier.end_as(Ending::ArrivedDead);

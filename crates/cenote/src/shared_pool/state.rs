@@ -2,18 +2,20 @@
 //! under one short lock.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
+use std::thread::available_parallelism;
 
 use super::carrier::Carrier;
 use super::places::Told;
+use super::spares::{Recalled, Spares};
 use super::{growing, upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
 use crate::pool::{OwnedLease, Pool};
-use crate::status::PoolState;
+use crate::status::{PoolState, Sharing, Status};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Connect> {
@@ -22,13 +24,26 @@ pub(crate) struct Core<C: Connect> {
     pub(super) limits: Limits,
     /// `SharedPool` handles. The last one dropped closes the pool; leases and tasks do not count.
     pub(super) handles: AtomicUsize,
-    /// A leaf lock: no user code, no waker and no drop of a connection runs under it; what has to follow is
-    /// put into [`After`] and done by [`locked`](Self::locked) once it is let go. Whoever lets it go leaves
-    /// this true:
+    /// The same as the state's.
+    pub(super) spares: Arc<Spares<Arc<Carrier<C>>>>,
+    /// Under it are taken the locks of the spare places and no others: no user code, no waker and no drop of a
+    /// connection runs under it; what has to follow is put into [`After`] and done by [`locked`](Self::locked) once it
+    /// is let go. Whoever lets it go leaves this true:
     ///
-    /// > if somebody waits, no connection in service has room.
+    /// > if somebody waits, no connection in service has room, and there are no spare places.
     state: Mutex<State<C>>,
 }
+
+/// In how many lanes spare places are kept: enough for the threads of a runtime.
+fn lanes() -> usize {
+    // The models' connections carry few leases.
+    if cfg!(cenote_shuttle) {
+        return 2;
+    }
+    available_parallelism().map_or(1, |cores| (2 * cores.get()).min(MOST_LANES))
+}
+
+const MOST_LANES: usize = 16;
 
 /// The settings that the sharing layer goes by.
 pub(super) struct Limits {
@@ -46,12 +61,15 @@ pub(super) struct State<C: Connect> {
     pub(super) max_size: usize,
     /// The connections in service, oldest first. Each carrier knows its index here.
     pub(super) seats: Vec<Seat<C>>,
-    /// Leases on them, the sum of the seats'; and the most there were since upkeep's last turn.
+    /// Leases on them, the sum of the seats', and the most there were since upkeep's last turn; spare places included.
     pub(super) in_flight: usize,
     pub(super) peak: usize,
     /// Connections that left their seats and have not gone yet, and the leases on them.
     pub(super) draining: usize,
     pub(super) draining_in_flight: usize,
+    spares: Arc<Spares<Arc<Carrier<C>>>>,
+    /// There may be spare places. Only while there is one seat; they are places on its connection.
+    has_spares: bool,
     pub(super) chooser: Chooser,
     pub(super) shrinking: Shrinking,
     /// One more connection is on its way.
@@ -72,6 +90,7 @@ pub(super) struct State<C: Connect> {
 /// A connection in service.
 pub(super) struct Seat<C: Connect> {
     pub(super) carrier: Arc<Carrier<C>>,
+    /// Spare places included.
     pub(super) in_flight: usize,
     /// What the connection said last; it is asked outside the lock.
     pub(super) capacity: usize,
@@ -100,7 +119,7 @@ pub(super) struct After<C: Connect> {
     wakers: Vec<Waker>,
     /// To be dropped: with a waker may go its whole task.
     pub(super) old_waker: Option<Waker>,
-    /// Connections that left service: perhaps the last reference.
+    /// Connections that left service, and places that were spare: perhaps the last reference.
     pub(super) gone: Vec<Arc<Carrier<C>>>,
     grow: bool,
     keep: bool,
@@ -117,6 +136,7 @@ impl<C: Connect> After<C> {
 
 impl<C: Connect> Core<C> {
     pub(super) fn new(exclusive: Pool<C>, limits: Limits, chooser: Chooser) -> Arc<Self> {
+        let spares = Arc::new(Spares::new(lanes()));
         let state = State {
             phase: PoolState::Open,
             max_size: exclusive.settings().max_size,
@@ -125,6 +145,8 @@ impl<C: Connect> Core<C> {
             peak: 0,
             draining: 0,
             draining_in_flight: 0,
+            spares: Arc::clone(&spares),
+            has_spares: false,
             chooser,
             shrinking: Shrinking::new(limits.times.shrink_after),
             is_growing: false,
@@ -141,13 +163,13 @@ impl<C: Connect> Core<C> {
             exclusive,
             limits,
             handles: AtomicUsize::new(1),
+            spares,
             state: Mutex::new(state),
         })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State<C>> {
-        // Nothing that could panic runs under it: the state is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// A carrier has given its connection back.
@@ -200,8 +222,43 @@ impl<C: Connect<Connection: Sync>> Core<C> {
 }
 
 impl<C: Connect> State<C> {
+    /// Lets places that come free be spare, no more than `free` in all, for as long as there is nothing to decide.
+    pub(super) fn allow_spares(&mut self, free: usize) {
+        let most = self.spares.ration(free);
+        if let [seat] = &self.seats[..]
+            && most > 0
+            && !self.has_spares
+        {
+            self.spares.allow(most, seat.capacity);
+            self.has_spares = true;
+        }
+    }
+
+    /// Has all places counted that were spare: as they are, and whatever came of them before. Before the seats change,
+    /// and before anything is decided or told by how many leases there are.
+    pub(super) fn recall_spares(&mut self, after: &mut After<C>) {
+        if !std::mem::take(&mut self.has_spares) {
+            return;
+        }
+        let Recalled { places, takes } = self.spares.recall();
+        self.gets += takes;
+        self.in_flight -= places.len();
+        let [seat] = &mut self.seats[..] else {
+            unreachable!("spare places are recalled before the seats change");
+        };
+        seat.in_flight -= places.len();
+        seat.leases += takes;
+        seat.was_used |= takes > 0;
+        after.gone.extend(places);
+    }
+
+    pub(super) fn has_spares(&self) -> bool {
+        self.has_spares
+    }
+
     /// Takes a connection out of service: no new leases; it goes when those it carries have ended.
     pub(super) fn unseat(&mut self, after: &mut After<C>, i: usize) {
+        self.recall_spares(after);
         let Seat {
             carrier,
             in_flight,
@@ -245,6 +302,21 @@ impl<C: Connect> State<C> {
     pub(super) fn grow(&mut self, after: &mut After<C>) {
         self.is_growing = true;
         after.grow = true;
+    }
+
+    /// With what is known of the connections.
+    pub(super) fn status(&self, connections: Status) -> Status {
+        let capacity = |sum: usize, seat: &Seat<C>| sum.saturating_add(seat.capacity);
+        Status {
+            state: self.phase,
+            waiters: self.queue.len(),
+            sharing: Some(Sharing {
+                in_flight: self.in_flight + self.draining_in_flight,
+                capacity: self.seats.iter().fold(0, capacity),
+                draining: self.draining,
+            }),
+            ..connections
+        }
     }
 
     pub(super) fn loads(&self) -> Vec<Load> {

@@ -89,7 +89,7 @@ impl<C: Connect<Connection: Sync>> Running<C> {
             return;
         };
         loop {
-            tokio::time::sleep(Duration::from_nanos(turn)).await;
+            rt::sleep_until(rt::now() + Duration::from_nanos(turn)).await;
             let Some(core) = self.core.upgrade() else {
                 return;
             };
@@ -148,6 +148,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             })
             .collect();
         self.locked(|state, after| {
+            state.recall_spares(after);
             for Look { carrier, seen, .. } in &looks {
                 if let Some(i) = carrier.seat() {
                     self.note(state, after, i, *seen);

@@ -47,7 +47,7 @@ const SEED: u64 = 1;
 /// Changes of priority in a schedule of PCT: more than most races need.
 const DEPTH: usize = 4;
 
-fn explore(model: impl Fn() + Sync + Send + Copy + 'static) {
+pub(crate) fn explore(model: impl Fn() + Sync + Send + Copy + 'static) {
     let schedules = env::var("CENOTE_SCHEDULES").map_or(SCHEDULES, |number| {
         number.parse().expect("CENOTE_SCHEDULES is a number")
     });
@@ -63,7 +63,7 @@ fn explore(model: impl Fn() + Sync + Send + Copy + 'static) {
 }
 
 /// A number below `end`, part of the schedule.
-fn below(end: usize) -> usize {
+pub(crate) fn below(end: usize) -> usize {
     shuttle::rand::thread_rng().gen_range(0..end)
 }
 
@@ -88,23 +88,23 @@ fn pool(server: &Server, max_size: usize) -> Pool<Toy> {
     builder(server, max_size).build().unwrap()
 }
 
-type Party = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Party = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One of those who [`race`].
-fn party(act: impl Future<Output = ()> + Send + 'static) -> Party {
+pub(crate) fn party(act: impl Future<Output = ()> + Send + 'static) -> Party {
     Box::pin(act)
 }
 
 /// Lets others run, for nothing at all or for about as long as a dial and a check take: schedules random at every
 /// step alone would have whoever has least to do always done first.
-fn dawdle() {
+pub(crate) fn dawdle() {
     for _ in 0..below(2) * below(60) {
         thread::yield_now();
     }
 }
 
 /// Runs all parties, each on a thread of its own and from some moment on, to their ends.
-fn race<const N: usize>(parties: [Party; N]) {
+pub(crate) fn race<const N: usize>(parties: [Party; N]) {
     let threads: Vec<_> = parties
         .into_iter()
         .map(|party| {
@@ -168,7 +168,7 @@ fn polled(pool: &Pool<Toy>, times: usize) -> impl Sized {
 }
 
 /// Lets time pass, a turn of upkeep's at a step: less in all than any time-out.
-fn time_passes(turns: u32) -> Party {
+pub(crate) fn time_passes(turns: u32) -> Party {
     assert!(turns < 5, "time-outs are 5 s, a turn 1 s at most");
     party(async move {
         for _ in 0..turns {
@@ -179,7 +179,7 @@ fn time_passes(turns: u32) -> Party {
 }
 
 /// Time passes for as long as `act` takes.
-fn in_time(act: impl FnOnce()) {
+pub(crate) fn in_time(act: impl FnOnce()) {
     let over = Arc::new(AtomicBool::new(false));
     let clock = {
         let over = Arc::clone(&over);

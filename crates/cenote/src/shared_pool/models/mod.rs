@@ -1,0 +1,261 @@
+//! The shared pool under shuttle, as the exclusive pool's models (`pool::models`): users, those who leave, upkeep,
+//! growth and the end, in thousands of random schedules. A wake-up lost shows as a deadlock.
+//!
+//! With two lanes of spare places and four leases on a connection, some are spare whenever one user gives back while
+//! nobody else is there; each model begins so.
+
+mod toy;
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
+use shuttle::future::block_on;
+
+use super::{SharedBuilder, SharedLease, SharedPool};
+use crate::error::GetError;
+use crate::pool::models::{Party, below, dawdle, explore, in_time, party, race, time_passes};
+use toy::{Server, Toy};
+
+/// What a connection carries: enough that a place is spare in each lane.
+const CAPACITY: usize = 4;
+
+fn builder(server: &Server, max_size: usize) -> SharedBuilder<Toy> {
+    SharedPool::builder(server.connector())
+        .max_size(max_size)
+        .acquire_timeout(None)
+        .check_after_idle(None)
+        .keepalive(None)
+        .seed(1)
+}
+
+/// With a place that is spare.
+fn pool(server: &Server, max_size: usize) -> SharedPool<Toy> {
+    let pool = builder(server, max_size).build().unwrap();
+    for _ in 0..2 {
+        drop(block_on(served(&pool)));
+    }
+    pool
+}
+
+/// A lease, for which there must be a place sooner or later.
+async fn served(pool: &SharedPool<Toy>) -> SharedLease<Toy> {
+    pool.get().await.expect("the pool is open and connects")
+}
+
+/// Gets, uses and gives back, `times` over.
+fn user(pool: &SharedPool<Toy>, times: usize) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        for _ in 0..times {
+            served(&pool).await.use_it();
+        }
+    })
+}
+
+/// Takes two places, one after the other, and gives both back.
+fn pair(pool: &SharedPool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        let first = served(&pool).await;
+        if let Ok(second) = pool.try_get() {
+            second.use_it();
+        }
+        first.use_it();
+    })
+}
+
+/// Asks, looks a few times, and leaves.
+fn leaver(pool: &SharedPool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        let mut get = Box::pin(pool.get());
+        for _ in 0..below(4) {
+            let poll = poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx))).await;
+            if poll.is_ready() {
+                break;
+            }
+            dawdle();
+        }
+    })
+}
+
+/// Asks how things are, which must add up.
+fn onlooker(pool: &SharedPool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        for _ in 0..2 {
+            let sharing = pool.status().sharing.unwrap();
+            assert!(sharing.in_flight <= CAPACITY);
+            dawdle();
+        }
+    })
+}
+
+/// All places of a connection can be leased at once: none was lost, and each is counted.
+fn is_whole(pool: &SharedPool<Toy>) {
+    let in_flight = || pool.status().sharing.unwrap().in_flight;
+    let leases: Vec<_> = (0..CAPACITY).map(|_| block_on(served(pool))).collect();
+    assert_eq!(in_flight(), CAPACITY);
+    drop(leases);
+    assert_eq!(in_flight(), 0);
+}
+
+/// The end of a model that leaves the pool open.
+fn ends_whole(pool: SharedPool<Toy>, server: &Server) {
+    is_whole(&pool);
+    ends(pool, server);
+}
+
+/// The end of every model: the close ends, with nothing left open; and with its last handle the pool is gone.
+fn ends(pool: SharedPool<Toy>, server: &Server) {
+    assert_eq!(block_on(pool.close()).abandoned, 0);
+    assert_eq!(server.open(), 0, "open after the close");
+    drop(pool);
+    server.is_left();
+}
+
+#[test]
+fn more_users_than_places_are_all_served() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        race([
+            user(&pool, 2),
+            user(&pool, 1),
+            pair(&pool),
+            pair(&pool),
+            pair(&pool),
+        ]);
+        assert!(pool.counters().gets >= 2 + 6);
+        ends_whole(pool, &server);
+    });
+}
+
+#[test]
+fn a_get_dropped_at_any_poll_keeps_nobody_waiting() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        race([
+            leaver(&pool),
+            leaver(&pool),
+            pair(&pool),
+            pair(&pool),
+            pair(&pool),
+        ]);
+        ends_whole(pool, &server);
+    });
+}
+
+#[test]
+fn places_are_counted_exactly_whoever_asks_meanwhile() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        race([
+            onlooker(&pool),
+            user(&pool, 2),
+            pair(&pool),
+            pair(&pool),
+            time_passes(2),
+        ]);
+        ends_whole(pool, &server);
+    });
+}
+
+#[test]
+fn a_peer_that_carries_fewer_for_a_while_keeps_nobody_waiting() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        let peer = {
+            let server = server.clone();
+            party(async move {
+                server.carries(below(2));
+                dawdle();
+                server.carries(CAPACITY);
+            })
+        };
+        let users = [user(&pool, 2), pair(&pool), user(&pool, 1), peer];
+        // Where nobody gives back any more, upkeep hears of the room.
+        in_time(|| {
+            race(users);
+            is_whole(&pool);
+        });
+        ends(pool, &server);
+    });
+}
+
+#[test]
+fn a_connection_that_dies_or_is_discarded_is_replaced() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        let killer = {
+            let pool = pool.clone();
+            party(async move {
+                let lease = served(&pool).await;
+                match below(2) {
+                    0 => lease.die(),
+                    _ => SharedLease::discard(lease),
+                }
+            })
+        };
+        race([killer, user(&pool, 2), user(&pool, 2), pair(&pool)]);
+        ends_whole(pool, &server);
+        assert!(server.opened() >= 2);
+    });
+}
+
+#[test]
+fn one_more_connection_serves_beside_the_first_when_that_is_busy() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 2);
+        let held: Vec<_> = (0..CAPACITY - 1).map(|_| block_on(served(&pool))).collect();
+        race([user(&pool, 1), pair(&pool), user(&pool, 2)]);
+        drop(held);
+        ends_whole(pool, &server);
+        assert_eq!(server.opened(), 2);
+    });
+}
+
+#[test]
+fn a_close_beside_users_ends_with_the_last_of_them() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        let getter = || {
+            let pool = pool.clone();
+            party(async move {
+                match pool.get().await {
+                    Ok(lease) => lease.use_it(),
+                    Err(GetError::Closed { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            })
+        };
+        let closer = {
+            let pool = pool.clone();
+            party(async move { assert_eq!(pool.close().await.abandoned, 0) })
+        };
+        race([getter(), getter(), closer, onlooker(&pool)]);
+        ends(pool, &server);
+    });
+}
+
+#[test]
+fn what_nobody_uses_rests_and_serves_again() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        race([
+            time_passes(4),
+            user(&pool, 2),
+            user(&pool, 1),
+            leaver(&pool),
+        ]);
+        ends_whole(pool, &server);
+        assert_eq!(server.opened(), 1);
+    });
+}
