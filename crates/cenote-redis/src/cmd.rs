@@ -1,8 +1,15 @@
-//! A command and its arguments, ready to be written any number of times.
+//! A command and its arguments, kept as they are sent, to be written any number of times.
 
 use std::fmt;
+use std::io::Write;
+use std::iter;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
+
+/// A header is a letter, the digits of a length and a line end; no length has more than 20 digits.
+const LONGEST_HEADER: usize = 1 + 20 + 2;
+/// Most commands need no more: adding arguments then allocates nothing.
+const INITIAL_CAPACITY: usize = 128;
 
 /// A Redis command: a name and arguments, each a string of bytes.
 ///
@@ -18,28 +25,39 @@ use bytes::{BufMut, BytesMut};
 /// arguments may be secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cmd {
-    /// Name and arguments, one after the other.
-    data: Vec<u8>,
-    /// Where each of them ends in `data`; never empty.
-    ends: Vec<usize>,
+    /// Room for the header of the array, zeros until `into_encoded`; then the name and the arguments, each a
+    /// bulk string.
+    bytes: Vec<u8>,
+    /// How many parts that is; at least the name.
+    count: usize,
 }
 
 impl Cmd {
     /// A command without arguments, such as `Cmd::new("PING")`.
     pub fn new(name: &str) -> Self {
-        // Room for what most commands need, so that adding arguments allocates nothing more.
-        let mut data = Vec::with_capacity(name.len().max(64));
-        data.extend_from_slice(name.as_bytes());
-        let mut ends = Vec::with_capacity(4);
-        ends.push(name.len());
-        Self { data, ends }
+        let mut bytes = Vec::with_capacity(INITIAL_CAPACITY);
+        bytes.extend_from_slice(&[0; LONGEST_HEADER]);
+        let mut room = [0; LONGEST_HEADER];
+        let start = write_header(&mut room, b'$', name.len());
+        bytes.extend_from_slice(&room[start..]);
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        Self { bytes, count: 1 }
     }
 
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: impl Argument) -> Self {
-        argument.append_to(&mut self.data);
-        self.ends.push(self.data.len());
+        // Its length is known once it is written, and then the room that its header leaves is closed.
+        let room = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LONGEST_HEADER]);
+        let start = self.bytes.len();
+        argument.append_to(&mut self.bytes);
+        let length = self.bytes[start..].len();
+        let unused = write_header(&mut self.bytes[room..start], b'$', length);
+        self.bytes.drain(room..room + unused);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.count += 1;
         self
     }
 
@@ -51,58 +69,70 @@ impl Cmd {
 
     /// The name and the arguments, in order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let part = &self.data[start..end];
-            start = end;
-            part
+        let mut rest = &self.bytes[LONGEST_HEADER..];
+        iter::from_fn(move || {
+            let line_end = rest.iter().position(|&byte| byte == b'\r')?;
+            let digits = rest[1..line_end].iter();
+            let length = digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
+            let (part, after) = rest[line_end + 2..].split_at(length);
+            rest = &after[2..];
+            Some(part)
         })
     }
 
     /// The name as text, for messages.
     pub(crate) fn name(&self) -> String {
-        String::from_utf8_lossy(&self.data[..self.ends[0]]).into_owned()
+        let name = self.parts().next().unwrap_or_default();
+        String::from_utf8_lossy(name).into_owned()
     }
 
     /// Appends the command as RESP: an array of bulk strings.
-    pub(crate) fn encode(&self, out: &mut BytesMut) {
-        // Per part: '$', up to 20 digits of length, and two line ends.
-        out.reserve(self.data.len() + 25 * (self.ends.len() + 1));
-        put_header(out, b'*', self.ends.len());
-        for part in self.parts() {
-            put_header(out, b'$', part.len());
-            out.put_slice(part);
-            out.put_slice(b"\r\n");
-        }
+    pub(crate) fn encode(&self, out: &mut impl BufMut) {
+        let mut room = [0; LONGEST_HEADER];
+        let start = write_header(&mut room, b'*', self.count);
+        out.put_slice(&room[start..]);
+        out.put_slice(&self.bytes[LONGEST_HEADER..]);
+    }
+
+    /// The same in place: what the bytes hold from the index on.
+    pub(crate) fn into_encoded(mut self) -> (Vec<u8>, usize) {
+        let start = write_header(&mut self.bytes[..LONGEST_HEADER], b'*', self.count);
+        (self.bytes, start)
+    }
+
+    /// No less than the bytes that it takes on the wire.
+    pub(crate) fn max_encoded_len(&self) -> usize {
+        self.bytes.len()
     }
 }
 
-fn put_header(out: &mut BytesMut, kind: u8, length: usize) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
+/// Writes a header to the end of `room` and returns where it begins.
+fn write_header(room: &mut [u8], kind: u8, length: usize) -> usize {
+    let mut start = room.len() - 2;
+    room[start..].copy_from_slice(b"\r\n");
     let mut rest = length;
     loop {
         start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
+        room[start] = b'0' + (rest % 10) as u8;
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    out.put_u8(kind);
-    out.put_slice(&digits[start..]);
-    out.put_slice(b"\r\n");
+    start -= 1;
+    room[start] = kind;
+    start
 }
 
 impl fmt::Debug for Cmd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cmd({} + {} args)", self.name(), self.ends.len() - 1)
+        write!(f, "Cmd({} + {} args)", self.name(), self.count - 1)
     }
 }
 
 /// What can be an argument of a [`Cmd`]: strings, bytes, and numbers in decimal.
 pub trait Argument {
-    /// Appends the argument's bytes to `out`.
+    /// Appends the argument's bytes to `out`, and leaves alone what is there.
     fn append_to(&self, out: &mut Vec<u8>);
 }
 
@@ -126,7 +156,7 @@ macro_rules! number_argument {
     ($($type:ty),*) => {$(
         impl Argument for $type {
             fn append_to(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(self.to_string().as_bytes());
+                write!(out, "{self}").expect("a Vec takes all that is written to it");
             }
         }
     )*};
@@ -146,9 +176,11 @@ mod tests {
     use super::*;
 
     fn encoded(cmd: &Cmd) -> String {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         cmd.encode(&mut out);
-        String::from_utf8(out.to_vec()).expect("test commands are text")
+        let (bytes, start) = cmd.clone().into_encoded();
+        assert_eq!(out, bytes[start..]);
+        String::from_utf8(out).expect("test commands are text")
     }
 
     #[test]
@@ -167,6 +199,17 @@ mod tests {
             encoded(&cmd),
             "*2\r\n$4\r\nECHO\r\n$13\r\na\r\nFLUSHALL\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn the_parts_are_the_arguments_whatever_their_length() {
+        for length in [0, 9, 10, 99, 100, 1_000, 100_000] {
+            let (long, short) = ("x".repeat(length), "\r\n$1\r\n");
+            let cmd = Cmd::new("MSET").arg(&long).arg(short).arg(&long);
+            let parts: Vec<&[u8]> = cmd.parts().collect();
+            let expected = ["MSET", &long, short, &long].map(str::as_bytes);
+            assert!(parts == expected, "{length}");
+        }
     }
 
     #[test]

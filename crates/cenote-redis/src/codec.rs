@@ -19,8 +19,9 @@ use crate::value::Value;
 pub(crate) const MAX_DEPTH: usize = 128;
 /// Longest status, error or header line. Redis itself reads no longer lines.
 const MAX_LINE: usize = 64 * 1024;
-/// Shorter strings are copied: otherwise a few bytes that somebody keeps would keep a whole read buffer.
-const SHARED_FROM: usize = 4 * 1024;
+/// Shorter strings are copied: otherwise a few bytes that somebody keeps would keep a whole read buffer, and a new
+/// buffer costs more than the copy.
+const SHARED_FROM: usize = 8 * 1024;
 /// What a value costs in memory beside its bytes.
 const VALUE_SIZE: usize = size_of::<Value>();
 

@@ -94,6 +94,6 @@ impl<Req, Resp> Load for Client<Req, Resp> {
     type Metric = usize;
 
     fn load(&self) -> usize {
-        self.mux.in_flight() + self.mux.queued()
+        self.mux.load()
     }
 }

@@ -72,7 +72,11 @@ where
                 Place::Taken(_) => return Poll::Ready(Ok(())),
                 Place::None => {
                     let pool = self.pool.clone();
-                    self.place = Place::Awaited(Box::pin(async move { pool.get().await }));
+                    self.place = match pool.try_get() {
+                        Ok(lease) => Place::Taken(lease),
+                        // Why not is for the get to say.
+                        Err(_) => Place::Awaited(Box::pin(async move { pool.get().await })),
+                    };
                 }
                 Place::Awaited(get) => {
                     let taken = ready!(get.as_mut().poll(cx));
@@ -100,7 +104,6 @@ impl<C: Connect<Connection: Sync>> Load for SharedClient<C> {
     type Metric = usize;
 
     fn load(&self) -> usize {
-        let status = self.pool.status();
-        status.waiters + status.sharing.map_or(0, |sharing| sharing.in_flight)
+        self.pool.load()
     }
 }

@@ -97,7 +97,7 @@ impl RedisClient {
     /// session, `MULTI` and `EXEC` by themselves included.
     pub async fn command(&self, cmd: &Cmd) -> Result<Value, RedisError> {
         match route(cmd)? {
-            Route::Shared => self.shared.get().await?.send(cmd).await,
+            Route::Shared => self.shared.get().await?.send(cmd.clone()).await,
             Route::Exclusive => self.exclusive.get().await?.command(cmd).await,
         }
     }
@@ -135,7 +135,8 @@ impl RedisClient {
     ///
     /// As [`query`](Self::query).
     pub async fn get<T: FromReply>(&self, key: impl Argument) -> Result<T, RedisError> {
-        self.query(&Cmd::new("GET").arg(key)).await
+        let cmd = Cmd::new("GET").arg(key);
+        Ok(T::from_reply(self.shared.get().await?.send(cmd).await?)?)
     }
 
     /// `SET`: stores `value` under `key`, without an expiry.
@@ -144,7 +145,9 @@ impl RedisClient {
     ///
     /// As [`query`](Self::query).
     pub async fn set(&self, key: impl Argument, value: impl Argument) -> Result<(), RedisError> {
-        self.query(&Cmd::new("SET").arg(key).arg(value)).await
+        let cmd = Cmd::new("SET").arg(key).arg(value);
+        self.shared.get().await?.send(cmd).await?;
+        Ok(())
     }
 
     /// Sends a command that listens (`SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE`, `MONITOR`) down a connection of

@@ -22,7 +22,9 @@ use crate::value::Value;
 
 /// One command or several, encoded: that is no work to be done under the mux's lock.
 pub(crate) struct Request {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
+    /// Where the first command begins in `bytes`.
+    start: usize,
     /// What each of several commands does to the session; none for a single one, which does nothing.
     effects: Option<Vec<Effect>>,
 }
@@ -33,21 +35,23 @@ pub(crate) enum Reply {
 }
 
 impl Request {
-    pub(crate) fn one(cmd: &Cmd) -> Self {
-        let mut bytes = BytesMut::new();
-        cmd.encode(&mut bytes);
+    pub(crate) fn one(cmd: Cmd) -> Self {
+        let (bytes, start) = cmd.into_encoded();
         Self {
             bytes,
+            start,
             effects: None,
         }
     }
 
     /// At least one command.
     pub(crate) fn group(cmds: &[Cmd]) -> Self {
-        let mut bytes = BytesMut::new();
+        let most = cmds.iter().map(Cmd::max_encoded_len).sum();
+        let mut bytes = Vec::with_capacity(most);
         cmds.iter().for_each(|cmd| cmd.encode(&mut bytes));
         Self {
             bytes,
+            start: 0,
             effects: Some(cmds.iter().map(Effect::of).collect()),
         }
     }
@@ -170,7 +174,7 @@ impl codec::Encoder<Request> for PipelineCodec {
             self.groups.add(self.encoded, effects);
         }
         self.encoded += 1;
-        buffer.extend_from_slice(&request.bytes);
+        buffer.extend_from_slice(&request.bytes[request.start..]);
         Ok(())
     }
 }
@@ -236,10 +240,10 @@ mod tests {
     #[test]
     fn a_pipeline_has_the_replies_to_all_its_commands() {
         let requests = vec![
-            Request::one(&Cmd::new("A")),
+            Request::one(Cmd::new("A")),
             Request::group(&cmds(&["B", "C", "D"])),
             Request::group(&cmds(&["E"])),
-            Request::one(&Cmd::new("F")),
+            Request::one(Cmd::new("F")),
         ];
         let input = "+A\r\n+B\r\n-ERR C\r\n*1\r\n+D\r\n:5\r\n$1\r\nF\r\n";
         assert_eq!(sizes(requests, input), Ok(vec![0, 3, 1, 0]));
@@ -247,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_push_message_answers_nothing() {
-        let requests = vec![Request::one(&Cmd::new("A"))];
+        let requests = vec![Request::one(Cmd::new("A"))];
         assert_eq!(sizes(requests, ">1\r\n+news\r\n+A\r\n"), Ok(vec![0]));
     }
 

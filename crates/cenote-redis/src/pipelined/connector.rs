@@ -79,7 +79,7 @@ impl PipelinedConnector {
             .max_frame(usize::MAX)
             .ping_timeout(self.ping_timeout);
         match self.ping_after {
-            Some(after) => builder.ping(after, || Request::one(&Cmd::new("PING"))),
+            Some(after) => builder.ping(after, || Request::one(Cmd::new("PING"))),
             None => builder,
         }
     }

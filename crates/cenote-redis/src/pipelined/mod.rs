@@ -76,7 +76,7 @@ impl PipelinedConnection {
     /// See the [type](PipelinedConnection#errors-of-every-call).
     pub async fn command(&self, cmd: &Cmd) -> Result<Value, RedisError> {
         route(cmd)?.expect_shared(cmd)?;
-        self.send(cmd).await
+        self.send(cmd.clone()).await
     }
 
     /// Sends a command and reads its reply as a `T`.
@@ -111,7 +111,7 @@ impl PipelinedConnection {
     ///
     /// As [`query`](Self::query).
     pub async fn get<T: FromReply>(&self, key: impl Argument) -> Result<T, RedisError> {
-        self.query(&Cmd::new("GET").arg(key)).await
+        Ok(T::from_reply(self.send(Cmd::new("GET").arg(key)).await?)?)
     }
 
     /// `SET`: stores `value` under `key`, without an expiry.
@@ -120,7 +120,8 @@ impl PipelinedConnection {
     ///
     /// As [`query`](Self::query).
     pub async fn set(&self, key: impl Argument, value: impl Argument) -> Result<(), RedisError> {
-        self.query(&Cmd::new("SET").arg(key).arg(value)).await
+        self.send(Cmd::new("SET").arg(key).arg(value)).await?;
+        Ok(())
     }
 
     /// Whether it takes commands: it has not ended, is not being closed and the server answers.
@@ -146,8 +147,8 @@ impl PipelinedConnection {
         self.mux.max_in_flight().saturating_sub(abandoned)
     }
 
-    /// Sends a command that was found fit to share a connection.
-    pub(crate) async fn send(&self, cmd: &Cmd) -> Result<Value, RedisError> {
+    /// Sends a command that is fit to share a connection: its route says so, or it is a GET or SET.
+    pub(crate) async fn send(&self, cmd: Cmd) -> Result<Value, RedisError> {
         match self.call(Request::one(cmd)).await? {
             Reply::One(value) => Ok(value.into_result()?),
             Reply::Group(_) => unreachable!("a group answers only a pipeline"),

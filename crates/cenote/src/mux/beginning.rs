@@ -7,7 +7,7 @@ use std::task::Context;
 use super::desk::Desk;
 use super::engine::Engine;
 use super::error::{CallError, Lost, Written};
-use super::lane::{Lane, Order, Unencoded};
+use super::lane::{Held, Order, Unencoded};
 use super::tags::Turn;
 use crate::sync::MutexGuard;
 
@@ -55,7 +55,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     fn place<'a>(
         &self,
         desk: &mut Desk,
-        lane: impl FnOnce() -> MutexGuard<'a, Lane<Req>>,
+        lane: impl FnOnce() -> Held<'a, Req>,
         now: u32,
         cx: &Context<'_>,
     ) -> Result<Place, CallError>
@@ -109,7 +109,7 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     fn append(
         &self,
-        mut lane: MutexGuard<'_, Lane<Req>>,
+        mut lane: Held<'_, Req>,
         tag: u32,
         index: u32,
         request: &mut Option<Req>,

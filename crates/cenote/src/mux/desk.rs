@@ -2,9 +2,8 @@
 //! queue for them.
 
 use super::error::{CallError, Lost, Written};
-use super::lane::{Lane, Lanes};
+use super::lane::{Held, Lanes};
 use super::tags::Tags;
-use crate::sync::MutexGuard;
 
 pub(super) struct Desk {
     pub(super) phase: Phase,
@@ -57,7 +56,7 @@ impl Desk {
     pub(super) fn take<'a, Req: 'a>(
         &mut self,
         lanes: &Lanes<Req>,
-        lane: impl FnOnce() -> MutexGuard<'a, Lane<Req>>,
+        lane: impl FnOnce() -> Held<'a, Req>,
     ) -> Option<u32> {
         if let Some(index) = self.tags.take() {
             if !self.is_shut {

@@ -116,9 +116,16 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// How many requests have no reply yet; nearly so while calls begin and end.
     pub(super) fn in_flight(&self) -> usize {
-        // Tags go from lane to lane while those are counted.
-        let taken = self.desk().tags.taken();
-        taken.saturating_sub(self.lanes.stocked())
+        self.pending_and_queued().0
+    }
+
+    /// And how many calls wait for their turn.
+    pub(super) fn pending_and_queued(&self) -> (usize, usize) {
+        let desk = self.desk();
+        let (taken, queued) = (desk.tags.taken(), desk.tags.waiting());
+        drop(desk);
+        // Tags go to stocks and from them while they are counted.
+        (taken.saturating_sub(self.lanes.stocked()), queued)
     }
 
     /// Of those, how many whose callers have left.

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::ops::{Deref, DerefMut};
 
 use bytes::BytesMut;
 
@@ -49,7 +50,46 @@ struct Padded<Req> {
     /// How often the lane was taken with something in it. Changed under the lane's lock. Its readers go by it to
     /// another lane, so that its release orders that lane's frame behind those that were taken.
     taken: AtomicU64,
+    /// How many tags are in stock, to be read without the lock; written under it. Only a number, so that no order is
+    /// needed.
+    stocked: AtomicUsize,
     lane: Mutex<Lane<Req>>,
+}
+
+/// A lane that is locked.
+pub(super) struct Held<'a, Req> {
+    stocked: &'a AtomicUsize,
+    lane: MutexGuard<'a, Lane<Req>>,
+}
+
+impl<Req> Deref for Held<'_, Req> {
+    type Target = Lane<Req>;
+
+    fn deref(&self) -> &Lane<Req> {
+        &self.lane
+    }
+}
+
+impl<Req> DerefMut for Held<'_, Req> {
+    fn deref_mut(&mut self) -> &mut Lane<Req> {
+        &mut self.lane
+    }
+}
+
+impl<Req> Drop for Held<'_, Req> {
+    fn drop(&mut self) {
+        let tags = self.lane.stock.tags.len();
+        self.stocked.store(tags, Ordering::Relaxed);
+    }
+}
+
+impl<Req> Padded<Req> {
+    fn hold(&self) -> Held<'_, Req> {
+        Held {
+            stocked: &self.stocked,
+            lane: lock(&self.lane),
+        }
+    }
 }
 
 pub(super) struct Lane<Req> {
@@ -101,6 +141,7 @@ impl<Req> Lanes<Req> {
     pub(super) fn new(encoders: Vec<Encode<Req>>, in_order: bool) -> Self {
         let lane = |encode| Padded {
             taken: AtomicU64::new(0),
+            stocked: AtomicUsize::new(0),
             lane: Mutex::new(Lane {
                 encode,
                 buffer: BytesMut::new(),
@@ -127,14 +168,14 @@ impl<Req> Lanes<Req> {
     }
 
     /// This thread's lane.
-    pub(super) fn of_thread(&self) -> MutexGuard<'_, Lane<Req>> {
-        lock(&self.lanes[self.mine()].lane)
+    pub(super) fn of_thread(&self) -> Held<'_, Req> {
+        self.lanes[self.mine()].hold()
     }
 
     /// The lane for the next request of the handle with this order.
-    pub(super) fn lane_for(&self, order: &Order) -> MutexGuard<'_, Lane<Req>> {
+    pub(super) fn lane_for(&self, order: &Order) -> Held<'_, Req> {
         if let [only] = &*self.lanes {
-            return lock(&only.lane);
+            return only.hold();
         }
         let mine = self.mine();
         loop {
@@ -146,7 +187,7 @@ impl<Req> Lanes<Req> {
                 Some(other) if lane != mine && is_untaken(other) => lane,
                 _ => mine,
             };
-            let guard = lock(&self.lanes[at].lane);
+            let held = self.lanes[at].hold();
             // It changes only under the lock.
             let taken = self.lanes[at].taken.load(Ordering::Relaxed);
             let next = (taken << LANE_BITS) | at as u64;
@@ -156,7 +197,7 @@ impl<Req> Lanes<Req> {
                     .compare_exchange(last, next, Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok()
             {
-                return guard;
+                return held;
             }
         }
     }
@@ -167,7 +208,7 @@ impl<Req> Lanes<Req> {
     /// One at a time: the writer's lock is held.
     pub(super) fn take(&self, into: &mut BytesMut, spare: &mut BytesMut) -> usize {
         let mut calls = 0;
-        for Padded { taken, lane } in &self.lanes {
+        for Padded { taken, lane, .. } in &self.lanes {
             let mut lane = lock(lane);
             if lane.frames == 0 {
                 continue;
@@ -233,8 +274,8 @@ impl<Req> Lanes<Req> {
     /// under its lock before is seen.
     pub(super) fn shut(&self) -> Vec<u32> {
         let mut tags = Vec::new();
-        for Padded { lane, .. } in &self.lanes {
-            let stock = &mut lock(lane).stock;
+        for lane in &self.lanes {
+            let stock = &mut lane.hold().stock;
             stock.is_shut = true;
             tags.append(&mut stock.tags);
         }
@@ -247,10 +288,10 @@ impl<Req> Lanes<Req> {
         }
     }
 
-    /// How many tags are in stock.
+    /// How many tags are in stock; nearly so while calls begin and end.
     pub(super) fn stocked(&self) -> usize {
-        let stocked = |Padded { lane, .. }: &Padded<Req>| lock(lane).stock.tags.len();
-        self.lanes.iter().map(stocked).sum()
+        let stocked = self.lanes.iter().map(|lane| &lane.stocked);
+        stocked.map(|tags| tags.load(Ordering::Relaxed)).sum()
     }
 
     /// How many tags to put into a stock when `free` are left: the fewer there are, the fewer lie about.

@@ -203,6 +203,13 @@ impl<Req, Resp> Mux<Req, Resp> {
         self.engine.desk().tags.waiting()
     }
 
+    /// How busy it is: its pending requests and the calls that wait for their turn. Nearly so while calls begin and end,
+    /// and cheap enough for every call, as where connections are balanced by load.
+    pub fn load(&self) -> usize {
+        let (pending, queued) = self.engine.pending_and_queued();
+        pending + queued
+    }
+
     /// How many requests may be pending at once.
     pub fn max_in_flight(&self) -> usize {
         self.engine.settings.max_in_flight

@@ -153,6 +153,17 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
         self.core.status()
     }
 
+    /// How busy it is: its leases and those who wait for one. Nearly so while they come and go, and cheap enough for
+    /// every request, as where pools are balanced by load.
+    pub fn load(&self) -> usize {
+        let state = self.core.state();
+        let leases = state.in_flight + state.draining_in_flight;
+        let waiters = state.queue.len();
+        drop(state);
+        // Places are kept and taken while they are counted.
+        leases.saturating_sub(self.core.spares.count()) + waiters
+    }
+
     /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of
     /// this pool, everything else its connections.
     pub fn counters(&self) -> Counters {

@@ -126,8 +126,8 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         let [seat] = &state.seats[..] else {
             return;
         };
+        // Nor does anybody wait, if there is room.
         let is_settled = state.phase == PoolState::Open
-            && state.queue.is_empty()
             && !state.is_growing
             && seat.warm_until == 0
             && self.limits.min_size <= 1;

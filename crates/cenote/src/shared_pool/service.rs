@@ -18,6 +18,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             return self.lose(state, after, i);
         }
         if seen.capacity != state.seats[i].capacity {
+            // So that others may be spare, at the new one.
             state.recall_spares(after);
         }
         state.seats[i].capacity = seen.capacity;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::sync::{Mutex, lock, thread_number};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock, thread_number};
 
 /// At most so many in each lane.
 const MOST: usize = 32;
@@ -22,7 +22,12 @@ pub(super) struct Spares<T> {
 
 /// In cache lines of its own. Its lock is taken under the state's, one at a time; nothing is taken under it.
 #[repr(align(128))]
-pub(super) struct Lane<T>(Mutex<Kept<T>>);
+pub(super) struct Lane<T> {
+    kept: Mutex<Kept<T>>,
+    /// How many places are kept, to be read without the lock; written under it. Only a number, so that no order is
+    /// needed.
+    count: AtomicUsize,
+}
 
 struct Kept<T> {
     places: Vec<T>,
@@ -46,12 +51,15 @@ pub(super) struct Recalled<T> {
 impl<T> Spares<T> {
     pub(super) fn new(lanes: usize) -> Self {
         let lane = |_| {
-            Arc::new(Lane(Mutex::new(Kept {
-                places: Vec::new(),
-                most: 0,
-                capacity: 0,
-                takes: 0,
-            })))
+            Arc::new(Lane {
+                kept: Mutex::new(Kept {
+                    places: Vec::new(),
+                    most: 0,
+                    capacity: 0,
+                    takes: 0,
+                }),
+                count: AtomicUsize::new(0),
+            })
         };
         Self {
             lanes: (0..lanes).map(lane).collect(),
@@ -72,8 +80,10 @@ impl<T> Spares<T> {
     /// A spare place, if this thread's lane has one, and the capacity it was kept at.
     #[inline]
     pub(super) fn take(&self) -> Option<(T, usize)> {
-        let mut kept = lock(&self.of_thread().0);
+        let lane = self.of_thread();
+        let mut kept = lock(&lane.kept);
         let place = kept.places.pop()?;
+        lane.count.store(kept.places.len(), Ordering::Relaxed);
         kept.takes += 1;
         Some((place, kept.capacity))
     }
@@ -86,7 +96,7 @@ impl<T> Spares<T> {
     /// Lets each lane keep so many, of a connection of this capacity. The state's lock is held.
     pub(super) fn allow(&self, most: usize, capacity: usize) {
         for lane in &self.lanes {
-            let mut kept = lock(&lane.0);
+            let mut kept = lock(&lane.kept);
             kept.most = most;
             kept.capacity = capacity;
         }
@@ -99,12 +109,19 @@ impl<T> Spares<T> {
             takes: 0,
         };
         for lane in &self.lanes {
-            let mut kept = lock(&lane.0);
+            let mut kept = lock(&lane.kept);
             kept.most = 0;
             recalled.places.append(&mut kept.places);
+            lane.count.store(0, Ordering::Relaxed);
             recalled.takes += std::mem::take(&mut kept.takes);
         }
         recalled
+    }
+
+    /// How many places are spare; nearly so while they are taken and kept.
+    pub(super) fn count(&self) -> usize {
+        let counts = self.lanes.iter().map(|lane| &lane.count);
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -118,9 +135,10 @@ impl<T> Lane<T> {
         capacity: usize,
         belongs: impl FnOnce(&T) -> bool,
     ) -> Result<(), T> {
-        let mut kept = lock(&self.0);
+        let mut kept = lock(&self.kept);
         if kept.places.len() < kept.most && kept.capacity == capacity && belongs(&place) {
             kept.places.push(place);
+            self.count.store(kept.places.len(), Ordering::Relaxed);
             return Ok(());
         }
         Err(place)

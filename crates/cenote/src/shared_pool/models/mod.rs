@@ -208,6 +208,29 @@ fn a_connection_that_dies_or_is_discarded_is_replaced() {
 }
 
 #[test]
+fn a_lease_on_a_connection_that_drains_is_no_place_on_its_successor() {
+    explore(|| {
+        // Room for a spare place in each lane below the mark at which the second is opened.
+        let server = Server::new(2 * CAPACITY);
+        let pool = builder(&server, 2).high_water(1.0).build().unwrap();
+        let [old, sick] = [block_on(served(&pool)), block_on(served(&pool))];
+        SharedLease::discard(sick);
+        let releaser = {
+            let pool = pool.clone();
+            party(async move {
+                // Its successor serves.
+                drop(served(&pool).await);
+                drop(old);
+            })
+        };
+        race([releaser, user(&pool, 2), user(&pool, 1)]);
+        is_whole(&pool);
+        assert_eq!(pool.status().sharing.unwrap().draining, 0);
+        ends_whole(pool, &server);
+    });
+}
+
+#[test]
 fn one_more_connection_serves_beside_the_first_when_that_is_busy() {
     explore(|| {
         let server = Server::new(CAPACITY);
