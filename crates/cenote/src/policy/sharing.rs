@@ -114,12 +114,6 @@ impl Marks {
         load.in_flight as f64 >= self.high * load.capacity as f64
     }
 
-    /// How many leases more there may be before it is.
-    pub(crate) fn room(self, load: Load) -> usize {
-        let busy_from = (self.high * load.capacity as f64).ceil() as usize;
-        busy_from.saturating_sub(load.in_flight + 1)
-    }
-
     /// Whether connections of this capacity would carry the load and be below the high-water mark.
     fn is_carried(self, in_flight: usize, capacity: usize) -> bool {
         (in_flight as f64) < self.high * capacity as f64

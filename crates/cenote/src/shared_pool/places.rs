@@ -132,11 +132,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             && seat.warm_until == 0
             && self.limits.min_size <= 1;
         if is_settled {
-            let load = seat.load();
-            let free = match state.max_size {
-                1 => load.capacity.saturating_sub(load.in_flight),
-                _ => self.limits.marks.room(load),
-            };
+            let free = seat.capacity.saturating_sub(seat.in_flight);
             state.allow_spares(free);
         }
     }
