@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::AtomicUsize as Tally;
 
 use bytes::BytesMut;
 
@@ -50,15 +51,15 @@ struct Padded<Req> {
     /// How often the lane was taken with something in it. Changed under the lane's lock. Its readers go by it to
     /// another lane, so that its release orders that lane's frame behind those that were taken.
     taken: AtomicU64,
-    /// How many tags are in stock, to be read without the lock; written under it. Only a number, so that no order is
-    /// needed.
-    stocked: AtomicUsize,
+    /// How many tags are in stock, to be read without the lock; written under it. Only a number: it needs no order, and
+    /// the models need not look at it.
+    stocked: Tally,
     lane: Mutex<Lane<Req>>,
 }
 
 /// A lane that is locked.
 pub(super) struct Held<'a, Req> {
-    stocked: &'a AtomicUsize,
+    stocked: &'a Tally,
     lane: MutexGuard<'a, Lane<Req>>,
 }
 
@@ -141,7 +142,7 @@ impl<Req> Lanes<Req> {
     pub(super) fn new(encoders: Vec<Encode<Req>>, in_order: bool) -> Self {
         let lane = |encode| Padded {
             taken: AtomicU64::new(0),
-            stocked: AtomicUsize::new(0),
+            stocked: Tally::new(0),
             lane: Mutex::new(Lane {
                 encode,
                 buffer: BytesMut::new(),
