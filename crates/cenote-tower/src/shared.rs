@@ -71,11 +71,13 @@ where
             match &mut self.place {
                 Place::Taken(_) => return Poll::Ready(Ok(())),
                 Place::None => {
-                    let pool = self.pool.clone();
-                    self.place = match pool.try_get() {
+                    self.place = match self.pool.try_get() {
                         Ok(lease) => Place::Taken(lease),
                         // Why not is for the get to say.
-                        Err(_) => Place::Awaited(Box::pin(async move { pool.get().await })),
+                        Err(_) => {
+                            let pool = self.pool.clone();
+                            Place::Awaited(Box::pin(async move { pool.get().await }))
+                        }
                     };
                 }
                 Place::Awaited(get) => {

@@ -181,6 +181,28 @@ fn upkeep_that_dies_with_its_runtime_is_begun_again_by_those_who_wait() {
     });
 }
 
+/// Though its users find room at once, and need nobody to look after anything.
+#[test]
+fn upkeep_that_dies_with_its_runtime_is_begun_again_by_those_who_do_not_wait() {
+    let server = Server::default();
+    server.plan(|plan| plan.capacity = Some(1_000));
+    let (first, second) = (runtime(), runtime());
+    let shared = server.shared().max_size(1);
+    let pool = shared.max_lifetime(Some(secs(60))).build().unwrap();
+    first.block_on(async {
+        drop(pool.get().await.unwrap());
+        drop(pool.get().await.unwrap());
+    });
+    drop(first);
+    second.block_on(async {
+        for _ in 0..120 {
+            drop(pool.get().await.unwrap());
+            pass(secs(1)).await;
+        }
+        assert_ne!(pool.get().await.unwrap().id, 0, "past its lifetime");
+    });
+}
+
 /// A runtime that is shut down in the middle of a dial takes nobody on another with it.
 #[test]
 fn growth_that_dies_with_its_runtime_is_begun_again_by_those_who_wait() {

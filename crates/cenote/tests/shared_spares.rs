@@ -125,6 +125,37 @@ async fn a_connection_that_died_is_not_leased_again() {
     assert_eq!((lease.id, lease.alive.load(SeqCst)), (1, true));
 }
 
+/// Whether it was used is known though its last lease was on a spare place.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_dies_in_use_is_replaced_before_anybody_asks() {
+    let server = server();
+    let pool = pool(&server, 1).await;
+    let held = leases(&pool, 2).await;
+    // Upkeep has recalled what was spare, and begun to count anew.
+    pass(secs(5)).await;
+    drop(held);
+    let last = pool.get().await.unwrap();
+    server.restart();
+    drop(last);
+    pass(ms(500)).await;
+    assert_eq!(server.dials(), 2);
+}
+
+/// Spare places are no use.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_dies_unused_is_not_replaced_until_somebody_asks() {
+    let server = server();
+    let pool = pool(&server, 1).await;
+    let mut held = leases(&pool, 3).await;
+    let last = held.pop();
+    pass(secs(5)).await;
+    drop(held);
+    server.restart();
+    drop(last);
+    pass(ms(500)).await;
+    assert_eq!(server.dials(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_carries_nothing_for_now_is_not_leased() {
     let server = server();

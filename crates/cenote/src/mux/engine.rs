@@ -122,10 +122,10 @@ impl<Req, Resp> Engine<Req, Resp> {
     /// And how many calls wait for their turn.
     pub(super) fn pending_and_queued(&self) -> (usize, usize) {
         let desk = self.desk();
-        let (taken, queued) = (desk.tags.taken(), desk.tags.waiting());
-        drop(desk);
-        // Tags go to stocks and from them while they are counted.
-        (taken.saturating_sub(self.lanes.stocked()), queued)
+        // Still under the lock: those that went from the stocks to the desk in between would count as pending.
+        let stocked = self.lanes.stocked();
+        let pending = desk.tags.taken().saturating_sub(stocked);
+        (pending, desk.tags.waiting())
     }
 
     /// Of those, how many whose callers have left.

@@ -157,11 +157,10 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
     /// every request, as where pools are balanced by load.
     pub fn load(&self) -> usize {
         let state = self.core.state();
-        let leases = state.in_flight + state.draining_in_flight;
-        let waiters = state.queue.len();
-        drop(state);
-        // Places are kept and taken while they are counted.
-        leases.saturating_sub(self.core.spares.count()) + waiters
+        let places = state.in_flight + state.draining_in_flight;
+        // Still under the lock: recalled in between, they would all count as leases.
+        let spares = self.core.spares.count();
+        places.saturating_sub(spares) + state.queue.len()
     }
 
     /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of

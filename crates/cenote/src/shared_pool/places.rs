@@ -121,16 +121,18 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         None
     }
 
-    /// Lets places be spare while one connection carries all leases, and will: more are opened only when it is busy.
+    /// Lets places be spare while one connection carries all leases, and will: another is opened only when it is busy.
     fn allow_spares(&self, state: &mut State<C>) {
         let [seat] = &state.seats[..] else {
             return;
         };
         // Nor does anybody wait, if there is room.
         let is_settled = state.phase == PoolState::Open
+            && state.is_kept
             && !state.is_growing
             && seat.warm_until == 0
-            && self.limits.min_size <= 1;
+            && (state.max_size == 1
+                || self.limits.min_size <= 1 && !self.limits.marks.is_high(seat.load()));
         if is_settled {
             let free = seat.capacity.saturating_sub(seat.in_flight);
             state.allow_spares(free);

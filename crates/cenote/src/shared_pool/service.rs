@@ -39,6 +39,8 @@ impl<C: Connect<Connection: Sync>> Core<C> {
 
     /// The connection at `i` is dead: the next may be opened before anybody asks for it, if it was in use.
     fn lose(&self, state: &mut State<C>, after: &mut After<C>, i: usize) {
+        // Whether it was in use they tell, too.
+        state.recall_spares(after);
         let Seat {
             carrier,
             in_flight,

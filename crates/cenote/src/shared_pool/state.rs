@@ -68,7 +68,7 @@ pub(super) struct State<C: Connect> {
     pub(super) draining: usize,
     pub(super) draining_in_flight: usize,
     spares: Arc<Spares<Arc<Carrier<C>>>>,
-    /// There may be spare places. Only while there is one seat; they are places on its connection.
+    /// There may be spare places. Only while there is one seat, and upkeep runs; they are places on its connection.
     has_spares: bool,
     pub(super) chooser: Chooser,
     pub(super) shrinking: Shrinking,
@@ -297,6 +297,12 @@ impl<C: Connect> State<C> {
             self.is_kept = true;
             after.keep = true;
         }
+    }
+
+    /// Upkeep has ended before its time. Whoever comes next starts another, and so must come to the state.
+    pub(super) fn unkeep(&mut self, after: &mut After<C>) {
+        self.is_kept = false;
+        self.recall_spares(after);
     }
 
     pub(super) fn grow(&mut self, after: &mut After<C>) {

@@ -50,7 +50,7 @@ impl Times {
 pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
     let runtime = core.exclusive.runtime();
     if !runtime.is_alive() {
-        core.state().is_kept = false;
+        core.locked(State::unkeep);
         return;
     }
     let running = Running {
@@ -108,9 +108,9 @@ impl<C: Connect<Connection: Sync>> Drop for Running<C> {
         };
         match self.ending {
             Ending::Done => {}
-            Ending::NoTimers => core.state().is_kept = false,
+            Ending::NoTimers => core.locked(State::unkeep),
             Ending::Died => core.locked(|state, after| {
-                state.is_kept = false;
+                state.unkeep(after);
                 state.rouse(after);
             }),
         }

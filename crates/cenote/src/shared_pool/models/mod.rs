@@ -1,8 +1,8 @@
 //! The shared pool under shuttle, as the exclusive pool's models (`pool::models`): users, those who leave, upkeep,
 //! growth and the end, in thousands of random schedules. A wake-up lost shows as a deadlock.
 //!
-//! With two lanes of spare places and four leases on a connection, some are spare whenever one user gives back while
-//! nobody else is there; each model begins so.
+//! With two lanes of spare places, and four leases on the only connection or sixteen on the first of two, some are spare
+//! whenever one user gives back while nobody else is there; each model begins so.
 
 mod toy;
 
@@ -18,6 +18,9 @@ use toy::{Server, Toy};
 
 /// What a connection carries: enough that a place is spare in each lane.
 const CAPACITY: usize = 4;
+/// The same where a second is opened at the high-water mark, which is three quarters.
+const SPACIOUS: usize = 4 * CAPACITY;
+const HIGH: usize = SPACIOUS * 3 / 4;
 
 fn builder(server: &Server, max_size: usize) -> SharedBuilder<Toy> {
     SharedPool::builder(server.connector())
@@ -233,13 +236,54 @@ fn a_lease_on_a_connection_that_drains_is_no_place_on_its_successor() {
 #[test]
 fn one_more_connection_serves_beside_the_first_when_that_is_busy() {
     explore(|| {
-        let server = Server::new(CAPACITY);
+        let server = Server::new(SPACIOUS);
         let pool = pool(&server, 2);
-        let held: Vec<_> = (0..CAPACITY - 1).map(|_| block_on(served(&pool))).collect();
-        race([user(&pool, 1), pair(&pool), user(&pool, 2)]);
+        let held: Vec<_> = (0..HIGH - 2).map(|_| block_on(served(&pool))).collect();
+        let holder = || {
+            let pool = pool.clone();
+            party(async move {
+                let lease = served(&pool).await;
+                // Until the second serves: with two of these the first is busy.
+                while pool.status().sharing.unwrap().capacity == SPACIOUS {
+                    shuttle::future::yield_now().await;
+                }
+                drop(lease);
+            })
+        };
+        race([holder(), holder(), user(&pool, 2), leaver(&pool)]);
         drop(held);
         ends_whole(pool, &server);
-        assert_eq!(server.opened(), 2);
+    });
+}
+
+#[test]
+fn spare_places_make_no_connection_busy() {
+    explore(|| {
+        let server = Server::new(SPACIOUS);
+        let pool = pool(&server, 2);
+        // Leaves as many as may be spare in this thread's lane.
+        drop(
+            (0..CAPACITY)
+                .map(|_| block_on(served(&pool)))
+                .collect::<Vec<_>>(),
+        );
+        let many = {
+            let pool = pool.clone();
+            party(async move {
+                let mut held = Vec::new();
+                for _ in 0..HIGH - 2 {
+                    held.push(served(&pool).await);
+                }
+            })
+        };
+        // One of them shares that lane.
+        match below(2) {
+            0 => race([many, user(&pool, 2)]),
+            _ => race([user(&pool, 2), many]),
+        }
+        // What the pool beneath has opened and nobody asked for rests.
+        assert_eq!(pool.status().leased, 1);
+        ends_whole(pool, &server);
     });
 }
 
