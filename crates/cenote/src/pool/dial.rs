@@ -28,6 +28,9 @@ pub(crate) struct Dialer {
     pub(crate) wake_at: Option<u64>,
     /// Upkeep found too few idle for long enough: dial until `min_idle` are.
     pub(crate) refill: bool,
+    /// Dials that have succeeded and whose connections are on their way to who waits for them. Changed and read under
+    /// this lock, as the demand is: no other dial is begun for the same getter in between.
+    settling: usize,
     rng: fastrand::Rng,
 }
 
@@ -40,6 +43,7 @@ impl Dialer {
             dial_time: None,
             wake_at: None,
             refill: false,
+            settling: 0,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
         }
     }
@@ -78,7 +82,7 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
     if demand.phase != Phase::Open {
         return None;
     }
-    let mut missing = demand.waiters;
+    let mut missing = demand.waiters.saturating_sub(dialer.settling);
     if dialer.refill {
         let idle = core
             .slots()
@@ -182,6 +186,7 @@ impl<C: Connect> Attempt<C> {
         // Dropped after the lock: an error's drop is user code.
         let _old_error = {
             let mut dialer = core.owner.dialer();
+            dialer.settling += 1;
             // While new connections prove dead, opening one is no success yet.
             dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
             if core.owner.suspect_since.load(Relaxed) != TRUSTED {
@@ -192,6 +197,7 @@ impl<C: Connect> Attempt<C> {
             }
         };
         adopt(opening, conn, id, Duration::from_nanos(took));
+        core.owner.dialer().settling -= 1;
         drive(&core);
     }
 

@@ -5,6 +5,18 @@ use shuttle::sync::Barrier;
 use super::*;
 
 #[test]
+fn for_a_lone_getter_one_connection_is_opened() {
+    explore(|| {
+        let server = Server::new(2);
+        let pool = pool(&server, 2);
+        drop(block_on(served(&pool)));
+        dawdle();
+        assert_eq!(server.opened(), 1);
+        ends_whole(pool, &server, 2);
+    });
+}
+
+#[test]
 fn getters_who_all_keep_their_leases_have_a_connection_opened_each() {
     explore(|| {
         let server = Server::new(3);
