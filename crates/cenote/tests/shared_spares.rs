@@ -43,6 +43,19 @@ fn in_flight(pool: &SharedPool<Server>) -> usize {
     pool.status().sharing.unwrap().in_flight
 }
 
+async fn opens_the_second_at_the_high_water_mark(pool: &SharedPool<Server>, server: &Server) {
+    let mut held = leases(pool, CAPACITY * 3 / 4 - 1).await;
+    for _ in 0..10 {
+        held.pop();
+        held.push(pool.get().await.unwrap());
+    }
+    pass(ms(10)).await;
+    assert_eq!(server.dials(), 1);
+    held.push(pool.get().await.unwrap());
+    pass(ms(10)).await;
+    assert_eq!(server.dials(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_lease_is_counted_once() {
     let server = server();
@@ -75,16 +88,7 @@ async fn every_place_can_be_leased_and_not_one_more() {
 async fn one_more_connection_is_opened_exactly_at_the_high_water_mark() {
     let server = server();
     let pool = pool(&server, 2).await;
-    let mut held = leases(&pool, CAPACITY * 3 / 4 - 1).await;
-    for _ in 0..10 {
-        held.pop();
-        held.push(pool.get().await.unwrap());
-    }
-    pass(ms(10)).await;
-    assert_eq!(server.dials(), 1);
-    held.push(pool.get().await.unwrap());
-    pass(ms(10)).await;
-    assert_eq!(server.dials(), 2);
+    opens_the_second_at_the_high_water_mark(&pool, &server).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,12 +99,7 @@ async fn places_that_another_thread_keeps_open_no_connection() {
         // There is room at once: it needs no runtime.
         scope.spawn(|| drop(block_on(leases(&pool, 100))));
     });
-    let mut held = leases(&pool, CAPACITY * 3 / 4 - 1).await;
-    pass(ms(10)).await;
-    assert_eq!(server.dials(), 1);
-    held.push(pool.get().await.unwrap());
-    pass(ms(10)).await;
-    assert_eq!(server.dials(), 2);
+    opens_the_second_at_the_high_water_mark(&pool, &server).await;
 }
 
 #[tokio::test(start_paused = true)]
