@@ -73,7 +73,9 @@ impl Part {
             Self::Test => "unit and integration tests, against real servers too",
             Self::Doctest => "the examples in the documentation",
             Self::Doc => "the documentation builds without a warning",
-            Self::Loom => "the kernel's models, in every interleaving within their bounds",
+            Self::Loom => {
+                "the models of the kernel and the mux, in every interleaving within their bounds"
+            }
             Self::Shuttle => "the pools' models, in thousands of random schedules",
             Self::Bench => {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"

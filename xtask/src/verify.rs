@@ -33,7 +33,7 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
     };
     models(
         Part::Loom,
-        "the kernel's models, under loom",
+        "the models of the kernel and the mux, under loom",
         "LOOM_MAX_PREEMPTIONS",
         effort.of(3, 4),
     );

@@ -80,6 +80,7 @@ async fn every_place_can_be_leased_and_not_one_more() {
     assert!(pool.try_get().is_err());
     let mut last = pin!(pool.get());
     assert!(poll!(&mut last).is_pending());
+    assert_eq!(pool.load(), CAPACITY + 1, "who waits counts");
     drop(held);
     assert_eq!(last.await.unwrap().id, 0);
 }

@@ -37,6 +37,8 @@ async fn beyond_the_cap_calls_wait_in_the_order_they_came() {
         calls.spawn(call);
         tokio::task::yield_now().await;
     }
+    assert_eq!((client.in_flight(), client.queued()), (1, 4));
+    assert_eq!(client.load(), 5);
     for n in 0..5u8 {
         let request = peer.request().await;
         assert_eq!(request.message[..], [n]);
