@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use cenote::mux::Mux;
-use cenote::{Connect, SharedPool};
+use cenote::{Connect, Dial, SharedPool, Verdict};
 
 use super::cenote_mux;
 use super::frame::Payload;
@@ -15,15 +15,15 @@ use crate::callers::CallError;
 const CONNECTIONS: usize = 2;
 
 #[derive(Clone)]
-pub struct CenoteShared(SharedPool<Dial>);
+pub struct CenoteShared(SharedPool<Dialler>);
 
-struct Dial(SocketAddr);
+struct Dialler(SocketAddr);
 
-impl Connect for Dial {
+impl Connect for Dialler {
     type Connection = Mux<Payload, Payload>;
     type Error = io::Error;
 
-    async fn connect(&self) -> io::Result<Mux<Payload, Payload>> {
+    async fn connect(&self, _: &Dial) -> io::Result<Mux<Payload, Payload>> {
         cenote_mux::connect(self.0).await
     }
 
@@ -34,13 +34,17 @@ impl Connect for Dial {
     fn capacity(&self, mux: &Mux<Payload, Payload>) -> usize {
         mux.max_in_flight() - mux.abandoned()
     }
+
+    fn verdict(&self, _: &mut Mux<Payload, Payload>) -> Verdict {
+        Verdict::Reuse
+    }
 }
 
 impl Subject for CenoteShared {
     const NAME: &'static str = "cenote_shared";
 
     async fn open(server: SocketAddr) -> Result<Self, CallError> {
-        let pool = SharedPool::builder(Dial(server))
+        let pool = SharedPool::builder(Dialler(server))
             .min_size(CONNECTIONS)
             .max_size(CONNECTIONS)
             .build()?;

@@ -3,34 +3,38 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 
-use cenote::{Connect, Pool};
+use cenote::{Connect, Dial, Pool, Verdict};
 
 use super::Subject;
 use crate::connector::{Connection, Connector, Setup};
 
 #[derive(Clone)]
 pub struct Cenote {
-    pool: Pool<Dial>,
+    pool: Pool<Dialler>,
 }
 
 #[derive(Clone)]
 pub struct CenoteOwned {
-    pool: Pool<Dial>,
+    pool: Pool<Dialler>,
 }
 
-struct Dial(Connector);
+struct Dialler(Connector);
 
-impl Connect for Dial {
+impl Connect for Dialler {
     type Connection = Connection;
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<Connection, Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<Connection, Infallible> {
         self.0.dial().await
+    }
+
+    fn verdict(&self, _: &mut Connection) -> Verdict {
+        Verdict::Reuse
     }
 }
 
-fn build(setup: &Setup) -> Pool<Dial> {
-    let mut builder = Pool::builder(Dial(setup.connector.clone()))
+fn build(setup: &Setup) -> Pool<Dialler> {
+    let mut builder = Pool::builder(Dialler(setup.connector.clone()))
         .max_size(setup.max_size)
         .min_idle(setup.min_idle);
     if setup.unbounded_queue {

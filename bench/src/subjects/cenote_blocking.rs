@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 
+use cenote::Verdict;
 use cenote::blocking::{Connect, Pool};
 
 use super::BlockingSubject;
@@ -21,6 +22,10 @@ impl Connect for Dial {
 
     fn connect(&self) -> Result<Connection, Infallible> {
         Ok(self.0.open_now())
+    }
+
+    fn verdict(&self, _: &mut Connection) -> Verdict {
+        Verdict::Reuse
     }
 }
 

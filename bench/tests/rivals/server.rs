@@ -133,8 +133,12 @@ impl cenote::Connect for Server {
     type Connection = Connection;
     type Error = Refused;
 
-    async fn connect(&self) -> Result<Connection, Refused> {
+    async fn connect(&self, _: &cenote::Dial) -> Result<Connection, Refused> {
         self.dial().await
+    }
+
+    fn verdict(&self, _: &mut Connection) -> cenote::Verdict {
+        cenote::Verdict::Reuse
     }
 
     async fn check(&self, conn: &mut Connection) -> Result<(), Refused> {

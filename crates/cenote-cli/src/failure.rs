@@ -197,8 +197,11 @@ mod tests {
         impl cenote::Connect for Refused {
             type Connection = ();
             type Error = io::Error;
-            async fn connect(&self) -> io::Result<()> {
+            async fn connect(&self, _: &cenote::Dial) -> io::Result<()> {
                 Err(io::ErrorKind::ConnectionRefused.into())
+            }
+            fn verdict(&self, (): &mut ()) -> cenote::Verdict {
+                cenote::Verdict::Close
             }
         }
         let error = cenote::NoPool::new(Refused)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Connect, SettingsError};
+use cenote::{Connect, Dial, SettingsError};
 use tokio::sync::watch;
 
 use crate::args::{Plan, Setup};
@@ -225,14 +225,15 @@ async fn one_run<S: Service>(
 /// Connects once and sends one request, so that what cannot work is known before a thousand users try.
 async fn attempt<S: Service>(service: &S, connect_timeout: Duration) -> Result<(), String> {
     let connector = service.connector();
-    let dial = tokio::time::timeout(connect_timeout, connector.connect()).await;
+    let dial = Dial::within(connect_timeout);
+    let dialled = tokio::time::timeout(connect_timeout, connector.connect(&dial)).await;
     let late = |what: &str| {
         format!(
             "{what} took longer than {}",
             humantime::format_duration(connect_timeout)
         )
     };
-    let mut connection = dial
+    let mut connection = dialled
         .map_err(|_| late("connecting"))?
         .map_err(|error| failure::chain(&error))?;
     tokio::time::timeout(connect_timeout, service.request(&mut connection))

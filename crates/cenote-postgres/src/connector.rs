@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::connection::PgConnection;
@@ -161,7 +161,7 @@ impl Connect for PostgresConnector {
     type Error = Error;
 
     /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
-    async fn connect(&self) -> Result<PgConnection, Error> {
+    async fn connect(&self, _: &Dial) -> Result<PgConnection, Error> {
         let conn = self.dial().await?;
         if let Some(setup) = &self.setup {
             conn.set_up(setup).await.map_err(|source| {

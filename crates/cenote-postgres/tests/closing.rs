@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use cenote::{Connect, Lease};
+use cenote::{Connect, Dial, Lease};
 use cenote_postgres::PgConnection;
 use fixture::{connector, eventually, named, patient, server, sessions, single};
 use tokio::runtime::Handle;
@@ -15,7 +15,7 @@ fn tasks() -> usize {
 async fn closing_waits_until_the_task_has_ended() {
     let before = tasks();
     let connector = connector();
-    let conn = connector.connect().await.expect("it connects");
+    let conn = connector.connect(&Dial::new()).await.expect("it connects");
     assert_eq!(tasks(), before + 1, "one task per connection");
     connector.close(conn).await;
     assert_eq!(tasks(), before);
@@ -27,7 +27,10 @@ async fn dropping_ends_the_task_and_the_session() {
     let observer = watching.get().await.expect("a lease for the observer");
     let connector = named(server(), application);
     let before = tasks();
-    let conns = [connector.connect().await, connector.connect().await];
+    let conns = [
+        connector.connect(&Dial::new()).await,
+        connector.connect(&Dial::new()).await,
+    ];
     assert_eq!(sessions(&observer, application).await, 2);
     drop(conns);
     eventually("the tasks ended", async || tasks() == before).await;
@@ -43,7 +46,7 @@ async fn dropping_with_a_call_under_way_ends_the_task_and_the_session() {
     let observer = watching.get().await.expect("a lease for the observer");
     let before = tasks();
     let conn = named(server(), application)
-        .connect()
+        .connect(&Dial::new())
         .await
         .expect("it connects");
     {
@@ -80,7 +83,7 @@ async fn closing_the_pool_ends_tasks_and_sessions() {
 fn a_connection_may_be_dropped_after_its_runtime() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let conn: PgConnection = runtime
-        .block_on(connector().connect())
+        .block_on(connector().connect(&Dial::new()))
         .expect("it connects");
     drop(runtime);
     drop(conn);
@@ -88,7 +91,10 @@ fn a_connection_may_be_dropped_after_its_runtime() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_may_be_dropped_outside_a_runtime() {
-    let conn = connector().connect().await.expect("it connects");
+    let conn = connector()
+        .connect(&Dial::new())
+        .await
+        .expect("it connects");
     let before = tasks();
     std::thread::spawn(move || drop(conn))
         .join()

@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use cenote::{Connect, SharedPool};
+use cenote::{Connect, Dial, SharedPool};
 use cenote_postgres::{PipelinedConnection, PipelinedConnector, PipelinedError};
 use fixture::{DEADLINE, connector, eventually};
 use tokio::task::JoinSet;
@@ -203,7 +203,7 @@ async fn a_connection_that_rests_after_a_cancelled_call_is_in_step() {
     );
     drop(conn);
     let connector = pool.connector();
-    let mut conn = connector.connect().await.expect("it connects");
+    let mut conn = connector.connect(&Dial::new()).await.expect("it connects");
     drop(fixture::cut_short(conn.query("SELECT 'not mine'", &[]), 1).await);
     connector.check(&mut conn).await.expect("it is alive");
     connector.reset(&mut conn).await.expect("it is in step");

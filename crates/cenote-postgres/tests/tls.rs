@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use cenote::Connect;
+use cenote::{Connect, Dial};
 use cenote_postgres::{PgConnection, PostgresConnector, rustls};
 use cenote_testkit::PostgresServer;
 use fixture::{connector_to, eventually, text};
@@ -22,7 +22,7 @@ async fn server() -> (PostgresServer, CertificateDer<'static>) {
     let server = PostgresServer::start().expect("PostgreSQL starts");
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let plain = url(&server, "disable")
-        .connect()
+        .connect(&Dial::new())
         .await
         .expect("it connects");
     let folder = text(&plain, "SHOW data_directory").await;
@@ -79,7 +79,7 @@ async fn a_trusted_server_is_spoken_to_encrypted() {
     let (server, certificate) = server().await;
     for connector in [url(&server, "require"), connector_to(&server)] {
         let connector = connector.tls_config(trusting(certificate.clone()));
-        let conn = connector.connect().await.expect("it connects");
+        let conn = connector.connect(&Dial::new()).await.expect("it connects");
         assert_eq!(encrypted(&conn).await, "true");
     }
 }
@@ -90,7 +90,7 @@ async fn a_server_that_is_not_trusted_is_refused() {
     let stranger = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
     let connector = url(&server, "require").tls_config(trusting(stranger.cert.der().clone()));
     let error = connector
-        .connect()
+        .connect(&Dial::new())
         .await
         .map(drop)
         .expect_err("not trusted")
@@ -105,7 +105,7 @@ async fn a_server_without_tls_is_refused_where_tls_is_required() {
     let plain = PostgresServer::start().expect("PostgreSQL starts");
     let connector = url(&plain, "require").tls_config(trusting(certificate));
     let error = connector
-        .connect()
+        .connect(&Dial::new())
         .await
         .map(drop)
         .expect_err("no TLS")

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 use tokio::net::TcpStream;
 
 use crate::cmd::Cmd;
@@ -135,7 +135,7 @@ impl Connect for RedisConnector {
     type Error = RedisError;
 
     /// Opens a connection, logs in and selects the database.
-    async fn connect(&self) -> Result<RedisConnection, RedisError> {
+    async fn connect(&self, _: &Dial) -> Result<RedisConnection, RedisError> {
         let stream = self.open_stream().await?;
         let wire = Wire::new(stream, self.label.clone(), self.max_reply_size);
         let mut conn = RedisConnection::new(wire, self.endpoint.database);

@@ -6,7 +6,7 @@ mod fake;
 
 use std::sync::Arc;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 use cenote_redis::{Cmd, RedisConnection, RedisConnector, RedisError, Refusal, Value};
 use fake::{Answer, FakeRedis, bulk, ends, poll_at_most, until};
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ fn tag(text: &str) -> Cmd {
 
 async fn connect(server: &FakeRedis) -> (RedisConnector, RedisConnection) {
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let conn = connector.connect().await.unwrap();
+    let conn = connector.connect(&Dial::new()).await.unwrap();
     (connector, conn)
 }
 

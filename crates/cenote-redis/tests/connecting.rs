@@ -4,7 +4,7 @@
 
 mod fake;
 
-use cenote::{Connect, GetError, Pool};
+use cenote::{Connect, Dial, GetError, Pool};
 use cenote_redis::{Cmd, RedisConnector, RedisError};
 use cenote_testkit::RedisServer;
 use fake::ends;
@@ -13,7 +13,7 @@ use fake::ends;
 async fn guarded() -> RedisServer {
     let server = RedisServer::builder().password("sesame").start().unwrap();
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let mut conn = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
     let user = ["SETUSER", "ann", "on", ">swordfish", "+@all", "~*"];
     conn.command(&Cmd::new("ACL").args(user)).await.unwrap();
     server
@@ -69,7 +69,7 @@ async fn the_right_password_and_user_log_in_in_both_versions() {
     for login in [":sesame@", "ann:swordfish@"] {
         for options in ["", "/3?protocol=2"] {
             let connector = RedisConnector::new(&url(&server, login, options)).unwrap();
-            let mut conn = connector.connect().await.unwrap();
+            let mut conn = connector.connect(&Dial::new()).await.unwrap();
             conn.command(&Cmd::new("PING")).await.unwrap();
         }
     }
@@ -111,10 +111,10 @@ async fn a_refused_login_leaves_no_connection_behind() {
     let server = guarded().await;
     let wrong = RedisConnector::new(&url(&server, ":open@", "")).unwrap();
     for _ in 0..20 {
-        wrong.connect().await.unwrap_err();
+        wrong.connect(&Dial::new()).await.unwrap_err();
     }
     let right = RedisConnector::new(&url(&server, ":sesame@", "")).unwrap();
-    let mut conn = right.connect().await.unwrap();
+    let mut conn = right.connect(&Dial::new()).await.unwrap();
     ends("only one client is left", async {
         loop {
             let info: String = conn.query(&Cmd::new("INFO").arg("clients")).await.unwrap();
@@ -130,8 +130,8 @@ async fn a_refused_login_leaves_no_connection_behind() {
 async fn a_close_is_seen_by_the_server() {
     let server = RedisServer::start().unwrap();
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let mut conn = connector.connect().await.unwrap();
-    let other = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
+    let other = connector.connect(&Dial::new()).await.unwrap();
     connector.close(other).await;
     ends("only one client is left", async {
         loop {

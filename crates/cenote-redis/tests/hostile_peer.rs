@@ -6,7 +6,7 @@ mod fake;
 
 use std::error::Error;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 use cenote_redis::{Cmd, FrameError, RedisConnection, RedisConnector, RedisError, Refusal};
 use fake::{Answer, FakeRedis, bulk, until};
 
@@ -17,7 +17,7 @@ async fn attacked_by(bytes: &[u8]) -> (FakeRedis, RedisConnector, RedisConnectio
         FakeRedis::start(move |words| (words[0] == "ATTACK").then(|| Answer::Send(bytes.clone())))
             .await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let conn = connector.connect().await.unwrap();
+    let conn = connector.connect(&Dial::new()).await.unwrap();
     (server, connector, conn)
 }
 
@@ -76,7 +76,7 @@ async fn a_reply_beyond_the_limit_names_the_setting() {
     let connector = RedisConnector::new(&server.url())
         .unwrap()
         .max_reply_size(1000);
-    let mut conn = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
     let small = Cmd::new("TAG").arg("x".repeat(900));
     conn.command(&small).await.unwrap();
     let large = Cmd::new("TAG").arg("x".repeat(1100));
@@ -119,7 +119,7 @@ async fn bytes_that_arrive_while_idle_are_noticed_before_the_next_lease() {
     })
     .await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let mut conn = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
     let reply: String = conn.query(&Cmd::new("TAG").arg("mine")).await.unwrap();
     assert_eq!(reply, "mine");
     until("the bytes are noticed", || {
@@ -135,7 +135,7 @@ async fn a_connection_closed_while_idle_is_not_open() {
         FakeRedis::start(|words| (words[0] == "BYE").then(|| Answer::Close(b"+OK\r\n".to_vec())))
             .await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let mut conn = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
     conn.command(&Cmd::new("BYE")).await.unwrap();
     until("the end is noticed", || !connector.is_open(&conn)).await;
 }
@@ -147,7 +147,7 @@ async fn a_connection_closed_before_the_reply_says_so() {
     })
     .await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let mut conn = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
     let error = conn.command(&Cmd::new("BYE")).await.unwrap_err();
     assert!(matches!(error, RedisError::Closed { .. }), "{error:?}");
 }
@@ -176,7 +176,7 @@ async fn a_reply_of_another_type_leaves_the_connection_usable() {
 async fn commands_that_silence_the_server_are_not_sent() {
     let server = FakeRedis::start(|_| None).await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let mut conn = connector.connect().await.unwrap();
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
     for mode in ["OFF", "skip"] {
         let silence = Cmd::new("client").arg("reply").arg(mode);
         let error = conn
@@ -215,7 +215,7 @@ async fn a_password_quoted_by_the_server_is_not_shown() {
     for options in ["", "?protocol=2"] {
         let url = server.url().replace("//", "//ann:hunter2@") + options;
         let connector = RedisConnector::new(&url).unwrap();
-        let error = connector.connect().await.unwrap_err();
+        let error = connector.connect(&Dial::new()).await.unwrap_err();
         assert!(error.to_string().contains("***"), "{error}");
         assert!(
             !format!("{error} {error:?}").contains("hunter2"),
@@ -228,7 +228,11 @@ async fn a_password_quoted_by_the_server_is_not_shown() {
 async fn a_server_without_hello_is_spoken_to_in_resp2() {
     let server = FakeRedis::start(|_| None).await;
     let url = server.url().replace("//", "//ann:pw@") + "/4?client_name=web";
-    RedisConnector::new(&url).unwrap().connect().await.unwrap();
+    RedisConnector::new(&url)
+        .unwrap()
+        .connect(&Dial::new())
+        .await
+        .unwrap();
     let sent: Vec<String> = server
         .log
         .lock()

@@ -7,8 +7,8 @@ mod fake;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::Connect;
 use cenote::mux::{CallError, Lost};
+use cenote::{Connect, Dial};
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnector, RedisError, Refusal, Value,
 };
@@ -33,7 +33,7 @@ fn command(line: &str) -> Cmd {
 async fn connect(url: &str) -> PipelinedConnection {
     PipelinedConnector::new(url)
         .unwrap()
-        .connect()
+        .connect(&Dial::new())
         .await
         .unwrap()
 }
@@ -237,7 +237,7 @@ async fn a_server_that_falls_silent_is_found_out_by_a_ping() {
         .unwrap()
         .ping_after(Duration::from_millis(20))
         .ping_timeout(Duration::from_millis(20));
-    let redis = connector.connect().await.unwrap();
+    let redis = connector.connect(&Dial::new()).await.unwrap();
     let error = ends("the call", redis.command(&Cmd::new("STALL"))).await;
     let Err(RedisError::Call {
         source: CallError::Lost { cause, .. },
@@ -277,7 +277,7 @@ async fn a_reply_larger_than_the_limit_ends_the_connection() {
     let server = RedisServer::start().unwrap();
     let connector = RedisConnector::new(&server.url()).unwrap();
     let connector = PipelinedConnector::from(connector.max_reply_size(100_000));
-    let redis = connector.connect().await.unwrap();
+    let redis = connector.connect(&Dial::new()).await.unwrap();
     redis.set("big", vec![b'x'; 200_000]).await.unwrap();
     let error = redis.get::<Vec<u8>>("big").await.unwrap_err().to_string();
     assert!(
@@ -299,7 +299,7 @@ async fn its_capacity_is_what_the_server_owes_nobody() {
     let connector = PipelinedConnector::new(&server.url())
         .unwrap()
         .max_in_flight(8);
-    let redis = connector.connect().await.unwrap();
+    let redis = connector.connect(&Dial::new()).await.unwrap();
     assert_eq!(connector.capacity(&redis), 8);
     for _ in 0..3 {
         let slow = Cmd::new("SLOW");
@@ -325,6 +325,9 @@ async fn a_login_and_a_database_are_those_of_the_url() {
         }
     }
     let wrong = format!("redis://:wrong@127.0.0.1:{}", server.port());
-    let refused = PipelinedConnector::new(&wrong).unwrap().connect().await;
+    let refused = PipelinedConnector::new(&wrong)
+        .unwrap()
+        .connect(&Dial::new())
+        .await;
     assert!(matches!(refused, Err(RedisError::Handshake { .. })));
 }

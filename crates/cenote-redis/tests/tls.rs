@@ -6,7 +6,7 @@ mod fake;
 
 use std::sync::Arc;
 
-use cenote::{Connect, Pool};
+use cenote::{Connect, Dial, Pool};
 use cenote_redis::rustls::crypto::ring;
 use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -82,7 +82,7 @@ fn echo(text: &str) -> Cmd {
 async fn a_certificate_that_nobody_trusts_is_named() {
     let server = TlsRedis::start().await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let error = ends("the error", connector.connect())
+    let error = ends("the error", connector.connect(&Dial::new()))
         .await
         .unwrap_err()
         .to_string();
@@ -97,7 +97,9 @@ async fn a_url_without_tls_for_a_server_with_tls_is_named() {
     let server = TlsRedis::start().await;
     let url = server.url().replace("rediss", "redis");
     let connector = RedisConnector::new(&url).unwrap();
-    let error = ends("the error", connector.connect()).await.unwrap_err();
+    let error = ends("the error", connector.connect(&Dial::new()))
+        .await
+        .unwrap_err();
     assert!(
         error
             .to_string()
@@ -109,7 +111,7 @@ async fn a_url_without_tls_for_a_server_with_tls_is_named() {
 #[tokio::test]
 async fn a_large_pipeline_goes_through() {
     let server = TlsRedis::start().await;
-    let mut conn = server.connector().connect().await.unwrap();
+    let mut conn = server.connector().connect(&Dial::new()).await.unwrap();
     let text = "x".repeat(1 << 20);
     let cmds: Vec<Cmd> = (0..16).map(|_| echo(&text)).collect();
     let replies = ends("the pipeline", conn.pipeline(&cmds)).await.unwrap();
@@ -142,9 +144,9 @@ async fn a_lease_dropped_at_any_poll_never_shows_its_reply_to_the_next() {
 async fn a_connection_closed_while_idle_is_not_open() {
     let server = TlsRedis::start().await;
     let connector = server.connector();
-    let mut idle = connector.connect().await.unwrap();
+    let mut idle = connector.connect(&Dial::new()).await.unwrap();
     let id: i64 = idle.query(&Cmd::new("CLIENT").arg("ID")).await.unwrap();
-    let mut other = connector.connect().await.unwrap();
+    let mut other = connector.connect(&Dial::new()).await.unwrap();
     let kill = Cmd::new("CLIENT").arg("KILL").arg("ID").arg(id);
     other.command(&kill).await.unwrap();
     until("the end is noticed", || !connector.is_open(&idle)).await;
@@ -155,7 +157,7 @@ async fn a_connection_closed_while_idle_is_not_open() {
 async fn many_users_share_one_connection_over_tls() {
     let server = TlsRedis::start().await;
     let connector = PipelinedConnector::from(server.connector());
-    let redis = connector.connect().await.unwrap();
+    let redis = connector.connect(&Dial::new()).await.unwrap();
     let mut users = tokio::task::JoinSet::new();
     for user in 0..50 {
         let redis = redis.clone();

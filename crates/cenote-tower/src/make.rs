@@ -2,23 +2,25 @@
 
 use std::fmt;
 
-use cenote::Connect;
+use cenote::{Connect, Dial, Verdict};
 use tower::{BoxError, Service, ServiceExt};
 
 /// A `MakeService`-style connector, a service that makes services, as a [`Connect`].
 ///
-/// Tower's services do not say how many calls they can carry, nor whether they are still connected: say it
-/// with [`capacity`](Self::capacity) and [`is_open`](Self::is_open).
+/// Tower's services do not say whether a connection is as good as new once its leases are over: that verdict
+/// is the third argument of [`new`](Self::new). Nor do they say how many calls they can carry and whether they
+/// are still connected: say it with [`capacity`](Self::capacity) and [`is_open`](Self::is_open).
 ///
 /// ```
-/// use cenote::SharedPool;
+/// use cenote::{SharedPool, Verdict};
 /// use cenote_tower::MakeConnect;
 /// use tower::service_fn;
 ///
 /// # #[derive(Clone)] struct Client;
 /// # impl Client { fn is_closed(&self) -> bool { false } }
 /// let make = service_fn(|_address: &'static str| async { Ok::<_, std::io::Error>(Client) });
-/// let connector = MakeConnect::new(make, "10.0.0.1:80")
+/// // Its calls leave nothing behind on the connection.
+/// let connector = MakeConnect::new(make, "10.0.0.1:80", |_: &mut Client| Verdict::Reuse)
 ///     .capacity(100)
 ///     .is_open(|client: &Client| !client.is_closed());
 /// let pool = SharedPool::new(connector);
@@ -28,16 +30,19 @@ pub struct MakeConnect<M, T, S> {
     target: T,
     capacity: usize,
     is_open: fn(&S) -> bool,
+    verdict: fn(&mut S) -> Verdict,
 }
 
 impl<M, T, S> MakeConnect<M, T, S> {
-    /// Has `make` connect to `target`.
-    pub fn new(make: M, target: T) -> Self {
+    /// Has `make` connect to `target`; `verdict` judges a connection whose leases are over, as
+    /// [`Connect::verdict`] does.
+    pub fn new(make: M, target: T, verdict: fn(&mut S) -> Verdict) -> Self {
         Self {
             make,
             target,
             capacity: 1,
             is_open: |_| true,
+            verdict,
         }
     }
 
@@ -76,7 +81,7 @@ where
     type Connection = S;
     type Error = MakeError;
 
-    async fn connect(&self) -> Result<S, MakeError> {
+    async fn connect(&self, _: &Dial) -> Result<S, MakeError> {
         let connected = self.make.clone().oneshot(self.target.clone()).await;
         connected.map_err(|error| MakeError(error.into()))
     }
@@ -87,6 +92,10 @@ where
 
     fn capacity(&self, _: &S) -> usize {
         self.capacity
+    }
+
+    fn verdict(&self, service: &mut S) -> Verdict {
+        (self.verdict)(service)
     }
 }
 

@@ -6,8 +6,8 @@ use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::SharedPool;
 use cenote::mux::MuxBuilder;
+use cenote::{SharedPool, Verdict};
 use cenote_tower::{Client, MakeConnect, MuxSink, SharedClient};
 use futures::SinkExt;
 use server::{Line, Lines, Server};
@@ -125,7 +125,7 @@ async fn a_shared_pool_calls_through_connections_that_a_tower_connector_makes() 
             async move { Ok::<_, std::io::Error>(client(&server, 16).await) }
         })
     };
-    let connector = MakeConnect::new(make, ())
+    let connector = MakeConnect::new(make, (), |_| Verdict::Reuse)
         .capacity(16)
         .is_open(|client: &Client<Line, Line>| client.mux().is_open());
     let pool = SharedPool::builder(connector).max_size(2).build().unwrap();
@@ -155,7 +155,7 @@ async fn a_shared_client_that_was_ready_and_is_dropped_gives_its_lease_back() {
             async move { Ok::<_, std::io::Error>(client(&server, 16).await) }
         })
     };
-    let pool = SharedPool::new(MakeConnect::new(make, ()));
+    let pool = SharedPool::new(MakeConnect::new(make, (), |_| Verdict::Reuse));
     let mut service = SharedClient::new(pool);
     Service::<Line>::poll_ready(
         &mut service,

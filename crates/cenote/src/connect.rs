@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::future::Future;
 
+use crate::dial::Dial;
+
 /// Opens connections to one endpoint and judges their health.
 ///
 /// A connector is bound to its endpoint: everything that makes two connections interchangeable (address,
@@ -12,7 +14,7 @@ use std::future::Future;
 /// connection whose check, reset or hook did not end well is closed.
 ///
 /// ```
-/// use cenote::{Connect, Verdict};
+/// use cenote::{Connect, Dial, Verdict};
 /// use tokio::net::TcpStream;
 ///
 /// struct Echo(std::net::SocketAddr);
@@ -21,7 +23,7 @@ use std::future::Future;
 ///     type Connection = TcpStream;
 ///     type Error = std::io::Error;
 ///
-///     async fn connect(&self) -> std::io::Result<TcpStream> {
+///     async fn connect(&self, _: &Dial) -> std::io::Result<TcpStream> {
 ///         TcpStream::connect(self.0).await
 ///     }
 ///
@@ -43,8 +45,12 @@ pub trait Connect: Send + Sync + 'static {
     /// Opens a connection, ready for use.
     ///
     /// Runs in a task of the pool's own, under
-    /// [`connect_timeout`](crate::Builder::connect_timeout); a `get` that is cancelled does not cancel it.
-    fn connect(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
+    /// [`connect_timeout`](crate::Builder::connect_timeout), whose end `dial` tells; a `get` that is cancelled
+    /// does not cancel it.
+    fn connect(
+        &self,
+        dial: &Dial,
+    ) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
     /// Whether the connection still looks alive: cheap, without I/O. Asked at every get, and at every return
     /// before [`verdict`](Self::verdict). Default: `true`.
@@ -67,14 +73,18 @@ pub trait Connect: Send + Sync + 'static {
         1
     }
 
-    /// What to do with a connection that comes back: cheap, without I/O. Default: [`Verdict::Reuse`].
+    /// What to do with a connection that comes back: cheap, without I/O.
     ///
-    /// A connection is guilty until proven clean: unless the protocol says that no reply is outstanding
-    /// and the session's state is as at first, answer [`Reset`](Verdict::Reset) or
-    /// [`Close`](Verdict::Close).
-    fn verdict(&self, conn: &mut Self::Connection) -> Verdict {
-        let _ = conn;
-        Verdict::Reuse
+    /// There is no default, for none is safe: a connection is guilty until proven clean. Answer
+    /// [`Reuse`](Verdict::Reuse) only if the protocol says that no reply is outstanding and the session's
+    /// state is as at first, else [`Reset`](Verdict::Reset) or [`Close`](Verdict::Close).
+    fn verdict(&self, conn: &mut Self::Connection) -> Verdict;
+
+    /// What an error of [`connect`](Self::connect) says about the next attempt: whether another may fare
+    /// better. Default: [`FailureKind::Transient`].
+    fn classify(&self, error: &Self::Error) -> FailureKind {
+        let _ = error;
+        FailureKind::Transient
     }
 
     /// A round trip that proves the connection alive, under
@@ -107,6 +117,22 @@ pub trait Connect: Send + Sync + 'static {
         drop(conn);
         std::future::ready(())
     }
+}
+
+/// What a failed connect says about the next attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The server is away, restarting or slow; another attempt may succeed.
+    #[default]
+    Transient,
+    /// The server is up and has as many connections as it takes.
+    Full,
+    /// The server refused the name or the password.
+    Credentials,
+    /// Another attempt fails the same way until somebody changes something: no such database, a certificate
+    /// that is not trusted, a host that does not exist, a server that speaks another protocol.
+    Final,
 }
 
 /// What becomes of a connection that comes back from a lease.

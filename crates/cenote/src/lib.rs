@@ -7,7 +7,7 @@
 //! does the rest: how many, for how long, for whom next, and what to do when the server goes away.
 //!
 //! ```
-//! use cenote::{Connect, Pool};
+//! use cenote::{Connect, Dial, Pool, Verdict};
 //! use std::time::Duration;
 //! use tokio::net::TcpStream;
 //!
@@ -17,8 +17,16 @@
 //!     type Connection = TcpStream;
 //!     type Error = std::io::Error;
 //!
-//!     async fn connect(&self) -> std::io::Result<TcpStream> {
+//!     async fn connect(&self, _: &Dial) -> std::io::Result<TcpStream> {
 //!         TcpStream::connect(self.0).await
+//!     }
+//!
+//!     /// Clean means: nothing to read is left over from an earlier user, and the peer is still there.
+//!     fn verdict(&self, conn: &mut TcpStream) -> Verdict {
+//!         match conn.try_read(&mut [0]) {
+//!             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Verdict::Reuse,
+//!             _ => Verdict::Close,
+//!         }
 //!     }
 //! }
 //!
@@ -84,6 +92,7 @@
 pub mod blocking;
 mod builder;
 mod connect;
+mod dial;
 mod erased;
 mod error;
 mod event;
@@ -100,7 +109,8 @@ mod status;
 mod sync;
 
 pub use builder::Builder;
-pub use connect::{Connect, Verdict};
+pub use connect::{Connect, FailureKind, Verdict};
+pub use dial::Dial;
 pub use erased::{AnyPool, BoxFuture, DynLease, DynPool};
 pub use error::{
     AddError, BoxError, ConnectError, GetError, SettingsError, SharedError, TimedOut, TryGetError,

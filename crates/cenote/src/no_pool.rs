@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connect::Connect;
+use crate::dial::Dial;
 use crate::erased::{AnyPool, BoxFuture, DynLease};
 use crate::error::{ConnectError, GetError};
 use crate::rt::{self, Failed, Runtime};
@@ -59,7 +60,8 @@ impl<C: Connect> NoPool<C> {
             return Err(GetError::NoRuntime { pool: name() });
         }
         let limit = self.shared.connect_timeout;
-        let connect = async { self.shared.connector.connect().await };
+        let dial = Dial::within(limit);
+        let connect = async { self.shared.connector.connect(&dial).await };
         match rt::guarded(limit, connect).await {
             Ok(conn) => Ok(FreshLease {
                 conn: Some(conn),

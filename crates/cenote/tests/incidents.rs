@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cenote::{Backoff, Connect, Pool};
+use cenote::{Backoff, Connect, Dial, Pool, Verdict};
 use futures::future::join_all;
 use server::{Server, assert_quiet, ms, pass, secs};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,12 +149,16 @@ impl Connect for Listening {
     type Connection = TcpStream;
     type Error = io::Error;
 
-    async fn connect(&self) -> io::Result<TcpStream> {
+    async fn connect(&self, _: &Dial) -> io::Result<TcpStream> {
         let mut socket = TcpStream::connect(self.at).await?;
         match socket.read_u8().await? {
             b'+' => Ok(socket),
             _ => Err(io::Error::other("refused after the connect")),
         }
+    }
+
+    fn verdict(&self, _: &mut TcpStream) -> Verdict {
+        Verdict::Reuse
     }
 }
 

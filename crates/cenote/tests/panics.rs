@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Wake, Waker};
 
-use cenote::{CloseReason, Connect, HookFuture, Lease, OwnedLease, Pool, Verdict};
+use cenote::{CloseReason, Connect, Dial, HookFuture, Lease, OwnedLease, Pool, Verdict};
 use futures::{FutureExt, poll};
 use server::{Act, Conn, Server, assert_quiet, ms, pass, secs};
 
@@ -240,7 +240,7 @@ impl Connect for Grenades {
     type Connection = Grenade;
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<Grenade, Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<Grenade, Infallible> {
         let armed = self.0.clone();
         Ok(Grenade { armed })
     }

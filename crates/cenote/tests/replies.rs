@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, Pool, Verdict};
+use cenote::{CloseReason, Connect, Dial, Pool, Verdict};
 use futures::future::join_all;
 use futures::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -85,7 +85,7 @@ impl Connect for Server {
     type Connection = Line;
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<Line, Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<Line, Infallible> {
         self.connected.fetch_add(1, SeqCst);
         // A line that takes three bytes at a time, so that writes are cut short too.
         let (stream, end) = duplex(3);

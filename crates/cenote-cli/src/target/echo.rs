@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cenote::mux::Mux;
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -95,7 +95,7 @@ impl Connect for EchoConnector {
     type Connection = EchoConnection;
     type Error = io::Error;
 
-    async fn connect(&self) -> io::Result<EchoConnection> {
+    async fn connect(&self, _: &Dial) -> io::Result<EchoConnection> {
         Ok(EchoConnection {
             stream: self.dial().await?,
             answer: Vec::new(),

@@ -4,8 +4,8 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use cenote::Connect;
 use cenote::mux::{Mux, MuxBuilder};
+use cenote::{Connect, Dial, Verdict};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::echo::EchoConnector;
@@ -31,7 +31,7 @@ impl Connect for PipelinedEcho {
     type Connection = Mux<Bytes, Bytes>;
     type Error = io::Error;
 
-    async fn connect(&self) -> io::Result<Mux<Bytes, Bytes>> {
+    async fn connect(&self, _: &Dial) -> io::Result<Mux<Bytes, Bytes>> {
         let (read, write) = tokio::io::split(self.connector.dial().await?);
         let codec = FixedSize(self.request_size);
         MuxBuilder::new()
@@ -48,6 +48,10 @@ impl Connect for PipelinedEcho {
 
     fn capacity(&self, connection: &Mux<Bytes, Bytes>) -> usize {
         connection.max_in_flight()
+    }
+
+    fn verdict(&self, _: &mut Mux<Bytes, Bytes>) -> Verdict {
+        Verdict::Reuse
     }
 
     async fn close(&self, connection: Mux<Bytes, Bytes>) {

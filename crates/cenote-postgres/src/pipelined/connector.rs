@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 
 use super::PipelinedConnection;
 use crate::connector::PostgresConnector;
@@ -74,8 +74,8 @@ impl Connect for PipelinedConnector {
     type Error = Error;
 
     /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
-    async fn connect(&self) -> Result<PipelinedConnection, Error> {
-        let conn = self.postgres.connect().await?;
+    async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, Error> {
+        let conn = self.postgres.connect(dial).await?;
         Ok(PipelinedConnection::new(conn, self.postgres.endpoint()))
     }
 

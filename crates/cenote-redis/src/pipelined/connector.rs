@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote::Connect;
 use cenote::mux::MuxBuilder;
+use cenote::{Connect, Dial, Verdict};
 
 use super::PipelinedConnection;
 use super::codec::{PipelineCodec, Request};
@@ -121,8 +121,8 @@ impl Connect for PipelinedConnector {
 
     /// Opens a connection, logs in and selects the database. [`RedisError::Settings`] when a setting can't
     /// work.
-    async fn connect(&self) -> Result<PipelinedConnection, RedisError> {
-        let stream = self.connector.connect().await?.into_stream()?;
+    async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, RedisError> {
+        let stream = self.connector.connect(dial).await?.into_stream()?;
         let codec = PipelineCodec::new(self.connector.reply_limit());
         let mux = match stream {
             Stream::Tcp(socket) => {
@@ -150,6 +150,11 @@ impl Connect for PipelinedConnector {
     /// callers that left.
     fn capacity(&self, conn: &PipelinedConnection) -> usize {
         conn.capacity()
+    }
+
+    /// Asked when a connection leaves service and nobody uses it: what its users may send leaves nothing behind.
+    fn verdict(&self, _: &mut PipelinedConnection) -> Verdict {
+        Verdict::Reuse
     }
 
     /// `PING`.

@@ -31,7 +31,7 @@ pub(crate) use sharing::{Route, route, route_all};
 /// use cenote_redis::{Cmd, PipelinedConnector};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let redis = PipelinedConnector::new("redis://127.0.0.1:6379")?.connect().await?;
+/// let redis = PipelinedConnector::new("redis://127.0.0.1:6379")?.connect(&cenote::Dial::new()).await?;
 /// let visit = Cmd::new("INCR").arg("visits");
 /// // One round trip for both, as many users as there are.
 /// let (visits, name): (i64, Option<String>) = tokio::try_join!(

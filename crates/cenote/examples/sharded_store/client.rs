@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cenote::mux::{CallError, Mux, MuxBuilder};
-use cenote::{Backoff, Connect, GetError, SettingsError, SharedPool};
+use cenote::{Backoff, Connect, Dial, GetError, SettingsError, SharedPool, Verdict};
 use futures::future::try_join_all;
 use tokio::net::TcpStream;
 
@@ -22,13 +22,13 @@ const WRITERS: usize = 2;
 const PENDING: usize = 512;
 const QUEUE: usize = 1_024;
 
-pub struct Dial(SocketAddr);
+pub struct Dialler(SocketAddr);
 
-impl Connect for Dial {
+impl Connect for Dialler {
     type Connection = Mux<Request, Reply>;
     type Error = io::Error;
 
-    async fn connect(&self) -> io::Result<Self::Connection> {
+    async fn connect(&self, _: &Dial) -> io::Result<Self::Connection> {
         let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
@@ -45,6 +45,11 @@ impl Connect for Dial {
 
     fn capacity(&self, mux: &Self::Connection) -> usize {
         mux.max_in_flight() - mux.abandoned()
+    }
+
+    /// Nobody has a call under way, and calls leave nothing behind.
+    fn verdict(&self, _: &mut Self::Connection) -> Verdict {
+        Verdict::Reuse
     }
 }
 
@@ -63,7 +68,7 @@ pub enum StoreError {
 type Key = (SocketAddr, usize);
 
 pub struct Store {
-    pools: HashMap<Key, SharedPool<Dial>>,
+    pools: HashMap<Key, SharedPool<Dialler>>,
     views: Vec<Key>,
     table: Vec<Key>,
 }
@@ -77,7 +82,7 @@ impl Store {
         let sizes = views.iter().map(|key| (*key, READERS));
         let sizes = sizes.chain(table.iter().map(|key| (*key, WRITERS)));
         let pools = sizes.map(|(key, size)| {
-            let pool = SharedPool::builder(Dial(key.0))
+            let pool = SharedPool::builder(Dialler(key.0))
                 .name(format!("{}, shard {}", key.0, key.1))
                 .max_size(size)
                 .max_waiters(QUEUE)

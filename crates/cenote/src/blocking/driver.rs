@@ -12,7 +12,8 @@ use tokio::task;
 
 use super::Connect;
 use crate::builder;
-use crate::connect::{self, Verdict};
+use crate::connect::{self, FailureKind, Verdict};
+use crate::dial::Dial;
 use crate::error::SettingsError;
 use crate::pool::{self, Close};
 use crate::rt::Runtime;
@@ -150,7 +151,7 @@ impl<C: Connect> connect::Connect for Threads<C> {
     type Connection = Seat<C::Connection>;
     type Error = C::Error;
 
-    async fn connect(&self) -> Result<Self::Connection, C::Error> {
+    async fn connect(&self, _: &Dial) -> Result<Self::Connection, C::Error> {
         let connector = Arc::clone(&self.0);
         call(move || connector.connect()).await.map(Seat::new)
     }
@@ -165,6 +166,10 @@ impl<C: Connect> connect::Connect for Threads<C> {
         seat.0
             .as_mut()
             .map_or(Verdict::Close, |conn| self.0.verdict(conn))
+    }
+
+    fn classify(&self, error: &C::Error) -> FailureKind {
+        self.0.classify(error)
     }
 
     async fn check(&self, seat: &mut Self::Connection) -> Result<(), C::Error> {

@@ -5,6 +5,8 @@
 //!
 //! ```
 //! use cenote::blocking::{Connect, Pool};
+//! use cenote::Verdict;
+//! use std::io::ErrorKind;
 //! use std::net::{SocketAddr, TcpStream};
 //!
 //! struct Server(SocketAddr);
@@ -15,6 +17,14 @@
 //!
 //!     fn connect(&self) -> std::io::Result<TcpStream> {
 //!         TcpStream::connect(self.0)
+//!     }
+//!
+//!     /// Clean means: nothing to read is left over from an earlier user, and the peer is still there.
+//!     fn verdict(&self, conn: &mut TcpStream) -> Verdict {
+//!         let quiet = conn.set_nonblocking(true).is_ok()
+//!             && conn.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+//!             && conn.set_nonblocking(false).is_ok();
+//!         if quiet { Verdict::Reuse } else { Verdict::Close }
 //!     }
 //! }
 //!
@@ -37,7 +47,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connect::Verdict;
+use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::event::ConnectionInfo;
 use crate::pool::{self, Closed};
@@ -70,10 +80,15 @@ pub trait Connect: Send + Sync + 'static {
         true
     }
 
-    /// What to do with a connection that comes back: cheap, without I/O. Default: [`Verdict::Reuse`].
-    fn verdict(&self, conn: &mut Self::Connection) -> Verdict {
-        let _ = conn;
-        Verdict::Reuse
+    /// What to do with a connection that comes back: cheap, without I/O. There is no default, for none is safe;
+    /// see [`cenote::Connect::verdict`](crate::Connect::verdict).
+    fn verdict(&self, conn: &mut Self::Connection) -> Verdict;
+
+    /// What an error of [`connect`](Self::connect) says about the next attempt. Default:
+    /// [`FailureKind::Transient`].
+    fn classify(&self, error: &Self::Error) -> FailureKind {
+        let _ = error;
+        FailureKind::Transient
     }
 
     /// A round trip that proves the connection alive. Default: does nothing.

@@ -9,6 +9,7 @@ use super::give_back::settle;
 use super::shared::{Entry, Notes, PoolCore, Refusal, Shared, TRUSTED, count};
 use super::upkeep;
 use crate::connect::Connect;
+use crate::dial::Dial;
 use crate::error::{BoxError, ConnectError, GetError};
 use crate::event::{ConnectionInfo, Event};
 use crate::kernel::{Arc, Idling, Opening, Phase, State};
@@ -146,10 +147,12 @@ async fn dial<C: Connect>(attempt: Attempt<C>) {
     let shared = &core.owner;
     let began = shared.clock.now();
     let id = shared.next_id.fetch_add(1, Relaxed);
+    let limit = shared.settings.connect_timeout;
+    let dial = Dial::within(limit);
     let connect = async {
         let mut conn = shared
             .connector
-            .connect()
+            .connect(&dial)
             .await
             .map_err(|error| ConnectError::Failed(StdArc::new(error)))?;
         if let Some(after_connect) = &shared.hooks.after_connect {
@@ -165,7 +168,6 @@ async fn dial<C: Connect>(attempt: Attempt<C>) {
         }
         Ok(conn)
     };
-    let limit = shared.settings.connect_timeout;
     match rt::guarded(limit, connect).await {
         Ok(conn) => attempt.succeed(conn, id, began),
         Err(failed) => attempt.fail(match failed {

@@ -50,7 +50,7 @@ pub use lease::SharedLease;
 /// when connecting keeps failing; each later getter has it tried again, at the pace of the back-off.
 ///
 /// ```
-/// # use cenote::{Connect, SharedPool};
+/// # use cenote::{Connect, Dial, SharedPool, Verdict};
 /// # struct Rpc;
 /// # impl Rpc { async fn call(&self, _: &str) {} }
 /// struct Server;
@@ -59,12 +59,17 @@ pub use lease::SharedLease;
 ///     type Connection = Rpc; // its calls take `&self`
 ///     type Error = std::io::Error;
 ///
-///     async fn connect(&self) -> std::io::Result<Rpc> {
+///     async fn connect(&self, _: &Dial) -> std::io::Result<Rpc> {
 ///         Ok(Rpc)
 ///     }
 ///
 ///     fn capacity(&self, _: &Rpc) -> usize {
 ///         1_000
+///     }
+///
+///     /// Asked when the last lease is over: no call is outstanding then, and calls leave no state behind.
+///     fn verdict(&self, _: &mut Rpc) -> Verdict {
+///         Verdict::Reuse
 ///     }
 /// }
 ///

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 
 use super::server::{Act, Refused};
 
@@ -216,7 +216,7 @@ impl Connect for Tagging {
     type Connection = Conn;
     type Error = Refused;
 
-    async fn connect(&self) -> Result<Conn, Refused> {
+    async fn connect(&self, _: &Dial) -> Result<Conn, Refused> {
         let conn = self.0.conn();
         self.0.steps().connect.run().await?;
         Ok(conn)

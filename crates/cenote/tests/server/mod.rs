@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Builder, Connect, Event, Pool, SharedBuilder, SharedPool, Verdict};
+use cenote::{Builder, Connect, Dial, Event, Pool, SharedBuilder, SharedPool, Verdict};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Connect for Server {
     type Connection = Conn;
     type Error = Refused;
 
-    async fn connect(&self) -> Result<Conn, Refused> {
+    async fn connect(&self, _: &Dial) -> Result<Conn, Refused> {
         self.seen.dials.fetch_add(1, SeqCst);
         let place = Place::take(&self.seen);
         self.act(|plan| plan.connect).run().await?;

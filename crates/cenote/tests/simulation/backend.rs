@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cenote::{Connect, Verdict};
+use cenote::{Connect, Dial, Verdict};
 use fastrand::Rng;
 use tokio::time::sleep;
 
@@ -171,7 +171,7 @@ impl Connect for Backend {
     type Connection = Connection;
     type Error = Unavailable;
 
-    async fn connect(&self) -> Result<Connection, Unavailable> {
+    async fn connect(&self, _: &Dial) -> Result<Connection, Unavailable> {
         let place = {
             let mut state = self.state();
             state.open += 1;

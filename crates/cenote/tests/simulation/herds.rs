@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, ConnectFailures, Event, Pool};
+use cenote::{CloseReason, Connect, ConnectFailures, Dial, Event, Pool, Verdict};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -23,7 +23,7 @@ impl Connect for Server {
     type Connection = ();
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<(), Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<(), Infallible> {
         if Instant::now() < self.up_at {
             // Down: packets vanish.
             return std::future::pending().await;
@@ -35,6 +35,10 @@ impl Connect for Server {
         };
         sleep_until(done).await;
         Ok(())
+    }
+
+    fn verdict(&self, _: &mut ()) -> Verdict {
+        Verdict::Reuse
     }
 }
 
@@ -137,9 +141,13 @@ fn a_spike_that_open_connections_absorb_opens_hardly_any() {
         type Connection = ();
         type Error = Infallible;
 
-        async fn connect(&self) -> Result<(), Infallible> {
+        async fn connect(&self, _: &Dial) -> Result<(), Infallible> {
             sleep(Duration::from_millis(150)).await;
             Ok(())
+        }
+
+        fn verdict(&self, _: &mut ()) -> Verdict {
+            Verdict::Reuse
         }
     }
     let size = on_virtual_time(async {

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{Connect, IdleOrder, Pool};
+use cenote::{Connect, Dial, IdleOrder, Pool, Verdict};
 use fastrand::Rng;
 use futures::future::join_all;
 use tokio::task::yield_now;
@@ -32,8 +32,12 @@ impl Connect for Trunk {
     type Connection = usize;
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<usize, Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<usize, Infallible> {
         Ok(self.dialled.fetch_add(1, Relaxed) % 2)
+    }
+
+    fn verdict(&self, _: &mut usize) -> Verdict {
+        Verdict::Reuse
     }
 }
 

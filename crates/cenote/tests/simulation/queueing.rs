@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Connect, Pool};
+use cenote::{Connect, Dial, Pool, Verdict};
 use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -17,8 +17,12 @@ impl Connect for Nothing {
     type Connection = ();
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<(), Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<(), Infallible> {
         Ok(())
+    }
+
+    fn verdict(&self, _: &mut ()) -> Verdict {
+        Verdict::Reuse
     }
 }
 

@@ -9,6 +9,7 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use tokio::sync::Notify;
 
 use crate::connect::{Connect, Verdict};
+use crate::dial::Dial;
 
 #[derive(Clone)]
 pub(super) struct Server(Arc<Counts>);
@@ -107,7 +108,7 @@ impl Connect for Toy {
     type Connection = Conn;
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<Conn, Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<Conn, Infallible> {
         let server = &self.0;
         let open = server.0.open.fetch_add(1, SeqCst) + 1;
         let place = Place(server.clone());

@@ -9,7 +9,8 @@ use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 use tokio::sync::Notify;
 
-use crate::connect::Connect;
+use crate::connect::{Connect, Verdict};
+use crate::dial::Dial;
 
 #[derive(Clone)]
 pub(super) struct Server(Arc<Facts>);
@@ -99,7 +100,7 @@ impl Connect for Toy {
     type Connection = Conn;
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<Conn, Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<Conn, Infallible> {
         let facts = &self.0.0;
         facts.open.fetch_add(1, SeqCst);
         let place = Place(self.0.clone());
@@ -118,6 +119,10 @@ impl Connect for Toy {
 
     fn capacity(&self, _: &Conn) -> usize {
         self.0.0.capacity.load(SeqCst)
+    }
+
+    fn verdict(&self, _: &mut Conn) -> Verdict {
+        Verdict::Reuse
     }
 
     async fn close(&self, conn: Conn) {
