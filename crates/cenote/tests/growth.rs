@@ -3,6 +3,8 @@
 
 mod server;
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use cenote::{Backoff, CloseReason, ConnectFailures, Pool};
 use futures::future::join_all;
 use server::{Act, Server, assert_quiet, ms, pass, secs};
@@ -220,4 +222,42 @@ async fn a_success_between_failures_starts_the_count_anew() {
         let (got, ()) = tokio::join!(getter, back);
         cenote::Lease::discard(got.unwrap());
     }
+}
+
+/// The check that `keepalive` asks for takes a moment; a caller in that moment has the connection after it.
+#[tokio::test(start_paused = true)]
+async fn a_caller_waits_for_the_check_under_way_instead_of_dialling() {
+    let server = Server::default();
+    server.plan(|plan| plan.connect = Act::Slow);
+    let pool = server
+        .builder()
+        .keepalive(secs(5))
+        .check_after_idle(None)
+        .build()
+        .unwrap();
+    drop(pool.get().await.unwrap());
+    server.plan(|plan| plan.check = Act::Slow);
+    while server.seen.checks.load(SeqCst) == 0 {
+        pass(ms(50)).await;
+    }
+    assert_eq!(pool.get().await.unwrap().id, 0);
+    assert_eq!(server.dials(), 1);
+}
+
+/// A peer that is gone answers no check: a dial serves the caller long before `check_timeout` has passed.
+#[tokio::test(start_paused = true)]
+async fn a_check_that_hangs_keeps_no_caller_from_a_dial() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .keepalive(secs(5))
+        .check_after_idle(None)
+        .build()
+        .unwrap();
+    drop(pool.get().await.unwrap());
+    server.plan(|plan| plan.check = Act::Never);
+    while server.seen.checks.load(SeqCst) == 0 {
+        pass(ms(10)).await;
+    }
+    assert_eq!(pool.get().timeout(secs(1)).await.unwrap().id, 1);
 }

@@ -5,6 +5,7 @@
 mod server;
 
 use std::pin::pin;
+use std::sync::atomic::Ordering::SeqCst;
 
 use cenote::{Choice, CloseReason, SharedLease, SharedPool};
 use futures::future::join_all;
@@ -235,4 +236,19 @@ async fn settings_that_cannot_work_are_named() {
     let pool = shared().min_size(2).build().unwrap();
     assert_eq!(pool.resize(1).unwrap_err().setting, "min_size");
     assert_eq!(pool.status().max_size, 4);
+}
+
+/// A connection that nobody uses rests, and is checked before it serves again: no load of one caller after the
+/// other asks for a second one.
+#[tokio::test(start_paused = true)]
+async fn one_slow_user_is_served_by_one_connection() {
+    let server = Server::default();
+    server.plan(|plan| (plan.connect, plan.check) = (Act::Slow, Act::Slow));
+    let pool = server.shared().build().unwrap();
+    for _ in 0..20 {
+        drop(pool.get().await.unwrap());
+        pass(ms(1_300)).await;
+    }
+    assert_eq!(server.dials(), 1);
+    assert!(server.seen.checks.load(SeqCst) > 10, "it rested in between");
 }

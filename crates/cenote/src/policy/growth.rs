@@ -7,13 +7,19 @@
 //!   under way for half the time a dial takes. A burst that the open connections absorb in less than that
 //!   costs one new connection, not one for each getter (Go #57248; HikariCP's spike test: 50 threads,
 //!   2 ms of work, 150 ms to connect, 5 open).
+//! - A connection that is being checked is as good as idle for as long as a dial usually takes: a check is
+//!   shorter than a dial unless the peer is gone.
 
 /// What the decision rests on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Situation {
     pub(crate) now: u64,
-    /// Connections missing: getters that wait, or those short of `min_idle`, whichever is more.
+    /// Connections missing: callers that wait, or those short of `min_idle`, whichever is more.
     pub(crate) missing: usize,
+    /// Connections that are being checked for no caller in particular and will be idle again, and when the youngest
+    /// of these checks began.
+    pub(crate) checking: usize,
+    pub(crate) checking_since: u64,
     /// Connections there are, idle or not, without those being opened.
     pub(crate) open: usize,
     pub(crate) opening: usize,
@@ -43,6 +49,9 @@ pub(crate) enum Decision {
 /// Bounds of the stagger: below, it would be noise; above, growth would be slow for no gain.
 const MIN_STAGGER: u64 = 1_000_000;
 const MAX_STAGGER: u64 = 250_000_000;
+/// A check may take this long beside a dial that takes less: on one machine both take a fraction of a millisecond,
+/// and which is longer is up to the scheduler.
+const MIN_CHECK: u64 = 50_000_000;
 
 pub(crate) fn decide(s: &Situation) -> Decision {
     let at_once = if s.probing { 1 } else { s.max_connecting };
@@ -51,6 +60,10 @@ pub(crate) fn decide(s: &Situation) -> Decision {
     }
     if s.now < s.gate_opens_at {
         return Decision::Wait(s.gate_opens_at);
+    }
+    let checked_by = s.checking_since.saturating_add(check_patience(s.dial_time));
+    if s.opening + s.checking >= s.missing && s.now < checked_by {
+        return Decision::Wait(checked_by);
     }
     if s.open > 0 && s.opening > 0 {
         let stagger = s.dial_time.map_or(MIN_STAGGER, |time| {
@@ -62,6 +75,13 @@ pub(crate) fn decide(s: &Situation) -> Decision {
         }
     }
     Decision::Dial
+}
+
+/// For how long a check under way keeps a dial from being begun.
+fn check_patience(dial_time: Option<u64>) -> u64 {
+    dial_time
+        .unwrap_or(MAX_STAGGER)
+        .clamp(MIN_CHECK, MAX_STAGGER)
 }
 
 /// The running estimate of a dial's time: a quarter of each new one.
@@ -79,6 +99,8 @@ mod tests {
         Situation {
             now: 0,
             missing: 50,
+            checking: 0,
+            checking_since: 0,
             open: 0,
             opening: 0,
             max_size: 10,
@@ -134,6 +156,35 @@ mod tests {
             }),
             Decision::Enough
         );
+    }
+
+    #[test]
+    fn what_is_being_checked_is_not_dialled_beside_for_as_long_as_a_dial_takes() {
+        let checking = |now, missing, dial_time| {
+            decide(&Situation {
+                now,
+                missing,
+                checking: 1,
+                checking_since: 1_000 * MS,
+                open: 1,
+                dial_time,
+                ..cold()
+            })
+        };
+        let at = 1_000 * MS;
+        assert_eq!(
+            checking(at, 1, Some(80 * MS)),
+            Decision::Wait(at + 80 * MS),
+            "one is missing, and one comes"
+        );
+        assert_eq!(checking(at + 80 * MS, 1, Some(80 * MS)), Decision::Dial);
+        assert_eq!(checking(at, 2, Some(80 * MS)), Decision::Dial);
+        assert_eq!(checking(at, 1, Some(MS)), Decision::Wait(at + MIN_CHECK));
+        assert_eq!(
+            checking(at, 1, Some(5_000 * MS)),
+            Decision::Wait(at + MAX_STAGGER)
+        );
+        assert_eq!(checking(at, 1, None), Decision::Wait(at + MAX_STAGGER));
     }
 
     /// HikariCP's spike: the second dial is due only after the burst is over.

@@ -32,6 +32,9 @@ pub(crate) struct Dialer {
     /// Dials that have succeeded and whose connections are on their way to who waits for them. Changed and read under
     /// this lock, as the demand is: no other dial is begun for the same getter in between.
     settling: usize,
+    /// Checks under way for no caller in particular, and when the youngest began; [`Checking`] counts them.
+    checking: usize,
+    checking_since: u64,
     rng: fastrand::Rng,
 }
 
@@ -45,6 +48,8 @@ impl Dialer {
             wake_at: None,
             refill: false,
             settling: 0,
+            checking: 0,
+            checking_since: 0,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
         }
     }
@@ -106,6 +111,8 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
     let situation = Situation {
         now,
         missing,
+        checking: dialer.checking,
+        checking_since: dialer.checking_since,
         open: demand.occupied - demand.opening,
         opening: demand.opening,
         max_size: demand.max_size,
@@ -128,6 +135,32 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
             None
         }
         Decision::Enough => None,
+    }
+}
+
+/// A check under way for no caller in particular: the connection will be idle again, so growth waits for it a while
+/// before it dials. Dropped when the connection is idle, handed on or closed.
+pub(crate) struct Checking<C: Connect> {
+    core: Arc<PoolCore<C>>,
+}
+
+impl<C: Connect> Checking<C> {
+    pub(crate) fn begin(core: &Arc<PoolCore<C>>) -> Self {
+        let now = core.owner.clock.now();
+        let mut dialer = core.owner.dialer();
+        dialer.checking += 1;
+        dialer.checking_since = now;
+        drop(dialer);
+        Self {
+            core: Arc::clone(core),
+        }
+    }
+}
+
+impl<C: Connect> Drop for Checking<C> {
+    fn drop(&mut self) {
+        self.core.owner.dialer().checking -= 1;
+        drive(&self.core);
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use super::dial;
+use super::dial::{self, Checking};
 use super::ending::end;
 use super::give_back::{describe, put_back, settle};
 use super::shared::{PoolCore, PoolHeld, count};
@@ -56,17 +56,19 @@ impl<C: Connect> Preparing<C> {
 impl<C: Connect> Drop for Preparing<C> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            self.core.owner.runtime.spawn(finish(work));
+            let checking = Checking::begin(&self.core);
+            self.core.owner.runtime.spawn(finish(checking, work));
         }
     }
 }
 
-/// Sees a check to its end for nobody in particular.
-async fn finish<C: Connect>(work: Work<C>) {
+/// Sees a check to its end for no caller in particular.
+async fn finish<C: Connect>(checking: Checking<C>, work: Work<C>) {
     if let Ok(held) = work.await {
         // Asked for, if not used: it is as fresh as after a lease.
         put_back(held);
     }
+    drop(checking);
 }
 
 /// All that may have to happen between an idle connection, reserved, and a lease.

@@ -5,10 +5,11 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
+use super::dial::{self, Checking};
 use super::ending::end;
 use super::give_back::{describe, reason, settle};
+use super::shared::Shared;
 use super::shared::{Notes, PoolCore, PoolHeld, Refusal, count};
-use super::{dial, shared::Shared};
 use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
 use crate::kernel::{Arc, Core, Idling, Phase, State, Word};
@@ -78,7 +79,7 @@ const STANDSTILL: u64 = 3_000_000_000;
 fn take_over<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
     core.owner.taken_over_at.store(now, Relaxed);
     for idle in core.recall() {
-        core.owner.runtime.spawn(check(idle));
+        core.owner.runtime.spawn(check(Checking::begin(core), idle));
     }
 }
 
@@ -191,8 +192,9 @@ impl Sweep {
                         Due::Check => {
                             checks -= 1;
                             let counted = self.checking.clone();
+                            let checking = Checking::begin(core);
                             core.owner.runtime.spawn(async move {
-                                check(held).await;
+                                check(checking, held).await;
                                 drop(counted);
                             });
                         }
@@ -284,7 +286,9 @@ fn due<C: Connect>(
 }
 
 /// Checks an idle connection; its idle time runs on.
-pub(crate) async fn check<C: Connect>(mut held: PoolHeld<C>) {
+///
+/// `checking` comes first, so that a check cut short ends the connection before it counts no more.
+pub(crate) async fn check<C: Connect>(checking: Checking<C>, mut held: PoolHeld<C>) {
     let core = Arc::clone(held.core());
     let shared = &core.owner;
     count(&shared.tally.checks);
@@ -292,7 +296,8 @@ pub(crate) async fn check<C: Connect>(mut held: PoolHeld<C>) {
         rt::calling(|| shared.connector.is_open(&held.entry().conn)),
         Ok(true)
     ) {
-        return end(held, CloseReason::Broken, None);
+        end(held, CloseReason::Broken, None);
+        return drop(checking);
     }
     let conn = &mut held.entry_mut().conn;
     // Called within the guard, as every hook is: user code may panic before it returns its future.
@@ -304,6 +309,7 @@ pub(crate) async fn check<C: Connect>(mut held: PoolHeld<C>) {
         }
         Err(failed) => end(held, CloseReason::CheckFailed, Some(&describe(failed))),
     }
+    drop(checking);
 }
 
 fn report_leak<C: Connect>(core: &PoolCore<C>, word: Word, notes: &Notes, now: u64) {
