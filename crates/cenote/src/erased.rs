@@ -67,6 +67,7 @@ trait ErasedLease<T>: Send {
     fn conn(&self) -> &T;
     fn conn_mut(&mut self) -> &mut T;
     fn discard(self: Box<Self>);
+    fn retire(&self);
 }
 
 impl<C: Connect> ErasedLease<C::Connection> for OwnedLease<C> {
@@ -81,9 +82,13 @@ impl<C: Connect> ErasedLease<C::Connection> for OwnedLease<C> {
     fn discard(self: Box<Self>) {
         OwnedLease::discard(*self);
     }
+
+    fn retire(&self) {
+        OwnedLease::retire(self);
+    }
 }
 
-/// A lease of a pool that knows no discarding.
+/// A lease of a pool that knows neither discarding nor retiring.
 struct Plain<L>(L);
 
 impl<T, L: DerefMut<Target = T> + Send> ErasedLease<T> for Plain<L> {
@@ -96,6 +101,8 @@ impl<T, L: DerefMut<Target = T> + Send> ErasedLease<T> for Plain<L> {
     }
 
     fn discard(self: Box<Self>) {}
+
+    fn retire(&self) {}
 }
 
 impl<T> DynLease<T> {
@@ -108,6 +115,11 @@ impl<T> DynLease<T> {
     /// As [`Lease::discard`](crate::Lease::discard), if the pool knows how; else drops the lease.
     pub fn discard(lease: Self) {
         lease.0.discard();
+    }
+
+    /// As [`Lease::retire`](crate::Lease::retire), if the pool knows how; else does nothing.
+    pub fn retire(lease: &Self) {
+        lease.0.retire();
     }
 }
 

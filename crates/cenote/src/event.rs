@@ -67,6 +67,8 @@ reasons! {
     Verdict = "verdict",
     /// A hook of the user's refused it or panicked.
     Hook = "hook",
+    /// Its holder retired it.
+    Retired = "retired",
     /// The holder discarded it.
     Discarded = "discarded",
     /// The holder panicked with the lease in hand.

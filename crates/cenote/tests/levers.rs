@@ -5,8 +5,9 @@ mod server;
 
 use std::pin::pin;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{AddError, CloseReason, Lease, PoolState, TryGetError};
+use cenote::{AddError, CloseReason, Connect, Lease, PoolState, TryGetError};
 use futures::future::join_all;
 use futures::poll;
 use server::{Act, Server, assert_quiet, ms, pass, secs};
@@ -258,4 +259,40 @@ async fn a_detached_connection_makes_room_for_those_who_wait() {
             .load(std::sync::atomic::Ordering::SeqCst),
         0
     );
+}
+
+/// A failover leaves sound connections to a server that has become read-only: bb8 #207, sqlx #2083.
+#[tokio::test(start_paused = true)]
+async fn a_retired_connection_serves_its_lease_and_nobody_after_it() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    let conn = pool.get().await.unwrap();
+    Lease::retire(&conn);
+    assert!(server.is_open(&conn));
+    drop(conn);
+    assert_eq!(pool.get().await.unwrap().id, 1);
+    assert_eq!(pool.counters().closed_by(CloseReason::Retired), 1);
+    assert_eq!(server.seen.goodbyes.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_connection_that_needs_a_reset_is_closed_without_one() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    let mut conn = pool.get().await.unwrap();
+    conn.dirty = true;
+    Lease::retire(&conn);
+    drop(conn);
+    assert_eq!(pool.get().await.unwrap().id, 1);
+    assert_eq!(server.seen.resets.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_of_any_pool_can_be_retired() {
+    let server = Server::default();
+    let pool = cenote::DynPool::new(server.pool(1));
+    let conn = pool.get().await.unwrap();
+    cenote::DynLease::retire(&conn);
+    drop(conn);
+    assert_eq!(pool.get().await.unwrap().id, 1);
 }

@@ -223,3 +223,37 @@ async fn a_connection_s_uses_are_the_leases_it_carried() {
     assert_eq!(told.take(), ["7"]);
     assert_eq!(pool.counters().gets, 7);
 }
+
+/// A failover leaves sound connections to a server that has become read-only.
+#[tokio::test(start_paused = true)]
+async fn a_retired_connection_gets_no_new_leases_and_closes_with_a_goodbye() {
+    let server = Server::default();
+    let pool = server.shared().build().unwrap();
+    let (one, other) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    SharedLease::retire(&one);
+    drop(one);
+    assert_eq!(pool.get().await.unwrap().id, 1);
+    assert_eq!(server.open(), 2, "the other lease goes on");
+    drop(other);
+    pass(ms(1)).await;
+    assert_eq!(server.open(), 1);
+    assert_eq!(pool.counters().closed_by(CloseReason::Retired), 1);
+    assert_eq!(server.seen.goodbyes.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evicting_replaces_every_connection_in_service_and_at_rest() {
+    let server = Server::default();
+    server.plan(|plan| plan.capacity = Some(1));
+    let pool = server.shared().min_size(2).build().unwrap();
+    pass(secs(1)).await;
+    let held = pool.get().await.unwrap();
+    pool.evict();
+    pass(secs(5)).await;
+    assert!(pool.get().await.unwrap().id > 1, "neither of the first two");
+    assert_eq!((held.id < 2, draining(&pool)), (true, 1));
+    drop(held);
+    pass(ms(1)).await;
+    assert_eq!(draining(&pool), 0);
+    assert_eq!(pool.counters().closed_by(CloseReason::Evicted), 2);
+}

@@ -260,6 +260,11 @@ macro_rules! lease {
                 <$held>::discard(lease.0);
             }
 
+            /// Has the connection closed, with a goodbye, when this lease ends.
+            pub fn retire(lease: &Self) {
+                <$held>::retire(&lease.0);
+            }
+
             /// Takes the connection out of the pool for good.
             pub fn detach(lease: Self) -> C::Connection {
                 <$held>::detach(lease.0).into_connection()

@@ -75,6 +75,7 @@ fn is_abrupt(reason: CloseReason) -> bool {
     match reason {
         CloseReason::IdleTimeout
         | CloseReason::MaxLifetime
+        | CloseReason::Retired
         | CloseReason::MaxIdle
         | CloseReason::Resized
         | CloseReason::Evicted

@@ -63,14 +63,23 @@ fn give_back_slowly<C: Connect>(held: PoolHeld<C>, core: Option<&PoolCore<C>>, d
         (Detour::Judged(verdict), _) => verdict,
     };
     let shared = &held.core().owner;
-    let expired = shared.clock.now() >= held.notes().expires_at.load(Relaxed);
+    let end_of_life = held.notes().end_of_life(shared.clock.now());
     match verdict {
         Err(panic) => end(held, CloseReason::Verdict, Some(&panic)),
         Ok(None) => end(held, CloseReason::Broken, None),
         Ok(Some(Verdict::Close)) => end(held, CloseReason::Verdict, None),
-        Ok(Some(_)) if expired => end(held, CloseReason::MaxLifetime, None),
-        Ok(Some(Verdict::Reuse)) if shared.plain_return => put_back(held),
-        Ok(Some(verdict)) => renew_in_background(held, verdict),
+        Ok(Some(verdict)) => match end_of_life {
+            Some(reason) => end(held, reason, None),
+            None => keep(held, verdict),
+        },
+    }
+}
+
+/// Keeps a connection that the connector would reuse or reset.
+fn keep<C: Connect>(held: PoolHeld<C>, verdict: Verdict) {
+    match verdict {
+        Verdict::Reuse if held.core().owner.plain_return => put_back(held),
+        verdict => renew_in_background(held, verdict),
     }
 }
 
@@ -78,9 +87,9 @@ fn give_back_slowly<C: Connect>(held: PoolHeld<C>, core: Option<&PoolCore<C>>, d
 pub(crate) fn put_back<C: Connect>(held: PoolHeld<C>) {
     let now = held.core().owner.clock.now();
     let notes = held.notes();
-    if now >= notes.expires_at.load(Relaxed) {
+    if let Some(reason) = notes.end_of_life(now) {
         // While it was reset, or a hook had it.
-        return end(held, CloseReason::MaxLifetime, None);
+        return end(held, reason, None);
     }
     notes.idle_since.store(now, Relaxed);
     settle(held, Idling::Begins);

@@ -57,7 +57,7 @@ impl<C: Connect> OwnedLease<C> {
 
     /// Whether the connection is older than its lifetime.
     pub(crate) fn is_expired(lease: &Self, now: u64) -> bool {
-        now >= lease.loan.held().notes().expires_at.load(Relaxed)
+        lease.loan.held().notes().end_of_life(now).is_some()
     }
 
     /// Counts what the connection carried while it was leased to a shared pool, whose leases are this one's
@@ -95,6 +95,27 @@ macro_rules! lease {
             /// ```
             pub fn discard(lease: Self) {
                 ending::end(lease.loan.into_held(), CloseReason::Discarded, None);
+            }
+
+            /// Has the connection closed, with a goodbye, when this lease ends: it is sound, but no longer wanted,
+            /// as when the server behind it has become a read-only replica.
+            ///
+            /// ```
+            /// # use cenote::{Connect, Lease};
+            /// # struct Session; impl Session { async fn write(&mut self) -> Result<(), &str> { Ok(()) } }
+            /// # async fn f<C: Connect<Connection = Session>>(
+            /// #     pool: cenote::Pool<C>,
+            /// # ) -> Result<(), cenote::GetError> {
+            /// let mut conn = pool.get().await?;
+            /// if conn.write().await == Err("read only") {
+            ///     Lease::retire(&conn); // this one, and
+            ///     pool.evict(); // all others as well
+            /// }
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn retire(lease: &Self) {
+                lease.loan.held().notes().retire();
             }
 
             /// Takes the connection out of the pool for good; its place is free for another.

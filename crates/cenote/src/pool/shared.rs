@@ -61,6 +61,9 @@ pub(crate) struct Shared<C: Connect> {
 /// No new connection is suspect: later than any was opened.
 pub(crate) const TRUSTED: u64 = u64::MAX;
 
+/// Before any connection is opened.
+const RETIRED: u64 = 0;
+
 /// A connection; its slot's [`Notes`] say the rest.
 pub(crate) struct Entry<T> {
     pub(crate) conn: T,
@@ -74,6 +77,7 @@ pub(crate) struct Notes {
     // What every lease touches comes first: it shares a cache line with the slot's word.
     /// When it last came back from a lease, or was opened.
     pub(crate) idle_since: AtomicU64,
+    /// When it is to be closed; [`RETIRED`] once a holder has said so.
     pub(crate) expires_at: AtomicU64,
     pub(crate) leased_at: AtomicU64,
     /// Leases this slot has carried, over all its connections.
@@ -97,6 +101,21 @@ impl Notes {
         self.leased_at.store(now, Relaxed);
         self.place.set(place);
         self.uses.store(self.uses.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// The connection is to be closed as soon as nobody has it.
+    pub(crate) fn retire(&self) {
+        self.expires_at.store(RETIRED, Relaxed);
+    }
+
+    /// Why the connection is to be closed by `now` if nobody has it.
+    #[inline]
+    pub(crate) fn end_of_life(&self, now: u64) -> Option<CloseReason> {
+        match self.expires_at.load(Relaxed) {
+            RETIRED => Some(CloseReason::Retired),
+            expires_at if now >= expires_at => Some(CloseReason::MaxLifetime),
+            _ => None,
+        }
     }
 
     pub(crate) fn info(&self, now: u64, taken_at: u64) -> ConnectionInfo {

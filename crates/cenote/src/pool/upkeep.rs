@@ -269,8 +269,8 @@ fn due<C: Connect>(
         limit.is_some_and(|limit| now.saturating_sub(since) >= nanos(limit))
     };
     let idle_since = notes.idle_since.load(Relaxed);
-    if now >= notes.expires_at.load(Relaxed) {
-        Some(Due::Close(CloseReason::MaxLifetime))
+    if let Some(reason) = notes.end_of_life(now) {
+        Some(Due::Close(reason))
     } else if spare > 0 && passed(idle_since, settings.idle_timeout) {
         Some(Due::Close(CloseReason::IdleTimeout))
     } else if checks > 0

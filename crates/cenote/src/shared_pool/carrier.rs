@@ -24,10 +24,12 @@ pub(super) struct Carrier<C: Connect> {
 const NO_SEAT: usize = usize::MAX;
 
 /// What a connection has shown to be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Ending {
     /// A holder said it is sick.
     Discarded,
+    /// A holder said it is no longer wanted.
+    Retired,
     /// It was dead before anybody used it.
     ArrivedDead,
 }
@@ -92,6 +94,10 @@ impl<C: Connect> Drop for Carrier<C> {
         match self.ending.get() {
             None => drop(lease),
             Some(Ending::Discarded) => OwnedLease::discard(lease),
+            Some(Ending::Retired) => {
+                OwnedLease::retire(&lease);
+                drop(lease);
+            }
             Some(Ending::ArrivedDead) => OwnedLease::arrived_dead(lease),
         }
         self.core.gone();

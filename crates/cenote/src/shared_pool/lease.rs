@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Ending};
 use super::state::Core;
 use crate::connect::Connect;
 use crate::event::ConnectionInfo;
@@ -58,7 +58,15 @@ impl<C: Connect<Connection: Sync>> SharedLease<C> {
     /// ```
     pub fn discard(lease: Self) {
         let carrier = lease.carrier();
-        carrier.core.condemn(carrier);
+        carrier.core.condemn(carrier, Ending::Discarded);
+    }
+
+    /// Says that the connection is sound but no longer wanted, as when the server behind it has become a
+    /// read-only replica: it gets no new leases, and once those it carries have ended it is closed, with a
+    /// goodbye. Another takes its place. [`SharedPool::evict`](crate::SharedPool::evict) does so with all of them.
+    pub fn retire(lease: &Self) {
+        let carrier = lease.carrier();
+        carrier.core.condemn(carrier, Ending::Retired);
     }
 
     /// What the pool knows of the connection. It counts as used once for each time it was in service until

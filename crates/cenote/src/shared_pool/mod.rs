@@ -218,6 +218,20 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
         Ok(())
     }
 
+    /// Replaces every connection open now, without disturbing those who use one: each is closed once the leases
+    /// it carries have ended, and gets no new ones. For when credentials or addresses have changed, or another
+    /// server has taken over.
+    pub fn evict(&self) {
+        let core = &self.core;
+        core.exclusive.evict();
+        core.locked(|state, after| {
+            while !state.seats.is_empty() {
+                state.unseat(after, 0);
+            }
+            core.drive(state, after);
+        });
+    }
+
     /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, the
     /// others when the last of their leases ends. Await the result to wait for that, [`Close::timeout`] at
     /// most.

@@ -61,9 +61,9 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         self.drive(state, after);
     }
 
-    /// A holder says that the connection is no good to anybody.
-    pub(super) fn condemn(self: &Arc<Self>, carrier: &Carrier<C>) {
-        carrier.end_as(Ending::Discarded);
+    /// A holder says that the connection is to serve nobody else, and how it ends.
+    pub(super) fn condemn(self: &Arc<Self>, carrier: &Carrier<C>, ending: Ending) {
+        carrier.end_as(ending);
         self.locked(|state, after| {
             if let Some(i) = carrier.seat() {
                 state.unseat(after, i);
