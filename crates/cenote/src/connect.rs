@@ -113,6 +113,9 @@ pub trait Connect: Send + Sync + 'static {
 
     /// Says goodbye, under [`close_timeout`](crate::Builder::close_timeout), to a connection that is still
     /// good but no longer wanted. Broken and discarded ones are dropped without it. Default: drops it.
+    ///
+    /// The first poll may happen wherever a connection leaves its pool, as in the drop of a lease; the rest
+    /// runs in the background.
     fn close(&self, conn: Self::Connection) -> impl Future<Output = ()> + Send {
         drop(conn);
         std::future::ready(())

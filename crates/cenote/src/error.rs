@@ -239,6 +239,24 @@ pub enum AddError<T> {
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed(T),
+    /// [`is_open`](crate::Connect::is_open) says no, or panicked.
+    #[error("the connection is not open")]
+    Broken(T),
+    /// There is an `after_connect` hook, and no tokio runtime to run it on.
+    #[error("there is no tokio runtime to run the after_connect hook on")]
+    NoRuntime(T),
+}
+
+impl<T> AddError<T> {
+    /// The same refusal of what the connection is turned into.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> AddError<U> {
+        match self {
+            Self::Full(conn) => AddError::Full(change(conn)),
+            Self::Closed(conn) => AddError::Closed(change(conn)),
+            Self::Broken(conn) => AddError::Broken(change(conn)),
+            Self::NoRuntime(conn) => AddError::NoRuntime(change(conn)),
+        }
+    }
 }
 
 impl<T> fmt::Debug for AddError<T> {
@@ -246,6 +264,8 @@ impl<T> fmt::Debug for AddError<T> {
         f.write_str(match self {
             Self::Full(_) => "Full(..)",
             Self::Closed(_) => "Closed(..)",
+            Self::Broken(_) => "Broken(..)",
+            Self::NoRuntime(_) => "NoRuntime(..)",
         })
     }
 }
@@ -254,7 +274,9 @@ impl<T> AddError<T> {
     /// The connection.
     pub fn into_connection(self) -> T {
         match self {
-            Self::Full(conn) | Self::Closed(conn) => conn,
+            Self::Full(conn) | Self::Closed(conn) | Self::Broken(conn) | Self::NoRuntime(conn) => {
+                conn
+            }
         }
     }
 }

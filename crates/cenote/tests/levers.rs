@@ -296,3 +296,77 @@ async fn a_lease_of_any_pool_can_be_retired() {
     drop(conn);
     assert_eq!(pool.get().await.unwrap().id, 1);
 }
+
+/// A goodbye of one step leaves its place at once, however the connection leaves: the default `close` is a drop.
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_said_at_its_first_poll_frees_the_place_at_once() {
+    let server = Server::default();
+    let pool = server.pool(2);
+    let fill = || async { join_all([pool.get(), pool.get()]).await };
+    drop(fill().await);
+    pool.evict();
+    assert_eq!((server.open(), pool.status().size), (0, 0), "evicted");
+    drop(fill().await);
+    pool.retain(|_, _| false);
+    assert_eq!((server.open(), pool.status().size), (0, 0), "not retained");
+    drop(fill().await);
+    pool.resize(1).unwrap();
+    assert_eq!((server.open(), pool.status().size), (1, 1), "shrunk");
+    let conn = pool.get().await.unwrap();
+    Lease::retire(&conn);
+    drop(conn);
+    assert_eq!((server.open(), pool.status().size), (0, 0), "retired");
+    assert_eq!(server.seen.goodbyes.load(SeqCst), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_connection_is_not_added() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    let conn = server.conn();
+    server.restart();
+    let refused = pool.add(conn).unwrap_err();
+    assert!(matches!(refused, AddError::Broken(_)), "{refused:?}");
+    assert_eq!(pool.status().size, 0);
+}
+
+/// What every connection of the pool is made to be, an added one is, too.
+#[tokio::test(start_paused = true)]
+async fn an_added_connection_passes_the_after_connect_hook_first() {
+    let server = Server::default();
+    let hook = server.clone();
+    let pool = server
+        .builder()
+        .after_connect(move |conn, _| {
+            let prepare = hook.act(|plan| plan.reset);
+            Box::pin(async move {
+                conn.dirty = true;
+                Ok(prepare.run().await?)
+            })
+        })
+        .build()
+        .unwrap();
+    server.plan(|plan| plan.reset = Act::Slow);
+    pool.add(server.conn()).ok().unwrap();
+    assert_eq!((pool.status().idle, pool.status().upkeep), (0, 1));
+    let conn = pool.get().await.unwrap();
+    assert_eq!((conn.id, conn.dirty), (0, true));
+    Lease::discard(conn);
+
+    server.plan(|plan| plan.reset = Act::Fail);
+    pool.add(server.conn()).ok().unwrap();
+    pass(ms(1)).await;
+    assert_eq!(pool.counters().closed_by(CloseReason::Hook), 1);
+    assert_eq!(pool.counters().connect_failed, 0);
+}
+
+/// It says nothing of whether new connections can be opened.
+#[tokio::test(start_paused = true)]
+async fn an_added_connection_that_dies_is_no_failed_connect() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    pool.add(server.conn()).ok().unwrap();
+    server.restart();
+    assert_eq!(pool.get().await.unwrap().id, 1);
+    assert_eq!(pool.counters().connect_failed, 0);
+}

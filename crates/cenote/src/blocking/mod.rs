@@ -178,10 +178,7 @@ impl<C: Connect> Pool<C> {
     pub fn add(&self, conn: C::Connection) -> Result<(), AddError<C::Connection>> {
         self.pool()
             .add(Seat::new(conn))
-            .map_err(|refused| match refused {
-                AddError::Full(seat) => AddError::Full(seat.into_connection()),
-                AddError::Closed(seat) => AddError::Closed(seat.into_connection()),
-            })
+            .map_err(|refused| refused.map(Seat::into_connection))
     }
 
     /// The pool as it is now.

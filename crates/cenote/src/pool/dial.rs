@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::give_back::settle;
-use super::shared::{Entry, Notes, PoolCore, Refusal, Shared, TRUSTED, count};
+use super::shared::{Entry, Notes, PoolCore, PoolHeld, Refusal, Shared, TRUSTED, count};
 use super::upkeep;
 use crate::connect::Connect;
 use crate::dial::Dial;
@@ -231,7 +231,9 @@ impl<C: Connect> Attempt<C> {
                 dialer.last_error.take()
             }
         };
-        adopt(opening, conn, id, Duration::from_nanos(took));
+        let took = Duration::from_nanos(took);
+        let held = enter(opening, conn, id, took, Origin::Dialled);
+        settle(held, Idling::Begins);
         core.owner.dialer().settling -= 1;
         drive(&core);
     }
@@ -312,6 +314,7 @@ pub(crate) fn dead_on_arrival<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Get
 #[inline]
 pub(crate) fn is_proof(suspect_since: u64, notes: &Notes) -> bool {
     notes.opened_at.load(Relaxed) > suspect_since
+        && notes.is_dialled.load(Relaxed)
         && notes.uses.load(Relaxed) > notes.uses_before.load(Relaxed)
 }
 
@@ -332,13 +335,23 @@ impl<C: Connect> Drop for Attempt<C> {
     }
 }
 
-/// Makes `conn` the pool's: idle, or the oldest waiter's.
-pub(crate) fn adopt<C: Connect>(
+/// Where a connection comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The pool opened it.
+    Dialled,
+    /// It was opened elsewhere: what becomes of it says nothing of connecting.
+    Added,
+}
+
+/// Makes `conn` the pool's, to be settled.
+pub(crate) fn enter<C: Connect>(
     opening: Opening<Shared<C>>,
     conn: C::Connection,
     id: u64,
     took: Duration,
-) {
+    origin: Origin,
+) -> PoolHeld<C> {
     let core = Arc::clone(opening.core());
     let shared = &core.owner;
     let now = shared.clock.now();
@@ -357,10 +370,11 @@ pub(crate) fn adopt<C: Connect>(
     notes.checked_at.store(now, Relaxed);
     notes.expires_at.store(expires_at, Relaxed);
     notes.uses_before.store(notes.uses.load(Relaxed), Relaxed);
+    notes.is_dialled.store(origin == Origin::Dialled, Relaxed);
     count(&shared.tally.opened);
     shared.hooks.tell(&Event::Opened {
         info: notes.info(now, now),
         took,
     });
-    settle(held, Idling::Begins);
+    held
 }

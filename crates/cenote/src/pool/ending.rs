@@ -1,15 +1,20 @@
 //! How a connection leaves the pool: told, counted, said goodbye to where that makes sense, and its slot
 //! vacated only when it is gone.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::shared::{Entry, PoolCore, PoolHeld, count};
 use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
+use crate::kernel::Arc;
 use crate::rt;
 
-use super::shared::{Entry, PoolHeld, count};
-use crate::kernel::Arc;
-
-/// Closes the connection of `held` for `reason`; its slot is vacant when that is done. Never blocks: a
-/// goodbye is said in the background, within `close_timeout`.
+/// Closes the connection of `held` for `reason`; its slot is vacant when that is done: at once, if there is no
+/// goodbye or it is said at its first poll. Never blocks: else it is said in the background, within
+/// `close_timeout`.
 pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error: Option<&str>) {
     let core = Arc::clone(held.core());
     core.retire(&held);
@@ -21,23 +26,43 @@ pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error:
         let _ = rt::calling(|| drop(conn));
         return;
     }
-    core.owner
-        .runtime
-        .spawn(say_goodbye(Goodbye { conn, held }));
+    let runtime = &core.owner.runtime;
+    let mut goodbye = Goodbye {
+        words: Box::pin(say_goodbye(Arc::clone(&core), conn)),
+        held,
+    };
+    // A runtime that ends must not be asked for sockets or timers any more.
+    if runtime.is_alive() && runtime.within(|| goodbye.poll_once()).is_ready() {
+        return;
+    }
+    runtime.spawn(goodbye.finish(core.owner.settings.close_timeout));
 }
 
-/// In this order, so that a goodbye cut short ends the connection before its slot is vacant.
+/// A goodbye under way. In this order, so that one cut short ends the connection before its slot is vacant.
 struct Goodbye<C: Connect> {
-    conn: C::Connection,
+    words: Pin<Box<dyn Future<Output = ()> + Send>>,
     held: PoolHeld<C>,
 }
 
-async fn say_goodbye<C: Connect>(goodbye: Goodbye<C>) {
-    let Goodbye { conn, held } = goodbye;
-    let shared = &held.core().owner;
-    let limit = shared.settings.close_timeout;
-    rt::within(limit, async { shared.connector.close(conn).await }).await;
-    drop(held);
+impl<C: Connect> Goodbye<C> {
+    /// Whoever polls again brings a waker.
+    fn poll_once(&mut self) -> Poll<()> {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.words.as_mut().poll(&mut cx)
+    }
+
+    async fn finish(self, limit: Duration) {
+        let Self { words, held } = self;
+        rt::within(limit, words).await;
+        drop(held);
+    }
+}
+
+async fn say_goodbye<C: Connect>(core: Arc<PoolCore<C>>, conn: C::Connection) {
+    // Called within: the method may panic before it returns its future.
+    let goodbye = async { core.owner.connector.close(conn).await };
+    // However it ended, the connection is gone.
+    let _ = rt::catching(goodbye).await;
 }
 
 /// Gives the connection of `held` to the caller for good.

@@ -6,6 +6,7 @@
 //! Locks, in the order they may be taken: the dialer's (`shared`), the kernel's ledger, the runtime's
 //! leaf. User code runs under none of them.
 
+mod adding;
 mod checkout;
 mod close;
 mod dial;
@@ -161,20 +162,15 @@ impl<C: Connect> Pool<C> {
     /// Gives the pool a connection opened elsewhere. It is treated as one of its own, and must be to the
     /// same endpoint.
     ///
+    /// An `after_connect` hook runs on it first, in the background; if it does not end well, the connection is
+    /// closed for it ([`CloseReason::Hook`]). Whatever becomes of an added connection counts as no failed connect.
+    ///
     /// # Errors
-    /// [`Full`](AddError::Full) and [`Closed`](AddError::Closed) give the connection back.
+    /// Each gives the connection back: [`Full`](AddError::Full), [`Closed`](AddError::Closed),
+    /// [`Broken`](AddError::Broken) if it is not open, [`NoRuntime`](AddError::NoRuntime) if there is a hook and
+    /// nothing to run it on.
     pub fn add(&self, conn: C::Connection) -> Result<(), AddError<C::Connection>> {
-        upkeep::ensure(&self.core);
-        let Some(opening) = self.core.open(usize::MAX) else {
-            return Err(match self.core.demand().phase {
-                Phase::Closed => AddError::Closed(conn),
-                _ => AddError::Full(conn),
-            });
-        };
-        let id = self.core.owner.next_id.fetch_add(1, Relaxed);
-        dial::adopt(opening, conn, id, Duration::ZERO);
-        dial::drive(&self.core);
-        Ok(())
+        adding::add(&self.core, conn)
     }
 
     /// The pool as it is now. Looks at every slot: cheap, but not for every request.

@@ -147,7 +147,8 @@ fn unfit<C: Connect>(
 ) -> Unfit {
     let core = Arc::clone(held.core());
     let notes = held.notes();
-    let unused = notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
+    let unused = notes.is_dialled.load(Relaxed)
+        && notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
     let age = found_at.saturating_sub(notes.opened_at.load(Relaxed));
     let refused = if unused && age < ARRIVAL {
         dial::dead_on_arrival(&core)

@@ -15,7 +15,7 @@ use crate::kernel::{Arc, Core, Held, Owner, Phase, State};
 use crate::rt::{Clock, Runtime, RuntimeId, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Notify, lock};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Notify, lock};
 
 /// The kernel with this pool in it.
 pub(crate) type PoolCore<C> = Core<Shared<C>>;
@@ -89,6 +89,8 @@ pub(crate) struct Notes {
     pub(crate) checked_at: AtomicU64,
     /// `uses` when the present connection was opened.
     pub(crate) uses_before: AtomicU64,
+    /// Whether the pool opened it, and not somebody else.
+    pub(crate) is_dialled: AtomicBool,
     /// The generation that upkeep saw leased last, and when it first did: never again once it is reported.
     pub(crate) seen: AtomicU64,
     pub(crate) seen_at: AtomicU64,

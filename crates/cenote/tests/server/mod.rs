@@ -119,7 +119,7 @@ impl Server {
         change(&mut self.plan.lock().unwrap());
     }
 
-    fn act(&self, of: impl FnOnce(&Plan) -> Act) -> Act {
+    pub fn act(&self, of: impl FnOnce(&Plan) -> Act) -> Act {
         of(&self.plan.lock().unwrap())
     }
 

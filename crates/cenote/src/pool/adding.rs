@@ -1,0 +1,65 @@
+//! Connections opened elsewhere: looked at, then made the pool's own by the `after_connect` hook, as those it opens.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::dial::{self, Checking, Origin};
+use super::ending::end;
+use super::give_back::{describe, put_back, settle};
+use super::shared::{PoolCore, PoolHeld};
+use super::upkeep;
+use crate::connect::Connect;
+use crate::error::AddError;
+use crate::event::CloseReason;
+use crate::kernel::{Arc, Idling, Phase};
+use crate::rt;
+
+pub(crate) fn add<C: Connect>(
+    core: &Arc<PoolCore<C>>,
+    conn: C::Connection,
+) -> Result<(), AddError<C::Connection>> {
+    upkeep::ensure(core);
+    let shared = &core.owner;
+    let needs_runtime = shared.hooks.after_connect.is_some();
+    if needs_runtime && !shared.runtime.is_alive() {
+        return Err(AddError::NoRuntime(conn));
+    }
+    if !matches!(rt::calling(|| shared.connector.is_open(&conn)), Ok(true)) {
+        return Err(AddError::Broken(conn));
+    }
+    let Some(opening) = core.open(usize::MAX) else {
+        return Err(match core.demand().phase {
+            Phase::Closed => AddError::Closed(conn),
+            _ => AddError::Full(conn),
+        });
+    };
+    let id = shared.next_id.fetch_add(1, Relaxed);
+    let held = dial::enter(opening, conn, id, Duration::ZERO, Origin::Added);
+    if needs_runtime {
+        let checking = Checking::begin(core);
+        shared.runtime.spawn(introduce(checking, held));
+    } else {
+        settle(held, Idling::Begins);
+        dial::drive(core);
+    }
+    Ok(())
+}
+
+/// Runs the `after_connect` hook. One that does not end well closes the connection; it says nothing of connecting.
+async fn introduce<C: Connect>(checking: Checking<C>, mut held: PoolHeld<C>) {
+    let core = Arc::clone(held.core());
+    let shared = &core.owner;
+    if let Some(after_connect) = &shared.hooks.after_connect {
+        let now = shared.clock.now();
+        let (_, notes, entry) = held.parts();
+        let info = notes.info(now, now);
+        // Called within the guard: a hook may panic before it returns its future.
+        let hook = async { after_connect(&mut entry.conn, &info).await };
+        if let Err(failed) = rt::guarded(shared.settings.connect_timeout, hook).await {
+            end(held, CloseReason::Hook, Some(&describe(failed)));
+            return drop(checking);
+        }
+    }
+    put_back(held);
+    drop(checking);
+}
