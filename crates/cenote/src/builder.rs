@@ -59,6 +59,10 @@ impl<C: Connect> Builder<C> {
     }
 
     /// Idle connections upkeep keeps ready, as far as `max_size` allows. Default: 0.
+    ///
+    /// Where fewer are idle, dials begin within 3 s, whatever the other settings: upkeep looks every second, counts
+    /// an idle connection that is no longer [open](Connect::is_open) as none, and leaves a burst of use two looks to
+    /// pass.
     pub fn min_idle(self, connections: usize) -> Self {
         self.map_settings(|s| s.min_idle = connections)
     }

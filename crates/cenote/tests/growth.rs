@@ -5,7 +5,7 @@ mod server;
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{Backoff, CloseReason, ConnectFailures, Pool};
+use cenote::{Backoff, CloseReason, ConnectFailures, IdleOrder, Pool};
 use futures::future::join_all;
 use server::{Act, Server, assert_quiet, ms, pass, secs};
 use tokio::time::Instant;
@@ -260,4 +260,58 @@ async fn a_check_that_hangs_keeps_no_caller_from_a_dial() {
         pass(ms(10)).await;
     }
     assert_eq!(pool.get().timeout(secs(1)).await.unwrap().id, 1);
+}
+
+/// Dead connections are none of those kept ready: they are noticed though nobody asks and no check is due.
+#[tokio::test(start_paused = true)]
+async fn min_idle_is_refilled_within_three_seconds_whatever_is_checked() {
+    for check_after_idle in [None, Some(secs(0)), Some(secs(600))] {
+        let server = Server::default();
+        let pool = server
+            .builder()
+            .min_idle(2)
+            .check_after_idle(check_after_idle)
+            .keepalive(None)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .build()
+            .unwrap();
+        pass(secs(3)).await;
+        assert_eq!(pool.status().idle, 2);
+        server.restart();
+        pass(secs(3)).await;
+        assert_eq!(
+            (server.dials(), pool.status().idle),
+            (4, 2),
+            "{check_after_idle:?}"
+        );
+        let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
+        pass(secs(3)).await;
+        assert_eq!(pool.status().idle, 2, "{check_after_idle:?}");
+        drop(held);
+    }
+}
+
+/// Upkeep's looks at idle connections do not count as use.
+#[tokio::test(start_paused = true)]
+async fn looks_at_idle_connections_leave_their_order_as_it_is() {
+    for (order, last) in [(IdleOrder::MostRecent, 1), (IdleOrder::LeastRecent, 0)] {
+        let server = Server::default();
+        let pool = server
+            .builder()
+            .min_idle(1)
+            .max_size(2)
+            .check_after_idle(None)
+            .idle_order(order)
+            .build()
+            .unwrap();
+        let (one, other) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+        let mut ids = [one.id, other.id];
+        drop(one);
+        pass(ms(10)).await;
+        drop(other);
+        pass(secs(10)).await;
+        ids.swap(0, last);
+        assert_eq!(pool.get().await.unwrap().id, ids[0], "{order:?}");
+    }
 }

@@ -14,7 +14,7 @@ use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
 use crate::kernel::{Arc, Core, Idling, Phase, State, Word};
 use crate::rt::{self, nanos};
-use crate::settings::Settings;
+use crate::settings::{SECOND, Settings};
 
 /// Whether a pool is looked after.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -164,12 +164,18 @@ async fn run<C: Connect>(mut running: Running<C>) {
 struct Sweep {
     /// The last look found fewer idle than `min_idle`.
     was_short: bool,
+    /// When idle connections are asked again whether they are open.
+    next_look: u64,
     /// One more reference for each check under way.
     checking: Arc<()>,
 }
 
 impl Sweep {
     fn run<C: Connect>(&mut self, core: &Arc<PoolCore<C>>, now: u64) {
+        if core.owner.settings.min_idle > 0 && now >= self.next_look {
+            self.next_look = now + nanos(SECOND);
+            look_at_idle(core);
+        }
         let idle = count_idle(core);
         let mut spare = spare(core, idle);
         // A quarter at a time, so that getters find the rest; a check may outlast a turn.
@@ -231,6 +237,27 @@ impl Sweep {
             core.owner.dialer().refill = true;
         }
         self.was_short = short;
+    }
+}
+
+/// Closes the idle connections that are no longer open: dead ones are none of those that `min_idle` keeps ready.
+/// Least recently used first, which leaves the strict orders as they are.
+fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
+    let mut idle: Vec<_> = core
+        .slots()
+        .filter(|(_, word, _)| word.state() == State::Idle)
+        .map(|(index, word, notes)| (notes.idle_since.load(Relaxed), index, word))
+        .collect();
+    idle.sort_unstable_by_key(|(idle_since, index, _)| (*idle_since, *index));
+    for (_, index, word) in idle {
+        let Some(held) = core.reserve(index, word) else {
+            continue;
+        };
+        match rt::calling(|| core.owner.connector.is_open(&held.entry().conn)) {
+            Ok(true) => settle(held, Idling::Continues),
+            Ok(false) => end(held, CloseReason::Broken, None),
+            Err(panic) => end(held, CloseReason::Broken, Some(&panic)),
+        }
     }
 }
 
