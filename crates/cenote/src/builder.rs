@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::connect::Connect;
 use crate::error::SettingsError;
 use crate::event::{CloseReason, ConnectionInfo, Event};
@@ -32,6 +34,7 @@ pub struct Builder<C: Connect> {
     connector: C,
     settings: Settings,
     hooks: Hooks<C>,
+    runtime: Option<Handle>,
 }
 
 impl<C: Connect> Builder<C> {
@@ -40,6 +43,7 @@ impl<C: Connect> Builder<C> {
             connector,
             settings: Settings::default(),
             hooks: Hooks::default(),
+            runtime: None,
         }
     }
 
@@ -168,6 +172,33 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.seed = Some(seed))
     }
 
+    /// The runtime that the pool's tasks and its connections live on: dials, checks, resets, goodbyes, and what a
+    /// connector spawns as it connects. Default: the one that calls, or else the last that called.
+    ///
+    /// A connection is tied to the runtime it was opened on. With the default, a pool that is used from several
+    /// runtimes, such as a `static` in a test program, loses the connections of each that ends, and opens others;
+    /// here is how to keep them:
+    ///
+    /// ```
+    /// # use cenote::{Connect, Pool};
+    /// use std::sync::LazyLock;
+    /// use tokio::runtime::Runtime;
+    ///
+    /// static CONNECTIONS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("threads to be had"));
+    ///
+    /// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::SettingsError> {
+    /// Pool::builder(connector).runtime(CONNECTIONS.handle().clone()).build()
+    /// # }
+    /// ```
+    ///
+    /// Once that runtime has ended, a get that cannot be served at once fails with
+    /// [`NoRuntime`](crate::GetError::NoRuntime). One that nobody drives, a `current_thread` runtime outside
+    /// `block_on`, serves nobody.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
     /// closes it and counts as a failed connect.
     ///
@@ -245,7 +276,13 @@ impl<C: Connect> Builder<C> {
     /// # Errors
     /// A setting that can't work, named with what would.
     pub fn build(self) -> Result<Pool<C>, SettingsError> {
-        self.build_on(Runtime::callers())
+        self.validate()?;
+        Ok(Pool::start(
+            self.connector,
+            self.settings,
+            self.hooks,
+            self.runtime.map_or_else(Runtime::callers, Runtime::Own),
+        ))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -254,15 +291,5 @@ impl<C: Connect> Builder<C> {
 
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         self.settings.validate()
-    }
-
-    pub(crate) fn build_on(self, runtime: Runtime) -> Result<Pool<C>, SettingsError> {
-        self.validate()?;
-        Ok(Pool::start(
-            self.connector,
-            self.settings,
-            self.hooks,
-            runtime,
-        ))
     }
 }

@@ -36,18 +36,18 @@ pub struct Status {
     pub max_size: usize,
     /// Connections it has: `idle + leased + upkeep`.
     pub size: usize,
-    /// Connections ready to be leased.
+    /// Connections without a lease, ready for one.
     pub idle: usize,
-    /// Connections in users' hands.
+    /// Connections in users' hands: with one lease, or of a [`SharedPool`](crate::SharedPool) at least one.
     pub leased: usize,
     /// Connections in the pool's own hands: being checked, reset or closed.
     pub upkeep: usize,
     /// Connections being opened. `size + opening` never exceeds `max_size`, unless that was lowered while
     /// more were leased.
     pub opening: usize,
-    /// Getters that wait.
+    /// Callers that wait.
     pub waiters: usize,
-    /// Of a [`SharedPool`](crate::SharedPool): how leases share the connections that are `leased`.
+    /// Of a [`SharedPool`](crate::SharedPool): how leases share the connections.
     pub sharing: Option<Sharing>,
 }
 
@@ -59,6 +59,9 @@ pub struct Sharing {
     pub in_flight: usize,
     /// Leases that the connections in service could carry at once, by what they said last.
     pub capacity: usize,
+    /// Connections that get new leases. Others that are idle rest, and are taken into service, or checked
+    /// before, when the load asks for more.
+    pub serving: usize,
     /// Connections that get no new leases and leave once those they carry have ended.
     pub draining: usize,
 }
@@ -68,11 +71,12 @@ impl fmt::Display for Sharing {
         let Self {
             in_flight,
             capacity,
+            serving,
             draining,
         } = self;
         write!(
             f,
-            "{in_flight} leases out, room for {capacity}, {draining} connections draining"
+            "{in_flight} leases out, room for {capacity} on {serving} in service, {draining} draining"
         )
     }
 }

@@ -5,7 +5,7 @@ mod server;
 
 use std::thread;
 
-use cenote::{CloseReason, GetError, Pool};
+use cenote::{CloseReason, Connect, Dial, GetError, Pool, Verdict};
 use futures::executor;
 use server::{Act, Server, assert_quiet, secs};
 use tokio::runtime::Runtime;
@@ -262,4 +262,64 @@ fn a_getter_alone_times_out_though_the_runtime_of_upkeep_stands_still() {
     assert!(matches!(error, GetError::TimedOut(_)), "{error}");
     drop(lease);
     assert_quiet(&pool);
+}
+
+/// Its connections are alive as long as the runtime that they were opened on.
+struct Tied;
+
+impl Connect for Tied {
+    type Connection = tokio::task::JoinHandle<()>;
+    type Error = std::convert::Infallible;
+
+    async fn connect(&self, _: &Dial) -> Result<Self::Connection, Self::Error> {
+        Ok(tokio::spawn(std::future::pending()))
+    }
+
+    fn is_open(&self, task: &Self::Connection) -> bool {
+        !task.is_finished()
+    }
+
+    fn capacity(&self, _: &Self::Connection) -> usize {
+        8
+    }
+
+    fn verdict(&self, _: &mut Self::Connection) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+/// Every `#[tokio::test]` is a runtime of its own; a pool in a `static` meets them all.
+#[test]
+fn connections_on_a_runtime_of_their_own_outlive_the_runtimes_of_their_users() {
+    let connections = Runtime::new().unwrap();
+    let builder = || Pool::builder(Tied).max_size(1);
+    let of_callers = builder().build().unwrap();
+    let of_its_own = builder()
+        .runtime(connections.handle().clone())
+        .build()
+        .unwrap();
+    let shared = cenote::SharedPool::builder(Tied).runtime(connections.handle().clone());
+    let shared = shared.build().unwrap();
+    for _ in 0..3 {
+        runtime().block_on(async {
+            assert!(!of_callers.get().await.unwrap().is_finished());
+            assert!(!of_its_own.get().await.unwrap().is_finished());
+            assert!(!shared.get().await.unwrap().is_finished());
+        });
+    }
+    assert_eq!(of_callers.counters().opened, 3);
+    assert_eq!(of_its_own.counters().opened, 1);
+    assert_eq!(shared.counters().opened, 1);
+}
+
+#[test]
+fn a_pool_whose_own_runtime_has_ended_says_so() {
+    let connections = Runtime::new().unwrap();
+    let pool = Pool::builder(Tied).runtime(connections.handle().clone());
+    let pool = pool.build().unwrap();
+    connections.shutdown_background();
+    let refused = runtime()
+        .block_on(pool.get().timeout(secs(60)))
+        .unwrap_err();
+    assert!(matches!(refused, GetError::NoRuntime { .. }), "{refused}");
 }

@@ -84,6 +84,9 @@ impl Connect for Driver {
 
     fn check(&self, _: &mut Conn) -> io::Result<()> {
         self.0.checks.fetch_add(1, SeqCst);
+        if self.0.fails.load(SeqCst) {
+            return Err(io::Error::other("the server refused"));
+        }
         Ok(())
     }
 
@@ -241,9 +244,21 @@ fn closing_says_goodbye_and_waits_for_leases() {
     let pool = driver.pool(2);
     let held = pool.get_owned().unwrap();
     drop(pool.get().unwrap());
-    assert_eq!(pool.close(Duration::from_millis(20)).abandoned, 1);
+    assert_eq!(
+        pool.close()
+            .timeout(Duration::from_millis(20))
+            .wait()
+            .abandoned,
+        1
+    );
     OwnedLease::discard(held);
-    assert_eq!(pool.close(Duration::from_secs(60)).abandoned, 0);
+    assert_eq!(
+        pool.close()
+            .timeout(Duration::from_secs(60))
+            .wait()
+            .abandoned,
+        0
+    );
     assert_eq!(
         (driver.0.open.load(SeqCst), driver.0.goodbyes.load(SeqCst)),
         (0, 1)
@@ -272,4 +287,37 @@ async fn it_works_on_a_thread_of_a_tokio_runtime() {
     );
     drop(held);
     drop(pool.get().unwrap());
+}
+
+/// A thread can wait for a check, so what must be checked first is no reason to come away empty-handed.
+#[test]
+fn try_get_checks_what_has_been_idle_and_leases_it() {
+    let driver = Driver::default();
+    let pool = Pool::builder(driver.clone())
+        .max_size(1)
+        .check_after_idle(Duration::ZERO)
+        .build()
+        .unwrap();
+    assert!(pool.try_get().is_err(), "nothing is open");
+    drop(pool.get().unwrap());
+    let checks = driver.0.checks.load(SeqCst);
+    assert_eq!(pool.try_get().unwrap().id, 0);
+    assert_eq!(driver.0.checks.load(SeqCst), checks + 1);
+    driver.0.fails.store(true, SeqCst);
+    assert!(pool.try_get().is_err(), "it failed its check");
+    assert_eq!(pool.counters().closed_by(CloseReason::CheckFailed), 1);
+}
+
+#[test]
+fn an_owned_lease_is_waited_for_no_longer_than_asked() {
+    let pool = Pool::new(Driver::default()).unwrap();
+    let held: Vec<_> = (0..10).map(|_| pool.get_owned().unwrap()).collect();
+    let refused = pool
+        .get_owned_timeout(Duration::from_millis(5))
+        .unwrap_err();
+    assert!(refused.is_timeout(), "{refused}");
+    drop(held);
+    assert!(pool.get_owned_timeout(Duration::from_secs(60)).is_ok());
+    assert!(!pool.is_closed());
+    assert!(!pool.connector().0.panics.load(SeqCst));
 }

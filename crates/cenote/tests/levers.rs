@@ -261,7 +261,7 @@ async fn a_detached_connection_makes_room_for_those_who_wait() {
     );
 }
 
-/// A failover leaves sound connections to a server that has become read-only: bb8 #207, sqlx #2083.
+/// A failover leaves sound connections to a server that has become read-only (gpustack #6105).
 #[tokio::test(start_paused = true)]
 async fn a_retired_connection_serves_its_lease_and_nobody_after_it() {
     let server = Server::default();

@@ -197,3 +197,26 @@ async fn among_many_connections_the_load_stays_nearly_even() {
     let most = most.max().unwrap();
     assert!((50..60).contains(&most), "{most}");
 }
+
+/// Idle are those without a lease, whether new leases go to them at once or they rest; leased those with any.
+#[tokio::test(start_paused = true)]
+async fn the_status_counts_connections_by_whether_they_carry_leases() {
+    let server = Server::default();
+    let pool = server.shared().build().unwrap();
+    let counts = || {
+        let status = pool.status();
+        let sharing = status.sharing.unwrap();
+        (
+            status.idle,
+            status.leased,
+            sharing.serving,
+            sharing.in_flight,
+        )
+    };
+    let (one, other) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    assert_eq!(counts(), (0, 1, 1, 2));
+    drop((one, other));
+    assert_eq!(counts(), (1, 0, 1, 0), "it still serves");
+    pass(secs(5)).await;
+    assert_eq!(counts(), (1, 0, 0, 0), "it rests");
+}

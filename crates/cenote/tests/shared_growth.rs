@@ -23,8 +23,7 @@ async fn leases(pool: &SharedPool<Server>, count: usize) -> Vec<SharedLease<Serv
 
 /// Connections that carry leases or could at once.
 fn serving(pool: &SharedPool<Server>) -> usize {
-    let status = pool.status();
-    status.leased - status.sharing.unwrap().draining
+    pool.status().sharing.unwrap().serving
 }
 
 #[tokio::test(start_paused = true)]

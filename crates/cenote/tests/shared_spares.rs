@@ -193,7 +193,7 @@ async fn what_nobody_has_used_for_a_while_rests() {
     drop(pool.get().await.unwrap());
     pass(secs(20)).await;
     let status = pool.status();
-    assert_eq!((status.leased, status.idle), (0, 1));
+    assert_eq!((status.leased, status.sharing.unwrap().serving), (0, 0));
     assert_eq!(pool.get().await.unwrap().id, 0);
 }
 
@@ -205,7 +205,7 @@ async fn what_is_used_does_not_rest() {
         drop(pool.get().await.unwrap());
         pass(ms(100)).await;
     }
-    assert_eq!(pool.status().leased, 1);
+    assert_eq!(pool.status().sharing.unwrap().serving, 1);
     assert_eq!(pool.counters().waited, 1, "the first alone");
 }
 

@@ -119,7 +119,7 @@ async fn a_time_out_tells_what_the_pool_looked_like() {
     assert_eq!(
         error.to_string(),
         "pool unnamed: no connection within 2s (open, 1 of 1 connections: 0 idle, 1 leased, 0 in upkeep; \
-         0 opening, 0 waiting; 4 leases out, room for 4, 0 connections draining)"
+         0 opening, 0 waiting; 4 leases out, room for 4 on 1 in service, 0 draining)"
     );
     assert!(matches!(error, GetError::TimedOut(_)));
     assert_eq!(pool.counters().timed_out, 1);

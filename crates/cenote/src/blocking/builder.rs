@@ -74,6 +74,7 @@ impl<C: Connect> Builder<C> {
         backoff: Backoff,
         connect_failures: ConnectFailures,
         leak_threshold: impl Into<Option<Duration>>,
+        seed: u64,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     }
 

@@ -16,7 +16,6 @@ use crate::connect::{self, FailureKind, Verdict};
 use crate::dial::Dial;
 use crate::error::SettingsError;
 use crate::pool::{self, Close};
-use crate::rt::Runtime;
 
 /// The pool and its thread. Dropped with the last handle: the pool closes, and the thread ends when the
 /// goodbyes are said.
@@ -41,7 +40,7 @@ impl<C: Connect> Driver<C> {
             .build()
             .map_err(thread)?;
         let handle = runtime.handle().clone();
-        let pool = builder.build_on(Runtime::Own(handle.clone()))?;
+        let pool = builder.runtime(handle.clone()).build()?;
         thread::Builder::new()
             .name("cenote-upkeep".into())
             .spawn(move || {

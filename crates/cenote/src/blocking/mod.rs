@@ -44,6 +44,7 @@ mod wait;
 use std::error::Error;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +128,14 @@ impl<C: Connect> Pool<C> {
         Builder::new(connector)
     }
 
+    /// A pool with default settings.
+    ///
+    /// # Errors
+    /// Of the system, which refuses the pool its thread.
+    pub fn new(connector: C) -> Result<Self, SettingsError> {
+        Self::builder(connector).build()
+    }
+
     fn pool(&self) -> &pool::Pool<Threads<C>> {
         self.driver.pool()
     }
@@ -162,13 +171,24 @@ impl<C: Connect> Pool<C> {
         Ok(OwnedLease(pool::Lease::into_owned(lease)))
     }
 
-    /// Leases an idle connection, or says why not; never waits.
+    /// As [`get_owned`](Self::get_owned), waiting `limit` at most.
     ///
     /// # Errors
-    /// As [`cenote::Pool::try_get`](crate::Pool::try_get).
+    /// As [`cenote::Pool::get`](crate::Pool::get).
+    #[track_caller]
+    pub fn get_owned_timeout(&self, limit: Duration) -> Result<OwnedLease<C>, GetError> {
+        let lease = wait::get(self.pool(), self.pool().get().untimed(), Some(limit))?;
+        Ok(OwnedLease(pool::Lease::into_owned(lease)))
+    }
+
+    /// Leases an idle connection, or says why not; never dials, and waits for nobody else's lease. A connection
+    /// that must be checked first is checked here, which may take as long as `check_timeout`.
+    ///
+    /// # Errors
+    /// [`NoneIdle`](TryGetError::NoneIdle), [`Paused`](TryGetError::Paused) or [`Closed`](TryGetError::Closed).
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
-        self.pool().try_get().map(Lease)
+        wait::outcome(self.pool().try_get_checking(Location::caller())).map(Lease)
     }
 
     /// Gives the pool a connection opened elsewhere.
@@ -225,9 +245,53 @@ impl<C: Connect> Pool<C> {
         self.pool().evict();
     }
 
-    /// Closes the pool and waits for its connections, `limit` at most.
-    pub fn close(&self, limit: Duration) -> Closed {
-        wait::until_ready(self.pool().close().timeout(limit), || self.driver.enter())
+    /// Closes the pool, at once: waiting threads get [`Closed`](GetError::Closed), idle connections end now, leased
+    /// ones when they come back. [`Close::wait`] waits for that, [`Close::timeout`] at most.
+    pub fn close(&self) -> Close<C> {
+        Close {
+            close: self.pool().close(),
+            driver: Arc::clone(&self.driver),
+        }
+    }
+
+    /// Whether the pool is closed.
+    pub fn is_closed(&self) -> bool {
+        self.pool().is_closed()
+    }
+
+    /// The connector the pool was built with.
+    pub fn connector(&self) -> &C {
+        &self.pool().connector().0
+    }
+}
+
+/// A [`Pool::close`] under way. The pool is closed already; [`wait`](Self::wait) waits until its connections are.
+/// Dropping it only leaves that out.
+#[must_use = "the pool is closed at once, but only `wait` waits for its connections to end"]
+pub struct Close<C: Connect> {
+    close: pool::Close,
+    driver: Arc<Driver<C>>,
+}
+
+impl<C: Connect> Close<C> {
+    /// Waits this long at most for leases to come back. Default: 30 s.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.close = self.close.timeout(limit);
+        self
+    }
+
+    /// Blocks the thread until all connections are closed, or the time is up.
+    pub fn wait(self) -> Closed {
+        let Self { close, driver } = self;
+        wait::until_ready(close, || driver.enter())
+    }
+}
+
+impl<C: Connect> fmt::Debug for Close<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Close")
+            .field(&self.driver.pool().name())
+            .finish()
     }
 }
 

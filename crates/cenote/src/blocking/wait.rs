@@ -61,6 +61,18 @@ fn park_until<F: Future>(mut work: Pin<&mut F>, deadline: Option<Instant>) -> Op
     }
 }
 
+/// The outcome of `work`, which is most often ready at once.
+#[inline]
+pub(super) fn outcome<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => park_until(work, None).expect(UNLIMITED),
+    }
+}
+
+const UNLIMITED: &str = "without a deadline it waits for the outcome";
+
 /// The outcome of `work`, polled within the context that `enter` gives.
 pub(super) fn until_ready<F: Future, G>(work: F, enter: impl Fn() -> G) -> F::Output {
     let mut work = pin!(work);
@@ -68,5 +80,5 @@ pub(super) fn until_ready<F: Future, G>(work: F, enter: impl Fn() -> G) -> F::Ou
         let _context = enter();
         work.as_mut().poll(cx)
     });
-    park_until(pin!(entered), None).expect("without a deadline it waits for the outcome")
+    park_until(pin!(entered), None).expect(UNLIMITED)
 }

@@ -21,12 +21,13 @@ mod shared;
 mod upkeep;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
 use checkout::{Checkout, is_fresh, leased};
-use preparing::Preparing;
+use preparing::{Preparing, Unfit};
 use shared::{PoolCore, Shared};
 use upkeep::Upkeep;
 
@@ -152,11 +153,38 @@ impl<C: Connect> Pool<C> {
             }
             drop(Preparing::start(held));
         }
-        Err(match self.core.demand().phase {
+        Err(self.none_idle())
+    }
+
+    /// As [`try_get`](Self::try_get), for a thread that may wait: what must be checked first is checked here.
+    pub(crate) async fn try_get_checking(
+        &self,
+        place: &'static Location<'static>,
+    ) -> Result<Lease<'_, C>, TryGetError> {
+        while let Some(held) = self.core.claim() {
+            if is_fresh(&self.core, &held) {
+                return Ok(Lease::new(leased(&self.core, held, place), &self.core));
+            }
+            if upkeep::ensure(&self.core) == Upkeep::Impossible {
+                give_back::settle(held, Idling::Continues);
+                break;
+            }
+            let mut preparing = Preparing::start(held);
+            match poll_fn(|cx| preparing.poll(cx)).await {
+                Ok(held) => return Ok(Lease::new(leased(&self.core, held, place), &self.core)),
+                Err(Unfit::Closed) => {}
+                Err(Unfit::Fatal(_)) => break,
+            }
+        }
+        Err(self.none_idle())
+    }
+
+    fn none_idle(&self) -> TryGetError {
+        match self.core.demand().phase {
             Phase::Open => TryGetError::NoneIdle,
             Phase::Paused => TryGetError::Paused,
             Phase::Closed => TryGetError::Closed,
-        })
+        }
     }
 
     /// Gives the pool a connection opened elsewhere. It is treated as one of its own, and must be to the

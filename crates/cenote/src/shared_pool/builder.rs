@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::SharedPool;
 use super::state::{Core, Limits};
 use super::upkeep::{CHECKED_AT_REST, Times};
@@ -106,6 +108,9 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
         /// Seeds the random numbers behind choice, jitter and back-off, so that a run on virtual time
         /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
         seed(seed: u64);
+        /// The runtime that the pool's tasks and its connections live on. Default: the one that calls, or else the
+        /// last that called; see [`Builder::runtime`](crate::Builder::runtime) for what that means.
+        runtime(runtime: Handle);
         /// Called before a connection is closed, whatever the reason. Its panic is ignored.
         before_close(
             hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static

@@ -152,8 +152,8 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
 
     /// The pool as it is now. Looks at every connection: cheap, but not for every request.
     ///
-    /// `leased` are the connections in service or draining, `idle` those that rest; `sharing` tells of the
-    /// leases on them.
+    /// `leased` are the connections that carry a lease at least, `idle` those that carry none; `sharing` tells of
+    /// the leases on them.
     pub fn status(&self) -> Status {
         self.core.status()
     }

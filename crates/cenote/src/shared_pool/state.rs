@@ -313,12 +313,18 @@ impl<C: Connect> State<C> {
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
         let capacity = |sum: usize, seat: &Seat<C>| sum.saturating_add(seat.capacity);
+        // To the exclusive pool beneath, whatever serves is leased.
+        let unused = self.seats.iter().filter(|seat| seat.in_flight == 0).count();
+        let unused = unused.min(connections.leased);
         Status {
             state: self.phase,
+            idle: connections.idle + unused,
+            leased: connections.leased - unused,
             waiters: self.queue.len(),
             sharing: Some(Sharing {
                 in_flight: self.in_flight + self.draining_in_flight,
                 capacity: self.seats.iter().fold(0, capacity),
+                serving: self.seats.len(),
                 draining: self.draining,
             }),
             ..connections
