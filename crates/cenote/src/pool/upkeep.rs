@@ -249,6 +249,8 @@ fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
         .map(|(index, word, notes)| (notes.idle_since.load(Relaxed), index, word))
         .collect();
     idle.sort_unstable_by_key(|(idle_since, index, _)| (*idle_since, *index));
+    // One at a time is away, and only for a moment: no caller is to dial for that.
+    let _checking = Checking::begin(core);
     for (_, index, word) in idle {
         let Some(held) = core.reserve(index, word) else {
             continue;

@@ -282,7 +282,8 @@ fn spare_places_make_no_connection_busy() {
             _ => race([user(&pool, 2), many]),
         }
         // What the pool beneath has opened and nobody asked for rests.
-        assert_eq!(pool.status().leased, 1);
+        let sharing = pool.status().sharing;
+        assert_eq!(sharing.map(|sharing| sharing.serving), Some(1));
         ends_whole(pool, &server);
     });
 }
