@@ -2,7 +2,7 @@
 //! data in a temporary folder, can be killed, frozen, continued and restarted while clients are
 //! connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
 //! which stands in front of any TCP server and breaks what passes through it: late, slow, cut, swallowed
-//! or refused, switched at any moment.
+//! or refused, switched at any moment. And a [`SilentAddress`], which says neither yes nor no to who connects.
 //!
 //! ```
 //! use cenote_testkit::RedisServer;
@@ -58,8 +58,10 @@ mod programs;
 mod proxy;
 mod redis;
 mod server;
+mod silent;
 
 pub use error::ServerError;
 pub use postgres::{PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisBuilder, RedisServer};
+pub use silent::SilentAddress;

@@ -105,6 +105,8 @@ mod event;
 mod hooks;
 mod kernel;
 pub mod mux;
+#[cfg(feature = "net")]
+pub mod net;
 mod no_pool;
 mod policy;
 mod pool;

@@ -1,0 +1,178 @@
+//! Opens sockets to one host: looks its name up, races its addresses, and gives the winner its options.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout_at;
+
+use super::AsSocket;
+use super::error::DialError;
+use super::host::{Host, Place, alternate};
+use super::options::{Keepalive, Options};
+use super::race::{race, rounded};
+use super::socket::Socket;
+use crate::dial::Dial;
+
+/// Opens sockets that notice when their peer has vanished.
+///
+/// Every TCP socket has `TCP_NODELAY`, keepalive and, on Linux, `TCP_USER_TIMEOUT`; by default what was sent and not
+/// acknowledged, or silence at an idle peer, ends the connection within 10 s. Only the systems at both ends and the
+/// network between them decide that: a server that is slow with its answer, however slow, lives.
+///
+/// ```
+/// use cenote::Dial;
+/// use cenote::net::{Dialer, Host};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let port = listener.local_addr()?.port();
+/// // A connector has its `Dial` from the pool.
+/// let dial = Dial::within(Duration::from_secs(5));
+/// let socket = Dialer::new().connect(&Host::new("localhost", port), &dial).await?;
+/// # let _ = socket;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dialer {
+    options: Options,
+}
+
+impl Dialer {
+    /// A dialer with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// When an idle peer is asked for a sign of life; `None`: never, by which a vanished one goes unnoticed until
+    /// something is sent. On by default: see [`Keepalive`].
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
+        self.options.keepalive = keepalive.into();
+        self
+    }
+
+    /// How long bytes may go unacknowledged before the connection ends, on Linux: 9 s by default, which with the
+    /// system's own steps of retrying is within 10 s; `None`: the system's limit, which is a quarter of an hour.
+    /// Other systems have no such option and go by their own limit.
+    ///
+    /// Linux also counts the time for which a living peer takes nothing in though its buffers are full. Megabytes
+    /// sent to a server that reads none of them for longer than this, such as a bulk load into a table that somebody
+    /// else has locked, need a longer time here.
+    #[must_use]
+    pub fn tcp_user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.options.user_timeout = limit.into();
+        self
+    }
+
+    /// Connects to the first address of the host that accepts.
+    ///
+    /// The addresses begin 250 ms after each other, or at once when another has failed, in the resolver's order with
+    /// the families taking turns (RFC 8305); the losers are closed. Where the dial leaves less time than that, they
+    /// begin sooner, so that each has its turn. At the dial's deadline the attempt ends with an error that says how
+    /// far each address came; without a deadline the system's limits hold, which is minutes.
+    ///
+    /// Dropping the future gives everything up at once, but for a look-up under way, which ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`DialError`]: the name has no address, or none accepted a connection in time; also when an option could not
+    /// be set.
+    pub async fn connect(&self, host: &Host, dial: &Dial) -> Result<Socket, DialError> {
+        let found;
+        let addresses: &[SocketAddr] = match host.place() {
+            Place::Addresses { addresses, .. } => addresses,
+            Place::Name { name, port } => {
+                found = look_up(host, name, *port, dial).await?;
+                &found
+            }
+            #[cfg(unix)]
+            Place::Path(path) => return connect_unix(host, path, dial).await,
+        };
+        let addresses = alternate(addresses.iter().copied());
+        if addresses.is_empty() {
+            return Err(DialError::NoAddress { host: host.clone() });
+        }
+        let attempt = |address| self.connect_to(address);
+        match race(&addresses, dial.deadline(), attempt).await {
+            Ok(socket) => Ok(Socket::Tcp(socket)),
+            Err(failures) => Err(DialError::Unreachable {
+                host: host.clone(),
+                failures,
+            }),
+        }
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = TcpStream::connect(address).await?;
+        self.configure(&socket)?;
+        Ok(socket)
+    }
+
+    /// Gives a TCP socket that was opened elsewhere the same options: a blocking driver's, say, or another client's.
+    ///
+    /// # Errors
+    ///
+    /// The system's, with the name of the option that it refused.
+    pub fn configure(&self, socket: &impl AsSocket) -> io::Result<()> {
+        self.options.apply(SockRef::from(socket))
+    }
+}
+
+async fn look_up(
+    host: &Host,
+    name: &str,
+    port: u16,
+    dial: &Dial,
+) -> Result<Vec<SocketAddr>, DialError> {
+    let lookup = lookup_host((name, port));
+    let found = match dial.deadline() {
+        None => lookup.await.map(Iterator::collect),
+        Some(deadline) => {
+            let limit = dial.remaining().unwrap_or_default();
+            match timeout_at(deadline, lookup).await {
+                Ok(found) => found.map(Iterator::collect),
+                Err(_) => {
+                    return Err(DialError::LookupTimedOut {
+                        host: host.clone(),
+                        limit: rounded(limit),
+                    });
+                }
+            }
+        }
+    };
+    found.map_err(|source| DialError::Lookup {
+        host: host.clone(),
+        source,
+    })
+}
+
+#[cfg(unix)]
+async fn connect_unix(
+    host: &Host,
+    path: &std::path::Path,
+    dial: &Dial,
+) -> Result<Socket, DialError> {
+    use tokio::net::UnixStream;
+
+    let connect = UnixStream::connect(path);
+    let connected = match dial.deadline() {
+        None => connect.await,
+        Some(deadline) => match timeout_at(deadline, connect).await {
+            Ok(connected) => connected,
+            Err(elapsed) => Err(elapsed.into()),
+        },
+    };
+    match connected {
+        Ok(socket) => Ok(Socket::Unix(socket)),
+        Err(source) => Err(DialError::Path {
+            host: host.clone(),
+            source,
+        }),
+    }
+}
