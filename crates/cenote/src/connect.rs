@@ -13,29 +13,69 @@ use crate::dial::Dial;
 /// Every method may fail or panic, and every future may hang: the pool puts a time-out on each, and a
 /// connection whose check, reset or hook did not end well is closed.
 ///
+/// Two methods are required, and a third is right for nearly every socket:
+///
+/// | method | asks | without it |
+/// |---|---|---|
+/// | [`connect`](Self::connect) | for a connection that is ready for use, login included | |
+/// | [`verdict`](Self::verdict) | whether the next user may have it | |
+/// | [`is_open`](Self::is_open) | whether the peer has gone meanwhile | a user finds out, until [`check`](Self::check) does |
+/// | [`check`](Self::check) | for a round trip, after some idling | a peer that hangs is handed out |
+/// | [`reset`](Self::reset) | to bring back the session's first state | [`Verdict::Reset`] changes nothing |
+/// | [`close`](Self::close) | for a goodbye | the connection is dropped |
+/// | [`classify`](Self::classify) | whether another attempt may fare better | it is assumed so |
+///
 /// ```
+/// use cenote::net::is_quiet;
 /// use cenote::{Connect, Dial, Verdict};
+/// use std::io;
+/// use std::net::SocketAddr;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// use tokio::net::TcpStream;
 ///
-/// struct Echo(std::net::SocketAddr);
+/// struct Echo(SocketAddr);
 ///
-/// impl Connect for Echo {
-///     type Connection = TcpStream;
-///     type Error = std::io::Error;
+/// struct Line {
+///     socket: TcpStream,
+///     echo_owed: bool,
+/// }
 ///
-///     async fn connect(&self, _: &Dial) -> std::io::Result<TcpStream> {
-///         TcpStream::connect(self.0).await
-///     }
-///
-///     /// Unread bytes belong to somebody else's reply: such a connection is never handed on.
-///     fn verdict(&self, conn: &mut TcpStream) -> Verdict {
-///         match conn.try_read(&mut [0]) {
-///             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Verdict::Reuse,
-///             _ => Verdict::Close,
+/// impl Line {
+///     async fn echo(&mut self, byte: u8) -> io::Result<u8> {
+///         if self.echo_owed {
+///             return Err(io::Error::other("an earlier echo is still to come"));
 ///         }
+///         // From before the first await until after the last: whoever leaves in between leaves the mark.
+///         self.echo_owed = true;
+///         self.socket.write_u8(byte).await?;
+///         let echo = self.socket.read_u8().await?;
+///         self.echo_owed = false;
+///         Ok(echo)
 ///     }
 /// }
+///
+/// impl Connect for Echo {
+///     type Connection = Line;
+///     type Error = io::Error;
+///
+///     async fn connect(&self, _: &Dial) -> io::Result<Line> {
+///         let socket = TcpStream::connect(self.0).await?;
+///         Ok(Line { socket, echo_owed: false })
+///     }
+///
+///     fn is_open(&self, line: &Line) -> bool {
+///         is_quiet(&line.socket)
+///     }
+///
+///     fn verdict(&self, line: &mut Line) -> Verdict {
+///         if line.echo_owed { Verdict::Close } else { Verdict::Reuse }
+///     }
+/// }
+/// # fn used(line: &mut Line) { let _ = line.echo(1); }
 /// ```
+///
+/// Several hosts, addresses that hang, and peers that vanish: [`net`](crate::net). A connector with everything, for
+/// SMTP: [docs/connectors.md](https://github.com/cenote-rs/cenote/blob/main/docs/connectors.md).
 pub trait Connect: Send + Sync + 'static {
     /// A live connection.
     type Connection: Send + 'static;
@@ -52,8 +92,10 @@ pub trait Connect: Send + Sync + 'static {
         dial: &Dial,
     ) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Whether the connection still looks alive: cheap, without I/O. Asked at every get, and at every return
+    /// Whether the connection still looks alive: cheap, without waiting. Asked at every get, and at every return
     /// before [`verdict`](Self::verdict). Default: `true`.
+    ///
+    /// For a socket whose protocol is silent between requests, [`net::is_quiet`](crate::net::is_quiet) tells.
     fn is_open(&self, conn: &Self::Connection) -> bool {
         let _ = conn;
         true

@@ -7,47 +7,84 @@
 //! does the rest: how many, for how long, for whom next, and what to do when the server goes away.
 //!
 //! ```
+//! use cenote::net::{DialError, Dialer, Host, Socket, is_quiet};
 //! use cenote::{Connect, Dial, Pool, Verdict};
+//! use std::io;
 //! use std::time::Duration;
-//! use tokio::net::TcpStream;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //!
-//! struct Server(std::net::SocketAddr);
+//! struct Server(Host);
+//!
+//! /// A connection, and whether its server owes a reply.
+//! struct Session {
+//!     socket: Socket,
+//!     reply_owed: bool,
+//! }
+//!
+//! impl Session {
+//!     /// Wherever its caller leaves, the mark stays until the whole reply has been read.
+//!     async fn ask(&mut self, question: [u8; 4]) -> io::Result<[u8; 4]> {
+//!         if std::mem::replace(&mut self.reply_owed, true) {
+//!             return Err(io::Error::other("the reply to an earlier question is still to come"));
+//!         }
+//!         self.socket.write_all(&question).await?;
+//!         let mut reply = [0; 4];
+//!         self.socket.read_exact(&mut reply).await?;
+//!         self.reply_owed = false;
+//!         Ok(reply)
+//!     }
+//! }
 //!
 //! impl Connect for Server {
-//!     type Connection = TcpStream;
-//!     type Error = std::io::Error;
+//!     type Connection = Session;
+//!     type Error = DialError;
 //!
-//!     async fn connect(&self, _: &Dial) -> std::io::Result<TcpStream> {
-//!         TcpStream::connect(self.0).await
+//!     async fn connect(&self, dial: &Dial) -> Result<Session, DialError> {
+//!         let socket = Dialer::new().connect(&self.0, dial).await?;
+//!         Ok(Session { socket, reply_owed: false })
 //!     }
 //!
-//!     /// Clean means: nothing to read is left over from an earlier user, and the peer is still there.
-//!     fn verdict(&self, conn: &mut TcpStream) -> Verdict {
-//!         match conn.try_read(&mut [0]) {
-//!             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Verdict::Reuse,
-//!             _ => Verdict::Close,
-//!         }
+//!     /// Not when the server closed the connection while it was idle, nor when it sent what nobody asked for.
+//!     fn is_open(&self, session: &Session) -> bool {
+//!         is_quiet(&session.socket)
+//!     }
+//!
+//!     /// A reply that is still to come is for the user who left, and not for the next.
+//!     fn verdict(&self, session: &mut Session) -> Verdict {
+//!         if session.reply_owed { Verdict::Close } else { Verdict::Reuse }
 //!     }
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-//! # let server = Server(listener.local_addr()?);
-//! let pool = Pool::builder(server)
+//! # let server = Host::from(listener.local_addr()?);
+//! # tokio::spawn(async move {
+//! #     while let Ok((mut client, _)) = listener.accept().await {
+//! #         tokio::spawn(async move {
+//! #             let (mut read, mut write) = client.split();
+//! #             tokio::io::copy(&mut read, &mut write).await
+//! #         });
+//! #     }
+//! # });
+//! let pool = Pool::builder(Server(server))
 //!     .name("orders")
 //!     .max_size(20)
 //!     .acquire_timeout(Duration::from_secs(2))
 //!     .build()?;
 //!
-//! let conn = pool.get().await?;
-//! conn.set_nodelay(true)?;
-//! drop(conn); // back to the pool
+//! let mut session = pool.get().await?;
+//! let reply = session.ask(*b"ping").await?;
+//! drop(session); // back to the pool
 //!
 //! println!("{}", pool.status());
+//! # assert_eq!(&reply, b"ping");
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What each method is for, and a connector with everything:
+//! [docs/connectors.md](https://github.com/cenote-rs/cenote/blob/main/docs/connectors.md).
 //!
 //! # What it promises
 //!
@@ -67,6 +104,7 @@
 //! | you want | see |
 //! |---|---|
 //! | a pool for your driver | [`Connect`], [`Builder`] |
+//! | sockets for it that pass what hangs, and notice a peer that vanished | [`net`] |
 //! | many users on one connection | [`SharedPool`], [`Connect::capacity`] |
 //! | many requests at once over one connection | [`mux`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cenote::mux::{CallError, Mux, MuxBuilder};
+use cenote::net::{Dialer, Host};
 use cenote::{Backoff, Connect, Dial, GetError, SettingsError, SharedPool, Verdict};
 use futures::future::try_join_all;
-use tokio::net::TcpStream;
 
 use crate::protocol::{ClientCodec, Reply, Request};
 
@@ -28,10 +28,9 @@ impl Connect for Dialler {
     type Connection = Mux<Request, Reply>;
     type Error = io::Error;
 
-    async fn connect(&self, _: &Dial) -> io::Result<Self::Connection> {
-        let stream = TcpStream::connect(self.0).await?;
-        stream.set_nodelay(true)?;
-        let (read, write) = stream.into_split();
+    async fn connect(&self, dial: &Dial) -> io::Result<Self::Connection> {
+        let socket = Dialer::new().connect(&Host::from(self.0), dial).await?;
+        let (read, write) = tokio::io::split(socket);
         MuxBuilder::new()
             .max_in_flight(PENDING)
             .call_timeout(Duration::from_secs(1))

@@ -4,35 +4,69 @@
 //! for upkeep, and calls the driver on threads that come and go with the work.
 //!
 //! ```
-//! use cenote::blocking::{Connect, Pool};
 //! use cenote::Verdict;
-//! use std::io::ErrorKind;
+//! use cenote::blocking::{Connect, Pool};
+//! use cenote::net::is_quiet;
+//! use std::io::{self, Read, Write};
 //! use std::net::{SocketAddr, TcpStream};
+//! use std::time::Duration;
 //!
 //! struct Server(SocketAddr);
 //!
-//! impl Connect for Server {
-//!     type Connection = TcpStream;
-//!     type Error = std::io::Error;
+//! /// A connection, and whether its server owes a reply.
+//! struct Session {
+//!     socket: TcpStream,
+//!     reply_owed: bool,
+//! }
 //!
-//!     fn connect(&self) -> std::io::Result<TcpStream> {
-//!         TcpStream::connect(self.0)
+//! impl Session {
+//!     /// When it fails half-way, by a time-out say, the mark stays.
+//!     fn ask(&mut self, question: [u8; 4]) -> io::Result<[u8; 4]> {
+//!         if std::mem::replace(&mut self.reply_owed, true) {
+//!             return Err(io::Error::other("the reply to an earlier question is still to come"));
+//!         }
+//!         self.socket.write_all(&question)?;
+//!         let mut reply = [0; 4];
+//!         self.socket.read_exact(&mut reply)?;
+//!         self.reply_owed = false;
+//!         Ok(reply)
+//!     }
+//! }
+//!
+//! impl Connect for Server {
+//!     type Connection = Session;
+//!     type Error = io::Error;
+//!
+//!     fn connect(&self) -> io::Result<Session> {
+//!         let socket = TcpStream::connect_timeout(&self.0, Duration::from_secs(5))?;
+//!         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+//!         socket.set_write_timeout(Some(Duration::from_secs(5)))?;
+//!         Ok(Session { socket, reply_owed: false })
 //!     }
 //!
-//!     /// Clean means: nothing to read is left over from an earlier user, and the peer is still there.
-//!     fn verdict(&self, conn: &mut TcpStream) -> Verdict {
-//!         let quiet = conn.set_nonblocking(true).is_ok()
-//!             && conn.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
-//!             && conn.set_nonblocking(false).is_ok();
-//!         if quiet { Verdict::Reuse } else { Verdict::Close }
+//!     /// Not when the server closed the connection while it was idle, nor when it sent what nobody asked for.
+//!     fn is_open(&self, session: &Session) -> bool {
+//!         is_quiet(&session.socket)
+//!     }
+//!
+//!     /// A reply that is still to come is for the user who left, and not for the next.
+//!     fn verdict(&self, session: &mut Session) -> Verdict {
+//!         if session.reply_owed { Verdict::Close } else { Verdict::Reuse }
 //!     }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
-//! let pool = Pool::builder(Server(server.local_addr()?)).max_size(4).build()?;
-//! let conn = pool.get()?;
-//! conn.set_nodelay(true)?;
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let server = listener.local_addr()?;
+//! # std::thread::spawn(move || -> io::Result<()> {
+//! #     let (mut client, _) = listener.accept()?;
+//! #     let mut question = [0; 4];
+//! #     client.read_exact(&mut question)?;
+//! #     client.write_all(&question)
+//! # });
+//! let pool = Pool::builder(Server(server)).max_size(4).build()?;
+//! let reply = pool.get()?.ask(*b"ping")?;
+//! # assert_eq!(&reply, b"ping");
 //! # Ok(())
 //! # }
 //! ```
@@ -75,7 +109,8 @@ pub trait Connect: Send + Sync + 'static {
     /// The driver's.
     fn connect(&self) -> Result<Self::Connection, Self::Error>;
 
-    /// Whether the connection still looks alive: cheap, without I/O. Default: `true`.
+    /// Whether the connection still looks alive: cheap, without waiting. Default: `true`. For a socket,
+    /// [`net::is_quiet`](crate::net::is_quiet) tells.
     fn is_open(&self, conn: &Self::Connection) -> bool {
         let _ = conn;
         true

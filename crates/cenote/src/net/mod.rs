@@ -4,38 +4,57 @@
 //! With the feature `net`, which is on by default. `cenote-postgres` and `cenote-redis` dial with it.
 //!
 //! ```
-//! use cenote::net::{DialError, Dialer, Host, Socket, is_quiet};
+//! use cenote::net::{Dialer, Host, HostFailure, HostsError, Keepalive, Socket, each_host, is_quiet};
 //! use cenote::{Connect, Dial, FailureKind, Verdict};
+//! use std::io;
+//! use std::time::Duration;
+//! use tokio::io::AsyncReadExt;
 //!
-//! struct Server(Host);
-//!
-//! /// A connection, and whether a reply to its last user is still to come.
-//! struct Session {
-//!     socket: Socket,
-//!     reply_owed: bool,
+//! /// A server that greets, at whichever of its hosts is up.
+//! struct Greeter {
+//!     hosts: Vec<Host>,
+//!     dialer: Dialer,
 //! }
 //!
-//! impl Connect for Server {
-//!     type Connection = Session;
-//!     type Error = DialError;
+//! impl Connect for Greeter {
+//!     type Connection = Socket;
+//!     type Error = HostsError<io::Error>;
 //!
-//!     async fn connect(&self, dial: &Dial) -> Result<Session, DialError> {
-//!         let socket = Dialer::new().connect(&self.0, dial).await?;
-//!         Ok(Session { socket, reply_owed: false })
+//!     async fn connect(&self, dial: &Dial) -> Result<Socket, Self::Error> {
+//!         each_host(&self.hosts, dial, |host, dial| async move {
+//!             let mut socket = self.dialer.connect(host, &dial).await.map_err(io::Error::from)?;
+//!             match socket.read_u8().await? {
+//!                 b'+' => Ok(socket),
+//!                 // Another host has the same accounts.
+//!                 b'!' => Err(HostFailure::Stop(io::ErrorKind::PermissionDenied.into())),
+//!                 _ => Err(HostFailure::TryNext(io::ErrorKind::InvalidData.into())),
+//!             }
+//!         })
+//!         .await
 //!     }
 //!
-//!     fn is_open(&self, session: &Session) -> bool {
-//!         is_quiet(&session.socket)
+//!     fn is_open(&self, socket: &Socket) -> bool {
+//!         is_quiet(socket)
 //!     }
 //!
-//!     fn verdict(&self, session: &mut Session) -> Verdict {
-//!         if session.reply_owed { Verdict::Close } else { Verdict::Reuse }
+//!     // Nothing is ever asked of this server, so that it never owes a reply.
+//!     fn verdict(&self, _: &mut Socket) -> Verdict {
+//!         Verdict::Reuse
 //!     }
 //!
-//!     fn classify(&self, error: &DialError) -> FailureKind {
-//!         error.classify()
+//!     fn classify(&self, error: &Self::Error) -> FailureKind {
+//!         error.classify(|error| match error.kind() {
+//!             io::ErrorKind::PermissionDenied => FailureKind::Credentials,
+//!             _ => FailureKind::Transient,
+//!         })
 //!     }
 //! }
+//!
+//! let greeter = Greeter {
+//!     hosts: vec![Host::new("db1.example", 7000), Host::new("db2.example", 7000)],
+//!     dialer: Dialer::new().keepalive(Keepalive::new().idle(Duration::from_secs(3))),
+//! };
+//! # let _ = greeter;
 //! ```
 
 mod dialer;
