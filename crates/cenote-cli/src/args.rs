@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::output;
+use crate::refusal::refuse;
 use crate::target::{Address, Echo};
 use crate::values::{self, Sizes};
 
@@ -133,6 +135,21 @@ pub struct Stress {
     #[arg(long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
     connect_timeout: Duration,
 
+    /// A file with the password of a database on its only line
+    ///
+    /// A password in TARGET is seen by everybody who lists the processes of this machine, and stays in the
+    /// shell's history. Without this option, the environment is asked: PGPASSWORD for PostgreSQL,
+    /// REDISCLI_AUTH for Redis. One in TARGET goes before both of these.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// A PEM file of certificates to trust in place of the system's, for an authority of your own
+    ///
+    /// With it PostgreSQL is always asked for TLS, unless TARGET has an sslmode. Redis is where TARGET
+    /// begins with rediss://.
+    #[arg(long, value_name = "FILE")]
+    root_certificates: Option<PathBuf>,
+
     /// Write all that was measured as JSON; - is the standard output (the table then goes to stderr)
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -169,6 +186,8 @@ pub struct Plan {
     pub connect_timeout: Duration,
     /// The runs, in order.
     pub runs: Vec<Setup>,
+    pub password_file: Option<PathBuf>,
+    pub root_certificates: Option<PathBuf>,
     pub json: Option<PathBuf>,
     pub report: Option<PathBuf>,
 }
@@ -239,18 +258,26 @@ impl Stress {
             ];
             for (option, given) in given {
                 if given {
-                    let what =
-                        format!("{option} is for the embedded server, and the target is {address}");
+                    let what = format!(
+                        "{option} is for the embedded server, and the target is of the kind {}",
+                        address.kind()
+                    );
                     return Err(refuse(ErrorKind::ArgumentConflict, &what));
                 }
             }
+        }
+        if self.password_file.is_some() {
+            check_password_file(&address)?;
+        }
+        if self.root_certificates.is_some() {
+            check_root_certificates(&address)?;
         }
         if let (Some(json), Some(report)) = (&self.json, &self.report)
             && same_place(json, report)
         {
             let what = format!(
                 "--json and --report would both be written to {}; give each a file of its own",
-                json.display()
+                output::shown(json)
             );
             return Err(refuse(ErrorKind::ArgumentConflict, &what));
         }
@@ -271,10 +298,41 @@ impl Stress {
             acquire_timeout: self.acquire_timeout,
             connect_timeout: self.connect_timeout,
             runs,
+            password_file: self.password_file,
+            root_certificates: self.root_certificates,
             json: self.json,
             report: self.report,
         })
     }
+}
+
+fn check_password_file(address: &Address) -> Result<(), clap::Error> {
+    let what = match address {
+        Address::Embedded(_) | Address::Tcp { .. } => {
+            "--password-file is for databases: the target is none"
+        }
+        Address::Postgres(url) | Address::Redis(url) if url.password().is_some() => {
+            "--password-file gives a password, and the target has one: leave one of them out"
+        }
+        Address::Postgres(_) | Address::Redis(_) => return Ok(()),
+    };
+    Err(refuse(ErrorKind::ArgumentConflict, what))
+}
+
+fn check_root_certificates(address: &Address) -> Result<(), clap::Error> {
+    let what = match address {
+        Address::Embedded(_) | Address::Tcp { .. } => {
+            "--root-certificates is for databases: the target is none"
+        }
+        Address::Postgres(url) if url.option("sslmode") == Some("disable") => {
+            "--root-certificates is for TLS, which sslmode=disable in the target switches off"
+        }
+        Address::Redis(url) if !url.is_of("rediss") => {
+            "--root-certificates is for TLS: the target would begin with rediss://"
+        }
+        Address::Postgres(_) | Address::Redis(_) => return Ok(()),
+    };
+    Err(refuse(ErrorKind::ArgumentConflict, what))
 }
 
 fn runs(
@@ -322,13 +380,4 @@ fn runs(
 fn same_place(one: &Path, other: &Path) -> bool {
     let absolute = |path| std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
     absolute(one) == absolute(other)
-}
-
-fn refuse(kind: ErrorKind, what: &str) -> clap::Error {
-    let mut command = Cli::command();
-    command.build();
-    match command.find_subcommand_mut("stress") {
-        Some(stress) => stress.error(kind, what),
-        None => command.error(kind, what),
-    }
 }

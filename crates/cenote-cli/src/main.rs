@@ -8,8 +8,12 @@ mod format;
 mod measure;
 mod output;
 mod progress;
+mod refusal;
 mod report;
 mod results;
+mod roots;
+mod secrets;
+mod shown;
 mod stress;
 mod table;
 mod target;
@@ -24,7 +28,8 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| refusal::discreet(error).exit());
+    match cli.command {
         Command::Stress(options) => {
             let plan = options.plan().unwrap_or_else(|error| error.exit());
             stress::stress(&plan).unwrap_or_else(|error| {

@@ -1,11 +1,14 @@
 //! Files that results go to. They are opened before anything is measured, so that a path that cannot be
 //! written is known at once, and keep their old content until there is new.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use terminal_size::{Width, terminal_size_of};
+
+use crate::secrets::may_hold_a_password;
 
 /// A place to write to, known to be writable.
 pub enum Output {
@@ -31,7 +34,7 @@ enum Unwritten {
 
 /// A path that results cannot go to.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {option} to {}: {}", path.display(), problem(path, source))]
+#[error("cannot write {option} to {}: {}", shown(path), problem(path, source))]
 pub struct OutputError {
     option: &'static str,
     path: PathBuf,
@@ -43,9 +46,17 @@ fn problem(path: &Path, source: &io::Error) -> String {
     match path.parent() {
         // A file's name alone has an empty parent: the current folder.
         Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
-            format!("there is no folder {}", folder.display())
+            format!("there is no folder {}", shown(folder))
         }
         _ => source.to_string(),
+    }
+}
+
+/// A path as typed, unless a target with its password was typed in its place.
+pub fn shown(path: &Path) -> Cow<'_, str> {
+    match path.to_string_lossy() {
+        path if may_hold_a_password(&path) => "...".into(),
+        path => path,
     }
 }
 

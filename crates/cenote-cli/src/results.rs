@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::{Mode, Plan, Setup};
 use crate::format;
 use crate::measure::{ErrorCount, Latencies, Measured, Sample};
+use crate::shown::Shown;
 use crate::verdict::Verdict;
 
 /// Everything that was measured. Its JSON form is versioned by `schema`.
@@ -80,11 +81,12 @@ impl Percentiles {
 }
 
 impl Results {
-    pub fn new(plan: &Plan) -> Self {
+    /// `target` is what it is called where it is shown.
+    pub fn new(plan: &Plan, target: String) -> Self {
         Self {
             schema: 1,
             cenote: env!("CARGO_PKG_VERSION"),
-            target: plan.address.to_string(),
+            target,
             target_kind: plan.address.kind(),
             users: plan.load.users,
             duration_s: plan.load.duration.as_secs_f64(),
@@ -167,7 +169,8 @@ fn requests_of(bytes: usize) -> String {
 }
 
 impl Run {
-    pub fn new(setup: Setup, measured: Measured) -> Self {
+    /// What went wrong is kept as it is `shown`.
+    pub fn new(setup: Setup, measured: Measured, shown: &Shown) -> Self {
         let elapsed_s = measured.elapsed.max(Duration::from_micros(1)).as_secs_f64();
         Self {
             mode: setup.mode(),
@@ -179,7 +182,15 @@ impl Run {
             total_us: Percentiles::of(&measured.latencies.total),
             connections_opened: measured.opened,
             unfinished: measured.unfinished,
-            errors: measured.errors,
+            errors: measured
+                .errors
+                .into_iter()
+                .map(|error| ErrorCount {
+                    kind: shown.of(&error.kind),
+                    count: error.count,
+                    example: shown.of(&error.example),
+                })
+                .collect(),
             samples: measured.samples,
             latencies: measured.latencies,
         }

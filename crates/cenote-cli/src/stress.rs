@@ -1,6 +1,7 @@
 //! `cenote stress`: makes sure that everything can be used, runs the modes one after the other, and
 //! tells what came of it.
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use cenote::{Connect, Dial, SettingsError};
 use tokio::sync::watch;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::args::{Plan, Setup};
 use crate::failure;
@@ -15,10 +17,15 @@ use crate::measure::{Measured, Stop, measure};
 use crate::output::{Output, OutputError, Screen};
 use crate::progress::Progress;
 use crate::results::{Results, Run};
-use crate::target::{Address, EchoService, EmbeddedServer, PostgresService, RedisService, Service};
+use crate::roots::RootsError;
+use crate::secrets::PasswordError;
+use crate::shown::Shown;
+use crate::target::{
+    Address, EchoService, EmbeddedServer, PostgresService, RedisService, Service, Url,
+};
 use crate::verdict::Verdict;
 use crate::way::{Exclusive, Shared, Unpooled};
-use crate::{format, report, table};
+use crate::{format, report, roots, secrets, table};
 
 /// Ctrl-C's exit status by custom.
 const INTERRUPTED: u8 = 130;
@@ -26,8 +33,15 @@ const INTERRUPTED: u8 = 130;
 /// Why nothing could be measured, or shown.
 #[derive(Debug, thiserror::Error)]
 pub enum StressError {
-    #[error("cannot use the target {target}: {cause}")]
+    /// The target cannot be understood.
+    #[error("cannot use the target: {0}")]
+    Url(String),
+    #[error("{}", unusable(target, cause))]
     Target { target: String, cause: String },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     #[error("cannot start the embedded server: {0}")]
     Server(#[source] io::Error),
     #[error("cannot start threads for the users: {0}")]
@@ -42,6 +56,15 @@ pub enum StressError {
     Json(#[from] serde_json::Error),
     #[error("no request succeeded, in any mode")]
     NoSuccess,
+}
+
+/// Names the target, unless the cause does.
+fn unusable(target: &str, cause: &str) -> String {
+    let place = target.split_once("://").map_or(target, |(_, place)| place);
+    match cause.contains(place) {
+        true => format!("cannot use the target: {cause}"),
+        false => format!("cannot use the target {target}: {cause}"),
+    }
 }
 
 fn lines(errors: &[OutputError]) -> String {
@@ -67,6 +90,12 @@ pub fn stress(plan: &Plan) -> Result<ExitCode, StressError> {
         true => Screen::StandardError,
         false => Screen::StandardOutput,
     };
+    let address = secrets::with_password(&plan.address, plan.password_file.as_deref())?;
+    let tls = plan
+        .root_certificates
+        .as_deref()
+        .map(roots::trusting)
+        .transpose()?;
     raise_file_limit(plan);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("users")
@@ -77,7 +106,7 @@ pub fn stress(plan: &Plan) -> Result<ExitCode, StressError> {
         let (stop, quit) = interrupts();
         tokio::select! {
             biased;
-            results = run(plan, stop) => results.map(Some),
+            results = run(plan, &address, tls, stop) => results.map(Some),
             () = quit => Ok(None),
         }
     });
@@ -136,46 +165,55 @@ fn summary(results: &Results, width: Option<usize>) -> String {
     text + &format!("{}\n", wrapped(&results.verdict.to_string()))
 }
 
-async fn run(plan: &Plan, stop: Stop) -> Result<Results, StressError> {
+async fn run(plan: &Plan, address: &Address, tls: Tls, stop: Stop) -> Result<Results, StressError> {
     let size = plan.load.request_size;
-    let unusable = |cause: &dyn std::error::Error| StressError::Target {
-        target: plan.address.to_string(),
-        cause: cause.to_string(),
-    };
-    match &plan.address {
+    let misread =
+        |url: &Url, cause: &dyn Error| StressError::Url(url.hidden_in(&cause.to_string()));
+    match address {
         Address::Embedded(echo) => {
             let server = EmbeddedServer::start(*echo).map_err(StressError::Server)?;
-            let (host, port) = (server.address.ip().to_string(), server.address.port());
-            let service = EchoService::new(host, port, server.tls.clone(), size);
-            compare(plan, service, stop).await
+            compare(
+                plan,
+                EchoService::embedded(&server, *echo),
+                Shown::default(),
+                stop,
+            )
+            .await
         }
         Address::Tcp { host, port } => {
             compare(
                 plan,
-                EchoService::new(host.clone(), *port, None, size),
+                EchoService::at(host, *port, size),
+                Shown::default(),
                 stop,
             )
             .await
         }
         Address::Postgres(url) => {
-            let service = PostgresService::new(url.expose(), size);
-            compare(plan, service.map_err(|error| unusable(&error))?, stop).await
+            let service = PostgresService::new(url, tls.as_deref(), size)
+                .map_err(|error| misread(url, &error))?;
+            compare(plan, service, Shown::without(url.password()), stop).await
         }
         Address::Redis(url) => {
-            let service = RedisService::new(url.expose(), size);
-            compare(plan, service.map_err(|error| unusable(&error))?, stop).await
+            let service =
+                RedisService::new(url, tls, size).map_err(|error| misread(url, &error))?;
+            compare(plan, service, Shown::without(url.password()), stop).await
         }
     }
 }
+
+/// Trusted certificates other than the system's.
+type Tls = Option<Arc<ClientConfig>>;
 
 /// Runs every mode on the target, which is tried before each: it is served when the target is done with
 /// what the run before left behind, so that each run starts on a quiet one.
 async fn compare<S: Service + Clone>(
     plan: &Plan,
     service: S,
+    shown: Shown,
     mut stop: Stop,
 ) -> Result<Results, StressError> {
-    let mut results = Results::new(plan);
+    let mut results = Results::new(plan, shown.of(&service.label()));
     for (index, setup) in plan.runs.iter().enumerate() {
         let outcome = tokio::select! {
             biased;
@@ -184,13 +222,15 @@ async fn compare<S: Service + Clone>(
             () = settle(&service, plan.connect_timeout), if index > 0 => Ok(()),
         };
         if let Err(cause) = outcome {
-            let target = results.target;
-            return Err(StressError::Target { target, cause });
+            return Err(StressError::Target {
+                target: results.target,
+                cause: shown.of(&cause),
+            });
         }
         let name = setup.to_string();
         let progress = Progress::new(&name, index + 1, plan.runs.len(), plan.load.duration);
         let measured = one_run(plan, *setup, service.clone(), stop.clone(), progress).await?;
-        results.runs.push(Run::new(*setup, measured));
+        results.runs.push(Run::new(*setup, measured, &shown));
     }
     results.interrupted = *stop.borrow();
     results.verdict = Verdict::of(&results);

@@ -1,5 +1,5 @@
 //! Values of options as people type them: durations, sizes in bytes, sets of pool sizes. Each parser
-//! refuses what cannot work and says what can.
+//! refuses what cannot work and says what can, without repeating what was typed.
 
 use std::time::Duration;
 
@@ -21,7 +21,9 @@ pub struct Sizes(pub Vec<u32>);
 pub fn duration(text: &str) -> Result<Duration, String> {
     const ACCEPTED: &str = "write a number and a unit, such as 5s, 500ms or 1m";
     let duration = humantime::parse_duration(text.trim()).map_err(|error| match error {
-        DurationError::NumberExpected(_) | DurationError::InvalidCharacter(_) => ACCEPTED.into(),
+        DurationError::NumberExpected(_)
+        | DurationError::InvalidCharacter(_)
+        | DurationError::UnknownUnit { .. } => ACCEPTED.into(),
         error => format!("{error}; {ACCEPTED}"),
     })?;
     if duration > MAX_DURATION {
@@ -72,10 +74,7 @@ pub fn request_size(text: &str) -> Result<usize, String> {
             return Err("write a whole number and a unit, such as 64, 4KiB or 1MiB".into());
         }
         _ => {
-            return Err(format!(
-                "unknown unit `{}`; up to 16MiB is accepted, such as 64, 4KiB or 1MiB",
-                unit.trim()
-            ));
+            return Err("unknown unit; up to 16MiB is accepted, such as 64, 4KiB or 1MiB".into());
         }
     };
     let number: usize = number
@@ -120,8 +119,8 @@ pub fn sizes(text: &str) -> Result<Sizes, String> {
 fn one_size(text: &str) -> Result<u32, String> {
     pool_size(text).map_err(|error| {
         let what = match text.trim() {
-            "" => "a pool size is missing".to_owned(),
-            text => format!("`{text}` is no pool size"),
+            "" => "a pool size is missing",
+            _ => "a part of it is no pool size",
         };
         format!("{what}, {error}; write a range such as 1..64 or a list such as 5,10,20")
     })

@@ -206,6 +206,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command, Setup};
     use crate::measure::{ErrorCount, Latencies, Measured};
+    use crate::shown::Shown;
 
     /// Runs of a second with so many requests.
     fn said(runs: &[(Setup, u64)]) -> String {
@@ -214,7 +215,10 @@ mod tests {
 
     fn results(runs: &[(Setup, u64)]) -> Results {
         let Command::Stress(options) = Cli::parse_from(["cenote", "stress"]).command;
-        let mut results = Results::new(&options.plan().expect("the defaults work"));
+        let mut results = Results::new(
+            &options.plan().expect("the defaults work"),
+            "somewhere".into(),
+        );
         results.runs = runs
             .iter()
             .map(|(setup, requests)| run(*setup, *requests))
@@ -247,6 +251,7 @@ mod tests {
                 unfinished: 0,
                 samples: Vec::new(),
             },
+            &Shown::default(),
         )
     }
 

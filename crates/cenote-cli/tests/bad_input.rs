@@ -102,8 +102,8 @@ fn an_unknown_target_is_refused_with_those_that_are_known() {
         ],
     );
     assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
-    run(&["stress", "localhost"]).refused(USAGE, &["\"localhost\"", "tcp://HOST:PORT"]);
-    run(&["stress", "tcp://127.0.0.1"]).refused(USAGE, &["tcp://127.0.0.1", "tcp://HOST:PORT"]);
+    run(&["stress", "localhost"]).refused(USAGE, &["this target", "tcp://HOST:PORT"]);
+    run(&["stress", "tcp://127.0.0.1"]).refused(USAGE, &["tcp://127.0.0.1:7", "tcp://HOST:PORT"]);
 }
 
 #[test]

@@ -13,18 +13,42 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Service;
+use super::embedded::{Echo, EmbeddedServer};
 use super::pipelined_echo::PipelinedEcho;
 use crate::failure::{Failure, Stage};
 
 /// An echo server and the request that it is to send back.
 #[derive(Clone)]
 pub struct EchoService {
+    label: String,
     connector: EchoConnector,
     payload: Bytes,
 }
 
 impl EchoService {
-    pub fn new(
+    /// A server elsewhere, without TLS.
+    pub fn at(host: &str, port: u16, request_size: usize) -> Self {
+        let label = match host.contains(':') {
+            true => format!("tcp://[{host}]:{port}"),
+            false => format!("tcp://{host}:{port}"),
+        };
+        Self::new(label, host.to_owned(), port, None, request_size)
+    }
+
+    /// The server in this process.
+    pub fn embedded(server: &EmbeddedServer, echo: Echo) -> Self {
+        let (host, port) = (server.address.ip().to_string(), server.address.port());
+        Self::new(
+            echo.to_string(),
+            host,
+            port,
+            server.tls.clone(),
+            echo.request_size,
+        )
+    }
+
+    fn new(
+        label: String,
         host: String,
         port: u16,
         tls: Option<Arc<ClientConfig>>,
@@ -32,6 +56,7 @@ impl EchoService {
     ) -> Self {
         let payload = (0..request_size).map(|index| (index % 251) as u8).collect();
         Self {
+            label,
             connector: EchoConnector {
                 host: host.into(),
                 port,
@@ -45,6 +70,10 @@ impl EchoService {
 impl Service for EchoService {
     type Connector = EchoConnector;
     type SharedConnector = PipelinedEcho;
+
+    fn label(&self) -> String {
+        self.label.clone()
+    }
 
     fn connector(&self) -> EchoConnector {
         self.connector.clone()

@@ -5,8 +5,9 @@ use cenote_postgres::tokio_postgres::types::Type;
 use cenote_postgres::{
     ConfigError, PgConnection, PipelinedConnection, PipelinedConnector, PostgresConnector,
 };
+use tokio_rustls::rustls::ClientConfig;
 
-use super::Service;
+use super::{Service, Url};
 use crate::failure::{Failure, Stage};
 
 const STATEMENT: &str = "SELECT $1";
@@ -19,9 +20,24 @@ pub struct PostgresService {
 }
 
 impl PostgresService {
-    pub fn new(url: &str, request_size: usize) -> Result<Self, ConfigError> {
+    /// With `tls` the server is asked for TLS in any case, unless the URL has an `sslmode` of its own.
+    pub fn new(
+        url: &Url,
+        tls: Option<&ClientConfig>,
+        request_size: usize,
+    ) -> Result<Self, ConfigError> {
+        let connector = match tls {
+            None => PostgresConnector::new(url.expose())?,
+            Some(tls) => {
+                let url = match url.option("sslmode") {
+                    Some(_) => url.clone(),
+                    None => url.with_option("sslmode", "require"),
+                };
+                PostgresConnector::new(url.expose())?.tls_config(tls.clone())
+            }
+        };
         Ok(Self {
-            connector: PostgresConnector::new(url)?,
+            connector,
             text: "x".repeat(request_size),
         })
     }
@@ -30,6 +46,10 @@ impl PostgresService {
 impl Service for PostgresService {
     type Connector = PostgresConnector;
     type SharedConnector = PipelinedConnector;
+
+    fn label(&self) -> String {
+        format!("postgres://{}", self.connector)
+    }
 
     fn connector(&self) -> PostgresConnector {
         self.connector.clone()

@@ -1,10 +1,13 @@
 //! Redis: a request is an `ECHO` of as many bytes as were asked for.
 
+use std::sync::Arc;
+
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnection, RedisConnector, UrlError,
 };
+use tokio_rustls::rustls::ClientConfig;
 
-use super::Service;
+use super::{Service, Url};
 use crate::failure::{Failure, Stage};
 
 /// A Redis server and the command that users send it.
@@ -15,18 +18,28 @@ pub struct RedisService {
 }
 
 impl RedisService {
-    pub fn new(url: &str, request_size: usize) -> Result<Self, UrlError> {
+    pub fn new(
+        url: &Url,
+        tls: Option<Arc<ClientConfig>>,
+        request_size: usize,
+    ) -> Result<Self, UrlError> {
         let echo = Cmd::new("ECHO").arg("x".repeat(request_size));
-        Ok(Self {
-            connector: RedisConnector::new(url)?,
-            echo,
-        })
+        let connector = RedisConnector::new(url.expose())?;
+        let connector = match tls {
+            Some(tls) => connector.tls_config(tls),
+            None => connector,
+        };
+        Ok(Self { connector, echo })
     }
 }
 
 impl Service for RedisService {
     type Connector = RedisConnector;
     type SharedConnector = PipelinedConnector;
+
+    fn label(&self) -> String {
+        self.connector.to_string()
+    }
 
     fn connector(&self) -> RedisConnector {
         self.connector.clone()

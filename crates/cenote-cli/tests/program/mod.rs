@@ -9,11 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// `cenote` with these arguments, not yet started. Its streams are pipes, not terminals.
+/// `cenote` with these arguments, not yet started. Its streams are pipes, not terminals, and nothing of the
+/// environment that it looks at is set.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
     command
         .args(arguments)
+        .env_remove("PGPASSWORD")
+        .env_remove("REDISCLI_AUTH")
+        .env_remove("COLUMNS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
