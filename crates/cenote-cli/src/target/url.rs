@@ -88,10 +88,8 @@ impl Url {
     pub fn option(&self, name: &str) -> Option<&str> {
         let (_, options) = self.after_credentials().split_once('?')?;
         let pairs = options.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .filter(|(key, _)| decoded(key) == name)
-            .map(|(_, value)| value)
-            .last()
+        let mut named = pairs.filter(|(key, _)| decoded(key) == name);
+        named.next_back().map(|(_, value)| value)
     }
 
     /// The same URL with a password beside its user.
