@@ -8,6 +8,8 @@ use cenote_postgres::tokio_postgres;
 use cenote_postgres::tokio_postgres::error::SqlState;
 use cenote_redis::{RedisError, ServerError};
 
+use crate::advice::{advice, is_out_of_files};
+
 /// Which part of a visit failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
@@ -42,11 +44,7 @@ impl Failure {
     }
 
     pub fn of(stage: Stage, error: &(dyn Error + 'static)) -> Self {
-        let (kind, mut message) = (kind_of(error), chain(error));
-        if kind == OUT_OF_FILES {
-            message.push_str("; `ulimit -n` shows and raises the limit");
-        }
-        Self::new(stage, &kind, message)
+        Self::new(stage, &kind_of(error), chain(error))
     }
 
     /// Why a user got no connection.
@@ -63,8 +61,6 @@ impl Failure {
         }
     }
 }
-
-const OUT_OF_FILES: &str = "too many open files";
 
 /// The innermost cause that has a name of its own.
 fn kind_of(error: &(dyn Error + 'static)) -> String {
@@ -95,17 +91,27 @@ fn name_postgres(code: &SqlState) -> String {
     match code {
         code if *code == SqlState::TOO_MANY_CONNECTIONS => "too many connections".into(),
         code if *code == SqlState::INVALID_PASSWORD => "wrong password".into(),
-        code => format!("refused by the server ({})", code.code()),
+        code => refused(code.code()),
+    }
+}
+
+/// A server can send anything as a code. What is none makes no kind of its own.
+fn refused(code: &str) -> String {
+    const LONGEST: usize = 20;
+    let of_codes = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match code.len() <= LONGEST && code.bytes().all(of_codes) {
+        true => format!("refused by the server ({code})"),
+        false => "refused by the server".into(),
     }
 }
 
 fn name_redis(error: &RedisError) -> Option<String> {
-    let refused = |reply: &ServerError| match reply.message() {
+    let by_reply = |reply: &ServerError| match reply.message() {
         message if message.contains("max number of clients") => "too many connections".into(),
-        _ => format!("refused by the server ({})", reply.code()),
+        _ => refused(reply.code()),
     };
     match error {
-        RedisError::Handshake { reply, .. } | RedisError::Server(reply) => Some(refused(reply)),
+        RedisError::Handshake { reply, .. } | RedisError::Server(reply) => Some(by_reply(reply)),
         RedisError::Closed { .. } => Some("connection lost".into()),
         RedisError::Protocol { .. } | RedisError::Conversion(_) => Some("wrong answer".into()),
         _ => None,
@@ -114,10 +120,8 @@ fn name_redis(error: &RedisError) -> Option<String> {
 
 fn name_io(error: &io::Error) -> &'static str {
     use io::ErrorKind as Kind;
-    // The system's numbers for "too many open files" in this process and on this machine.
-    const FILES: [Option<i32>; 2] = [Some(24), Some(23)];
     match error.kind() {
-        _ if FILES.contains(&error.raw_os_error()) => OUT_OF_FILES,
+        _ if is_out_of_files(error) => "too many open files",
         Kind::ConnectionRefused => "refused",
         Kind::ConnectionReset
         | Kind::ConnectionAborted
@@ -148,7 +152,7 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-/// The whole message, each cause once: many errors repeat their cause in their own words.
+/// The whole message, each cause once: many errors repeat their cause in their own words. What helps comes last.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).skip(1) {
@@ -165,7 +169,10 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
             text.push_str(&cause);
         }
     }
-    text
+    match advice(causes(error)) {
+        Some(advice) => text + "; " + advice,
+        None => text,
+    }
 }
 
 #[cfg(test)]

@@ -269,8 +269,9 @@ async fn attempt<S: Service>(service: &S, connect_timeout: Duration) -> Result<(
     let dialled = tokio::time::timeout(connect_timeout, connector.connect(&dial)).await;
     let late = |what: &str| {
         format!(
-            "{what} took longer than {}",
-            humantime::format_duration(connect_timeout)
+            "{what} took longer than {}; {}",
+            humantime::format_duration(connect_timeout),
+            service.doubt()
         )
     };
     let mut connection = dialled

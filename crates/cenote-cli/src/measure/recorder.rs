@@ -46,6 +46,9 @@ pub struct ErrorCount {
     pub example: String,
 }
 
+/// Kinds of failures told apart. Servers choose their codes: one that made them up would fill tables and memory.
+const MOST_KINDS: usize = 50;
+
 const LONGEST: Duration = Duration::from_secs(3600);
 
 impl Latencies {
@@ -94,7 +97,10 @@ impl Recorder {
         let shard = self.shard();
         shard.failed.fetch_add(1, Ordering::Relaxed);
         let mut details = shard.lock();
-        let Failure { kind, message } = failure;
+        let Failure { mut kind, message } = failure;
+        if details.errors.len() >= MOST_KINDS && !details.errors.contains_key(&kind) {
+            kind = "others".into();
+        }
         let entry = details.errors.entry(kind);
         entry
             .or_insert_with_key(|kind| ErrorCount {
@@ -174,6 +180,20 @@ fn thread_number() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_without_end_are_counted_as_others() {
+        let recorder = Recorder::new(1);
+        for number in 0..1000 {
+            recorder.failure(Failure {
+                kind: format!("request: refused by the server ({number})"),
+                message: String::new(),
+            });
+        }
+        let (_, errors) = recorder.merged();
+        assert_eq!(errors.len(), MOST_KINDS + 1);
+        assert_eq!(errors.iter().map(|error| error.count).sum::<u64>(), 1000);
+    }
 
     #[test]
     fn what_threads_record_adds_up() {

@@ -75,6 +75,10 @@ impl Service for EchoService {
         self.label.clone()
     }
 
+    fn doubt(&self) -> &'static str {
+        "is this an echo server?"
+    }
+
     fn connector(&self) -> EchoConnector {
         self.connector.clone()
     }

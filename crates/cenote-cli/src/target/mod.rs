@@ -29,6 +29,9 @@ pub trait Service: Send + Sync + 'static {
     /// What it is called where results are shown: made from what the driver understood, so without a password.
     fn label(&self) -> String;
 
+    /// What to ask somebody whose target accepts connections and does not answer.
+    fn doubt(&self) -> &'static str;
+
     /// A connector of its own for each way of connecting.
     fn connector(&self) -> Self::Connector;
 

@@ -51,6 +51,10 @@ impl Service for PostgresService {
         format!("postgres://{}", self.connector)
     }
 
+    fn doubt(&self) -> &'static str {
+        "is this a PostgreSQL server?"
+    }
+
     fn connector(&self) -> PostgresConnector {
         self.connector.clone()
     }

@@ -41,6 +41,13 @@ impl Service for RedisService {
         self.connector.to_string()
     }
 
+    fn doubt(&self) -> &'static str {
+        match self.label().starts_with("rediss:") {
+            true => "is this a Redis server, and its port for TLS?",
+            false => "is this a Redis server, and its port the one without TLS?",
+        }
+    }
+
     fn connector(&self) -> RedisConnector {
         self.connector.clone()
     }
