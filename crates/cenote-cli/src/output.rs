@@ -141,6 +141,11 @@ fn write_out(text: &str) -> Result<(), OutputError> {
     }
 }
 
+/// What `COLUMNS` says.
+pub fn columns_in_environment() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok()
+}
+
 /// Where people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
@@ -150,13 +155,14 @@ pub enum Screen {
 }
 
 impl Screen {
-    /// Characters in a line, on a terminal.
+    /// Characters in a line: of the terminal, or else as many as the environment says, as for `--help`.
     pub fn width(self) -> Option<usize> {
         let size = match self {
             Self::StandardOutput => terminal_size_of(io::stdout()),
             Self::StandardError => terminal_size_of(io::stderr()),
         };
         size.map(|(Width(columns), _)| columns.into())
+            .or_else(columns_in_environment)
     }
 
     pub fn print(self, text: &str) -> Result<(), OutputError> {

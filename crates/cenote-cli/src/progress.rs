@@ -6,13 +6,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::format;
 use crate::measure::Sample;
+use crate::output::Screen;
 
 /// One run's line on the terminal; gone when dropped.
 pub struct Progress {
     bar: ProgressBar,
 }
 
-const TEMPLATE: &str = "{prefix:>14}  {bar:20}  {msg}";
+const TEMPLATE: &str = "{prefix:>14}  {bar:20}  {wide_msg}";
+/// What happens is worth more than a bar.
+const NARROW_TEMPLATE: &str = "{prefix}  {wide_msg}";
+/// Columns that the bar and a message need.
+const WIDE: usize = 90;
 
 impl Progress {
     /// `step` of `steps`: which run this is.
@@ -22,7 +27,11 @@ impl Progress {
             Some(duration.as_millis() as u64),
             ProgressDrawTarget::stderr(),
         );
-        let style = ProgressStyle::with_template(TEMPLATE).expect("a constant template is valid");
+        let narrow = Screen::StandardError
+            .width()
+            .is_some_and(|width| width < WIDE);
+        let template = if narrow { NARROW_TEMPLATE } else { TEMPLATE };
+        let style = ProgressStyle::with_template(template).expect("a constant template is valid");
         bar.set_style(style.progress_chars("━╸─"));
         let prefix = if steps > 1 {
             format!("{name} {step}/{steps}")

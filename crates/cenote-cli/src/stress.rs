@@ -141,7 +141,7 @@ pub fn stress(plan: &Plan) -> Result<ExitCode, StressError> {
     }
 }
 
-/// `width` is that of the terminal, if it is one.
+/// `width` is that of the terminal, if there is one.
 fn summary(results: &Results, width: Option<usize>) -> String {
     let wrapped = |line: &str| match width {
         Some(width) => format::wrapped(line, width),
@@ -150,10 +150,10 @@ fn summary(results: &Results, width: Option<usize>) -> String {
     let mut text = format!(
         "{}\n\n{}\n\n",
         wrapped(&results.load_line()),
-        table::comparison(results).draw()
+        table::comparison(results).draw(width)
     );
     if results.is_sweep() {
-        text += &format!("{}\n\n", table::sweep(results).draw());
+        text += &format!("{}\n\n", table::sweep(results).draw(width));
     }
     let examples = table::examples(results);
     for example in &examples {

@@ -1,6 +1,6 @@
 //! The tables: what is in them, for the terminal and for the report, and how the terminal shows them.
 
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::format;
 use crate::results::{Percentiles, Results, Run, error_kinds};
@@ -9,6 +9,14 @@ use crate::results::{Percentiles, Results, Run, error_kinds};
 pub struct Grid {
     pub header: Vec<String>,
     pub rows: Vec<Vec<String>>,
+    runs: Runs,
+}
+
+/// Where a table has its runs.
+#[derive(Clone, Copy)]
+enum Runs {
+    InColumns,
+    InRows,
 }
 
 type Column = (&'static str, fn(&Run) -> String);
@@ -71,7 +79,11 @@ pub fn comparison(results: &Results) -> Grid {
     let header = std::iter::once(String::new())
         .chain(runs.iter().map(|run| run.full_name()))
         .collect();
-    Grid { header, rows }
+    Grid {
+        header,
+        rows,
+        runs: Runs::InColumns,
+    }
 }
 
 /// One row for each pool size.
@@ -86,6 +98,7 @@ pub fn sweep(results: &Results) -> Grid {
             .pools()
             .map(|run| columns.iter().map(|(_, cell)| cell(run)).collect())
             .collect(),
+        runs: Runs::InRows,
     }
 }
 
@@ -99,21 +112,64 @@ pub fn examples(results: &Results) -> Vec<String> {
 }
 
 impl Grid {
-    /// For the terminal.
-    pub fn draw(self) -> String {
+    /// For the terminal. Where `width` is too narrow for it, each run has a table of its own.
+    pub fn draw(&self, width: Option<usize>) -> String {
+        let drawn = self.table().trim_fmt();
+        let fits = |width| drawn.lines().all(|line| line.chars().count() <= width);
+        let Some(width) = width.filter(|width| !fits(*width)) else {
+            return drawn;
+        };
+        let blocks: Vec<Self> = match self.runs {
+            Runs::InColumns => (1..self.header.len()).map(|n| self.column(n)).collect(),
+            Runs::InRows => self.rows.iter().map(|row| self.row(row)).collect(),
+        };
+        let narrow = |block: &Self| {
+            let mut table = block.table();
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(width.try_into().unwrap_or(u16::MAX));
+            table.trim_fmt()
+        };
+        let blocks: Vec<String> = blocks.iter().map(narrow).collect();
+        blocks.join("\n\n")
+    }
+
+    /// One column beside the names.
+    fn column(&self, column: usize) -> Self {
+        let row = |row: &Vec<String>| vec![row[0].clone(), row[column].clone()];
+        Self {
+            header: vec![self.header[column].clone(), String::new()],
+            rows: self.rows.iter().map(row).collect(),
+            runs: Runs::InColumns,
+        }
+    }
+
+    /// One row, upright beside the header.
+    fn row(&self, row: &[String]) -> Self {
+        let cells = self.header.iter().zip(row);
+        Self {
+            header: vec![format!("{} {}", self.header[0], row[0]), String::new()],
+            rows: cells
+                .skip(1)
+                .map(|(name, cell)| vec![name.clone(), cell.clone()])
+                .collect(),
+            runs: Runs::InColumns,
+        }
+    }
+
+    fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(
             TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')),
         );
-        table.set_header(self.header);
-        table.add_rows(self.rows);
+        table.set_header(&self.header);
+        table.add_rows(&self.rows);
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         if let Some(names) = table.column_mut(0) {
             names.set_padding((0, 1));
         }
-        table.trim_fmt()
+        table
     }
 }
 
@@ -121,4 +177,40 @@ fn figure(percentiles: Option<Percentiles>, pick: impl Fn(&Percentiles) -> f64) 
     percentiles.map_or("-".into(), |percentiles| {
         format::seconds(pick(&percentiles) / 1e6)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(runs: Runs) -> Grid {
+        let cells = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        Grid {
+            header: cells(["size", "exclusive pool of 10", "shared pool of 1"]),
+            rows: vec![
+                cells(["8", "1,000", "2,000"]),
+                cells(["  request: refused by the server (WRONGTYPE)", "3", "4"]),
+            ],
+            runs,
+        }
+    }
+
+    #[test]
+    fn a_table_that_fits_is_one_table() {
+        let grid = grid(Runs::InColumns);
+        assert_eq!(grid.draw(None), grid.draw(Some(100)));
+        assert!(!grid.draw(Some(100)).contains("\n\n"));
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_is_one_for_each_run() {
+        for width in [30, 50, 70] {
+            for runs in [Runs::InColumns, Runs::InRows] {
+                let drawn = grid(runs).draw(Some(width));
+                assert_eq!(drawn.matches("\n\n").count(), 1, "{drawn}");
+                let longest = drawn.lines().map(|line| line.chars().count()).max();
+                assert!(longest <= Some(width), "{drawn}");
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{Server, fresh_path, run, stress};
+use program::{Finished, Server, fresh_path, program, run, stress};
 use serde_json::Value;
 
 fn json(arguments: &[&str]) -> Value {
@@ -342,5 +342,41 @@ fn help_teaches_by_examples() {
         "Exit status:",
     ] {
         assert!(help.contains(part), "{part:?} is not in: {help}");
+    }
+}
+
+/// Tried as a new user would: in half a window the table's lines broke, and no figure stood below its mode.
+#[test]
+fn the_table_is_readable_in_50_columns() {
+    let arguments = ["stress", "--users", "20", "--duration", "300ms"];
+    let sweep = ["--sweep", "1..4"];
+    let mut command = program(&[&arguments[..], &sweep].concat());
+    let output = command.env("COLUMNS", "50").output();
+    let finished = Finished::from(output.expect("cenote starts")).succeeded();
+    for line in finished.stdout.lines() {
+        assert!(
+            line.chars().count() <= 50,
+            "{line:?} is in: {}",
+            finished.stdout
+        );
+    }
+    for block in [
+        "no pool",
+        "exclusive pool of",
+        "shared pool of 1",
+        "pool size 2",
+    ] {
+        let begin = finished
+            .stdout
+            .lines()
+            .position(|line| line.starts_with(block));
+        let mut block = finished.stdout.lines().skip(begin.expect(block)).skip(2);
+        assert!(
+            block
+                .next()
+                .is_some_and(|line| line.starts_with("requests/s")),
+            "{}",
+            finished.stdout
+        );
     }
 }

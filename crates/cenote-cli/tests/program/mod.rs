@@ -139,7 +139,8 @@ impl Server {
         Self::start(|_, _| None)
     }
 
-    fn start(answer: impl Fn(&[u8], usize) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+    /// Answers as `answer` says to the bytes that came, after so many answers.
+    pub fn start(answer: impl Fn(&[u8], usize) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let (answer, answered) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
