@@ -8,48 +8,11 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::help;
 use crate::output;
 use crate::refusal::refuse;
 use crate::target::{Address, Echo};
 use crate::values::{self, Sizes};
-
-const EXAMPLES: &str = "\
-Examples:
-  cenote stress
-      1,000 users against a TLS server in this process: without a pool, with one, and sharing a connection
-  cenote stress --report stress.html
-      the same, and a page of plots to look at
-  cenote stress --sweep 1..64
-      which pool size serves these users best?
-  cenote stress postgres://app:secret@127.0.0.1/orders --users 200
-      your own server: what would a pool be worth there?";
-
-const STRESS_EXAMPLES: &str = "\
-Examples:
-  cenote stress
-  cenote stress --users 200 --duration 10s --pool-size 20
-  cenote stress --service-time 2ms --sweep 1..64 --report sweep.html
-  cenote stress postgres://app:secret@127.0.0.1/orders --mode exclusive
-  cenote stress redis://127.0.0.1 --request-size 1KiB --json result.json
-  cenote stress tcp://127.0.0.1:7 --think-time 50ms
-  cenote stress postgres://app:secret@127.0.0.1/orders --mode exclusive,shared --shared-connections 2
-
-How it measures:
-  Each user is a task that gets a connection, sends one request, reads the answer, gives the
-  connection back and starts again. `wait` is the time from asking for a connection to having one;
-  `total` runs on until the answer is there. Both are of requests that succeeded; the others are
-  counted by kind. In the mode `shared` users do not wait for a connection of their own, only for one
-  to be open: each sends at once, behind the requests of the others, and the answers come in the same
-  order; a server answers the requests of one connection one by one. A user whose request failed pauses for 10 ms before the next. Requests under way
-  when the time is over have one second more: their latencies count, the rate leaves them out.
-
-  Load a server only if it is yours to load: this program opens connections as fast as it can.
-
-Exit status:
-  0 measured; 1 the target or a file cannot be used, or no request succeeded; 2 bad arguments;
-  130 ended early by Ctrl-C or SIGTERM (what was measured until then is printed; a second one quits
-  at once)
-";
 
 /// The `cenote` program.
 #[derive(Debug, Parser)]
@@ -57,9 +20,9 @@ Exit status:
     name = "cenote",
     version,
     about = "Measures what a connection pool is worth",
-    after_help = EXAMPLES,
+    after_help = help::of_program(),
     arg_required_else_help = true,
-    max_term_width = 100
+    max_term_width = help::WIDEST
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -69,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run many users against a server, without a pool and with one, and compare
-    #[command(after_long_help = STRESS_EXAMPLES, after_help = "More, with examples: cenote stress --help")]
+    #[command(after_long_help = help::of_stress(), after_help = "More, with examples: cenote stress --help")]
     Stress(Stress),
 }
 
@@ -138,8 +101,8 @@ pub struct Stress {
     /// A file with the password of a database on its only line
     ///
     /// A password in TARGET is seen by everybody who lists the processes of this machine, and stays in the
-    /// shell's history. Without this option, the environment is asked: PGPASSWORD for PostgreSQL,
-    /// REDISCLI_AUTH for Redis. One in TARGET goes before both of these.
+    /// shell's history. Where neither TARGET nor this option has one, the environment is asked: PGPASSWORD
+    /// for PostgreSQL, REDISCLI_AUTH for Redis.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 

@@ -6,6 +6,7 @@ mod advice;
 mod args;
 mod failure;
 mod format;
+mod help;
 mod measure;
 mod output;
 mod progress;

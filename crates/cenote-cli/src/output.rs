@@ -154,6 +154,9 @@ pub enum Screen {
     StandardError,
 }
 
+/// On less nothing can be laid out.
+const NARROWEST: usize = 20;
+
 impl Screen {
     /// Characters in a line: of the terminal, or else as many as the environment says, as for `--help`.
     pub fn width(self) -> Option<usize> {
@@ -163,6 +166,7 @@ impl Screen {
         };
         size.map(|(Width(columns), _)| columns.into())
             .or_else(columns_in_environment)
+            .map(|columns: usize| columns.max(NARROWEST))
     }
 
     pub fn print(self, text: &str) -> Result<(), OutputError> {

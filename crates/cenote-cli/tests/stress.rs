@@ -380,3 +380,32 @@ fn the_table_is_readable_in_50_columns() {
         );
     }
 }
+
+/// Tried as a new user would: at 100 columns and less, paragraphs broken by hand were broken once more.
+#[test]
+fn help_is_laid_out_for_the_width_at_hand() {
+    for columns in [100, 80, 60, 50] {
+        for arguments in [&["--help"][..], &["stress", "--help"], &["stress", "-h"]] {
+            let mut command = program(arguments);
+            let output = command.env("COLUMNS", columns.to_string()).output();
+            let help = Finished::from(output.expect("cenote starts"))
+                .succeeded()
+                .stdout;
+            for line in help.lines() {
+                assert!(
+                    line.chars().count() <= columns,
+                    "{line:?} at {columns}: {help}"
+                );
+            }
+            let notes = help.split_once("How it measures:\n");
+            let notes = notes.and_then(|(_, notes)| notes.split_once("Environment:"));
+            for paragraph in notes.map_or("", |(notes, _)| notes).split("\n\n") {
+                for (line, next) in paragraph.lines().zip(paragraph.lines().skip(1)) {
+                    let word = next.split_whitespace().next().unwrap_or_default();
+                    let filled = line.chars().count() + 1 + word.chars().count() > columns;
+                    assert!(filled, "{line:?} at {columns} is broken twice: {help}");
+                }
+            }
+        }
+    }
+}
