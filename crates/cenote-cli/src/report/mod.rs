@@ -116,14 +116,16 @@ fn sweep(results: &Results) -> Markup {
 }
 
 fn rate(results: &Results) -> Markup {
+    let chart = plots::rate(results);
     html! {
         section {
             h2 { "Rate over time" }
             p.lead {
                 "Requests answered each second."
                 @if results.compared().len() > 1 { " Each mode ran on its own, and is drawn from its own start." }
+                @if chart.y.scale.is_logarithmic() { " The rate is on a logarithmic scale; what is below its lowest mark lies on it." }
             }
-            (plot("Requests per second", &plots::rate(results)))
+            (plot("Requests per second", &chart))
         }
     }
 }

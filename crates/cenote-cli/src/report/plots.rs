@@ -65,11 +65,7 @@ pub fn rate(results: &Results) -> Chart {
         description: "Requests per second over time, for each mode".into(),
         width: Width::Full,
         x: time(longest),
-        y: Axis {
-            scale: Scale::from_zero(highest(&series)),
-            name: "requests/s",
-            write: format::amount,
-        },
+        y: rate_axis(&series),
         shape: Shape::Lines,
         series,
     }
@@ -146,11 +142,7 @@ pub fn sweep_rate(results: &Results) -> Chart {
         description: "Requests per second by pool size".into(),
         width: Width::Half,
         x: sizes(results),
-        y: Axis {
-            scale: Scale::from_zero(highest(&series)),
-            name: "requests/s",
-            write: format::amount,
-        },
+        y: rate_axis(&series),
         shape: Shape::DottedLines,
         series,
     }
@@ -250,12 +242,34 @@ fn sizes(results: &Results) -> Axis {
     }
 }
 
-fn highest(series: &[Series]) -> f64 {
-    series
-        .iter()
-        .flat_map(|series| &series.points)
-        .map(|point| point.1)
-        .fold(0.0, f64::max)
+/// From 0, unless that would press a line flat onto the axis: then logarithmic, from a power of ten that leaves
+/// the lowest line room to rise and fall.
+fn rate_axis(series: &[Series]) -> Axis {
+    const APART: f64 = 10.0;
+    const ROOM: f64 = 3.0;
+    let peaks = || {
+        let peaks = series.iter().map(|series| {
+            let rates = series.points.iter().map(|point| point.1);
+            rates.fold(0.0, f64::max)
+        });
+        peaks.filter(|peak| *peak > 0.0)
+    };
+    let (lowest, highest) = (
+        peaks().fold(f64::INFINITY, f64::min),
+        peaks().fold(0.0, f64::max),
+    );
+    let (scale, name) = match highest > lowest * APART {
+        true => (
+            Scale::decades(10f64.powf((lowest / ROOM).log10().floor()), highest),
+            "requests/s, logarithmic",
+        ),
+        false => (Scale::from_zero(highest), "requests/s"),
+    };
+    Axis {
+        scale,
+        name,
+        write: format::amount,
+    }
 }
 
 /// Decades around all values, which are seconds.
@@ -350,6 +364,36 @@ mod tests {
         let samples = [sample(0.5, 50), sample(1.25, 125), sample(2.0, 350)];
         let rates = rates(&samples, 1.0);
         assert_eq!(rates, [(0.5, 100.0), (1.5, 250.0)]);
+    }
+
+    fn lines(peaks: &[f64]) -> Vec<Series> {
+        let line = |peak: &f64| Series {
+            name: String::new(),
+            class: "",
+            points: vec![(0.0, 0.0), (1.0, *peak), (2.0, peak / 2.0)],
+        };
+        peaks.iter().map(line).collect()
+    }
+
+    /// Tried as a new user would: 61 requests/s beside 64,576 were a line on the axis.
+    #[test]
+    fn rates_far_from_each_other_are_drawn_on_a_logarithmic_axis_where_each_has_room() {
+        let scale = rate_axis(&lines(&[61.0, 10_680.0, 64_576.0])).scale;
+        let places = [61.0, 10_680.0, 64_576.0].map(|rate| scale.place(rate));
+        assert!(places.is_sorted() && places[0] > 0.15, "{places:?}");
+        assert!(places[1] - places[0] > 0.15 && places[2] - places[1] > 0.15);
+        assert_eq!(scale.place(0.0), 0.0);
+    }
+
+    #[test]
+    fn rates_of_one_size_are_drawn_from_zero() {
+        for peaks in [&[900.0, 100.0][..], &[70.0], &[0.0, 70.0], &[0.0], &[]] {
+            let scale = rate_axis(&lines(peaks)).scale;
+            assert!(
+                matches!(scale, Scale::Linear { .. }),
+                "{peaks:?}: {scale:?}"
+            );
+        }
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Scale {
         }
     }
 
+    /// Whether each factor takes the same room.
+    pub fn is_logarithmic(self) -> bool {
+        matches!(self, Self::Decades { .. } | Self::Doublings { .. })
+    }
+
     /// Where `value` is: 0 at the axis' begin, 1 at its end.
     pub fn place(self, value: f64) -> f64 {
         let place = match self {
