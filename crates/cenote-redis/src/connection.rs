@@ -237,7 +237,7 @@ impl RedisConnection {
 
     fn enqueue(&mut self, cmd: &Cmd, effect: Effect) {
         self.session.sent(effect);
-        self.blocked |= effect == Effect::Blocks;
+        self.blocked |= effect.waits();
         self.owed += 1;
         self.wire.queue(cmd);
     }

@@ -187,7 +187,8 @@ pub enum Refusal {
     NotListening,
     /// The command would make replies impossible to count (CLIENT REPLY OFF and SKIP).
     Silences,
-    /// The command would turn the connection into a replication stream (SYNC, PSYNC).
+    /// The command would turn the connection into a replication stream (SYNC, PSYNC), or is part of one and has no reply
+    /// (REPLCONF).
     Replicates,
     /// The command starts listening, which only [`command`](crate::RedisConnection::command) can do.
     ListensInPipeline,
@@ -199,6 +200,9 @@ pub enum Refusal {
     /// The command changes what later commands do (`SELECT`, `AUTH`, `WATCH`), and others use the connection
     /// too.
     ChangesSharedSession,
+    /// The answer is about the connection that the command is sent on: what it wrote (`WAIT`, `WAITAOF`), or who
+    /// it is (`CLIENT ID`). A client that picks a connection for each command would answer for another.
+    AboutConnection,
     /// `MULTI` or `EXEC` without the other in the same pipeline: the commands of others would get into the
     /// transaction.
     OpenTransaction,
@@ -212,7 +216,9 @@ impl fmt::Display for Refusal {
             Self::Listening => "this connection listens, and only next_message works on it now",
             Self::NotListening => "nothing is subscribed on this connection",
             Self::Silences => "without replies a pooled connection cannot be known to be clean",
-            Self::Replicates => "a pooled connection cannot become a replication stream",
+            Self::Replicates => {
+                "a pooled connection cannot become a replication stream, nor count replies that never come"
+            }
             Self::ListensInPipeline => "it starts listening, which a pipeline cannot do",
             Self::HoldsUpOthers => {
                 "everybody's replies on this shared connection would wait for it; use an exclusive lease"
@@ -222,6 +228,10 @@ impl fmt::Display for Refusal {
             }
             Self::ChangesSharedSession => {
                 "it changes the session of a shared connection for everybody; use an exclusive lease"
+            }
+            Self::AboutConnection => {
+                "its answer is about the connection it is sent on, and the client picks one for each command; use \
+                 a lease of RedisClient::exclusive for it and for what it is about"
             }
             Self::OpenTransaction => {
                 "a transaction on a shared connection begins and ends in one pipeline; complete it there, or \

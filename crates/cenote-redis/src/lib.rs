@@ -75,6 +75,7 @@
 mod client;
 mod cmd;
 mod codec;
+mod command_table;
 mod connection;
 mod connector;
 mod convert;

@@ -4,7 +4,10 @@
 //! was cancelled may or may not have run. Only an answer that proves the default state back (EXEC,
 //! DISCARD, UNWATCH, SELECT of the home database) clears it.
 
+use std::time::Duration;
+
 use crate::cmd::Cmd;
+use crate::command_table::{self, Kind, Limit};
 use crate::error::Refusal;
 use crate::value::Value;
 
@@ -29,8 +32,13 @@ pub(crate) struct Session {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Effect {
     None,
-    /// Nothing, but its reply may take for ever, and it may still take an element meanwhile.
-    Blocks,
+    /// Nothing, but its reply is about the connection itself.
+    AboutConnection,
+    /// Nothing, but its reply comes when something has happened, at the latest after this long if a time is given,
+    /// and it may still take an element meanwhile.
+    Blocks(Option<Duration>),
+    /// The same, and it is about what this connection wrote.
+    AwaitsReplicas(Option<Duration>),
     OpensTransaction,
     EndsTransaction,
     Watches,
@@ -63,7 +71,9 @@ impl Session {
             Effect::Listens => self.listening = true,
             Effect::IsFinal => self.beyond_reset = true,
             Effect::None
-            | Effect::Blocks
+            | Effect::AboutConnection
+            | Effect::Blocks(_)
+            | Effect::AwaitsReplicas(_)
             | Effect::EndsTransaction
             | Effect::Unwatches
             | Effect::Refused(_) => {}
@@ -98,69 +108,113 @@ pub(crate) fn is_without_multi(reply: &Value) -> bool {
 }
 
 impl Effect {
-    /// Judges a command by its name and, where that decides, its arguments.
+    /// Judges a command by its name and, where that decides, its arguments. One that no server known here has is
+    /// taken to be ordinary.
     pub(crate) fn of(cmd: &Cmd) -> Self {
         let mut parts = cmd.parts();
         let name = Word::new(parts.next().unwrap_or_default());
-        match name.as_bytes() {
-            b"MULTI" => Self::OpensTransaction,
-            b"EXEC" | b"DISCARD" => Self::EndsTransaction,
-            b"WATCH" => Self::Watches,
-            b"UNWATCH" => Self::Unwatches,
-            b"SELECT" => Self::Selects(parts.next().and_then(parse_database)),
-            b"AUTH" | b"HELLO" | b"RESET" | b"READONLY" | b"READWRITE" | b"ASKING" => {
-                Self::ChangesIdentity
+        match command_table::kind_of(name.as_bytes()) {
+            Some(Kind::Client) => {
+                let word = Word::new(parts.next().unwrap_or_default());
+                // What later servers add: nobody knows whether RESET undoes it.
+                let kind = command_table::client(word.as_bytes()).unwrap_or(Kind::IsFinal);
+                Self::of_kind(kind, parts)
             }
-            b"CLIENT" => Self::of_client(parts),
-            b"SCRIPT" => match Word::new(parts.next().unwrap_or_default()).as_bytes() {
-                b"DEBUG" => Self::IsFinal,
-                _ => Self::None,
-            },
-            b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE"
-            | b"SUNSUBSCRIBE" | b"MONITOR" => Self::Listens,
-            b"QUIT" | b"SHUTDOWN" => Self::IsFinal,
-            b"SYNC" | b"PSYNC" => Self::Refused(Refusal::Replicates),
-            b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BLMPOP" | b"BZPOPMIN"
-            | b"BZPOPMAX" | b"BZMPOP" | b"WAIT" | b"WAITAOF" => Self::Blocks,
-            b"XREAD" | b"XREADGROUP" => {
-                let blocks = parts
-                    .map(Word::new)
-                    .take_while(|part| part.as_bytes() != b"STREAMS")
-                    .any(|part| part.as_bytes() == b"BLOCK");
-                if blocks { Self::Blocks } else { Self::None }
+            Some(Kind::Script) => {
+                let word = Word::new(parts.next().unwrap_or_default());
+                let kind = command_table::script(word.as_bytes()).unwrap_or(Kind::Ordinary);
+                Self::of_kind(kind, parts)
             }
-            _ => Self::None,
+            kind => Self::of_kind(kind.unwrap_or(Kind::Ordinary), parts),
         }
     }
 
-    fn of_client<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Self {
-        match Word::new(parts.next().unwrap_or_default()).as_bytes() {
-            b"REPLY" => match Word::new(parts.next().unwrap_or_default()).as_bytes() {
-                b"ON" => Self::None,
+    fn of_kind<'a>(kind: Kind, mut arguments: impl Iterator<Item = &'a [u8]>) -> Self {
+        match kind {
+            Kind::Ordinary | Kind::Client | Kind::Script => Self::None,
+            Kind::AboutConnection => Self::AboutConnection,
+            Kind::Blocks(Limit::First) => Self::Blocks(arguments.next().and_then(seconds)),
+            Kind::Blocks(Limit::Last) => Self::Blocks(arguments.last().and_then(seconds)),
+            Kind::Blocks(Limit::Block) => match block_option(arguments) {
+                Some(limit) => Self::Blocks(milliseconds(limit)),
+                None => Self::None,
+            },
+            Kind::AwaitsReplicas => Self::AwaitsReplicas(arguments.last().and_then(milliseconds)),
+            Kind::OpensTransaction => Self::OpensTransaction,
+            Kind::EndsTransaction => Self::EndsTransaction,
+            Kind::Watches => Self::Watches,
+            Kind::Unwatches => Self::Unwatches,
+            Kind::Selects => Self::Selects(arguments.next().and_then(parse_database)),
+            Kind::ChangesIdentity => Self::ChangesIdentity,
+            Kind::IsFinal => Self::IsFinal,
+            Kind::Listens => Self::Listens,
+            Kind::Replicates => Self::Refused(Refusal::Replicates),
+            Kind::Silences => match arguments.next() {
+                Some(word) if word.eq_ignore_ascii_case(b"ON") => Self::None,
                 _ => Self::Refused(Refusal::Silences),
             },
-            b"ID" | b"INFO" | b"LIST" | b"GETNAME" | b"GETREDIR" | b"TRACKINGINFO" | b"KILL"
-            | b"PAUSE" | b"UNPAUSE" | b"UNBLOCK" | b"HELP" | b"SETINFO" => Self::None,
-            b"SETNAME" | b"TRACKING" | b"CACHING" => Self::ChangesIdentity,
-            // NO-EVICT, NO-TOUCH and what later servers add: RESET does not undo them all.
-            _ => Self::IsFinal,
         }
     }
+
+    /// How long the server may take to answer a command that waits, if it says.
+    pub(crate) fn longest_wait(self) -> Option<Duration> {
+        match self {
+            Self::Blocks(limit) | Self::AwaitsReplicas(limit) => limit,
+            _ => None,
+        }
+    }
+
+    /// Whether the reply comes only when something has happened.
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, Self::Blocks(_) | Self::AwaitsReplicas(_))
+    }
+}
+
+/// What `BLOCK` says among the options of `XREAD` or `XREADGROUP`, read as the server reads them: a group may be
+/// called `STREAMS`.
+fn block_option<'a>(mut options: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    while let Some(option) = options.next() {
+        match Word::new(option).as_bytes() {
+            b"BLOCK" => return Some(options.next().unwrap_or_default()),
+            b"COUNT" | b"CLAIM" => _ = options.next(),
+            b"GROUP" => _ = options.nth(1),
+            b"STREAMS" => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A time-out in seconds; none for 0, which is without end, and for what the server will not take either.
+fn seconds(argument: &[u8]) -> Option<Duration> {
+    let seconds: f64 = std::str::from_utf8(argument).ok()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|limit| !limit.is_zero())
+}
+
+/// The same in milliseconds.
+fn milliseconds(argument: &[u8]) -> Option<Duration> {
+    let milliseconds: u64 = std::str::from_utf8(argument).ok()?.parse().ok()?;
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
 }
 
 fn parse_database(argument: &[u8]) -> Option<u32> {
     std::str::from_utf8(argument).ok()?.parse().ok()
 }
 
+/// The length of the longest command name that is known here.
+const LONGEST_NAME: usize = 20;
+
 /// A command word in capitals, without an allocation. Longer words name no command known here.
 struct Word {
-    letters: [u8; 16],
+    letters: [u8; LONGEST_NAME],
     length: usize,
 }
 
 impl Word {
     fn new(bytes: &[u8]) -> Self {
-        let mut letters = [0; 16];
+        let mut letters = [0; LONGEST_NAME];
         let length = if bytes.len() <= letters.len() {
             bytes.len()
         } else {
@@ -195,6 +249,10 @@ mod tests {
         let mut words = line.split(' ');
         let cmd = Cmd::new(words.next().unwrap_or_default());
         Effect::of(&words.fold(cmd, |cmd, word| cmd.arg(word)))
+    }
+
+    fn blocks(milliseconds: u64) -> Effect {
+        Effect::Blocks(Some(Duration::from_millis(milliseconds)))
     }
 
     fn status(text: &str) -> Value {
@@ -271,12 +329,33 @@ mod tests {
             ("client SetName x", Effect::ChangesIdentity),
             ("CLIENT TRACKING ON", Effect::ChangesIdentity),
             ("CLIENT LIST", Effect::None),
+            ("client id", Effect::AboutConnection),
+            ("CLIENT SETINFO LIB-NAME x", Effect::IsFinal),
+            ("CLIENT REPLY ON", Effect::None),
+            ("CLIENT FROM-THE-FUTURE", Effect::IsFinal),
             ("CLIENT NO-EVICT ON", Effect::IsFinal),
             ("CLIENT REPLY off", Effect::Refused(Refusal::Silences)),
             ("CLIENT REPLY SKIP", Effect::Refused(Refusal::Silences)),
             ("PSYNC ? -1", Effect::Refused(Refusal::Replicates)),
-            ("BLPOP list 0", Effect::Blocks),
-            ("XREAD COUNT 1 BLOCK 0 STREAMS s $", Effect::Blocks),
+            ("REPLCONF GETACK *", Effect::Refused(Refusal::Replicates)),
+            ("BLPOP list 0", Effect::Blocks(None)),
+            ("BLPOP list nonsense", Effect::Blocks(None)),
+            ("BLPOP list -1", Effect::Blocks(None)),
+            ("BLPOP list 1e300", Effect::Blocks(None)),
+            ("BRPOP a b 0.5", blocks(500)),
+            ("BLMPOP 2 1 list LEFT", blocks(2_000)),
+            ("XREAD COUNT 1 BLOCK 0 STREAMS s $", Effect::Blocks(None)),
+            ("XREAD block 700 STREAMS s $", blocks(700)),
+            (
+                "XREADGROUP GROUP streams block COUNT 1 BLOCK 7 STREAMS s >",
+                blocks(7),
+            ),
+            ("XREADGROUP GROUP block block STREAMS s >", Effect::None),
+            ("WAIT 1 0", Effect::AwaitsReplicas(None)),
+            (
+                "WAITAOF 1 1 250",
+                Effect::AwaitsReplicas(Some(Duration::from_millis(250))),
+            ),
             ("XREAD STREAMS block 0", Effect::None),
             ("QUIT", Effect::IsFinal),
             ("AVERYLONGCOMMANDNAMEINDEED", Effect::None),

@@ -2,7 +2,7 @@
 //! own.
 //!
 //! Owns no connection: two pools do, a shared and an exclusive one. Here is decided, by
-//! `pipelined::route`, which of them carries a command.
+//! `pipelined::sharing`, which of them carries a command.
 
 mod builder;
 
@@ -16,7 +16,7 @@ use crate::connector::RedisConnector;
 use crate::convert::FromReply;
 use crate::endpoint::UrlError;
 use crate::error::{RedisError, Refusal, ServerError};
-use crate::pipelined::{PipelinedConnector, Route, route, route_all};
+use crate::pipelined::{PipelinedConnector, any_needs_own, needs_own};
 use crate::session::Effect;
 use crate::value::Value;
 
@@ -25,9 +25,10 @@ pub use builder::ClientBuilder;
 /// A Redis client that any number of tasks share; clones are handles of it.
 ///
 /// Ordinary commands of all tasks go down shared connections, one behind the other without waiting. Commands
-/// that wait (`BLPOP`, `XREAD` with `BLOCK`, `WAIT`) get a connection of their own for as long as they wait,
+/// that wait (`BLPOP`, `XREAD` with `BLOCK`) get a connection of their own for as long as they wait,
 /// and hold nobody up. For subscriptions there is [`listen`](Self::listen), for what changes the session
-/// (`WATCH`, `SELECT`) [`exclusive`](Self::exclusive).
+/// (`WATCH`, `SELECT`) and for what is answered about its own connection (`WAIT`, `WAITAOF`, `CLIENT ID`)
+/// [`exclusive`](Self::exclusive).
 ///
 /// ```no_run
 /// use cenote_redis::{Cmd, RedisClient};
@@ -94,11 +95,13 @@ impl RedisClient {
     /// # Errors
     ///
     /// See the [type](RedisClient#errors-of-every-call). Refused are commands that listen or change the
-    /// session, `MULTI` and `EXEC` by themselves included.
+    /// session, `MULTI` and `EXEC` by themselves included, and commands whose answer is about the connection that
+    /// they are sent on (`WAIT`, `CLIENT ID`), for this client would pick one.
     pub async fn command(&self, cmd: &Cmd) -> Result<Value, RedisError> {
-        match route(cmd)? {
-            Route::Shared => self.shared.get().await?.send(cmd.clone()).await,
-            Route::Exclusive => self.exclusive.get().await?.command(cmd).await,
+        if needs_own(cmd)? {
+            self.exclusive.get().await?.command(cmd).await
+        } else {
+            self.shared.get().await?.send(cmd.clone()).await
         }
     }
 
@@ -123,9 +126,10 @@ impl RedisClient {
         &self,
         cmds: &[Cmd],
     ) -> Result<Vec<Result<Value, ServerError>>, RedisError> {
-        match route_all(cmds)? {
-            Route::Shared => self.shared.get().await?.send_all(cmds).await,
-            Route::Exclusive => self.exclusive.get().await?.pipeline(cmds).await,
+        if any_needs_own(cmds)? {
+            self.exclusive.get().await?.pipeline(cmds).await
+        } else {
+            self.shared.get().await?.send_all(cmds).await
         }
     }
 

@@ -21,7 +21,7 @@ use crate::error::{RedisError, ServerError};
 use crate::value::Value;
 
 pub use connector::PipelinedConnector;
-pub(crate) use sharing::{Route, route, route_all};
+pub(crate) use sharing::{any_needs_own, needs_own};
 
 /// A Redis connection that many users share at once. Clones are handles of the same connection; when the last
 /// is dropped, it is closed once the pending commands were answered.
@@ -75,7 +75,7 @@ impl PipelinedConnection {
     ///
     /// See the [type](PipelinedConnection#errors-of-every-call).
     pub async fn command(&self, cmd: &Cmd) -> Result<Value, RedisError> {
-        route(cmd)?.expect_shared(cmd)?;
+        sharing::admit(cmd)?;
         self.send(cmd.clone()).await
     }
 
@@ -101,7 +101,7 @@ impl PipelinedConnection {
         &self,
         cmds: &[Cmd],
     ) -> Result<Vec<Result<Value, ServerError>>, RedisError> {
-        route_all(cmds)?.expect_shared_all(cmds)?;
+        sharing::admit_all(cmds)?;
         self.send_all(cmds).await
     }
 
