@@ -9,11 +9,14 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cenote::Verdict;
+use tokio::task::yield_now;
+use tokio::time::timeout_at;
 
 use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
 use crate::error::{FrameError, RedisError, Refusal, ServerError};
 use crate::session::{Effect, Session};
+use crate::silence::{Blocked, Patience, Vigil, Watch};
 use crate::stream::Stream;
 use crate::value::Value;
 use crate::wire::Wire;
@@ -39,15 +42,23 @@ use crate::wire::Wire;
 /// connection only listens ([`next_message`](Self::next_message)) and is closed at return.
 /// `CLIENT REPLY OFF` and `SKIP` and the replication commands are refused.
 ///
-/// Commands have no time-out of their own; put one around them with `tokio::time::timeout`.
+/// # Time
+///
+/// Commands have no time-out of their own; put one around them with `tokio::time::timeout`. A statement may be slow.
+/// What ends the connection with [`RedisError::Silent`] is a server that says nothing when it must
+/// ([`ping_after`](crate::RedisConnector::ping_after)): no answer to the `PING` that goes out while the connection
+/// listens, none to a command that waits, such as `BLPOP`, beyond the time that it gave, and not a byte while several
+/// commands in a row were given up. A `BLPOP` without a time-out waits as long as the TCP connection lives: a host that
+/// is gone is found by keepalive, a server that hangs is not. Give it one.
 #[derive(Debug)]
 pub struct RedisConnection {
     wire: Wire,
     session: Session,
     /// Replies to commands that were queued and not read to the end.
     owed: usize,
-    /// One of the replies owed may take for ever.
-    blocked: bool,
+    /// Whether one of the replies owed comes only when something has happened.
+    blocked: Blocked,
+    vigil: Vigil,
     /// The database of the connector.
     home: u32,
     /// Nothing may be read or written any more. Shared access sets it too, in `is_open`.
@@ -55,12 +66,13 @@ pub struct RedisConnection {
 }
 
 impl RedisConnection {
-    pub(crate) fn new(wire: Wire, home: u32) -> Self {
+    pub(crate) fn new(wire: Wire, home: u32, patience: Patience) -> Self {
         Self {
             wire,
             session: Session::default(),
             owed: 0,
-            blocked: false,
+            blocked: Blocked::No,
+            vigil: Vigil::new(patience),
             home,
             broken: AtomicBool::new(false),
         }
@@ -137,11 +149,12 @@ impl RedisConnection {
 
     /// Waits for the next message after `SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE` or `MONITOR`: an array
     /// or push of kind, channel and payload, or a status for `MONITOR`. Confirmations of further
-    /// channels come as messages too.
+    /// channels come as messages too. When it is quiet for long, it asks the server for a sign of life
+    /// ([`ping_after`](crate::RedisConnector::ping_after)), which is no message; `MONITOR` shows it.
     ///
     /// # Errors
     ///
-    /// [`RedisError::Refused`] with [`Refusal::NotListening`] when nothing is subscribed; otherwise as
+    /// [`RedisError::Silent`] when the server gives none. [`RedisError::Refused`] with [`Refusal::NotListening`] when nothing is subscribed; otherwise as
     /// [`command`](Self::command).
     ///
     /// # Cancelling
@@ -154,8 +167,12 @@ impl RedisConnection {
         if !self.session.listening {
             return Err(refused("next_message", Refusal::NotListening));
         }
+        // A PING of the connection's own that was cut short is written to its end.
+        if self.wire.has_unsent() && !self.vigil.has_pinged() {
+            return Err(refused("next_message", Refusal::CutShort));
+        }
         // A cancelled SUBSCRIBE is still owed its confirmation, which is no message.
-        self.drain().await?;
+        self.skip(self.owed).await?;
         self.next_frame().await
     }
 
@@ -236,8 +253,12 @@ impl RedisConnection {
     }
 
     fn enqueue(&mut self, cmd: &Cmd, effect: Effect) {
+        if effect.waits() {
+            self.blocked = self.blocked.longer(effect.longest_wait());
+        } else if self.owed > 0 && self.blocked == Blocked::No {
+            self.note_unanswered();
+        }
         self.session.sent(effect);
-        self.blocked |= effect.waits();
         self.owed += 1;
         self.wire.queue(cmd);
     }
@@ -271,17 +292,85 @@ impl RedisConnection {
             }
             // No await since the frame was complete: read to the end and paid are one step.
             self.owed -= 1;
-            self.blocked &= self.owed > 0;
+            if self.owed == 0 {
+                self.blocked = Blocked::No;
+            }
+            self.vigil.answered();
             return Ok(frame);
         }
     }
 
+    /// The next frame that the server sends, but for answers to PINGs of the connection's own.
     async fn next_frame(&mut self) -> Result<Value, RedisError> {
+        let mut watch = self.watch();
+        let mut had_a_turn = false;
+        loop {
+            let arrived = match watch {
+                None => Some(self.read_frame().await),
+                Some(Watch { deadline, .. }) => timeout_at(deadline, self.read_frame()).await.ok(),
+            };
+            if let Some(frame) = arrived {
+                let frame = frame?;
+                if !self.vigil.takes(&frame) {
+                    return Ok(frame);
+                }
+                watch = self.watch();
+            } else if self.listens() {
+                // Part of a frame came.
+                watch = watch.and_then(|watch| self.vigil.renewed(watch));
+            } else if !had_a_turn {
+                // A runtime that was blocked sees that time has passed before it sees what has arrived.
+                had_a_turn = true;
+                yield_now().await;
+            } else if let Some(silence) = watch.and_then(|watch| watch.end) {
+                self.break_off();
+                return Err(self.wire.silent(silence));
+            } else {
+                self.vigil.pinged(self.owed);
+                self.wire.queue(&Cmd::new("PING"));
+                watch = self.watch();
+                had_a_turn = false;
+            }
+        }
+    }
+
+    async fn read_frame(&mut self) -> Result<Value, RedisError> {
         let frame = poll_fn(|cx| self.wire.poll_reply(cx)).await;
         if frame.is_err() {
             self.break_off();
         }
         frame
+    }
+
+    /// What the server must do now, and by when; none while it may be silent for ever.
+    fn watch(&mut self) -> Option<Watch> {
+        match self.blocked {
+            Blocked::Endlessly => None,
+            Blocked::Until(end) => {
+                self.listens();
+                self.vigil.beyond(end)
+            }
+            Blocked::No if self.session.listening => {
+                self.listens();
+                self.vigil.while_listening()
+            }
+            Blocked::No => self.vigil.while_draining(),
+        }
+    }
+
+    /// Whether bytes came since this was last asked, which the vigil is told.
+    fn listens(&mut self) -> bool {
+        let heard = self.wire.has_heard();
+        if heard {
+            self.vigil.heard();
+        }
+        heard
+    }
+
+    /// A command is about to be sent behind others that were given up.
+    fn note_unanswered(&mut self) {
+        self.listens();
+        self.vigil.sent_in_vain();
     }
 
     /// Sends commands of the handshake, past the inspection of what they leave behind.
@@ -304,7 +393,7 @@ impl RedisConnection {
     pub(crate) fn verdict(&self) -> Verdict {
         let lost = self.is_broken()
             || self.wire.has_unsent()
-            || self.blocked
+            || self.blocked != Blocked::No
             || self.session.listening
             || self.session.beyond_reset;
         if lost {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cenote::{Connect, Dial, Verdict};
 use tokio::net::TcpStream;
@@ -11,7 +12,8 @@ use crate::connection::RedisConnection;
 use crate::endpoint::{Endpoint, UrlError};
 use crate::error::RedisError;
 use crate::handshake;
-use crate::stream::Stream;
+use crate::silence::Patience;
+use crate::stream::{self, Stream};
 use crate::wire::Wire;
 
 /// Largest reply by default: the largest string a Redis server stores by default.
@@ -33,6 +35,7 @@ pub struct RedisConnector {
     endpoint: Endpoint,
     label: Arc<str>,
     max_reply_size: usize,
+    patience: Patience,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
 }
@@ -49,6 +52,7 @@ impl RedisConnector {
             label: endpoint.to_string().into(),
             endpoint,
             max_reply_size: MAX_REPLY_SIZE,
+            patience: Patience::default(),
             #[cfg(feature = "rustls")]
             tls: None,
         })
@@ -73,6 +77,38 @@ impl RedisConnector {
         self
     }
 
+    /// Sends `PING` when the connection listens (`SUBSCRIBE`, `MONITOR`) and not a byte came for this long; `None`:
+    /// never, and no silence ends a connection then. Default: 4 s.
+    ///
+    /// Together with [`ping_timeout`](Self::ping_timeout) it is also how long the server may be silent beyond the
+    /// time-out of a command that waits (`BLPOP`), and while one command after the other is given up, before the
+    /// connection ends with [`RedisError::Silent`]. A [`PipelinedConnector`](crate::PipelinedConnector) made of this
+    /// one takes both over.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cenote_redis::RedisConnector;
+    ///
+    /// # fn connector() -> Result<RedisConnector, cenote_redis::UrlError> {
+    /// let connector = RedisConnector::new("redis://127.0.0.1:6379")?
+    ///     .ping_after(Duration::from_secs(10))
+    ///     .ping_timeout(Duration::from_secs(2));
+    /// # Ok(connector)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ping_after(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.patience.ping_after = silence.into();
+        self
+    }
+
+    /// How much longer the server may be silent after a `PING` before the connection ends. Default: 5 s.
+    #[must_use]
+    pub fn ping_timeout(mut self, limit: Duration) -> Self {
+        self.patience.ping_timeout = limit;
+        self
+    }
+
     /// The TLS settings for `rediss://`: other roots, or a client certificate. By default the
     /// system's root certificates are trusted and no client certificate is sent.
     #[cfg(feature = "rustls")]
@@ -91,12 +127,15 @@ impl RedisConnector {
         self.max_reply_size
     }
 
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     async fn open_stream(&self) -> Result<Stream, RedisError> {
         let address = (self.endpoint.host.as_str(), self.endpoint.port);
         let connected = async {
             let socket = TcpStream::connect(address).await?;
-            // Commands are written whole: waiting to fill packets only costs time.
-            socket.set_nodelay(true)?;
+            stream::set_up(&socket)?;
             Ok(socket)
         };
         let socket = connected.await.map_err(|source| RedisError::Connect {
@@ -126,6 +165,7 @@ impl fmt::Debug for RedisConnector {
         f.debug_struct("RedisConnector")
             .field("endpoint", &self.endpoint)
             .field("max_reply_size", &self.max_reply_size)
+            .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
 }
@@ -138,7 +178,7 @@ impl Connect for RedisConnector {
     async fn connect(&self, _: &Dial) -> Result<RedisConnection, RedisError> {
         let stream = self.open_stream().await?;
         let wire = Wire::new(stream, self.label.clone(), self.max_reply_size);
-        let mut conn = RedisConnection::new(wire, self.endpoint.database);
+        let mut conn = RedisConnection::new(wire, self.endpoint.database, self.patience);
         handshake::open_session(&mut conn, &self.endpoint).await?;
         Ok(conn)
     }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cenote::mux::CallError;
 use cenote::{GetError, SettingsError};
@@ -144,6 +145,14 @@ pub enum RedisError {
         /// How.
         source: FrameError,
     },
+    /// The server said nothing when it must have. The connection is finished.
+    #[error("{endpoint} is silent: {silence}")]
+    Silent {
+        /// The server.
+        endpoint: Arc<str>,
+        /// What did not come.
+        silence: Silence,
+    },
     /// A call on a [`PipelinedConnection`](crate::PipelinedConnection) has no reply: it timed out, found too
     /// many before it, or the connection ended. [`CallError::written`] tells whether the server may have seen
     /// the command.
@@ -168,6 +177,30 @@ pub enum RedisError {
         command: String,
         /// Why it cannot be done.
         reason: Refusal,
+    },
+}
+
+/// What a server did not say; see [`RedisConnector::ping_after`](crate::RedisConnector::ping_after).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Silence {
+    /// The connection listens, it was quiet, and a `PING` had no answer.
+    #[error("no answer to PING within ping_timeout ({limit:?})")]
+    Ping {
+        /// The setting.
+        limit: Duration,
+    },
+    /// A command that waits, such as `BLPOP`, has no reply although the time-out that it gave is over.
+    #[error("no reply to a command that waits, {beyond:?} after its own time-out")]
+    Wait {
+        /// How much longer it was waited for: `ping_after` and `ping_timeout` together.
+        beyond: Duration,
+    },
+    /// Several commands in a row were given up, and not a byte came.
+    #[error("not a byte within {within:?}, while one command after the other was given up")]
+    Commands {
+        /// Since the second of them was sent: `ping_after` and `ping_timeout` together.
+        within: Duration,
     },
 }
 

@@ -84,6 +84,7 @@ mod error;
 mod handshake;
 mod pipelined;
 mod session;
+mod silence;
 mod stream;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -96,7 +97,7 @@ pub use connection::RedisConnection;
 pub use connector::RedisConnector;
 pub use convert::FromReply;
 pub use endpoint::UrlError;
-pub use error::{ConversionError, FrameError, RedisError, Refusal, ServerError};
+pub use error::{ConversionError, FrameError, RedisError, Refusal, ServerError, Silence};
 pub use pipelined::{PipelinedConnection, PipelinedConnector};
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;

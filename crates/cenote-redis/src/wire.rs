@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::cmd::Cmd;
 use crate::codec::Decoder;
-use crate::error::{FrameError, RedisError};
+use crate::error::{FrameError, RedisError, Silence};
 use crate::stream::Stream;
 use crate::value::Value;
 
@@ -33,6 +34,8 @@ pub(crate) struct Wire {
     /// Written to the stream, but perhaps held back by TLS.
     unflushed: bool,
     unread: BytesMut,
+    /// Bytes came since somebody asked.
+    heard: bool,
     decoder: Decoder,
     endpoint: Arc<str>,
 }
@@ -44,6 +47,7 @@ impl Wire {
             unsent: BytesMut::new(),
             unflushed: false,
             unread: BytesMut::new(),
+            heard: false,
             decoder: Decoder::new(max_reply_size),
             endpoint,
         }
@@ -66,6 +70,11 @@ impl Wire {
     /// Whether bytes were received that no reply was made of yet.
     pub(crate) fn has_unread(&self) -> bool {
         !self.unread.is_empty() || self.decoder.is_midway()
+    }
+
+    /// Whether bytes were received since this was last asked.
+    pub(crate) fn has_heard(&mut self) -> bool {
+        mem::take(&mut self.heard)
     }
 
     /// Whether the socket is alive with neither bytes nor an end of stream waiting in it.
@@ -101,6 +110,7 @@ impl Wire {
             };
             let error = match (read, write_error.take()) {
                 (Ok(count), error) if count > 0 => {
+                    self.heard = true;
                     write_error = error;
                     continue;
                 }
@@ -136,6 +146,13 @@ impl Wire {
         RedisError::Protocol {
             endpoint: self.endpoint.clone(),
             source,
+        }
+    }
+
+    pub(crate) fn silent(&self, silence: Silence) -> RedisError {
+        RedisError::Silent {
+            endpoint: self.endpoint.clone(),
+            silence,
         }
     }
 

@@ -11,7 +11,7 @@ mod command_table;
 
 use std::time::Duration;
 
-use cenote::Connect;
+use cenote::{Connect, Dial};
 use cenote_redis::{Cmd, PipelinedConnector, RedisClient, RedisConnector, RedisError, Refusal};
 use cenote_redis::{FromReply, Value};
 use cenote_testkit::RedisServer;
@@ -68,7 +68,7 @@ fn describe(entries: &[Value], all: &mut Vec<Described>) {
 async fn commands_of(server: &RedisServer) -> Vec<Described> {
     let mut conn = RedisConnector::new(&server.url())
         .unwrap()
-        .connect()
+        .connect(&Dial::new())
         .await
         .unwrap();
     let Value::Array(entries) = conn.command(&Cmd::new("COMMAND")).await.unwrap() else {
@@ -203,7 +203,7 @@ async fn what_a_connection_says_of_itself_is_refused_by_a_client_and_true_on_one
     }
     // A pipelined connection is one: its answers are about itself.
     let shared = PipelinedConnector::new(&server.url()).unwrap();
-    let shared = shared.connect().await.unwrap();
+    let shared = shared.connect(&Dial::new()).await.unwrap();
     let id = command("CLIENT ID");
     let first: i64 = shared.query(&id).await.unwrap();
     assert_eq!(shared.query::<i64>(&id).await.unwrap(), first);

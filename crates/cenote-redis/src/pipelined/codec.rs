@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use cenote::BoxError;
 use tokio_util::codec;
 
+use super::pulse::Pulse;
 use crate::cmd::Cmd;
 use crate::codec::Decoder;
 use crate::error::FrameError;
@@ -60,6 +61,7 @@ impl Request {
 #[derive(Clone)]
 pub(super) struct PipelineCodec {
     groups: Arc<Groups>,
+    pulse: Arc<Pulse>,
     /// The encoder's: requests so far.
     encoded: u64,
     /// The decoder's: requests answered so far.
@@ -139,9 +141,10 @@ impl Group {
 }
 
 impl PipelineCodec {
-    pub(super) fn new(max_reply_size: usize) -> Self {
+    pub(super) fn new(max_reply_size: usize, pulse: Arc<Pulse>) -> Self {
         Self {
             groups: Arc::default(),
+            pulse,
             encoded: 0,
             answered: 0,
             replies: Decoder::new(max_reply_size),
@@ -184,6 +187,7 @@ impl codec::Decoder for PipelineCodec {
     type Error = BoxError;
 
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, BoxError> {
+        self.pulse.heard();
         while let Some(value) = self.replies.decode(input)? {
             // Nobody asked for a message here.
             if matches!(value, Value::Push(_)) {
@@ -213,7 +217,7 @@ mod tests {
 
     /// The replies to these requests, by their sizes; 0 for a single one.
     fn sizes(requests: Vec<Request>, input: &str) -> Result<Vec<usize>, String> {
-        let mut encoder = PipelineCodec::new(1 << 20);
+        let mut encoder = PipelineCodec::new(1 << 20, Arc::default());
         let mut decoder = encoder.clone();
         for request in requests {
             let encoded = encoder.encode(request, &mut BytesMut::new());

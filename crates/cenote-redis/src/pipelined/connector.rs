@@ -1,6 +1,7 @@
 //! Opens pipelined connections and tells a shared pool how to keep them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::MuxBuilder;
@@ -8,16 +9,18 @@ use cenote::{Connect, Dial, Verdict};
 
 use super::PipelinedConnection;
 use super::codec::{PipelineCodec, Request};
+use super::pulse::Pulse;
 use crate::cmd::Cmd;
 use crate::connector::RedisConnector;
 use crate::endpoint::UrlError;
 use crate::error::RedisError;
+use crate::silence::Patience;
 use crate::stream::Stream;
 
 /// A connector for connections that many users share: give it to a `cenote::SharedPool`, or let
 /// [`RedisClient`](crate::RedisClient) do that.
 ///
-/// The address, the login, TLS and `max_reply_size` are a [`RedisConnector`]'s, of which it is made.
+/// The address, the login, TLS, `max_reply_size` and the pings are a [`RedisConnector`]'s, of which it is made.
 #[derive(Clone)]
 pub struct PipelinedConnector {
     connector: RedisConnector,
@@ -55,7 +58,7 @@ impl PipelinedConnector {
     }
 
     /// Sends `PING` when not a byte came for this long, whether or not replies are due; `None`: never. At least
-    /// 8 ms. Default: 10 s.
+    /// 8 ms. Default: 4 s, or what the [`RedisConnector`] says.
     #[must_use]
     pub fn ping_after(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.ping_after = silence.into();
@@ -63,15 +66,16 @@ impl PipelinedConnector {
     }
 
     /// How much longer the server may be silent after a `PING` before the connection is given up. A script that
-    /// runs longer than this and [`ping_after`](Self::ping_after) together costs the connection. At least
-    /// 8 ms. Default: 10 s.
+    /// was sent on this connection and runs longer than this and [`ping_after`](Self::ping_after) together costs the
+    /// connection. When a quarter of it has passed, the connection takes no new callers until bytes come. At least
+    /// 8 ms. Default: 5 s, or what the [`RedisConnector`] says.
     #[must_use]
     pub fn ping_timeout(mut self, limit: Duration) -> Self {
         self.ping_timeout = limit;
         self
     }
 
-    fn mux(&self) -> MuxBuilder<Request> {
+    fn mux(&self, pulse: &Arc<Pulse>) -> MuxBuilder<Request> {
         let builder = MuxBuilder::new()
             .max_in_flight(self.max_in_flight)
             .call_timeout(self.call_timeout)
@@ -79,7 +83,13 @@ impl PipelinedConnector {
             .max_frame(usize::MAX)
             .ping_timeout(self.ping_timeout);
         match self.ping_after {
-            Some(after) => builder.ping(after, || Request::one(Cmd::new("PING"))),
+            Some(after) => {
+                let pulse = pulse.clone();
+                builder.ping(after, move || {
+                    pulse.pinged();
+                    Request::one(Cmd::new("PING"))
+                })
+            }
             None => builder,
         }
     }
@@ -87,12 +97,16 @@ impl PipelinedConnector {
 
 impl From<RedisConnector> for PipelinedConnector {
     fn from(connector: RedisConnector) -> Self {
+        let Patience {
+            ping_after,
+            ping_timeout,
+        } = connector.patience();
         Self {
             connector,
             max_in_flight: 1024,
             call_timeout: Some(Duration::from_secs(30)),
-            ping_after: Some(Duration::from_secs(10)),
-            ping_timeout: Duration::from_secs(10),
+            ping_after,
+            ping_timeout,
         }
     }
 }
@@ -123,20 +137,24 @@ impl Connect for PipelinedConnector {
     /// work.
     async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, RedisError> {
         let stream = self.connector.connect(dial).await?.into_stream()?;
-        let codec = PipelineCodec::new(self.connector.reply_limit());
+        let pulse = Arc::new(Pulse::default());
+        let codec = PipelineCodec::new(self.connector.reply_limit(), pulse.clone());
+        let builder = self.mux(&pulse);
         let mux = match stream {
             Stream::Tcp(socket) => {
                 let (read, write) = socket.into_split();
-                self.mux().in_order(read, write, codec)?
+                builder.in_order(read, write, codec)?
             }
             #[cfg(feature = "rustls")]
             Stream::Tls(stream) => {
                 let (read, write) = tokio::io::split(stream);
-                self.mux().in_order(read, write, codec)?
+                builder.in_order(read, write, codec)?
             }
         };
         Ok(PipelinedConnection {
             mux,
+            pulse,
+            suspected_after: self.ping_timeout / 4,
             endpoint: self.connector.label().clone(),
         })
     }
@@ -147,7 +165,8 @@ impl Connect for PipelinedConnector {
     }
 
     /// [`max_in_flight`](PipelinedConnector::max_in_flight), less the replies that are still to come for
-    /// callers that left.
+    /// callers that left; 0 while a `PING` has had no answer for a quarter of
+    /// [`ping_timeout`](PipelinedConnector::ping_timeout).
     fn capacity(&self, conn: &PipelinedConnection) -> usize {
         conn.capacity()
     }

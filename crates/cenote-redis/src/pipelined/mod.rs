@@ -6,14 +6,17 @@
 
 mod codec;
 mod connector;
+mod pulse;
 mod sharing;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cenote::mux::{CallError, Mux};
 
 use codec::{Reply, Request};
+use pulse::Pulse;
 
 use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
@@ -65,6 +68,9 @@ pub(crate) use sharing::{any_needs_own, needs_own};
 #[derive(Clone)]
 pub struct PipelinedConnection {
     mux: Mux<Request, Reply>,
+    pulse: Arc<Pulse>,
+    /// How long a PING may be without an answer before no new callers are taken.
+    suspected_after: Duration,
     endpoint: Arc<str>,
 }
 
@@ -141,8 +147,12 @@ impl PipelinedConnection {
         self.mux.close().await;
     }
 
-    /// How many commands can be pending: fewer while the server owes replies to callers that left.
+    /// How many commands can be pending: fewer while the server owes replies to callers that left, none while it is
+    /// suspected to be gone.
     fn capacity(&self) -> usize {
+        if self.pulse.is_missed_for(self.suspected_after) {
+            return 0;
+        }
         let abandoned = self.mux.abandoned();
         self.mux.max_in_flight().saturating_sub(abandoned)
     }

@@ -1,0 +1,56 @@
+//! Whether the server of a shared connection is suspected to be gone.
+//!
+//! A `PING` that has no answer is a suspicion long before it is a proof. Until bytes come, the connection carries what
+//! it has and takes no more, so that those who come meanwhile are served by another.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a connection's callers and its driver know of its pings.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    began: Instant,
+    /// When the PING without an answer was sent: in milliseconds since then, from 1 on; 0 when there is none.
+    pinged: AtomicU64,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            pinged: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Pulse {
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A PING goes out.
+    pub(super) fn pinged(&self) {
+        self.pinged.store(self.now() + 1, Ordering::Relaxed);
+    }
+
+    /// Bytes came.
+    pub(super) fn heard(&self) {
+        // Nearly always: no line of cache changes hands.
+        if self.pinged.load(Ordering::Relaxed) != 0 {
+            self.pinged.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a PING is without an answer for so long.
+    pub(super) fn is_missed_for(&self, limit: Duration) -> bool {
+        match self.pinged.load(Ordering::Relaxed) {
+            0 => false,
+            pinged => {
+                let silent = self.now().saturating_sub(pinged - 1);
+                Duration::from_millis(silent) >= limit
+            }
+        }
+    }
+}
