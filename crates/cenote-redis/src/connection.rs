@@ -38,7 +38,7 @@ use crate::wire::Wire;
 /// # Session state
 ///
 /// `MULTI`, `WATCH`, `SELECT`, `AUTH`, `CLIENT SETNAME` and the like may be used freely: at return
-/// the session is put back to what the connector set up. After `SUBSCRIBE` or `MONITOR` the
+/// the session is put back to what the connector set up; one that the server refused has left nothing. After `SUBSCRIBE` or `MONITOR` the
 /// connection only listens ([`next_message`](Self::next_message)) and is closed at return.
 /// `CLIENT REPLY OFF` and `SKIP` and the replication commands are refused.
 ///
@@ -59,6 +59,8 @@ pub struct RedisConnection {
     /// Whether one of the replies owed comes only when something has happened.
     blocked: Blocked,
     vigil: Vigil,
+    /// The server said that it is a replica.
+    demoted: bool,
     /// The database of the connector.
     home: u32,
     /// Nothing may be read or written any more. Shared access sets it too, in `is_open`.
@@ -73,6 +75,7 @@ impl RedisConnection {
             owed: 0,
             blocked: Blocked::No,
             vigil: Vigil::new(patience),
+            demoted: false,
             home,
             broken: AtomicBool::new(false),
         }
@@ -93,9 +96,14 @@ impl RedisConnection {
         let effect = Effect::of(cmd);
         self.admit(cmd, effect)?;
         let stale = self.owed;
+        let before = self.session;
         self.enqueue(cmd, effect);
         self.skip(stale).await?;
         let reply = self.answer(effect).await?;
+        // With nothing owed before it, what it would have changed is known to be as it was.
+        if stale == 0 && effect.is_undone_by_an_error() && matches!(reply, Value::Error(_)) {
+            self.session = before;
+        }
         Ok(reply.into_result()?)
     }
 
@@ -296,6 +304,7 @@ impl RedisConnection {
                 self.blocked = Blocked::No;
             }
             self.vigil.answered();
+            self.demoted |= matches!(&frame, Value::Error(error) if error.is_read_only());
             return Ok(frame);
         }
     }
@@ -395,7 +404,8 @@ impl RedisConnection {
             || self.wire.has_unsent()
             || self.blocked != Blocked::No
             || self.session.listening
-            || self.session.beyond_reset;
+            || self.session.beyond_reset
+            || self.demoted;
         if lost {
             Verdict::Close
         } else if self.owed > 0 || !self.session.is_default() {

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, Dial, FailureKind, Verdict};
 use tokio::net::TcpStream;
 
 use crate::cmd::Cmd;
 use crate::connection::RedisConnection;
 use crate::endpoint::{Endpoint, UrlError};
-use crate::error::RedisError;
+use crate::error::{RedisError, proves_alive};
 use crate::handshake;
 use crate::silence::Patience;
 use crate::stream::{self, Stream};
@@ -28,6 +28,14 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 /// `rediss://` is the same over TLS and needs the feature `rustls`. The port is 6379 and the
 /// database 0 unless given. User and password are percent-encoded. RESP3 is asked for first and
 /// RESP2 used when the server knows no other; `protocol=2` asks for RESP2 at once.
+///
+/// # Failover
+///
+/// When a command is answered with `READONLY`, its server is a replica, though it may have been the master a moment
+/// ago. The connection is closed at its return, so that the next dial can meet the new master where the address leads
+/// to it (DNS, a virtual address, a proxy). A pipelined connection takes no new callers from then on. `MASTERDOWN`
+/// and `LOADING` do not end a connection: a new one would meet the same server, which is better waited for;
+/// `Lease::discard` ends one all the same.
 ///
 /// The text forms (`Display`, `Debug`) never show the password.
 #[derive(Clone)]
@@ -190,15 +198,22 @@ impl Connect for RedisConnector {
     }
 
     /// Reuse when nothing is owed and the session is as it was set up; reset when replies are owed or
-    /// session state was left; close when a command was cut short, the server blocks on one, or the
-    /// connection listens.
+    /// session state was left; close when a command was cut short, the server blocks on one, the
+    /// connection listens, or the server said `READONLY`.
     fn verdict(&self, conn: &mut RedisConnection) -> Verdict {
         conn.verdict()
     }
 
-    /// `PING`.
+    /// A refused login is about credentials, a server with as many clients as it takes is full; a database or host
+    /// that does not exist, a certificate that is not trusted and a peer that is no Redis server are final.
+    fn classify(&self, error: &RedisError) -> FailureKind {
+        error.failure_kind()
+    }
+
+    /// `PING`. An error reply, such as `NOPERM` or `LOADING`, proves as much as `PONG`; but `NOAUTH` says that the
+    /// login is lost.
     async fn check(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
-        conn.command(&Cmd::new("PING")).await.map(drop)
+        proves_alive(conn.command(&Cmd::new("PING")).await)
     }
 
     /// Reads and drops the replies owed, then undoes what was left: `DISCARD`, `UNWATCH`, `SELECT`, or

@@ -36,6 +36,17 @@ impl ServerError {
         &self.message
     }
 
+    /// Whether the server is a replica, and will not write: what was its master's place is another's by now. Scripts
+    /// and transactions wrap the words.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.code() == "READONLY" || self.message.contains("READONLY You can't write")
+    }
+
+    /// Whether the answer to a check says that the connection is not what it was set up as.
+    fn denies_login(&self) -> bool {
+        self.code() == "NOAUTH"
+    }
+
     /// The same error without `secret`: servers older than Redis 6 quote the arguments of commands
     /// that they do not know, passwords included.
     pub(crate) fn without(self, secret: Option<&str>) -> Self {
@@ -202,6 +213,16 @@ pub enum Silence {
         /// Since the second of them was sent: `ping_after` and `ping_timeout` together.
         within: Duration,
     },
+}
+
+/// What the answer to a check says. An error reply is an answer too: a server that has no time (`BUSY`, `LOADING`),
+/// no master (`MASTERDOWN`) or no such right for this user (`NOPERM`) is alive, and a new connection would hear the
+/// same.
+pub(crate) fn proves_alive<T>(answer: Result<T, RedisError>) -> Result<(), RedisError> {
+    match answer {
+        Err(RedisError::Server(reply)) if !reply.denies_login() => Ok(()),
+        answer => answer.map(drop),
+    }
 }
 
 /// Why a command was refused before it was sent.

@@ -72,6 +72,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod classify;
 mod client;
 mod cmd;
 mod codec;

@@ -156,6 +156,26 @@ impl Effect {
         }
     }
 
+    /// Whether an error in its place proves that the session is as it was before. `HELLO` may have logged in before it
+    /// failed, and the end of a transaction judges its errors itself.
+    pub(crate) fn is_undone_by_an_error(self) -> bool {
+        match self {
+            Self::OpensTransaction
+            | Self::Watches
+            | Self::Selects(_)
+            | Self::Listens
+            | Self::IsFinal => true,
+            Self::None
+            | Self::AboutConnection
+            | Self::Blocks(_)
+            | Self::AwaitsReplicas(_)
+            | Self::EndsTransaction
+            | Self::Unwatches
+            | Self::ChangesIdentity
+            | Self::Refused(_) => false,
+        }
+    }
+
     /// How long the server may take to answer a command that waits, if it says.
     pub(crate) fn longest_wait(self) -> Option<Duration> {
         match self {

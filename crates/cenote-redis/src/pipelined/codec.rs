@@ -193,6 +193,9 @@ impl codec::Decoder for PipelineCodec {
             if matches!(value, Value::Push(_)) {
                 continue;
             }
+            if matches!(&value, Value::Error(error) if error.is_read_only()) {
+                self.pulse.demote();
+            }
             if let Some(reply) = self.place(value)? {
                 return Ok(Some(reply));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::MuxBuilder;
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, Dial, FailureKind, Verdict};
 
 use super::PipelinedConnection;
 use super::codec::{PipelineCodec, Request};
@@ -13,7 +13,7 @@ use super::pulse::Pulse;
 use crate::cmd::Cmd;
 use crate::connector::RedisConnector;
 use crate::endpoint::UrlError;
-use crate::error::RedisError;
+use crate::error::{RedisError, proves_alive};
 use crate::silence::Patience;
 use crate::stream::Stream;
 
@@ -159,7 +159,8 @@ impl Connect for PipelinedConnector {
         })
     }
 
-    /// False once the connection has ended, and while it drains because the server answers too little.
+    /// False once the connection has ended or the server has said `READONLY`, and while it drains because the server
+    /// answers too little.
     fn is_open(&self, conn: &PipelinedConnection) -> bool {
         conn.is_open()
     }
@@ -176,9 +177,15 @@ impl Connect for PipelinedConnector {
         Verdict::Reuse
     }
 
-    /// `PING`.
+    /// A refused login is about credentials, a server with as many clients as it takes is full; a database or host
+    /// that does not exist, a certificate that is not trusted and a peer that is no Redis server are final.
+    fn classify(&self, error: &RedisError) -> FailureKind {
+        error.failure_kind()
+    }
+
+    /// `PING`. An error reply proves as much as `PONG`; but `NOAUTH` says that the login is lost.
     async fn check(&self, conn: &mut PipelinedConnection) -> Result<(), RedisError> {
-        conn.command(&Cmd::new("PING")).await.map(drop)
+        proves_alive(conn.command(&Cmd::new("PING")).await)
     }
 
     /// Waits for the replies that are due, then closes.

@@ -130,9 +130,10 @@ impl PipelinedConnection {
         Ok(())
     }
 
-    /// Whether it takes commands: it has not ended, is not being closed and the server answers.
+    /// Whether it takes commands: it has not ended, is not being closed and the server answers. False as well once
+    /// the server has answered `READONLY`: it still takes commands, and a pool replaces it.
     pub fn is_open(&self) -> bool {
-        self.mux.is_open()
+        self.mux.is_open() && !self.pulse.is_demoted()
     }
 
     /// How many commands were sent and not answered yet, those included whose callers have left. A pipeline

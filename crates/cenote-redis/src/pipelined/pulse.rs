@@ -1,19 +1,21 @@
-//! Whether the server of a shared connection is suspected to be gone.
+//! Whether the server of a shared connection is suspected to be gone, or is no longer the one to be asked.
 //!
 //! A `PING` that has no answer is a suspicion long before it is a proof. Until bytes come, the connection carries what
-//! it has and takes no more, so that those who come meanwhile are served by another.
+//! it has and takes no more, so that those who come meanwhile are served by another. A server that says `READONLY` is
+//! a replica now: the connection carries what it has to the end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a connection's callers and its driver know of its pings.
+/// What a connection's callers and its driver know of its server.
 #[derive(Debug)]
 pub(super) struct Pulse {
     began: Instant,
     /// When the PING without an answer was sent: in milliseconds since then, from 1 on; 0 when there is none.
     pinged: AtomicU64,
+    demoted: AtomicBool,
 }
 
 impl Default for Pulse {
@@ -21,6 +23,7 @@ impl Default for Pulse {
         Self {
             began: Instant::now(),
             pinged: AtomicU64::new(0),
+            demoted: AtomicBool::new(false),
         }
     }
 }
@@ -41,6 +44,15 @@ impl Pulse {
         if self.pinged.load(Ordering::Relaxed) != 0 {
             self.pinged.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// The server is a replica.
+    pub(super) fn demote(&self) {
+        self.demoted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_demoted(&self) -> bool {
+        self.demoted.load(Ordering::Relaxed)
     }
 
     /// Whether a PING is without an answer for so long.
