@@ -22,8 +22,13 @@ const MAX_LINE: usize = 64 * 1024;
 /// Shorter strings are copied: otherwise a few bytes that somebody keeps would keep a whole read buffer, and a new
 /// buffer costs more than the copy.
 const SHARED_FROM: usize = 8 * 1024;
-/// What a value costs in memory beside its bytes.
-const VALUE_SIZE: usize = size_of::<Value>();
+/// What a value costs within another beside its bytes: its place, twice, for while the values that have come move to a
+/// larger place, both are held.
+const PLACE: usize = 2 * size_of::<Value>();
+/// What a string costs beside its bytes: what the allocator rounds up and keeps for itself.
+const ALLOCATION: usize = 32;
+/// Into how many bytes one can become where text is made of bytes that are none.
+const LOSSY: usize = '\u{fffd}'.len_utf8();
 
 /// The state between two pieces of input.
 #[derive(Clone, Debug)]
@@ -39,7 +44,54 @@ pub(crate) struct Decoder {
 struct Open {
     kind: Aggregate,
     missing: usize,
-    items: Vec<Value>,
+    items: Items,
+}
+
+#[derive(Clone, Debug)]
+enum Items {
+    Single(Vec<Value>),
+    /// And the key whose value is to come.
+    Pairs(Vec<(Value, Value)>, Option<Value>),
+    /// Nobody reads them.
+    Dropped,
+}
+
+impl Items {
+    /// Of an aggregate with so many values to come.
+    fn new(kind: Aggregate, missing: usize) -> Self {
+        // The count is only announced: memory follows what arrives.
+        match kind {
+            Aggregate::Array | Aggregate::Set | Aggregate::Push => {
+                Self::Single(Vec::with_capacity(missing.min(64)))
+            }
+            Aggregate::Map => Self::Pairs(Vec::with_capacity((missing / 2).min(32)), None),
+            Aggregate::Attribute => Self::Dropped,
+        }
+    }
+
+    fn push(&mut self, value: Value, missing: usize) {
+        match self {
+            Self::Single(items) => {
+                grow(items, missing);
+                items.push(value);
+            }
+            Self::Pairs(pairs, key) => match key.take() {
+                None => *key = Some(value),
+                Some(first) => {
+                    grow(pairs, missing.div_ceil(2));
+                    pairs.push((first, value));
+                }
+            },
+            Self::Dropped => {}
+        }
+    }
+}
+
+/// Makes room for one more of the `missing`: twice as much as there is, but never more than will come.
+fn grow<T>(items: &mut Vec<T>, missing: usize) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len().max(1).min(missing));
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +130,7 @@ impl Decoder {
         while let Some(token) = self.token(input)? {
             let complete = match token {
                 Token::Value(value) => Some(value),
-                Token::Open(kind, 0) => kind.close(Vec::new()),
+                Token::Open(kind, 0) => kind.close(Items::new(kind, 0)),
                 Token::Open(kind, count) => {
                     self.enter(kind, count)?;
                     None
@@ -102,8 +154,7 @@ impl Decoder {
         self.open.push(Open {
             kind,
             missing: count,
-            // The count is only announced: memory follows what arrives.
-            items: Vec::with_capacity(count.min(64)),
+            items: Items::new(kind, count),
         });
         Ok(())
     }
@@ -114,7 +165,7 @@ impl Decoder {
             let Some(parent) = self.open.last_mut() else {
                 return Some(value);
             };
-            parent.items.push(value);
+            parent.items.push(value, parent.missing);
             parent.missing -= 1;
             if parent.missing > 0 {
                 return None;
@@ -148,7 +199,7 @@ impl Decoder {
             Some(Aggregate::Array) if header == b"-1" => self.nil(input, after),
             Some(kind) => {
                 let count = kind.values(parse_length(header)?);
-                self.charge(count.saturating_mul(VALUE_SIZE).saturating_add(after))?;
+                self.charge(count.saturating_mul(PLACE).saturating_add(after))?;
                 input.advance(after);
                 Ok(Some(Token::Open(kind, count)))
             }
@@ -156,7 +207,11 @@ impl Decoder {
                 let length = parse_length(header)?;
                 // Charged again with each attempt until all is there, hence the restoring.
                 let before = self.size;
-                self.charge(length.saturating_add(after))?;
+                let bytes = length.saturating_add(after);
+                self.charge(match first {
+                    b'!' => text_size(bytes),
+                    _ => bytes.saturating_add(ALLOCATION),
+                })?;
                 let end = after + length + 2;
                 if input.len() < end {
                     self.size = before;
@@ -169,7 +224,10 @@ impl Decoder {
                 leaf(input, end).map(Some)
             }
             None => {
-                self.charge(after)?;
+                self.charge(match first {
+                    b'+' | b'-' | b'(' => text_size(after),
+                    _ => after,
+                })?;
                 leaf(input, after).map(Some)
             }
         }
@@ -200,24 +258,20 @@ impl Aggregate {
     }
 
     /// The finished value; an attribute is none.
-    fn close(self, items: Vec<Value>) -> Option<Value> {
-        Some(match self {
-            Self::Array => Value::Array(items),
-            Self::Set => Value::Set(items),
-            Self::Push => Value::Push(items),
-            Self::Map => Value::Map(pairs(items)),
-            Self::Attribute => return None,
-        })
+    fn close(self, items: Items) -> Option<Value> {
+        match (self, items) {
+            (Self::Set, Items::Single(items)) => Some(Value::Set(items)),
+            (Self::Push, Items::Single(items)) => Some(Value::Push(items)),
+            (_, Items::Single(items)) => Some(Value::Array(items)),
+            (_, Items::Pairs(pairs, _)) => Some(Value::Map(pairs)),
+            (_, Items::Dropped) => None,
+        }
     }
 }
 
-fn pairs(items: Vec<Value>) -> Vec<(Value, Value)> {
-    let mut pairs = Vec::with_capacity(items.len() / 2);
-    let mut items = items.into_iter();
-    while let (Some(key), Some(value)) = (items.next(), items.next()) {
-        pairs.push((key, value));
-    }
-    pairs
+/// What text takes that is made of so many bytes.
+fn text_size(bytes: usize) -> usize {
+    bytes.saturating_mul(LOSSY).saturating_add(ALLOCATION)
 }
 
 /// Takes the first `length` bytes, which hold one value that holds no others.

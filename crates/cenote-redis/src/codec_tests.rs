@@ -150,6 +150,66 @@ fn many_small_values_count_towards_the_limit() {
     assert_eq!(decode(&bytes), Err(FrameError::TooLarge { limit: LIMIT }));
 }
 
+/// What a value holds: places that are reserved, and strings as an allocator rounds them.
+fn held(value: &Value) -> usize {
+    fn allocated(bytes: usize) -> usize {
+        (bytes + 8).next_multiple_of(16).max(32)
+    }
+    match value {
+        Value::Array(items) | Value::Set(items) | Value::Push(items) => {
+            items.capacity() * size_of::<Value>() + items.iter().map(held).sum::<usize>()
+        }
+        Value::Map(pairs) => {
+            let strings = pairs.iter().map(|(key, value)| held(key) + held(value));
+            pairs.capacity() * size_of::<(Value, Value)>() + strings.sum::<usize>()
+        }
+        Value::Bulk(bytes) | Value::Verbatim(bytes) => allocated(bytes.len()),
+        Value::Simple(text) | Value::BigNumber(text) => allocated(text.capacity()),
+        Value::Error(error) => allocated(error.message().len()),
+        _ => 0,
+    }
+}
+
+/// A map of 64 MiB took 156.
+#[test]
+fn a_reply_holds_no_more_than_it_is_charged() {
+    let items: [&[u8]; 9] = [
+        b"$1\r\nx\r\n",
+        b"$0\r\n\r\n",
+        b":1\r\n",
+        b"_\r\n",
+        b"+\xff\xff\xff\xff\r\n",
+        b"!6\r\n\xff\xff\xff\xff\xff\xff\r\n",
+        b"=5\r\ntxt:a\r\n",
+        b"*0\r\n",
+        b"%1\r\n$1\r\nk\r\n$1\r\nv\r\n",
+    ];
+    // Just beyond a doubling is where most is reserved.
+    for count in [1, 2, 65, 129, 1025, 5000] {
+        for item in items {
+            for kind in ['*', '~', '%'] {
+                let values = if kind == '%' { 2 * count } else { count };
+                let header = format!("{kind}{count}\r\n").into_bytes();
+                let mut input = BytesMut::from(&[header, item.repeat(values)].concat()[..]);
+                // Without the end, so that the charge is still there.
+                let last = input.split_off(input.len() - 1);
+                let mut decoder = Decoder::new(1 << 30);
+                assert_eq!(decoder.decode(&mut input), Ok(None));
+                let charged = decoder.size;
+                input.unsplit(last);
+                let reply = decoder.decode(&mut input).unwrap().unwrap();
+                // The last value may not be charged yet.
+                let held = held(&reply);
+                assert!(
+                    held <= charged + 128,
+                    "{kind}{count} of {}: {held} held, {charged} charged",
+                    item.escape_ascii()
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_limit_is_per_reply() {
     let mut decoder = Decoder::new(1000);

@@ -79,6 +79,10 @@ impl RedisConnector {
 
     /// The memory that one reply may take, in bytes: 512 MiB by default. A larger one is
     /// [`FrameError::TooLarge`](crate::FrameError::TooLarge) and ends its connection.
+    ///
+    /// Counted is what the client holds, not what the server sends: beside its bytes, a value within another costs
+    /// 80 bytes and a string 32, so that a list of a million short strings needs some 110 MiB. A pool may hold
+    /// as much for each of its connections at once.
     #[must_use]
     pub fn max_reply_size(mut self, bytes: usize) -> Self {
         self.max_reply_size = bytes;
