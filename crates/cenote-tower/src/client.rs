@@ -8,7 +8,8 @@ use cenote::mux::{Call, CallError, Mux, Permit, Reserve};
 use tower::Service;
 use tower::load::Load;
 
-/// A [`Mux`] as a tower service. Clones share the connection.
+/// A [`Mux`] as a tower service. Clones share the connection. Calls of one handle are sent in the order of their first
+/// polls, those of clones in any order.
 ///
 /// `poll_ready` takes a turn, in arrival order, and keeps it for the next `call`: a service that is ready can
 /// be called without waiting. The turn is this handle's alone: a clone begins without one, and a handle that is

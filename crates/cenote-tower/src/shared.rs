@@ -16,6 +16,9 @@ use tower::{BoxError, Service, ServiceExt};
 /// until the reply has come or its future is dropped. A clone begins without a lease, and a handle that is
 /// dropped gives its own back.
 ///
+/// Calls that are under way at once run on whatever connections the pool chooses, and arrive in any order, those of one
+/// handle too; where order matters, wait for a reply before the next call, or use a [`Client`](crate::Client).
+///
 /// Its [`Load`] is the number of leases and of those who wait for one.
 pub struct SharedClient<C: Connect<Connection: Sync>> {
     pool: SharedPool<C>,

@@ -2,19 +2,22 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use cenote::BoxFuture;
 use cenote::mux::{CallError, Mux};
 use futures_sink::Sink;
 
-/// A [`Mux`] as a sink: each item goes out by [`Mux::send`], in order, and none has a reply.
+/// A [`Mux`] as a sink: each item goes out by [`Mux::send`], in order, whatever threads the sink is used on, and none has
+/// a reply. Two sinks into one connection have an order each.
 ///
 /// Ready when the item before is among those to be written; flushed then too, since whether a message
 /// arrives is not known of a message without a reply. Closing it drains and closes the connection for all who share
 /// it. An item whose sending fails is lost, and the error says why.
 pub struct MuxSink<Req, Resp> {
-    mux: Mux<Req, Resp>,
+    /// One handle for all items, for it is the handle that keeps them in order.
+    mux: Arc<Mux<Req, Resp>>,
     sending: Option<BoxFuture<'static, Result<(), CallError>>>,
     closing: Option<BoxFuture<'static, ()>>,
 }
@@ -23,7 +26,7 @@ impl<Req, Resp> MuxSink<Req, Resp> {
     /// A sink into `mux`.
     pub fn new(mux: Mux<Req, Resp>) -> Self {
         Self {
-            mux,
+            mux: Arc::new(mux),
             sending: None,
             closing: None,
         }
@@ -41,7 +44,7 @@ impl<Req, Resp> MuxSink<Req, Resp> {
 
 impl<Req, Resp> fmt::Debug for MuxSink<Req, Resp> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MuxSink").field(&self.mux).finish()
+        f.debug_tuple("MuxSink").field(&*self.mux).finish()
     }
 }
 
@@ -53,7 +56,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Sink<Req> for MuxSink<Req, Resp>
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Req) -> Result<(), CallError> {
-        let mux = self.mux.clone();
+        let mux = Arc::clone(&self.mux);
         self.sending = Some(Box::pin(async move { mux.send(item).await }));
         Ok(())
     }
@@ -64,7 +67,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Sink<Req> for MuxSink<Req, Resp>
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         ready!(self.poll_sent(cx))?;
-        let mux = self.mux.clone();
+        let mux = Arc::clone(&self.mux);
         let closing = self
             .closing
             .get_or_insert_with(|| Box::pin(async move { mux.close().await }));

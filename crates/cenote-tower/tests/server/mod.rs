@@ -1,4 +1,5 @@
 //! A server of lines, in the process: it echoes, or keeps silent.
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
