@@ -132,6 +132,7 @@
 //! closed on exec. After a bare `fork`, without exec, the child must neither use nor drop anything of the
 //! pool, for both processes would write to one session: build a new pool there.
 #![deny(missing_docs)]
+#![deny(unsafe_code)]
 
 pub mod blocking;
 mod builder;
@@ -141,6 +142,10 @@ mod erased;
 mod error;
 mod event;
 mod hooks;
+#[allow(
+    unsafe_code,
+    reason = "the only module with any; each use says why it is sound"
+)]
 mod kernel;
 pub mod mux;
 #[cfg(feature = "net")]
@@ -153,6 +158,7 @@ mod settings;
 mod shared_pool;
 mod status;
 mod sync;
+mod wake;
 
 pub use builder::Builder;
 pub use connect::{Connect, FailureKind, Verdict};

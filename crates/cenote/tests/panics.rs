@@ -297,6 +297,43 @@ fn a_connection_that_panics_in_its_drop_does_not_escape_without_a_runtime() {
     armed.store(false, SeqCst);
 }
 
+/// A payload whose drop panics, with one whose drop panics, and so on.
+struct Nested(u8);
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            std::panic::panic_any(Nested(self.0 - 1));
+        }
+    }
+}
+
+struct PanicsInVerdict;
+
+impl Connect for PanicsInVerdict {
+    type Connection = ();
+    type Error = Infallible;
+
+    async fn connect(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn verdict(&self, (): &mut ()) -> Verdict {
+        std::panic::panic_any(Nested(5));
+    }
+}
+
+/// What a connector panics with is code of its own, too.
+#[tokio::test(start_paused = true)]
+async fn a_panic_whose_payload_panics_when_it_is_dropped_costs_no_more_than_another() {
+    let pool = Pool::new(PanicsInVerdict);
+    let lease = pool.get().await.unwrap();
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(lease))).is_ok());
+    pass(ms(1)).await;
+    assert_eq!(pool.counters().closed(), 1);
+    drop(pool.get().await.unwrap());
+}
+
 /// A dial that panics while others hang: the place of the one is free, the others go on.
 #[tokio::test(start_paused = true)]
 async fn a_dial_that_panics_beside_one_that_hangs_frees_its_own_place() {

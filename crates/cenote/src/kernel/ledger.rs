@@ -2,7 +2,6 @@
 //! the queue, from who gives one back. `occupancy` and `modes` have the rest of what takes the lock.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
@@ -11,6 +10,7 @@ use super::slot::{Held, Notice};
 use super::word::State;
 use super::{Core, Order, Owner};
 use crate::sync::{Ordering, lock};
+use crate::wake::{release, wake_all};
 
 const GATE_CLOSED: u64 = 1;
 const GATE_PAUSED: u64 = 2;
@@ -250,8 +250,14 @@ impl<O: Owner> Core<O> {
         let renewed = lock(&self.ledger.0).queue.renew(waiter, waker);
         // The wakers are dropped here, outside the lock: their drops are user code.
         match renewed {
-            Ok(_old) => Poll::Pending,
-            Err(_new) => Poll::Ready(waiter.coming_outcome()),
+            Ok(old) => {
+                release(old);
+                Poll::Pending
+            }
+            Err(new) => {
+                release(Some(new));
+                Poll::Ready(waiter.coming_outcome())
+            }
         }
     }
 
@@ -264,7 +270,10 @@ impl<O: Owner> Core<O> {
             left
         };
         match left {
-            Ok(_waker) => None,
+            Ok(waker) => {
+                release(waker);
+                None
+            }
             Err(()) => Some(waiter.coming_outcome()),
         }
     }
@@ -319,7 +328,7 @@ impl<O: Owner> Core<O> {
             }
         };
         // Only now: the waiter's memory is another processor's as often as not.
-        wake(turn.grant(held));
+        wake_all(turn.grant(held));
         Settled::Done
     }
 
@@ -351,15 +360,5 @@ impl<O: Owner> Core<O> {
         let turn = ledger.queue.pop();
         self.set_gate(ledger);
         turn.expect("called while somebody waits")
-    }
-}
-
-/// A waker that panics must not keep the next from being woken, nor a lease from being dropped.
-pub(super) fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        // Unwind safe: the waker is gone either way. The payload is forgotten: its drop might panic again.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            std::mem::forget(payload);
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! Changes to the whole pool: its size, whether it gives leases, and the end of waiting.
 
-use super::ledger::{Phase, wake};
+use super::ledger::Phase;
 use super::{Core, Owner};
 use crate::sync::lock;
+use crate::wake::wake_all;
 
 impl<O: Owner> Core<O> {
     /// The caller then closes all that [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
@@ -36,7 +37,7 @@ impl<O: Owner> Core<O> {
             }
             self.set_gate(&ledger);
         }
-        wakers.into_iter().for_each(wake);
+        wake_all(wakers.into_iter().flatten());
     }
 
     /// Refuses everyone, now and later. The caller then closes all that
@@ -59,7 +60,7 @@ impl<O: Owner> Core<O> {
             self.set_gate(&ledger);
             wakers
         };
-        wakers.into_iter().for_each(wake);
+        wake_all(wakers.into_iter().flatten());
     }
 
     /// Refuses those whose deadline has come; the next deadline to watch, if any.
@@ -71,13 +72,13 @@ impl<O: Owner> Core<O> {
             self.set_gate(&ledger);
             (wakers, next)
         };
-        wakers.into_iter().for_each(wake);
+        wake_all(wakers.into_iter().flatten());
         next
     }
 
     /// Wakes all who wait, in their places, to look after themselves.
     pub(crate) fn rouse(&self) {
         let wakers = lock(&self.ledger.0).queue.take_wakers();
-        wakers.into_iter().for_each(wake);
+        wake_all(wakers.into_iter().flatten());
     }
 }

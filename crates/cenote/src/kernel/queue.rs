@@ -45,8 +45,6 @@ enum Outcome<O: Owner> {
 
 // SAFETY: the cell is guarded by `status` (module docs); all it holds is `Send`.
 unsafe impl<O: Owner> Send for Waiter<O> {}
-// SAFETY: as above.
-unsafe impl<O: Owner> Sync for Waiter<O> {}
 
 impl<O: Owner> Waiter<O> {
     pub(super) fn new() -> Self {
@@ -113,7 +111,8 @@ struct Place<O: Owner> {
     deadline: u64,
 }
 
-// SAFETY: the pointers lead to pinned, `Sync` waiters that are gone from the ring before they go.
+// SAFETY: the pointers lead to pinned, `Send` waiters that are gone from the ring before they go; what is read of them
+// through it is atomic, or the turn's alone.
 unsafe impl<O: Owner> Send for Queue<O> {}
 
 /// The number of who has not arrived.

@@ -6,17 +6,20 @@
 //! before the lanes are taken. So if the lane was taken before the request was in it, the lane's lock has brought
 //! the cleared flag with it, and the caller asks anew; else the request was taken.
 //!
-//! A write half wakes only who polled it last. A caller that found no room has taken that place from the driver, and
-//! so wakes it, asked or not; it polls the half again.
+//! A write half wakes only who polled it last. A caller that writes polls it with the driver's waker, so that it is the
+//! driver who is woken whenever there is room, and no caller's waker gets into the line. One that found no room wakes
+//! the driver all the same, asked or not: what is left is its own to write.
 
 use std::task::Waker;
 
 use crate::sync::{AtomicBool, Mutex, Ordering, lock};
+use crate::wake::wake_all;
 
 pub(super) struct Ask {
     asked: AtomicBool,
     /// The driver. Set before it looks whether it is asked, so that it sees who asked before, and is woken by who
-    /// asks after. No other lock is taken under its lock.
+    /// asks after. No other lock is taken under its lock. It is the waker of a task of the runtime's, whose clone is no
+    /// user code.
     driver: Mutex<Option<Waker>>,
     /// A request was written after the last replies came, or those were several, or went out with others: there is
     /// more than one caller at once, and it pays to let the driver write for all of them. Advice.
@@ -54,10 +57,12 @@ impl Ask {
 
     /// There is something for the driver to look at.
     pub(super) fn wake_driver(&self) {
-        let driver = lock(&self.driver).clone();
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        wake_all(self.driver());
+    }
+
+    /// The driver's waker, once it has run.
+    pub(super) fn driver(&self) -> Option<Waker> {
+        lock(&self.driver).clone()
     }
 
     pub(super) fn set_driver(&self, waker: &Waker) {

@@ -2,7 +2,7 @@
 //! into a lane.
 
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use super::desk::Desk;
 use super::engine::Engine;
@@ -10,6 +10,11 @@ use super::error::{CallError, Lost, Written};
 use super::lane::{Held, Order, Unencoded};
 use super::tags::Turn;
 use crate::sync::MutexGuard;
+
+/// The waker that its caller has cloned, to be left where it is woken from.
+fn own(waker: &mut Option<Waker>) -> Waker {
+    waker.take().expect("a waker is left in one place")
+}
 
 /// Where a call stands at first.
 pub(super) enum Place {
@@ -25,20 +30,22 @@ impl<Req, Resp> Engine<Req, Resp> {
         &self,
         request: &mut Option<Req>,
         order: &Order,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<(Place, u32), CallError> {
+        // Under no lock, nor dropped under one: it is user code.
+        let mut waker = Some(cx.waker().clone());
         let now = self.now();
         let mut lane = self.lanes.lane_for(order);
         if let Some(index) = lane.stock.take() {
-            let tag = self.cells.begin_call(index, cx.waker(), now);
-            self.append(lane, tag, index, request, cx)?;
+            let tag = self.cells.begin_call(index, own(&mut waker), now);
+            self.append(lane, tag, index, request)?;
             return Ok((Place::Tag(index), now));
         }
         drop(lane);
         let mut desk = self.desk();
-        let place = self.place(&mut desk, || self.lanes.lane_for(order), now, cx)?;
+        let place = self.place(&mut desk, || self.lanes.lane_for(order), now, &mut waker)?;
         if let Place::Tag(index) = place {
-            self.append_from(desk, index, request, now, order, cx)?;
+            self.append_from(desk, index, request, now, order, &mut waker)?;
         }
         Ok((place, now))
     }
@@ -48,8 +55,10 @@ impl<Req, Resp> Engine<Req, Resp> {
         if let Some(index) = self.lanes.of_thread().stock.take() {
             return Ok(Place::Tag(index));
         }
+        let mut waker = Some(cx.waker().clone());
         let now = self.now();
-        self.place(&mut self.desk(), || self.lanes.of_thread(), now, cx)
+        let mut desk = self.desk();
+        self.place(&mut desk, || self.lanes.of_thread(), now, &mut waker)
     }
 
     fn place<'a>(
@@ -57,7 +66,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         desk: &mut Desk,
         lane: impl FnOnce() -> Held<'a, Req>,
         now: u32,
-        cx: &Context<'_>,
+        waker: &mut Option<Waker>,
     ) -> Result<Place, CallError>
     where
         Req: 'a,
@@ -70,7 +79,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         if desk.tags.waiting() >= max_queued {
             return Err(CallError::QueueFull { max_queued });
         }
-        Ok(Place::Queued(desk.tags.queue(cx.waker().clone(), now)))
+        Ok(Place::Queued(desk.tags.queue(own(waker), now)))
     }
 
     /// A call that queued, or reserved, has its tag.
@@ -80,14 +89,15 @@ impl<Req, Resp> Engine<Req, Resp> {
         request: &mut Option<Req>,
         began: u32,
         order: &Order,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<(), CallError> {
+        let mut waker = Some(cx.waker().clone());
         let desk = self.desk();
         if let Err(error) = desk.still_serves() {
             self.give_back(desk, index);
             return Err(error);
         }
-        self.append_from(desk, index, request, began, order, cx)
+        self.append_from(desk, index, request, began, order, &mut waker)
     }
 
     /// Appends with a tag that is in no lane.
@@ -98,13 +108,13 @@ impl<Req, Resp> Engine<Req, Resp> {
         request: &mut Option<Req>,
         began: u32,
         order: &Order,
-        cx: &mut Context<'_>,
+        waker: &mut Option<Waker>,
     ) -> Result<(), CallError> {
         let lane = self.lanes.lane_for(order);
         // Under the desk's lock: the end, when it comes, finds the cell.
-        let tag = self.cells.begin_call(index, cx.waker(), began);
+        let tag = self.cells.begin_call(index, own(waker), began);
         drop(desk);
-        self.append(lane, tag, index, request, cx)
+        self.append(lane, tag, index, request)
     }
 
     fn append(
@@ -113,14 +123,13 @@ impl<Req, Resp> Engine<Req, Resp> {
         tag: u32,
         index: u32,
         request: &mut Option<Req>,
-        cx: &mut Context<'_>,
     ) -> Result<(), CallError> {
         let request = request.take().expect("a call writes its request once");
         let appended = lane.append_call(tag, index, request);
         drop(lane);
         match appended {
             Ok(()) => {
-                self.see_written(cx);
+                self.see_written();
                 Ok(())
             }
             Err(error) => {

@@ -12,6 +12,7 @@ use super::Mux;
 use super::beginning::Place;
 use super::engine::Engine;
 use super::error::{CallError, Written};
+use super::silence::GaveUp;
 use super::tags::Turn;
 
 /// A [`Mux::call`] under way.
@@ -166,7 +167,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     }
 
     /// Leaves without a reply.
-    fn leave(&mut self) -> Written {
+    fn leave(&mut self, how: GaveUp) -> Written {
         let engine = self.handle.engine();
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Queued(turn) => {
@@ -174,7 +175,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                 Written::No
             }
             Stage::Pending(index) => {
-                engine.leave(index);
+                engine.leave(index, how, self.began);
                 Written::Perhaps
             }
             Stage::Reserved(index) => {
@@ -198,7 +199,7 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
             && let Some(limit) = call.poll_time(cx)
         {
             // Before it takes its turn, which may have come: the peer had no time to answer.
-            let written = call.leave();
+            let written = call.leave(GaveUp::TimedOut);
             return Poll::Ready(Err(CallError::TimedOut { limit, written }));
         }
         if let Poll::Ready(done) = call.poll_reply(cx) {
@@ -208,16 +209,13 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
         let Some(limit) = call.poll_time(cx) else {
             return Poll::Pending;
         };
-        if let Stage::Pending(_) = call.stage {
-            call.handle.engine().timed_out();
-        }
-        let written = call.leave();
+        let written = call.leave(GaveUp::TimedOut);
         Poll::Ready(Err(CallError::TimedOut { limit, written }))
     }
 }
 
 impl<Req, Resp> Drop for Call<'_, Req, Resp> {
     fn drop(&mut self) {
-        self.leave();
+        self.leave(GaveUp::Dropped);
     }
 }

@@ -7,13 +7,14 @@
 //! Promises: a reply reaches the request it answers or nobody; whoever waits in a cell is woken when its
 //! reply comes and when the connection ends.
 //!
-//! Lock order: desk, lane, cell. Under a cell's lock wakers are cloned and no other user code runs: replies are
-//! dropped, and wakers dropped and woken, by whoever called.
+//! Lock order: desk, lane, cell. Under a cell's lock no user code runs: replies are dropped, and wakers cloned, dropped
+//! and woken, by whoever called.
 
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{Mutex, MutexGuard, lock};
+use crate::wake::release;
 
 /// Cells are made in chunks, as more are pending at once than ever before.
 #[cfg(not(cenote_loom))]
@@ -36,7 +37,7 @@ struct Cell<R> {
     state: State,
     /// The tick at which the call began.
     began: u32,
-    /// The caller, while it waits.
+    /// The caller, while it waits; none if it was woken, and has not looked since.
     waker: Option<Waker>,
     /// There, when it is answered.
     reply: Option<R>,
@@ -55,8 +56,8 @@ enum State {
 
 /// What became of a reply.
 pub(super) enum Delivery<R> {
-    /// Its caller is to be woken.
-    ToCaller(Waker),
+    /// Its caller has it, and is to be woken unless it is about to look anyway.
+    ToCaller(Option<Waker>),
     /// Nobody waited for it any more: the cell is free, to be given back.
     ToNobody(u32, R),
     /// No pending request has this tag.
@@ -97,7 +98,7 @@ impl<R> Cells<R> {
         (uses.checked_shl(self.index_bits).unwrap_or(0) | index) & self.mask
     }
 
-    fn begin(&self, index: u32, state: State, waker: Option<&Waker>, began: u32) -> u32 {
+    fn begin(&self, index: u32, state: State, waker: Option<Waker>, began: u32) -> u32 {
         self.chunks[index as usize / CHUNK].get_or_init(|| {
             let free = || Cell {
                 uses: 0,
@@ -112,12 +113,12 @@ impl<R> Cells<R> {
         cell.uses = cell.uses.wrapping_add(1);
         cell.state = state;
         cell.began = began;
-        cell.waker = waker.cloned();
+        cell.waker = waker;
         self.tag(index, cell.uses)
     }
 
     /// Takes a free cell for a call; its tag.
-    pub(super) fn begin_call(&self, index: u32, waker: &Waker, began: u32) -> u32 {
+    pub(super) fn begin_call(&self, index: u32, waker: Waker, began: u32) -> u32 {
         self.begin(index, State::Waiting, Some(waker), began)
     }
 
@@ -132,7 +133,7 @@ impl<R> Cells<R> {
         cell.state = State::Free;
         let waker = cell.waker.take();
         drop(cell);
-        drop(waker);
+        release(waker);
     }
 
     /// A reply with a tag.
@@ -168,8 +169,7 @@ impl<R> Cells<R> {
             State::Waiting => {
                 cell.state = State::Answered;
                 cell.reply = Some(reply);
-                let waker = cell.waker.take();
-                Delivery::ToCaller(waker.expect("a caller that waits can be woken"))
+                Delivery::ToCaller(cell.waker.take())
             }
             State::Abandoned => {
                 cell.state = State::Free;
@@ -183,18 +183,26 @@ impl<R> Cells<R> {
     /// back. Else wakes `cx` when either happens.
     #[inline]
     pub(super) fn poll(&self, index: u32, cx: &Context<'_>) -> Poll<Option<R>> {
-        let mut cell = self.taken(index);
-        if let State::Waiting = cell.state {
-            let is_known = |waker: &Waker| waker.will_wake(cx.waker());
-            if !cell.waker.as_ref().is_some_and(is_known) {
-                let other = cell.waker.replace(cx.waker().clone());
-                drop(cell);
-                drop(other);
+        let mut own = None;
+        loop {
+            let mut cell = self.taken(index);
+            if !matches!(cell.state, State::Waiting) {
+                cell.state = State::Free;
+                return Poll::Ready(cell.reply.take());
             }
-            return Poll::Pending;
+            let is_known = |waker: &Waker| waker.will_wake(cx.waker());
+            if cell.waker.as_ref().is_some_and(is_known) {
+                return Poll::Pending;
+            }
+            if let Some(own) = own.take() {
+                let other = cell.waker.replace(own);
+                drop(cell);
+                release(other);
+                return Poll::Pending;
+            }
+            drop(cell);
+            own = Some(cx.waker().clone());
         }
-        cell.state = State::Free;
-        Poll::Ready(cell.reply.take())
     }
 
     /// The caller leaves without its reply.
@@ -229,13 +237,14 @@ impl<R> Cells<R> {
             .collect()
     }
 
-    /// Those who wait since before `oldest`, in ticks: to be woken, so that they look at the time.
+    /// Those who wait since too long: to be woken, so that they look at the time, and leave another waker if they wait
+    /// on.
     pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
         self.all()
             .filter_map(|cell| {
-                let cell = lock(cell);
+                let mut cell = lock(cell);
                 match cell.state {
-                    State::Waiting if is_overdue(cell.began) => cell.waker.clone(),
+                    State::Waiting if is_overdue(cell.began) => cell.waker.take(),
                     _ => None,
                 }
             })

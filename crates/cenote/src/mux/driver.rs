@@ -30,6 +30,7 @@ use super::settings::Ticks;
 use crate::error::BoxError;
 use crate::rt::catching;
 use crate::sync::lock;
+use crate::wake::wake_all;
 
 /// A reply as the codec gave it; in order, without a tag.
 pub(super) struct Reply<Resp> {
@@ -55,7 +56,8 @@ pub(super) struct Driver<Req, Resp, D> {
     read: Box<dyn AsyncRead + Send + Unpin>,
     decode: D,
     input: BytesMut,
-    /// Callers whose replies have come, to be woken.
+    /// Callers whose replies have come: how many, and those of them who are to be woken.
+    answered: usize,
     wakers: Vec<Waker>,
     /// Tags whose replies have come to nobody.
     quarantined: Vec<u32>,
@@ -121,6 +123,7 @@ where
             read,
             decode,
             input: BytesMut::new(),
+            answered: 0,
             wakers: Vec::new(),
             quarantined: Vec::new(),
             order: VecDeque::new(),
@@ -133,7 +136,7 @@ where
     async fn run(mut self) {
         let lost = catching(poll_fn(|cx| self.poll(cx))).await;
         // Left by a panic: their replies have come.
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(self.wakers.drain(..));
         self.engine.end(lost.unwrap_or(Lost::Panicked));
         // Whether the peer hears of it is its own affair.
         let engine = Arc::clone(&self.engine);
@@ -209,6 +212,9 @@ where
                 return Ok(delivered);
             };
             let is_end = read? == 0;
+            if !is_end {
+                self.engine.silence.ends(self.engine.now());
+            }
             if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
                 ping.silent = Duration::ZERO;
                 ping.sent = None;
@@ -273,7 +279,10 @@ where
             }
         };
         match delivery {
-            Delivery::ToCaller(waker) => self.wakers.push(waker),
+            Delivery::ToCaller(waker) => {
+                self.answered += 1;
+                self.wakers.extend(waker);
+            }
             Delivery::ToNobody(index, message) => {
                 self.quarantined.push(index);
                 drop(message);
@@ -288,15 +297,12 @@ where
     /// Wakes those whose replies have come. Whether there were more than one.
     fn wake_callers(&mut self) -> bool {
         let engine = &self.engine;
-        if !self.wakers.is_empty() || !self.quarantined.is_empty() {
-            engine.answered();
-        }
+        let callers = std::mem::take(&mut self.answered);
         if !self.quarantined.is_empty() {
             engine.release(&mut self.quarantined);
         }
-        let callers = self.wakers.len();
         engine.ask.answered(callers);
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(self.wakers.drain(..));
         callers > 1
     }
 
@@ -312,11 +318,13 @@ where
             if let Some(ping) = &mut clock.ping {
                 ping.silent += clock.every;
                 let limit = engine.settings.ping_timeout;
+                let silent = |sent| ping.silent - sent;
                 match ping.sent {
-                    Some(sent) if ping.silent - sent >= limit => {
+                    Some(sent) if silent(sent) >= limit => {
                         return Err(Lost::Silent { limit });
                     }
-                    None if ping.silent >= ping.after => {
+                    Some(sent) if silent(sent) >= limit / 4 => engine.silence.suspect(),
+                    None if ping.silent >= ping.after || engine.silence.is_doubtful() => {
                         ping.sent = Some(ping.silent);
                         engine.ping((ping.request)())?;
                     }

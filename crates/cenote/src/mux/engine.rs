@@ -12,15 +12,14 @@
 //!   under another of these.
 //!
 //! User code under locks: the write half under the writer's, which is its own; a codec's encoder under its lane's,
-//! for it needs its state to itself, and frames their order; and the cloning of wakers. They are woken and dropped, and
-//! replies are, under none.
+//! for it needs its state to itself, and frames their order. Callers' wakers are cloned, woken and dropped, and replies
+//! are dropped, under none; the driver's waker is the runtime's own, and no other gets into the write half.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::ask::Ask;
 use super::cells::{Cells, Left};
@@ -28,10 +27,12 @@ use super::desk::{Desk, Phase};
 use super::error::{CallError, Lost, Written};
 use super::lane::{Lanes, Shut};
 use super::settings::Settings;
+use super::silence::{GaveUp, Silence};
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
 use crate::rt::Runtime;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
+use crate::wake::{Notify, release, wake_all};
 
 pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
@@ -42,8 +43,7 @@ pub(super) struct Engine<Req, Resp> {
     pub(super) writer: Mutex<Writer>,
     /// A coarse clock: counted up by the driver. Only compared with itself.
     pub(super) ticks: AtomicU32,
-    /// Calls in a row that timed out; any reply resets it. Advice: it may miss one under contention.
-    timed_out: AtomicU32,
+    pub(super) silence: Silence,
     /// How many of the pending requests' callers have left, to be read without a lock.
     abandoned: AtomicUsize,
     /// Whether new calls are taken: the phase, to be read without a lock.
@@ -78,7 +78,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             ask: Ask::new(),
             writer: Mutex::new(writer),
             ticks: AtomicU32::new(0),
-            timed_out: AtomicU32::new(0),
+            silence: Silence::default(),
             abandoned: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             handles: AtomicUsize::new(1),
@@ -141,15 +141,16 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// The caller of a pending request leaves.
-    pub(super) fn leave(&self, index: u32) {
+    /// The caller of a pending request leaves; it began at this tick.
+    pub(super) fn leave(&self, index: u32, how: GaveUp, began: u32) {
         let mut desk = self.desk();
         match self.cells.leave(index) {
             Left::Quarantined(waker) => {
                 desk.tags.abandon();
                 self.count_abandoned(&desk);
-                self.judge(desk);
-                drop(waker);
+                let is_silent = self.is_silent(&mut desk, how, began);
+                self.judge(desk, is_silent);
+                release(waker);
             }
             Left::Free(reply) => {
                 self.give_back(desk, index);
@@ -163,7 +164,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         let mut desk = self.desk();
         let (next, own) = desk.tags.leave(turn);
         self.after(desk, next);
-        drop(own);
+        release(own);
     }
 
     pub(super) fn give_back(&self, mut desk: MutexGuard<'_, Desk>, index: u32) {
@@ -176,7 +177,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         desk.reopen(&self.lanes);
         let has_drained = desk.has_drained();
         drop(desk);
-        next.into_iter().for_each(Waker::wake);
+        wake_all(next);
         if has_drained {
             self.ask.wake_driver();
         }
@@ -203,24 +204,32 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.after(desk, next);
     }
 
-    /// A reply came: the peer answers.
-    pub(super) fn answered(&self) {
-        if self.timed_out.load(Ordering::Relaxed) > 0 {
-            self.timed_out.store(0, Ordering::Relaxed);
+    /// A caller gave up: whether the peer has said nothing for too long, or to too many.
+    fn is_silent(&self, desk: &mut Desk, how: GaveUp, began: u32) -> bool {
+        let Some(in_a_row) = self.silence.gave_up(how, began) else {
+            return false;
+        };
+        let settings = &self.settings;
+        if settings.ping_after.is_some() {
+            // The driver sends one, and goes by its answer.
+            return false;
         }
-    }
-
-    /// A pending call timed out.
-    pub(super) fn timed_out(&self) {
-        self.timed_out.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let since = match desk.doubted_since {
+            Some(since) if in_a_row > 1 => since,
+            _ => *desk.doubted_since.insert(now),
+        };
+        // Not by one alone: it may have asked for what takes long.
+        let is_long = |limit| in_a_row > 1 && now.saturating_duration_since(since) >= limit;
+        self.silence.timed_out() >= settings.max_timeouts
+            || settings.max_silence.is_some_and(is_long)
     }
 
     /// Whether the peer still answers enough; else no new calls.
-    fn judge(&self, desk: MutexGuard<'_, Desk>) {
-        let timed_out = self.timed_out.load(Ordering::Relaxed);
+    fn judge(&self, desk: MutexGuard<'_, Desk>, is_silent: bool) {
+        let timed_out = self.silence.timed_out();
         let abandoned = desk.tags.abandoned();
-        let settings = &self.settings;
-        let is_sick = timed_out >= settings.max_timeouts || abandoned >= settings.max_abandoned;
+        let is_sick = is_silent || abandoned >= self.settings.max_abandoned;
         if is_sick && matches!(desk.phase, Phase::Open) {
             self.drain(
                 desk,
@@ -248,7 +257,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         desk.shut(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
         drop(desk);
-        queued.into_iter().for_each(Waker::wake);
+        wake_all(queued);
         self.ask.wake_driver();
         self.room.notify_waiters();
     }
@@ -266,7 +275,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         drop(desk);
         // A cell taken before the stocks were shut is seen here; none is taken after.
         let pending = self.cells.end();
-        queued.into_iter().chain(pending).for_each(Waker::wake);
+        wake_all(queued.into_iter().chain(pending));
         self.ask.wake_driver();
         self.room.notify_waiters();
         self.ended.notify_waiters();
@@ -276,7 +285,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn wake_overdue(&self) {
         let queued = self.desk().tags.overdue(|began| self.is_overdue(began));
         let pending = self.cells.overdue(|began| self.is_overdue(began));
-        queued.into_iter().chain(pending).for_each(Waker::wake);
+        wake_all(queued.into_iter().chain(pending));
     }
 
     /// Why a pending call has no reply.

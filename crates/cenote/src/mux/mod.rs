@@ -72,8 +72,9 @@
 //! - Calls beyond that wait their turn, in the order they came; as many as `max_queued`.
 //! - Whatever ends the connection ends every call with the reason, and says whether the peer may have seen the
 //!   request.
-//! - A peer that closes is noticed at once; one that vanished, by [`ping`](MuxBuilder::ping) or by calls that
-//!   time out one after the other.
+//! - A peer that closes is noticed at once; one that vanished, by a [`ping`](MuxBuilder::ping) or by callers that give
+//!   up one after the other without a byte from it, whether their calls time out or are dropped. A reply that is only
+//!   slow ends nothing while other bytes come: other replies, or those to pings.
 //! - No task and no channel per call, and no allocation beside what the codec makes; only a call that waits
 //!   for its turn allocates, once.
 
@@ -91,16 +92,15 @@ mod lane;
 mod models;
 mod permit;
 mod settings;
+mod silence;
 mod tags;
 mod writer;
 mod writing;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
 pub use call::Call;
 pub use error::{CallError, Lost, Written};
@@ -165,18 +165,14 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// # Errors
     /// [`CallError::Lost`] and [`CallError::Encode`], as [`call`](Self::call).
     pub async fn send(&self, message: Req) -> Result<(), CallError> {
-        let mut message = Some(message);
+        let mut message = message;
         loop {
             let mut room = pin!(self.engine.room.notified());
             // Listening before it looks, so that room made meanwhile is not missed.
             room.as_mut().enable();
-            let sent = poll_fn(|cx| {
-                let message = message.take().expect("given back if it was not sent");
-                Poll::Ready(self.engine.send(message, &self.order, cx))
-            });
-            match sent.await {
+            match self.engine.send(message, &self.order) {
                 Ok(done) => return done,
-                Err(back) => message = Some(back),
+                Err(back) => message = back,
             }
             room.await;
         }
@@ -213,6 +209,18 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// How many requests may be pending at once.
     pub fn max_in_flight(&self) -> usize {
         self.engine.settings.max_in_flight
+    }
+
+    /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
+    /// [`Connect::capacity`](crate::Connect::capacity): as many as requests may be pending, and none while the peer owes
+    /// the answer to a ping for more than a quarter of [`ping_timeout`](MuxBuilder::ping_timeout). Such a connection
+    /// either speaks again or ends; until then nobody new comes to it.
+    pub fn capacity(&self) -> usize {
+        if self.engine.silence.is_suspect() {
+            0
+        } else {
+            self.max_in_flight()
+        }
     }
 
     /// Takes no new calls, lets the pending ones finish, those that wait for their turn included, and then

@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Duration,
     pub(super) max_timeouts: u32,
     pub(super) max_abandoned: usize,
+    pub(super) max_silence: Option<Duration>,
     pub(super) ping_after: Option<Duration>,
     pub(super) ping_timeout: Duration,
 }
@@ -88,6 +89,7 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
                 drain_timeout: Duration::from_secs(5),
                 max_timeouts: 8,
                 max_abandoned: 0,
+                max_silence: Some(Duration::from_secs(3)),
                 ping_after: None,
                 ping_timeout: Duration::from_secs(5),
             },
@@ -151,10 +153,24 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// After how many time-outs without a reply in between the connection takes no new calls, ends when its
-    /// pending ones have, and is to be replaced. At least 1. Default: 8.
+    /// After how many time-outs without a byte from the peer in between the connection takes no new calls, ends when its
+    /// pending ones have, and is to be replaced. With [pings](Self::ping) it is they that decide, and this does not
+    /// count. At least 1. Default: 8.
     pub fn max_timeouts(mut self, in_a_row: u32) -> Self {
         self.settings.max_timeouts = in_a_row;
+        self
+    }
+
+    /// For how long the peer may be silent while callers give up: when one does so long after another, and not a byte
+    /// came between, the same happens as after [`max_timeouts`](Self::max_timeouts). A call gives up when it times out, or
+    /// is dropped while its reply is due, as by whoever puts a time-out of his own around it. With [pings](Self::ping) it
+    /// is they that decide, and this does not count.
+    ///
+    /// Without pings there is no telling a peer that vanished from one that is only slow with everything: where all
+    /// replies may take longer than callers wait, set it longer, or to `None`, and only `max_timeouts` counts. At least
+    /// 8 ms. Default: 3 s.
+    pub fn max_silence(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.settings.max_silence = limit.into();
         self
     }
 
@@ -165,8 +181,9 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// Sends this request when not a byte came from the peer for `after`, whether or not calls are pending. Its
-    /// reply is dropped; if nothing comes within [`ping_timeout`](Self::ping_timeout) the connection ends. It
+    /// Sends this request when not a byte came from the peer for `after`, whether or not calls are pending; and sooner,
+    /// within an eighth of [`ping_timeout`](Self::ping_timeout), when a caller gave up and not a byte came since. Its
+    /// reply is dropped; if nothing comes within `ping_timeout` the connection ends. It
     /// has a tag of its own, beside those of `max_in_flight`, and at most one is without a reply. In order, its
     /// reply comes after those to all requests before it. At least 8 ms. Default: no pings.
     pub fn ping(mut self, after: Duration, request: impl Fn() -> Req + Send + 'static) -> Self {
@@ -311,6 +328,7 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         }
         for (setting, value) in [
             ("call_timeout", settings.call_timeout),
+            ("max_silence", settings.max_silence),
             ("ping", settings.ping_after),
             ("ping_timeout", Some(settings.ping_timeout)),
         ] {

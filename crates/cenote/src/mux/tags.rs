@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{Mutex, lock};
+use crate::wake::release;
 
 pub(super) struct Tags {
     /// Given back; the last comes first, since its cell is warm.
@@ -31,7 +32,8 @@ pub(super) struct Turn(Mutex<State>);
 
 enum State {
     Waiting {
-        waker: Waker,
+        /// None if it was woken, and has not looked since.
+        waker: Option<Waker>,
         began: u32,
     },
     Granted(u32),
@@ -42,22 +44,32 @@ enum State {
 impl Turn {
     /// The tag, when it is this caller's turn; none if the connection took no more calls first.
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<u32>> {
-        let mut state = lock(&self.0);
-        match &mut *state {
-            State::Waiting { waker, .. } => {
-                if !waker.will_wake(cx.waker()) {
-                    let other = mem::replace(waker, cx.waker().clone());
-                    drop(state);
-                    drop(other);
+        let mut own = None;
+        loop {
+            let mut state = lock(&self.0);
+            match &mut *state {
+                State::Waiting { waker, .. } => {
+                    let is_known = |waker: &Waker| waker.will_wake(cx.waker());
+                    if waker.as_ref().is_some_and(is_known) {
+                        return Poll::Pending;
+                    }
+                    if let Some(own) = own.take() {
+                        let other = waker.replace(own);
+                        drop(state);
+                        release(other);
+                        return Poll::Pending;
+                    }
                 }
-                Poll::Pending
+                State::Granted(index) => {
+                    let index = *index;
+                    *state = State::Over;
+                    return Poll::Ready(Some(index));
+                }
+                State::Over => return Poll::Ready(None),
             }
-            State::Granted(index) => {
-                let index = *index;
-                *state = State::Over;
-                Poll::Ready(Some(index))
-            }
-            State::Over => Poll::Ready(None),
+            drop(state);
+            // Under no lock: it is user code.
+            own = Some(cx.waker().clone());
         }
     }
 }
@@ -107,7 +119,7 @@ impl Tags {
             if let State::Waiting { .. } = *state {
                 self.waiting -= 1;
                 match mem::replace(&mut *state, State::Granted(index)) {
-                    State::Waiting { waker, .. } => return Some(waker),
+                    State::Waiting { waker, .. } => return waker,
                     _ => unreachable!("looked at under the same lock"),
                 }
             }
@@ -124,6 +136,7 @@ impl Tags {
             self.turns
                 .retain(|turn| matches!(*lock(&turn.0), State::Waiting { .. }));
         }
+        let waker = Some(waker);
         let turn = Arc::new(Turn(Mutex::new(State::Waiting { waker, began })));
         self.turns.push_back(Arc::clone(&turn));
         self.waiting += 1;
@@ -138,7 +151,7 @@ impl Tags {
         match was {
             State::Waiting { waker, .. } => {
                 self.waiting -= 1;
-                (None, Some(waker))
+                (None, waker)
             }
             State::Granted(index) => (self.give_back(index), None),
             State::Over => (None, None),
@@ -153,7 +166,7 @@ impl Tags {
             .filter_map(|turn| {
                 let mut state = lock(&turn.0);
                 match mem::replace(&mut *state, State::Over) {
-                    State::Waiting { waker, .. } => Some(waker),
+                    State::Waiting { waker, .. } => waker,
                     other => {
                         *state = other;
                         None
@@ -163,12 +176,13 @@ impl Tags {
             .collect()
     }
 
-    /// Those of the queue who wait since too long: to be woken, so that they look at the time.
+    /// Those of the queue who wait since too long: to be woken, so that they look at the time, and leave another waker
+    /// if they wait on.
     pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
         self.turns
             .iter()
-            .filter_map(|turn| match &*lock(&turn.0) {
-                State::Waiting { waker, began } if is_overdue(*began) => Some(waker.clone()),
+            .filter_map(|turn| match &mut *lock(&turn.0) {
+                State::Waiting { waker, began } if is_overdue(*began) => waker.take(),
                 _ => None,
             })
             .collect()

@@ -1,6 +1,6 @@
 //! Who writes what is in the lanes: a caller at once, where callers are few, else the driver for all of them.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::engine::Engine;
 use super::error::{CallError, Lost};
@@ -11,7 +11,7 @@ use crate::sync::lock;
 
 impl<Req, Resp> Engine<Req, Resp> {
     /// Something was appended: sees to it that it is written. Where callers are few, by writing it at once.
-    pub(super) fn see_written(&self, cx: &mut Context<'_>) {
+    pub(super) fn see_written(&self) {
         if self.ask.is_asked() {
             return;
         }
@@ -23,7 +23,11 @@ impl<Req, Resp> Engine<Req, Resp> {
             self.ask.ask();
             return;
         };
-        let wrote = match calling(|| self.poll_write(&mut writer, cx)) {
+        // Whoever makes room in the line wakes the driver, never a caller: see `ask`. A driver that has not run yet has no
+        // waker, and looks for what is left to write when it runs.
+        let driver = self.ask.driver();
+        let mut cx = Context::from_waker(driver.as_ref().unwrap_or(Waker::noop()));
+        let wrote = match calling(|| self.poll_write(&mut writer, &mut cx)) {
             Ok(wrote) => wrote,
             Err(_) => {
                 drop(writer);
@@ -38,8 +42,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             Poll::Ready(Err(error)) => writer.keep(error),
         }
         drop(writer);
-        // What is left, and an error, are its own; asked or not, it has to take back the place of who is woken
-        // when there is room.
+        // What is left, and an error, are its own.
         self.ask.wake_driver();
     }
 
@@ -62,12 +65,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// Appends a message that has no reply. Gives it back if there is no room.
-    pub(super) fn send(
-        &self,
-        message: Req,
-        order: &Order,
-        cx: &mut Context<'_>,
-    ) -> Result<Result<(), CallError>, Req> {
+    pub(super) fn send(&self, message: Req, order: &Order) -> Result<Result<(), CallError>, Req> {
         let max = self.settings.max_buffered;
         let mut lane = self.lanes.lane_for(order);
         if lane.stock.is_shut() {
@@ -83,7 +81,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         drop(lane);
         Ok(match appended {
             Ok(()) => {
-                self.see_written(cx);
+                self.see_written();
                 Ok(())
             }
             Err(error) => Err(self.unencoded(error)),

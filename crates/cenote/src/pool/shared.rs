@@ -15,7 +15,8 @@ use crate::kernel::{Arc, Core, Held, Owner, Phase, State};
 use crate::rt::{Clock, Runtime, RuntimeId, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Notify, lock};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
+use crate::wake::Notify;
 
 /// The kernel with this pool in it.
 pub(crate) type PoolCore<C> = Core<Shared<C>>;

@@ -126,7 +126,9 @@ fn message(panic: Box<dyn Any + Send>) -> String {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".into());
-    // The payload's own drop is user code too.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+    // The payload's own drop is user code too, and so is that of what it panics with, of which there is no end.
+    if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(next);
+    }
     text
 }

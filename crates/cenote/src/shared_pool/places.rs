@@ -8,6 +8,7 @@ use super::state::{After, Core, State};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::status::PoolState;
+use crate::wake::release;
 
 /// A place on a connection, counted as taken: to be [admitted](Core::admit) or [undone](Core::undo).
 #[must_use = "a place neither admitted nor undone is lost"]
@@ -38,42 +39,59 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     /// was given a connection that proved dead comes again with its old number, and so before all who came
     /// after it.
     pub(super) fn ask(self: &Arc<Self>, number: Option<u64>, waker: &Waker) -> Answer<C> {
+        let asked = self.ask_with(number, waker, &mut None);
+        asked.unwrap_or_else(|| {
+            // Under no lock: it is user code.
+            let mut own = Some(waker.clone());
+            let asked = self.ask_with(number, waker, &mut own);
+            asked.expect("it has a waker to leave")
+        })
+    }
+
+    /// None: it has to wait, and there is no clone of its waker to leave.
+    fn ask_with(
+        self: &Arc<Self>,
+        number: Option<u64>,
+        waker: &Waker,
+        clone: &mut Option<Waker>,
+    ) -> Option<Answer<C>> {
         self.locked(|state, after| {
             if let Some(number) = number {
                 match state.told.remove(&number) {
-                    Some(Told::Granted(grant)) => return Answer::Granted(grant),
-                    Some(Told::Refused(error)) => return Answer::Refused(error),
+                    Some(Told::Granted(grant)) => return Some(Answer::Granted(grant)),
+                    Some(Told::Refused(error)) => return Some(Answer::Refused(error)),
                     None => {}
                 }
                 if let Some(own) = state.queue.get_mut(&number) {
-                    if !own.will_wake(waker) {
-                        after.old_waker = Some(std::mem::replace(own, waker.clone()));
+                    if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
+                        after.old_waker = own.replace(clone.take()?);
                     }
                     // It may have been woken because nobody looks after the pool any more.
                     state.keep(after);
                     self.drive(state, after);
-                    return Answer::Queued(number);
+                    return Some(Answer::Queued(number));
                 }
             }
             if state.phase == PoolState::Closed {
-                return Answer::Closed;
+                return Some(Answer::Closed);
             }
             if let Some(grant) = self.give(state, after, number) {
-                return Answer::Granted(grant);
+                return Some(Answer::Granted(grant));
             }
             if number.is_none() && state.queue.len() >= self.limits.max_waiters {
                 state.rejected += 1;
-                return Answer::QueueFull;
+                return Some(Answer::QueueFull);
             }
+            let own = clone.take()?;
             let number = number.unwrap_or_else(|| {
                 state.waited += 1;
                 state.next_number += 1;
                 state.next_number
             });
-            state.queue.insert(number, waker.clone());
+            state.queue.insert(number, Some(own));
             state.keep(after);
             self.drive(state, after);
-            Answer::Queued(number)
+            Some(Answer::Queued(number))
         })
     }
 
@@ -205,7 +223,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         let told = state.told.remove(&number);
         // Not before: with a waker may go its whole task.
         drop(state);
-        drop(waker);
+        release(waker.flatten());
         told
     }
 }

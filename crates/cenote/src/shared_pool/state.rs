@@ -16,6 +16,7 @@ use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
 use crate::pool::{OwnedLease, Pool};
 use crate::status::{PoolState, Sharing, Status};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
+use crate::wake::{release, wake_all};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Connect> {
@@ -76,8 +77,9 @@ pub(super) struct State<C: Connect> {
     pub(super) is_growing: bool,
     /// An upkeep task runs, or is about to.
     pub(super) is_kept: bool,
-    /// Those who wait, by their numbers, which are in the order of arrival.
-    pub(super) queue: BTreeMap<u64, Waker>,
+    /// Those who wait, by their numbers, which are in the order of arrival. Without a waker if they were woken, and have
+    /// not looked since.
+    pub(super) queue: BTreeMap<u64, Option<Waker>>,
     /// What those who waited are to be told when they ask. No number is in both maps.
     pub(super) told: BTreeMap<u64, Told<C>>,
     pub(super) next_number: u64,
@@ -126,10 +128,10 @@ pub(super) struct After<C: Connect> {
 }
 
 impl<C: Connect> After<C> {
-    pub(super) fn wake(&mut self, waker: Waker) {
+    pub(super) fn wake(&mut self, waker: Option<Waker>) {
         match self.waker {
-            None => self.waker = Some(waker),
-            Some(_) => self.wakers.push(waker),
+            None => self.waker = waker,
+            Some(_) => self.wakers.extend(waker),
         }
     }
 }
@@ -202,8 +204,9 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             grow,
             keep,
         } = after;
-        waker.into_iter().chain(wakers).for_each(Waker::wake);
-        drop((old_waker, gone));
+        wake_all(waker.into_iter().chain(wakers));
+        release(old_waker);
+        drop(gone);
         if keep {
             upkeep::start(self);
         }
@@ -284,10 +287,10 @@ impl<C: Connect> State<C> {
         }
     }
 
-    /// Wakes all who wait, to see to what nobody looks after any more.
+    /// Wakes all who wait, to see to what nobody looks after any more; they leave another waker when they look.
     pub(super) fn rouse(&mut self, after: &mut After<C>) {
-        for waker in self.queue.values() {
-            after.wake(waker.clone());
+        for waker in self.queue.values_mut() {
+            after.wake(waker.take());
         }
     }
 

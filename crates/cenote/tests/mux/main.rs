@@ -7,7 +7,10 @@ mod calls;
 mod cancelling;
 mod ending;
 mod fuzz;
+mod giving_up;
 mod hostile;
+#[path = "../odd_wakers/mod.rs"]
+mod odd_wakers;
 mod one_way;
 mod order;
 mod peer;
@@ -16,4 +19,5 @@ mod sick;
 mod silent;
 mod time;
 mod waiting;
+mod wakers;
 mod wire;

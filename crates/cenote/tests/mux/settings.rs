@@ -11,7 +11,7 @@ type Change = fn(MuxBuilder<Bytes>) -> MuxBuilder<Bytes>;
 
 #[tokio::test(start_paused = true)]
 async fn a_setting_that_cannot_work_is_refused_by_name() {
-    let changes: [(&str, Change); 11] = [
+    let changes: [(&str, Change); 12] = [
         ("max_in_flight", |settings| settings.max_in_flight(0)),
         ("max_in_flight", |settings| {
             settings.max_in_flight((1 << 20) + 1)
@@ -25,6 +25,7 @@ async fn a_setting_that_cannot_work_is_refused_by_name() {
         ("call_timeout", |settings| {
             settings.call_timeout(Duration::ZERO)
         }),
+        ("max_silence", |settings| settings.max_silence(ms(7))),
         ("ping", |settings| settings.ping(ms(7), Bytes::new)),
         ("ping_timeout", |settings| settings.ping_timeout(ms(7))),
     ];

@@ -31,7 +31,7 @@ fn assert_within_an_eighth(took: Duration, limit: Duration) {
 #[tokio::test(start_paused = true)]
 async fn a_call_times_out_within_an_eighth_of_its_time_out() {
     for limit in [ms(80), ms(999), secs(30), secs(86_400)] {
-        let (client, _peer) = pair(|settings| settings.call_timeout(limit));
+        let (client, _peer) = pair(|settings| settings.call_timeout(limit).max_silence(None));
         for wait in [limit / 100, limit / 3, limit / 16] {
             sleep(wait).await;
             let (took, error) = time_out(&client, None).await;
@@ -59,7 +59,10 @@ async fn pings_do_not_hurry_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_with_a_time_out_of_its_own_keeps_to_it() {
-    let (client, _peer) = pair(|settings| settings.call_timeout(secs(10)).max_timeouts(99));
+    let (client, _peer) = pair(|settings| {
+        let settings = settings.max_timeouts(99).max_silence(None);
+        settings.call_timeout(secs(10))
+    });
     for limit in [ms(1), ms(25), secs(10), secs(60)] {
         let (took, error) = time_out(&client, Some(limit)).await;
         assert!(took >= limit && took <= limit + ms(2), "{took:?}");

@@ -47,6 +47,7 @@ fn with_lanes(lanes: usize, max_in_flight: usize, line: &Line) -> Client {
         drain_timeout: Duration::MAX,
         max_timeouts: u32::MAX,
         max_abandoned: usize::MAX,
+        max_silence: None,
         ping_after: None,
         ping_timeout: Duration::MAX,
     };
@@ -84,7 +85,7 @@ fn appended(client: &Client) -> Vec<(u32, u32)> {
 /// A reply, as the driver delivers it.
 fn reply(client: &Client, tag: u32, message: u32) {
     match client.engine.cells.deliver_to_tag(tag.into(), message) {
-        Delivery::ToCaller(waker) => waker.wake(),
+        Delivery::ToCaller(waker) => crate::wake::wake_all(waker),
         Delivery::ToNobody(index, _) => client.engine.release(&mut vec![index]),
         Delivery::Unknown => panic!("tag {tag} is unknown"),
     }

@@ -1,0 +1,105 @@
+//! How those who wait are woken, and told. A waker is code of whoever made it: it may panic when it is woken, cloned or
+//! dropped, and call back into the pool from there.
+//!
+//! Promises: whoever wakes never suffers from it, nor does the next to be woken: a lease may be dropped anywhere. No
+//! waker is woken, cloned or dropped under a lock, which is for all to see to who keep one; those of tokio's own tasks
+//! alone may be.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use pin_project_lite::pin_project;
+
+use crate::rt::calling;
+use crate::sync;
+
+/// Wakes one; its panic is its own affair.
+pub(crate) fn wake(waker: Waker) {
+    let _ = calling(|| waker.wake());
+}
+
+/// Wakes each of them, whatever the others do.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    wakers.into_iter().for_each(wake);
+}
+
+/// Drops a waker that is not needed any more: its whole task may go with it.
+pub(crate) fn release(waker: Option<Waker>) {
+    let _ = calling(|| drop(waker));
+}
+
+/// Tokio's notification. There a waker that panics would keep all others from being woken and reach who notifies, so
+/// none of a user's gets into it.
+pub(crate) struct Notify(sync::Notify);
+
+impl Notify {
+    pub(crate) fn new() -> Self {
+        Self(sync::Notify::new())
+    }
+
+    pub(crate) fn notified(&self) -> Notified<'_> {
+        Notified {
+            notified: self.0.notified(),
+        }
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_waiters(&self) {
+        self.0.notify_waiters();
+    }
+}
+
+pin_project! {
+    /// Waits to be notified.
+    pub(crate) struct Notified<'a> {
+        #[pin]
+        notified: tokio::sync::futures::Notified<'a>,
+    }
+}
+
+impl Notified<'_> {
+    /// Counts as waiting from now on, polled or not.
+    pub(crate) fn enable(self: Pin<&mut Self>) {
+        self.project().notified.enable();
+    }
+}
+
+impl Future for Notified<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut notified = self.project().notified;
+        // What has come already needs no waker.
+        if notified.as_mut().enable() {
+            return Poll::Ready(());
+        }
+        let guarded = Waker::from(Arc::new(Guarded(Some(cx.waker().clone()))));
+        notified.poll(&mut Context::from_waker(&guarded))
+    }
+}
+
+/// A waker of which nothing but the wake-up is the user's, and that is caught.
+struct Guarded(Option<Waker>);
+
+impl Wake for Guarded {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(waker) = &self.0 {
+            let _ = calling(|| waker.wake_by_ref());
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        release(self.0.take());
+    }
+}
