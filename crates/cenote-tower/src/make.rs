@@ -16,13 +16,13 @@ use tower::{BoxError, Service, ServiceExt};
 /// use cenote_tower::MakeConnect;
 /// use tower::service_fn;
 ///
-/// # #[derive(Clone)] struct Client;
-/// # impl Client { fn is_closed(&self) -> bool { false } }
-/// let make = service_fn(|_address: &'static str| async { Ok::<_, std::io::Error>(Client) });
+/// # type Client = cenote_tower::Client<String, String>;
+/// # async fn connect(_: &'static str) -> std::io::Result<Client> { Err(std::io::ErrorKind::Other.into()) }
+/// let make = service_fn(connect); // to an address, as a `cenote_tower::Client`
 /// // Its calls leave nothing behind on the connection.
 /// let connector = MakeConnect::new(make, "10.0.0.1:80", |_: &mut Client| Verdict::Reuse)
-///     .capacity(100)
-///     .is_open(|client: &Client| !client.is_closed());
+///     .capacity(1_024) // one call at a time without this
+///     .is_open(|client: &Client| client.mux().is_open()); // leased after its end without this
 /// let pool = SharedPool::new(connector);
 /// ```
 pub struct MakeConnect<M, T, S> {

@@ -314,7 +314,7 @@ impl Connect for PanicsInVerdict {
     type Connection = ();
     type Error = Infallible;
 
-    async fn connect(&self) -> Result<(), Infallible> {
+    async fn connect(&self, _: &Dial) -> Result<(), Infallible> {
         Ok(())
     }
 

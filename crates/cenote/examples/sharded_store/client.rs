@@ -43,12 +43,16 @@ impl Connect for Dialler {
     }
 
     fn capacity(&self, mux: &Self::Connection) -> usize {
-        mux.max_in_flight() - mux.abandoned()
+        mux.capacity()
     }
 
     /// Nobody has a call under way, and calls leave nothing behind.
-    fn verdict(&self, _: &mut Self::Connection) -> Verdict {
-        Verdict::Reuse
+    fn verdict(&self, mux: &mut Self::Connection) -> Verdict {
+        if mux.is_open() {
+            Verdict::Reuse
+        } else {
+            Verdict::Close
+        }
     }
 }
 

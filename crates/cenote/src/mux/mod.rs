@@ -65,6 +65,102 @@
 //! # }
 //! ```
 //!
+//! # In a pool
+//!
+//! Where one connection is not enough, or is to be replaced when it ends, a [`SharedPool`](crate::SharedPool) keeps
+//! them, each a mux. Its connector says what the pool cannot know: that a connection carries many leases
+//! ([`capacity`](Mux::capacity); without it, one at a time), and when it has ended ([`is_open`](Mux::is_open); without
+//! it, it is leased for ever).
+//!
+//! ```
+//! # use bytes::{Buf, BufMut, Bytes, BytesMut};
+//! # use cenote::mux::Frame;
+//! # use tokio_util::codec::{Decoder, Encoder};
+//! # #[derive(Clone)]
+//! # struct Codec;
+//! # impl Encoder<Frame<Bytes>> for Codec {
+//! #     type Error = std::io::Error;
+//! #     fn encode(&mut self, frame: Frame<Bytes>, buffer: &mut BytesMut) -> std::io::Result<()> {
+//! #         buffer.put_u32(frame.message.len() as u32);
+//! #         buffer.put_u32(frame.tag.unwrap_or(u32::MAX));
+//! #         buffer.put(frame.message);
+//! #         Ok(())
+//! #     }
+//! # }
+//! # impl Decoder for Codec {
+//! #     type Item = Frame<Bytes>;
+//! #     type Error = std::io::Error;
+//! #     fn decode(&mut self, input: &mut BytesMut) -> std::io::Result<Option<Frame<Bytes>>> {
+//! #         let Some((mut head, _)) = input.split_at_checked(8) else { return Ok(None) };
+//! #         let (length, tag) = (head.get_u32() as usize, head.get_u32());
+//! #         if input.len() < 8 + length { return Ok(None) }
+//! #         input.advance(8);
+//! #         Ok(Some(Frame { tag: Some(tag), message: input.split_to(length).freeze() }))
+//! #     }
+//! # }
+//! use cenote::mux::{Mux, MuxBuilder};
+//! use cenote::net::{Dialer, Host};
+//! use cenote::{Connect, Dial, SharedPool, Verdict};
+//! use std::io;
+//! use std::time::Duration;
+//!
+//! struct Server(Host);
+//!
+//! impl Connect for Server {
+//!     type Connection = Mux<Bytes, Bytes>;
+//!     type Error = io::Error;
+//!
+//!     async fn connect(&self, dial: &Dial) -> io::Result<Mux<Bytes, Bytes>> {
+//!         let socket = Dialer::new().connect(&self.0, dial).await?;
+//!         let (read, write) = tokio::io::split(socket);
+//!         MuxBuilder::new()
+//!             .ping(Duration::from_secs(5), || Bytes::from("ping"))
+//!             .tagged(read, write, Codec)
+//!             .map_err(io::Error::other)
+//!     }
+//!
+//!     fn is_open(&self, mux: &Mux<Bytes, Bytes>) -> bool {
+//!         mux.is_open()
+//!     }
+//!
+//!     fn capacity(&self, mux: &Mux<Bytes, Bytes>) -> usize {
+//!         mux.capacity()
+//!     }
+//!
+//!     // Calls leave nothing behind, and late replies reach nobody.
+//!     fn verdict(&self, mux: &mut Mux<Bytes, Bytes>) -> Verdict {
+//!         if mux.is_open() { Verdict::Reuse } else { Verdict::Close }
+//!     }
+//!
+//!     async fn close(&self, mux: Mux<Bytes, Bytes>) {
+//!         mux.close().await;
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let server = Server(Host::from(listener.local_addr()?));
+//! # tokio::spawn(async move {
+//! #     while let Ok((mut socket, _)) = listener.accept().await {
+//! #         tokio::spawn(async move {
+//! #             let (mut read, mut write) = socket.split();
+//! #             tokio::io::copy(&mut read, &mut write).await
+//! #         });
+//! #     }
+//! # });
+//! let pool = SharedPool::builder(server).max_size(4).build()?;
+//! let ask = async |question: &'static str| {
+//!     let reply = pool.get().await?.call(Bytes::from(question)).await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(reply)
+//! };
+//! let (one, other) = tokio::try_join!(ask("one"), ask("other"))?; // on one connection
+//! assert_eq!((one, other), ("one".into(), "other".into()));
+//! # assert_eq!(pool.status().size, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it promises
 //!
 //! - Never more than `max_in_flight` requests without a reply. A call that is dropped or times out keeps its
@@ -212,15 +308,15 @@ impl<Req, Resp> Mux<Req, Resp> {
     }
 
     /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
-    /// [`Connect::capacity`](crate::Connect::capacity): as many as requests may be pending, and none while the peer owes
-    /// the answer to a ping for more than a quarter of [`ping_timeout`](MuxBuilder::ping_timeout). Such a connection
-    /// either speaks again or ends; until then nobody new comes to it.
+    /// [`Connect::capacity`](crate::Connect::capacity): as many as requests may be pending, but for those whose callers
+    /// have left; and none while the peer owes the answer to a ping for more than a quarter of
+    /// [`ping_timeout`](MuxBuilder::ping_timeout). Such a connection either speaks again or ends; until then nobody new
+    /// comes to it.
     pub fn capacity(&self) -> usize {
         if self.engine.silence.is_suspect() {
-            0
-        } else {
-            self.max_in_flight()
+            return 0;
         }
+        self.max_in_flight().saturating_sub(self.abandoned())
     }
 
     /// Takes no new calls, lets the pending ones finish, those that wait for their turn included, and then

@@ -52,7 +52,10 @@ pub use lease::SharedLease;
 /// ```
 /// # use cenote::{Connect, Dial, SharedPool, Verdict};
 /// # struct Rpc;
-/// # impl Rpc { async fn call(&self, _: &str) {} }
+/// # impl Rpc {
+/// #     async fn call(&self, _: &str) {}
+/// #     fn is_closed(&self) -> bool { false }
+/// # }
 /// struct Server;
 ///
 /// impl Connect for Server {
@@ -63,8 +66,14 @@ pub use lease::SharedLease;
 ///         Ok(Rpc)
 ///     }
 ///
+///     // Without this, one lease at a time.
 ///     fn capacity(&self, _: &Rpc) -> usize {
 ///         1_000
+///     }
+///
+///     // Without this, a connection that has ended would be leased again.
+///     fn is_open(&self, rpc: &Rpc) -> bool {
+///         !rpc.is_closed()
 ///     }
 ///
 ///     /// Asked when the last lease is over: no call is outstanding then, and calls leave no state behind.
@@ -81,6 +90,8 @@ pub use lease::SharedLease;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A connector for connections of a protocol of your own, each a [`Mux`](crate::mux::Mux): [there](crate::mux#in-a-pool).
 pub struct SharedPool<C: Connect<Connection: Sync>> {
     core: Arc<Core<C>>,
 }
