@@ -247,23 +247,25 @@ fn sizes(results: &Results) -> Axis {
 fn rate_axis(series: &[Series]) -> Axis {
     const APART: f64 = 10.0;
     const ROOM: f64 = 3.0;
-    let peaks = || {
-        let peaks = series.iter().map(|series| {
-            let rates = series.points.iter().map(|point| point.1);
-            rates.fold(0.0, f64::max)
-        });
-        peaks.filter(|peak| *peak > 0.0)
-    };
-    let (lowest, highest) = (
-        peaks().fold(f64::INFINITY, f64::min),
-        peaks().fold(0.0, f64::max),
-    );
+    let means = series.iter().map(|series| {
+        let sum: f64 = series.points.iter().map(|point| point.1).sum();
+        sum / series.points.len().max(1) as f64
+    });
+    let means = means.filter(|mean| *mean > 0.0);
+    let (lowest, highest) = means.fold((f64::INFINITY, 0.0), |(lowest, highest), mean| {
+        (mean.min(lowest), mean.max(highest))
+    });
+    let most = series
+        .iter()
+        .flat_map(|series| &series.points)
+        .map(|point| point.1)
+        .fold(0.0, f64::max);
     let (scale, name) = match highest > lowest * APART {
         true => (
-            Scale::decades(10f64.powf((lowest / ROOM).log10().floor()), highest),
+            Scale::decades(10f64.powf((lowest / ROOM).log10().floor()), most),
             "requests/s, logarithmic",
         ),
-        false => (Scale::from_zero(highest), "requests/s"),
+        false => (Scale::from_zero(most), "requests/s"),
     };
     Axis {
         scale,
