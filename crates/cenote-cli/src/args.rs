@@ -43,7 +43,8 @@ pub struct Stress {
     ///
     /// `embedded` is an echo server in this process that does a real TLS handshake, so that a
     /// connection costs what it costs. `tcp://` expects a server that echoes what it reads. PostgreSQL
-    /// answers a SELECT, Redis an ECHO, of --request-size bytes.
+    /// answers a SELECT, Redis an ECHO, of --request-size bytes. `rediss://` is Redis over TLS; PostgreSQL
+    /// takes `?sslmode=require`.
     #[arg(default_value = "embedded")]
     target: String,
 
@@ -290,7 +291,7 @@ fn check_root_certificates(address: &Address) -> Result<(), clap::Error> {
         Address::Postgres(url) if url.option("sslmode") == Some("disable") => {
             "--root-certificates is for TLS, which sslmode=disable in the target switches off"
         }
-        Address::Redis(url) if !url.is_of("rediss") => {
+        Address::Redis(url) if !url.is_of("rediss") && !url.is_of("valkeys") => {
             "--root-certificates is for TLS: the target would begin with rediss://"
         }
         Address::Postgres(_) | Address::Redis(_) => return Ok(()),

@@ -29,7 +29,7 @@ const SECRETS: [&str; 11] = [
 ];
 
 /// `SECRET` is where the password goes, `PLACE` a host and a port where nothing listens.
-const TARGETS: [&str; 30] = [
+const TARGETS: [&str; 33] = [
     "postgres://app:SECRET@PLACE/orders",
     "postgresql://:SECRET@PLACE",
     "postgres://SECRET@PLACE/orders",
@@ -54,6 +54,9 @@ const TARGETS: [&str; 30] = [
     "redis://PLACE?SECRET=1",
     "redis://PLACE?protocol=SECRET",
     "redis:/:SECRET@PLACE",
+    "valkey://:SECRET@PLACE",
+    "unix:///nonexistent/redis.sock?user=app&pass=SECRET",
+    "redis+unix://app:SECRET@/nonexistent/redis.sock",
     "tcp://root:SECRET@PLACE",
     "tcp://SECRET@PLACE",
     "tcp://localhost:SECRET",

@@ -83,6 +83,17 @@ pub enum AddressError {
     Unencoded,
 }
 
+/// Whether they are known, and what they mean, is for the driver to say.
+const REDIS: [&str; 7] = [
+    "redis",
+    "rediss",
+    "valkey",
+    "valkeys",
+    "unix",
+    "redis+unix",
+    "valkey+unix",
+];
+
 const ACCEPTED: &str = "a target is embedded, tcp://HOST:PORT, postgres://USER@HOST:PORT/DATABASE or redis://HOST:PORT";
 
 impl Address {
@@ -98,7 +109,7 @@ impl Address {
         match scheme.to_ascii_lowercase().as_str() {
             "tcp" => tcp(rest.trim_end_matches('/')).ok_or(AddressError::Tcp),
             "postgres" | "postgresql" => url().map(Self::Postgres),
-            "redis" | "rediss" => url().map(Self::Redis),
+            scheme if REDIS.contains(&scheme) => url().map(Self::Redis),
             scheme if is_a_name(scheme) => Err(AddressError::Scheme(scheme.to_owned())),
             _ => Err(AddressError::Unknown),
         }

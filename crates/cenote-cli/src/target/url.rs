@@ -78,7 +78,7 @@ impl Url {
     pub fn password(&self) -> Option<String> {
         let beside_the_user = self.credentials().split_once(':');
         let encoded = match beside_the_user.map(|(_, password)| password) {
-            Some("") | None => self.option("password")?,
+            Some("") | None => self.option("password").or(self.option("pass"))?,
             Some(password) => password,
         };
         Some(decoded(encoded)).filter(|password| !password.is_empty())
@@ -221,6 +221,7 @@ mod tests {
             ("postgres://app@db?sslmode=disable&password=x", Some("x")),
             ("postgres://app@db?p%61ssword=x", Some("x")),
             ("redis://:secret@[::1]:6379/0", Some("secret")),
+            ("unix:///run/redis.sock?pass=x", Some("x")),
             ("redis://:@h", None),
             ("postgres://app@db/orders", None),
             ("redis://h", None),
