@@ -51,7 +51,12 @@ impl Calls<'_> {
         sql: &str,
         result: &Result<T, Error>,
     ) -> bool {
-        let Err(error) = result else { return false };
+        let failed = result.as_ref().err();
+        failed.is_some_and(|error| self.may_be_retried(statement, sql, error))
+    }
+
+    /// As [`is_worth_a_retry`](Self::is_worth_a_retry), after this failure.
+    pub(crate) fn may_be_retried(self, statement: &Statement, sql: &str, error: &Error) -> bool {
         let Some(staleness) = staleness(error) else {
             return false;
         };

@@ -5,14 +5,14 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use cenote::Verdict;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{CancelToken, Client, Error, Row, SimpleQueryMessage};
 
 use crate::calls::{Calls, Scope, define_calls};
-use crate::driver::Driver;
+use crate::driver::{Driver, GiveUp};
 use crate::reset::{self, ResetError, ResetMode};
 use crate::session::Session;
 use crate::statements::{Statement, Statements};
@@ -37,11 +37,12 @@ use crate::transaction::{PgTransaction, PgTransactionBuilder};
 /// Dropping the connection ends its task and its socket, with a cancel request first when a call is under
 /// way. It may be dropped anywhere, outside a runtime too.
 pub struct PgConnection {
-    // Dropped first: the driver's task then says goodbye.
-    client: Client,
+    // Dropped first: the driver's task then says goodbye. Those who share a connection have tasks that keep a
+    // reference until their reply begins; nobody else has one.
+    client: Arc<Client>,
     driver: Driver,
     session: Arc<Session>,
-    statements: Statements,
+    statements: Arc<Statements>,
 }
 
 impl PgConnection {
@@ -52,10 +53,10 @@ impl PgConnection {
         statements: Statements,
     ) -> Self {
         Self {
-            client,
+            client: Arc::new(client),
             driver,
             session,
-            statements,
+            statements: Arc::new(statements),
         }
     }
 
@@ -82,7 +83,7 @@ impl PgConnection {
     /// A transaction with an isolation level or access mode of its own.
     pub fn build_transaction(&mut self) -> PgTransactionBuilder<'_> {
         PgTransactionBuilder::new(
-            self.client.build_transaction(),
+            alone(&mut self.client).build_transaction(),
             &self.session,
             &self.statements,
         )
@@ -91,7 +92,7 @@ impl PgConnection {
     /// The driver's own client, for what needs it mutably. The session is reset at its return.
     pub fn client_mut(&mut self) -> &mut Client {
         self.session.opened_up();
-        &mut self.client
+        alone(&mut self.client)
     }
 
     /// A handle that asks the server to cancel what runs on this connection.
@@ -163,6 +164,35 @@ impl PgConnection {
     pub(crate) fn end(&self) -> Option<&Error> {
         self.driver.end()
     }
+
+    /// The client, for a statement that leaves nothing and is awaited to its end.
+    pub(crate) fn untracked(&self) -> &Client {
+        &self.client
+    }
+
+    /// For a task of one who shares it: the client, and the statements it keeps.
+    pub(crate) fn parts(&self) -> (Arc<Client>, Arc<Statements>) {
+        (self.client.clone(), self.statements.clone())
+    }
+
+    /// For a task that must not keep the connection open.
+    pub(crate) fn weak_client(&self) -> Weak<Client> {
+        Arc::downgrade(&self.client)
+    }
+
+    /// Ends the connection at once, without a goodbye, and has the server asked to cancel what it still runs.
+    pub(crate) fn give_up(&self) -> GiveUp {
+        self.driver.give_up()
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// The client of a connection that one user has to himself.
+fn alone(client: &mut Arc<Client>) -> &mut Client {
+    Arc::get_mut(client).expect("only tasks of a shared connection have references beside this one")
 }
 
 /// Every access counts as use that nobody tracks: the session is reset at its return.

@@ -17,6 +17,13 @@ use crate::statements::Statements;
 /// Enough for the statements of an application, at some kilobytes each on the server.
 const STATEMENT_CACHE: usize = 256;
 
+/// For how many a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Users {
+    One,
+    Many,
+}
+
 type Dialled = Result<(Client, Driver), tokio_postgres::Error>;
 
 /// A connector for a PostgreSQL server.
@@ -42,6 +49,13 @@ impl PostgresConnector {
     /// With the feature `rustls`, TLS is used when the server offers it, or always with
     /// `sslmode=require`; either way its certificate must be valid for the host.
     ///
+    /// A peer that is gone without a word is found out by the system within ten seconds, with nothing under way
+    /// (`keepalives_idle` 4 s, `keepalives_interval` 2 s, `keepalives_retries` 3) and with something sent that
+    /// is not acknowledged (`tcp_user_timeout` 10 s, except on connections that many share, which have a watch
+    /// of their own). These are the defaults of options that the URL can set. The last of them also ends a
+    /// connection whose server takes nothing in for as long while more waits to be sent than it has room for,
+    /// as a `COPY ... FROM STDIN` that is held up by a lock: set it higher where that is to be borne.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] names what is wrong, and what would be accepted.
@@ -54,8 +68,9 @@ impl PostgresConnector {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn from_config(config: Config) -> Result<Self, ConfigError> {
+    pub fn from_config(mut config: Config) -> Result<Self, ConfigError> {
         endpoint::validate(&config)?;
+        endpoint::keep_alive(&mut config);
         Ok(Self {
             endpoint: endpoint::label(&config),
             config,
@@ -104,9 +119,27 @@ impl PostgresConnector {
         self.endpoint.clone()
     }
 
-    async fn dial(&self) -> Result<PgConnection, Error> {
+    /// Opens a connection, logs in and sets the session up.
+    pub(crate) async fn connect_for(&self, users: Users) -> Result<PgConnection, Error> {
+        let conn = self.dial(users).await?;
+        if let Some(setup) = &self.setup {
+            conn.set_up(setup).await.map_err(|source| {
+                let endpoint = self.endpoint.clone();
+                Error::Setup { endpoint, source }
+            })?;
+        }
+        Ok(conn)
+    }
+
+    /// Opens a connection and logs in.
+    pub(crate) async fn dial(&self, users: Users) -> Result<PgConnection, Error> {
+        let mut config = self.config.clone();
+        match users {
+            Users::One => endpoint::bear_nothing_unacknowledged(&mut config),
+            Users::Many => {}
+        }
         let session = Arc::<Session>::default();
-        let dialled = self.dial_driver(session.clone()).await?;
+        let dialled = self.dial_driver(&config, session.clone()).await?;
         let (client, driver) = dialled.map_err(|source| {
             let endpoint = self.endpoint.clone();
             Error::Connect { endpoint, source }
@@ -116,26 +149,26 @@ impl PostgresConnector {
     }
 
     #[cfg(feature = "rustls")]
-    async fn dial_driver(&self, session: Arc<Session>) -> Result<Dialled, Error> {
+    async fn dial_driver(&self, config: &Config, session: Arc<Session>) -> Result<Dialled, Error> {
         use tokio_postgres::config::SslMode;
 
-        let mode = self.config.get_ssl_mode();
+        let mode = config.get_ssl_mode();
         let tls = match mode {
             SslMode::Disable => None,
             _ => self.tls.clone().or_else(crate::tls::with_system_roots),
         };
         match tls {
-            Some(tls) => Ok(driver::connect(&self.config, tls, session).await),
+            Some(tls) => Ok(driver::connect(config, tls, session).await),
             None if mode == SslMode::Require => Err(Error::NoRootCertificates {
                 endpoint: self.endpoint.clone(),
             }),
-            None => Ok(driver::connect(&self.config, NoTls, session).await),
+            None => Ok(driver::connect(config, NoTls, session).await),
         }
     }
 
     #[cfg(not(feature = "rustls"))]
-    async fn dial_driver(&self, session: Arc<Session>) -> Result<Dialled, Error> {
-        Ok(driver::connect(&self.config, NoTls, session).await)
+    async fn dial_driver(&self, config: &Config, session: Arc<Session>) -> Result<Dialled, Error> {
+        Ok(driver::connect(config, NoTls, session).await)
     }
 
     /// An error of a connection that ended says only that; what ended it says more.
@@ -162,14 +195,7 @@ impl Connect for PostgresConnector {
 
     /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
     async fn connect(&self, _: &Dial) -> Result<PgConnection, Error> {
-        let conn = self.dial().await?;
-        if let Some(setup) = &self.setup {
-            conn.set_up(setup).await.map_err(|source| {
-                let endpoint = self.endpoint.clone();
-                Error::Setup { endpoint, source }
-            })?;
-        }
-        Ok(conn)
+        self.connect_for(Users::One).await
     }
 
     /// False once the server closed the connection, or it broke.

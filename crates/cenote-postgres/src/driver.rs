@@ -6,11 +6,10 @@
 //! so none can hit the next user's query.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
@@ -29,12 +28,30 @@ pub(crate) struct Driver {
     end: Arc<OnceLock<Error>>,
     /// Its drop is the message.
     _held: oneshot::Sender<()>,
+    give_up: GiveUp,
+}
+
+/// Ends a connection that is good to nobody, from anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct GiveUp(Arc<Notify>);
+
+impl GiveUp {
+    /// The connection ends at once: nothing is read any more, and whoever waits is told. If calls are under
+    /// way, the server is then asked to cancel the one that it runs.
+    pub(crate) fn now(&self) {
+        self.0.notify_one();
+    }
 }
 
 impl Driver {
     /// Why the connection ended, if it did and the server or the network said why.
     pub(crate) fn end(&self) -> Option<&Error> {
         self.end.get()
+    }
+
+    /// For ending the connection before its owner drops it.
+    pub(crate) fn give_up(&self) -> GiveUp {
+        self.give_up.clone()
     }
 
     /// Lets go, and waits for the task to end. The client must be dropped before.
@@ -67,7 +84,12 @@ where
         token: client.cancel_token(),
         tls,
     };
-    let task = drive(connection, let_go, session, cancel, end.clone());
+    let give_up = GiveUp(Arc::default());
+    let told = Told {
+        let_go,
+        give_up: give_up.clone(),
+    };
+    let task = drive(connection, told, session, cancel, end.clone());
     let task = tokio::spawn(task);
     Ok((
         client,
@@ -75,31 +97,46 @@ where
             task,
             end,
             _held: held,
+            give_up,
         },
     ))
 }
 
+/// What the task is told from outside.
+struct Told {
+    /// Ends with the owner.
+    let_go: oneshot::Receiver<()>,
+    give_up: GiveUp,
+}
+
 async fn drive<T>(
     connection: impl Future<Output = Result<(), Error>>,
-    let_go: oneshot::Receiver<()>,
+    told: Told,
     session: Arc<Session>,
     cancel: Cancel<T>,
     end: Arc<OnceLock<Error>>,
 ) where
     T: MakeTlsConnect<Socket>,
 {
-    let mut connection = pin!(connection);
-    tokio::select! {
+    let mut connection = Box::pin(connection);
+    let is_given_up = tokio::select! {
         ended = &mut connection => {
             if let Err(error) = ended {
                 let _ = end.set(error);
             }
             return;
         }
-        _ = let_go => {}
-    }
+        _ = told.let_go => false,
+        () = told.give_up.0.notified() => true,
+    };
+    if is_given_up {
+        // Those who wait for a reply are told now.
+        drop(connection);
+        if !session.is_busy() {
+            return;
+        }
     // With the client gone, the connection says goodbye once all replies are in, and ends.
-    if !session.is_busy() && timeout(GRACE, &mut connection).await.is_ok() {
+    } else if !session.is_busy() && timeout(GRACE, connection).await.is_ok() {
         return;
     }
     // Whether the request arrives or not, the connection ends here.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
@@ -9,6 +10,15 @@ use tokio_postgres::config::{Host, SslMode};
 use crate::error::ConfigError;
 
 const DEFAULT_PORT: u16 = 5432;
+
+/// What the driver has where nobody says otherwise: as good as never.
+const DRIVERS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+/// A peer that is gone without a word is found out within ten seconds: after four, three questions two apart.
+const IDLE: Duration = Duration::from_secs(4);
+const INTERVAL: Duration = Duration::from_secs(2);
+const RETRIES: u32 = 3;
+/// The same while something is sent that nobody acknowledges.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
     if let Some((scheme, _)) = text.split_once("://")
@@ -95,6 +105,29 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// Has the system ask the peer for a sign of life while nothing is under way, where the settings leave that open.
+pub(crate) fn keep_alive(config: &mut Config) {
+    if config.get_keepalives_idle() == DRIVERS_IDLE {
+        config.keepalives_idle(IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(RETRIES);
+    }
+}
+
+/// Has the system end a connection on which nothing that was sent is taken, where the settings leave that open.
+///
+/// Not for a connection with many users: to the system, a peer that has no room, since it works on one's
+/// statement while the requests of the others pile up, is as bad as one that is gone.
+pub(crate) fn bear_nothing_unacknowledged(config: &mut Config) {
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(UNACKNOWLEDGED);
+    }
+}
+
 /// The hosts and ports, comma-separated, in the order in which they are tried.
 pub(crate) fn label(config: &Config) -> Arc<str> {
     let (hosts, addresses, ports) = (
@@ -151,6 +184,29 @@ mod tests {
             &*named("host=/var/run/postgresql"),
             "/var/run/postgresql:5432"
         );
+    }
+
+    fn kept_alive(text: &str) -> (Duration, Option<Duration>, Option<u32>, Option<Duration>) {
+        let mut config = parse(text).expect("valid");
+        keep_alive(&mut config);
+        bear_nothing_unacknowledged(&mut config);
+        (
+            config.get_keepalives_idle(),
+            config.get_keepalives_interval(),
+            config.get_keepalives_retries(),
+            config.get_tcp_user_timeout().copied(),
+        )
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_found_out_within_ten_seconds_unless_the_settings_say_otherwise() {
+        let seconds = Duration::from_secs;
+        let (idle, interval, retries, unacknowledged) = kept_alive("host=db");
+        let found_out = idle + interval.expect("set") * retries.expect("set");
+        assert!(found_out <= seconds(10) && unacknowledged <= Some(seconds(10)));
+        let set = "host=db keepalives_idle=60 keepalives_interval=20 keepalives_retries=9 tcp_user_timeout=90";
+        let kept = (seconds(60), Some(seconds(20)), Some(9), Some(seconds(90)));
+        assert_eq!(kept_alive(set), kept);
     }
 
     #[test]

@@ -120,9 +120,16 @@ impl Call<'_> {
     /// After an error of the server nothing but its "ready" follows, or the end of the session when the
     /// error is fatal. Any other error may have come in the middle of a reply, whose rest is on its way.
     pub(crate) fn end<T>(self, result: &Result<T, tokio_postgres::Error>) {
-        match result.as_ref().map_err(tokio_postgres::Error::as_db_error) {
+        match result.as_ref() {
             Ok(_) => self.complete(),
-            Err(Some(error)) => {
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Ends the call, which failed.
+    pub(crate) fn fail(self, error: &tokio_postgres::Error) {
+        match error.as_db_error() {
+            Some(error) => {
                 if matches!(
                     error.parsed_severity(),
                     Some(Severity::Fatal | Severity::Panic)
@@ -131,7 +138,7 @@ impl Call<'_> {
                 }
                 self.complete();
             }
-            Err(None) => drop(self),
+            None => drop(self),
         }
     }
 }

@@ -124,6 +124,16 @@ impl<S: Clone> Statements<S> {
         }
     }
 
+    /// The statement for this text, if it is prepared.
+    pub(crate) fn find(&self, sql: &str) -> Option<S> {
+        let mut kept = self.lock();
+        kept.uses += 1;
+        let last_use = kept.uses;
+        let entry = kept.by_text.get_mut(sql)?;
+        entry.last_use = last_use;
+        entry.preparation.get()?.clone()
+    }
+
     fn find_or_begin(&self, sql: &str) -> Preparation<S> {
         let mut kept = self.lock();
         kept.uses += 1;

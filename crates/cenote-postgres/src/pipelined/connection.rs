@@ -1,17 +1,25 @@
 //! One session with the server, and what its many users can do with it at once.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PipelinedError;
+use super::account::Account;
+use super::params;
+use super::reply::{Answer, Desk, NoReply, Reply, Request, Wanted};
+use super::vitals::Vitals;
+use super::watch::Watch;
 use crate::calls::{Calls, Scope};
 use crate::connection::PgConnection;
 use crate::error::causes;
 use crate::statements::Statement;
-use crate::traces;
+use crate::traces::{self, Traces};
 
 /// A PostgreSQL connection that many users share: every call takes `&self`, and a statement is sent while the
 /// answers to earlier ones are still on their way.
@@ -32,16 +40,42 @@ use crate::traces;
 /// new text at the same time have it prepared once. A statement that the server refuses because tables changed
 /// since is prepared anew and run once more.
 ///
+/// Replies leave the wire whether their callers are polled or not, so that nobody waits for one that does
+/// something else first; what is held for callers is bounded
+/// ([`reply_bound`](crate::PipelinedConnector::reply_bound)).
+///
 /// A call is cancelled by dropping its future. If it was sent, the server still runs it; its answer is read
-/// and dropped, and no other user sees it.
+/// and dropped, and no other user sees it. A connection that answers nothing is given up after a while
+/// ([`silence_limit`](crate::PipelinedConnector::silence_limit)); one whose server is only slow is not, as long
+/// as somebody waits.
 pub struct PipelinedConnection {
     conn: PgConnection,
     endpoint: Arc<str>,
+    desk: Desk,
+    _watch: Option<Watch>,
 }
 
 impl PipelinedConnection {
-    pub(super) fn new(conn: PgConnection, endpoint: Arc<str>) -> Self {
-        Self { conn, endpoint }
+    pub(super) fn new(
+        conn: PgConnection,
+        endpoint: Arc<str>,
+        reply_bound: usize,
+        vitals: Arc<Vitals>,
+        watch: Option<Watch>,
+    ) -> Self {
+        let (client, statements) = conn.parts();
+        let desk = Desk {
+            client,
+            statements,
+            account: Account::new(reply_bound),
+            vitals,
+        };
+        Self {
+            conn,
+            endpoint,
+            desk,
+            _watch: watch,
+        }
     }
 
     /// Runs a statement and returns its rows.
@@ -49,49 +83,47 @@ impl PipelinedConnection {
     /// # Errors
     ///
     /// [`PipelinedError::NeedsExclusive`] if it does not stand alone: nothing was sent.
-    /// [`PipelinedError::Closed`] if the connection ended first. [`PipelinedError::Failed`] for everything
-    /// else; the other users' statements are not affected.
+    /// [`PipelinedError::Closed`] if the connection ended first. [`PipelinedError::TooLarge`] if there is no
+    /// room to hold the reply. [`PipelinedError::Failed`] for everything else. But for `Closed`, the other
+    /// users' statements are not affected.
     pub async fn query(
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, PipelinedError> {
-        self.run(sql, |statement| async move {
-            self.conn.query(&statement, params).await
-        })
-        .await
+        Ok(self.run(sql, params, Wanted::MAX).await?.rows())
     }
 
     /// Runs a statement that returns exactly one row.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query), and when there is no row or more than one.
+    /// As [`query`](Self::query), and [`PipelinedError::RowCount`] when there is no row or more than one.
     pub async fn query_one(
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, PipelinedError> {
-        self.run(sql, |statement| async move {
-            self.conn.query_one(&statement, params).await
-        })
-        .await
+        let row = self.run(sql, params, 1).await?.at_most_one();
+        match row {
+            Ok(Some(row)) => Ok(row),
+            Ok(None) => Err(self.row_count(0, "one")),
+            Err(rows) => Err(self.row_count(rows, "one")),
+        }
     }
 
     /// Runs a statement that returns one row or none.
     ///
     /// # Errors
     ///
-    /// As [`query`](Self::query), and when there is more than one row.
+    /// As [`query`](Self::query), and [`PipelinedError::RowCount`] when there is more than one row.
     pub async fn query_opt(
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, PipelinedError> {
-        self.run(sql, |statement| async move {
-            self.conn.query_opt(&statement, params).await
-        })
-        .await
+        let row = self.run(sql, params, 1).await?.at_most_one();
+        row.map_err(|rows| self.row_count(rows, "at most one"))
     }
 
     /// Runs a statement and returns how many rows it changed.
@@ -104,10 +136,7 @@ impl PipelinedConnection {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, PipelinedError> {
-        self.run(sql, |statement| async move {
-            self.conn.execute(&statement, params).await
-        })
-        .await
+        Ok(self.run(sql, params, 0).await?.affected)
     }
 
     /// Runs a statement in one round trip without preparing it for later; the types of the parameters are
@@ -122,13 +151,16 @@ impl PipelinedConnection {
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, PipelinedError> {
         stands_alone(sql)?;
-        let result = self.conn.query_typed(sql, params).await;
-        result.map_err(|source| self.explain(source))
+        let request = Request::Typed(sql.into(), params::encode_typed(params));
+        let sent = self.desk.send(request, Wanted::MAX);
+        let reply = self.answered(sent).await;
+        Ok(reply.map_err(|none| self.explain(none))?.rows())
     }
 
-    /// Whether the connection ended. A peer that vanished without a word is not noticed by this.
+    /// Whether the connection ended. A peer that vanished without a word is noticed only after a while
+    /// ([`silence_limit`](crate::PipelinedConnector::silence_limit)).
     pub fn is_closed(&self) -> bool {
-        self.conn.is_closed()
+        self.conn.is_closed() || self.desk.vitals.is_ended()
     }
 
     /// How many prepared statements the cache holds.
@@ -136,42 +168,119 @@ impl PipelinedConnection {
         self.conn.cached_statements()
     }
 
-    async fn run<T, F>(&self, sql: &str, call: impl Fn(Statement) -> F) -> Result<T, PipelinedError>
-    where
-        F: Future<Output = Result<T, tokio_postgres::Error>>,
-    {
+    async fn run(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        wanted: Wanted,
+    ) -> Result<Reply, PipelinedError> {
         stands_alone(sql)?;
         let calls = Calls {
             scope: Scope::Shared,
             ..self.conn.calls()
         };
         let attempt = async {
-            let statement = calls.prepare_cached(sql).await?;
-            let result = call(statement.clone()).await;
-            if calls.is_worth_a_retry(&statement, sql, &result) {
-                return call(calls.prepare_cached(sql).await?).await;
+            let statement = self.prepared(sql).await?;
+            let result = self.ask(&statement, params, wanted).await;
+            match result {
+                Err(NoReply::Failed(error)) if calls.may_be_retried(&statement, sql, &error) => {
+                    self.ask(&self.prepared(sql).await?, params, wanted).await
+                }
+                result => result,
             }
-            result
         };
-        attempt.await.map_err(|source| self.explain(source))
+        attempt.await.map_err(|none| self.explain(none))
+    }
+
+    async fn prepared(&self, sql: &str) -> Result<Statement, NoReply> {
+        match self.desk.statements.find(sql) {
+            Some(statement) => Ok(statement),
+            None => self.answered(self.desk.prepare(sql)).await,
+        }
+    }
+
+    async fn ask(
+        &self,
+        statement: &Statement,
+        params: &[&(dyn ToSql + Sync)],
+        wanted: Wanted,
+    ) -> Result<Reply, NoReply> {
+        let params = params::encode(params, statement.params());
+        let request = Request::Prepared(statement.clone(), params);
+        self.answered(self.desk.send(request, wanted)).await
+    }
+
+    /// Sends what leaves nothing in the session, and waits for the answer of its task, or the end of the
+    /// connection.
+    async fn answered<T>(&self, sent: impl Future<Output = Answer<T>>) -> Result<T, NoReply> {
+        let vitals = &*self.desk.vitals;
+        if vitals.is_ended() {
+            return Err(NoReply::Ended);
+        }
+        let call = self.conn.session().begin(Traces::None);
+        let waiting = vitals.wait();
+        let mut answer = sent.await;
+        let mut ended = pin!(vitals.ended());
+        let answer = poll_fn(|cx| {
+            if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
+                return Poll::Ready(answer.unwrap_or(Err(NoReply::Ended)));
+            }
+            // In this order: an end after the look finds who waits.
+            let _ = ended.as_mut().poll(cx);
+            match vitals.end_reason() {
+                Some(_) => Poll::Ready(Err(NoReply::Ended)),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        waiting.end();
+        match &answer {
+            Ok(_) | Err(NoReply::TooLarge) => call.complete(),
+            Err(NoReply::Failed(error)) => call.fail(error),
+            Err(NoReply::Ended) => drop(call),
+        }
+        answer
+    }
+
+    fn row_count(&self, rows: usize, wanted: &'static str) -> PipelinedError {
+        PipelinedError::RowCount {
+            endpoint: self.endpoint.clone(),
+            rows,
+            wanted,
+        }
     }
 
     /// An error of a connection that ended says only that; what ended it says more.
-    fn explain(&self, source: tokio_postgres::Error) -> PipelinedError {
+    fn explain(&self, none: NoReply) -> PipelinedError {
         let endpoint = self.endpoint.clone();
-        if !source.is_closed() {
-            return PipelinedError::Failed { endpoint, source };
-        }
-        let reason = causes(self.conn.end().unwrap_or(&source));
+        let source = match none {
+            NoReply::TooLarge => {
+                let bound = self.desk.account.bound();
+                return PipelinedError::TooLarge { endpoint, bound };
+            }
+            NoReply::Failed(source) if !source.is_closed() => {
+                return PipelinedError::Failed { endpoint, source };
+            }
+            NoReply::Failed(source) => Some(source),
+            NoReply::Ended => None,
+        };
+        let given_up = self.desk.vitals.end_reason().map(String::from);
+        let said = || self.conn.end().or(source.as_ref()).map(causes);
+        let reason = given_up.or_else(said);
         PipelinedError::Closed {
             endpoint,
-            reason,
+            reason: reason.unwrap_or_else(|| "its runtime was shut down".into()),
             source,
         }
     }
 
-    pub(super) fn exclusive(&self) -> &PgConnection {
-        &self.conn
+    /// Whether a caller who comes now can use it beside those it has.
+    pub(super) fn is_fit(&self) -> bool {
+        self.conn.is_fit() && !self.desk.vitals.is_ended()
+    }
+
+    pub(super) fn vitals(&self) -> &Arc<Vitals> {
+        &self.desk.vitals
     }
 
     pub(super) fn exclusive_mut(&mut self) -> &mut PgConnection {

@@ -1,16 +1,30 @@
 //! Opens connections for a shared pool and tells it how to keep them.
 
 use std::fmt;
+use std::time::Duration;
 
 use cenote::{Connect, Dial, Verdict};
 
 use super::PipelinedConnection;
-use crate::connector::PostgresConnector;
+use super::probe::Identity;
+use super::vitals::{Patience, Vitals};
+use super::watch::Watched;
+use crate::connector::{PostgresConnector, Users};
 use crate::error::{ConfigError, Error};
 
 /// Room for all the users of a usual program on one connection, and few enough that nobody stands behind many
 /// thousands.
 const CAPACITY: usize = 1_000;
+
+/// What a program can spare for each connection, and more than the replies of short statements take.
+const REPLY_BOUND: usize = 64 << 20;
+
+/// With it a dead connection is replaced within ten seconds, and few statements that belong on a shared
+/// connection run as long.
+const SILENCE_LIMIT: Duration = Duration::from_secs(4);
+
+/// One impatient caller proves nothing, nor does the next.
+const MAX_TIMEOUTS: u32 = 3;
 
 /// A connector for a [`SharedPool`](cenote::SharedPool) of connections to a PostgreSQL server.
 ///
@@ -33,6 +47,9 @@ const CAPACITY: usize = 1_000;
 pub struct PipelinedConnector {
     postgres: PostgresConnector,
     capacity: usize,
+    reply_bound: usize,
+    silence_limit: Option<Duration>,
+    max_timeouts: u32,
 }
 
 impl PipelinedConnector {
@@ -56,6 +73,54 @@ impl PipelinedConnector {
         self.capacity = users;
         self
     }
+
+    /// How many bytes of replies a connection holds for callers that have not taken them yet: 64 MiB by
+    /// default.
+    ///
+    /// Replies are read as they come, whether their callers are polled or not, so that a caller that does
+    /// something else first holds up nobody. A reply counts from its first row until its caller has all of it,
+    /// with what its rows take in memory. At the bound, the rest of the reply that comes is read and dropped,
+    /// and its caller gets [`TooLarge`](super::PipelinedError::TooLarge); one that takes no more than a 4096th
+    /// of the bound is held in any case. One row counts only once it is there: how large a row may be, the
+    /// server alone says, up to 1 GiB.
+    #[must_use]
+    pub fn reply_bound(mut self, bytes: usize) -> Self {
+        self.reply_bound = bytes;
+        self
+    }
+
+    /// How long the server may be silent while it owes answers, before something is done about it: 4 seconds
+    /// by default. `None` lets a silent connection live.
+    ///
+    /// After half of it, a connection on which [`max_timeouts`](Self::max_timeouts) callers in a row gave up is
+    /// suspect: it takes no new caller until something comes, and ends when nobody waits for it any more. After
+    /// all of it, the server is asked what became of the session, by a session of its own for a moment, beside
+    /// those that the pool counts: while a statement runs in it, the connection lives, however long that takes,
+    /// and the server is asked again after twice the time; when the session is gone, or has had nothing to do
+    /// for half of the silence, the connection ends. Where the server cannot be reached within this time, the
+    /// connection ends if callers gave up, else it takes no new ones meanwhile; where the server does not say,
+    /// the connection lives.
+    ///
+    /// A connection that owes nothing is asked for a sign of life after as long, and ends if none comes in half
+    /// of that. One whose runtime stands still, so that nobody reads what the server answers, ends for callers
+    /// on other runtimes after one and a half times this, once `max_timeouts` of them gave up.
+    ///
+    /// Whoever waits on a connection that ends gets [`Closed`](super::PipelinedError::Closed) at once, and the
+    /// server is asked to cancel what it still runs for it.
+    #[must_use]
+    pub fn silence_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.silence_limit = limit.into();
+        self
+    }
+
+    /// After how many calls in a row that were given up (their futures dropped, as by a time-out) with nothing
+    /// read in between a silent connection becomes suspect, as [`silence_limit`](Self::silence_limit) says: 3
+    /// by default, and at least 1.
+    #[must_use]
+    pub fn max_timeouts(mut self, in_a_row: u32) -> Self {
+        self.max_timeouts = in_a_row.max(1);
+        self
+    }
 }
 
 /// With that connector's endpoint, TLS, `setup`, statement cache and reset mode; the latter is for when a
@@ -65,6 +130,9 @@ impl From<PostgresConnector> for PipelinedConnector {
         Self {
             postgres,
             capacity: CAPACITY,
+            reply_bound: REPLY_BOUND,
+            silence_limit: Some(SILENCE_LIMIT),
+            max_timeouts: MAX_TIMEOUTS,
         }
     }
 }
@@ -74,35 +142,65 @@ impl Connect for PipelinedConnector {
     type Error = Error;
 
     /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
-    async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, Error> {
-        let conn = self.postgres.connect(dial).await?;
-        Ok(PipelinedConnection::new(conn, self.postgres.endpoint()))
+    async fn connect(&self, _: &Dial) -> Result<PipelinedConnection, Error> {
+        let conn = self.postgres.connect_for(Users::Many).await?;
+        let patience = self.silence_limit.map(|silence_limit| Patience {
+            silence_limit,
+            max_timeouts: self.max_timeouts,
+        });
+        let vitals = Vitals::new(patience, conn.give_up());
+        let watch = match patience {
+            None => None,
+            Some(patience) => {
+                let watched = Watched {
+                    vitals: vitals.clone(),
+                    client: conn.weak_client(),
+                    identity: Identity::of(&conn).await,
+                    connector: self.postgres.clone(),
+                    patience,
+                };
+                Some(watched.start())
+            }
+        };
+        let (endpoint, bound) = (self.postgres.endpoint(), self.reply_bound);
+        Ok(PipelinedConnection::new(
+            conn, endpoint, bound, vitals, watch,
+        ))
     }
 
-    /// False once the server closed the connection, or it broke, or prepared statements that it relies on are
-    /// gone.
+    /// False once the server closed the connection, or it broke, or was given up, or prepared statements that
+    /// it relies on are gone.
     fn is_open(&self, conn: &PipelinedConnection) -> bool {
-        conn.exclusive().is_fit()
+        conn.is_fit()
     }
 
-    /// As [`capacity`](PipelinedConnector::capacity) says, at any time.
-    fn capacity(&self, _: &PipelinedConnection) -> usize {
-        self.capacity
+    /// As [`capacity`](PipelinedConnector::capacity) says; 0 while there is reason to doubt that the server
+    /// will answer ([`silence_limit`](PipelinedConnector::silence_limit)).
+    fn capacity(&self, conn: &PipelinedConnection) -> usize {
+        match conn.vitals().is_suspect() {
+            true => 0,
+            false => self.capacity,
+        }
     }
 
     /// Asked when a connection leaves service: reset if a call was cut short, so that its answer is out of the
     /// way.
     fn verdict(&self, conn: &mut PipelinedConnection) -> Verdict {
-        self.postgres.verdict(conn.exclusive_mut())
+        match conn.is_fit() {
+            true => self.postgres.verdict(conn.exclusive_mut()),
+            false => Verdict::Close,
+        }
     }
 
     /// An empty query: one round trip.
     async fn check(&self, conn: &mut PipelinedConnection) -> Result<(), Error> {
+        let _owed = conn.vitals().owe();
         self.postgres.check(conn.exclusive_mut()).await
     }
 
     /// As [`PostgresConnector`] does: waits for outstanding replies, in one round trip.
     async fn reset(&self, conn: &mut PipelinedConnection) -> Result<(), Error> {
+        let _owed = conn.vitals().owe();
         self.postgres.reset(conn.exclusive_mut()).await
     }
 
@@ -123,6 +221,9 @@ impl fmt::Debug for PipelinedConnector {
         f.debug_struct("PipelinedConnector")
             .field("postgres", &self.postgres)
             .field("capacity", &self.capacity)
+            .field("reply_bound", &self.reply_bound)
+            .field("silence_limit", &self.silence_limit)
+            .field("max_timeouts", &self.max_timeouts)
             .finish()
     }
 }

@@ -28,10 +28,34 @@ pub enum PipelinedError {
         endpoint: Arc<str>,
         /// What the server or the network said.
         reason: String,
-        /// The driver's own error.
-        source: tokio_postgres::Error,
+        /// The driver's own error, if it has one: none where the connection was given up.
+        source: Option<tokio_postgres::Error>,
     },
-    /// The server refused the statement, a parameter or a row is of another type or number than asked for, or
+    /// The reply has another number of rows than was asked for. The statement ran.
+    #[error("the statement at {endpoint} returned {rows} rows instead of {wanted}")]
+    RowCount {
+        /// The hosts and ports.
+        endpoint: Arc<str>,
+        /// How many came.
+        rows: usize,
+        /// How many may.
+        wanted: &'static str,
+    },
+    /// What the connection would hold for its callers with this reply exceeds
+    /// [`reply_bound`](crate::PipelinedConnector::reply_bound): the reply was read and dropped. The statement
+    /// ran.
+    #[error(
+        "the reply from {endpoint} was dropped: the connection holds no more than `reply_bound`, \
+         {bound} bytes, for its callers; ask for less at once, poll the calls sent before, \
+         or take a lease of an exclusive pool"
+    )]
+    TooLarge {
+        /// The hosts and ports.
+        endpoint: Arc<str>,
+        /// Bytes, for all callers of the connection.
+        bound: usize,
+    },
+    /// The server refused the statement, a parameter is of another type or number than asked for, or
     /// the wire broke.
     #[error("the statement failed at {endpoint}: {}", causes(source))]
     Failed {

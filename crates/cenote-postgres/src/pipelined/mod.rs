@@ -3,10 +3,20 @@
 //!
 //! Only a statement that stands alone may be sent here, as a session has one transaction, one set of settings
 //! and one order of work for all who use it.
+//!
+//! A call of `connection` has its request sent and its reply collected by a task (`reply`), with its parameters
+//! encoded before (`params`) and room for what is held (`account`). Each connection has a watch (`watch`) that
+//! goes by its signs of life (`vitals`) and asks the server where those do not tell (`probe`).
 
+mod account;
 mod connection;
 mod connector;
 mod error;
+mod params;
+mod probe;
+mod reply;
+mod vitals;
+mod watch;
 
 pub use connection::PipelinedConnection;
 pub use connector::PipelinedConnector;

@@ -1,0 +1,274 @@
+//! Signs of life of one shared connection: what is owed, what came, who gave up waiting; and what follows.
+//!
+//! Promises that whoever asks or leaves finds out what can be found out without the connection's own runtime,
+//! which may have stopped. No I/O here.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+use tokio_postgres::Error;
+
+use crate::driver::GiveUp;
+
+/// So often within the limit of silence the watch looks.
+pub(super) const TURNS: u32 = 8;
+/// After so many turns without a byte, calls given up make a connection suspect.
+const SUSPECT_AFTER: u32 = TURNS / 2;
+
+/// How long silence is borne.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) silence_limit: Duration,
+    pub(super) max_timeouts: u32,
+}
+
+impl Patience {
+    /// From one look of the watch to the next.
+    pub(super) fn turn(self) -> Duration {
+        (self.silence_limit / TURNS).max(Duration::from_millis(1))
+    }
+}
+
+/// The signs of life of one connection.
+pub(super) struct Vitals {
+    runtime: Handle,
+    /// `None`: silence is borne for ever.
+    patience: Option<Patience>,
+    /// Messages of the server that reached a task.
+    read: AtomicU64,
+    /// Replies that are owed.
+    owed: AtomicUsize,
+    /// Callers that wait.
+    waiting: AtomicUsize,
+    /// `read` when a caller last gave up, its low half, and how many have since then, in one word.
+    given_up: AtomicU64,
+    /// Turns of the watch, in a row, in which replies were owed and nothing came.
+    silent: AtomicU32,
+    /// The server is being asked about the session, or has said nothing of it.
+    in_question: AtomicBool,
+    began: Instant,
+    /// When the watch last looked, in nanoseconds since `began`.
+    looked_at: AtomicU64,
+    end: OnceLock<Box<str>>,
+    ended: Notify,
+    give_up: GiveUp,
+}
+
+impl Vitals {
+    /// Of a connection just opened on the runtime of the caller.
+    pub(super) fn new(patience: Option<Patience>, give_up: GiveUp) -> Arc<Self> {
+        Arc::new(Self {
+            runtime: Handle::current(),
+            patience,
+            read: AtomicU64::new(0),
+            owed: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            given_up: AtomicU64::new(0),
+            silent: AtomicU32::new(0),
+            in_question: AtomicBool::new(false),
+            began: Instant::now(),
+            looked_at: AtomicU64::new(0),
+            end: OnceLock::new(),
+            ended: Notify::new(),
+            give_up,
+        })
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// A reply is owed from here to the drop of what this returns.
+    pub(super) fn owe(self: &Arc<Self>) -> Owed {
+        self.owed.fetch_add(1, Relaxed);
+        Owed(self.clone())
+    }
+
+    /// A caller waits from here on.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting {
+            vitals: self,
+            is_answered: false,
+        }
+    }
+
+    pub(super) fn is_owed(&self) -> bool {
+        self.owed.load(Relaxed) > 0
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
+    }
+
+    pub(super) fn messages_read(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
+    /// How many callers in a row gave up with nothing read in between.
+    fn given_up_in_a_row(&self) -> u32 {
+        match split(self.given_up.load(Relaxed)) {
+            (_, 0) => 0,
+            (read, count) if read == self.messages_read() as u32 => count,
+            _ => 0,
+        }
+    }
+
+    fn count_given_up(&self) {
+        let read = self.messages_read() as u32;
+        let count = |word| {
+            let count = match split(word) {
+                (then, count) if then == read => count.saturating_add(1),
+                _ => 1,
+            };
+            Some(join(read, count))
+        };
+        // The closure never refuses.
+        let _ = self.given_up.fetch_update(Relaxed, Relaxed, count);
+    }
+
+    /// Whether more callers in a row gave up than a connection in order would have them.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.patience
+            .is_some_and(|patience| self.given_up_in_a_row() >= patience.max_timeouts)
+    }
+
+    /// Whether there is reason to doubt that the server will answer: no new caller should come.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.in_question.load(Relaxed)
+            || (self.is_given_up()
+                && (self.silent.load(Relaxed) >= SUSPECT_AFTER || self.is_not_driven()))
+    }
+
+    /// Whether it is over, as far as callers can tell.
+    pub(super) fn is_ended(&self) -> bool {
+        self.look_from_outside();
+        self.end.get().is_some()
+    }
+
+    /// Why it is over.
+    pub(super) fn end_reason(&self) -> Option<&str> {
+        self.end.get().map(|reason| &**reason)
+    }
+
+    /// Resolves when it is over. It must be polled, and [`end_reason`](Self::end_reason) be asked after that.
+    pub(super) fn ended(&self) -> Notified<'_> {
+        self.ended.notified()
+    }
+
+    /// Ends the connection: its callers are told why.
+    pub(super) fn end(&self, reason: impl FnOnce() -> String) {
+        self.end.get_or_init(|| reason().into());
+        self.ended.notify_waiters();
+        self.give_up.now();
+    }
+
+    /// What the watch cannot see to where its runtime does not run.
+    fn look_from_outside(&self) {
+        if self.is_given_up() && self.is_not_driven() && self.end.get().is_none() {
+            self.end(|| "its runtime does not run: nobody reads what the server answers".into());
+        }
+    }
+
+    /// Whether the runtime of the connection stands still, as seen from another: one that was only held up
+    /// goes on with both, who gives up and what was read.
+    fn is_not_driven(&self) -> bool {
+        let Some(patience) = self.patience else {
+            return false;
+        };
+        if Handle::try_current().is_ok_and(|here| here.id() == self.runtime.id()) {
+            return false;
+        }
+        let looked_at = Duration::from_nanos(self.looked_at.load(Relaxed));
+        self.began.elapsed().saturating_sub(looked_at) > patience.silence_limit * 3 / 2
+    }
+
+    /// The watch has looked, and nothing has come for so many of its turns.
+    pub(super) fn looked(&self, silent: u32) {
+        self.silent.store(silent, Relaxed);
+        self.beat();
+    }
+
+    /// The watch is at work.
+    pub(super) fn beat(&self) {
+        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.looked_at.store(now, Relaxed);
+    }
+
+    pub(super) fn question(&self, is_open: bool) {
+        self.in_question.store(is_open, Relaxed);
+    }
+
+    /// Whether those who gave up were the last who waited, after as long a silence as makes suspect.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.is_awaited() && self.is_given_up() && self.silent.load(Relaxed) >= SUSPECT_AFTER
+    }
+}
+
+/// The two halves of a word.
+fn split(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+fn join(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// A reply is owed.
+pub(super) struct Owed(Arc<Vitals>);
+
+impl Owed {
+    /// Something of it came.
+    pub(super) fn read(&self) {
+        self.0.read.fetch_add(1, Relaxed);
+    }
+
+    /// Something came, unless the error is not of the server.
+    pub(super) fn note<T>(&self, result: &Result<T, Error>) {
+        match result {
+            Ok(_) => self.read(),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// As [`note`](Self::note), of an error.
+    pub(super) fn failed(&self, error: &Error) {
+        if error.as_db_error().is_some() {
+            self.read();
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.0.owed.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A caller waits. Dropped without an answer, it gave up.
+pub(super) struct Waiting<'a> {
+    vitals: &'a Vitals,
+    is_answered: bool,
+}
+
+impl Waiting<'_> {
+    /// There is an answer, or an end.
+    pub(super) fn end(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.vitals.waiting.fetch_sub(1, Relaxed);
+        if !self.is_answered {
+            self.vitals.count_given_up();
+            self.vitals.look_from_outside();
+        }
+    }
+}
