@@ -336,10 +336,25 @@ fn parse_length(header: &[u8]) -> Result<usize, FrameError> {
 }
 
 fn unexpected_start(input: &[u8]) -> FrameError {
-    if let [0x15, 0x03, ..] = input {
-        return malformed("a TLS alert: the server wants a rediss:// URL");
-    }
-    malformed(&format!("no reply starts with \"{}\"", excerpt(input)))
+    let peer = match input {
+        [0x15, 0x03, ..] => return malformed("a TLS alert: the server wants a rediss:// URL"),
+        [b'H', b'T', b'T', b'P', b'/', ..] | [b'<', ..] => ", as an HTTP server's answer does",
+        [b'S', b'S', b'H', b'-', ..] => ", as an SSH server's greeting does",
+        [
+            b'2' | b'4' | b'5',
+            b'0'..=b'9',
+            b'0'..=b'9',
+            b' ' | b'-',
+            ..,
+        ] => ", as a mail or FTP server's greeting does",
+        // The version of its protocol, after a length and a sequence number.
+        [_, _, 0, 0, 10, ..] => ", as a MySQL server's greeting does",
+        [b'E' | b'R', 0, ..] => ", as a PostgreSQL server's message does",
+        [b'E', b'R', b'R', b'O', b'R', b'\r', ..] => ", as a memcached server's answer does",
+        _ => "",
+    };
+    let start = excerpt(input);
+    malformed(&format!("no reply starts with \"{start}\"{peer}"))
 }
 
 /// The first bytes, printable: enough to recognise a web or SSH server.

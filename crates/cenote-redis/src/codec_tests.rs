@@ -96,8 +96,13 @@ fn broken_bytes_are_an_error_that_says_how() {
     let cases: &[(&[u8], &str)] = &[
         (
             b"HTTP/1.1 400 Bad Request\r\n",
-            "no reply starts with \"HTTP/1.1 400 Bad\"",
+            "no reply starts with \"HTTP/1.1 400 Bad\", as an HTTP server's answer does",
         ),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH server"),
+        (b"220 mail.example ESMTP\r\n", "mail or FTP server"),
+        (b"J\x00\x00\x00\x0a8.0.36\x00", "MySQL server"),
+        (b"E\x00\x00\x00\x57SFATAL\x00", "PostgreSQL server"),
+        (b"ERROR\r\n", "memcached server"),
         (b"\x00\r\n", "no reply starts with \"\\x00\\r\\n\""),
         (b"$abc\r\n", "\"abc\" is no length"),
         (b"$?\r\n", "\"?\" is no length"),

@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 
 use crate::cmd::Cmd;
 use crate::connection::RedisConnection;
+use crate::dial::DialTime;
 use crate::endpoint::{Endpoint, UrlError};
-use crate::error::{RedisError, proves_alive};
+use crate::error::{DialStep, RedisError, proves_alive};
 use crate::handshake;
 use crate::silence::Patience;
 use crate::stream::{self, Stream};
@@ -121,6 +122,42 @@ impl RedisConnector {
         self
     }
 
+    /// Trusts these root certificates, in PEM, for `rediss://`, and not the system's: for a server with a certificate
+    /// of a private authority, or one that has signed its own.
+    ///
+    /// # Errors
+    ///
+    /// [`RootsError`](crate::RootsError) when there is no usable certificate in `pem`.
+    #[cfg(feature = "rustls")]
+    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, crate::RootsError> {
+        self.tls = Some(crate::tls::trusting(pem)?);
+        Ok(self)
+    }
+
+    /// The same from a file, which is read now.
+    ///
+    /// ```no_run
+    /// use cenote_redis::RedisConnector;
+    ///
+    /// # fn connector() -> Result<RedisConnector, Box<dyn std::error::Error>> {
+    /// let connector = RedisConnector::new("rediss://cache.internal:6380")?
+    ///     .root_certificates_file("/etc/ssl/internal-ca.pem")?;
+    /// # Ok(connector)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RootsError`](crate::RootsError) when the file cannot be read or has no usable certificate in it.
+    #[cfg(feature = "rustls")]
+    pub fn root_certificates_file(
+        mut self,
+        path: impl AsRef<std::path::Path>,
+    ) -> Result<Self, crate::RootsError> {
+        self.tls = Some(crate::tls::trusting_file(path.as_ref())?);
+        Ok(self)
+    }
+
     /// The TLS settings for `rediss://`: other roots, or a client certificate. By default the
     /// system's root certificates are trusted and no client certificate is sent.
     #[cfg(feature = "rustls")]
@@ -143,26 +180,39 @@ impl RedisConnector {
         self.patience
     }
 
-    async fn open_stream(&self) -> Result<Stream, RedisError> {
-        let address = (self.endpoint.host.as_str(), self.endpoint.port);
-        let connected = async {
-            let socket = TcpStream::connect(address).await?;
-            stream::set_up(&socket)?;
-            Ok(socket)
-        };
-        let socket = connected.await.map_err(|source| RedisError::Connect {
+    async fn open_stream(&self, time: &DialTime) -> Result<Stream, RedisError> {
+        let failed = |source| RedisError::Connect {
             endpoint: self.label.clone(),
             source,
-        })?;
+        };
+        let address = (self.endpoint.host.as_str(), self.endpoint.port);
+        let connect = async {
+            let socket = TcpStream::connect(address).await.map_err(failed)?;
+            stream::set_up(&socket).map_err(failed)?;
+            Ok(socket)
+        };
+        let socket = time.within(DialStep::Tcp, &self.label, connect).await?;
         #[cfg(feature = "rustls")]
         if self.endpoint.tls {
-            let tls = crate::tls::handshake(socket, &self.endpoint.host, self.tls.as_ref()).await;
-            return tls.map_err(|source| RedisError::Tls {
-                endpoint: self.label.clone(),
-                source,
-            });
+            let handshake = async {
+                let tls = crate::tls::handshake(socket, &self.endpoint.host, self.tls.as_ref());
+                tls.await.map_err(|source| RedisError::Tls {
+                    endpoint: self.label.clone(),
+                    source,
+                })
+            };
+            return time.within(DialStep::Tls, &self.label, handshake).await;
         }
         Ok(Stream::Tcp(socket))
+    }
+
+    async fn log_in(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
+        let (endpoint, source) = match handshake::open_session(conn, &self.endpoint).await {
+            Err(RedisError::Closed { endpoint }) => (endpoint, None),
+            Err(RedisError::Io { endpoint, source }) => (endpoint, Some(source)),
+            outcome => return outcome,
+        };
+        Err(RedisError::NotWelcome { endpoint, source })
     }
 }
 
@@ -187,11 +237,13 @@ impl Connect for RedisConnector {
     type Error = RedisError;
 
     /// Opens a connection, logs in and selects the database.
-    async fn connect(&self, _: &Dial) -> Result<RedisConnection, RedisError> {
-        let stream = self.open_stream().await?;
+    async fn connect(&self, dial: &Dial) -> Result<RedisConnection, RedisError> {
+        let time = DialTime::of(dial);
+        let stream = self.open_stream(&time).await?;
         let wire = Wire::new(stream, self.label.clone(), self.max_reply_size);
         let mut conn = RedisConnection::new(wire, self.endpoint.database, self.patience);
-        handshake::open_session(&mut conn, &self.endpoint).await?;
+        let login = self.log_in(&mut conn);
+        time.within(DialStep::Login, &self.label, login).await?;
         Ok(conn)
     }
 

@@ -47,14 +47,18 @@ impl ServerError {
         self.code() == "NOAUTH"
     }
 
-    /// The same error without `secret`: servers older than Redis 6 quote the arguments of commands
-    /// that they do not know, passwords included.
+    /// The same error without `secret`: servers quote the beginnings of the arguments of commands that they do not
+    /// know, passwords included.
     pub(crate) fn without(self, secret: Option<&str>) -> Self {
-        match secret {
-            Some(secret) if !secret.is_empty() && self.message.contains(secret) => Self {
-                message: self.message.replace(secret, "***"),
-            },
-            _ => self,
+        let Some(secret) = secret.filter(|secret| !secret.is_empty()) else {
+            return self;
+        };
+        // Cut off at some length, or with other line ends, it would not be found.
+        let quoted = self.message.find("with args beginning with");
+        let message = &self.message[..quoted.unwrap_or(self.message.len())];
+        let message = message.trim_end_matches([' ', ',']);
+        Self {
+            message: message.replace(secret, "***"),
         }
     }
 }
@@ -98,11 +102,13 @@ pub enum FrameError {
 }
 
 /// An error of a Redis connection or of a command on it.
+///
+/// Its text says what failed and where; why, where something else is the reason, is said by its source, once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisError {
     /// No TCP connection came about.
-    #[error("cannot connect to {endpoint}: {source}")]
+    #[error("cannot connect to {endpoint}")]
     Connect {
         /// Where the connection was to go.
         endpoint: Arc<str>,
@@ -110,12 +116,34 @@ pub enum RedisError {
         source: io::Error,
     },
     /// The TLS handshake failed.
-    #[error("TLS handshake with {endpoint} failed: {source}")]
+    #[error("TLS handshake with {endpoint} failed")]
     Tls {
         /// Where the connection was to go.
         endpoint: Arc<str>,
         /// The cause.
         source: io::Error,
+    },
+    /// The peer said nothing, and the time for the dial is as good as over. A tenth of it, or a tenth of a second, is
+    /// left, so that this is told before the pool gives up by itself.
+    #[error("{endpoint} did not answer within {waited:?}: {step}")]
+    NoAnswer {
+        /// Where the connection was to go.
+        endpoint: Arc<str>,
+        /// How far it got.
+        step: DialStep,
+        /// How long the dial had taken by then.
+        waited: Duration,
+    },
+    /// The peer took the connection and closed it without an answer to the login.
+    #[error(
+        "{endpoint} closed the connection without an answer to the login: a server may be full or ending, a port for \
+         TLS wants a rediss:// URL, and one of PostgreSQL closes like this, too"
+    )]
+    NotWelcome {
+        /// Where the connection was to go.
+        endpoint: Arc<str>,
+        /// How it closed the connection, if not in order.
+        source: Option<io::Error>,
     },
     /// The server refused a step of setting up the session: a wrong or missing password, a
     /// database number out of range.
@@ -135,7 +163,7 @@ pub enum RedisError {
     #[error(transparent)]
     Conversion(#[from] ConversionError),
     /// Reading or writing failed. The connection is finished.
-    #[error("the connection to {endpoint} failed: {source}")]
+    #[error("the connection to {endpoint} failed")]
     Io {
         /// The server.
         endpoint: Arc<str>,
@@ -149,7 +177,7 @@ pub enum RedisError {
         endpoint: Arc<str>,
     },
     /// The peer does not speak RESP, or not as agreed. The connection is finished.
-    #[error("{endpoint} broke the protocol: {source}")]
+    #[error("{endpoint} broke the protocol")]
     Protocol {
         /// The server.
         endpoint: Arc<str>,
@@ -167,7 +195,7 @@ pub enum RedisError {
     /// A call on a [`PipelinedConnection`](crate::PipelinedConnection) has no reply: it timed out, found too
     /// many before it, or the connection ended. [`CallError::written`] tells whether the server may have seen
     /// the command.
-    #[error("no reply from {endpoint}: {source}")]
+    #[error("no reply from {endpoint}")]
     Call {
         /// The server.
         endpoint: Arc<str>,
@@ -189,6 +217,23 @@ pub enum RedisError {
         /// Why it cannot be done.
         reason: Refusal,
     },
+}
+
+/// A step on the way to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialStep {
+    /// The TCP connection, the resolution of the name included.
+    #[error("no connection came about")]
+    Tcp,
+    /// The TLS handshake.
+    #[error(
+        "no TLS handshake came about; a server without TLS, for a redis:// URL, may say nothing to one"
+    )]
+    Tls,
+    /// Logging in and selecting the database.
+    #[error("the login has no reply")]
+    Login,
 }
 
 /// What a server did not say; see [`RedisConnector::ping_after`](crate::RedisConnector::ping_after).
@@ -292,5 +337,27 @@ impl fmt::Display for Refusal {
                  use an exclusive lease"
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_quotes_the_password_is_not_quoted_even_in_part() {
+        let secret = "correct horse battery staple";
+        for message in [
+            format!("ERR unknown command `AUTH`, with args beginning with: `{secret}`, "),
+            "ERR unknown command 'HELLO', with args beginning with: 'AUTH' 'correct horse bat"
+                .to_owned(),
+            format!("ERR wrong number of arguments: {secret}"),
+        ] {
+            let shown = ServerError::new(message).without(Some(secret)).to_string();
+            assert!(!shown.contains("correct"), "{shown}");
+            assert!(shown.starts_with("ERR "), "{shown}");
+        }
+        let other = "ERR unknown command 'FOO', with args beginning with: 'bar'";
+        assert_eq!(ServerError::new(other).without(None).message(), other);
     }
 }

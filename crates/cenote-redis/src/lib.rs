@@ -80,6 +80,7 @@ mod command_table;
 mod connection;
 mod connector;
 mod convert;
+mod dial;
 mod endpoint;
 mod error;
 mod handshake;
@@ -98,8 +99,10 @@ pub use connection::RedisConnection;
 pub use connector::RedisConnector;
 pub use convert::FromReply;
 pub use endpoint::UrlError;
-pub use error::{ConversionError, FrameError, RedisError, Refusal, ServerError, Silence};
+pub use error::{ConversionError, DialStep, FrameError, RedisError, Refusal, ServerError, Silence};
 pub use pipelined::{PipelinedConnection, PipelinedConnector};
+#[cfg(feature = "rustls")]
+pub use tls::RootsError;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
 pub use value::Value;

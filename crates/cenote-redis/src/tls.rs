@@ -1,13 +1,15 @@
 //! TLS for `rediss://`: rustls with the ring provider, and the system's roots by default.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 
 use crate::stream::Stream;
 
@@ -22,8 +24,21 @@ pub(crate) async fn handshake(
     };
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let stream = TlsConnector::from(config).connect(name, socket).await?;
+    let connected = TlsConnector::from(config).connect(name, socket).await;
+    let stream = connected.map_err(name_plain_text)?;
     Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Says so when the peer's answer is not TLS at all.
+fn name_plain_text(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(Error::InvalidMessage(_)) => io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the answer is not TLS ({error}): a server without TLS wants a redis:// URL"),
+        ),
+        _ => error,
+    }
 }
 
 /// One configuration for the process: reading the roots takes milliseconds, and TLS sessions resume
@@ -47,15 +62,61 @@ fn system_config() -> io::Result<ClientConfig> {
         return Err(io::Error::new(
             io::ErrorKind::NotFound,
             format!(
-                "no root certificate found on this system ({}); set tls_config",
+                "no root certificate found on this system ({}); set tls_config or root_certificates",
                 cause.as_deref().unwrap_or("the store is empty")
             ),
         ));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+    config_of(roots).map_err(io::Error::other)
+}
+
+fn config_of(roots: RootCertStore) -> Result<ClientConfig, Error> {
+    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Why root certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootsError {
+    /// The file cannot be read.
+    #[error("cannot read the root certificates in {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The text is not PEM.
+    #[error("the root certificates are not in PEM format")]
+    NotPem(#[source] pem::Error),
+    /// The text is PEM, perhaps, but has no certificate in it.
+    #[error("there is no certificate (BEGIN CERTIFICATE) among the root certificates")]
+    None,
+    /// A certificate cannot sign others.
+    #[error("a root certificate is not usable")]
+    Unusable(#[source] Error),
+}
+
+/// Trusts these certificates, in PEM, and no others.
+pub(crate) fn trusting(certificates: &[u8]) -> Result<Arc<ClientConfig>, RootsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(certificates) {
+        let certificate = certificate.map_err(RootsError::NotPem)?;
+        roots.add(certificate).map_err(RootsError::Unusable)?;
+    }
+    if roots.is_empty() {
+        return Err(RootsError::None);
+    }
+    config_of(roots).map(Arc::new).map_err(RootsError::Unusable)
+}
+
+/// The same from a file.
+pub(crate) fn trusting_file(path: &Path) -> Result<Arc<ClientConfig>, RootsError> {
+    let certificates = std::fs::read(path).map_err(|source| RootsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    trusting(&certificates)
 }

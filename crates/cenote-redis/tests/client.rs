@@ -14,7 +14,7 @@ use cenote_redis::{
     Cmd, PipelinedConnector, RedisClient, RedisConnector, RedisError, Refusal, Value,
 };
 use cenote_testkit::RedisServer;
-use fake::{ends, until};
+use fake::{ends, texts, until};
 use tokio::task::JoinSet;
 
 fn command(line: &str) -> Cmd {
@@ -255,7 +255,7 @@ async fn users_learn_that_the_server_cannot_be_reached() {
     let redis = client(&server);
     server.kill().unwrap();
     let error = ends("the error", redis.get::<Value>("key")).await;
-    let error = error.unwrap_err().to_string();
+    let error = texts(&error.unwrap_err());
     assert!(error.contains("Connection refused"), "{error}");
 }
 

@@ -47,7 +47,7 @@ async fn bytes_that_are_no_reply_are_named_and_end_the_connection() {
     let cause = error.source().expect("a protocol error has a cause");
     assert_eq!(
         cause.to_string(),
-        "malformed reply: no reply starts with \"SSH-2.0-OpenSSH_\""
+        "malformed reply: no reply starts with \"SSH-2.0-OpenSSH_\", as an SSH server's greeting does"
     );
     assert!(
         error.to_string().starts_with("redis://127.0.0.1:"),

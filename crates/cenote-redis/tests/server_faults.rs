@@ -11,7 +11,7 @@ use std::time::Duration;
 use cenote::{Backoff, ConnectFailures, Lease, Pool};
 use cenote_redis::{Cmd, RedisConnector};
 use cenote_testkit::RedisServer;
-use fake::{ends, until};
+use fake::{ends, texts, until};
 
 const USERS: usize = 120;
 
@@ -211,7 +211,7 @@ async fn getters_learn_that_the_server_is_gone() {
     let error = loop {
         match ends("the error", pool.get()).await {
             Ok(mut lease) => drop(lease.command(&Cmd::new("PING")).await),
-            Err(error) => break error.to_string(),
+            Err(error) => break texts(&error),
         }
     };
     let cause = format!("cannot connect to {}: Connection refused", server.url());

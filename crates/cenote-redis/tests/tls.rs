@@ -4,15 +4,17 @@
 
 mod fake;
 
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cenote::{Connect, Dial, Pool};
+use cenote::{Connect, Dial, FailureKind, Pool};
 use cenote_redis::rustls::crypto::ring;
 use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use cenote_redis::{Cmd, PipelinedConnector, RedisConnector};
+use cenote_redis::{Cmd, DialStep, PipelinedConnector, RedisConnector, RedisError, RootsError};
 use cenote_testkit::RedisServer;
-use fake::{ends, poll_at_most, until};
+use fake::{ends, poll_at_most, texts, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -20,7 +22,8 @@ use tokio_rustls::TlsAcceptor;
 struct TlsRedis {
     port: u16,
     certificate: CertificateDer<'static>,
-    _server: RedisServer,
+    pem: String,
+    server: RedisServer,
 }
 
 impl TlsRedis {
@@ -28,6 +31,7 @@ impl TlsRedis {
         let server = RedisServer::start().unwrap();
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = own.cert.der().clone();
+        let pem = own.cert.pem();
         let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -52,7 +56,8 @@ impl TlsRedis {
         Self {
             port,
             certificate,
-            _server: server,
+            pem,
+            server,
         }
     }
 
@@ -84,12 +89,112 @@ async fn a_certificate_that_nobody_trusts_is_named() {
     let connector = RedisConnector::new(&server.url()).unwrap();
     let error = ends("the error", connector.connect(&Dial::new()))
         .await
-        .unwrap_err()
-        .to_string();
-    let start = format!("TLS handshake with {} failed: ", server.url());
-    assert!(error.starts_with(&start), "{error}");
+        .unwrap_err();
+    let text = format!("TLS handshake with {} failed", server.url());
+    assert_eq!(error.to_string(), text);
     // On a system without any roots, that is what the error says.
-    assert!(error.contains("certificate"), "{error}");
+    let cause = error.source().unwrap().to_string();
+    assert!(cause.contains("certificate"), "{cause}");
+    assert_eq!(connector.classify(&error), FailureKind::Final);
+}
+
+/// A private authority, as inside a company: trusted by its certificate, without a configuration of rustls.
+#[tokio::test]
+async fn a_private_root_certificate_is_trusted_from_memory_and_from_a_file() {
+    let server = TlsRedis::start().await;
+    let connector = RedisConnector::new(&server.url()).unwrap();
+    let trusting = connector.clone().root_certificates(server.pem.as_bytes());
+    let conn = trusting.unwrap().connect(&Dial::new()).await;
+    conn.unwrap().command(&Cmd::new("PING")).await.unwrap();
+
+    let path = server.server.folder().join("ca.pem");
+    std::fs::write(&path, &server.pem).unwrap();
+    let trusting = connector.clone().root_certificates_file(&path).unwrap();
+    let shared = PipelinedConnector::from(trusting);
+    shared.connect(&Dial::new()).await.unwrap();
+
+    let none = connector.clone().root_certificates(b"nothing of the kind");
+    assert!(matches!(none, Err(RootsError::None)));
+    let half = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let half = connector.clone().root_certificates(half.as_bytes());
+    assert!(matches!(half, Err(RootsError::Unusable(_))), "{half:?}");
+    let gone = connector.root_certificates_file("/no/such/file.pem");
+    let error = gone.unwrap_err();
+    assert!(error.to_string().contains("/no/such/file.pem"), "{error}");
+}
+
+/// Half a command to one, half a greeting to the other: each may wait for the rest.
+#[tokio::test]
+async fn a_url_with_tls_for_a_server_without_is_named() {
+    let server = RedisServer::start().unwrap();
+    let url = format!("rediss://localhost:{}", server.port());
+    let connector = RedisConnector::new(&url).unwrap();
+    let pem = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let connector = connector.root_certificates(pem.cert.pem().as_bytes());
+    let connector = connector.unwrap();
+    let dial = Dial::within(Duration::from_secs(1));
+    let error = ends("the error", connector.connect(&dial))
+        .await
+        .unwrap_err();
+    let texts = texts(&error);
+    assert!(texts.contains("redis:// URL"), "{texts}");
+    assert!(texts.contains(&url), "{texts}");
+}
+
+/// What a real Redis says on its port for TLS to who does not speak it.
+#[tokio::test]
+async fn a_url_without_tls_for_a_real_port_with_tls_is_named() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = RedisServer::start().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.folder().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let certificate = file("server.pem", own.cert.pem());
+    let _server = RedisServer::builder()
+        .setting("tls-port", port.to_string())
+        .setting("tls-cert-file", &certificate)
+        .setting(
+            "tls-key-file",
+            file("key.pem", own.signing_key.serialize_pem()),
+        )
+        .setting("tls-ca-cert-file", &certificate)
+        .setting("tls-auth-clients", "no")
+        .start()
+        .unwrap();
+    let plain = RedisConnector::new(&format!("redis://localhost:{port}")).unwrap();
+    let error = ends("the error", plain.connect(&Dial::new()))
+        .await
+        .unwrap_err();
+    let texts = texts(&error);
+    assert!(texts.contains("rediss:// URL"), "{texts}");
+
+    let encrypted = RedisConnector::new(&format!("rediss://localhost:{port}"))
+        .unwrap()
+        .root_certificates_file(certificate)
+        .unwrap();
+    let mut conn = encrypted.connect(&Dial::new()).await.unwrap();
+    conn.command(&Cmd::new("PING")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_a_tls_handshake_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    let pem = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let connector = RedisConnector::new(&url).unwrap();
+    let connector = connector.root_certificates(pem.cert.pem().as_bytes());
+    let dial = Dial::within(Duration::from_millis(200));
+    let connected = connector.unwrap();
+    let connected = ends("the dial", connected.connect(&dial)).await;
+    let Err(RedisError::NoAnswer { step, .. }) = connected else {
+        panic!("{connected:?}");
+    };
+    assert_eq!(step, DialStep::Tls);
 }
 
 #[tokio::test]
@@ -100,11 +205,10 @@ async fn a_url_without_tls_for_a_server_with_tls_is_named() {
     let error = ends("the error", connector.connect(&Dial::new()))
         .await
         .unwrap_err();
+    let cause = error.source().unwrap().to_string();
     assert!(
-        error
-            .to_string()
-            .contains("the server wants a rediss:// URL"),
-        "{error}"
+        cause.contains("the server wants a rediss:// URL"),
+        "{cause}"
     );
 }
 
