@@ -3,6 +3,7 @@
 use std::io;
 
 use cenote::FailureKind;
+use cenote::net::DialError;
 
 use crate::error::{RedisError, ServerError};
 
@@ -10,7 +11,7 @@ impl RedisError {
     /// As [`Connect::classify`](cenote::Connect::classify) wants it.
     pub(crate) fn failure_kind(&self) -> FailureKind {
         match self {
-            Self::Connect { source, .. } if is_unknown_host(source) => FailureKind::Final,
+            Self::Connect { source, .. } => of_dial(source),
             // What rustls says of the peer or of its certificate; an end of the stream is another matter.
             Self::Tls { source, .. } => match source.kind() {
                 io::ErrorKind::InvalidData
@@ -45,18 +46,10 @@ fn of_reply(reply: &ServerError) -> FailureKind {
     }
 }
 
-/// Whether there is no such host. The system says it in words alone; when it cannot ask, the words are others.
-fn is_unknown_host(error: &io::Error) -> bool {
-    // Linux, musl, macOS and the BSDs, Windows.
-    const WORDS: [&str; 5] = [
-        "Name or service not known",
-        "No address associated with hostname",
-        "Name does not resolve",
-        "nodename nor servname provided",
-        "No such host is known",
-    ];
-    let text = error.to_string();
-    WORDS.iter().any(|words| text.contains(words))
+/// What the dialer says of it, where there is more than the system's error.
+fn of_dial(error: &io::Error) -> FailureKind {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    cause.map_or(FailureKind::Transient, DialError::classify)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Opens connections to one Redis server and tells a pool how to keep them.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::net::{DialError, Dialer, Host, Socket};
 use cenote::{Connect, Dial, FailureKind, Verdict};
-use tokio::net::TcpStream;
 
 use crate::cmd::Cmd;
 use crate::connection::RedisConnection;
@@ -14,7 +15,7 @@ use crate::endpoint::{Endpoint, UrlError};
 use crate::error::{DialStep, RedisError, proves_alive};
 use crate::handshake;
 use crate::silence::Patience;
-use crate::stream::{self, Stream};
+use crate::stream::Stream;
 use crate::wire::Wire;
 
 /// Largest reply by default: the largest string a Redis server stores by default.
@@ -45,6 +46,7 @@ pub struct RedisConnector {
     label: Arc<str>,
     max_reply_size: usize,
     patience: Patience,
+    dialer: Dialer,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
 }
@@ -62,6 +64,7 @@ impl RedisConnector {
             endpoint,
             max_reply_size: MAX_REPLY_SIZE,
             patience: Patience::default(),
+            dialer: Dialer::new(),
             #[cfg(feature = "rustls")]
             tls: None,
         })
@@ -119,6 +122,15 @@ impl RedisConnector {
     #[must_use]
     pub fn ping_timeout(mut self, limit: Duration) -> Self {
         self.patience.ping_timeout = limit;
+        self
+    }
+
+    /// How sockets are opened and what the system is told to watch on them: TCP keepalive and `TCP_USER_TIMEOUT`, by
+    /// which a host that has vanished is found within ten seconds, whatever the connection is used for. Default:
+    /// [`Dialer::new`].
+    #[must_use]
+    pub fn dialer(mut self, dialer: Dialer) -> Self {
+        self.dialer = dialer;
         self
     }
 
@@ -181,17 +193,16 @@ impl RedisConnector {
     }
 
     async fn open_stream(&self, time: &DialTime) -> Result<Stream, RedisError> {
+        let host = Host::new(&self.endpoint.host, self.endpoint.port);
         let failed = |source| RedisError::Connect {
             endpoint: self.label.clone(),
             source,
         };
-        let address = (self.endpoint.host.as_str(), self.endpoint.port);
-        let connect = async {
-            let socket = TcpStream::connect(address).await.map_err(failed)?;
-            stream::set_up(&socket).map_err(failed)?;
-            Ok(socket)
+        let dialled = self.dialer.connect(&host, &time.rest()).await;
+        let socket = match dialled.map_err(|error| failed(cause_of(error)))? {
+            Socket::Tcp(socket) => socket,
+            _ => return Err(failed(io::ErrorKind::Unsupported.into())),
         };
-        let socket = time.within(DialStep::Tcp, &self.label, connect).await?;
         #[cfg(feature = "rustls")]
         if self.endpoint.tls {
             let handshake = async {
@@ -216,6 +227,18 @@ impl RedisConnector {
     }
 }
 
+/// The system's error alone where there is one address and the URL has it.
+fn cause_of(mut error: DialError) -> io::Error {
+    if let DialError::Unreachable { host, failures } = &mut error
+        && let [only] = failures.as_slice()
+        && host.to_string() == only.address.to_string()
+        && let Some(only) = failures.pop()
+    {
+        return only.error;
+    }
+    error.into()
+}
+
 impl fmt::Display for RedisConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.label)
@@ -228,6 +251,7 @@ impl fmt::Debug for RedisConnector {
             .field("endpoint", &self.endpoint)
             .field("max_reply_size", &self.max_reply_size)
             .field("patience", &self.patience)
+            .field("dialer", &self.dialer)
             .finish_non_exhaustive()
     }
 }

@@ -30,6 +30,14 @@ impl DialTime {
         Self(limit)
     }
 
+    /// What is left of it, for a step that keeps time by itself.
+    pub(crate) fn rest(&self) -> Dial {
+        match &self.0 {
+            Some(limit) => Dial::within(limit.end.saturating_duration_since(Instant::now())),
+            None => Dial::new(),
+        }
+    }
+
     /// Does one step of the dial while there is time.
     pub(crate) async fn within<T>(
         &self,

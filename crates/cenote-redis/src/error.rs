@@ -107,7 +107,8 @@ pub enum FrameError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisError {
-    /// No TCP connection came about.
+    /// No TCP connection came about. The source is a [`DialError`](cenote::net::DialError) with each address and its
+    /// cause, unless the one address is in the URL already.
     #[error("cannot connect to {endpoint}")]
     Connect {
         /// Where the connection was to go.
@@ -219,13 +220,10 @@ pub enum RedisError {
     },
 }
 
-/// A step on the way to a connection.
+/// A step on the way to a session, once there is a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialStep {
-    /// The TCP connection, the resolution of the name included.
-    #[error("no connection came about")]
-    Tcp,
     /// The TLS handshake.
     #[error(
         "no TLS handshake came about; a server without TLS, for a redis:// URL, may say nothing to one"

@@ -3,33 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-/// A peer that has vanished is found in nine seconds: bytes that it does not acknowledge for so long end the
-/// connection, and while there are none, it is probed from the third second on.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(9);
-const PROBE_AFTER: Duration = Duration::from_secs(3);
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-const PROBES: u32 = 3;
-
-/// Sets a new socket's options.
-pub(crate) fn set_up(socket: &TcpStream) -> io::Result<()> {
-    // Commands are written whole: waiting to fill packets only costs time.
-    socket.set_nodelay(true)?;
-    let options = SockRef::from(socket);
-    let probes = TcpKeepalive::new()
-        .with_time(PROBE_AFTER)
-        .with_interval(PROBE_EVERY)
-        .with_retries(PROBES);
-    options.set_tcp_keepalive(&probes)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    Ok(())
-}
 
 #[derive(Debug)]
 pub(crate) enum Stream {
