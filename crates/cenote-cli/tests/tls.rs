@@ -67,19 +67,22 @@ fn postgres_behind_an_authority_of_ones_own_is_measured_over_tls_alone() {
 /// A certificate that is refused is the first thing that people meet with TLS.
 #[test]
 fn a_certificate_that_nobody_vouches_for_is_refused_with_the_option_that_helps() {
-    let (server, authority) = (
-        RedisServer::start().expect("Redis starts"),
-        Authority::new("ours"),
-    );
-    let front = authority.front("localhost", Start::AtOnce, server.addr());
-    let target = format!("rediss://localhost:{}", front.port);
-    let other = Authority::new("theirs").pem();
-    for finished in [
-        trusting(&other, &target),
-        stress(&[&PATIENCE[..], &[&target]].concat()),
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs").pem());
+    let redis = RedisServer::start().expect("Redis starts");
+    let postgres = PostgresServer::start().expect("PostgreSQL starts");
+    let redis = ours.front("localhost", Start::AtOnce, redis.addr());
+    let postgres = ours.front("localhost", Start::OnRequest, postgres.addr());
+    for target in [
+        format!("rediss://localhost:{}", redis.port),
+        format!("postgres://app@localhost:{}?sslmode=require", postgres.port),
     ] {
-        let finished = finished.refused(FAILED, &["certificate", "--root-certificates FILE"]);
-        is_said_once(&finished);
+        for finished in [
+            trusting(&theirs, &target),
+            stress(&[&PATIENCE[..], &[&target]].concat()),
+        ] {
+            let finished = finished.refused(FAILED, &["certificate", "--root-certificates FILE"]);
+            is_said_once(&finished);
+        }
     }
 }
 
