@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use cenote::net::DialError;
 use tokio_rustls::rustls::{self, CertificateError, InvalidMessage};
 
 /// What may help against the error that these are the causes of, the outermost first.
@@ -13,10 +14,14 @@ pub fn advice<'a>(
         if let Some(error) = cause.downcast_ref::<rustls::Error>() {
             return about_tls(error);
         }
+        if let Some(DialError::Unreachable { failures, .. }) = cause.downcast_ref() {
+            let no_files = failures
+                .iter()
+                .any(|failure| is_out_of_files(&failure.error));
+            return no_files.then_some(MORE_FILES);
+        }
         match cause.downcast_ref::<io::Error>() {
-            Some(error) if is_out_of_files(error) => {
-                return Some("`ulimit -n` shows and raises the limit");
-            }
+            Some(error) if is_out_of_files(error) => return Some(MORE_FILES),
             Some(error) if error.to_string() == HANGS_UP => return Some(IS_IT_TLS),
             _ => {}
         }
@@ -25,6 +30,8 @@ pub fn advice<'a>(
         asks_for_roots.then_some("give certificates to trust with --root-certificates FILE")
     })
 }
+
+const MORE_FILES: &str = "`ulimit -n` shows and raises the limit";
 
 /// What tokio-rustls says of a server that closes instead of answering to TLS.
 const HANGS_UP: &str = "tls handshake eof";

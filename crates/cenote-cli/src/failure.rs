@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use cenote::net::{AddressError, DialError};
 use cenote::{ConnectError, GetError};
 use cenote_postgres::tokio_postgres;
 use cenote_postgres::tokio_postgres::error::SqlState;
@@ -74,6 +75,9 @@ fn name(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return Some(name_io(error).into());
     }
+    if let Some(DialError::Unreachable { failures, .. }) = error.downcast_ref() {
+        return name_failures(failures).map(Into::into);
+    }
     if error.is::<tokio_rustls::rustls::Error>() {
         return Some("TLS failed".into());
     }
@@ -112,10 +116,18 @@ fn name_redis(error: &RedisError) -> Option<String> {
     };
     match error {
         RedisError::Handshake { reply, .. } | RedisError::Server(reply) => Some(by_reply(reply)),
-        RedisError::Closed { .. } => Some("connection lost".into()),
+        RedisError::Closed { .. } | RedisError::NotWelcome { .. } => Some("connection lost".into()),
+        RedisError::NoAnswer { .. } | RedisError::Silent { .. } => Some("timed out".into()),
         RedisError::Protocol { .. } | RedisError::Conversion(_) => Some("wrong answer".into()),
         _ => None,
     }
+}
+
+/// The name that what happened at each address has in common.
+fn name_failures(failures: &[AddressError]) -> Option<&'static str> {
+    let mut names = failures.iter().map(|failure| name_io(&failure.error));
+    let first = names.next()?;
+    names.all(|name| name == first).then_some(first)
 }
 
 fn name_io(error: &io::Error) -> &'static str {
@@ -220,11 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn running_out_of_files_has_a_name() {
+    fn running_out_of_files_has_a_name_and_an_advice() {
         let error = io::Error::from_raw_os_error(24);
-        assert_eq!(
-            Failure::of(Stage::Connect, &error).kind,
-            "connect: too many open files"
-        );
+        let failure = Failure::of(Stage::Connect, &error);
+        assert_eq!(failure.kind, "connect: too many open files");
+        assert!(failure.message.contains("`ulimit -n`"), "{failure:?}");
     }
 }

@@ -60,8 +60,7 @@ pub enum StressError {
 
 /// Names the target, unless the cause does.
 fn unusable(target: &str, cause: &str) -> String {
-    let place = target.split_once("://").map_or(target, |(_, place)| place);
-    match cause.contains(place) {
+    match cause.contains(target) {
         true => format!("cannot use the target: {cause}"),
         false => format!("cannot use the target {target}: {cause}"),
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cenote::mux::Mux;
+use cenote::net::{Dialer, Host, Socket};
 use cenote::{Connect, Dial, Verdict};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -110,16 +110,18 @@ pub struct EchoConnector {
 }
 
 impl EchoConnector {
-    pub(super) async fn dial(&self) -> io::Result<Box<dyn Stream>> {
-        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
-        tcp.set_nodelay(true)?;
-        // Closing leaves no port behind in TIME_WAIT: without a pool, a few seconds would use them all up.
-        tcp.set_zero_linger()?;
+    pub(super) async fn open(&self, dial: &Dial) -> io::Result<Box<dyn Stream>> {
+        let host = Host::new(&*self.host, self.port);
+        let socket = Dialer::new().connect(&host, dial).await?;
+        if let Socket::Tcp(tcp) = &socket {
+            // Closing leaves no port behind in TIME_WAIT: without a pool, a few seconds would use them all up.
+            tcp.set_zero_linger()?;
+        }
         let Some(config) = &self.tls else {
-            return Ok(Box::new(tcp));
+            return Ok(Box::new(socket));
         };
         let name = ServerName::try_from(self.host.to_string()).map_err(io::Error::other)?;
-        let tls = TlsConnector::from(config.clone()).connect(name, tcp);
+        let tls = TlsConnector::from(config.clone()).connect(name, socket);
         Ok(Box::new(tls.await?))
     }
 }
@@ -128,9 +130,9 @@ impl Connect for EchoConnector {
     type Connection = EchoConnection;
     type Error = io::Error;
 
-    async fn connect(&self, _: &Dial) -> io::Result<EchoConnection> {
+    async fn connect(&self, dial: &Dial) -> io::Result<EchoConnection> {
         Ok(EchoConnection {
-            stream: self.dial().await?,
+            stream: self.open(dial).await?,
             answer: Vec::new(),
             owed: Owed::Nothing,
         })

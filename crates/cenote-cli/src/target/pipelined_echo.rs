@@ -31,8 +31,8 @@ impl Connect for PipelinedEcho {
     type Connection = Mux<Bytes, Bytes>;
     type Error = io::Error;
 
-    async fn connect(&self, _: &Dial) -> io::Result<Mux<Bytes, Bytes>> {
-        let (read, write) = tokio::io::split(self.connector.dial().await?);
+    async fn connect(&self, dial: &Dial) -> io::Result<Mux<Bytes, Bytes>> {
+        let (read, write) = tokio::io::split(self.connector.open(dial).await?);
         let codec = FixedSize(self.request_size);
         MuxBuilder::new()
             .max_in_flight(self.max_in_flight)
