@@ -12,7 +12,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 2] = [
+const PACKAGES: [Package; 3] = [
     Package {
         name: "postgresql",
         program: "initdb",
@@ -21,6 +21,10 @@ const PACKAGES: [Package; 2] = [
         name: "redis-server",
         program: "redis-server",
     },
+    Package {
+        name: "pgbouncer",
+        program: "pgbouncer",
+    },
 ];
 
 /// Installs what is missing; says so, or that nothing is.
@@ -28,7 +32,7 @@ pub fn install() -> Result<(), String> {
     let folders = folders();
     let missing = missing(&folders);
     if missing.is_empty() {
-        println!("PostgreSQL and Redis are installed.");
+        println!("PostgreSQL, Redis and PgBouncer are installed.");
         return Ok(());
     }
     let names = missing.join(" ");
@@ -38,8 +42,8 @@ pub fn install() -> Result<(), String> {
         .any(|folder| folder.join("apt-get").is_file())
     {
         return Err(format!(
-            "tests need what Debian calls {names}, and there is no apt-get here: install PostgreSQL \
-             and Redis so that `initdb` and `redis-server` are in PATH"
+            "tests need what Debian calls {names}, and there is no apt-get here: install PostgreSQL, \
+             Redis and PgBouncer so that `initdb`, `redis-server` and `pgbouncer` are in PATH"
         ));
     }
     if !is_root()? {
@@ -87,11 +91,12 @@ fn missing(folders: &[PathBuf]) -> Vec<&'static str> {
         .collect()
 }
 
-/// `PATH`, and where Debian keeps PostgreSQL's own programs.
+/// `PATH`, where Debian keeps PostgreSQL's own programs, and where only root's `PATH` leads.
 fn folders() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
         .chain(versions.filter_map(|version| Some(version.ok()?.path().join("bin"))))
         .collect()
 }
@@ -129,7 +134,7 @@ mod tests {
     fn every_package_is_missing_where_nothing_is_installed() {
         assert_eq!(
             missing(&[PathBuf::from("/nonexistent")]),
-            ["postgresql", "redis-server"]
+            ["postgresql", "redis-server", "pgbouncer"]
         );
     }
 }

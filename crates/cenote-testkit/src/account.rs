@@ -1,5 +1,5 @@
-//! The account that PostgreSQL runs as: the caller's own, unless that is root, which PostgreSQL
-//! refuses.
+//! The account that PostgreSQL and PgBouncer run as: the caller's own, unless that is root, which they
+//! refuse.
 
 use crate::error::ServerError;
 use std::fs;

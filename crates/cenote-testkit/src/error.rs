@@ -26,9 +26,9 @@ pub enum ServerError {
         /// Where it was looked for, beside `PATH`.
         searched: &'static str,
     },
-    /// PostgreSQL refuses to run as root, and no account was found to run it as.
+    /// PostgreSQL and PgBouncer refuse to run as root, and no account was found to run them as.
     #[error(
-        "PostgreSQL does not run as root, and /etc/passwd has neither `postgres` nor `nobody` to run it as"
+        "PostgreSQL and PgBouncer do not run as root, and /etc/passwd has neither `postgres` nor `nobody` to run them as"
     )]
     NoAccount,
     /// A setting that the server would refuse, or that would not mean what it says.

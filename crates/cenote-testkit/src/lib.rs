@@ -1,4 +1,4 @@
-//! Real servers for a test: [`PostgresServer`] and [`RedisServer`] run on a free port with their
+//! Real servers for a test: [`PostgresServer`], [`RedisServer`] and [`PgBouncerServer`] run on a free port with their
 //! data in a temporary folder, can be killed, frozen, continued and restarted while clients are
 //! connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
 //! which stands in front of any TCP server and breaks what passes through it: late, slow, cut, swallowed
@@ -51,6 +51,7 @@ mod cluster;
 mod error;
 mod guardian;
 mod percent;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod process;
@@ -61,6 +62,7 @@ mod server;
 mod silent;
 
 pub use error::ServerError;
+pub use pgbouncer::{PgBouncerBuilder, PgBouncerServer};
 pub use postgres::{PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisBuilder, RedisServer};

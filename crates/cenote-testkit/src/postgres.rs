@@ -234,7 +234,7 @@ impl Recipe for PostgresRecipe {
     // of its lock file. A server that ended in order has removed both.
     const FREE: &'static str = "ipcrm -m $(sed -n '7s/.* //p' data/postmaster.pid)";
 
-    fn command(&self, folder: &Path, port: u16) -> Command {
+    fn command(&self, folder: &Path, port: u16) -> Result<Command, ServerError> {
         let mut command = cluster::command(&self.program, self.account);
         command.arg("-D").arg(cluster::data(folder)).args([
             "-p",
@@ -261,7 +261,7 @@ impl Recipe for PostgresRecipe {
         for (name, value) in &self.settings {
             command.arg("-c").arg(format!("{name}={value}"));
         }
-        command
+        Ok(command)
     }
 
     fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool {

@@ -24,13 +24,26 @@ pub(crate) fn postgres(program: &'static str) -> Result<PathBuf, ServerError> {
 
 /// Finds `redis-server`.
 pub(crate) fn redis() -> Result<PathBuf, ServerError> {
-    let program = "redis-server";
+    elsewhere("redis-server", "redis-server", "/usr/bin")
+}
+
+/// Finds `pgbouncer`, which Debian keeps where only root looks.
+pub(crate) fn pgbouncer() -> Result<PathBuf, ServerError> {
+    elsewhere("pgbouncer", "pgbouncer", "/usr/sbin")
+}
+
+/// Finds a program in `PATH` or in `folder`.
+fn elsewhere(
+    program: &'static str,
+    package: &'static str,
+    folder: &'static str,
+) -> Result<PathBuf, ServerError> {
     in_path(program)
-        .or_else(|| Some(PathBuf::from("/usr/bin/redis-server")).filter(|path| path.is_file()))
+        .or_else(|| Some(Path::new(folder).join(program)).filter(|path| path.is_file()))
         .ok_or(ServerError::MissingProgram {
             program,
-            package: "redis-server",
-            searched: "/usr/bin",
+            package,
+            searched: folder,
         })
 }
 

@@ -206,7 +206,7 @@ impl Recipe for RedisRecipe {
     const END_AT_ONCE: Signal = Signal::KILL;
     const FREE: &'static str = "";
 
-    fn command(&self, folder: &Path, port: u16) -> Command {
+    fn command(&self, folder: &Path, port: u16) -> Result<Command, ServerError> {
         let mut command = Command::new(&self.program);
         command
             .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
@@ -220,7 +220,7 @@ impl Recipe for RedisRecipe {
         for (name, value) in &self.settings {
             command.arg(OsString::from(format!("--{name}"))).arg(value);
         }
-        command
+        Ok(command)
     }
 
     fn is_ready(&self, _folder: &Path, port: u16, pid: u32) -> bool {

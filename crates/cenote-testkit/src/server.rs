@@ -34,7 +34,7 @@ pub(crate) trait Recipe {
     const FREE: &'static str;
 
     /// The command that serves on `port` of 127.0.0.1 with its data in `folder`.
-    fn command(&self, folder: &Path, port: u16) -> Command;
+    fn command(&self, folder: &Path, port: u16) -> Result<Command, ServerError>;
     /// Whether the process `pid` (and no other that has taken the port) accepts connections.
     fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool;
 }
@@ -187,7 +187,7 @@ impl<R: Recipe> Server<R> {
             .append(true)
             .open(self.log_path())
             .map_err(ServerError::system("open the server's log"))?;
-        let mut command = self.recipe.command(self.folder(), self.port);
+        let mut command = self.recipe.command(self.folder(), self.port)?;
         let child = command
             .current_dir(self.folder())
             .stdin(Stdio::null())
