@@ -9,13 +9,15 @@ use std::sync::{Arc, Weak};
 
 use cenote::Verdict;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{CancelToken, Client, Error, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Error, Row, SimpleQueryMessage};
 
 use crate::calls::{Calls, Scope, define_calls};
-use crate::driver::{Driver, GiveUp};
-use crate::reset::{self, ResetError, ResetMode};
-use crate::session::Session;
-use crate::statements::{Statement, Statements};
+use crate::driver::{CancelToken, Driver, GiveUp};
+use crate::reset::{Reset, ResetError, ResetMode};
+use crate::session::{Peer, Session};
+use crate::sql::sealed::What;
+use crate::statement::Statement;
+use crate::statements::Statements;
 use crate::traces::Traces;
 use crate::transaction::{PgTransaction, PgTransactionBuilder};
 
@@ -86,6 +88,7 @@ impl PgConnection {
             alone(&mut self.client).build_transaction(),
             &self.session,
             &self.statements,
+            self.driver.cancel(),
         )
     }
 
@@ -102,7 +105,7 @@ impl PgConnection {
     /// enough.
     pub fn cancel_token(&self) -> CancelToken {
         self.session.doom();
-        self.client.cancel_token()
+        self.driver.cancel().clone()
     }
 
     /// Whether the connection ended. A peer that vanished without a word is not noticed by this.
@@ -151,10 +154,24 @@ impl PgConnection {
     }
 
     pub(crate) async fn reset(&mut self, setup: Option<&str>) -> Result<(), ResetError> {
-        let in_transaction = self.session.may_be_in_transaction();
+        let in_doubt = self.session.is_transaction_in_doubt();
         // Should it be cut short, what it waits for still runs: the driver then cancels that.
         let call = self.session.begin(Traces::None);
-        reset::reset(&self.client, in_transaction, setup, self.statements.len()).await?;
+        if in_doubt {
+            // Once all replies are in, the server's last word counts.
+            self.client.check_connection().await?;
+        }
+        let said = self.session.status().in_transaction();
+        let reset = Reset {
+            client: &self.client,
+            in_transaction: said.unwrap_or(in_doubt),
+            setup,
+            cached: self.statements.len(),
+        };
+        match self.session.peer() {
+            Peer::Server => reset.run().await?,
+            Peer::TransactionPooler => reset.roll_back().await?,
+        }
         call.complete();
         self.session.renew();
         Ok(())

@@ -5,17 +5,27 @@
 //! the server does not react. A cancel request is sent only for a connection that nobody will use again,
 //! so none can hit the next user's query.
 
+use std::fmt;
 use std::future::Future;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, Client, Config, Error, Socket};
+use tokio_postgres::{Client, Config, Error, NoTls, Socket};
 
+use crate::endpoint;
 use crate::session::Session;
+use crate::tunnel::Tunnel;
+use crate::wire::Naming;
 
 /// How long the server may take for a goodbye, and again for a cancel request.
 const GRACE: Duration = Duration::from_secs(2);
@@ -24,6 +34,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Driver {
     task: JoinHandle<()>,
+    cancel: CancelToken,
     /// Why the connection ended, once it did by itself.
     end: Arc<OnceLock<Error>>,
     /// Its drop is the message.
@@ -44,6 +55,32 @@ impl GiveUp {
 }
 
 impl Driver {
+    fn start(
+        connection: impl Future<Output = Result<(), Error>> + Send + 'static,
+        cancel: CancelToken,
+        session: Arc<Session>,
+    ) -> Self {
+        let (held, let_go) = oneshot::channel();
+        let end = Arc::new(OnceLock::new());
+        let give_up = GiveUp(Arc::default());
+        let told = Told {
+            let_go,
+            give_up: give_up.clone(),
+        };
+        let task = drive(connection, told, session, cancel.clone(), end.clone());
+        Self {
+            task: tokio::spawn(task),
+            cancel,
+            end,
+            _held: held,
+            give_up,
+        }
+    }
+
+    pub(crate) fn cancel(&self) -> &CancelToken {
+        &self.cancel
+    }
+
     /// Why the connection ended, if it did and the server or the network said why.
     pub(crate) fn end(&self) -> Option<&Error> {
         self.end.get()
@@ -65,41 +102,174 @@ impl Driver {
     }
 }
 
+/// Asks the server to cancel what runs on one connection.
+///
+/// A request may arrive late and hit what runs there by then; so a connection that gave a token away is closed at
+/// its return.
+#[derive(Clone)]
+pub struct CancelToken {
+    request: Arc<dyn Fn() -> Sending + Send + Sync>,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+impl CancelToken {
+    fn new<F>(request: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        Self {
+            request: Arc::new(move || Box::pin(request())),
+        }
+    }
+
+    /// Sends the request, on a connection of its own, encrypted as that of the session. The statement, if one is
+    /// running, then fails with SQLSTATE 57014; nobody tells whether one was. When cancelled, it may or may not
+    /// have been sent.
+    ///
+    /// # Errors
+    ///
+    /// Why the server could not be reached.
+    pub async fn cancel_query(&self) -> Result<(), Error> {
+        (self.request)().await
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken").finish_non_exhaustive()
+    }
+}
+
 /// Connects and starts the task.
 pub(crate) async fn connect<T>(
     config: &Config,
     tls: T,
+    naming: Naming,
     session: Arc<Session>,
 ) -> Result<(Client, Driver), Error>
 where
-    T: MakeTlsConnect<Socket> + Clone + Send + 'static,
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::TlsConnect: Send,
     T::Stream: Send + 'static,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    let (client, connection) = config.connect(tls.clone()).await?;
-    let (held, let_go) = oneshot::channel();
-    let end = Arc::new(OnceLock::new());
-    let cancel = Cancel {
-        token: client.cancel_token(),
-        tls,
+    let (tunnel, through) = Tunnel::new(config, tls.clone(), naming, session.status().clone());
+    match Reach::of(config) {
+        Reach::Network => {
+            let (client, connection) = through.connect(tunnel.clone()).await?;
+            let token = client.cancel_token();
+            let cancel = CancelToken::new(move || {
+                let (token, tunnel) = (token.clone(), tunnel.clone());
+                async move { token.cancel_query(tunnel).await }
+            });
+            Ok((client, Driver::start(connection, cancel, session)))
+        }
+        #[cfg(unix)]
+        Reach::Local => connect_locally(config, &tunnel, session).await,
+        Reach::Mixed => {
+            let (client, connection) = config.connect(tls.clone()).await?;
+            let token = client.cancel_token();
+            let cancel = CancelToken::new(move || {
+                let (token, tls) = (token.clone(), tls.clone());
+                async move { token.cancel_query(tls).await }
+            });
+            Ok((client, Driver::start(connection, cancel, session)))
+        }
+    }
+}
+
+/// How the hosts of a connector are reached.
+enum Reach {
+    Network,
+    /// By sockets of the file system, where there is no TLS.
+    #[cfg(unix)]
+    Local,
+    /// By both, or by local sockets with a choice among the servers, which only the driver makes: it does so
+    /// without the tunnel, and statements have the driver's own names.
+    Mixed,
+}
+
+impl Reach {
+    fn of(config: &Config) -> Self {
+        #[cfg(unix)]
+        {
+            let is_local = |host: &&Host| matches!(host, Host::Unix(_));
+            let (hosts, local) = (
+                config.get_hosts(),
+                config.get_hosts().iter().filter(is_local).count(),
+            );
+            let any_server = config.get_target_session_attrs() == TargetSessionAttrs::Any;
+            if local > 0 && local == hosts.len() && config.get_hostaddrs().is_empty() && any_server
+            {
+                return Self::Local;
+            }
+            if local > 0 {
+                return Self::Mixed;
+            }
+        }
+        let _ = Self::Mixed;
+        Self::Network
+    }
+}
+
+#[cfg(unix)]
+async fn connect_locally<T>(
+    config: &Config,
+    tunnel: &Tunnel<T>,
+    session: Arc<Session>,
+) -> Result<(Client, Driver), Error> {
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Disable);
+    let mut failed = None;
+    for path in local_sockets(&config) {
+        let Ok(stream) = UnixStream::connect(&path).await else {
+            continue;
+        };
+        let (client, connection) = match config.connect_raw(tunnel.wire(stream), NoTls).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
+        };
+        let token = client.cancel_token();
+        let cancel = CancelToken::new(move || {
+            let (token, path, config) = (token.clone(), path.clone(), config.clone());
+            async move {
+                match UnixStream::connect(&path).await {
+                    Ok(stream) => token.cancel_query_raw(stream, NoTls).await,
+                    // The driver says why, in its own words.
+                    Err(_) => config.connect(NoTls).await.map(drop),
+                }
+            }
+        });
+        return Ok((client, Driver::start(connection, cancel, session)));
+    }
+    match failed {
+        Some(error) => Err(error),
+        // None can be reached: the driver says why, in its own words, unless one has just come up.
+        None => {
+            drop(config.connect(NoTls).await?);
+            Box::pin(connect_locally(&config, tunnel, session)).await
+        }
+    }
+}
+
+/// The sockets in the directories that stand for hosts.
+#[cfg(unix)]
+fn local_sockets(config: &Config) -> Vec<PathBuf> {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate();
+    let socket = |(i, host): (usize, &Host)| match host {
+        Host::Unix(directory) => {
+            let port = ports.get(i).or(ports.first()).copied();
+            let port = port.unwrap_or(endpoint::DEFAULT_PORT);
+            Some(directory.join(format!(".s.PGSQL.{port}")))
+        }
+        Host::Tcp(_) => None,
     };
-    let give_up = GiveUp(Arc::default());
-    let told = Told {
-        let_go,
-        give_up: give_up.clone(),
-    };
-    let task = drive(connection, told, session, cancel, end.clone());
-    let task = tokio::spawn(task);
-    Ok((
-        client,
-        Driver {
-            task,
-            end,
-            _held: held,
-            give_up,
-        },
-    ))
+    hosts.filter_map(socket).collect()
 }
 
 /// What the task is told from outside.
@@ -109,15 +279,13 @@ struct Told {
     give_up: GiveUp,
 }
 
-async fn drive<T>(
+async fn drive(
     connection: impl Future<Output = Result<(), Error>>,
     told: Told,
     session: Arc<Session>,
-    cancel: Cancel<T>,
+    cancel: CancelToken,
     end: Arc<OnceLock<Error>>,
-) where
-    T: MakeTlsConnect<Socket>,
-{
+) {
     let mut connection = Box::pin(connection);
     let is_given_up = tokio::select! {
         ended = &mut connection => {
@@ -140,16 +308,5 @@ async fn drive<T>(
         return;
     }
     // Whether the request arrives or not, the connection ends here.
-    let _ = timeout(GRACE, cancel.send()).await;
-}
-
-struct Cancel<T> {
-    token: CancelToken,
-    tls: T,
-}
-
-impl<T: MakeTlsConnect<Socket>> Cancel<T> {
-    async fn send(self) -> Result<(), Error> {
-        self.token.cancel_query(self.tls).await
-    }
+    let _ = timeout(GRACE, cancel.cancel_query()).await;
 }

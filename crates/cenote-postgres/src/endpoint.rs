@@ -9,7 +9,7 @@ use tokio_postgres::config::{Host, SslMode};
 
 use crate::error::ConfigError;
 
-const DEFAULT_PORT: u16 = 5432;
+pub(crate) const DEFAULT_PORT: u16 = 5432;
 
 /// What the driver has where nobody says otherwise: as good as never.
 const DRIVERS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);

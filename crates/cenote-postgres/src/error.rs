@@ -76,6 +76,17 @@ pub enum Error {
         /// The cause.
         source: tokio_postgres::Error,
     },
+    /// [`PostgresConnector::setup`](crate::PostgresConnector::setup) was given together with
+    /// [`behind_transaction_pooler`](crate::PostgresConnector::behind_transaction_pooler): what it sets would be
+    /// met by others, and not by later statements of this connection.
+    #[error(
+        "`setup` cannot be used with `behind_transaction_pooler` at {endpoint}: \
+         give settings to the pooler or the role"
+    )]
+    SetupBehindPooler {
+        /// The hosts and ports.
+        endpoint: Arc<str>,
+    },
     /// The round trip of a check failed.
     #[error(
         "the connection to PostgreSQL at {endpoint} failed its check: {}",

@@ -28,6 +28,9 @@
 //!
 //! Statements run by the `_cached` methods are prepared once per connection and kept, also across resets.
 //!
+//! Behind PgBouncer in transaction mode, or another pooler of its kind, use
+//! [`PostgresConnector::behind_transaction_pooler`].
+//!
 //! For many short statements, a [`PipelinedConnector`] makes connections that a [`cenote::SharedPool`] lets many
 //! users share: one connection then does the work of many, as nobody waits for another's reply.
 //!
@@ -46,20 +49,24 @@ mod pipelined;
 mod reset;
 mod session;
 mod sql;
+mod statement;
 mod statements;
 #[cfg(feature = "rustls")]
 mod tls;
 mod traces;
 mod transaction;
+mod tunnel;
+mod wire;
 
 pub use connection::PgConnection;
 pub use connector::PostgresConnector;
+pub use driver::CancelToken;
 pub use error::{ConfigError, Error, Unclean};
 pub use pipelined::{PipelinedConnection, PipelinedConnector, PipelinedError};
 pub use reset::ResetMode;
 #[cfg(feature = "rustls")]
 pub use rustls;
 pub use sql::Sql;
-pub use statements::Statement;
+pub use statement::Statement;
 pub use tokio_postgres;
 pub use transaction::{PgTransaction, PgTransactionBuilder};

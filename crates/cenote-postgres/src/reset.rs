@@ -11,6 +11,9 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::error::Unclean;
 
+/// Outside a transaction the server logs a warning for it, hence not always.
+const ROLLBACK: &str = "ROLLBACK;";
+
 /// When a session is reset as it returns to the pool.
 ///
 /// The reset is one round trip in the background: the connection serves nobody meanwhile, but no user
@@ -18,45 +21,76 @@ use crate::error::Unclean;
 /// prepared statements: `SET` and `set_config`, `SET ROLE` and `SET SESSION AUTHORIZATION`, cursors,
 /// `LISTEN`, session advisory locks, temporary tables, sequence state. Statements prepared by SQL
 /// (`PREPARE`) are deallocated; those of the connection's cache stay, since no user can mistake one for
-/// another's. [`PostgresConnector::setup`](crate::PostgresConnector::setup) then runs again.
+/// another's. [`PostgresConnector::setup`](crate::PostgresConnector::setup) then runs again. Where the server has a
+/// transaction in doubt, it is asked first, which takes another round trip.
+///
+/// A setting with a name of your own (`SET myapp.tenant = '42'`) is undone as `RESET ALL` does it, which is not quite
+/// as at first: `current_setting('myapp.tenant', true)` was NULL before the first `SET` of the session and is the
+/// empty text from then on. So test it by `NULLIF(current_setting('myapp.tenant', true), '')`, or give it a value in
+/// `setup`, the role or the database. The other user's value never stays.
+///
+/// What no reset undoes (`setseed`, `LOAD`, connections of `dblink`, `DEALLOCATE`) closes the connection instead.
 ///
 /// In either mode a call that was dropped before its end, a transaction that was neither committed nor
 /// rolled back, and any access to the driver's own client mean a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResetMode {
     /// Resets when a user may have left something behind, as far as statements show it: everything but
-    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `WITH`, `VALUES`, `TABLE` and `SHOW`; these too
-    /// when they name `set_config`, a session advisory lock or a temporary table; and every batch. A
-    /// lease of plain statements and finished transactions costs no round trip.
+    /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `WITH`, `VALUES`, `TABLE` and `SHOW`; these too when they
+    /// call a function that is not known to leave the session as it was, name a temporary table, update
+    /// `pg_settings`, or can be read in two ways (`U&"..."`); and every batch. A lease of plain statements and
+    /// finished transactions costs no round trip.
     ///
-    /// What it cannot see: state that a *function* changes from within a plain statement (`SELECT f()`,
-    /// where `f` itself calls `set_config`, takes a session lock or makes a temporary table), and the
-    /// values that `lastval()`, `currval()` and `random()` after `setseed()` give.
+    /// Known are PostgreSQL's own harmless functions, by name, without a schema or in `pg_catalog`, and those named
+    /// to [`trust_function`](crate::PostgresConnector::trust_function).
+    ///
+    /// What no text shows: what an operator, a cast, a view or its rules, a trigger, a column's default, a policy or
+    /// `row.function` notation calls, and a function of your own with the name of a harmless one. Where one of
+    /// these changes the session, take [`Full`](Self::Full). Nor is a value that `lastval()` and `currval()` give
+    /// undone.
     #[default]
     Fast,
     /// Resets after every lease in which anything was sent.
     Full,
 }
 
-/// Resets the session, provided that `cached` statements are still known to the server.
-///
-/// Cancelling leaves the session as unknown as before; so does an error.
-pub(crate) async fn reset(
-    client: &Client,
-    may_be_in_transaction: bool,
-    setup: Option<&str>,
-    cached: usize,
-) -> Result<(), ResetError> {
-    let proof = next_proof();
-    let found = run(client, &batch(may_be_in_transaction, setup, proof), proof).await?;
-    if found.prepared < cached {
-        return Err(Unclean::StatementsLost.into());
-    }
-    if !found.from_sql.is_empty() {
+/// One reset of a session.
+pub(crate) struct Reset<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) in_transaction: bool,
+    pub(crate) setup: Option<&'a str>,
+    /// How many statements must still be known to the server.
+    pub(crate) cached: usize,
+}
+
+impl Reset<'_> {
+    /// Resets the session.
+    ///
+    /// Cancelling leaves the session as unknown as before; so does an error.
+    pub(crate) async fn run(self) -> Result<(), ResetError> {
         let proof = next_proof();
-        run(client, &deallocation(&found.from_sql, proof), proof).await?;
+        let batch = batch(self.in_transaction, self.setup, proof);
+        let found = run(self.client, &batch, proof).await?;
+        if found.prepared < self.cached {
+            return Err(Unclean::StatementsLost.into());
+        }
+        if !found.from_sql.is_empty() {
+            let proof = next_proof();
+            run(self.client, &deallocation(&found.from_sql, proof), proof).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Ends what the user left under way, and nothing else: a pooler's sessions belong to others as well.
+    pub(crate) async fn roll_back(self) -> Result<(), ResetError> {
+        let proof = next_proof();
+        let mut sql = String::new();
+        if self.in_transaction {
+            sql.push_str(ROLLBACK);
+        }
+        push_proof(&mut sql, proof);
+        run(self.client, &sql, proof).await.map(drop)
+    }
 }
 
 /// Why a reset failed.
@@ -91,11 +125,10 @@ fn next_proof() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn batch(may_be_in_transaction: bool, setup: Option<&str>, proof: u64) -> String {
+fn batch(in_transaction: bool, setup: Option<&str>, proof: u64) -> String {
     let mut sql = String::with_capacity(512);
-    if may_be_in_transaction {
-        // Outside a transaction the server logs a warning for it, hence not always.
-        sql.push_str("ROLLBACK;");
+    if in_transaction {
+        sql.push_str(ROLLBACK);
     }
     // RESET ALL comes early: a tiny statement_timeout must not outlive its user.
     sql.push_str(

@@ -3,13 +3,15 @@
 //! Every mark is set before its statement is sent and cleared only by a reset that succeeded, so that a
 //! call dropped at any point leaves the session marked. No I/O here.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use cenote::Verdict;
 use tokio_postgres::error::Severity;
 
 use crate::reset::ResetMode;
-use crate::traces::Traces;
+use crate::traces::{Judge, Traces};
+use crate::wire::Status;
 
 /// Something was sent.
 const USED: u8 = 1;
@@ -30,19 +32,94 @@ const DOOMED: u8 = 1 << 4;
 pub(crate) struct Session {
     in_flight: AtomicU32,
     marks: AtomicU8,
+    /// How names without a schema resolve, as [`Names`].
+    names: AtomicU64,
+    judge: Judge,
+    peer: Peer,
+    status: Status,
 }
 
+/// Who answers at the other end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// A server, or what passes everything on to one session of it.
+    #[default]
+    Server,
+    /// What gives each transaction a session that others used before, and will use after it.
+    TransactionPooler,
+}
+
+/// How a session resolves names without a schema, as far as its statements show: those of `search_path`, of
+/// roles and of temporary tables. The same number, the same statements that changed it; 0: as at first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Names(u64);
+
 impl Session {
+    pub(crate) fn new(judge: Judge, peer: Peer) -> Self {
+        Self {
+            judge,
+            peer,
+            ..Self::default()
+        }
+    }
+
+    /// Who judges what statements leave here.
+    pub(crate) fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// What the server last said of its transaction.
+    pub(crate) fn status(&self) -> &Status {
+        &self.status
+    }
+
     /// Marks the session for a statement about to be sent.
     pub(crate) fn begin(&self, traces: Traces) -> Call<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.mark(match traces {
             Traces::None => USED,
-            Traces::State => USED | STATE,
-            Traces::Anything => USED | STATE | TRANSACTION,
-            Traces::Deallocated => USED | DOOMED,
+            Traces::State | Traces::Anything => USED | STATE,
+            Traces::Transaction => USED | STATE | TRANSACTION,
+            Traces::Lasting => USED | DOOMED,
         });
         Call { session: self }
+    }
+
+    /// As [`begin`](Self::begin), for a statement with this text.
+    pub(crate) fn begin_text(&self, traces: Traces, sql: &str) -> Call<'_> {
+        if traces != Traces::None && self.judge.moves_names(sql) {
+            let mut hasher = DefaultHasher::new();
+            (self.names(), sql).hash(&mut hasher);
+            if sql.contains('$') {
+                // A parameter may hold what matters, and is not seen here.
+                next_unique().hash(&mut hasher);
+            }
+            self.names.store(hasher.finish(), Ordering::Relaxed);
+        }
+        self.begin(traces)
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        Names(self.names.load(Ordering::Relaxed))
+    }
+
+    /// A transaction that began with these names was rolled back.
+    pub(crate) fn names_rolled_back(&self, before: Names) {
+        self.names.store(before.0, Ordering::Relaxed);
+    }
+
+    /// A transaction that began with these names was committed: what was local to it ended.
+    pub(crate) fn names_committed(&self, before: Names) {
+        let now = self.names();
+        if now != before {
+            let mut hasher = DefaultHasher::new();
+            (before, now).hash(&mut hasher);
+            self.names.store(hasher.finish(), Ordering::Relaxed);
+        }
     }
 
     /// The driver's own client is handed out: from here on anything may happen unseen.
@@ -70,6 +147,16 @@ impl Session {
         self.in_flight.load(Ordering::Relaxed) > 0 || self.has(TRANSACTION)
     }
 
+    /// Whether a statement ran, or may have run unseen, that can end a transaction.
+    pub(crate) fn may_have_ended_transaction(&self) -> bool {
+        self.has(TRANSACTION)
+    }
+
+    /// Whether what the server last said of its transaction may not be its last word.
+    pub(crate) fn is_transaction_in_doubt(&self) -> bool {
+        self.is_busy() || self.has(TRANSACTION)
+    }
+
     pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {
         let used = match mode {
             ResetMode::Fast => STATE | TRANSACTION,
@@ -88,6 +175,7 @@ impl Session {
     pub(crate) fn renew(&self) {
         self.in_flight.store(0, Ordering::Relaxed);
         self.marks.store(0, Ordering::Relaxed);
+        self.names.store(0, Ordering::Relaxed);
     }
 
     fn mark(&self, marks: u8) {
@@ -100,6 +188,11 @@ impl Session {
     fn has(&self, marks: u8) -> bool {
         self.marks.load(Ordering::Relaxed) & marks != 0
     }
+}
+
+fn next_unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A call under way. Dropped without [`complete`](Call::complete), it leaves the session cut short.
@@ -188,25 +281,69 @@ mod tests {
 
     #[test]
     fn traces_mean_reset_even_when_completed() {
-        for traces in [Traces::State, Traces::Anything] {
+        for traces in [Traces::State, Traces::Anything, Traces::Transaction] {
             let verdicts = after(|session| session.begin(traces).complete());
             assert_eq!(verdicts, (Verdict::Reset, Verdict::Reset));
         }
     }
 
     #[test]
-    fn lost_prepared_statements_mean_close() {
-        let verdicts = after(|session| session.begin(Traces::Deallocated).complete());
+    fn what_no_reset_undoes_means_close() {
+        let verdicts = after(|session| session.begin(Traces::Lasting).complete());
         assert_eq!(verdicts, (Verdict::Close, Verdict::Close));
     }
 
     #[test]
     fn a_renewed_session_is_as_at_first() {
         let verdicts = after(|session| {
-            std::mem::forget(session.begin(Traces::Anything));
+            std::mem::forget(session.begin_text(Traces::Anything, "SET search_path = a"));
             session.opened_up();
             session.renew();
         });
         assert_eq!(verdicts, (Verdict::Reuse, Verdict::Reuse));
+    }
+
+    fn names_after(statements: &[&str]) -> Names {
+        let session = Session::default();
+        for sql in statements {
+            let traces = session.judge().of_statement(sql);
+            session.begin_text(traces, sql).complete();
+        }
+        session.names()
+    }
+
+    #[test]
+    fn the_same_statements_make_names_resolve_the_same_way() {
+        let tenant = names_after(&["SET search_path = tenant_a"]);
+        assert_eq!(
+            tenant,
+            names_after(&["SELECT 1", "SET search_path = tenant_a"])
+        );
+        assert_ne!(tenant, names_after(&["SET search_path = tenant_b"]));
+        assert_ne!(tenant, Names::default());
+        assert_eq!(
+            names_after(&["SET work_mem = '1MB'", "SELECT 1"]),
+            Names::default()
+        );
+    }
+
+    #[test]
+    fn a_parameter_may_make_names_resolve_in_any_way() {
+        let set = ["SELECT set_config('search_path', $1, false)"];
+        assert_ne!(names_after(&set), names_after(&set));
+    }
+
+    #[test]
+    fn a_rolled_back_transaction_gives_the_names_back() {
+        let session = Session::default();
+        let before = session.names();
+        session
+            .begin_text(Traces::Anything, "SET search_path = a")
+            .complete();
+        let within = session.names();
+        session.names_committed(before);
+        assert!(![before, within].contains(&session.names()));
+        session.names_rolled_back(before);
+        assert_eq!(session.names(), before);
     }
 }

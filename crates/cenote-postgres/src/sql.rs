@@ -1,6 +1,6 @@
 //! What the calls of a connection accept: SQL text or a statement prepared before.
 
-use crate::statements::Statement;
+use crate::statement::Statement;
 
 /// SQL text (`str`, `String`) or a statement prepared before ([`Statement`],
 /// [`tokio_postgres::Statement`]).
@@ -15,64 +15,43 @@ impl Sql for Statement {}
 impl Sql for tokio_postgres::Statement {}
 
 pub(crate) mod sealed {
-    use tokio_postgres::ToStatement;
+    use crate::statement::Statement;
 
-    use crate::statements::Statement;
-    use crate::traces::{self, Traces};
+    /// What is to be run.
+    pub enum What<'a> {
+        /// Text, which takes a single round trip when it has no parameters whose types must be asked for.
+        Text(&'a str),
+        /// A statement of this crate.
+        Statement(&'a Statement),
+        /// A statement of the driver's own.
+        Driver(&'a tokio_postgres::Statement),
+    }
 
     pub trait Sealed: Sync {
-        type Raw: ?Sized + ToStatement + Sync;
-        fn raw(&self) -> &Self::Raw;
-        /// Text, which takes a single round trip when it has no parameters whose types must be asked for.
-        fn text(&self) -> Option<&str> {
-            None
-        }
-        fn traces(&self) -> Traces;
+        fn what(&self) -> What<'_>;
     }
 
     impl Sealed for str {
-        type Raw = str;
-        fn raw(&self) -> &str {
-            self
-        }
-        fn text(&self) -> Option<&str> {
-            Some(self)
-        }
-        fn traces(&self) -> Traces {
-            traces::of_statement(self)
+        fn what(&self) -> What<'_> {
+            What::Text(self)
         }
     }
 
     impl Sealed for String {
-        type Raw = str;
-        fn raw(&self) -> &str {
-            self
-        }
-        fn text(&self) -> Option<&str> {
-            Some(self)
-        }
-        fn traces(&self) -> Traces {
-            traces::of_statement(self)
+        fn what(&self) -> What<'_> {
+            What::Text(self)
         }
     }
 
     impl Sealed for Statement {
-        type Raw = tokio_postgres::Statement;
-        fn raw(&self) -> &tokio_postgres::Statement {
-            self.prepared()
-        }
-        fn traces(&self) -> Traces {
-            Statement::traces(self)
+        fn what(&self) -> What<'_> {
+            What::Statement(self)
         }
     }
 
     impl Sealed for tokio_postgres::Statement {
-        type Raw = Self;
-        fn raw(&self) -> &Self {
-            self
-        }
-        fn traces(&self) -> Traces {
-            Traces::Anything
+        fn what(&self) -> What<'_> {
+            What::Driver(self)
         }
     }
 }

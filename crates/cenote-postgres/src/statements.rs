@@ -1,90 +1,127 @@
-//! The prepared statements that a connection keeps, by their text, least recently used first out.
+//! The prepared statements that a connection keeps, by their text and by how names resolve.
 //!
 //! Promises that users who ask for the same text at once have it prepared once: the first does it, the others
-//! wait for it, and the next of them goes on with it should the first be cancelled.
+//! wait for it, and the next of them goes on with it should the first be cancelled. And that texts which never come
+//! again leave the room to those that do: a text is on trial until its second use, those on trial have a share of
+//! their own, least recently used first out, and a text that comes again soon after it left is past its trial.
 //!
 //! Eviction scans the whole cache: at most some hundred entries, and only when a new statement is
 //! prepared, which costs a round trip anyway. Dropping a statement makes the driver close it on the server.
 
-use std::collections::HashMap;
-use std::ops::Deref;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::traces::Traces;
+use crate::session::Names;
+use crate::statement::Statement;
 
-/// A statement prepared on one connection, to be run there any number of times.
-///
-/// It works only on the connection that prepared it; on another one the server answers with an error. The
-/// server forgets it once every clone is dropped and the connection's cache has let go of it. Its
-/// parameters and columns are those of [`tokio_postgres::Statement`], which it dereferences to.
-#[derive(Clone, Debug)]
-pub struct Statement {
-    prepared: Arc<tokio_postgres::Statement>,
-    traces: Traces,
+/// What a statement is taken to need beside its text.
+const OVERHEAD: usize = 1024;
+/// The part of a cache that texts on trial may fill is one in so many.
+const TRIAL_PART: usize = 8;
+/// A smaller cache than this is all theirs.
+const TRIAL_LEAST: usize = 16;
+/// How many texts that left are remembered, for each that may be kept.
+const MEMORY: usize = 4;
+
+/// How much a cache keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Statements; with 0 it keeps none.
+    pub(crate) statements: usize,
+    /// Their texts together, each with [`OVERHEAD`].
+    pub(crate) bytes: usize,
 }
 
-impl Statement {
-    pub(crate) fn new(prepared: tokio_postgres::Statement, traces: Traces) -> Self {
+impl Bounds {
+    /// The share of texts that came once.
+    fn on_trial(self) -> Self {
         Self {
-            prepared: Arc::new(prepared),
-            traces,
+            statements: (self.statements / TRIAL_PART).max(TRIAL_LEAST),
+            bytes: self.bytes / TRIAL_PART,
         }
-    }
-
-    /// Whether the two were prepared in one go.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.prepared, &other.prepared)
-    }
-
-    pub(crate) fn traces(&self) -> Traces {
-        self.traces
-    }
-
-    pub(crate) fn prepared(&self) -> &tokio_postgres::Statement {
-        &self.prepared
-    }
-}
-
-impl Deref for Statement {
-    type Target = tokio_postgres::Statement;
-
-    fn deref(&self) -> &tokio_postgres::Statement {
-        &self.prepared
     }
 }
 
 /// The cache of one connection.
 #[derive(Debug)]
 pub(crate) struct Statements<S = Statement> {
-    capacity: usize,
+    bounds: Bounds,
+    hasher: RandomState,
     /// Held for a look-up or an insertion, never across an await.
     kept: Mutex<Kept<S>>,
 }
 
 #[derive(Debug)]
 struct Kept<S> {
-    by_text: HashMap<Box<str>, Entry<S>>,
+    entries: HashMap<u64, Entry<S>>,
+    all: Fill,
+    on_trial: Fill,
+    /// The keys of texts that left, the latest last.
+    gone: VecDeque<u64>,
     uses: u64,
+}
+
+/// How full a part of a cache is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fill {
+    statements: usize,
+    bytes: usize,
+}
+
+impl Fill {
+    fn add(&mut self, bytes: usize) {
+        self.statements += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.statements -= 1;
+        self.bytes -= bytes;
+    }
+
+    fn exceeds(self, bounds: Bounds) -> bool {
+        self.statements > bounds.statements || self.bytes > bounds.bytes
+    }
 }
 
 #[derive(Debug)]
 struct Entry<S> {
+    names: Names,
+    text: Box<str>,
     preparation: Preparation<S>,
+    stage: Stage,
     last_use: u64,
+}
+
+impl<S> Entry<S> {
+    fn is_for(&self, names: Names, sql: &str) -> bool {
+        self.names == names && *self.text == *sql
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It came once.
+    Trial,
+    Proven,
 }
 
 /// A statement, or the wait for it. `None`: preparing it failed, and it is no longer in the cache.
 type Preparation<S> = Arc<OnceCell<Option<S>>>;
 
 impl<S: Clone> Statements<S> {
-    /// A cache for `capacity` statements; with 0 it keeps none.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
-            capacity,
+            bounds,
+            hasher: RandomState::new(),
             kept: Mutex::new(Kept {
-                by_text: HashMap::new(),
+                entries: HashMap::new(),
+                all: Fill::default(),
+                on_trial: Fill::default(),
+                gone: VecDeque::new(),
                 uses: 0,
             }),
         }
@@ -96,23 +133,23 @@ impl<S: Clone> Statements<S> {
     /// one user.
     pub(crate) async fn find_or_prepare<F, E>(
         &self,
+        names: Names,
         sql: &str,
         prepare: impl Fn() -> F,
     ) -> Result<S, E>
     where
         F: Future<Output = Result<S, E>>,
     {
-        if self.capacity == 0 {
+        let Some(preparation) = self.find_or_begin(names, sql) else {
             return prepare().await;
-        }
-        let preparation = self.find_or_begin(sql);
+        };
         let mut failed = None;
         let prepared = preparation.get_or_init(|| async {
             match prepare().await {
                 Ok(statement) => Some(statement),
                 Err(error) => {
                     failed = Some(error);
-                    self.forget_if(sql, |kept| Arc::ptr_eq(kept, &preparation));
+                    self.forget_if(names, sql, |kept| Arc::ptr_eq(kept, &preparation));
                     None
                 }
             }
@@ -125,70 +162,160 @@ impl<S: Clone> Statements<S> {
     }
 
     /// The statement for this text, if it is prepared.
-    pub(crate) fn find(&self, sql: &str) -> Option<S> {
-        let mut kept = self.lock();
-        kept.uses += 1;
-        let last_use = kept.uses;
-        let entry = kept.by_text.get_mut(sql)?;
-        entry.last_use = last_use;
-        entry.preparation.get()?.clone()
+    pub(crate) fn find(&self, names: Names, sql: &str) -> Option<S> {
+        let key = self.key(names, sql);
+        let preparation = self.lock().used(key, names, sql)?;
+        preparation.get()?.clone()
     }
 
-    fn find_or_begin(&self, sql: &str) -> Preparation<S> {
+    /// `None`: there is no room for it.
+    fn find_or_begin(&self, names: Names, sql: &str) -> Option<Preparation<S>> {
+        let bytes = bytes(sql);
+        if self.bounds.statements == 0 || bytes > self.bounds.bytes {
+            return None;
+        }
+        let key = self.key(names, sql);
         let mut kept = self.lock();
-        kept.uses += 1;
-        let last_use = kept.uses;
-        if let Some(entry) = kept.by_text.get_mut(sql) {
-            entry.last_use = last_use;
-            return entry.preparation.clone();
+        let kept = &mut *kept;
+        if kept.entries.contains_key(&key) {
+            // Another text may have the same key, once in many lifetimes of the universe.
+            return kept.used(key, names, sql);
         }
-        if kept.by_text.len() >= self.capacity {
-            let oldest = kept.by_text.iter().min_by_key(|(_, entry)| entry.last_use);
-            let oldest = oldest.map(|(text, _)| text.clone());
-            oldest.and_then(|text| kept.by_text.remove(&text));
-        }
-        let preparation = Preparation::default();
-        let entry = Entry {
-            preparation: preparation.clone(),
-            last_use,
-        };
-        kept.by_text.insert(sql.into(), entry);
-        preparation
+        let preparation = kept.begin(key, names, sql);
+        kept.make_room(key, self.bounds);
+        Some(preparation)
+    }
+
+    fn key(&self, names: Names, sql: &str) -> u64 {
+        self.hasher.hash_one((names, sql))
     }
 
     /// Drops the statement kept for this text if it is one that `is_stale` knows: another user may have
     /// replaced it already.
-    pub(crate) fn forget(&self, sql: &str, is_stale: impl FnOnce(&S) -> bool) {
+    pub(crate) fn forget(&self, names: Names, sql: &str, is_stale: impl FnOnce(&S) -> bool) {
         self.forget_if(
+            names,
             sql,
             |kept| matches!(kept.get(), Some(Some(statement)) if is_stale(statement)),
         );
     }
 
-    fn forget_if(&self, sql: &str, is_stale: impl FnOnce(&Preparation<S>) -> bool) {
+    fn forget_if(&self, names: Names, sql: &str, is_stale: impl FnOnce(&Preparation<S>) -> bool) {
+        let key = self.key(names, sql);
         let mut kept = self.lock();
-        if let Some(entry) = kept.by_text.get(sql)
+        if let Some(entry) = kept.entries.get(&key)
+            && entry.is_for(names, sql)
             && is_stale(&entry.preparation)
         {
-            kept.by_text.remove(sql);
+            kept.remove(key);
         }
     }
 
     pub(crate) fn clear(&self) {
-        self.lock().by_text.clear();
+        let mut kept = self.lock();
+        kept.entries.clear();
+        kept.all = Fill::default();
+        kept.on_trial = Fill::default();
     }
 
     /// How many are prepared.
     pub(crate) fn len(&self) -> usize {
         let kept = self.lock();
         let prepared = |entry: &&Entry<S>| matches!(entry.preparation.get(), Some(Some(_)));
-        kept.by_text.values().filter(prepared).count()
+        kept.entries.values().filter(prepared).count()
     }
 
     /// No code that can panic runs under the lock, so a poisoned one still guards a sound map.
     fn lock(&self) -> MutexGuard<'_, Kept<S>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl<S> Kept<S> {
+    /// The statement for this text, or the wait for it, used once more.
+    fn used(&mut self, key: u64, names: Names, sql: &str) -> Option<Preparation<S>> {
+        self.uses += 1;
+        let entry = self.entries.get_mut(&key)?;
+        if !entry.is_for(names, sql) {
+            return None;
+        }
+        entry.last_use = self.uses;
+        if entry.stage == Stage::Trial {
+            entry.stage = Stage::Proven;
+            self.on_trial.remove(bytes(sql));
+        }
+        Some(entry.preparation.clone())
+    }
+
+    fn begin(&mut self, key: u64, names: Names, sql: &str) -> Preparation<S> {
+        let stage = match self.gone.iter().position(|&gone| gone == key) {
+            Some(at) => {
+                self.gone.remove(at);
+                Stage::Proven
+            }
+            None => Stage::Trial,
+        };
+        self.uses += 1;
+        let bytes = bytes(sql);
+        self.all.add(bytes);
+        if stage == Stage::Trial {
+            self.on_trial.add(bytes);
+        }
+        let preparation = Preparation::default();
+        let entry = Entry {
+            names,
+            text: sql.into(),
+            preparation: preparation.clone(),
+            stage,
+            last_use: self.uses,
+        };
+        self.entries.insert(key, entry);
+        preparation
+    }
+
+    /// Drops what is least recently used, but not the newest.
+    fn make_room(&mut self, newest: u64, bounds: Bounds) {
+        let trial = bounds.on_trial();
+        while self.on_trial.exceeds(trial)
+            && let Some(key) = self.oldest(newest, |entry| entry.stage == Stage::Trial)
+        {
+            self.let_go(key, bounds);
+        }
+        while self.all.exceeds(bounds)
+            && let Some(key) = self.oldest(newest, |_| true)
+        {
+            self.let_go(key, bounds);
+        }
+    }
+
+    fn oldest(&self, newest: u64, among: impl Fn(&Entry<S>) -> bool) -> Option<u64> {
+        let candidates = self.entries.iter();
+        let candidates = candidates.filter(|(key, entry)| **key != newest && among(entry));
+        let oldest = candidates.min_by_key(|(_, entry)| entry.last_use);
+        oldest.map(|(key, _)| *key)
+    }
+
+    fn let_go(&mut self, key: u64, bounds: Bounds) {
+        self.remove(key);
+        if self.gone.len() >= bounds.statements.saturating_mul(MEMORY) {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(key);
+    }
+
+    fn remove(&mut self, key: u64) {
+        if let Some(entry) = self.entries.remove(&key) {
+            let bytes = bytes(&entry.text);
+            self.all.remove(bytes);
+            if entry.stage == Stage::Trial {
+                self.on_trial.remove(bytes);
+            }
+        }
+    }
+}
+
+fn bytes(sql: &str) -> usize {
+    sql.len().saturating_add(OVERHEAD)
 }
 
 #[cfg(test)]
@@ -199,15 +326,94 @@ mod tests {
 
     use super::*;
 
+    const ROOM: Bounds = Bounds {
+        statements: 64,
+        bytes: 1 << 20,
+    };
+
+    /// Asks for a text, and tells whether it had to be prepared.
+    async fn is_prepared(statements: &Statements<()>, sql: &str) -> bool {
+        let asked = Cell::new(false);
+        let prepare = async || {
+            asked.set(true);
+            Ok::<_, ()>(())
+        };
+        let _ = statements
+            .find_or_prepare(Names::default(), sql, prepare)
+            .await;
+        asked.get()
+    }
+
+    #[tokio::test]
+    async fn texts_that_never_come_again_fill_a_part_only_and_displace_none_that_do() {
+        let statements = Statements::new(ROOM);
+        let useful: Vec<_> = (0..40).map(|n| format!("useful {n}")).collect();
+        for _ in 0..3 {
+            for sql in &useful {
+                is_prepared(&statements, sql).await;
+            }
+        }
+        for n in 0..1_000 {
+            is_prepared(&statements, &format!("once {n}")).await;
+        }
+        for sql in &useful {
+            assert!(!is_prepared(&statements, sql).await, "{sql}");
+        }
+        assert_eq!(statements.len(), 40 + TRIAL_LEAST);
+    }
+
+    #[tokio::test]
+    async fn texts_that_come_in_turn_are_all_kept_though_more_than_those_on_trial() {
+        let statements = Statements::new(ROOM);
+        for turn in 0..4 {
+            for n in 0..60 {
+                let prepared = is_prepared(&statements, &format!("{n}")).await;
+                assert!(!prepared || turn < 2, "{n} in turn {turn}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_texts_together_are_bounded_in_bytes() {
+        let statements = Statements::new(ROOM);
+        let text = |n: usize| format!("{n} {}", "x".repeat(100_000));
+        for n in 0..40 {
+            is_prepared(&statements, &text(n)).await;
+            is_prepared(&statements, &text(n)).await;
+        }
+        assert_eq!(statements.len(), (1 << 20) / (100_000 + OVERHEAD));
+    }
+
+    #[tokio::test]
+    async fn a_text_larger_than_the_bound_is_not_kept() {
+        let statements = Statements::new(ROOM);
+        let text = "x".repeat(1 << 20);
+        assert!(is_prepared(&statements, &text).await && is_prepared(&statements, &text).await);
+        assert_eq!(statements.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_cleared_cache_has_all_its_room_again() {
+        let statements = Statements::new(ROOM);
+        for _ in 0..3 {
+            for n in 0..64 {
+                is_prepared(&statements, &format!("{n}")).await;
+            }
+            statements.clear();
+        }
+        assert_eq!(statements.lock().all.statements, 0);
+        assert_eq!(statements.lock().on_trial.bytes, 0);
+    }
+
     #[tokio::test]
     async fn users_who_ask_at_once_have_a_text_prepared_once() {
-        let (statements, asked, go) = (Statements::new(8), Cell::new(0), Notify::new());
+        let (statements, asked, go) = (Statements::new(ROOM), Cell::new(0), Notify::new());
         let prepare = async || {
             asked.set(asked.get() + 1);
             go.notified().await;
             Ok::<_, ()>(asked.get())
         };
-        let user = || statements.find_or_prepare("SELECT 1", prepare);
+        let user = || statements.find_or_prepare(Names::default(), "SELECT 1", prepare);
         let (one, other, third, ()) = tokio::join!(user(), user(), user(), async {
             go.notify_waiters();
         });
@@ -216,7 +422,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_one_that_is_cancelled_goes_on_with_it() {
-        let (statements, asked) = (Statements::new(8), Cell::new(0));
+        let (statements, asked) = (Statements::new(ROOM), Cell::new(0));
         let prepare = async || {
             asked.set(asked.get() + 1);
             match asked.get() {
@@ -224,7 +430,7 @@ mod tests {
                 turn => Ok::<_, ()>(turn),
             }
         };
-        let user = || statements.find_or_prepare("SELECT 1", prepare);
+        let user = || statements.find_or_prepare(Names::default(), "SELECT 1", prepare);
         let second = tokio::select! {
             biased;
             _ = user() => unreachable!("it never ends"),
@@ -236,7 +442,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_reaches_only_the_one_whose_it_is() {
-        let (statements, asked) = (Statements::new(8), Cell::new(0));
+        let (statements, asked) = (Statements::new(ROOM), Cell::new(0));
         let prepare = async || {
             asked.set(asked.get() + 1);
             let turn = asked.get();
@@ -246,21 +452,23 @@ mod tests {
                 turn => Ok(turn),
             }
         };
-        let user = || statements.find_or_prepare("SELECT 1", prepare);
+        let user = || statements.find_or_prepare(Names::default(), "SELECT 1", prepare);
         assert_eq!(tokio::join!(user(), user()), (Err("refused"), Ok(2)));
         assert_eq!(statements.len(), 0, "it was prepared for one user alone");
     }
 
     #[tokio::test]
     async fn a_stale_statement_that_was_replaced_stays_replaced() {
-        let statements = Statements::new(8);
+        let statements = Statements::new(ROOM);
         let of = |number| {
-            statements.find_or_prepare("SELECT 1", move || std::future::ready(Ok::<_, ()>(number)))
+            statements.find_or_prepare(Names::default(), "SELECT 1", move || {
+                std::future::ready(Ok::<_, ()>(number))
+            })
         };
         assert_eq!(of(1).await, Ok(1));
-        statements.forget("SELECT 1", |kept| *kept == 1);
+        statements.forget(Names::default(), "SELECT 1", |kept| *kept == 1);
         assert_eq!(of(2).await, Ok(2));
-        statements.forget("SELECT 1", |kept| *kept == 1);
+        statements.forget(Names::default(), "SELECT 1", |kept| *kept == 1);
         assert_eq!(of(3).await, Ok(2));
     }
 }

@@ -5,14 +5,18 @@
 use std::fmt;
 use std::ops::Deref;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{
-    CancelToken, Error, IsolationLevel, Row, SimpleQueryMessage, Transaction, TransactionBuilder,
+    Error, IsolationLevel, Row, SimpleQueryMessage, Transaction, TransactionBuilder,
 };
 
 use crate::calls::{Calls, Scope, define_calls};
-use crate::session::{Call, Session};
-use crate::statements::{Statement, Statements};
+use crate::driver::CancelToken;
+use crate::session::{Call, Names, Session};
+use crate::sql::sealed::What;
+use crate::statement::Statement;
+use crate::statements::Statements;
 use crate::traces::Traces;
 
 /// An open transaction of a [`PgConnection`](crate::PgConnection).
@@ -24,8 +28,37 @@ pub struct PgTransaction<'a> {
     transaction: Transaction<'a>,
     /// Runs as long as the transaction; a nested one leaves that to the outermost.
     call: Option<Call<'a>>,
+    /// As names resolved when it began.
+    names: Names,
     session: &'a Session,
     statements: &'a Statements,
+    cancel: &'a CancelToken,
+}
+
+/// In a failed transaction, or outside any, the savepoint is an error, and the server skips the rest. A COMMIT by
+/// itself would be answered there as if it had committed.
+const COMMIT: &str = "SAVEPOINT cenote_commit;COMMIT";
+
+/// Outside a transaction the first is an error. A ROLLBACK by itself would only be warned of.
+const ROLLBACK_IF_OPEN: &str = "ROLLBACK AND CHAIN;ROLLBACK";
+
+/// Lets go of an outermost transaction after an attempt to end it; rolls it back where that left it open.
+async fn end(transaction: Transaction<'_>, attempt: &Result<(), Error>) {
+    if attempt.as_ref().is_err_and(leaves_it_open) {
+        // The first error is the one to be told.
+        let _ = transaction.rollback().await;
+    } else {
+        // Dropped, it would be rolled back.
+        std::mem::forget(transaction);
+    }
+}
+
+/// Whether a transaction may still be open after an error of its end. What a commit itself finds fails it for good.
+fn leaves_it_open(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        let is_commits_own = code.code().starts_with("23") || code.code().starts_with("40");
+        *code != SqlState::NO_ACTIVE_SQL_TRANSACTION && !is_commits_own
+    })
 }
 
 impl PgTransaction<'_> {
@@ -44,16 +77,30 @@ impl PgTransaction<'_> {
     ///
     /// # Errors
     ///
-    /// What the server or the connection says. After an error of the server nothing was committed; after a
-    /// broken connection, or when cancelled, nobody knows.
+    /// What the server or the connection says. That a statement failed before, so that there is nothing to
+    /// commit, is an error as well (SQLSTATE 25P02), and so is a transaction that a statement of its own has
+    /// already ended (25P01), be it by a commit. After any other error of the server nothing was committed; after
+    /// a broken connection, or when cancelled, nobody knows. Where an error left the transaction open, it is
+    /// rolled back.
     pub async fn commit(self) -> Result<(), Error> {
         let Self {
-            transaction, call, ..
+            transaction,
+            call,
+            session,
+            names,
+            ..
         } = self;
-        let result = transaction.commit().await;
-        if let Some(call) = call {
-            call.end(&result);
+        let Some(call) = call else {
+            // Releasing the savepoint of a failed transaction is an error by itself.
+            return transaction.commit().await;
+        };
+        let result = transaction.client().batch_execute(COMMIT).await;
+        match &result {
+            Ok(()) => session.names_committed(names),
+            Err(_) => session.names_rolled_back(names),
         }
+        end(transaction, &result).await;
+        call.end(&result);
         result
     }
 
@@ -61,15 +108,27 @@ impl PgTransaction<'_> {
     ///
     /// # Errors
     ///
-    /// What the connection says. The changes are undone all the same.
+    /// What the connection says: the changes are undone all the same. And that a statement of the transaction has
+    /// already ended it (SQLSTATE 25P01), be it by a commit: there was nothing left to undo.
     pub async fn rollback(self) -> Result<(), Error> {
         let Self {
-            transaction, call, ..
+            transaction,
+            call,
+            session,
+            names,
+            ..
         } = self;
-        let result = transaction.rollback().await;
-        if let Some(call) = call {
-            call.end(&result);
-        }
+        session.names_rolled_back(names);
+        let Some(call) = call else {
+            return transaction.rollback().await;
+        };
+        let result = if session.may_have_ended_transaction() {
+            transaction.client().batch_execute(ROLLBACK_IF_OPEN).await
+        } else {
+            transaction.client().batch_execute("ROLLBACK").await
+        };
+        end(transaction, &result).await;
+        call.end(&result);
         result
     }
 
@@ -83,8 +142,10 @@ impl PgTransaction<'_> {
         Ok(PgTransaction {
             transaction: nested,
             call: None,
+            names: self.session.names(),
             session: self.session,
             statements: self.statements,
+            cancel: self.cancel,
         })
     }
 
@@ -92,7 +153,7 @@ impl PgTransaction<'_> {
     /// return: see [`PgConnection::cancel_token`](crate::PgConnection::cancel_token).
     pub fn cancel_token(&self) -> CancelToken {
         self.session.doom();
-        self.transaction.cancel_token()
+        self.cancel.clone()
     }
 }
 
@@ -121,6 +182,7 @@ pub struct PgTransactionBuilder<'a> {
     builder: TransactionBuilder<'a>,
     session: &'a Session,
     statements: &'a Statements,
+    cancel: &'a CancelToken,
 }
 
 impl<'a> PgTransactionBuilder<'a> {
@@ -128,11 +190,13 @@ impl<'a> PgTransactionBuilder<'a> {
         builder: TransactionBuilder<'a>,
         session: &'a Session,
         statements: &'a Statements,
+        cancel: &'a CancelToken,
     ) -> Self {
         Self {
             builder,
             session,
             statements,
+            cancel,
         }
     }
 
@@ -170,14 +234,18 @@ impl<'a> PgTransactionBuilder<'a> {
             builder,
             session,
             statements,
+            cancel,
         } = self;
+        let names = session.names();
         let call = session.begin(Traces::None);
         match builder.start().await {
             Ok(transaction) => Ok(PgTransaction {
                 transaction,
                 call: Some(call),
+                names,
                 session,
                 statements,
+                cancel,
             }),
             Err(error) => {
                 drop(call);

@@ -263,10 +263,7 @@ async fn a_connection_that_gave_a_cancel_token_away_is_closed_at_its_return() {
     let next = pool.get().await.expect("the next lease");
     assert_ne!(backend(&next).await, first);
     // However late it comes, it finds nobody.
-    token
-        .cancel_query(tokio_postgres::NoTls)
-        .await
-        .expect("the request is sent");
+    token.cancel_query().await.expect("the request is sent");
     assert_eq!(
         text(&next, "SELECT 'undisturbed' FROM pg_sleep(0.1)").await,
         "undisturbed"

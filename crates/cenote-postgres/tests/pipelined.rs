@@ -97,8 +97,9 @@ async fn statements_that_need_a_session_of_their_own_are_refused_and_not_sent() 
         ("SELECT 1 AS a INTO TEMP mine", "TEMP"),
         ("COPY pg_class TO STDOUT", "COPY"),
         ("DO $$ BEGIN END $$", "DO"),
-        ("SELECT pg_advisory_lock(1)", "pg_advisory_lock"),
-        ("SELECT set_config('work_mem', '1MB', false)", "set_config"),
+        ("do $$ BEGIN END $$", "do"),
+        ("CALL procedure()", "CALL"),
+        ("UPDATE pg_settings SET setting = '1'", "pg_settings"),
     ] {
         for refused in [
             conn.execute(sql, &[]).await.map(drop),

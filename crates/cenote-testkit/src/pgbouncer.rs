@@ -142,9 +142,8 @@ impl PgBouncerBuilder {
     ///
     /// # Errors
     ///
-    /// As [`PgBouncerServer::start`]. A setting with a line break is a [`ServerError::BadSetting`]; a value that
-    /// PgBouncer refuses is a [`ServerError::Exited`] whose log names it. A setting that its version does not know
-    /// is only noted in the log.
+    /// As [`PgBouncerServer::start`]. A setting with a line break is a [`ServerError::BadSetting`]; one that
+    /// PgBouncer refuses, or that its version does not know, is a [`ServerError::Exited`] whose log names it.
     pub fn start(self, server: SocketAddr) -> Result<PgBouncerServer, ServerError> {
         for (name, value) in &self.settings {
             if name.contains(['\n', '\r', '\0']) || value.contains(['\n', '\r', '\0']) {

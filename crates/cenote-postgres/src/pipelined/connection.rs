@@ -18,8 +18,9 @@ use super::watch::Watch;
 use crate::calls::{Calls, Scope};
 use crate::connection::PgConnection;
 use crate::error::causes;
-use crate::statements::Statement;
-use crate::traces::{self, Traces};
+use crate::session::Peer;
+use crate::statement::Statement;
+use crate::traces::{Entanglement, Traces};
 
 /// A PostgreSQL connection that many users share: every call takes `&self`, and a statement is sent while the
 /// answers to earlier ones are still on their way.
@@ -30,10 +31,11 @@ use crate::traces::{self, Traces};
 ///
 /// Each statement is a transaction of its own. One that opens a transaction, or reads or changes what a
 /// session keeps, is refused before it is sent, as far as its text shows: only `SELECT`, `INSERT`, `UPDATE`,
-/// `DELETE`, `MERGE`, `WITH`, `VALUES`, `TABLE` and `SHOW` are sent, and these not when they name
-/// `set_config`, `setseed`, `currval`, `lastval`, a session advisory lock or a temporary table. State that a
-/// *function* changes from within such a statement is not seen, and reaches the other users: keep such
-/// functions off shared connections.
+/// `DELETE`, `MERGE`, `WITH`, `VALUES`, `TABLE` and `SHOW` are sent (no `DO`, no `CALL`), and these not when they
+/// name a temporary table, update `pg_settings`, or call a function that is not known to leave the session as it was:
+/// beside PostgreSQL's own, those that the connector was told to
+/// [trust](crate::PostgresConnector::trust_function). What changes a session without a call in the text is listed
+/// at [`ResetMode::Fast`](crate::ResetMode::Fast), and reaches the other users.
 ///
 /// Statements run prepared, and stay prepared for all users of the connection, least recently used first out
 /// ([`PostgresConnector::statement_cache`](crate::PostgresConnector::statement_cache)); those who ask for a
@@ -82,7 +84,8 @@ impl PipelinedConnection {
     ///
     /// # Errors
     ///
-    /// [`PipelinedError::NeedsExclusive`] if it does not stand alone: nothing was sent.
+    /// [`PipelinedError::NeedsExclusive`], [`PipelinedError::UntrustedFunction`] or
+    /// [`PipelinedError::Ambiguous`] if it does not stand alone: nothing was sent.
     /// [`PipelinedError::Closed`] if the connection ended first. [`PipelinedError::TooLarge`] if there is no
     /// room to hold the reply. [`PipelinedError::Failed`] for everything else. But for `Closed`, the other
     /// users' statements are not affected.
@@ -150,7 +153,7 @@ impl PipelinedConnection {
         sql: &str,
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, PipelinedError> {
-        stands_alone(sql)?;
+        self.stands_alone(sql)?;
         let request = Request::Typed(sql.into(), params::encode_typed(params));
         let sent = self.desk.send(request, Wanted::MAX);
         let reply = self.answered(sent).await;
@@ -174,7 +177,7 @@ impl PipelinedConnection {
         params: &[&(dyn ToSql + Sync)],
         wanted: Wanted,
     ) -> Result<Reply, PipelinedError> {
-        stands_alone(sql)?;
+        self.stands_alone(sql)?;
         let calls = Calls {
             scope: Scope::Shared,
             ..self.conn.calls()
@@ -183,7 +186,7 @@ impl PipelinedConnection {
             let statement = self.prepared(sql).await?;
             let result = self.ask(&statement, params, wanted).await;
             match result {
-                Err(NoReply::Failed(error)) if calls.may_be_retried(&statement, sql, &error) => {
+                Err(NoReply::Failed(error)) if calls.may_be_retried(&statement, &error) => {
                     self.ask(&self.prepared(sql).await?, params, wanted).await
                 }
                 result => result,
@@ -193,9 +196,23 @@ impl PipelinedConnection {
     }
 
     async fn prepared(&self, sql: &str) -> Result<Statement, NoReply> {
-        match self.desk.statements.find(sql) {
+        let session = self.conn.session();
+        match self.desk.statements.find(session.names(), sql) {
             Some(statement) => Ok(statement),
-            None => self.answered(self.desk.prepare(sql)).await,
+            None => self.answered(self.desk.prepare(sql, session)).await,
+        }
+    }
+
+    fn stands_alone(&self, sql: &str) -> Result<(), PipelinedError> {
+        match self.conn.session().judge().entanglement(sql) {
+            None => Ok(()),
+            Some(Entanglement::Word(word)) => {
+                Err(PipelinedError::NeedsExclusive { word: word.into() })
+            }
+            Some(Entanglement::Function(name)) => {
+                Err(PipelinedError::UntrustedFunction { name: name.into() })
+            }
+            Some(Entanglement::Opaque) => Err(PipelinedError::Ambiguous),
         }
     }
 
@@ -205,8 +222,15 @@ impl PipelinedConnection {
         params: &[&(dyn ToSql + Sync)],
         wanted: Wanted,
     ) -> Result<Reply, NoReply> {
-        let params = params::encode(params, statement.params());
-        let request = Request::Prepared(statement.clone(), params);
+        let encoded = params::encode(params, statement.params());
+        let request = match self.conn.session().peer() {
+            Peer::Server => Request::Prepared(statement.clone(), encoded),
+            Peer::TransactionPooler => {
+                let types = statement.params().iter().cloned();
+                let params = encoded.into_iter().zip(types);
+                Request::Typed(statement.text().into(), params.collect())
+            }
+        };
         self.answered(self.desk.send(request, wanted)).await
     }
 
@@ -289,13 +313,6 @@ impl PipelinedConnection {
 
     pub(super) fn into_exclusive(self) -> PgConnection {
         self.conn
-    }
-}
-
-fn stands_alone(sql: &str) -> Result<(), PipelinedError> {
-    match traces::entangling_word(sql) {
-        None => Ok(()),
-        Some(word) => Err(PipelinedError::NeedsExclusive { word: word.into() }),
     }
 }
 

@@ -11,6 +11,7 @@ use super::vitals::{Patience, Vitals};
 use super::watch::Watched;
 use crate::connector::{PostgresConnector, Users};
 use crate::error::{ConfigError, Error};
+use crate::session::Peer;
 
 /// Room for all the users of a usual program on one connection, and few enough that nobody stands behind many
 /// thousands.
@@ -155,7 +156,11 @@ impl Connect for PipelinedConnector {
                 let watched = Watched {
                     vitals: vitals.clone(),
                     client: conn.weak_client(),
-                    identity: Identity::of(&conn).await,
+                    identity: match conn.session().peer() {
+                        Peer::Server => Identity::of(&conn).await,
+                        // Each statement is another session's.
+                        Peer::TransactionPooler => None,
+                    },
                     connector: self.postgres.clone(),
                     patience,
                 };

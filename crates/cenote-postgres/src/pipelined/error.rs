@@ -20,6 +20,23 @@ pub enum PipelinedError {
         /// The word in its text that says so.
         word: Box<str>,
     },
+    /// The statement calls a function that may change the session, as nobody said otherwise: it was not sent.
+    #[error(
+        "a shared PostgreSQL session runs no function that may change it, such as `{name}`; \
+         take a lease of an exclusive pool (`cenote::Pool` on a `PostgresConnector`) for it, \
+         or name it to `PostgresConnector::trust_function` if it leaves a session as it was"
+    )]
+    UntrustedFunction {
+        /// The function, without its schema.
+        name: Box<str>,
+    },
+    /// The text means one thing or another, depending on settings of the session, spells a name in escapes
+    /// (`U&"..."`), or ends within a literal or a comment: it was not sent.
+    #[error(
+        "a shared PostgreSQL session runs no statement that can be read in two ways: \
+         one with `U&`, with `\\'` in a plain literal, or with a literal or comment without an end"
+    )]
+    Ambiguous,
     /// The connection ended before the answer came, for every user of it. Whether the statement ran is not
     /// known.
     #[error("the connection to PostgreSQL at {endpoint} ended: {reason}")]

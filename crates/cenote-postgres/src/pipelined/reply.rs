@@ -18,8 +18,9 @@ use tokio_postgres::{Client, Error, Row, RowStream};
 use super::account::{Account, Held};
 use super::params::Encoded;
 use super::vitals::{Owed, Vitals};
-use crate::statements::{Statement, Statements};
-use crate::traces;
+use crate::session::Session;
+use crate::statement::{Keeping, Statement};
+use crate::statements::Statements;
 
 /// What came of a statement.
 pub(super) struct Reply {
@@ -64,16 +65,18 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Has a statement prepared, or waits for who does that already.
-    pub(super) async fn prepare(&self, sql: &str) -> Answer<Statement> {
+    pub(super) async fn prepare(&self, sql: &str, session: &Session) -> Answer<Statement> {
         let (told, answer) = oneshot::channel();
         let (client, statements) = (self.client.clone(), self.statements.clone());
         let (owed, sql) = (self.vitals.owe(), Box::<str>::from(sql));
+        let (names, traces) = (session.names(), session.judge().of_statement(&sql));
         self.begin(async move {
             let prepare = async || {
                 let prepared = client.prepare(&sql).await?;
-                Ok(Statement::new(prepared, traces::of_statement(&sql)))
+                let keeping = Keeping::Cache;
+                Ok(Statement::new(prepared, &sql, traces, names, keeping))
             };
-            let prepared = statements.find_or_prepare(&sql, prepare).await;
+            let prepared = statements.find_or_prepare(names, &sql, prepare).await;
             owed.note(&prepared);
             let _ = told.send(prepared.map_err(NoReply::Failed));
         })
@@ -88,9 +91,7 @@ impl Desk {
         let (owed, held) = (self.vitals.owe(), Held::nothing(&self.account));
         self.begin(async move {
             let begun = match request {
-                Request::Prepared(statement, params) => {
-                    client.query_raw(statement.prepared(), params).await
-                }
+                Request::Prepared(statement, params) => client.query_raw(&*statement, params).await,
                 Request::Typed(sql, params) => client.query_typed_raw(&sql, params).await,
             };
             owed.note(&begun);
