@@ -1,9 +1,9 @@
-//! How those who wait are woken, and told. A waker is code of whoever made it: it may panic when it is woken, cloned or
-//! dropped, and call back into the pool from there.
+//! How waiters are woken, and told. A waker is user code: it may panic when it is woken, cloned or dropped, and call
+//! back into the pool from there.
 //!
-//! Promises: whoever wakes never suffers from it, nor does the next to be woken: a lease may be dropped anywhere. No
-//! waker is woken, cloned or dropped under a lock, which is for all to see to who keep one; those of tokio's own tasks
-//! alone may be.
+//! Promises: a waker's panic reaches neither the code that wakes it nor the next to be woken, so that a lease may be
+//! dropped anywhere. Every module that keeps wakers sees to it that none is woken, cloned or dropped under a lock, but
+//! for those of the library's own tasks, which are tokio's.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,8 +30,8 @@ pub(crate) fn release(waker: Option<Waker>) {
     let _ = calling(|| drop(waker));
 }
 
-/// Tokio's notification. There a waker that panics would keep all others from being woken and reach who notifies, so
-/// none of a user's gets into it.
+/// Tokio's notification. A waker that panics there would keep all others from being woken, and its panic would reach
+/// the code that notifies; so no user's waker gets into it.
 pub(crate) struct Notify(sync::Notify);
 
 impl Notify {

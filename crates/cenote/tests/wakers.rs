@@ -1,5 +1,5 @@
-//! Those who wait by wakers that panic, or are cloned by code that does as it likes: it is their own affair, and neither
-//! whoever wakes them nor anybody beside them suffers.
+//! Waiters whose wakers panic, or do as they like when they are cloned: that is their own affair, and neither the code
+//! that wakes them nor anybody beside them suffers.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod odd_wakers;
@@ -26,7 +26,7 @@ async fn full(server: &Server) -> (SharedPool<Server>, Vec<SharedLease<Server>>)
     (pool, held)
 }
 
-/// Two who wait, of whom the first is woken by a waker that panics and the other by one that counts.
+/// Two waiters: the waker of the first panics, that of the other counts.
 fn one_panics<'a>(pool: &'a SharedPool<Server>, woken: &Woken) -> [SharedGet<'a, Server>; 2] {
     let mut gets = [pool.get(), pool.get()];
     assert!(poll_by(&panicking(), &mut gets[0]).is_pending());
@@ -35,7 +35,7 @@ fn one_panics<'a>(pool: &'a SharedPool<Server>, woken: &Woken) -> [SharedGet<'a,
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_the_first_connection_beside_one_whose_waker_panics_is_served() {
+async fn a_caller_beside_one_whose_waker_panics_is_served_by_the_first_connection() {
     let server = Server::default();
     let builder = server.shared().max_size(1).acquire_timeout(None);
     let pool = builder.build().unwrap();
@@ -50,7 +50,7 @@ async fn who_waits_for_the_first_connection_beside_one_whose_waker_panics_is_ser
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_beside_one_whose_waker_panics_is_told_the_connect_error() {
+async fn a_caller_beside_one_whose_waker_panics_is_told_the_connect_error() {
     let server = Server::default();
     server.plan(|plan| plan.connect = Act::Fail);
     let builder = server.shared().max_size(1).acquire_timeout(None);
@@ -110,8 +110,8 @@ async fn a_close_of_a_shared_pool_is_told_to_all_though_a_waker_panics() {
     drop(held);
 }
 
-/// What is polled for the end of a pool is woken by whoever gives the last connection back: it must not panic there,
-/// and others who wait for the end are woken too.
+/// The end of the last lease wakes the tasks that wait for the pool's: a panic of one's waker does not come out there,
+/// and the others are woken too.
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_discarded_without_a_panic_beside_a_close_whose_waker_panics() {
     let server = Server::default();
@@ -177,10 +177,10 @@ fn a_waker_whose_clone_looks_at_the_shared_pool_is_cloned_under_no_lock() {
     });
 }
 
-/// The runtime that looked after the pool ends, and all who wait are woken to see to the next: none of their wakers is
+/// The runtime that looked after the pool ends, and all waiters are woken to see to the next: none of their wakers is
 /// cloned under a lock.
 #[test]
-fn a_runtime_that_ends_wakes_those_who_wait_on_others_whatever_their_wakers_do() {
+fn a_runtime_that_ends_wakes_waiters_on_others_whatever_their_wakers_do() {
     without_deadlock(|| {
         let server = Server::default();
         let builder = server.shared().max_size(1).acquire_timeout(None);
@@ -217,7 +217,7 @@ fn a_runtime_that_ends_wakes_those_who_wait_on_others_whatever_their_wakers_do()
 
 /// A waker whose clone panics costs its own poll: not a place, not a turn.
 #[tokio::test(start_paused = true)]
-async fn a_waker_whose_clone_panics_costs_who_waits_one_poll() {
+async fn a_waker_whose_clone_panics_costs_its_caller_one_poll() {
     let server = Server::default();
     let (pool, mut held) = full(&server).await;
     let panics = on_clone(|| panic!("the clone"));

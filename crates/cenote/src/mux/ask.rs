@@ -6,9 +6,9 @@
 //! before the lanes are taken. So if the lane was taken before the request was in it, the lane's lock has brought
 //! the cleared flag with it, and the caller asks anew; else the request was taken.
 //!
-//! A write half wakes only who polled it last. A caller that writes polls it with the driver's waker, so that it is the
-//! driver who is woken whenever there is room, and no caller's waker gets into the line. One that found no room wakes
-//! the driver all the same, asked or not: what is left is its own to write.
+//! A write half wakes only the task that polled it last. A caller that writes polls it with the driver's waker, so that
+//! the driver is woken when there is room, and no caller's waker gets into the line. A caller that found no room wakes
+//! the driver all the same, asked or not: what is left is the driver's to write.
 
 use std::task::Waker;
 

@@ -26,6 +26,8 @@ pub struct Call<'a, Req, Resp> {
     stage: Stage,
     /// The tick at which it began.
     began: u32,
+    /// What was heard of the peer by the time its request was made.
+    heard: u32,
     own: Option<Own>,
 }
 
@@ -71,6 +73,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             request: Some(request),
             stage: Stage::New,
             began: 0,
+            heard: 0,
             own: None,
         }
     }
@@ -81,6 +84,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             request: Some(request),
             stage: Stage::Reserved(index),
             began: 0,
+            heard: 0,
             own: None,
         }
     }
@@ -103,6 +107,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             request: self.request.take(),
             stage: std::mem::replace(&mut self.stage, Stage::Done),
             began: self.began,
+            heard: self.heard,
             own: self.own.take(),
         }
     }
@@ -114,6 +119,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             Stage::New => match engine.begin(&mut self.request, order, cx) {
                 Ok((place, now)) => {
                     self.began = now;
+                    self.heard = engine.heard.times();
                     self.stage = match place {
                         Place::Tag(index) => Stage::Pending(index),
                         Place::Queued(turn) => Stage::Queued(turn),
@@ -147,6 +153,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
         self.stage = Stage::Done;
         match engine.resume(index, &mut self.request, self.began, order, cx) {
             Ok(()) => {
+                self.heard = engine.heard.times();
                 self.stage = Stage::Pending(index);
                 Poll::Pending
             }
@@ -175,7 +182,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                 Written::No
             }
             Stage::Pending(index) => {
-                engine.leave(index, how, self.began);
+                engine.leave(index, how, self.heard);
                 Written::Perhaps
             }
             Stage::Reserved(index) => {

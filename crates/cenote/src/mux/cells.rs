@@ -7,8 +7,8 @@
 //! Promises: a reply reaches the request it answers or nobody; whoever waits in a cell is woken when its
 //! reply comes and when the connection ends.
 //!
-//! Lock order: desk, lane, cell. Under a cell's lock no user code runs: replies are dropped, and wakers cloned, dropped
-//! and woken, by whoever called.
+//! Lock order: desk, lane, cell. No user code runs under a cell's lock: replies are dropped, and wakers cloned, dropped
+//! and woken, by the methods' callers.
 
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
@@ -237,8 +237,7 @@ impl<R> Cells<R> {
             .collect()
     }
 
-    /// Those who wait since too long: to be woken, so that they look at the time, and leave another waker if they wait
-    /// on.
+    /// The wakers of calls that are overdue: woken, they look at the time, and leave another waker if they wait on.
     pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
         self.all()
             .filter_map(|cell| {

@@ -1,10 +1,9 @@
 //! What callers go to when a lane does not serve them: the phase, the tags that are in no lane's stock, and the
 //! queue for them.
 
-use tokio::time::Instant;
-
 use super::error::{CallError, Lost, Written};
 use super::lane::{Held, Lanes};
+use super::silence::Row;
 use super::tags::Tags;
 
 pub(super) struct Desk {
@@ -15,8 +14,8 @@ pub(super) struct Desk {
     is_shut: bool,
     /// A ping is without a reply. Its cell is the one after those of `tags`, so that it never waits for one.
     pub(super) pinged: bool,
-    /// When the first of the callers gave up that did so in a row.
-    pub(super) doubted_since: Option<Instant>,
+    /// The callers that gave up since the peer's last byte.
+    pub(super) row: Row,
 }
 
 pub(super) enum Phase {
@@ -33,7 +32,7 @@ impl Desk {
             tags,
             is_shut: false,
             pinged: false,
-            doubted_since: None,
+            row: Row::default(),
         }
     }
 

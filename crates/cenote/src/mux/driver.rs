@@ -56,7 +56,7 @@ pub(super) struct Driver<Req, Resp, D> {
     read: Box<dyn AsyncRead + Send + Unpin>,
     decode: D,
     input: BytesMut,
-    /// Callers whose replies have come: how many, and those of them who are to be woken.
+    /// How many callers' replies have come, and the wakers of those that wait.
     answered: usize,
     wakers: Vec<Waker>,
     /// Tags whose replies have come to nobody.
@@ -213,7 +213,7 @@ where
             };
             let is_end = read? == 0;
             if !is_end {
-                self.engine.silence.ends(self.engine.now());
+                self.engine.heard.bytes();
             }
             if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
                 ping.silent = Duration::ZERO;
@@ -315,6 +315,7 @@ where
             let engine = &self.engine;
             engine.ticks.fetch_add(1, Ordering::Relaxed);
             engine.wake_overdue();
+            let heard = engine.heard.times();
             if let Some(ping) = &mut clock.ping {
                 ping.silent += clock.every;
                 let limit = engine.settings.ping_timeout;
@@ -323,8 +324,8 @@ where
                     Some(sent) if silent(sent) >= limit => {
                         return Err(Lost::Silent { limit });
                     }
-                    Some(sent) if silent(sent) >= limit / 4 => engine.silence.suspect(),
-                    None if ping.silent >= ping.after || engine.silence.is_doubtful() => {
+                    Some(sent) if silent(sent) >= limit / 4 => engine.heard.suspect(),
+                    None if ping.silent >= ping.after || engine.desk().row.goes_on(heard) => {
                         ping.sent = Some(ping.silent);
                         engine.ping((ping.request)())?;
                     }

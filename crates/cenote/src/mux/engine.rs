@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 use super::ask::Ask;
 use super::cells::{Cells, Left};
@@ -27,7 +27,7 @@ use super::desk::{Desk, Phase};
 use super::error::{CallError, Lost, Written};
 use super::lane::{Lanes, Shut};
 use super::settings::Settings;
-use super::silence::{GaveUp, Silence};
+use super::silence::{GaveUp, Heard};
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
 use crate::rt::Runtime;
@@ -43,7 +43,7 @@ pub(super) struct Engine<Req, Resp> {
     pub(super) writer: Mutex<Writer>,
     /// A coarse clock: counted up by the driver. Only compared with itself.
     pub(super) ticks: AtomicU32,
-    pub(super) silence: Silence,
+    pub(super) heard: Heard,
     /// How many of the pending requests' callers have left, to be read without a lock.
     abandoned: AtomicUsize,
     /// Whether new calls are taken: the phase, to be read without a lock.
@@ -78,7 +78,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             ask: Ask::new(),
             writer: Mutex::new(writer),
             ticks: AtomicU32::new(0),
-            silence: Silence::default(),
+            heard: Heard::default(),
             abandoned: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             handles: AtomicUsize::new(1),
@@ -141,14 +141,14 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// The caller of a pending request leaves; it began at this tick.
-    pub(super) fn leave(&self, index: u32, how: GaveUp, began: u32) {
+    /// The caller of a pending request leaves; `heard` says what was heard of the peer when the request was made.
+    pub(super) fn leave(&self, index: u32, how: GaveUp, heard: u32) {
         let mut desk = self.desk();
         match self.cells.leave(index) {
             Left::Quarantined(waker) => {
                 desk.tags.abandon();
                 self.count_abandoned(&desk);
-                let is_silent = self.is_silent(&mut desk, how, began);
+                let is_silent = self.is_silent(&mut desk, how, heard);
                 self.judge(desk, is_silent);
                 release(waker);
             }
@@ -205,29 +205,25 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// A caller gave up: whether the peer has said nothing for too long, or to too many.
-    fn is_silent(&self, desk: &mut Desk, how: GaveUp, began: u32) -> bool {
-        let Some(in_a_row) = self.silence.gave_up(how, began) else {
+    fn is_silent(&self, desk: &mut Desk, how: GaveUp, heard_before: u32) -> bool {
+        let heard = self.heard.times();
+        if heard != heard_before {
             return false;
-        };
+        }
+        desk.row.add(how, heard);
         let settings = &self.settings;
         if settings.ping_after.is_some() {
             // The driver sends one, and goes by its answer.
             return false;
         }
-        let now = Instant::now();
-        let since = match desk.doubted_since {
-            Some(since) if in_a_row > 1 => since,
-            _ => *desk.doubted_since.insert(now),
-        };
-        // Not by one alone: it may have asked for what takes long.
-        let is_long = |limit| in_a_row > 1 && now.saturating_duration_since(since) >= limit;
-        self.silence.timed_out() >= settings.max_timeouts
+        let is_long = |limit| desk.row.is_as_long_as(limit);
+        desk.row.timed_out(heard) >= settings.max_timeouts
             || settings.max_silence.is_some_and(is_long)
     }
 
     /// Whether the peer still answers enough; else no new calls.
     fn judge(&self, desk: MutexGuard<'_, Desk>, is_silent: bool) {
-        let timed_out = self.silence.timed_out();
+        let timed_out = desk.row.timed_out(self.heard.times());
         let abandoned = desk.tags.abandoned();
         let is_sick = is_silent || abandoned >= self.settings.max_abandoned;
         if is_sick && matches!(desk.phase, Phase::Open) {

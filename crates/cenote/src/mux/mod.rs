@@ -313,7 +313,7 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// [`ping_timeout`](MuxBuilder::ping_timeout). Such a connection either speaks again or ends; until then nobody new
     /// comes to it.
     pub fn capacity(&self) -> usize {
-        if self.engine.silence.is_suspect() {
+        if self.engine.heard.is_suspect() {
             return 0;
         }
         self.max_in_flight().saturating_sub(self.abandoned())

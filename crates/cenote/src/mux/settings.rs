@@ -162,9 +162,9 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     }
 
     /// For how long the peer may be silent while callers give up: when one does so long after another, and not a byte
-    /// came between, the same happens as after [`max_timeouts`](Self::max_timeouts). A call gives up when it times out, or
-    /// is dropped while its reply is due, as by whoever puts a time-out of his own around it. With [pings](Self::ping) it
-    /// is they that decide, and this does not count.
+    /// came between, the same happens as after [`max_timeouts`](Self::max_timeouts). A caller gives up when
+    /// the call times out or is dropped while its reply is due, as by `tokio::time::timeout` around it. With
+    /// [pings](Self::ping) it is they that decide, and this does not count.
     ///
     /// Without pings there is no telling a peer that vanished from one that is only slow with everything: where all
     /// replies may take longer than callers wait, set it longer, or to `None`, and only `max_timeouts` counts. At least

@@ -1,10 +1,13 @@
 //! Whether the peer still says anything: the callers that gave up on it, one after the other, since its last byte.
 //!
-//! A caller gives up when its call times out or is dropped while its reply is due: those who put a time-out of their
-//! own around a call drop it. Whoever saw bytes come meanwhile says nothing about the peer's silence, and any byte ends
-//! a row. All of it is advice: it may miss one under contention.
+//! A caller gives up when its call times out or is dropped while its reply is due: a time-out of the caller's own around
+//! the call drops it. A call that saw bytes come says nothing about the peer's silence, and any byte ends a row. All of
+//! it is advice: one may be missed under contention.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How a caller gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,55 +18,28 @@ pub(super) enum GaveUp {
     Dropped,
 }
 
+/// What the driver hears of the peer. In cache lines of its own: written at each read.
 #[derive(Default)]
-pub(super) struct Silence {
-    /// How many gave up in a row, and how many of them timed out. The driver, which every reply passes, writes to them
-    /// only if there are any, so that callers keep their copies of the line.
-    gave_up: AtomicU32,
-    timed_out: AtomicU32,
-    /// The tick of the last byte.
-    heard_at: AtomicU32,
+#[repr(align(128))]
+pub(super) struct Heard {
+    /// How often bytes came. It wraps around.
+    times: AtomicU32,
     /// The peer owes the answer to a ping for long.
     is_suspect: AtomicBool,
 }
 
-impl Silence {
-    /// Bytes came, at this tick.
-    pub(super) fn ends(&self, now: u32) {
-        if self.heard_at.load(Relaxed) != now {
-            self.heard_at.store(now, Relaxed);
-        }
-        if self.gave_up.load(Relaxed) > 0 {
-            self.gave_up.store(0, Relaxed);
-            self.timed_out.store(0, Relaxed);
-        }
+impl Heard {
+    /// How often bytes came, to be compared for equality: if it is the same later, none came between.
+    pub(super) fn times(&self) -> u32 {
+        self.times.load(Relaxed)
+    }
+
+    /// Bytes came. The driver's alone to call.
+    pub(super) fn bytes(&self) {
+        self.times.store(self.times().wrapping_add(1), Relaxed);
         if self.is_suspect() {
             self.is_suspect.store(false, Relaxed);
         }
-    }
-
-    /// A caller gave up whose call began at this tick. How many there are in the row, if it counts; the first begins
-    /// the row.
-    pub(super) fn gave_up(&self, how: GaveUp, began: u32) -> Option<u32> {
-        // Ticks wrap around: bytes that came after it began are a little ahead of it.
-        let ahead = self.heard_at.load(Relaxed).wrapping_sub(began);
-        if (1..=u32::MAX / 2).contains(&ahead) {
-            return None;
-        }
-        if how == GaveUp::TimedOut {
-            self.timed_out.fetch_add(1, Relaxed);
-        }
-        Some(self.gave_up.fetch_add(1, Relaxed) + 1)
-    }
-
-    /// Whether a caller gave up and not a byte came since.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.gave_up.load(Relaxed) > 0
-    }
-
-    /// How many time-outs there are in the row.
-    pub(super) fn timed_out(&self) -> u32 {
-        self.timed_out.load(Relaxed)
     }
 
     /// The peer owes the answer to a ping for long.
@@ -73,5 +49,52 @@ impl Silence {
 
     pub(super) fn is_suspect(&self) -> bool {
         self.is_suspect.load(Relaxed)
+    }
+}
+
+/// A row of callers that gave up with no byte between.
+#[derive(Default)]
+pub(super) struct Row {
+    /// What was heard when it began.
+    heard: u32,
+    /// When the first of them gave up; none before there was any.
+    since: Option<Instant>,
+    gave_up: u32,
+    timed_out: u32,
+}
+
+impl Row {
+    /// A caller gives up during whose call no byte came; `heard` says what was heard by now.
+    pub(super) fn add(&mut self, how: GaveUp, heard: u32) {
+        if !self.goes_on(heard) {
+            *self = Self {
+                heard,
+                since: Some(Instant::now()),
+                ..Self::default()
+            };
+        }
+        self.gave_up += 1;
+        self.timed_out += u32::from(how == GaveUp::TimedOut);
+    }
+
+    /// Whether a caller gave up and not a byte came since.
+    pub(super) fn goes_on(&self, heard: u32) -> bool {
+        self.since.is_some() && self.heard == heard
+    }
+
+    /// How many calls timed out in it.
+    pub(super) fn timed_out(&self, heard: u32) -> u32 {
+        if self.goes_on(heard) {
+            self.timed_out
+        } else {
+            0
+        }
+    }
+
+    /// Whether callers give up for as long as this. One alone does not tell: it may have asked for what takes long.
+    pub(super) fn is_as_long_as(&self, limit: Duration) -> bool {
+        let now = Instant::now();
+        let is_long = |since| now.saturating_duration_since(since) >= limit;
+        self.gave_up > 1 && self.since.is_some_and(is_long)
     }
 }

@@ -176,8 +176,8 @@ impl Tags {
             .collect()
     }
 
-    /// Those of the queue who wait since too long: to be woken, so that they look at the time, and leave another waker
-    /// if they wait on.
+    /// The wakers of queued calls that are overdue: woken, they look at the time, and leave another waker if they wait
+    /// on.
     pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
         self.turns
             .iter()

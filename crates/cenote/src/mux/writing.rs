@@ -23,7 +23,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             self.ask.ask();
             return;
         };
-        // Whoever makes room in the line wakes the driver, never a caller: see `ask`. A driver that has not run yet has no
+        // Room in the line is the driver's to be woken for, never a caller's: see `ask`. A driver that has not run yet has no
         // waker, and looks for what is left to write when it runs.
         let driver = self.ask.driver();
         let mut cx = Context::from_waker(driver.as_ref().unwrap_or(Waker::noop()));

@@ -77,8 +77,8 @@ pub(super) struct State<C: Connect> {
     pub(super) is_growing: bool,
     /// An upkeep task runs, or is about to.
     pub(super) is_kept: bool,
-    /// Those who wait, by their numbers, which are in the order of arrival. Without a waker if they were woken, and have
-    /// not looked since.
+    /// The waiters, by their numbers, which are in the order of arrival. One that was woken and has not looked since has
+    /// no waker here.
     pub(super) queue: BTreeMap<u64, Option<Waker>>,
     /// What those who waited are to be told when they ask. No number is in both maps.
     pub(super) told: BTreeMap<u64, Told<C>>,
@@ -287,7 +287,7 @@ impl<C: Connect> State<C> {
         }
     }
 
-    /// Wakes all who wait, to see to what nobody looks after any more; they leave another waker when they look.
+    /// Wakes all waiters, to see to what nobody looks after any more; each leaves another waker when it looks.
     pub(super) fn rouse(&mut self, after: &mut After<C>) {
         for waker in self.queue.values_mut() {
             after.wake(waker.take());

@@ -24,7 +24,7 @@ async fn impatient(client: Client, limit: Duration) -> Lost {
     }
 }
 
-/// Issue of many pools: a black hole under 20 users with time-outs of a second, and no answer for as long as anybody
+/// A black hole under 20 users with time-outs of a second, and no answer for as long as anybody
 /// watched.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_given_up_within_ten_seconds_by_users_with_time_outs_of_their_own() {
@@ -132,6 +132,35 @@ async fn a_reply_that_takes_a_minute_is_waited_for_while_others_are_answered() {
     assert!(client.is_open());
 }
 
+/// No byte comes between their time-outs, but many did while they waited.
+#[tokio::test(start_paused = true)]
+async fn calls_that_time_out_at_the_same_moment_end_nothing_while_others_are_answered() {
+    let (client, peer) = pair(BY_DEFAULT);
+    tokio::spawn(slow(peer));
+    let mut crowd = JoinSet::new();
+    for user in 0..20 {
+        let client = client.clone();
+        crowd.spawn(async move {
+            for _ in 0..10 {
+                let call = client.call(Bytes::from("never"));
+                let given_up = match user % 2 {
+                    0 => timeout(secs(1), call).await.is_err(),
+                    _ => call.timeout(secs(1)).await.is_err(),
+                };
+                assert!(given_up);
+                assert!(client.is_open());
+            }
+        });
+    }
+    while !crowd.is_empty() {
+        assert_eq!(client.call(Bytes::from("quick")).await.unwrap(), "quick");
+        while let Some(done) = crowd.try_join_next() {
+            done.unwrap();
+        }
+    }
+    assert!(client.is_open());
+}
+
 /// Nothing but pings is answered for a minute: by all else one might take the peer for gone.
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_takes_a_minute_is_waited_for_while_pings_are_answered() {
@@ -224,7 +253,7 @@ async fn a_call_dropped_at_once_beside_a_slow_one_ends_nothing() {
     assert!(client.is_open());
 }
 
-/// Where there are pings, the first who gives up has one sent, however seldom they are otherwise.
+/// Where there are pings, the first caller that gives up has one sent, however seldom they are otherwise.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_has_a_silent_peer_pinged() {
     let (client, mut peer) = pair(|settings| settings.ping(secs(600), || Bytes::from("ping")));

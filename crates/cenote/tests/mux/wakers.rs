@@ -127,9 +127,9 @@ async fn the_end_is_told_to_all_though_a_waker_panics() {
     }
 }
 
-/// Those who wait for a turn are refused when the peer is found sick, by a caller that is none of them.
+/// Calls that wait for a turn are refused when the peer is found sick, by a caller that is none of them.
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_finds_the_peer_sick_tells_all_who_wait_though_a_waker_panics() {
+async fn a_caller_that_finds_the_peer_sick_tells_all_that_wait_though_a_waker_panics() {
     let (client, _peer) = pair(|settings| settings.max_in_flight(2).max_abandoned(1));
     let mut pending = client.call(Bytes::from("pending"));
     let mut leaves = client.call(Bytes::from("leaves"));
@@ -164,7 +164,7 @@ async fn a_call_dropped_in_unwinding_passes_its_turn_to_one_whose_waker_panics()
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_for_the_end_are_told_though_a_waker_panics() {
+async fn all_callers_that_wait_for_the_end_are_told_though_a_waker_panics() {
     let (client, peer) = pair(|settings| settings);
     let woken = Woken::default();
     let mut ends = [(); 3].map(|()| Box::pin(client.closed()));
@@ -181,7 +181,7 @@ async fn all_who_wait_for_the_end_are_told_though_a_waker_panics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_who_wait_for_room_are_told_though_a_waker_panics() {
+async fn all_senders_that_wait_for_room_are_told_though_a_waker_panics() {
     let (client, mut far) = raw(|settings| settings.max_buffered(1));
     // The line is full, and so is what waits for it.
     client.send(Bytes::from(vec![0; 2 * BUFFER])).await.unwrap();
@@ -203,7 +203,7 @@ async fn all_who_wait_for_room_are_told_though_a_waker_panics() {
 /// A caller that writes itself and finds no room leaves the driver's waker in the line, never its own: that would be
 /// woken by whatever makes room.
 #[tokio::test(start_paused = true)]
-async fn who_makes_room_in_the_line_wakes_no_caller() {
+async fn making_room_in_the_line_wakes_no_caller() {
     let (client, mut far) = raw(|settings| settings);
     rest().await;
     let big = Bytes::from(vec![0; 2 * BUFFER]);
