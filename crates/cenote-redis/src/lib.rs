@@ -93,7 +93,7 @@ mod tls;
 mod value;
 mod wire;
 
-pub use client::{ClientBuilder, ClientStatus, RedisClient};
+pub use client::{ClientBuilder, ClientCounters, ClientStatus, RedisClient};
 pub use cmd::{Argument, Cmd};
 pub use connection::RedisConnection;
 pub use connector::RedisConnector;

@@ -1,8 +1,12 @@
-//! The settings of a client that most users need; the others are its pools'.
+//! The settings of a client: its own, and those of both its pools.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Pool, SettingsError, SharedPool};
+use cenote::{
+    Backoff, Builder, ConnectFailures, Event, Pool, SettingsError, SharedBuilder, SharedPool,
+};
 
 use super::RedisClient;
 use crate::connector::RedisConnector;
@@ -33,7 +37,89 @@ pub struct ClientBuilder {
     name: String,
     shared_connections: usize,
     exclusive_connections: usize,
-    acquire_timeout: Option<Duration>,
+    both: OfBoth,
+    on_event: Option<Handler>,
+}
+
+#[derive(Clone)]
+struct Handler(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+/// Settings that go to both pools as they are, or stay at the pools' defaults.
+macro_rules! of_both {
+    ($($(#[$doc:meta])* $name:ident($argument:ty as $kept:ty);)*) => {
+        #[derive(Debug, Default)]
+        struct OfBoth {
+            $($name: Option<$kept>,)*
+        }
+
+        impl OfBoth {
+            fn exclusive(&self, mut pool: Builder<RedisConnector>) -> Builder<RedisConnector> {
+                $(if let Some(value) = self.$name {
+                    pool = pool.$name(value);
+                })*
+                pool
+            }
+
+            fn shared(
+                &self,
+                mut pool: SharedBuilder<PipelinedConnector>,
+            ) -> SharedBuilder<PipelinedConnector> {
+                $(if let Some(value) = self.$name {
+                    pool = pool.$name(value);
+                })*
+                pool
+            }
+        }
+
+        impl ClientBuilder {
+            $($(#[$doc])*
+            pub fn $name(mut self, value: $argument) -> Self {
+                self.both.$name = Some(value.into());
+                self
+            })*
+        }
+    };
+}
+
+of_both! {
+    /// How long to wait for a connection. `None`: without end. Default: 5 s.
+    acquire_timeout(impl Into<Option<Duration>> as Option<Duration>);
+    /// Callers that may wait for a connection at once, of each kind; one more fails with
+    /// [`GetError::QueueFull`](cenote::GetError::QueueFull). `None`: no bound. Default: 10,000.
+    max_waiters(impl Into<Option<usize>> as Option<usize>);
+    /// Closes a connection that nobody has used for this long. `None`: never. Default: 10 min.
+    idle_timeout(impl Into<Option<Duration>> as Option<Duration>);
+    /// Closes a connection this old once nobody uses it; a shared one gets no new callers from then on. `None`:
+    /// never. Default: 30 min.
+    max_lifetime(impl Into<Option<Duration>> as Option<Duration>);
+    /// The share of `max_lifetime` that chance may take off, so that connections opened together do not end
+    /// together. Default: 0.1.
+    lifetime_jitter(f64 as f64);
+    /// Checks a connection by `PING` before its next use when nobody has used it for this long. `None`: never.
+    /// Default: 1 s.
+    check_after_idle(impl Into<Option<Duration>> as Option<Duration>);
+    /// Checks connections that nobody uses this often, in the background. `None`: never. Default: 2 min. TCP
+    /// keepalive, which watches those in use as well, is the [`dialer`](RedisConnector::dialer)'s.
+    keepalive(impl Into<Option<Duration>> as Option<Duration>);
+    /// How long opening a connection may take, the login included. Default: the pools'.
+    connect_timeout(Duration as Duration);
+    /// How long a check may take. Default: 5 s.
+    check_timeout(Duration as Duration);
+    /// How long a reset of an exclusive connection may take, for which the replies that are still due are read.
+    /// Default: 5 s.
+    reset_timeout(Duration as Duration);
+    /// How long a goodbye may take. Default: 5 s.
+    close_timeout(Duration as Duration);
+    /// How long to wait after failed connects. Default: 100 ms to 5 s, full jitter.
+    backoff(Backoff as Backoff);
+    /// When callers learn that connecting fails. Default: the pools'.
+    connect_failures(ConnectFailures as ConnectFailures);
 }
 
 impl ClientBuilder {
@@ -45,7 +131,8 @@ impl ClientBuilder {
             // A server runs one command at a time: the second is for load, and takes over when the first is old.
             shared_connections: 2,
             exclusive_connections: 10,
-            acquire_timeout: Some(Duration::from_secs(5)),
+            both: OfBoth::default(),
+            on_event: None,
         }
     }
 
@@ -69,9 +156,28 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to wait for a connection. `None`: without end. Default: 5 s.
-    pub fn acquire_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.acquire_timeout = limit.into();
+    /// Called with everything that happens to connections of both kinds, each of which counts its own from 1. Its
+    /// panic is ignored. For a handler of either kind, make the pools by hand:
+    /// [`of_pools`](RedisClient::of_pools).
+    ///
+    /// ```
+    /// use cenote::Event;
+    /// use cenote_redis::{RedisClient, RedisConnector};
+    ///
+    /// # fn client() -> Result<RedisClient, Box<dyn std::error::Error>> {
+    /// let connector = RedisConnector::new("redis://127.0.0.1:6379")?;
+    /// let redis = RedisClient::builder(connector)
+    ///     .on_event(|event| {
+    ///         if let Event::ConnectFailed { error, .. } = event {
+    ///             eprintln!("redis: {error}");
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # Ok(redis)
+    /// # }
+    /// ```
+    pub fn on_event(mut self, handler: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Handler(Arc::new(handler)));
         self
     }
 
@@ -95,16 +201,19 @@ impl ClientBuilder {
     ///
     /// A setting that can't work.
     pub fn build(self) -> Result<RedisClient, SettingsError> {
-        let shared = SharedPool::builder(self.pipelined)
+        let mut shared = SharedPool::builder(self.pipelined)
             .name(format!("{} shared", self.name))
-            .max_size(self.shared_connections)
-            .acquire_timeout(self.acquire_timeout)
-            .build()?;
-        let exclusive = Pool::builder(self.exclusive)
+            .max_size(self.shared_connections);
+        let mut exclusive = Pool::builder(self.exclusive)
             .name(format!("{} exclusive", self.name))
-            .max_size(self.exclusive_connections)
-            .acquire_timeout(self.acquire_timeout)
-            .build()?;
+            .max_size(self.exclusive_connections);
+        if let Some(Handler(handler)) = self.on_event {
+            let same = handler.clone();
+            shared = shared.on_event(move |event| handler(event));
+            exclusive = exclusive.on_event(move |event| same(event));
+        }
+        let shared = self.both.shared(shared).build()?;
+        let exclusive = self.both.exclusive(exclusive).build()?;
         Ok(RedisClient::of_pools(shared, exclusive))
     }
 }

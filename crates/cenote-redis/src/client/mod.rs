@@ -8,7 +8,7 @@ mod builder;
 
 use std::fmt;
 
-use cenote::{Get, OwnedLease, Pool, SharedPool, Status};
+use cenote::{Counters, Get, OwnedLease, Pool, SharedPool, Status};
 
 use crate::cmd::{Argument, Cmd};
 use crate::connection::refused;
@@ -188,6 +188,21 @@ impl RedisClient {
         }
     }
 
+    /// What has happened to the connections of both kinds so far.
+    pub fn counters(&self) -> ClientCounters {
+        ClientCounters {
+            shared: self.shared.counters(),
+            exclusive: self.exclusive.counters(),
+        }
+    }
+
+    /// Replaces every connection open now, of both kinds, without disturbing those who use one: it is closed once
+    /// nobody does. For when credentials or addresses have changed, or another server has taken over.
+    pub fn evict(&self) {
+        self.shared.evict();
+        self.exclusive.evict();
+    }
+
     /// Closes both pools, at once: whoever waits for a connection gets an error, pending commands are answered
     /// first. Await the result to wait for that, for 30 seconds at most.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -215,6 +230,16 @@ pub struct ClientStatus {
     pub shared: Status,
     /// Those that wait, listen or are leased.
     pub exclusive: Status,
+}
+
+/// What has happened to the connections of a [`RedisClient`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClientCounters {
+    /// To those that carry ordinary commands.
+    pub shared: Counters,
+    /// To those that wait, listen or are leased.
+    pub exclusive: Counters,
 }
 
 impl fmt::Display for ClientStatus {
