@@ -24,10 +24,11 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 /// A connector for a Redis server, made from a URL.
 ///
 /// ```text
-/// redis://[[user]:password@]host[:port][/database][?protocol=2|3&client_name=NAME]
+/// redis://[[user]:password@]host[:port][/database][?protocol=2|3&client_name=NAME&sslrootcert=FILE]
 /// ```
 ///
-/// `rediss://` is the same over TLS and needs the feature `rustls`. The port is 6379 and the
+/// `rediss://` is the same over TLS and needs the feature `rustls`; `sslrootcert` names a file of root certificates, in
+/// PEM, to be trusted instead of the system's. The port is 6379 and the
 /// database 0 unless given. User and password are percent-encoded. RESP3 is asked for first and
 /// RESP2 used when the server knows no other; `protocol=2` asks for RESP2 at once.
 ///
@@ -52,13 +53,15 @@ pub struct RedisConnector {
 }
 
 impl RedisConnector {
-    /// A connector for the server at `url`. Connects to nothing yet.
+    /// A connector for the server at `url`. Connects to nothing yet; the file of `sslrootcert` is read now.
     ///
     /// # Errors
     ///
     /// [`UrlError`] says what is wrong with the URL.
     pub fn new(url: &str) -> Result<Self, UrlError> {
         let endpoint = Endpoint::parse(url)?;
+        #[cfg(feature = "rustls")]
+        let tls = roots_of(&endpoint)?;
         Ok(Self {
             label: endpoint.to_string().into(),
             endpoint,
@@ -66,7 +69,7 @@ impl RedisConnector {
             patience: Patience::default(),
             dialer: Dialer::new(),
             #[cfg(feature = "rustls")]
-            tls: None,
+            tls,
         })
     }
 
@@ -225,6 +228,24 @@ impl RedisConnector {
         };
         Err(RedisError::NotWelcome { endpoint, source })
     }
+}
+
+/// The TLS settings for the root certificates that a URL names.
+#[cfg(feature = "rustls")]
+fn roots_of(
+    endpoint: &Endpoint,
+) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, UrlError> {
+    let Some(path) = &endpoint.root_certificates else {
+        return Ok(None);
+    };
+    let config = crate::tls::trusting_file(path.as_ref());
+    config.map(Some).map_err(|error| {
+        let mut problem = error.to_string();
+        if let Some(cause) = std::error::Error::source(&error) {
+            problem = format!("{problem}: {cause}");
+        }
+        UrlError::Roots { problem }
+    })
 }
 
 /// The system's error alone where there is one address and the URL has it.

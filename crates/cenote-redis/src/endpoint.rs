@@ -47,7 +47,9 @@ pub enum UrlError {
         found: String,
     },
     /// An option after the `?` that does not exist.
-    #[error("the Redis URL has an unknown option \"{name}\"; known are protocol and client_name")]
+    #[error(
+        "the Redis URL has an unknown option \"{name}\"; known are protocol, client_name and sslrootcert"
+    )]
     UnknownOption {
         /// Its name.
         name: String,
@@ -57,6 +59,15 @@ pub enum UrlError {
     Protocol {
         /// Its value.
         found: String,
+    },
+    /// `sslrootcert` without TLS.
+    #[error("the option sslrootcert of the Redis URL is for rediss:// URLs")]
+    RootsWithoutTls,
+    /// The root certificates that `sslrootcert` names cannot be used.
+    #[error("the option sslrootcert of the Redis URL: {problem}")]
+    Roots {
+        /// Why.
+        problem: String,
     },
     /// The client name is empty or has characters that Redis does not take.
     #[error("a Redis client name has printable ASCII characters and no spaces")]
@@ -97,6 +108,8 @@ pub(crate) struct Endpoint {
     pub(crate) database: u32,
     pub(crate) protocol: Protocol,
     pub(crate) client_name: Option<String>,
+    /// A file of root certificates to be trusted instead of the system's.
+    pub(crate) root_certificates: Option<String>,
 }
 
 /// The URL without credentials, for messages.
@@ -145,6 +158,7 @@ impl Endpoint {
             database: parse_database(path)?,
             protocol: Protocol::Resp3,
             client_name: None,
+            root_certificates: None,
         };
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -165,6 +179,10 @@ impl Endpoint {
             ("client_name", name) => {
                 let name = percent_decode(name, "the client name")?;
                 self.set_client_name(&name)?;
+            }
+            ("sslrootcert", _) if !self.tls => return Err(UrlError::RootsWithoutTls),
+            ("sslrootcert", path) => {
+                self.root_certificates = Some(percent_decode(path, "sslrootcert")?);
             }
             (other, _) => {
                 return Err(UrlError::UnknownOption {
@@ -321,6 +339,10 @@ mod tests {
                 UrlError::Protocol { found: "4".into() },
             ),
             ("redis://host?client_name=a%20b", UrlError::ClientName),
+            (
+                "redis://host?sslrootcert=/ca.pem",
+                UrlError::RootsWithoutTls,
+            ),
             (
                 "redis://:a%2@host",
                 UrlError::PercentEncoding {

@@ -187,6 +187,48 @@ async fn a_listener_on_a_runtime_that_was_blocked_is_not_given_up() {
     ends("the message", conn.next_message()).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_shared_connection_on_a_runtime_that_was_blocked_is_not_given_up() {
+    let server = RedisServer::start().unwrap();
+    let limit = Duration::from_millis(700);
+    let connector = connector(server.addr(), 3).ping_timeout(limit);
+    let conn = PipelinedConnector::from(connector);
+    let conn = conn.connect(&Dial::new()).await.unwrap();
+    for _ in 0..2 {
+        // Its PING is out, and may have been answered.
+        tokio::time::sleep(SOON + SOON / 2).await;
+        std::thread::sleep(limit + 2 * SOON);
+        assert!(conn.is_open());
+        ends("the command", conn.command(&Cmd::new("PING")))
+            .await
+            .unwrap();
+    }
+}
+
+/// From the fifth second of a script on, by default, others are told `BUSY`, which answers a PING as well.
+#[tokio::test]
+async fn a_slow_script_of_another_costs_no_connection() {
+    let server = RedisServer::builder()
+        .setting("busy-reply-threshold", "10")
+        .start()
+        .unwrap();
+    let connector = connector(server.addr(), 3).ping_timeout(Duration::from_millis(1_500));
+    let mut listener = connector.connect(&Dial::new()).await.unwrap();
+    listener.command(&command("SUBSCRIBE news")).await.unwrap();
+    let listener = tokio::spawn(async move { listener.next_message().await });
+    let shared = PipelinedConnector::from(connector.clone());
+    let shared = shared.connect(&Dial::new()).await.unwrap();
+    let mut other = connector.connect(&Dial::new()).await.unwrap();
+    let script = "local t = redis.call('TIME')[1] + 4 while redis.call('TIME')[1] + 0 < t do end";
+    let slow = Cmd::new("EVAL").arg(script).arg(0);
+    ends("the script", other.command(&slow)).await.unwrap();
+    ends("the command", shared.command(&Cmd::new("PING")))
+        .await
+        .unwrap();
+    other.command(&command("PUBLISH news a")).await.unwrap();
+    ends("the message", listener).await.unwrap().unwrap();
+}
+
 /// Slow is not dead: a command may wait as long as it says, or for ever, many times the silence that is borne.
 #[tokio::test]
 async fn a_command_that_waits_lives_for_as_long_as_it_says() {

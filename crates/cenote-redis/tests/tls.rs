@@ -123,6 +123,21 @@ async fn a_private_root_certificate_is_trusted_from_memory_and_from_a_file() {
     assert!(error.to_string().contains("/no/such/file.pem"), "{error}");
 }
 
+#[tokio::test]
+async fn a_private_root_certificate_can_stand_in_the_url() {
+    let server = TlsRedis::start().await;
+    let path = server.server.folder().join("own ca.pem");
+    std::fs::write(&path, &server.pem).unwrap();
+    let option = path.to_str().unwrap().replace(' ', "%20");
+    let url = format!("{}?sslrootcert={option}", server.url());
+    let connector = RedisConnector::new(&url).unwrap();
+    connector.connect(&Dial::new()).await.unwrap();
+
+    let gone = format!("{}?sslrootcert=/no/such/file.pem", server.url());
+    let error = RedisConnector::new(&gone).unwrap_err().to_string();
+    assert!(error.contains("/no/such/file.pem: No such file"), "{error}");
+}
+
 /// Half a command to one, half a greeting to the other: each may wait for the rest.
 #[tokio::test]
 async fn a_url_with_tls_for_a_server_without_is_named() {
