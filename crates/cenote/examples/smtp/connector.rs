@@ -38,10 +38,9 @@ impl Connect for Smtp {
         let tried = each_host(&self.hosts, dial, |host, dial| async move {
             Ok(self.begin(host, &dial).await?)
         });
-        let failed = |error| SmtpError::Hosts(error);
         tried
             .await
-            .map_err(|all| all.into_only().unwrap_or_else(failed))
+            .map_err(|all| all.into_only().unwrap_or_else(SmtpError::Hosts))
     }
 
     fn is_open(&self, session: &Session) -> bool {

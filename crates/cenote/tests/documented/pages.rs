@@ -39,3 +39,23 @@ fn the_connectors_tested_here_are_those_of_the_pages() {
         );
     }
 }
+
+/// Code on a page that no compiler sees is wrong one day.
+#[test]
+fn the_code_of_the_page_on_connectors_is_that_of_tested_programs() {
+    let programs = [
+        "tests/documented/asynchronous.rs",
+        "examples/smtp/session.rs",
+        "examples/smtp/connector.rs",
+    ]
+    .map(|file| bare(&read(file)));
+    let page = read("../../docs/connectors.md");
+    let mut blocks = 0;
+    for block in page.split("```rust\n").skip(1) {
+        let (code, _) = block.split_once("```").unwrap();
+        let found = programs.iter().any(|program| program.contains(&bare(code)));
+        assert!(found, "in none of the programs:\n{code}");
+        blocks += 1;
+    }
+    assert!(blocks > 5, "the page shows code");
+}
