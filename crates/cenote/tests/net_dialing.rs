@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use cenote::net::{DialError, Dialer, Host, Socket};
-use cenote::{Dial, FailureKind};
+use cenote::net::{DialError, Dialer, Host, Socket, is_quiet};
+use cenote::{Connect, Dial, FailureKind, Pool, Verdict};
 use cenote_testkit::SilentAddress;
 use tokio::time::Instant;
 
@@ -190,4 +190,47 @@ async fn a_unix_socket_is_a_host_too() {
         format!("cannot connect to {}", path.display())
     );
     assert!(error.source().is_some());
+}
+
+/// A connector whose host may hang.
+struct Server(Host);
+
+impl Connect for Server {
+    type Connection = Socket;
+    type Error = DialError;
+
+    async fn connect(&self, dial: &Dial) -> Result<Socket, DialError> {
+        Dialer::new().connect(&self.0, dial).await
+    }
+
+    fn verdict(&self, socket: &mut Socket) -> Verdict {
+        if is_quiet(socket) {
+            Verdict::Reuse
+        } else {
+            Verdict::Close
+        }
+    }
+}
+
+/// bb8 #102: a server that does not answer was a bare time-out. The dialer ends a moment before the pool would end it,
+/// so that its error is the one that is seen.
+#[tokio::test(start_paused = true)]
+async fn a_pool_s_error_names_the_addresses_that_hang() {
+    let silent = SilentAddress::new().unwrap();
+    let pool = Pool::builder(Server(Host::from(silent.addr())))
+        .connect_timeout(Duration::from_secs(2))
+        .acquire_timeout(Duration::from_secs(3))
+        .build()
+        .unwrap();
+    let error = pool.get().await.map(drop).unwrap_err();
+    let dialled = error
+        .connect_error()
+        .unwrap()
+        .downcast_ref::<DialError>()
+        .unwrap();
+    assert_eq!(
+        dialled.to_string(),
+        format!("cannot connect to {}", silent.addr())
+    );
+    assert_eq!(dialled.source().unwrap().to_string(), "no answer within 2s");
 }

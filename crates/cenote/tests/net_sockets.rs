@@ -9,6 +9,7 @@ use std::time::Duration;
 use cenote::Dial;
 use cenote::net::{Dialer, Host, Keepalive, Socket, is_quiet};
 use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn dialled(dialer: &Dialer) -> (Socket, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -43,6 +44,28 @@ async fn by_default_unacknowledged_bytes_end_a_connection_within_ten_seconds() {
 async fn nothing_waits_for_packets_to_fill() {
     let (socket, _peer) = dialled(&Dialer::new()).await;
     assert!(SockRef::from(&socket).tcp_nodelay().unwrap());
+}
+
+/// A statement of a minute, a queue that nobody fills: the system of a living peer acknowledges what was sent, and
+/// answers for it while it is silent.
+#[tokio::test]
+async fn a_server_that_is_slow_beyond_all_limits_is_waited_for() {
+    let second = Duration::from_secs(1);
+    let keepalive = Keepalive::new().idle(second).interval(second).retries(1);
+    let dialer = Dialer::new().keepalive(keepalive).tcp_user_timeout(second);
+    let (mut socket, mut peer) = dialled(&dialer).await;
+    socket.write_all(b"slow").await.unwrap();
+    let server = std::thread::spawn(move || {
+        let mut question = [0; 4];
+        peer.read_exact(&mut question).unwrap();
+        std::thread::sleep(4 * second);
+        peer.write_all(b"done").unwrap();
+        peer
+    });
+    let mut reply = [0; 4];
+    socket.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"done");
+    server.join().unwrap();
 }
 
 /// What is set is what the socket has.

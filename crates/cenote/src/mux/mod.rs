@@ -6,6 +6,7 @@
 //! ```
 //! use bytes::{Buf, BufMut, Bytes, BytesMut};
 //! use cenote::mux::{Frame, MuxBuilder};
+//! use cenote::net::Dialer;
 //! use tokio::net::TcpStream;
 //! use tokio_util::codec::{Decoder, Encoder};
 //!
@@ -52,7 +53,7 @@
 //! #     tokio::io::copy(&mut read, &mut write).await
 //! # });
 //! let stream = TcpStream::connect(server).await?;
-//! stream.set_nodelay(true)?;
+//! Dialer::new().configure(&stream)?; // a peer that vanishes is noticed
 //! let (read, write) = stream.into_split();
 //! let mux = MuxBuilder::new().max_in_flight(256).tagged(read, write, Codec)?;
 //!

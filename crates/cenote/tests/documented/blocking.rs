@@ -5,7 +5,7 @@ use super::until;
 
 use cenote::Verdict;
 use cenote::blocking::{Connect, Pool};
-use cenote::net::is_quiet;
+use cenote::net::{Dialer, is_quiet};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -40,6 +40,8 @@ impl Connect for Server {
 
     fn connect(&self) -> io::Result<Session> {
         let socket = TcpStream::connect_timeout(&self.0, Duration::from_secs(5))?;
+        // A server that vanishes is noticed.
+        Dialer::new().configure(&socket)?;
         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
         socket.set_write_timeout(Some(Duration::from_secs(5)))?;
         Ok(Session {
