@@ -79,6 +79,11 @@ impl Dialer {
     ///
     /// Dropping the future gives everything up at once, but for a look-up under way, which ends by itself.
     ///
+    /// # Panics
+    ///
+    /// As all of tokio's I/O: outside a runtime, or on one without I/O or without timers. A pool's dials are always
+    /// within a runtime with timers.
+    ///
     /// # Errors
     ///
     /// [`DialError`]: the name has no address, or none accepted a connection in time; also when an option could not
