@@ -6,13 +6,17 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use cenote::Verdict;
+use tokio::time::timeout;
+use tokio_postgres::error::DbError;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Error, Notification, Row, SimpleQueryMessage};
 
 use crate::calls::{Calls, Scope, define_calls};
 use crate::driver::{CancelToken, Driver, GiveUp};
+use crate::inbox::Mail;
 use crate::reset::{Reset, ResetError, ResetMode};
 use crate::session::{Peer, Session};
 use crate::sql::sealed::What;
@@ -20,6 +24,11 @@ use crate::statement::Statement;
 use crate::statements::Statements;
 use crate::traces::Traces;
 use crate::transaction::{PgTransaction, PgTransactionBuilder};
+
+/// While a session waits for notifications: after how much quiet the server is asked for a sign of life, and how long
+/// it may take.
+const PING_AFTER: Duration = Duration::from_secs(4);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL connection that knows what its user left in it.
 ///
@@ -108,9 +117,95 @@ impl PgConnection {
         self.driver.cancel().clone()
     }
 
-    /// Whether the connection ended. A peer that vanished without a word is not noticed by this.
+    /// Whether the connection ended. A peer that vanished without a word is noticed by the system, within ten
+    /// seconds by default, and then by this.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.session.status().end_reason().is_some()
+    }
+
+    /// Why the connection ended, if it did and the server or the network said why. The first call after a session
+    /// that the server ended fails with the server's own error; later ones only say that it is closed.
+    pub fn end_reason(&self) -> Option<String> {
+        let said = self.session.status().end_reason().map(str::to_owned);
+        said.or_else(|| self.driver.end())
+    }
+
+    /// Waits for the next notification on the channels that this session listens to (`LISTEN`).
+    ///
+    /// Notifications are kept from the moment they arrive, whatever the connection does meanwhile, up to 4 MiB of
+    /// them. When nothing comes for 4 s the server is asked for a sign of life. For a listener that connects again
+    /// by itself there is [`PgListener`](crate::PgListener).
+    ///
+    /// ```no_run
+    /// # async fn example(conn: &mut cenote_postgres::PgConnection) -> Result<(), Box<dyn std::error::Error>> {
+    /// conn.batch_execute("LISTEN orders").await?;
+    /// let notification = conn.notification().await?;
+    /// println!("{}: {}", notification.channel(), notification.payload());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Cancelling it loses no notification. At the return of the connection those not taken are thrown away, and the
+    /// reset ends the listening.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::Closed`] when the connection ended. [`crate::Error::Silent`] when the server did not answer
+    /// for 5 s; the connection is then closed. [`crate::Error::NotificationsLost`] in the place of those that found
+    /// no room.
+    pub async fn notification(&mut self) -> Result<Notification, crate::Error> {
+        loop {
+            if let Some(notification) = self.try_notification()? {
+                return Ok(notification);
+            }
+            let arrival = self.driver.inbox().arrival();
+            if timeout(PING_AFTER, arrival).await.is_ok() {
+                continue;
+            }
+            // Tracked: cut short, its answer is still on its way.
+            let call = self.session.begin(Traces::None);
+            let answer = timeout(PING_TIMEOUT, self.ping()).await;
+            match answer {
+                // Whether an error ended the connection is seen above.
+                Ok(answer) => call.end(&answer),
+                Err(_) => {
+                    drop(call);
+                    self.give_up().now();
+                    return Err(crate::Error::Silent {
+                        endpoint: self.driver.endpoint(),
+                        limit: PING_TIMEOUT,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The next notification, if one is here.
+    ///
+    /// # Errors
+    ///
+    /// As [`notification`](Self::notification).
+    pub fn try_notification(&mut self) -> Result<Option<Notification>, crate::Error> {
+        match self.driver.inbox().take_notification() {
+            Mail::Notification(notification) => Ok(Some(notification)),
+            Mail::Nothing => Ok(None),
+            Mail::Lost(lost) => Err(crate::Error::NotificationsLost {
+                endpoint: self.driver.endpoint(),
+                lost,
+            }),
+            Mail::Ended => Err(crate::Error::Closed {
+                endpoint: self.driver.endpoint(),
+                reason: self
+                    .end_reason()
+                    .unwrap_or_else(|| "connection closed".into()),
+            }),
+        }
+    }
+
+    /// The notices (`RAISE NOTICE`, warnings) that came since this was last called or the lease began: the latest
+    /// hundred. They come before the end of the reply to the statement that they are about.
+    pub fn take_notices(&self) -> Vec<DbError> {
+        self.driver.inbox().take_notices()
     }
 
     /// How many prepared statements the cache holds.
@@ -134,15 +229,28 @@ impl PgConnection {
 
     /// Whether a user who comes now can use it beside those it has.
     pub(crate) fn is_fit(&self) -> bool {
-        !self.client.is_closed() && !self.session.is_doomed()
+        !self.is_closed() && !self.session.is_doomed()
     }
 
     pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {
-        if self.client.is_closed() {
+        // What came for this user is not for the next.
+        self.driver.inbox().clear();
+        if self.is_closed() {
             Verdict::Close
         } else {
             self.session.verdict(mode)
         }
+    }
+
+    /// Whether transactions of this session take no writes.
+    pub(crate) async fn is_read_only(&self) -> Result<bool, Error> {
+        let messages = self
+            .client
+            .simple_query("SHOW transaction_read_only")
+            .await?;
+        Ok(messages.iter().any(
+            |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
+        ))
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
@@ -174,12 +282,9 @@ impl PgConnection {
         }
         call.complete();
         self.session.renew();
+        // What came before the listening ended.
+        self.driver.inbox().clear();
         Ok(())
-    }
-
-    /// Why the connection ended, if it did and said why.
-    pub(crate) fn end(&self) -> Option<&Error> {
-        self.driver.end()
     }
 
     /// The client, for a statement that leaves nothing and is awaited to its end.
@@ -225,7 +330,7 @@ impl Deref for PgConnection {
 impl fmt::Debug for PgConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PgConnection")
-            .field("closed", &self.client.is_closed())
+            .field("closed", &self.is_closed())
             .field("session", &self.session)
             .field("cached_statements", &self.statements.len())
             .finish_non_exhaustive()

@@ -3,19 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::net::{Dialer, Host, HostFailure, Socket, each_host};
+use cenote::{Connect, Dial, FailureKind, Verdict};
+use tokio_postgres::Config;
+#[cfg(feature = "rustls")]
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 
 use crate::connection::PgConnection;
-use crate::driver::{self, Driver};
+use crate::driver::{Driver, Target};
 use crate::endpoint;
-use crate::error::{ConfigError, Error, causes};
+use crate::error::{ConfigError, ConnectCause, Error};
 use crate::reset::{ResetError, ResetMode};
 use crate::session::{Peer, Session};
 use crate::statements::{Bounds, Statements};
 use crate::traces::Judge;
-use crate::wire::Naming;
+use crate::tunnel::{Made, Protection};
+use crate::wire::{Naming, Wire};
 
 /// Enough for the statements of an application, at some kilobytes each on the server.
 const STATEMENT_CACHE: Bounds = Bounds {
@@ -29,8 +33,6 @@ pub(crate) enum Users {
     One,
     Many,
 }
-
-type Dialled = Result<(Client, Driver), tokio_postgres::Error>;
 
 /// A connector for a PostgreSQL server.
 ///
@@ -54,21 +56,36 @@ impl PostgresConnector {
     /// `host=... user=... password=... dbname=...`; [`Config`] lists the options. User and password are
     /// percent-encoded in a URL. Connects to nothing yet.
     ///
-    /// With the feature `rustls`, TLS is used when the server offers it, or always with
-    /// `sslmode=require`; either way its certificate must be valid for the host.
+    /// With the feature `rustls`, the server is always asked for TLS, unless `sslmode=disable` says otherwise. If it
+    /// offers TLS, its certificate must be valid for the host, whether `sslmode` is `prefer`, the default, `require`
+    /// or `verify-full`. `prefer` goes on in clear where the server says that it has none, so that it protects
+    /// against those who listen and *not against those who can answer in the server's place*: only `require` does.
+    /// `sslrootcert=FILE` trusts the certificates of that file instead of the system's.
     ///
-    /// A peer that is gone without a word is found out by the system within ten seconds, with nothing under way
-    /// (`keepalives_idle` 4 s, `keepalives_interval` 2 s, `keepalives_retries` 3) and with something sent that
-    /// is not acknowledged (`tcp_user_timeout` 10 s, except on connections that many share, which have a watch
-    /// of their own). These are the defaults of options that the URL can set. The last of them also ends a
-    /// connection whose server takes nothing in for as long while more waits to be sent than it has room for,
-    /// as a `COPY ... FROM STDIN` that is held up by a lock: set it higher where that is to be borne.
+    /// Several hosts are tried in the order given, or by chance with `load_balance_hosts=random`, each with an equal
+    /// share of what is left of the dial for TCP, TLS and login; several addresses of one host race, 250 ms apart.
+    /// A host that refuses the password or the database ends the walk. `target_session_attrs` picks by role.
+    ///
+    /// A peer that is gone without a word is found out by the system within ten seconds, as
+    /// [`Dialer`] says; `keepalives`, `keepalives_idle`, `keepalives_interval`,
+    /// `keepalives_retries` and `tcp_user_timeout` change that. The last of them also ends a connection whose server
+    /// takes nothing in for as long (9 s) while more waits to be sent than it has room for, as a
+    /// `COPY ... FROM STDIN` that is held up by a lock: set it higher where that is to be borne. Connections that
+    /// many share have none, but a watch of their own.
+    ///
+    /// The server is trusted with memory: the driver has no bound on a row or on the number of parameters
+    /// that it reports. Other messages may have 16 MiB.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names what is wrong, and what would be accepted.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        Self::from_config(endpoint::parse(url)?)
+        let (config, options) = endpoint::parse(url)?;
+        let connector = Self::from_config(config)?;
+        match options.root_certificates {
+            None => Ok(connector),
+            Some(file) => connector.root_certificates(file),
+        }
     }
 
     /// A connector with these settings.
@@ -76,9 +93,8 @@ impl PostgresConnector {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn from_config(mut config: Config) -> Result<Self, ConfigError> {
+    pub fn from_config(config: Config) -> Result<Self, ConfigError> {
         endpoint::validate(&config)?;
-        endpoint::keep_alive(&mut config);
         Ok(Self {
             endpoint: endpoint::label(&config),
             config,
@@ -193,6 +209,36 @@ impl PostgresConnector {
         self
     }
 
+    /// Trusts the certificates in this file, in PEM form, and no others: those of a private authority. The option
+    /// `sslrootcert=FILE` of a connection string does the same. The system's by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the file cannot be read or holds no certificate, or the crate is built without its
+    /// feature `rustls`.
+    pub fn root_certificates(
+        #[cfg_attr(
+            not(feature = "rustls"),
+            expect(unused_mut, reason = "there is no TLS")
+        )]
+        mut self,
+        file: impl AsRef<std::path::Path>,
+    ) -> Result<Self, ConfigError> {
+        #[cfg(feature = "rustls")]
+        {
+            self.tls = Some(crate::tls::with_roots_of(file.as_ref())?);
+            Ok(self)
+        }
+        #[cfg(not(feature = "rustls"))]
+        {
+            let _ = file;
+            Err(ConfigError::setting(
+                "sslrootcert",
+                "is given, but cenote-postgres was built without its feature `rustls`",
+            ))
+        }
+    }
+
     /// The TLS settings: other roots, or a client certificate. By default the system's root certificates
     /// are trusted and no client certificate is sent.
     #[cfg(feature = "rustls")]
@@ -207,64 +253,61 @@ impl PostgresConnector {
     }
 
     /// Opens a connection, logs in and sets the session up.
-    pub(crate) async fn connect_for(&self, users: Users) -> Result<PgConnection, Error> {
+    pub(crate) async fn connect_for(
+        &self,
+        users: Users,
+        dial: &Dial,
+    ) -> Result<PgConnection, Error> {
         if self.peer == Peer::TransactionPooler && self.setup.is_some() {
             return Err(Error::SetupBehindPooler {
                 endpoint: self.endpoint.clone(),
             });
         }
-        let conn = self.dial(users).await?;
+        let conn = self.dial(users, dial).await?;
         if let Some(setup) = &self.setup {
-            conn.set_up(setup).await.map_err(|source| {
+            conn.set_up(setup).await.map_err(|cause| {
                 let endpoint = self.endpoint.clone();
-                Error::Setup { endpoint, source }
+                Error::Setup { endpoint, cause }
             })?;
         }
         Ok(conn)
     }
 
-    /// Opens a connection and logs in.
-    pub(crate) async fn dial(&self, users: Users) -> Result<PgConnection, Error> {
-        let mut config = self.config.clone();
-        match users {
-            Users::One => endpoint::bear_nothing_unacknowledged(&mut config),
-            Users::Many => {}
+    /// Opens a connection and logs in: at the first of the hosts that lets it.
+    pub(crate) async fn dial(&self, users: Users, dial: &Dial) -> Result<PgConnection, Error> {
+        let login = Login {
+            connector: self,
+            dialer: endpoint::dialer(&self.config, users),
+            protection: self.protection(),
+            settings: Made::<()>::settings(&self.config),
+        };
+        let mut hosts = endpoint::hosts(&self.config);
+        if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+            fastrand::shuffle(&mut hosts);
         }
-        let session = Arc::new(Session::new(self.judge.clone(), self.peer));
-        let dialled = self.dial_driver(config, session.clone()).await?;
-        let (client, driver) = dialled.map_err(|source| {
-            let endpoint = self.endpoint.clone();
-            Error::Connect { endpoint, source }
-        })?;
-        let statements = Statements::new(self.statement_cache);
-        Ok(PgConnection::new(client, driver, session, statements))
+        let walk = each_host(&hosts, dial, |host, dial| login.at(host, dial));
+        walk.await.map_err(|failures| match failures.into_only() {
+            Ok(cause) => Error::Connect {
+                endpoint: self.endpoint.clone(),
+                cause,
+            },
+            Err(failures) => Error::ConnectEach { failures },
+        })
     }
 
     #[cfg(feature = "rustls")]
-    async fn dial_driver(&self, config: Config, session: Arc<Session>) -> Result<Dialled, Error> {
-        let mode = config.get_ssl_mode();
-        let tls = match mode {
+    fn protection(&self) -> Protection {
+        let given = self.tls.clone();
+        let tls = match self.config.get_ssl_mode() {
             SslMode::Disable => None,
-            _ => self.tls.clone().or_else(crate::tls::with_system_roots),
+            _ => given.or_else(crate::tls::with_system_roots),
         };
-        match tls {
-            Some(tls) => Ok(driver::connect(&config, tls, self.naming(), session).await),
-            None if mode == SslMode::Require => Err(Error::NoRootCertificates {
-                endpoint: self.endpoint.clone(),
-            }),
-            None => Ok(self.dial_plain(config, session).await),
-        }
+        Protection::new(&self.config, tls)
     }
 
     #[cfg(not(feature = "rustls"))]
-    async fn dial_driver(&self, config: Config, session: Arc<Session>) -> Result<Dialled, Error> {
-        Ok(self.dial_plain(config, session).await)
-    }
-
-    /// Neither asks for TLS nor could do it.
-    async fn dial_plain(&self, mut config: Config, session: Arc<Session>) -> Dialled {
-        config.ssl_mode(SslMode::Disable);
-        driver::connect(&config, NoTls, self.naming(), session).await
+    fn protection(&self) -> Protection {
+        Protection::new(&self.config)
     }
 
     fn naming(&self) -> Naming {
@@ -278,17 +321,86 @@ impl PostgresConnector {
     fn explain(
         &self,
         conn: &PgConnection,
-        source: tokio_postgres::Error,
+        cause: tokio_postgres::Error,
         otherwise: fn(Arc<str>, tokio_postgres::Error) -> Error,
     ) -> Error {
         let endpoint = self.endpoint.clone();
-        match conn.end() {
-            Some(end) if source.is_closed() => Error::Closed {
-                endpoint,
-                reason: causes(end),
-            },
-            _ => otherwise(endpoint, source),
+        match conn.end_reason() {
+            Some(reason) if cause.is_closed() => Error::Closed { endpoint, reason },
+            _ => otherwise(endpoint, cause),
         }
+    }
+}
+
+/// What a login at any of the hosts takes.
+struct Login<'a> {
+    connector: &'a PostgresConnector,
+    dialer: Dialer,
+    protection: Protection,
+    /// The driver's.
+    settings: Config,
+}
+
+impl Login<'_> {
+    async fn at(&self, host: &Host, dial: Dial) -> Result<PgConnection, HostFailure<ConnectCause>> {
+        let dial = match self.settings.get_connect_timeout() {
+            Some(limit) if dial.remaining().is_none_or(|left| *limit < left) => {
+                Dial::within(*limit)
+            }
+            _ => dial,
+        };
+        let attempt = self.attempt(host, &dial);
+        let outcome = match dial.deadline() {
+            None => attempt.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, attempt).await {
+                Ok(outcome) => outcome,
+                // The connection was made, or its own deadline would have said more.
+                Err(_) => Err(ConnectCause::Silent),
+            },
+        };
+        outcome.map_err(|cause| match cause.holds_everywhere() {
+            true => HostFailure::Stop(cause),
+            false => HostFailure::TryNext(cause),
+        })
+    }
+
+    async fn attempt(&self, host: &Host, dial: &Dial) -> Result<PgConnection, ConnectCause> {
+        let connector = self.connector;
+        let socket = self.dialer.connect(host, dial).await;
+        let socket = socket.map_err(ConnectCause::Unreachable)?;
+        let target = Target {
+            host: match &socket {
+                Socket::Tcp(socket) => match socket.peer_addr() {
+                    Ok(address) => Host::from(address),
+                    // It has ended already, as the login will find out.
+                    Err(_) => host.clone(),
+                },
+                _ => host.clone(),
+            },
+            name: host.name().map(Box::from),
+            dialer: self.dialer.clone(),
+            protection: self.protection.clone(),
+        };
+        let stream = self.protection.protect(socket, host.name()).await?;
+        let session = Arc::new(Session::new(connector.judge.clone(), connector.peer));
+        let wire = Wire::new(stream, connector.naming(), session.status().clone());
+        let login = self.settings.connect_raw(tokio::io::empty(), Made(wire));
+        let (client, connection) = login.await.map_err(ConnectCause::Login)?;
+        let driver = Driver::start(connection, client.cancel_token(), target, session.clone());
+        let wanted = match self.settings.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => Some(false),
+            TargetSessionAttrs::ReadOnly => Some(true),
+            _ => None,
+        };
+        let statements = Statements::new(connector.statement_cache);
+        let conn = PgConnection::new(client, driver, session, statements);
+        if let Some(wanted) = wanted {
+            let is_read_only = conn.is_read_only().await.map_err(ConnectCause::Login)?;
+            if is_read_only != wanted {
+                return Err(ConnectCause::OtherRole { is_read_only });
+            }
+        }
+        Ok(conn)
     }
 }
 
@@ -297,8 +409,14 @@ impl Connect for PostgresConnector {
     type Error = Error;
 
     /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
-    async fn connect(&self, _: &Dial) -> Result<PgConnection, Error> {
-        self.connect_for(Users::One).await
+    async fn connect(&self, dial: &Dial) -> Result<PgConnection, Error> {
+        self.connect_for(Users::One, dial).await
+    }
+
+    /// Final for what only you can change (a host or database that does not exist, TLS that fails, no PostgreSQL
+    /// server), credentials for a name or password that is refused, full where the server has no session free.
+    fn classify(&self, error: &Error) -> FailureKind {
+        error.kind()
     }
 
     /// False once the server closed the connection, or it broke.
@@ -314,10 +432,10 @@ impl Connect for PostgresConnector {
 
     /// An empty query: one round trip.
     async fn check(&self, conn: &mut PgConnection) -> Result<(), Error> {
-        conn.ping().await.map_err(|source| {
-            self.explain(conn, source, |endpoint, source| Error::Check {
+        conn.ping().await.map_err(|cause| {
+            self.explain(conn, cause, |endpoint, cause| Error::Check {
                 endpoint,
-                source,
+                cause,
             })
         })
     }
@@ -331,12 +449,9 @@ impl Connect for PostgresConnector {
                 endpoint: self.endpoint.clone(),
                 reason,
             }),
-            Err(ResetError::Server(source)) => {
-                Err(self.explain(conn, source, |endpoint, source| Error::Reset {
-                    endpoint,
-                    source,
-                }))
-            }
+            Err(ResetError::Server(cause)) => Err(self.explain(conn, cause, |endpoint, cause| {
+                Error::Reset { endpoint, cause }
+            })),
         }
     }
 

@@ -6,26 +6,26 @@
 //! so none can hit the next user's query.
 
 use std::fmt;
-use std::future::Future;
-#[cfg(unix)]
-use std::path::PathBuf;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
-#[cfg(unix)]
-use tokio::net::UnixStream;
+use cenote::Dial;
+use cenote::net::{Dialer, Host};
+use tokio::io::Empty;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, Config, Error, NoTls, Socket};
 
-use crate::endpoint;
+use crate::error::{ConnectCause, Error, causes};
+use crate::inbox::Inbox;
 use crate::session::Session;
-use crate::tunnel::Tunnel;
-use crate::wire::Naming;
+use crate::tunnel::{Carrier, Made, Protection};
+use crate::wire::Wire;
+
+/// A session as the driver moves it.
+pub(crate) type Connection = tokio_postgres::Connection<Empty, Wire<Carrier>>;
 
 /// How long the server may take for a goodbye, and again for a cancel request.
 const GRACE: Duration = Duration::from_secs(2);
@@ -35,8 +35,9 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Driver {
     task: JoinHandle<()>,
     cancel: CancelToken,
-    /// Why the connection ended, once it did by itself.
-    end: Arc<OnceLock<Error>>,
+    inbox: Arc<Inbox>,
+    /// What broke the connection, once something did.
+    end: Arc<OnceLock<tokio_postgres::Error>>,
     /// Its drop is the message.
     _held: oneshot::Sender<()>,
     give_up: GiveUp,
@@ -55,13 +56,21 @@ impl GiveUp {
 }
 
 impl Driver {
-    fn start(
-        connection: impl Future<Output = Result<(), Error>> + Send + 'static,
-        cancel: CancelToken,
+    /// Starts the task of a session that has logged in.
+    pub(crate) fn start(
+        connection: Connection,
+        token: tokio_postgres::CancelToken,
+        target: Target,
         session: Arc<Session>,
     ) -> Self {
+        let cancel = CancelToken {
+            token,
+            target: Arc::new(target),
+        };
         let (held, let_go) = oneshot::channel();
         let end = Arc::new(OnceLock::new());
+        let inbox = Arc::<Inbox>::default();
+        let connection = deliver(connection, inbox.clone());
         let give_up = GiveUp(Arc::default());
         let told = Told {
             let_go,
@@ -71,6 +80,7 @@ impl Driver {
         Self {
             task: tokio::spawn(task),
             cancel,
+            inbox,
             end,
             _held: held,
             give_up,
@@ -81,9 +91,18 @@ impl Driver {
         &self.cancel
     }
 
-    /// Why the connection ended, if it did and the server or the network said why.
-    pub(crate) fn end(&self) -> Option<&Error> {
-        self.end.get()
+    /// What broke the connection, if something did.
+    pub(crate) fn end(&self) -> Option<String> {
+        self.end.get().map(causes)
+    }
+
+    /// The very server that the session is on.
+    pub(crate) fn endpoint(&self) -> Arc<str> {
+        self.cancel.target.host.to_string().into()
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
     }
 
     /// For ending the connection before its owner drops it.
@@ -108,30 +127,47 @@ impl Driver {
 /// its return.
 #[derive(Clone)]
 pub struct CancelToken {
-    request: Arc<dyn Fn() -> Sending + Send + Sync>,
+    token: tokio_postgres::CancelToken,
+    target: Arc<Target>,
 }
 
-type Sending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// The very server that a session is on: one of several hosts, at one of several addresses.
+pub(crate) struct Target {
+    pub(crate) host: Host,
+    /// For the certificate.
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) dialer: Dialer,
+    pub(crate) protection: Protection,
+}
 
 impl CancelToken {
-    fn new<F>(request: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<(), Error>> + Send + 'static,
-    {
-        Self {
-            request: Arc::new(move || Box::pin(request())),
-        }
-    }
-
     /// Sends the request, on a connection of its own, encrypted as that of the session. The statement, if one is
     /// running, then fails with SQLSTATE 57014; nobody tells whether one was. When cancelled, it may or may not
-    /// have been sent.
+    /// have been sent. It has no time-out of its own.
     ///
     /// # Errors
     ///
-    /// Why the server could not be reached.
+    /// [`Error::Cancel`]: why the server could not be reached.
     pub async fn cancel_query(&self) -> Result<(), Error> {
-        (self.request)().await
+        let Target {
+            host,
+            name,
+            dialer,
+            protection,
+        } = &*self.target;
+        let request = async {
+            let socket = dialer.connect(host, &Dial::new()).await;
+            let socket = socket.map_err(ConnectCause::Unreachable)?;
+            let stream = protection.protect(socket, name.as_deref()).await?;
+            let sent = self
+                .token
+                .cancel_query_raw(tokio::io::empty(), Made(stream));
+            sent.await.map_err(ConnectCause::Login)
+        };
+        request.await.map_err(|cause| Error::Cancel {
+            endpoint: host.to_string().into(),
+            cause,
+        })
     }
 }
 
@@ -141,137 +177,6 @@ impl fmt::Debug for CancelToken {
     }
 }
 
-/// Connects and starts the task.
-pub(crate) async fn connect<T>(
-    config: &Config,
-    tls: T,
-    naming: Naming,
-    session: Arc<Session>,
-) -> Result<(Client, Driver), Error>
-where
-    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
-    T::TlsConnect: Send,
-    T::Stream: Send + 'static,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-{
-    let (tunnel, through) = Tunnel::new(config, tls.clone(), naming, session.status().clone());
-    match Reach::of(config) {
-        Reach::Network => {
-            let (client, connection) = through.connect(tunnel.clone()).await?;
-            let token = client.cancel_token();
-            let cancel = CancelToken::new(move || {
-                let (token, tunnel) = (token.clone(), tunnel.clone());
-                async move { token.cancel_query(tunnel).await }
-            });
-            Ok((client, Driver::start(connection, cancel, session)))
-        }
-        #[cfg(unix)]
-        Reach::Local => connect_locally(config, &tunnel, session).await,
-        Reach::Mixed => {
-            let (client, connection) = config.connect(tls.clone()).await?;
-            let token = client.cancel_token();
-            let cancel = CancelToken::new(move || {
-                let (token, tls) = (token.clone(), tls.clone());
-                async move { token.cancel_query(tls).await }
-            });
-            Ok((client, Driver::start(connection, cancel, session)))
-        }
-    }
-}
-
-/// How the hosts of a connector are reached.
-enum Reach {
-    Network,
-    /// By sockets of the file system, where there is no TLS.
-    #[cfg(unix)]
-    Local,
-    /// By both, or by local sockets with a choice among the servers, which only the driver makes: it does so
-    /// without the tunnel, and statements have the driver's own names.
-    Mixed,
-}
-
-impl Reach {
-    fn of(config: &Config) -> Self {
-        #[cfg(unix)]
-        {
-            let is_local = |host: &&Host| matches!(host, Host::Unix(_));
-            let (hosts, local) = (
-                config.get_hosts(),
-                config.get_hosts().iter().filter(is_local).count(),
-            );
-            let any_server = config.get_target_session_attrs() == TargetSessionAttrs::Any;
-            if local > 0 && local == hosts.len() && config.get_hostaddrs().is_empty() && any_server
-            {
-                return Self::Local;
-            }
-            if local > 0 {
-                return Self::Mixed;
-            }
-        }
-        let _ = Self::Mixed;
-        Self::Network
-    }
-}
-
-#[cfg(unix)]
-async fn connect_locally<T>(
-    config: &Config,
-    tunnel: &Tunnel<T>,
-    session: Arc<Session>,
-) -> Result<(Client, Driver), Error> {
-    let mut config = config.clone();
-    config.ssl_mode(SslMode::Disable);
-    let mut failed = None;
-    for path in local_sockets(&config) {
-        let Ok(stream) = UnixStream::connect(&path).await else {
-            continue;
-        };
-        let (client, connection) = match config.connect_raw(tunnel.wire(stream), NoTls).await {
-            Ok(connected) => connected,
-            Err(error) => {
-                failed = Some(error);
-                continue;
-            }
-        };
-        let token = client.cancel_token();
-        let cancel = CancelToken::new(move || {
-            let (token, path, config) = (token.clone(), path.clone(), config.clone());
-            async move {
-                match UnixStream::connect(&path).await {
-                    Ok(stream) => token.cancel_query_raw(stream, NoTls).await,
-                    // The driver says why, in its own words.
-                    Err(_) => config.connect(NoTls).await.map(drop),
-                }
-            }
-        });
-        return Ok((client, Driver::start(connection, cancel, session)));
-    }
-    match failed {
-        Some(error) => Err(error),
-        // None can be reached: the driver says why, in its own words, unless one has just come up.
-        None => {
-            drop(config.connect(NoTls).await?);
-            Box::pin(connect_locally(&config, tunnel, session)).await
-        }
-    }
-}
-
-/// The sockets in the directories that stand for hosts.
-#[cfg(unix)]
-fn local_sockets(config: &Config) -> Vec<PathBuf> {
-    let ports = config.get_ports();
-    let hosts = config.get_hosts().iter().enumerate();
-    let socket = |(i, host): (usize, &Host)| match host {
-        Host::Unix(directory) => {
-            let port = ports.get(i).or(ports.first()).copied();
-            let port = port.unwrap_or(endpoint::DEFAULT_PORT);
-            Some(directory.join(format!(".s.PGSQL.{port}")))
-        }
-        Host::Tcp(_) => None,
-    };
-    hosts.filter_map(socket).collect()
-}
-
 /// What the task is told from outside.
 struct Told {
     /// Ends with the owner.
@@ -279,12 +184,38 @@ struct Told {
     give_up: GiveUp,
 }
 
+/// Moves the connection, and puts what the server says unasked where the user finds it.
+async fn deliver(
+    mut connection: Connection,
+    inbox: Arc<Inbox>,
+) -> Result<(), tokio_postgres::Error> {
+    /// However it ends, nothing comes any more.
+    struct Ending(Arc<Inbox>);
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    let ending = Ending(inbox);
+    poll_fn(|cx| {
+        loop {
+            match connection.poll_message(cx) {
+                Poll::Ready(Some(Ok(message))) => ending.0.put(message),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
 async fn drive(
-    connection: impl Future<Output = Result<(), Error>>,
+    connection: impl Future<Output = Result<(), tokio_postgres::Error>>,
     told: Told,
     session: Arc<Session>,
     cancel: CancelToken,
-    end: Arc<OnceLock<Error>>,
+    end: Arc<OnceLock<tokio_postgres::Error>>,
 ) {
     let mut connection = Box::pin(connection);
     let is_given_up = tokio::select! {

@@ -1,26 +1,25 @@
 //! Reads and judges connection settings before anything is dialled, and names the endpoint for messages.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::net;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
+use crate::connector::Users;
 use crate::error::ConfigError;
+use crate::tls_options::{self, TlsOptions};
 
-pub(crate) const DEFAULT_PORT: u16 = 5432;
+const DEFAULT_PORT: u16 = 5432;
 
 /// What the driver has where nobody says otherwise: as good as never.
 const DRIVERS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
-/// A peer that is gone without a word is found out within ten seconds: after four, three questions two apart.
-const IDLE: Duration = Duration::from_secs(4);
-const INTERVAL: Duration = Duration::from_secs(2);
-const RETRIES: u32 = 3;
-/// The same while something is sent that nobody acknowledges.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
+/// The settings in a connection string: the driver's, and those of TLS that it does not know.
+pub(crate) fn parse(text: &str) -> Result<(Config, TlsOptions), ConfigError> {
     if let Some((scheme, _)) = text.split_once("://")
         && scheme
             .chars()
@@ -31,9 +30,11 @@ pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
             scheme: scheme.to_owned(),
         });
     }
-    Config::from_str(text).map_err(|error| ConfigError::Syntax {
+    let (text, options) = tls_options::split(text)?;
+    let config = Config::from_str(&text).map_err(|error| ConfigError::Syntax {
         reason: syntax_reason(&error),
-    })
+    })?;
+    Ok((config, options))
 }
 
 fn syntax_reason(error: &tokio_postgres::Error) -> String {
@@ -42,7 +43,8 @@ fn syntax_reason(error: &tokio_postgres::Error) -> String {
     if reason.ends_with("`sslmode`") {
         // The values that other clients know, and this driver does not.
         return format!(
-            "{reason}: it takes `disable`, `prefer` or `require`; certificates are always verified"
+            "{reason}: it takes `disable`, `prefer`, `require` or `verify-full`; \
+             certificates are always verified"
         );
     }
     reason
@@ -105,27 +107,57 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Has the system ask the peer for a sign of life while nothing is under way, where the settings leave that open.
-pub(crate) fn keep_alive(config: &mut Config) {
-    if config.get_keepalives_idle() == DRIVERS_IDLE {
-        config.keepalives_idle(IDLE);
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(INTERVAL);
-    }
-    if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(RETRIES);
-    }
+/// The hosts, in the order given.
+pub(crate) fn hosts(config: &Config) -> Vec<net::Host> {
+    let (hosts, addresses, ports) = (
+        config.get_hosts(),
+        config.get_hostaddrs(),
+        config.get_ports(),
+    );
+    let host = |i: usize| {
+        let port = ports.get(i).or(ports.first());
+        let port = port.copied().unwrap_or(DEFAULT_PORT);
+        match (hosts.get(i), addresses.get(i)) {
+            (Some(Host::Tcp(name)), Some(address)) => {
+                net::Host::with_addresses(name, [SocketAddr::new(*address, port)])
+            }
+            (Some(Host::Tcp(name)), None) => net::Host::new(name, port),
+            #[cfg(unix)]
+            (Some(Host::Unix(folder)), _) => {
+                net::Host::unix(folder.join(format!(".s.PGSQL.{port}")))
+            }
+            (None, Some(address)) => net::Host::from(SocketAddr::new(*address, port)),
+            (None, None) => unreachable!("there are as many places as hosts or addresses"),
+        }
+    };
+    (0..hosts.len().max(addresses.len())).map(host).collect()
 }
 
-/// Has the system end a connection on which nothing that was sent is taken, where the settings leave that open.
-///
-/// Not for a connection with many users: to the system, a peer that has no room, since it works on one's
-/// statement while the requests of the others pile up, is as bad as one that is gone.
-pub(crate) fn bear_nothing_unacknowledged(config: &mut Config) {
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(UNACKNOWLEDGED);
+/// Opens sockets with the options that the settings give, and else with those of [`net::Dialer`].
+pub(crate) fn dialer(config: &Config, users: Users) -> net::Dialer {
+    let mut dialer = net::Dialer::new();
+    if users == Users::Many {
+        // To the system, a peer that has no room, since it works on one's statement while the requests of the
+        // others pile up, is as bad as one that is gone. These connections have a watch of their own.
+        dialer = dialer.tcp_user_timeout(None);
     }
+    if let Some(limit) = config.get_tcp_user_timeout() {
+        dialer = dialer.tcp_user_timeout(*limit);
+    }
+    if !config.get_keepalives() {
+        return dialer.keepalive(None);
+    }
+    let mut keepalive = net::Keepalive::new();
+    if config.get_keepalives_idle() != DRIVERS_IDLE {
+        keepalive = keepalive.idle(config.get_keepalives_idle());
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        keepalive = keepalive.interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        keepalive = keepalive.retries(retries);
+    }
+    dialer.keepalive(keepalive)
 }
 
 /// The hosts and ports, comma-separated, in the order in which they are tried.
@@ -158,14 +190,14 @@ mod tests {
     use super::*;
 
     fn problem(text: &str) -> String {
-        match parse(text).and_then(|config| validate(&config)) {
+        match parse(text).and_then(|(config, _)| validate(&config)) {
             Ok(()) => panic!("{text} was accepted"),
             Err(error) => error.to_string(),
         }
     }
 
     fn named(text: &str) -> Arc<str> {
-        label(&parse(text).expect("valid"))
+        label(&parse(text).expect("valid").0)
     }
 
     #[test]
@@ -186,29 +218,6 @@ mod tests {
         );
     }
 
-    fn kept_alive(text: &str) -> (Duration, Option<Duration>, Option<u32>, Option<Duration>) {
-        let mut config = parse(text).expect("valid");
-        keep_alive(&mut config);
-        bear_nothing_unacknowledged(&mut config);
-        (
-            config.get_keepalives_idle(),
-            config.get_keepalives_interval(),
-            config.get_keepalives_retries(),
-            config.get_tcp_user_timeout().copied(),
-        )
-    }
-
-    #[test]
-    fn a_peer_that_is_gone_is_found_out_within_ten_seconds_unless_the_settings_say_otherwise() {
-        let seconds = Duration::from_secs;
-        let (idle, interval, retries, unacknowledged) = kept_alive("host=db");
-        let found_out = idle + interval.expect("set") * retries.expect("set");
-        assert!(found_out <= seconds(10) && unacknowledged <= Some(seconds(10)));
-        let set = "host=db keepalives_idle=60 keepalives_interval=20 keepalives_retries=9 tcp_user_timeout=90";
-        let kept = (seconds(60), Some(seconds(20)), Some(9), Some(seconds(90)));
-        assert_eq!(kept_alive(set), kept);
-    }
-
     #[test]
     fn problems_are_named() {
         for (text, part) in [
@@ -218,7 +227,11 @@ mod tests {
             ("postgres:///orders", "`host` is missing"),
             ("postgres://me@:5432/orders", "`host` is empty"),
             ("postgres://me@db/orders?ssl=yes", "unknown option `ssl`"),
-            ("postgres://me@db/orders?sslmode=verify-full", "`require`"),
+            ("postgres://me@db/orders?sslmode=allow", "`require`"),
+            (
+                "postgres://me@db/orders?sslrootcert=",
+                "`sslrootcert` is empty",
+            ),
             ("host=a,b,c port=1,2", "`port` has 2 entries for 3 hosts"),
             ("host=a,b hostaddr=10.0.0.1", "`hostaddr` has 1 entries"),
             ("nonsense", "not valid"),

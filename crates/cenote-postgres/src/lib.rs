@@ -45,6 +45,7 @@ mod connector;
 mod driver;
 mod endpoint;
 mod error;
+mod inbox;
 mod pipelined;
 mod reset;
 mod session;
@@ -53,6 +54,7 @@ mod statement;
 mod statements;
 #[cfg(feature = "rustls")]
 mod tls;
+mod tls_options;
 mod traces;
 mod transaction;
 mod tunnel;
@@ -61,7 +63,7 @@ mod wire;
 pub use connection::PgConnection;
 pub use connector::PostgresConnector;
 pub use driver::CancelToken;
-pub use error::{ConfigError, Error, Unclean};
+pub use error::{ConfigError, ConnectCause, Error, Unclean};
 pub use pipelined::{PipelinedConnection, PipelinedConnector, PipelinedError};
 pub use reset::ResetMode;
 #[cfg(feature = "rustls")]

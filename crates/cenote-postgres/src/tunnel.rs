@@ -1,220 +1,211 @@
-//! Puts the [`Wire`] around every connection, encrypted or not: to the driver it is what TLS made of the socket.
-//!
-//! The driver therefore leaves it to this to ask the server for TLS, as the settings say.
+//! From a socket to the stream that a session runs on: asks the server for TLS as the settings say, and shakes hands.
+//! The driver is then given what came of it, and asks for nothing itself.
 
-use std::error::Error;
-use std::future::Future;
+use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use cenote::net::Socket;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(feature = "rustls")]
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-use crate::wire::{Naming, Status, Wire};
+use crate::error::ConnectCause;
 
 /// The request for TLS: its length and its number.
+#[cfg(feature = "rustls")]
 const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+/// How much of an answer that is none of PostgreSQL's is shown.
+#[cfg(feature = "rustls")]
+const SHOWN: usize = 40;
 
-/// What makes the wire, for one connection and for its cancel requests.
+#[cfg(feature = "rustls")]
+type Tls = tokio_postgres_rustls::MakeRustlsConnect;
+#[cfg(feature = "rustls")]
+type Encrypted = <Tls as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream;
+
+/// How sessions are protected.
 #[derive(Clone)]
-pub(crate) struct Tunnel<T> {
-    tls: T,
+pub(crate) struct Protection {
     mode: SslMode,
+    #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "there is no TLS"))]
     negotiation: SslNegotiation,
-    naming: Naming,
-    status: Status,
+    /// `None`: nothing was given, and the system has no root certificates.
+    #[cfg(feature = "rustls")]
+    tls: Option<Tls>,
 }
 
-impl<T> Tunnel<T> {
-    /// The tunnel for connections with these settings, and the settings for the driver, which then always goes
-    /// through it.
-    pub(crate) fn new(config: &Config, tls: T, naming: Naming, status: Status) -> (Self, Config) {
-        let tunnel = Self {
-            tls,
+impl Protection {
+    #[cfg(feature = "rustls")]
+    pub(crate) fn new(config: &Config, tls: Option<Tls>) -> Self {
+        Self {
             mode: config.get_ssl_mode(),
             negotiation: config.get_ssl_negotiation(),
-            naming,
-            status,
-        };
-        let mut config = config.clone();
-        if config.get_hosts().is_empty() {
-            // The driver asks for a name.
-            let addresses = config.get_hostaddrs().to_vec();
-            for address in addresses {
-                config.host(address.to_string());
-            }
+            tls,
         }
-        config
-            .ssl_mode(SslMode::Require)
-            .ssl_negotiation(SslNegotiation::Direct);
-        (tunnel, config)
     }
 
-    pub(crate) fn wire<S>(&self, stream: S) -> Wire<S> {
-        Wire::new(stream, self.naming.clone(), self.status.clone())
+    #[cfg(not(feature = "rustls"))]
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            mode: config.get_ssl_mode(),
+            negotiation: config.get_ssl_negotiation(),
+        }
     }
-}
 
-type Cause = Box<dyn Error + Send + Sync>;
+    /// The stream for a session, or for a cancel request. `name` is the host's, for its certificate.
+    #[cfg(feature = "rustls")]
+    pub(crate) async fn protect(
+        &self,
+        mut socket: Socket,
+        name: Option<&str>,
+    ) -> Result<Carrier, ConnectCause> {
+        use tokio_postgres::tls::MakeTlsConnect;
 
-impl<S, T> MakeTlsConnect<S> for Tunnel<T>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: MakeTlsConnect<S>,
-    T::TlsConnect: Send + 'static,
-    T::Stream: Send,
-    <T::TlsConnect as TlsConnect<S>>::Future: Send,
-{
-    type Stream = Wire<Carrier<S, T::Stream>>;
-    type TlsConnect = Entrance<T::TlsConnect>;
-    type Error = Cause;
-
-    fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, Cause> {
-        let tls = match self.mode {
-            SslMode::Disable => None,
-            _ => Some(self.tls.make_tls_connect(domain).map_err(Into::into)?),
+        // A socket of the file system does not leave the machine, and servers offer no TLS there.
+        let Some(name) = name.filter(|_| self.mode != SslMode::Disable) else {
+            return Ok(Carrier::Plain(socket));
         };
-        Ok(Entrance {
-            tls,
-            mode: self.mode,
-            negotiation: self.negotiation,
-            naming: self.naming.clone(),
-            status: self.status.clone(),
-        })
-    }
-}
-
-/// The way into the tunnel on one socket.
-pub(crate) struct Entrance<T> {
-    tls: Option<T>,
-    mode: SslMode,
-    negotiation: SslNegotiation,
-    naming: Naming,
-    status: Status,
-}
-
-impl<S, T> TlsConnect<S> for Entrance<T>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: TlsConnect<S> + Send + 'static,
-    T::Stream: Send,
-    T::Future: Send,
-{
-    type Stream = Wire<Carrier<S, T::Stream>>;
-    type Error = Cause;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Cause>> + Send>>;
-
-    fn connect(self, mut socket: S) -> Self::Future {
-        let Self {
-            tls,
-            mode,
-            negotiation,
-            naming,
-            status,
-        } = self;
-        Box::pin(async move {
-            let Some(tls) = tls else {
-                return Ok(Wire::new(Carrier::Plain(socket), naming, status));
+        if !self.is_offered(&mut socket).await? {
+            return match self.mode {
+                SslMode::Require => Err(ConnectCause::TlsNotOffered),
+                _ => Ok(Carrier::Plain(socket)),
             };
-            let offered = is_offered(&mut socket, mode, negotiation).await?;
-            let carrier = if offered {
-                Carrier::Encrypted(tls.connect(socket).await.map_err(Into::into)?)
-            } else {
-                Carrier::Plain(socket)
-            };
-            Ok(Wire::new(carrier, naming, status))
-        })
+        }
+        let mut tls = self.tls.clone().ok_or(ConnectCause::NoRootCertificates)?;
+        let connect = MakeTlsConnect::<Socket>::make_tls_connect(&mut tls, name);
+        let connect = connect.map_err(|error| ConnectCause::Tls(io::Error::other(error)))?;
+        let stream = connect.connect(socket).await.map_err(ConnectCause::Tls)?;
+        Ok(Carrier::Encrypted(Box::new(stream)))
     }
-}
 
-/// Asks whether the server does TLS; an error if it must and does not.
-async fn is_offered<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: &mut S,
-    mode: SslMode,
-    negotiation: SslNegotiation,
-) -> Result<bool, Cause> {
-    if negotiation == SslNegotiation::Direct {
-        return match mode {
-            SslMode::Require => Ok(true),
-            _ => Err("`sslnegotiation=direct` needs `sslmode=require`".into()),
+    /// The stream for a session, or for a cancel request: never encrypted, as the crate is built without TLS.
+    #[cfg(not(feature = "rustls"))]
+    pub(crate) async fn protect(
+        &self,
+        socket: Socket,
+        _name: Option<&str>,
+    ) -> Result<Carrier, ConnectCause> {
+        // `require` is refused by then.
+        debug_assert_ne!(self.mode, SslMode::Require);
+        Ok(Carrier::Plain(socket))
+    }
+
+    #[cfg(feature = "rustls")]
+    async fn is_offered(&self, socket: &mut Socket) -> Result<bool, ConnectCause> {
+        if self.negotiation == SslNegotiation::Direct {
+            return Ok(true);
+        }
+        let mut answer = Vec::with_capacity(SHOWN);
+        let asked = async {
+            socket.write_all(&TLS_REQUEST).await?;
+            socket.flush().await?;
+            // One byte, and nothing behind it: what follows belongs to TLS.
+            let first = socket.read_u8().await?;
+            answer.push(first);
+            if !matches!(first, b'S' | b'N') {
+                // Whatever else is here already: enough to tell who speaks.
+                let rest = socket.take(SHOWN as u64 - 1);
+                tokio::pin!(rest);
+                rest.read_buf(&mut answer).await?;
+            }
+            Ok(first)
         };
-    }
-    socket.write_all(&TLS_REQUEST).await?;
-    socket.flush().await?;
-    match socket.read_u8().await? {
-        b'S' => Ok(true),
-        _ if mode == SslMode::Require => Err("server does not support TLS".into()),
-        _ => Ok(false),
+        match asked.await {
+            Ok(b'S') => Ok(true),
+            Ok(b'N') => Ok(false),
+            Ok(_) => Err(ConnectCause::not_postgres(&answer)),
+            Err(_) if !answer.is_empty() => Err(ConnectCause::not_postgres(&answer)),
+            Err(error) => Err(ConnectCause::Interrupted(error)),
+        }
     }
 }
 
 /// A socket, or what TLS made of it.
-#[derive(Debug)]
-pub(crate) enum Carrier<S, T> {
-    Plain(S),
-    Encrypted(T),
+pub(crate) enum Carrier {
+    Plain(Socket),
+    #[cfg(feature = "rustls")]
+    Encrypted(Box<Encrypted>),
 }
 
-impl<S, T> AsyncRead for Carrier<S, T>
-where
-    S: AsyncRead + Unpin,
-    T: AsyncRead + Unpin,
-{
+macro_rules! on_carrier {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            #[cfg(feature = "rustls")]
+            Self::Encrypted($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Carrier {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Encrypted(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        on_carrier!(self, stream => stream.poll_read(cx, buf))
     }
 }
 
-impl<S, T> AsyncWrite for Carrier<S, T>
-where
-    S: AsyncWrite + Unpin,
-    T: AsyncWrite + Unpin,
-{
+impl AsyncWrite for Carrier {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Encrypted(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        on_carrier!(self, stream => stream.poll_write(cx, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        on_carrier!(self, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        on_carrier!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+impl TlsStream for Carrier {
+    fn channel_binding(&self) -> ChannelBinding {
+        match self {
+            Self::Plain(_) => ChannelBinding::none(),
+            #[cfg(feature = "rustls")]
+            Self::Encrypted(stream) => stream.channel_binding(),
         }
     }
 }
 
-impl<S, T> TlsStream for Carrier<S, T>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: TlsStream + Unpin,
-{
-    fn channel_binding(&self) -> ChannelBinding {
-        match self {
-            Self::Plain(_) => ChannelBinding::none(),
-            Self::Encrypted(stream) => stream.channel_binding(),
-        }
+/// A stream that is ready, for a driver that would ask for TLS on a socket: it has none, and is to "do TLS" at once.
+pub(crate) struct Made<S>(pub(crate) S);
+
+impl<S> Made<S> {
+    /// Settings with which the driver asks the server for nothing.
+    pub(crate) fn settings(config: &Config) -> Config {
+        let mut config = config.clone();
+        config
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct);
+        config
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsConnect<tokio::io::Empty> for Made<S> {
+    type Stream = S;
+    type Error = io::Error;
+    type Future = Ready<io::Result<S>>;
+
+    fn connect(self, _: tokio::io::Empty) -> Self::Future {
+        ready(Ok(self.0))
     }
 }

@@ -277,24 +277,28 @@ impl PipelinedConnection {
     /// An error of a connection that ended says only that; what ended it says more.
     fn explain(&self, none: NoReply) -> PipelinedError {
         let endpoint = self.endpoint.clone();
-        let source = match none {
+        let cause = match none {
             NoReply::TooLarge => {
                 let bound = self.desk.account.bound();
                 return PipelinedError::TooLarge { endpoint, bound };
             }
-            NoReply::Failed(source) if !source.is_closed() => {
-                return PipelinedError::Failed { endpoint, source };
+            NoReply::Failed(cause) if !cause.is_closed() => {
+                return PipelinedError::Failed { endpoint, cause };
             }
-            NoReply::Failed(source) => Some(source),
+            NoReply::Failed(cause) => Some(cause),
             NoReply::Ended => None,
         };
         let given_up = self.desk.vitals.end_reason().map(String::from);
-        let said = || self.conn.end().or(source.as_ref()).map(causes);
+        let said = || {
+            self.conn
+                .end_reason()
+                .or_else(|| cause.as_ref().map(causes))
+        };
         let reason = given_up.or_else(said);
         PipelinedError::Closed {
             endpoint,
             reason: reason.unwrap_or_else(|| "its runtime was shut down".into()),
-            source,
+            cause,
         }
     }
 

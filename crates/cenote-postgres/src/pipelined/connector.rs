@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, Dial, FailureKind, Verdict};
 
 use super::PipelinedConnection;
 use super::probe::Identity;
@@ -143,8 +143,8 @@ impl Connect for PipelinedConnector {
     type Error = Error;
 
     /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
-    async fn connect(&self, _: &Dial) -> Result<PipelinedConnection, Error> {
-        let conn = self.postgres.connect_for(Users::Many).await?;
+    async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, Error> {
+        let conn = self.postgres.connect_for(Users::Many, dial).await?;
         let patience = self.silence_limit.map(|silence_limit| Patience {
             silence_limit,
             max_timeouts: self.max_timeouts,
@@ -171,6 +171,11 @@ impl Connect for PipelinedConnector {
         Ok(PipelinedConnection::new(
             conn, endpoint, bound, vitals, watch,
         ))
+    }
+
+    /// As [`PostgresConnector`] does.
+    fn classify(&self, error: &Error) -> FailureKind {
+        self.postgres.classify(error)
     }
 
     /// False once the server closed the connection, or it broke, or was given up, or prepared statements that

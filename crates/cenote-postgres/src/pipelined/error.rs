@@ -46,7 +46,7 @@ pub enum PipelinedError {
         /// What the server or the network said.
         reason: String,
         /// The driver's own error, if it has one: none where the connection was given up.
-        source: Option<tokio_postgres::Error>,
+        cause: Option<tokio_postgres::Error>,
     },
     /// The reply has another number of rows than was asked for. The statement ran.
     #[error("the statement at {endpoint} returned {rows} rows instead of {wanted}")]
@@ -74,12 +74,12 @@ pub enum PipelinedError {
     },
     /// The server refused the statement, a parameter is of another type or number than asked for, or
     /// the wire broke.
-    #[error("the statement failed at {endpoint}: {}", causes(source))]
+    #[error("the statement failed at {endpoint}: {}", causes(cause))]
     Failed {
         /// The hosts and ports.
         endpoint: Arc<str>,
         /// The driver's own error.
-        source: tokio_postgres::Error,
+        cause: tokio_postgres::Error,
     },
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cenote::Dial;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -52,10 +53,11 @@ impl Identity {
 /// Asks for the session; one that has had nothing to do for less than `long` counts as at work.
 pub(super) async fn ask(
     connector: &PostgresConnector,
+    dial: &Dial,
     identity: &Identity,
     long: Duration,
 ) -> Finding {
-    let conn = match connector.dial(Users::Many).await {
+    let conn = match connector.dial(Users::Many, dial).await {
         Ok(conn) => conn,
         Err(error) => return refusal(&error),
     };
@@ -89,10 +91,7 @@ fn found(identity: &Identity, row: &[Option<Box<str>>]) -> Finding {
 
 /// What a server says that takes no session more. One that starts up has none.
 fn refusal(error: &Error) -> Finding {
-    let Error::Connect { source, .. } = error else {
-        return Finding::Unreachable;
-    };
-    match source.code() {
+    match error.code() {
         None => Finding::Unreachable,
         Some(code) if *code == SqlState::CANNOT_CONNECT_NOW => Finding::Unreachable,
         Some(_) => Finding::Unknown,

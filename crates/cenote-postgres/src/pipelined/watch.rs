@@ -8,6 +8,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use cenote::Dial;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
@@ -135,7 +136,8 @@ impl Watched {
         let finding = match identity {
             None => Finding::Unknown,
             Some(identity) => {
-                let asking = ask(connector, identity, silence / 2);
+                let dial = Dial::within(patience.silence_limit);
+                let asking = ask(connector, &dial, identity, silence / 2);
                 // The watch is seen at work meanwhile.
                 timeout(patience.silence_limit, asking)
                     .await

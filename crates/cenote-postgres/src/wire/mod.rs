@@ -3,16 +3,18 @@
 //! The driver counts its statements from zero in every process. Behind a pooler such as PgBouncer two processes may
 //! share a session, where one would then run the other's statement and not know. Here the names are made unique to
 //! process and connection; or, for a pooler that changes sessions between transactions, no statement has a name
-//! and each is parsed where it is run. Promises to change nothing else, wherever reads and writes cut the messages.
+//! and each is parsed where it is run. Promises to change nothing else, wherever reads and writes cut the messages;
+//! but the error with which the server ends an idle session waits here for the next call, whose answer it is.
 
+mod farewell;
 mod names;
 mod replies;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
@@ -24,21 +26,38 @@ use replies::Replies;
 /// How much waits to be written before the driver has to wait.
 const PENDING: usize = 64 * 1024;
 
-/// What the server said of its transaction when it last was ready. Clones are of one session.
+/// What the server said of its session: of its transaction when it last was ready, and why it ended it. Clones
+/// are of one session.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Status(Arc<AtomicU8>);
+pub(crate) struct Status(Arc<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    transaction: AtomicU8,
+    end: OnceLock<Box<str>>,
+}
 
 impl Status {
     /// Whether a transaction was open, a failed one as well; `None`: it never said.
     pub(crate) fn in_transaction(&self) -> Option<bool> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.transaction.load(Ordering::Relaxed) {
             0 => None,
             status => Some(status != b'I'),
         }
     }
 
     fn set(&self, status: u8) {
-        self.0.store(status, Ordering::Relaxed);
+        self.0.transaction.store(status, Ordering::Relaxed);
+    }
+
+    /// Why the server ended the session, if it said so.
+    pub(crate) fn end_reason(&self) -> Option<&str> {
+        self.0.end.get().map(|reason| &**reason)
+    }
+
+    fn end(&self, reason: String) {
+        // The first word counts.
+        let _ = self.0.end.set(reason.into());
     }
 }
 
@@ -51,6 +70,23 @@ pub(crate) struct Wire<S> {
     pending: Vec<u8>,
     /// How much of `pending` is written.
     written: usize,
+    farewell: Held,
+}
+
+/// Whether the server's last words wait for a call to be the answer to.
+#[derive(Debug)]
+enum Held {
+    No,
+    /// With the driver's read, to be woken by its next write.
+    Yes {
+        words: Vec<u8>,
+        reader: Waker,
+    },
+    /// How much of them was read.
+    Released {
+        words: Vec<u8>,
+        read: usize,
+    },
 }
 
 impl<S> Wire<S> {
@@ -61,7 +97,13 @@ impl<S> Wire<S> {
             replies: Replies::new(status),
             pending: Vec::new(),
             written: 0,
+            farewell: Held::No,
         }
+    }
+
+    /// Whether all that was asked is answered, after the login.
+    fn is_idle(&self) -> bool {
+        self.requests.unanswered == 0 && self.replies.status().in_transaction().is_some()
     }
 }
 
@@ -87,14 +129,36 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        match &mut self.farewell {
+            Held::No => {}
+            Held::Yes { reader, .. } => {
+                reader.clone_from(cx.waker());
+                return Poll::Pending;
+            }
+            Held::Released { words, read } => {
+                let length = (words.len() - *read).min(buf.remaining());
+                buf.put_slice(&words[*read..*read + length]);
+                *read += length;
+                return Poll::Ready(Ok(()));
+            }
+        }
         let before = buf.filled().len();
         loop {
+            let was_idle = self.is_idle();
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
             let this = &mut *self;
             let read = &mut buf.filled_mut()[before..];
             let ended = read.is_empty();
-            let kept = this.replies.pass(read, &mut this.requests.awaited);
+            let kept = this.replies.pass(read, &mut this.requests)?;
             buf.set_filled(before + kept);
+            if was_idle && this.replies.begins_with_farewell(&buf.filled()[before..]) {
+                this.farewell = Held::Yes {
+                    words: buf.filled()[before..].to_vec(),
+                    reader: cx.waker().clone(),
+                };
+                buf.set_filled(before);
+                return Poll::Pending;
+            }
             // Nothing read is the end of the stream; nothing kept is not.
             if kept > 0 || ended {
                 return Poll::Ready(Ok(()));
@@ -109,6 +173,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        match std::mem::replace(&mut self.farewell, Held::No) {
+            Held::No => {}
+            // Nobody is there to read it.
+            Held::Yes { words, reader } => {
+                self.farewell = Held::Released { words, read: 0 };
+                reader.wake();
+                return Poll::Ready(Ok(buf.len()));
+            }
+            released @ Held::Released { .. } => {
+                self.farewell = released;
+                return Poll::Ready(Ok(buf.len()));
+            }
+        }
         if self.pending.len() >= PENDING {
             ready!(self.poll_drain(cx))?;
         }

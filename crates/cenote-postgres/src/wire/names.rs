@@ -48,6 +48,9 @@ pub(super) struct Requests {
     parsed: HashMap<Box<[u8]>, Box<[u8]>>,
     /// Without names only.
     pub(super) awaited: VecDeque<Awaited>,
+    /// Requests after which the server has not said yet that it is ready. Too many, never too few: one that the
+    /// server takes for the end of a copy stays.
+    pub(super) unanswered: usize,
 }
 
 const LENGTH: usize = 4;
@@ -62,6 +65,7 @@ impl Requests {
             partial: Vec::new(),
             parsed: HashMap::new(),
             awaited: VecDeque::new(),
+            unanswered: 0,
         }
     }
 
@@ -74,12 +78,16 @@ impl Requests {
             rest = &joined;
         }
         while !rest.is_empty() {
+            let first = !self.begun;
             let passed = if self.left > 0 {
                 let passed = self.left.min(rest.len());
                 out.extend_from_slice(&rest[..passed]);
                 self.left -= passed;
                 passed
             } else if let Some(passed) = self.begin(rest, out) {
+                if !first && matches!(rest[0], b'S' | b'Q' | b'F') {
+                    self.unanswered += 1;
+                }
                 passed
             } else {
                 self.partial = rest.to_vec();

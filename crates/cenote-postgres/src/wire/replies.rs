@@ -1,9 +1,15 @@
-//! The replies: what the driver did not ask for taken out, and the server's word on its transaction noted.
+//! The replies: what the driver did not ask for taken out, the server's word on its transaction and on the end of
+//! the session noted, and messages refused that no server sends so long.
 
 use std::collections::VecDeque;
+use std::io;
 
 use super::Status;
-use super::names::Awaited;
+use super::farewell::Farewell;
+use super::names::{Awaited, Requests};
+
+/// The longest message that is not a reply's data: errors quote statements, which may be long.
+const LONGEST: usize = 16 * 1024 * 1024;
 
 /// The bytes on their way to the driver.
 #[derive(Debug)]
@@ -16,6 +22,7 @@ pub(super) struct Replies {
     left: usize,
     /// Whether it is kept from the driver.
     dropped: bool,
+    error: Farewell,
 }
 
 impl Replies {
@@ -26,24 +33,43 @@ impl Replies {
             begun: 0,
             left: 0,
             dropped: false,
+            error: Farewell::default(),
         }
     }
 
+    pub(super) fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Whether what was read begins with an error, and all of it is here, that ends the session.
+    pub(super) fn begins_with_farewell(&self, read: &[u8]) -> bool {
+        read.first() == Some(&b'E') && self.begun == 0 && self.status.end_reason().is_some()
+    }
+
     /// Takes what the server wrote, moves what the driver is to read to the front, and returns how much that is.
-    pub(super) fn pass(&mut self, read: &mut [u8], awaited: &mut VecDeque<Awaited>) -> usize {
+    ///
+    /// # Errors
+    ///
+    /// A message that no server sends so long.
+    pub(super) fn pass(&mut self, read: &mut [u8], requests: &mut Requests) -> io::Result<usize> {
         let mut kept = 0;
         let mut at = 0;
         while at < read.len() {
             let length = if self.begun == self.head.len() {
                 let length = self.left.min(read.len() - at);
-                if self.head[0] == b'Z' {
-                    self.status.set(read[at]);
+                match self.head[0] {
+                    b'Z' if length > 0 => {
+                        self.status.set(read[at]);
+                        requests.unanswered = requests.unanswered.saturating_sub(1);
+                    }
+                    b'E' => self.error.add(&read[at..at + length]),
+                    _ => {}
                 }
                 self.left -= length;
                 length
             } else {
                 if self.begun == 0 {
-                    self.dropped = is_dropped(read[at], awaited);
+                    self.dropped = is_dropped(read[at], &mut requests.awaited);
                 }
                 let length = (self.head.len() - self.begun).min(read.len() - at);
                 self.head[self.begun..self.begun + length].copy_from_slice(&read[at..at + length]);
@@ -54,6 +80,8 @@ impl Replies {
                         usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
                     // A length below its own four bytes: the driver will say so.
                     self.left = whole.saturating_sub(4);
+                    refuse_overlong(self.head[0], self.left)?;
+                    self.error.begin();
                 }
                 length
             };
@@ -66,10 +94,28 @@ impl Replies {
             at += length;
             if self.begun == self.head.len() && self.left == 0 {
                 self.begun = 0;
+                if self.head[0] == b'E' {
+                    self.error.end(&self.status);
+                }
             }
         }
-        kept
+        Ok(kept)
     }
+}
+
+/// What a server says of itself is read whole before anything comes of it: an error, a notice, a notification, a
+/// parameter, a question of the login.
+fn refuse_overlong(kind: u8, length: usize) -> io::Result<()> {
+    if length <= LONGEST || !matches!(kind, b'A' | b'E' | b'K' | b'N' | b'R' | b'S' | b'Z' | b'v') {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "the server sent a message `{}` of {length} bytes, which is more than any has",
+            char::from(kind)
+        ),
+    ))
 }
 
 /// Whether a reply of this kind is to something that the driver did not ask for. After an error the server skips

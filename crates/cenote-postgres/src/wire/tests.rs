@@ -167,14 +167,17 @@ fn names_are_unique_to_a_connection() {
 fn replied(replies: &[u8], length: usize, awaited: &[Awaited]) -> (Vec<u8>, Option<bool>, usize) {
     let status = Status::default();
     let mut filter = Replies::new(status.clone());
-    let mut awaited = awaited.iter().copied().collect();
+    let mut requests = Requests::new(Naming::Nameless);
+    requests.awaited = awaited.iter().copied().collect();
     let mut out = Vec::new();
     for part in replies.chunks(length) {
         let mut part = part.to_vec();
-        let kept = filter.pass(&mut part, &mut awaited);
+        let kept = filter
+            .pass(&mut part, &mut requests)
+            .expect("short messages");
         out.extend_from_slice(&part[..kept]);
     }
-    (out, status.in_transaction(), awaited.len())
+    (out, status.in_transaction(), requests.awaited.len())
 }
 
 #[test]
