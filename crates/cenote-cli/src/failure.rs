@@ -55,7 +55,11 @@ impl Failure {
             GetError::QueueFull { .. } => Self::new(Stage::Wait, "queue full", chain(error)),
             GetError::Closed { .. } => Self::new(Stage::Wait, "pool closed", chain(error)),
             GetError::Connect { error, .. } => match error {
-                ConnectError::TimedOut(_) => Self::new(Stage::Connect, "timed out", chain(error)),
+                ConnectError::TimedOut { .. } => {
+                    Self::new(Stage::Connect, "timed out", chain(error))
+                }
+                // Its name is the driver's.
+                ConnectError::Failed(error) => Self::of(Stage::Connect, &**error),
                 error => Self::of(Stage::Connect, error),
             },
             error => Self::of(Stage::Connect, error),

@@ -99,10 +99,22 @@ where
     }
 }
 
-/// The error of a connector of tower's: shows as that error, and [`source`](std::error::Error::source) is
-/// that error.
+/// The error of a connector of tower's: shows as that error, and its [`source`](std::error::Error::source) is that
+/// error's.
 #[derive(Debug)]
 pub struct MakeError(BoxError);
+
+impl MakeError {
+    /// The connector's error, if it is an `E`.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+
+    /// The connector's error.
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+}
 
 impl fmt::Display for MakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,6 +124,6 @@ impl fmt::Display for MakeError {
 
 impl std::error::Error for MakeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
+        self.0.source()
     }
 }

@@ -9,9 +9,10 @@ use crate::error::SettingsError;
 use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::hooks::{HookFuture, Hooks};
 use crate::policy::backoff::Backoff;
+use crate::policy::telling::ConnectFailures;
 use crate::pool::Pool;
 use crate::rt::Runtime;
-use crate::settings::{ConnectFailures, IdleOrder, Settings};
+use crate::settings::{IdleOrder, Settings};
 
 /// Sets up a [`Pool`]. Every setting has a default that serves a database behind a web service.
 ///
@@ -129,7 +130,8 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.max_connecting = dials)
     }
 
-    /// How long a dial and the `after_connect` hook may take together. Default: 5 s.
+    /// How long a dial and the `after_connect` hook may take together. Default: 3 s, less than
+    /// `acquire_timeout`, so that who waits for a silent server learns why it waited in vain.
     pub fn connect_timeout(self, limit: Duration) -> Self {
         self.map_settings(|s| s.connect_timeout = limit)
     }
@@ -149,15 +151,22 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.close_timeout = limit)
     }
 
-    /// How long the pool waits after failed connects. Default: 100 ms to 5 s, full jitter.
+    /// How long the pool waits after failed connects. Default: 100 ms to 2 s, full jitter.
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.map_settings(|s| s.backoff = backoff)
     }
 
-    /// When getters learn that connecting fails. Default: after three failures in a row with nothing
-    /// open.
+    /// When callers who wait learn that connecting fails while nothing is open. Default:
+    /// [`ConnectFailures::RideOut`]: after three failures in a row of a pool that never had a connection, at
+    /// once where another attempt cannot fare better, else by their time-out.
     pub fn connect_failures(self, policy: ConnectFailures) -> Self {
         self.map_settings(|s| s.connect_failures = policy)
+    }
+
+    /// When callers who wait beside open connections, all of them in use, learn that opening one more fails.
+    /// Default: [`ConnectFailures::KeepWaiting`], for what is in use comes back.
+    pub fn connect_failures_while_open(self, policy: ConnectFailures) -> Self {
+        self.map_settings(|s| s.connect_failures_while_open = policy)
     }
 
     /// Reports a lease held for longer than this, once, as [`Event::Leaked`], with the place of its `get`.

@@ -123,10 +123,19 @@ pub trait Connect: Send + Sync + 'static {
     fn verdict(&self, conn: &mut Self::Connection) -> Verdict;
 
     /// What an error of [`connect`](Self::connect) says about the next attempt: whether another may fare
-    /// better. Default: [`FailureKind::Transient`].
+    /// better. It decides who is told of the error, and when: see
+    /// [`ConnectFailures`](crate::ConnectFailures). A panic counts as the default. Default:
+    /// [`FailureKind::Transient`].
     fn classify(&self, error: &Self::Error) -> FailureKind {
         let _ = error;
         FailureKind::Transient
+    }
+
+    /// What [`connect`](Self::connect) dials, for errors the connector has no part in: an attempt that timed
+    /// out, or is still under way when a caller's time is up. A host and a port, or several; never a password.
+    /// Default: `None`.
+    fn endpoint(&self) -> Option<String> {
+        None
     }
 
     /// A round trip that proves the connection alive, under

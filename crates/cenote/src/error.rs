@@ -1,27 +1,38 @@
-//! What can go wrong, one type for each concern. They are cheap to clone where several getters share one
-//! cause, and every one leads to the driver's own error through `source`.
+//! What can go wrong, one type for each concern. They are cheap to clone where several callers share one
+//! cause.
+//!
+//! `Display` says everything, the cause's text included, and so that a chain of causes repeats nothing, `source` goes
+//! on behind the cause whose text `Display` has included. The driver's own error is reached by matching or by
+//! `downcast_ref`.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connect::Connect;
+use crate::rt;
 use crate::status::Status;
 
 /// Any error, as hooks return them.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// An error that several getters share.
+/// An error that several callers share.
 pub type SharedError = Arc<dyn Error + Send + Sync>;
 
-/// Why a connection could not be opened. Cheap to clone: all getters that waited for it share it.
+/// Why a connection could not be opened. Cheap to clone: all callers that waited for it share it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The connector's error.
     Failed(SharedError),
     /// `connect_timeout` passed.
-    TimedOut(Duration),
+    TimedOut {
+        /// The setting.
+        limit: Duration,
+        /// What was dialled, if the connector [says](crate::Connect::endpoint).
+        endpoint: Option<Arc<str>>,
+    },
     /// The connector panicked; the message of the panic.
     Panicked(Arc<str>),
     /// The `after_connect` hook refused the connection.
@@ -36,7 +47,13 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => error.fmt(f),
-            Self::TimedOut(limit) => write!(f, "it took longer than connect_timeout ({limit:?})"),
+            Self::TimedOut { limit, endpoint } => {
+                match endpoint {
+                    Some(endpoint) => write!(f, "{endpoint} took")?,
+                    None => f.write_str("it took")?,
+                }
+                write!(f, " longer than connect_timeout ({limit:?})")
+            }
             Self::Panicked(message) => write!(f, "the connector panicked: {message}"),
             Self::Hook(error) => write!(f, "the after_connect hook failed: {error}"),
             Self::DeadOnArrival => f.write_str("the new connection was dead before its first use"),
@@ -45,18 +62,25 @@ impl fmt::Display for ConnectError {
     }
 }
 
-// By hand, because a derived `source` would give the `Arc`, which nobody can downcast.
 impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Failed(error) | Self::Hook(error) => Some(&**error),
-            Self::TimedOut(_) | Self::Panicked(_) | Self::DeadOnArrival | Self::Aborted => None,
+            Self::Failed(error) | Self::Hook(error) => error.source(),
+            Self::TimedOut { .. } | Self::Panicked(_) | Self::DeadOnArrival | Self::Aborted => None,
         }
     }
 }
 
 impl ConnectError {
-    /// The connector's own error, if there was one and it is an `E`.
+    /// An attempt of `connector` that took longer than `limit`.
+    pub(crate) fn timed_out<C: Connect>(connector: &C, limit: Duration) -> Self {
+        Self::TimedOut {
+            limit,
+            endpoint: endpoint(connector),
+        }
+    }
+
+    /// The connector's own error, or that of the `after_connect` hook, if there was one and it is an `E`.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Failed(error) | Self::Hook(error) => error.downcast_ref(),
@@ -65,21 +89,28 @@ impl ConnectError {
     }
 }
 
+/// What `connector` says it dials.
+pub(crate) fn endpoint<C: Connect>(connector: &C) -> Option<Arc<str>> {
+    let endpoint = rt::calling(|| connector.endpoint());
+    endpoint.ok().flatten().map(Into::into)
+}
+
 /// Why `get` gave no lease.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum GetError {
-    /// No connection came free in time: `acquire_timeout`, or the getter's own time-out.
+    /// No connection came free in time: `acquire_timeout`, or the get's own time-out.
     TimedOut(Box<TimedOut>),
-    /// `max_waiters` getters were waiting already.
+    /// `max_waiters` callers were waiting already.
     QueueFull {
         /// The pool's name.
         pool: Arc<str>,
         /// The setting.
         max_waiters: usize,
     },
-    /// The pool has no connection, and connecting failed as often as
-    /// [`connect_failures`](crate::Builder::connect_failures) permits.
+    /// The pool has no connection to give, and connecting fails in a way that
+    /// [`connect_failures`](crate::Builder::connect_failures) says is to be told; beside open connections,
+    /// [`connect_failures_while_open`](crate::Builder::connect_failures_while_open).
     Connect {
         /// The pool's name.
         pool: Arc<str>,
@@ -100,9 +131,8 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
     },
-    /// A getter could not be served at once outside any tokio runtime (it had to wait, or its connection to
-    /// be checked), and the pool has seen none that still runs; or the runtime has no timers
-    /// (`enable_time`).
+    /// A caller could not be served at once outside any tokio runtime (it had to wait, or its connection to
+    /// be checked), and the pool has seen none that still runs.
     NoRuntime {
         /// The pool's name.
         pool: Arc<str>,
@@ -143,7 +173,7 @@ impl fmt::Display for GetError {
             Self::Closed { pool } => write!(f, "pool {pool}: closed"),
             Self::NoRuntime { pool } => write!(
                 f,
-                "pool {pool}: no tokio runtime (with timers) to connect on; call get within one, or use cenote::blocking"
+                "pool {pool}: no tokio runtime to connect on; call get within one, or use cenote::blocking"
             ),
         }
     }
@@ -153,8 +183,8 @@ impl Error for GetError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::TimedOut(timed_out) => timed_out.source(),
-            Self::Connect { error, .. } => Some(error),
-            Self::Hook { error, .. } => Some(&**error),
+            Self::Connect { error, .. } => error.source(),
+            Self::Hook { error, .. } => error.source(),
             Self::QueueFull { .. } | Self::Closed { .. } | Self::NoRuntime { .. } => None,
         }
     }
@@ -170,25 +200,54 @@ impl GetError {
         }
     }
 
+    /// The error behind this one, the connector's or a hook's, if there is one and it is an `E`.
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Hook { error, .. } => error.downcast_ref(),
+            _ => self.connect_error()?.downcast_ref(),
+        }
+    }
+
     /// Whether time ran out.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut(_))
     }
 }
 
-/// A getter waited in vain: how long, what the pool looked like, and the last connect error if connects
-/// have been failing.
+/// A caller waited in vain: how long, what the pool looked like, and why connecting was of no help.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TimedOut {
     /// The pool's name.
     pub pool: Arc<str>,
-    /// How long the getter waited.
+    /// How long the caller waited.
     pub waited: Duration,
     /// The pool when it gave up.
     pub status: Status,
     /// Why connects have been failing since the last that did not.
     pub connect_error: Option<ConnectError>,
+    /// The dial that was under way when it gave up, the longest if there were several.
+    pub dialling: Option<Dialling>,
+}
+
+/// A dial under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dialling {
+    /// For how long, to the millisecond.
+    pub elapsed: Duration,
+    /// What is dialled, if the connector [says](crate::Connect::endpoint).
+    pub endpoint: Option<Arc<str>>,
+}
+
+impl fmt::Display for Dialling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a dial")?;
+        if let Some(endpoint) = &self.endpoint {
+            write!(f, " to {endpoint}")?;
+        }
+        write!(f, " has been under way for {:?}", self.elapsed)
+    }
 }
 
 impl fmt::Display for TimedOut {
@@ -198,18 +257,20 @@ impl fmt::Display for TimedOut {
             waited,
             status,
             connect_error,
+            dialling,
         } = self;
         write!(f, "pool {pool}: no connection within {waited:?} ({status})")?;
-        match connect_error {
-            Some(error) => write!(f, "; connecting fails: {error}"),
-            None => Ok(()),
+        match (connect_error, dialling) {
+            (Some(error), _) => write!(f, "; connecting fails: {error}"),
+            (None, Some(dialling)) => write!(f, "; {dialling}"),
+            (None, None) => Ok(()),
         }
     }
 }
 
 impl Error for TimedOut {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.connect_error.as_ref().map(|error| error as _)
+        self.connect_error.as_ref()?.source()
     }
 }
 

@@ -165,14 +165,16 @@ pub use connect::{Connect, FailureKind, Verdict};
 pub use dial::Dial;
 pub use erased::{AnyPool, BoxFuture, DynLease, DynPool};
 pub use error::{
-    AddError, BoxError, ConnectError, GetError, SettingsError, SharedError, TimedOut, TryGetError,
+    AddError, BoxError, ConnectError, Dialling, GetError, SettingsError, SharedError, TimedOut,
+    TryGetError,
 };
 pub use event::{CloseReason, ConnectionInfo, Event};
 pub use hooks::HookFuture;
 pub use no_pool::{FreshLease, NoPool};
 pub use policy::backoff::Backoff;
 pub use policy::sharing::Choice;
+pub use policy::telling::ConnectFailures;
 pub use pool::{Close, Closed, Get, GetOwned, Lease, OwnedLease, Pool};
-pub use settings::{ConnectFailures, IdleOrder};
+pub use settings::IdleOrder;
 pub use shared_pool::{SharedBuilder, SharedGet, SharedLease, SharedPool};
 pub use status::{Counters, PoolState, Sharing, Status};

@@ -11,6 +11,7 @@ use crate::dial::Dial;
 use crate::erased::{AnyPool, BoxFuture, DynLease};
 use crate::error::{ConnectError, GetError};
 use crate::rt::{self, Failed, Runtime};
+use crate::settings::CONNECT_TIMEOUT;
 
 /// Connects at every [`get`](Self::get) and closes when the lease is dropped.
 ///
@@ -30,12 +31,13 @@ struct Shared<C> {
     connect_timeout: Duration,
 }
 
+/// For a goodbye.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<C: Connect> NoPool<C> {
-    /// Connects with `connector`, within 5 s.
+    /// Connects with `connector`, within 3 s.
     pub fn new(connector: C) -> Self {
-        Self::with_timeout(connector, TIMEOUT)
+        Self::with_timeout(connector, CONNECT_TIMEOUT)
     }
 
     /// Connects with `connector`, within `connect_timeout`.
@@ -71,7 +73,7 @@ impl<C: Connect> NoPool<C> {
                 pool: name(),
                 failures: 1,
                 error: match failed {
-                    Failed::TimedOut => ConnectError::TimedOut(limit),
+                    Failed::TimedOut => ConnectError::timed_out(&self.shared.connector, limit),
                     Failed::Panicked(panic) => ConnectError::Panicked(panic.into()),
                     Failed::Error(error) => ConnectError::Failed(Arc::new(error)),
                 },

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::SettingsError;
 use crate::kernel::{MAX_SLOTS, Order};
 use crate::policy::backoff::Backoff;
+use crate::policy::telling::ConnectFailures;
 
 /// Which idle connection a getter is given. In the strict orders, a connection that upkeep has checked
 /// counts as just come back.
@@ -23,24 +24,6 @@ pub enum IdleOrder {
     /// Least recently used first: a queue, FIFO. Spreads use over all connections, keeps all of them warm
     /// and so keeps them all. Takes a lock at every get and return.
     LeastRecent,
-}
-
-/// When getters learn that connecting fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectFailures {
-    /// While the pool has no connection at all, the failure that makes this many in a row, and each one
-    /// after it, ends everyone's waiting with the connect error. At least 1.
-    FailAfter(u32),
-    /// They wait until their time-out, which then carries the last connect error.
-    KeepWaiting,
-}
-
-impl Default for ConnectFailures {
-    /// After three failures.
-    fn default() -> Self {
-        Self::FailAfter(3)
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -66,11 +49,13 @@ pub(crate) struct Settings {
     pub(crate) close_timeout: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) connect_failures: ConnectFailures,
+    pub(crate) connect_failures_while_open: ConnectFailures,
     pub(crate) leak_threshold: Option<Duration>,
     pub(crate) seed: Option<u64>,
 }
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than any process lives, short enough for every clock's arithmetic.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -94,12 +79,14 @@ impl Default for Settings {
             check_after_idle: Some(SECOND),
             keepalive: Some(2 * MINUTE),
             max_connecting: 2,
-            connect_timeout: 5 * SECOND,
+            // Below acquire_timeout: a caller who waits on a silent server is told why in its time-out.
+            connect_timeout: CONNECT_TIMEOUT,
             check_timeout: 5 * SECOND,
             reset_timeout: 5 * SECOND,
             close_timeout: 5 * SECOND,
             backoff: Backoff::default(),
             connect_failures: ConnectFailures::default(),
+            connect_failures_while_open: ConnectFailures::KeepWaiting,
             leak_threshold: None,
             seed: None,
         }
@@ -138,12 +125,22 @@ impl Settings {
                 "a fraction of max_lifetime from 0.0 to 0.9",
             );
         }
-        if self.connect_failures == ConnectFailures::FailAfter(0) {
-            return refuse(
-                "connect_failures",
-                "FailAfter(0)",
-                "FailAfter(1) or more, or KeepWaiting",
-            );
+        for (setting, policy) in [
+            ("connect_failures", self.connect_failures),
+            (
+                "connect_failures_while_open",
+                self.connect_failures_while_open,
+            ),
+        ] {
+            match policy {
+                ConnectFailures::FailAfter(0) => {
+                    return refuse(setting, "FailAfter(0)", "FailAfter(1) or more, or another");
+                }
+                ConnectFailures::FailAfterTime(limit) => {
+                    check_duration(setting, Some(limit), SHORTEST)?;
+                }
+                _ => {}
+            }
         }
         for (setting, value) in [
             ("acquire_timeout", self.acquire_timeout),

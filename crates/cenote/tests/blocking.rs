@@ -321,3 +321,29 @@ fn an_owned_lease_is_waited_for_no_longer_than_asked() {
     assert!(!pool.is_closed());
     assert!(!pool.connector().0.panics.load(SeqCst));
 }
+
+/// A thread that waits rides a restart out, as those of r2d2 and HikariCP do; a server that never was there is told of.
+#[test]
+fn threads_ride_a_restart_out_and_learn_of_a_server_that_never_was_there() {
+    let driver = Driver::default();
+    driver.0.fails.store(true, SeqCst);
+    let pool = Pool::builder(driver.clone())
+        .acquire_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let error = pool.get().unwrap_err();
+    assert!(matches!(error, GetError::Connect { .. }), "{error}");
+    driver.0.fails.store(false, SeqCst);
+    OwnedLease::discard(pool.get_owned().unwrap());
+    driver.0.fails.store(true, SeqCst);
+    let failed = pool.counters().connect_failed;
+    let waiter = {
+        let pool = pool.clone();
+        thread::spawn(move || pool.get_owned().map(drop))
+    };
+    while pool.counters().connect_failed < failed + 4 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    driver.0.fails.store(false, SeqCst);
+    waiter.join().unwrap().unwrap();
+}

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Wake, Waker};
 
-use cenote::{CloseReason, Connect, Dial, HookFuture, Lease, OwnedLease, Pool, Verdict};
+use cenote::{
+    CloseReason, Connect, ConnectFailures, Dial, HookFuture, Lease, OwnedLease, Pool, Verdict,
+};
 use futures::{FutureExt, poll};
 use server::{Act, Conn, Server, assert_quiet, ms, pass, secs};
 
@@ -162,6 +164,7 @@ async fn an_event_handler_may_panic_at_every_event() {
         .builder()
         .max_size(1)
         .leak_threshold(secs(1))
+        .connect_failures(ConnectFailures::FailAfter(3))
         .on_event(move |_| {
             counted.fetch_add(1, SeqCst);
             panic!("told to")

@@ -203,7 +203,7 @@ async fn a_failed_connect_is_told_with_its_cause() {
     for (act, words) in [
         (Act::Fail, "the server refused"),
         (Act::Panic, "the connector panicked: told to"),
-        (Act::Never, "it took longer than connect_timeout (5s)"),
+        (Act::Never, "it took longer than connect_timeout (3s)"),
     ] {
         let server = Server::default();
         server.plan(|plan| plan.connect = act);

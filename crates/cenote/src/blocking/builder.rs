@@ -7,7 +7,8 @@ use super::driver::{Driver, Threads};
 use super::{Connect, Pool};
 use crate::error::{BoxError, SettingsError};
 use crate::event::{CloseReason, ConnectionInfo, Event};
-use crate::settings::{ConnectFailures, IdleOrder};
+use crate::policy::telling::ConnectFailures;
+use crate::settings::IdleOrder;
 use crate::{Backoff, builder};
 
 /// Sets up a [`Pool`]. Each setting means what it means on [`cenote::Builder`](crate::Builder).
@@ -73,6 +74,7 @@ impl<C: Connect> Builder<C> {
         close_timeout: Duration,
         backoff: Backoff,
         connect_failures: ConnectFailures,
+        connect_failures_while_open: ConnectFailures,
         leak_threshold: impl Into<Option<Duration>>,
         seed: u64,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,

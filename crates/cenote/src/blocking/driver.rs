@@ -171,6 +171,10 @@ impl<C: Connect> connect::Connect for Threads<C> {
         self.0.classify(error)
     }
 
+    fn endpoint(&self) -> Option<String> {
+        self.0.endpoint()
+    }
+
     async fn check(&self, seat: &mut Self::Connection) -> Result<(), C::Error> {
         let connector = Arc::clone(&self.0);
         seat.run(move |conn| connector.check(conn)).await

@@ -129,6 +129,12 @@ pub trait Connect: Send + Sync + 'static {
         FailureKind::Transient
     }
 
+    /// What [`connect`](Self::connect) dials, for errors; see
+    /// [`cenote::Connect::endpoint`](crate::Connect::endpoint). Default: `None`.
+    fn endpoint(&self) -> Option<String> {
+        None
+    }
+
     /// A round trip that proves the connection alive. Default: does nothing.
     ///
     /// # Errors

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
-
 use super::Mux;
 use super::beginning::Place;
 use super::engine::Engine;
 use super::error::{CallError, Written};
 use super::silence::GaveUp;
 use super::tags::Turn;
+use crate::rt::Sleep;
 
 /// A [`Mux::call`] under way.
 ///

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::AsyncRead;
-use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
+use tokio::runtime::Handle;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::io::poll_read_buf;
 
 use super::Mux;
@@ -28,7 +29,7 @@ use super::engine::Engine;
 use super::error::Lost;
 use super::settings::Ticks;
 use crate::error::BoxError;
-use crate::rt::catching;
+use crate::rt::{self, Sleep, catching};
 use crate::sync::lock;
 use crate::wake::wake_all;
 
@@ -91,13 +92,15 @@ where
     Resp: Send + 'static,
     D: Decode<Resp>,
 {
+    /// Begins, on `runtime`.
     pub(super) fn start(
+        runtime: &Handle,
         mux: &Mux<Req, Resp>,
         read: Box<dyn AsyncRead + Send + Unpin>,
         decode: D,
         ping: Option<Box<dyn Fn() -> Req + Send>>,
     ) {
-        tokio::spawn(Self::new(mux, read, decode, ping).run());
+        runtime.spawn(Self::new(mux, read, decode, ping).run());
     }
 
     pub(super) fn new(
@@ -108,7 +111,7 @@ where
     ) -> Self {
         let settings = &mux.engine.settings;
         let clock = settings.ticks().map(|Ticks { every, .. }| {
-            let mut ticks = interval(every);
+            let mut ticks = rt::interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let ping = ping.zip(settings.ping_after).map(|(request, after)| Ping {
                 request,
@@ -141,7 +144,7 @@ where
         // Whether the peer hears of it is its own affair.
         let engine = Arc::clone(&self.engine);
         let goodbye = poll_fn(|cx| lock(&engine.writer).poll_shutdown(cx));
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        let _ = rt::timeout(GOODBYE, goodbye).await;
     }
 
     /// Until the connection has ended.
@@ -339,7 +342,7 @@ where
     /// Ready when a drain has had its time.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.engine.settings.drain_timeout;
-        let timer = self.drain.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let timer = self.drain.get_or_insert_with(|| Box::pin(rt::sleep(limit)));
         timer.as_mut().poll(cx)
     }
 }

@@ -19,8 +19,6 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
-
 use super::ask::Ask;
 use super::cells::{Cells, Left};
 use super::desk::{Desk, Phase};
@@ -30,7 +28,7 @@ use super::settings::Settings;
 use super::silence::{GaveUp, Heard};
 use super::tags::{Tags, Turn};
 use super::writer::Writer;
-use crate::rt::Runtime;
+use crate::rt::{self, Runtime, Sleep};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::wake::{Notify, release, wake_all};
 
@@ -109,9 +107,9 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.now().wrapping_sub(began) > self.ticks_per_call
     }
 
-    /// A timer, on the connection's runtime where the caller has none.
+    /// A timer, by the clock of the connection's runtime where the caller has none.
     pub(super) fn sleep(&self, limit: Duration) -> Sleep {
-        self.runtime.within(|| sleep(limit))
+        self.runtime.within(|| rt::sleep(limit))
     }
 
     /// How many requests have no reply yet; nearly so while calls begin and end.

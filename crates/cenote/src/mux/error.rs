@@ -49,12 +49,12 @@ impl fmt::Display for CallError {
     }
 }
 
-// By hand, because a derived `source` would give the `Arc`, which nobody can downcast.
+// As all errors here: the causes behind the one whose text is in `Display`.
 impl Error for CallError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Lost { cause, .. } => Some(cause),
-            Self::Encode(error) => Some(&**error),
+            Self::Lost { cause, .. } => cause.source(),
+            Self::Encode(error) => error.source(),
             Self::TimedOut { .. } | Self::QueueFull { .. } => None,
         }
     }
@@ -177,8 +177,8 @@ impl fmt::Display for Lost {
 impl Error for Lost {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Io(error) => Some(&**error),
-            Self::Malformed(error) | Self::Ping(error) => Some(&**error),
+            Self::Io(error) => error.source(),
+            Self::Malformed(error) | Self::Ping(error) => error.source(),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::Mux;
@@ -202,10 +203,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     /// reading and once for each of its [`encoders`](Self::encoders).
     ///
     /// # Errors
-    /// A setting that can't work, `max_in_flight` beyond what `T` can tell apart included.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime: the connection's task runs on the caller's.
+    /// A setting that can't work, `max_in_flight` beyond what `T` can tell apart included; or `runtime`, outside a
+    /// tokio runtime: the connection's task runs on the caller's.
     pub fn tagged<Resp, T, Codec>(
         self,
         read: impl AsyncRead + Send + Unpin + 'static,
@@ -241,10 +240,7 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     /// once for reading and once for each of its [`encoders`](Self::encoders).
     ///
     /// # Errors
-    /// A setting that can't work.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime: the connection's task runs on the caller's.
+    /// A setting that can't work; or `runtime`, outside a tokio runtime: the connection's task runs on the caller's.
     pub fn in_order<Resp, Codec>(
         self,
         read: impl AsyncRead + Send + Unpin + 'static,
@@ -290,9 +286,14 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         decode: impl Decode<Resp>,
     ) -> Result<Mux<Req, Resp>, SettingsError> {
         self.validate(tag_bits)?;
+        let Ok(runtime) = Handle::try_current() else {
+            let accepted =
+                "a tokio runtime must be there to run the connection on: build it within one";
+            return refuse("runtime", "none", accepted);
+        };
         let writer = Writer::new(Box::new(write));
         let mux = Mux::new(Engine::new(self.settings, tag_bits, lanes, writer));
-        Driver::start(&mux, Box::new(read), decode, self.ping);
+        Driver::start(&runtime, &mux, Box::new(read), decode, self.ping);
         Ok(mux)
     }
 

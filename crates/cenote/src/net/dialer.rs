@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout_at;
 
 use super::AsSocket;
 use super::error::DialError;
@@ -15,6 +14,7 @@ use super::options::{Keepalive, Options};
 use super::race::{race, rounded};
 use super::socket::Socket;
 use crate::dial::Dial;
+use crate::rt::timeout_at;
 
 /// Opens sockets that notice when their peer has vanished.
 ///
@@ -81,8 +81,8 @@ impl Dialer {
     ///
     /// # Panics
     ///
-    /// As all of tokio's I/O: outside a runtime, or on one without I/O or without timers. A pool's dials are always
-    /// within a runtime with timers.
+    /// As all of tokio's I/O: outside a runtime, or on one without I/O (`enable_io`). A pool's dials are always within a
+    /// runtime.
     ///
     /// # Errors
     ///

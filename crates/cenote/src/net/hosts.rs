@@ -6,12 +6,11 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::timeout_at;
-
 use super::host::Host;
 use super::race::rounded;
 use crate::connect::FailureKind;
 use crate::dial::Dial;
+use crate::rt::timeout_at;
 
 /// What an attempt at one host of a list came to, when not to a connection.
 ///

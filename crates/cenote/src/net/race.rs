@@ -8,9 +8,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::error::AddressError;
+use crate::rt::sleep_until;
 
 /// How long an address is waited for before the next one starts beside it: RFC 8305's Connection Attempt Delay.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -62,7 +63,7 @@ where
             match waiting.next() {
                 Some((address, &to)) => {
                     running.push((address, Box::pin(connect(to))));
-                    next_start.as_mut().reset(Instant::now() + delay);
+                    next_start.set(sleep_until(Instant::now() + delay));
                 }
                 None if running.is_empty() => return Poll::Ready(None),
                 None => return Poll::Pending,

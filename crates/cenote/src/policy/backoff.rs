@@ -12,7 +12,8 @@ use fastrand::Rng;
 /// How long to wait after failed connects: a random time between zero and `base * 2^n`, at most `max`,
 /// where `n` counts the failures in a row.
 ///
-/// Default: 100 ms to 5 s.
+/// Default: 100 ms to 2 s, so that a caller who waits 5 s, as by default, is served if the server was back 3 s
+/// before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     pub(crate) base: Duration,
@@ -40,7 +41,7 @@ impl Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self::new(Duration::from_millis(100), Duration::from_secs(5))
+        Self::new(Duration::from_millis(100), Duration::from_secs(2))
     }
 }
 

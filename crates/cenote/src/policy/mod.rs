@@ -5,3 +5,4 @@ pub(crate) mod backoff;
 pub(crate) mod growth;
 pub(crate) mod lifetime;
 pub(crate) mod sharing;
+pub(crate) mod telling;

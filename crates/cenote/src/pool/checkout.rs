@@ -319,19 +319,10 @@ impl<'a, C: Connect> Slow<'a, C> {
         let at = shared
             .clock
             .instant(this.began.saturating_add(nanos(limit)));
-        let watched = shared.runtime.within(|| {
-            rt::calling(|| {
-                let timer = this
-                    .timer
-                    .get_or_insert_with(|| Box::pin(rt::sleep_until(at)));
-                timer.as_mut().poll(cx)
-            })
-        });
-        match watched {
-            Ok(time) => time.map(|()| Self::timed_out as fn(&Self) -> GetError),
-            // A runtime without timers panics.
-            Err(_) => Poll::Ready(|this| this.core.owner.no_runtime()),
-        }
+        let set = || Box::pin(shared.runtime.within(|| rt::sleep_until(at)));
+        let timer = this.timer.get_or_insert_with(set);
+        let is_up = timer.as_mut().poll(cx);
+        is_up.map(|()| Self::timed_out as fn(&Self) -> GetError)
     }
 
     /// Leaves the queue; a connection granted in that instant is taken all the same.
@@ -363,7 +354,6 @@ impl<'a, C: Connect> Slow<'a, C> {
                 error,
             },
             Refusal::Closed => shared.closed_error(),
-            Refusal::NoRuntime => shared.no_runtime(),
             Refusal::TimedOut => self.timed_out(),
         }
     }

@@ -8,21 +8,30 @@ use std::time::Duration;
 use super::give_back::settle;
 use super::shared::{Entry, Notes, PoolCore, PoolHeld, Refusal, Shared, TRUSTED, count};
 use super::upkeep;
-use crate::connect::Connect;
+use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
-use crate::error::{BoxError, ConnectError, GetError};
+use crate::error::{BoxError, ConnectError, Dialling, GetError, endpoint};
 use crate::event::{ConnectionInfo, Event};
 use crate::kernel::{Arc, Idling, Opening, Phase, State};
 use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::lifetime;
+use crate::policy::telling::{self, ConnectFailures, Failing, Tell};
 use crate::rt::{self, Failed};
-use crate::settings::{ConnectFailures, Settings};
+use crate::settings::Settings;
 
 /// What the pool knows of its dials.
 pub(crate) struct Dialer {
     gate: Gate,
     last_error: Option<ConnectError>,
+    /// When the first of the dials that failed in a row began.
+    failing_since: Option<u64>,
+    /// When those who wait are to be told, if connecting still fails then.
+    tell_at: Option<Telling>,
+    /// Connections that proved dead before anyone could use them.
+    arrived_dead: u64,
+    /// The dials under way, by their connections' numbers, and when each began. A handful.
+    under_way: Vec<(u64, u64)>,
     last_dial_at: u64,
     dial_time: Option<u64>,
     /// When upkeep should drive again; it is poked for an earlier time only.
@@ -38,11 +47,23 @@ pub(crate) struct Dialer {
     rng: fastrand::Rng,
 }
 
+/// A failure to be told later.
+#[derive(Clone, Copy)]
+struct Telling {
+    at: u64,
+    /// To those who wait beside open connections, or to those who wait for the first.
+    while_open: bool,
+}
+
 impl Dialer {
     pub(crate) fn new(seed: Option<u64>) -> Self {
         Self {
             gate: Gate::default(),
             last_error: None,
+            failing_since: None,
+            tell_at: None,
+            arrived_dead: 0,
+            under_way: Vec::new(),
             last_dial_at: 0,
             dial_time: None,
             wake_at: None,
@@ -52,6 +73,19 @@ impl Dialer {
             checking_since: 0,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
         }
+    }
+
+    /// Connecting works. The error that was the last, to be dropped when the lock is let go: its drop is user code.
+    fn succeeded(&mut self) -> Option<ConnectError> {
+        self.gate.succeeded();
+        self.failing_since = None;
+        self.tell_at = None;
+        self.last_error.take()
+    }
+
+    /// When to look whether a failure is due to be told.
+    pub(crate) fn tell_at(&self) -> Option<u64> {
+        self.tell_at.map(|telling| telling.at)
     }
 
     /// Why connects have been failing; `None` since the last that did not.
@@ -78,6 +112,8 @@ pub(crate) fn drive<C: Connect>(core: &Arc<PoolCore<C>>) {
         upkeep::ensure(core);
         shared.runtime.spawn(dial(Attempt {
             opening: Some(opening),
+            id: 0,
+            began: shared.clock.now(),
         }));
     }
 }
@@ -167,9 +203,12 @@ impl<C: Connect> Drop for Checking<C> {
 /// A dial under way. Dropped before its end (its runtime was shut down), it counts as failed.
 struct Attempt<C: Connect> {
     opening: Option<Opening<Shared<C>>>,
+    /// The number its connection will have, once it has begun.
+    id: u64,
+    began: u64,
 }
 
-async fn dial<C: Connect>(attempt: Attempt<C>) {
+async fn dial<C: Connect>(mut attempt: Attempt<C>) {
     let Some(core) = attempt
         .opening
         .as_ref()
@@ -178,8 +217,10 @@ async fn dial<C: Connect>(attempt: Attempt<C>) {
         return;
     };
     let shared = &core.owner;
-    let began = shared.clock.now();
     let id = shared.next_id.fetch_add(1, Relaxed);
+    attempt.began = shared.clock.now();
+    attempt.id = id;
+    shared.dialer().under_way.push((id, attempt.began));
     let limit = shared.settings.connect_timeout;
     let dial = Dial::within(limit);
     let connect = async {
@@ -187,7 +228,10 @@ async fn dial<C: Connect>(attempt: Attempt<C>) {
             .connector
             .connect(&dial)
             .await
-            .map_err(|error| ConnectError::Failed(StdArc::new(error)))?;
+            .map_err(|error| Failure {
+                kind: rt::calling(|| shared.connector.classify(&error)).unwrap_or_default(),
+                error: ConnectError::Failed(StdArc::new(error)),
+            })?;
         if let Some(after_connect) = &shared.hooks.after_connect {
             let info = ConnectionInfo {
                 id,
@@ -197,112 +241,210 @@ async fn dial<C: Connect>(attempt: Attempt<C>) {
             };
             after_connect(&mut conn, &info)
                 .await
-                .map_err(|error: BoxError| ConnectError::Hook(StdArc::from(error)))?;
+                .map_err(|error: BoxError| Failure::from(ConnectError::Hook(error.into())))?;
         }
         Ok(conn)
     };
     match rt::guarded(limit, connect).await {
-        Ok(conn) => attempt.succeed(conn, id, began),
-        Err(failed) => attempt.fail(match failed {
-            Failed::TimedOut => ConnectError::TimedOut(limit),
-            Failed::Panicked(panic) => ConnectError::Panicked(panic.into()),
-            Failed::Error(error) => error,
+        Ok(conn) => attempt.succeed(conn),
+        Err(failed) => attempt.end_failed(match failed {
+            Failed::TimedOut => ConnectError::timed_out(&shared.connector, limit).into(),
+            Failed::Panicked(panic) => ConnectError::Panicked(panic.into()).into(),
+            Failed::Error(failure) => failure,
         }),
     }
 }
 
+/// A failed connect, and what it says about the next.
+struct Failure {
+    error: ConnectError,
+    kind: FailureKind,
+}
+
+/// What the pool itself finds wrong may pass.
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self {
+            error,
+            kind: FailureKind::Transient,
+        }
+    }
+}
+
 impl<C: Connect> Attempt<C> {
-    fn succeed(mut self, conn: C::Connection, id: u64, began: u64) {
+    fn succeed(mut self, conn: C::Connection) {
         let Some(opening) = self.opening.take() else {
             return;
         };
         let core = Arc::clone(opening.core());
-        let took = core.owner.clock.now().saturating_sub(began);
+        let took = core.owner.clock.now().saturating_sub(self.began);
         // Dropped after the lock: an error's drop is user code.
         let _old_error = {
             let mut dialer = core.owner.dialer();
             dialer.settling += 1;
+            dialer.under_way.retain(|(id, _)| *id != self.id);
             // While new connections prove dead, opening one is no success yet.
             dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
             if core.owner.suspect_since.load(Relaxed) != TRUSTED {
                 None
             } else {
-                dialer.gate.succeeded();
-                dialer.last_error.take()
+                dialer.succeeded()
             }
         };
         let took = Duration::from_nanos(took);
-        let held = enter(opening, conn, id, took, Origin::Dialled);
+        let held = enter(opening, conn, self.id, took, Origin::Dialled);
         settle(held, Idling::Begins);
         core.owner.dialer().settling -= 1;
         drive(&core);
     }
 
-    fn fail(mut self, error: ConnectError) {
-        self.end_failed(error);
-    }
-
-    fn end_failed(&mut self, error: ConnectError) {
+    fn end_failed(&mut self, failure: Failure) {
         let Some(opening) = self.opening.take() else {
             return;
         };
         let core = Arc::clone(opening.core());
-        // This dial's own slot is still occupied.
-        failed(&core, &error);
+        core.owner
+            .dialer()
+            .under_way
+            .retain(|(id, _)| *id != self.id);
+        failed(&core, &failure, self.began, Slot::Opening);
         // Vacates the slot, and drives what comes next.
         drop(opening);
     }
 }
 
-/// Closes the gate for a while, tells of it, and ends the waiting of all where the policy says so: then
-/// with the number of failures in a row. The slot of the connection that failed is still occupied.
-fn failed<C: Connect>(core: &Arc<PoolCore<C>>, error: &ConnectError) -> Option<u32> {
+/// What the slot of a failed connect still counts as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    /// Being opened.
+    Opening,
+    /// Open, for it was dead on arrival.
+    Open,
+}
+
+/// Closes the gate for a while, tells of it, and ends the waiting of all where the policy says so: then with the
+/// number of failures in a row. The `slot` of the connection that failed is still occupied.
+fn failed<C: Connect>(
+    core: &Arc<PoolCore<C>>,
+    Failure { error, kind }: &Failure,
+    began: u64,
+    slot: Slot,
+) -> Option<u32> {
     let shared = &core.owner;
     count(&shared.tally.connect_failed);
+    let demand = core.demand();
+    let (own_open, own_opening) = match slot {
+        Slot::Opening => (0, 1),
+        Slot::Open => (1, 0),
+    };
+    let others = |all: usize, own: usize| all.saturating_sub(own);
+    let open = others(demand.occupied - demand.opening - demand.closing, own_open);
+    let is_last_dial = others(demand.opening, own_opening) == 0;
+    let while_open = open > 0;
     // The old error is dropped after the lock: its drop is user code.
-    let (failures, retry_in, _old_error) = {
+    let (failures, retry_in, tell, _old_error) = {
         let now = shared.clock.now();
         let mut dialer = shared.dialer();
         let Dialer {
             gate,
             rng,
             last_error,
+            failing_since,
+            arrived_dead,
+            tell_at,
             ..
         } = &mut *dialer;
         gate.failed(now, &shared.settings.backoff, rng);
         let old = last_error.replace(error.clone());
         let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
-        (gate.failures(), retry_in, old)
+        if slot == Slot::Open {
+            *arrived_dead += 1;
+        }
+        let failing = Failing {
+            now,
+            since: *failing_since.get_or_insert(began),
+            failures: gate.failures(),
+            kind: *kind,
+            had_connection: shared.tally.opened.load(Relaxed) > *arrived_dead,
+        };
+        let tell = telling::decide(policy(&shared.settings, while_open), &failing);
+        if let Tell::At(at) = tell {
+            *tell_at = Some(Telling { at, while_open });
+            shared.poke.notify_one();
+        }
+        (gate.failures(), retry_in, tell, old)
     };
     shared.hooks.tell(&Event::ConnectFailed {
         error,
         failures,
         retry_in,
     });
-    let demand = core.demand();
-    let nothing_left = demand.occupied - demand.closing <= 1;
-    let enough = match shared.settings.connect_failures {
-        ConnectFailures::FailAfter(enough) => failures >= enough,
-        ConnectFailures::KeepWaiting => false,
-    };
-    if !(nothing_left && enough) {
+    // With nothing open, another dial under way may yet succeed; it tells if it does not.
+    if tell != Tell::Now || !(while_open || is_last_dial) {
         return None;
     }
+    refuse(core, failures, error);
+    Some(failures)
+}
+
+/// What is to be told to whom.
+fn policy(settings: &Settings, while_open: bool) -> ConnectFailures {
+    match while_open {
+        true => settings.connect_failures_while_open,
+        false => settings.connect_failures,
+    }
+}
+
+fn refuse<C: Connect>(core: &PoolCore<C>, failures: u32, error: &ConnectError) {
     core.refuse_all(|| Refusal::Connect {
         failures,
         error: error.clone(),
     });
-    Some(failures)
 }
 
-/// A connection proved dead before it was ever leased: a failed connect. The error of the getter it was
-/// for, if that is to wait no longer.
-pub(crate) fn dead_on_arrival<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<GetError> {
+/// Ends the waiting of all if connecting has failed for as long as the policy permits.
+pub(crate) fn tell_due<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
+    let shared = &core.owner;
+    let demand = core.demand();
+    let while_open = demand.occupied > demand.opening + demand.closing;
+    let (telling, failures, error) = {
+        let mut dialer = shared.dialer();
+        let telling = dialer.tell_at.take_if(|telling| telling.at <= now);
+        (telling, dialer.gate.failures(), dialer.last_error())
+    };
+    // If it has become the other, the next failure tells.
+    if let (Some(telling), Some(error)) = (telling, error)
+        && telling.while_open == while_open
+    {
+        refuse(core, failures, &error);
+    }
+}
+
+/// The dial that has been under way for longest.
+pub(crate) fn under_way<C: Connect>(core: &PoolCore<C>) -> Option<Dialling> {
+    let shared = &core.owner;
+    let began = {
+        let dialer = shared.dialer();
+        dialer.under_way.iter().map(|(_, began)| *began).min()
+    }?;
+    let elapsed = shared.clock.now().saturating_sub(began) / 1_000_000;
+    Some(Dialling {
+        elapsed: Duration::from_millis(elapsed),
+        endpoint: endpoint(&shared.connector),
+    })
+}
+
+/// A connection opened at `opened_at` proved dead before it was ever leased: a failed connect. The error of the caller
+/// it was for, if that is to wait no longer.
+pub(crate) fn dead_on_arrival<C: Connect>(
+    core: &Arc<PoolCore<C>>,
+    opened_at: u64,
+) -> Option<GetError> {
     core.owner
         .suspect_since
         .fetch_min(core.owner.clock.now(), Relaxed);
     let error = ConnectError::DeadOnArrival;
-    let failures = failed(core, &error)?;
+    let failures = failed(core, &error.clone().into(), opened_at, Slot::Open)?;
     Some(GetError::Connect {
         pool: core.owner.name.clone(),
         failures,
@@ -324,14 +466,13 @@ pub(crate) fn proved<C: Connect>(core: &PoolCore<C>) {
     let _old_error = {
         let mut dialer = core.owner.dialer();
         core.owner.suspect_since.store(TRUSTED, Relaxed);
-        dialer.gate.succeeded();
-        dialer.last_error.take()
+        dialer.succeeded()
     };
 }
 
 impl<C: Connect> Drop for Attempt<C> {
     fn drop(&mut self) {
-        self.end_failed(ConnectError::Aborted);
+        self.end_failed(ConnectError::Aborted.into());
     }
 }
 

@@ -70,7 +70,8 @@ impl<C: Connect> OwnedLease<C> {
     /// Ends a lease on a connection that proved dead before anybody used it: as a failed connect.
     pub(crate) fn arrived_dead(lease: Self) {
         let held = lease.loan.into_held();
-        dial::dead_on_arrival(&Arc::clone(held.core()));
+        let opened_at = held.notes().opened_at.load(Relaxed);
+        dial::dead_on_arrival(&Arc::clone(held.core()), opened_at);
         ending::end(held, CloseReason::Broken, None);
     }
 }

@@ -33,7 +33,7 @@ use upkeep::Upkeep;
 
 use crate::builder::Builder;
 use crate::connect::Connect;
-use crate::error::{AddError, ConnectError, GetError, SettingsError, TryGetError};
+use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
 use crate::kernel::{Arc, Core, Idling, Phase, State};
@@ -301,6 +301,11 @@ impl<C: Connect> Pool<C> {
     /// Why connects have been failing; `None` since the last that did not.
     pub(crate) fn connect_error(&self) -> Option<ConnectError> {
         self.core.owner.dialer().last_error()
+    }
+
+    /// The dial that has been under way for longest.
+    pub(crate) fn dialling(&self) -> Option<Dialling> {
+        dial::under_way(&self.core)
     }
 
     pub(crate) fn no_runtime(&self) -> GetError {

@@ -151,7 +151,7 @@ fn unfit<C: Connect>(
         && notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
     let age = found_at.saturating_sub(notes.opened_at.load(Relaxed));
     let refused = if unused && age < ARRIVAL {
-        dial::dead_on_arrival(&core)
+        dial::dead_on_arrival(&core, notes.opened_at.load(Relaxed))
     } else {
         None
     };

@@ -156,12 +156,7 @@ pub(crate) fn count(counter: &AtomicU64) {
 pub(crate) enum Refusal {
     TimedOut,
     Closed,
-    Connect {
-        failures: u32,
-        error: ConnectError,
-    },
-    /// There is no runtime, or it has no timers.
-    NoRuntime,
+    Connect { failures: u32, error: ConnectError },
 }
 
 impl<C: Connect> Shared<C> {
@@ -298,11 +293,15 @@ impl<C: Connect> PoolCore<C> {
 
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
         count(&self.owner.tally.timed_out);
+        // Each takes the dialer's lock, and lets it go before the next.
+        let connect_error = self.owner.dialer().last_error();
+        let dialling = dial::under_way(self);
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.owner.name.clone(),
             waited,
             status: self.status(),
-            connect_error: self.owner.dialer().last_error(),
+            connect_error,
+            dialling,
         }))
     }
 }

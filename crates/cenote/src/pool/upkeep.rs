@@ -60,7 +60,6 @@ pub(crate) fn ensure_at<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> Upkeep
         shared.runtime.spawn(run(Running {
             core: Arc::clone(core),
             number: next,
-            is_timeless: false,
         }));
         // A runtime that was shut down has dropped the task by now. So has a pool closed meanwhile, which needs
         // none.
@@ -93,8 +92,6 @@ pub(crate) fn is_elsewhere<C: Connect>(core: &PoolCore<C>) -> bool {
 struct Running<C: Connect> {
     core: Arc<PoolCore<C>>,
     number: u64,
-    /// The runtime has no timers: the next upkeep on it would end as this one does.
-    is_timeless: bool,
 }
 
 impl<C: Connect> Drop for Running<C> {
@@ -109,19 +106,11 @@ impl<C: Connect> Drop for Running<C> {
             return;
         }
         shared.clock.stop();
-        if self.is_timeless {
-            self.core.refuse_all(|| Refusal::NoRuntime);
-        } else {
-            self.core.rouse();
-        }
+        self.core.rouse();
     }
 }
 
-async fn run<C: Connect>(mut running: Running<C>) {
-    if !rt::has_timers().await {
-        running.is_timeless = true;
-        return;
-    }
+async fn run<C: Connect>(running: Running<C>) {
     let core = &running.core;
     let shared = &core.owner;
     *shared.upkeep_at() = rt::here();
@@ -137,15 +126,16 @@ async fn run<C: Connect>(mut running: Running<C>) {
             sweep.run(core, now);
             next_sweep = now + turn;
         }
-        let wake_at = {
+        dial::tell_due(core, now);
+        let (wake_at, tell_at) = {
             let mut dialer = shared.dialer();
             dialer.wake_at.take_if(|at| *at <= now);
-            dialer.wake_at
+            (dialer.wake_at, dialer.tell_at())
         };
         dial::drive(core);
         // Last: whoever queues after this finds no deadline watched that is not, and pokes.
         let deadline = core.refuse_due(now, || Refusal::TimedOut);
-        let until = [Some(next_sweep), wake_at, deadline]
+        let until = [Some(next_sweep), wake_at, tell_at, deadline]
             .into_iter()
             .flatten()
             .min()

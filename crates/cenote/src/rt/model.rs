@@ -52,10 +52,6 @@ impl Runtime {
     }
 }
 
-pub(crate) async fn has_timers() -> bool {
-    true
-}
-
 /// The clock of one execution. Nothing that shuttle schedules happens under its lock.
 struct Time {
     now: Instant,
@@ -152,6 +148,21 @@ impl Drop for Sleep {
             time().timers.remove(&(self.at, number));
         }
     }
+}
+
+pub(crate) fn sleep(limit: Duration) -> Sleep {
+    sleep_until(now() + limit)
+}
+
+/// For the mux, which is compiled and not modelled.
+pub(crate) fn interval(every: Duration) -> tokio::time::Interval {
+    tokio::time::interval(every)
+}
+
+/// For the dialer, which is compiled and not modelled.
+#[cfg(feature = "net")]
+pub(crate) fn timeout_at<F: Future>(at: Instant, work: F) -> tokio::time::Timeout<F> {
+    tokio::time::timeout_at(at, work)
 }
 
 /// The time was up.

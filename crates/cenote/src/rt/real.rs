@@ -1,17 +1,17 @@
 //! Time and tasks as tokio has them.
 
 use std::future::Future;
-use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{self, Duration};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 
 use super::calling;
 
 pub(crate) use tokio::runtime::Id as RuntimeId;
-pub(crate) use tokio::time::{Instant, Sleep, sleep_until, timeout};
+pub(crate) use tokio::time::{Instant, Sleep};
+use tokio::time::{Interval, Timeout};
 
 pub(crate) fn now() -> Instant {
     Instant::now()
@@ -79,11 +79,63 @@ impl Runtime {
     }
 }
 
-/// Whether the runtime that polls this has timers: without, tokio panics at a timer's first poll.
-pub(crate) async fn has_timers() -> bool {
-    std::future::poll_fn(|cx| {
-        let poll = || pin!(tokio::time::sleep(Duration::ZERO)).poll(cx).is_ready();
-        Poll::Ready(calling(poll).is_ok())
-    })
-    .await
+// Timers. Tokio's belong to a runtime and panic where it has none (`enable_time`), and in whoever polls them once it has
+// been shut down; it can be asked about neither. So ours belong to a runtime that has them and is never shut down, on a
+// thread of its own, whose only work is to wake. Where time is paused they are the caller's runtime's, whose clock
+// is the one that moves: that happens in tests alone.
+
+/// A timer, on any runtime or none.
+pub(crate) fn sleep_until(at: Instant) -> Sleep {
+    with_timers(|| tokio::time::sleep_until(at))
+}
+
+/// A timer that begins now.
+pub(crate) fn sleep(limit: Duration) -> Sleep {
+    with_timers(|| tokio::time::sleep(limit))
+}
+
+/// `work` and its end, or the end of its time.
+pub(crate) fn timeout<F: Future>(limit: Duration, work: F) -> Timeout<F> {
+    with_timers(|| tokio::time::timeout(limit, work))
+}
+
+/// As [`timeout`], until `at`.
+#[cfg(feature = "net")]
+pub(crate) fn timeout_at<F: Future>(at: Instant, work: F) -> Timeout<F> {
+    with_timers(|| tokio::time::timeout_at(at, work))
+}
+
+/// Ticks, the first at once.
+pub(crate) fn interval(every: Duration) -> Interval {
+    with_timers(|| tokio::time::interval(every))
+}
+
+fn with_timers<T>(set: impl FnOnce() -> T) -> T {
+    if is_paused() {
+        return set();
+    }
+    let _context = timers().map(Handle::enter);
+    set()
+}
+
+/// The runtime of the timers, begun with the first. `None` where the system gives no thread for it: then the caller's
+/// must do.
+fn timers() -> Option<&'static Handle> {
+    static TIMERS: OnceLock<Option<Handle>> = OnceLock::new();
+    let start = || {
+        let runtime = Builder::new_current_thread().enable_time().build().ok()?;
+        let handle = runtime.handle().clone();
+        let wake = move || runtime.block_on(std::future::pending::<()>());
+        let thread = thread::Builder::new().name("cenote-timers".into());
+        thread.spawn(wake).ok()?;
+        Some(handle)
+    };
+    TIMERS.get_or_init(start).as_ref()
+}
+
+/// Whether tokio's clock stands still here while the machine's goes on.
+fn is_paused() -> bool {
+    let (then, began) = (now(), time::Instant::now());
+    while time::Instant::now() == began {}
+    now() == then
 }

@@ -14,7 +14,8 @@ use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::hooks::HookFuture;
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::{Choice, Chooser, Marks};
-use crate::settings::{ConnectFailures, MINUTE, SHORTEST, check_duration, refuse};
+use crate::policy::telling::ConnectFailures;
+use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 
 /// Sets up a [`SharedPool`].
 ///
@@ -90,7 +91,7 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
         /// [Checks](Connect::check) connections without leases in the background this often. `None`: never.
         /// Default: 2 min. Those in use are the protocol's to keep alive: a check needs a connection alone.
         keepalive(period: impl Into<Option<Duration>>);
-        /// How long a dial and the `after_connect` hook may take together. Default: 5 s. A new connection
+        /// How long a dial and the `after_connect` hook may take together. Default: 3 s. A new connection
         /// whose capacity is 0 counts as being opened for as long again.
         connect_timeout(limit: Duration);
         /// How long a check may take. Default: 5 s.
@@ -100,11 +101,14 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
         reset_timeout(limit: Duration);
         /// How long a goodbye may take; the connection's place is free after that. Default: 5 s.
         close_timeout(limit: Duration);
-        /// How long the pool waits after failed connects. Default: 100 ms to 5 s, full jitter.
+        /// How long the pool waits after failed connects. Default: 100 ms to 2 s, full jitter.
         backoff(backoff: Backoff);
-        /// When getters learn that connecting fails. Default: after three failures in a row with nothing
-        /// open.
+        /// When callers who wait learn that connecting fails while nothing is open; see
+        /// [`Builder::connect_failures`](crate::Builder::connect_failures). Default: [`ConnectFailures::RideOut`].
         connect_failures(policy: ConnectFailures);
+        /// When callers who wait beside open connections, all of them full, learn that opening one more fails.
+        /// Default: [`ConnectFailures::KeepWaiting`], for leases end.
+        connect_failures_while_open(policy: ConnectFailures);
         /// Seeds the random numbers behind choice, jitter and back-off, so that a run on virtual time
         /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
         seed(seed: u64);

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::lease::SharedLease;
@@ -96,28 +96,17 @@ impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
         let at = exclusive
             .clock()
             .instant(began.saturating_add(nanos(limit)));
-        let watched = exclusive.runtime().within(|| {
-            rt::calling(|| {
-                let sleep = || Box::pin(rt::sleep_until(at));
-                timer.get_or_insert_with(sleep).as_mut().poll(cx)
-            })
-        });
-        let is_up = match watched {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(())) => true,
-            // There is no runtime, or it has no timers.
-            Err(_) => false,
-        };
+        let set = || Box::pin(exclusive.runtime().within(|| rt::sleep_until(at)));
+        ready!(timer.get_or_insert_with(set).as_mut().poll(cx));
         Poll::Ready(match self.core.leave(number) {
             // In that instant.
             Some(Told::Granted(grant)) => self.follow(Answer::Granted(grant)),
             Some(Told::Refused(error)) => Step::Done(Err(error)),
-            None if is_up => {
+            None => {
                 let waited = exclusive.clock().now().saturating_sub(began);
                 let error = self.core.timed_out(Duration::from_nanos(waited));
                 Step::Done(Err(error))
             }
-            None => Step::Done(Err(exclusive.no_runtime())),
         })
     }
 }

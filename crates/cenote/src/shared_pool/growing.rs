@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::state::Core;
 use crate::connect::Connect;
 use crate::error::GetError;
+use crate::policy::telling::ConnectFailures;
 use crate::pool::Lease;
 
 /// Begins the growth that the state says is under way.
@@ -79,14 +80,18 @@ impl<C: Connect<Connection: Sync>> Growth<C> {
         }
     }
 
-    /// Tells those who wait, unless others serve: then they are still served, and upkeep tries again.
+    /// Tells those who wait, unless others serve: then they are still served, and upkeep tries again. Where they are to
+    /// be told all the same, the exclusive pool has decided when.
     fn fail(mut self, error: &GetError) {
         let Some(core) = self.core.take() else {
             return;
         };
+        let policy = core.exclusive.settings().connect_failures_while_open;
+        let is_told_while_open =
+            matches!(error, GetError::Connect { .. }) && policy != ConnectFailures::KeepWaiting;
         core.locked(|state, after| {
             state.is_growing = false;
-            if state.seats.is_empty() {
+            if state.seats.is_empty() || is_told_while_open {
                 state.refuse_all(after, error);
             }
         });

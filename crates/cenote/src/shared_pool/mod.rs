@@ -293,6 +293,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             waited,
             status: self.status(),
             connect_error: self.exclusive.connect_error(),
+            dialling: self.exclusive.dialling(),
         }))
     }
 }

@@ -65,8 +65,6 @@ pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
 enum Ending {
     /// There is nothing to look after, and the state says so.
     Done,
-    /// The runtime has none, and those who wait there can do no better.
-    NoTimers,
     /// Its runtime was shut down: those who wait on others are to see to the next.
     Died,
 }
@@ -81,10 +79,6 @@ struct Running<C: Connect<Connection: Sync>> {
 
 impl<C: Connect<Connection: Sync>> Running<C> {
     async fn run(mut self) {
-        if !rt::has_timers().await {
-            self.ending = Ending::NoTimers;
-            return;
-        }
         let Some(turn) = self.core.upgrade().map(|core| core.limits.times.turn) else {
             return;
         };
@@ -108,7 +102,6 @@ impl<C: Connect<Connection: Sync>> Drop for Running<C> {
         };
         match self.ending {
             Ending::Done => {}
-            Ending::NoTimers => core.locked(State::unkeep),
             Ending::Died => core.locked(|state, after| {
                 state.unkeep(after);
                 state.rouse(after);

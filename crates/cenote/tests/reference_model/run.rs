@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use cenote::{Backoff, CloseReason, GetError, IdleOrder, Lease, OwnedLease, Pool};
+use cenote::{Backoff, CloseReason, ConnectFailures, GetError, IdleOrder, Lease, OwnedLease, Pool};
 use tokio::time::Instant;
 
 use super::allowed::{CHECK_AFTER_IDLE, IDLE_TIMEOUT, MAX_CONNECTING, MAX_LIFETIME};
@@ -49,6 +49,8 @@ fn pool(server: &Server, max_size: usize, order: IdleOrder, closed: &Log) -> Poo
         .idle_order(order)
         .max_waiters(MAX_WAITERS)
         .max_connecting(MAX_CONNECTING)
+        // Told whether or not there was a connection before, which the reference does not tell apart.
+        .connect_failures(ConnectFailures::FailAfter(3))
         .acquire_timeout(ms(ACQUIRE_TIMEOUT))
         .check_after_idle(ms(CHECK_AFTER_IDLE))
         .idle_timeout(ms(IDLE_TIMEOUT))

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Builder, Connect, Dial, Event, Pool, SharedBuilder, SharedPool, Verdict};
+use cenote::{
+    Builder, Connect, Dial, Event, FailureKind, Pool, SharedBuilder, SharedPool, Verdict,
+};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,10 @@ pub struct Plan {
     pub verdict_panics: bool,
     pub is_open_panics: bool,
     pub arrives_dead: bool,
+    /// What its refusal is classified as.
+    pub kind: FailureKind,
+    /// What it says is dialled.
+    pub endpoint: Option<&'static str>,
     /// What new connections say they can carry; 4 if nothing.
     pub capacity: Option<usize>,
 }
@@ -207,6 +213,14 @@ impl Connect for Server {
         } else {
             Verdict::Reuse
         })
+    }
+
+    fn classify(&self, _: &Refused) -> FailureKind {
+        self.plan.lock().unwrap().kind
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        self.plan.lock().unwrap().endpoint.map(Into::into)
     }
 
     async fn check(&self, conn: &mut Conn) -> Result<(), Refused> {

@@ -1,8 +1,8 @@
 //! The end of the runtime that upkeep, a reset and a dial run on, while users are on another already.
 
 use super::*;
+use crate::policy::telling::ConnectFailures;
 use crate::rt::model::{Old, move_on};
-use crate::settings::ConnectFailures;
 
 /// A pool that waits for as long as dials fail: those cut short have failed.
 fn patient(server: &Server, max_size: usize) -> Pool<Toy> {
