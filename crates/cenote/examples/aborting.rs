@@ -175,7 +175,7 @@ fn threads() -> Outcome {
     let held = pool.get()?;
     let outcome = text(pool.get_timeout(SOON));
     drop(held);
-    pool.close().timeout(SOON);
+    pool.close().timeout(SOON).wait();
     Ok(outcome)
 }
 

@@ -3,7 +3,6 @@
 
 mod server;
 
-use std::error::Error;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

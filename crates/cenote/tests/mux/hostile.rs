@@ -1,6 +1,5 @@
 //! What a peer must not do, and codecs that fail: every caller learns why, and the connection is closed.
 
-use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
