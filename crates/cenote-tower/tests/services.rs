@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cenote::mux::MuxBuilder;
 use cenote::{SharedPool, Verdict};
-use cenote_tower::{Client, MakeConnect, MuxSink, SharedClient};
+use cenote_tower::{Client, MakeConnect, MakeError, MuxSink, SharedClient};
 use futures::SinkExt;
 use server::{Line, Lines, Server};
 use tower::balance::p2c::Balance;
@@ -185,4 +185,21 @@ async fn a_sink_sends_in_order_and_closes_when_all_is_written() {
     sink.close().await.unwrap();
     let expected: Vec<_> = (0..100).map(|n| format!("line {n}")).collect();
     assert_eq!(server.lines().await, expected);
+}
+
+/// Printed alone it is complete, printed with its causes it repeats nothing; the connector's error is reached by type.
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_connector_of_tower_s_says_everything_once() {
+    let refuse = service_fn(|()| ready(Err::<(), _>(std::io::Error::other("the server refused"))));
+    let pool = SharedPool::new(MakeConnect::new(refuse, (), |_: &mut ()| Verdict::Reuse));
+    let error = pool.get().await.unwrap_err();
+    let made: &MakeError = error.downcast_ref().unwrap();
+    assert!(made.downcast_ref::<std::io::Error>().is_some());
+    let mut texts = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        texts.push_str(&error.to_string());
+        cause = error.source();
+    }
+    assert_eq!(texts.matches("the server refused").count(), 1, "{texts}");
 }

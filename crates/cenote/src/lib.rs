@@ -117,7 +117,11 @@
 //! The pool runs on tokio. Its time is `tokio::time`, so `tokio::time::pause` drives it in tests; there,
 //! let time pass with `tokio::time::sleep`, which gives upkeep its turns, rather than with `advance`. It
 //! spawns on the runtime that calls it, and survives the end of that runtime: the next caller's takes
-//! over.
+//! over. Pause time before the pool is used: timers set by then fire in real time, the last of them within a second
+//! unless a dial or a check is under way.
+//!
+//! The pool needs no timers of that runtime, for it has its own: one thread for the process, `cenote-timers`, begun with
+//! the first, wakes what waits. Connectors that use tokio's timers or sockets need a runtime that has them.
 //!
 //! A pool in a `static` meets many runtimes, as each `#[tokio::test]` has one of its own. When one of them ends,
 //! so does what was opened on it: connections whose sockets or tasks lived there are found closed, or fail their

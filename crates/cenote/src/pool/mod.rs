@@ -105,8 +105,8 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// - [`TimedOut`](GetError::TimedOut): the time passed; carries the last connect error if connects fail.
     /// - [`QueueFull`](GetError::QueueFull): `max_waiters` were waiting already.
-    /// - [`Connect`](GetError::Connect): nothing is open and connecting keeps failing; see
-    ///   [`connect_failures`](Builder::connect_failures).
+    /// - [`Connect`](GetError::Connect): nothing is open, and connecting fails as it does where something is set wrong;
+    ///   see [`connect_failures`](Builder::connect_failures).
     /// - [`Hook`](GetError::Hook): the `before_get` hook refused a new connection.
     /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
     /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.

@@ -46,8 +46,9 @@ pub use lease::SharedLease;
 ///
 /// A getter is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
-/// for a while, one rests. With nothing connected, getters wait for the dial, and learn the connect error
-/// when connecting keeps failing; each later getter has it tried again, at the pace of the back-off.
+/// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails, and
+/// when, is set by [`connect_failures`](SharedBuilder::connect_failures): by default a restart is ridden out, and a
+/// mistake told.
 ///
 /// ```
 /// # use cenote::{Connect, Dial, SharedPool, Verdict};
@@ -117,8 +118,8 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
     /// # Errors
     /// - [`TimedOut`](GetError::TimedOut): the time passed; carries the last connect error if connects fail.
     /// - [`QueueFull`](GetError::QueueFull): `max_waiters` were waiting already.
-    /// - [`Connect`](GetError::Connect): nothing is open and connecting keeps failing; see
-    ///   [`connect_failures`](SharedBuilder::connect_failures).
+    /// - [`Connect`](GetError::Connect): nothing is open, and connecting fails as it does where something is set wrong;
+    ///   see [`connect_failures`](SharedBuilder::connect_failures).
     /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
     /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.
     #[inline]
