@@ -430,6 +430,11 @@ impl Connect for PostgresConnector {
         conn.verdict(self.reset_mode)
     }
 
+    /// Host and port, as errors name them.
+    fn endpoint(&self) -> Option<String> {
+        Some(self.endpoint.to_string())
+    }
+
     /// An empty query: one round trip.
     async fn check(&self, conn: &mut PgConnection) -> Result<(), Error> {
         conn.ping().await.map_err(|cause| {

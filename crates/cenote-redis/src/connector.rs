@@ -311,6 +311,11 @@ impl Connect for RedisConnector {
         error.failure_kind()
     }
 
+    /// Host and port, as errors name them.
+    fn endpoint(&self) -> Option<String> {
+        Some(self.label.to_string())
+    }
+
     /// `PING`. An error reply, such as `NOPERM` or `LOADING`, proves as much as `PONG`; but `NOAUTH` says that the
     /// login is lost.
     async fn check(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {

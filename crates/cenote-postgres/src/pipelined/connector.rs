@@ -202,6 +202,11 @@ impl Connect for PipelinedConnector {
         }
     }
 
+    /// Host and port, as errors name them.
+    fn endpoint(&self) -> Option<String> {
+        Some(self.postgres.endpoint().to_string())
+    }
+
     /// An empty query: one round trip.
     async fn check(&self, conn: &mut PipelinedConnection) -> Result<(), Error> {
         let _owed = conn.vitals().owe();

@@ -183,6 +183,11 @@ impl Connect for PipelinedConnector {
         error.failure_kind()
     }
 
+    /// Host and port, as errors name them.
+    fn endpoint(&self) -> Option<String> {
+        Some(self.connector.label().to_string())
+    }
+
     /// `PING`. An error reply proves as much as `PONG`; but `NOAUTH` says that the login is lost.
     async fn check(&self, conn: &mut PipelinedConnection) -> Result<(), RedisError> {
         proves_alive(conn.command(&Cmd::new("PING")).await)
