@@ -327,6 +327,7 @@ impl RedisConnection {
             } else if self.listens() {
                 // Part of a frame came.
                 watch = watch.and_then(|watch| self.vigil.renewed(watch));
+                had_a_turn = false;
             } else if !had_a_turn {
                 // A runtime that was blocked sees that time has passed before it sees what has arrived.
                 had_a_turn = true;
