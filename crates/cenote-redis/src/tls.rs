@@ -29,14 +29,19 @@ pub(crate) async fn handshake(
     Ok(Stream::Tls(Box::new(stream)))
 }
 
-/// Says so when the peer's answer is not TLS at all.
+/// The peer's answer is not TLS at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is not TLS: a server without TLS wants a redis:// URL")]
+struct NotTls(#[source] Error);
+
+/// Says so when it is not.
 fn name_plain_text(error: io::Error) -> io::Error {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     match cause {
-        Some(Error::InvalidMessage(_)) => io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("the answer is not TLS ({error}): a server without TLS wants a redis:// URL"),
-        ),
+        Some(Error::InvalidMessage(problem)) => {
+            let problem = Error::InvalidMessage(*problem);
+            io::Error::new(error.kind(), NotTls(problem))
+        }
         _ => error,
     }
 }
