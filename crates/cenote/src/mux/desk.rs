@@ -9,8 +9,8 @@ use super::tags::Tags;
 pub(super) struct Desk {
     pub(super) phase: Phase,
     pub(super) tags: Tags,
-    /// Whether the lanes' stocks are shut, so that all tags are here. They are while anyone waits for one, and in
-    /// every phase but `Open`.
+    /// Whether the lanes' stocks are shut, so that all tags are here. They are while anyone waits for one, while none is
+    /// given, and in every phase but `Open`.
     is_shut: bool,
     /// A ping is without a reply. Its cell is the one after those of `tags`, so that it never waits for one.
     pub(super) pinged: bool,
@@ -87,6 +87,7 @@ impl Desk {
     pub(super) fn reopen<Req>(&mut self, lanes: &Lanes<Req>) {
         if self.is_shut
             && matches!(self.phase, Phase::Open)
+            && !self.tags.are_withheld()
             && self.tags.waiting() == 0
             && lanes.ration(self.tags.free()) > 0
         {

@@ -216,7 +216,7 @@ where
             };
             let is_end = read? == 0;
             if !is_end {
-                self.engine.heard.bytes();
+                self.engine.hears();
             }
             if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
                 ping.silent = Duration::ZERO;
@@ -327,7 +327,7 @@ where
                     Some(sent) if silent(sent) >= limit => {
                         return Err(Lost::Silent { limit });
                     }
-                    Some(sent) if silent(sent) >= limit / 4 => engine.heard.suspect(),
+                    Some(sent) if silent(sent) >= limit / 4 => engine.suspects(),
                     None if ping.silent >= ping.after || engine.desk().row.goes_on(heard) => {
                         ping.sent = Some(ping.silent);
                         engine.ping((ping.request)())?;

@@ -219,6 +219,26 @@ impl<Req, Resp> Engine<Req, Resp> {
             || settings.max_silence.is_some_and(is_long)
     }
 
+    /// Bytes came. The driver's to call, as is [`suspects`](Self::suspects).
+    pub(super) fn hears(&self) {
+        if self.heard.bytes() {
+            let mut desk = self.desk();
+            let next = desk.tags.grant();
+            self.after(desk, next);
+        }
+    }
+
+    /// The peer owes the answer to a ping for long: until it speaks or the connection ends, new calls wait for their turn,
+    /// and what they ask is not sent.
+    pub(super) fn suspects(&self) {
+        let mut desk = self.desk();
+        if !desk.tags.are_withheld() {
+            desk.shut(&self.lanes);
+            desk.tags.withhold();
+            self.heard.suspect();
+        }
+    }
+
     /// Whether the peer still answers enough; else no new calls.
     fn judge(&self, desk: MutexGuard<'_, Desk>, is_silent: bool) {
         let timed_out = desk.row.timed_out(self.heard.times());

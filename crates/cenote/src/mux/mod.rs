@@ -172,6 +172,8 @@
 //! - A peer that closes is noticed at once; one that vanished, by a [`ping`](MuxBuilder::ping) or by callers that give
 //!   up one after the other without a byte from it, whether their calls time out or are dropped. A reply that is only
 //!   slow ends nothing while other bytes come: other replies, or those to pings.
+//! - While a peer owes the answer to a ping for long, new calls wait, and what they ask is not sent: if the connection
+//!   ends they are told so, and may ask elsewhere.
 //! - No task and no channel per call, and no allocation beside what the codec makes; only a call that waits
 //!   for its turn allocates, once.
 
@@ -311,8 +313,8 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
     /// [`Connect::capacity`](crate::Connect::capacity): as many as requests may be pending, but for those whose callers
     /// have left; and none while the peer owes the answer to a ping for more than a quarter of
-    /// [`ping_timeout`](MuxBuilder::ping_timeout). Such a connection either speaks again or ends; until then nobody new
-    /// comes to it.
+    /// [`ping_timeout`](MuxBuilder::ping_timeout). Such a peer either speaks again or the connection ends; until then
+    /// the pool sends nobody new to it.
     pub fn capacity(&self) -> usize {
         if self.engine.heard.is_suspect() {
             return 0;

@@ -193,7 +193,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// How long the peer may be silent after a ping. Default: 5 s.
+    /// How long the peer may be silent after a ping. From a quarter of that on, new calls wait for their turn, until it
+    /// speaks or the connection ends. At least 8 ms. Default: 5 s.
     pub fn ping_timeout(mut self, limit: Duration) -> Self {
         self.settings.ping_timeout = limit;
         self

@@ -34,12 +34,14 @@ impl Heard {
         self.times.load(Relaxed)
     }
 
-    /// Bytes came. The driver's alone to call.
-    pub(super) fn bytes(&self) {
+    /// Bytes came. Whether the peer was suspected till now. The driver's alone to call.
+    pub(super) fn bytes(&self) -> bool {
         self.times.store(self.times().wrapping_add(1), Relaxed);
-        if self.is_suspect() {
+        let was_suspect = self.is_suspect();
+        if was_suspect {
             self.is_suspect.store(false, Relaxed);
         }
+        was_suspect
     }
 
     /// The peer owes the answer to a ping for long.

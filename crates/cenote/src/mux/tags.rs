@@ -1,8 +1,8 @@
 //! Which tags are free and in no lane's stock, and whose turn it is to have the next one. Lives under the desk's
 //! lock.
 //!
-//! Invariant: nobody waits for a turn while a tag is free. So a newcomer that finds a free tag passes
-//! nobody.
+//! Invariant: nobody waits for a turn while a tag is free, unless they are withheld. So a newcomer that finds a free
+//! tag passes nobody.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -25,6 +25,8 @@ pub(super) struct Tags {
     taken: usize,
     /// Taken, by requests whose callers have left.
     abandoned: usize,
+    /// None is given: nothing new is to be asked of the peer for now.
+    withheld: bool,
 }
 
 /// A caller's place in the queue for a tag. Lock order: desk, then turn.
@@ -84,11 +86,15 @@ impl Tags {
             waiting: 0,
             taken: 0,
             abandoned: 0,
+            withheld: false,
         }
     }
 
-    /// A free tag, if there is one.
+    /// A free tag, if there is one and it may be given.
     pub(super) fn take(&mut self) -> Option<u32> {
+        if self.withheld {
+            return None;
+        }
         let index = self.free.pop().or_else(|| {
             (self.unused < self.cap).then(|| {
                 self.unused += 1;
@@ -111,10 +117,34 @@ impl Tags {
         self.free.len() + (self.cap - self.unused) as usize
     }
 
+    /// Gives none until [`grant`](Self::grant).
+    pub(super) fn withhold(&mut self) {
+        self.withheld = true;
+    }
+
+    pub(super) fn are_withheld(&self) -> bool {
+        self.withheld
+    }
+
+    /// Gives tags again: those that are free to the first in line, who are to be woken.
+    #[must_use]
+    pub(super) fn grant(&mut self) -> Vec<Waker> {
+        self.withheld = false;
+        let mut next = Vec::new();
+        while self.waiting > 0
+            && let Some(index) = self.take()
+        {
+            next.extend(self.give_back(index));
+        }
+        next
+    }
+
     /// A tag is free: the next in line has it, and is to be woken.
     #[must_use]
     pub(super) fn give_back(&mut self, index: u32) -> Option<Waker> {
-        while let Some(turn) = self.turns.pop_front() {
+        while !self.withheld
+            && let Some(turn) = self.turns.pop_front()
+        {
             let mut state = lock(&turn.0);
             if let State::Waiting { .. } = *state {
                 self.waiting -= 1;

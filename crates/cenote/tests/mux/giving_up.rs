@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, MuxBuilder, Written};
+use cenote::mux::{CallError, Frame, Lost, MuxBuilder, Written};
 use futures::poll;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::peer::{Client, Peer, ms, pair, rest, secs};
+use crate::peer::{Client, Peer, load, ms, pair, rest, secs};
 
 const BY_DEFAULT: fn(MuxBuilder<Bytes>) -> MuxBuilder<Bytes> = |settings| settings;
 
@@ -267,6 +267,80 @@ async fn a_caller_that_gives_up_has_a_silent_peer_pinged() {
     let lost = client.closed().await;
     assert!(matches!(lost, Lost::Silent { .. }), "{lost}");
     assert!(began.elapsed() <= secs(10), "{:?}", began.elapsed());
+}
+
+/// A client whose peer owes the answer to a ping for long.
+async fn suspected(
+    settings: impl FnOnce(MuxBuilder<Bytes>) -> MuxBuilder<Bytes>,
+) -> (Client, Peer, Frame<Bytes>) {
+    let (client, mut peer) = pair(|set| settings(set).ping(secs(5), || Bytes::from("ping")));
+    let ping = peer.request().await;
+    assert_eq!(ping.message, "ping");
+    sleep(secs(2)).await;
+    (client, peer, ping)
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_peer_owes_the_answer_to_a_ping_calls_wait_and_are_sent_in_order_when_it_speaks() {
+    let (client, mut peer, ping) = suspected(|settings| settings.max_in_flight(2)).await;
+    let mut permit = client.reserve();
+    assert!(poll!(&mut permit).is_pending());
+    let mut calls: Vec<_> = (0..4)
+        .map(|n: u32| client.call(Bytes::from(n.to_string())))
+        .collect();
+    for call in &mut calls {
+        assert!(poll!(call).is_pending());
+    }
+    rest().await;
+    assert_eq!(load(&client), (0, 0, 5));
+    assert!(timeout(ms(1), peer.request()).await.is_err());
+    peer.reply(ping.tag, ping.message).await;
+    drop(permit.await.unwrap());
+    let answers = async {
+        for n in 0..4 {
+            let request = peer.request().await;
+            assert_eq!(request.message, n.to_string());
+            peer.reply(request.tag, request.message).await;
+        }
+    };
+    let asks = async {
+        for (n, reply) in futures::future::join_all(calls)
+            .await
+            .into_iter()
+            .enumerate()
+        {
+            assert_eq!(reply.unwrap(), n.to_string());
+        }
+    };
+    tokio::join!(answers, asks);
+    assert_eq!(load(&client), (0, 0, 0));
+}
+
+/// What waits then was never sent, and is safe to send again elsewhere.
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_a_peer_s_sign_of_life_are_refused_unsent_when_none_comes() {
+    let (client, _peer, _) = suspected(|settings| settings).await;
+    let error = client.call(Bytes::from("waits")).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            CallError::Lost {
+                cause: Lost::Silent { .. },
+                written: Written::No
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_peer_s_sign_of_life_times_out_unsent() {
+    let (client, _peer, _) = suspected(|settings| settings).await;
+    let error = client.call(Bytes::from("waits")).timeout(secs(1)).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, CallError::TimedOut { .. }), "{error}");
+    assert_eq!(error.written(), Written::No);
+    assert_eq!(load(&client), (0, 0, 0));
 }
 
 /// In a pool it is leased to nobody new meanwhile, and serves again once it has spoken.

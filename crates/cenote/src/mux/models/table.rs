@@ -125,6 +125,24 @@ fn a_turn_that_is_left_as_it_comes_goes_to_the_next() {
     });
 }
 
+/// The peer is suspected, and speaks again, while a caller comes.
+#[test]
+fn a_caller_that_comes_while_tags_are_withheld_has_one_once_they_are_given_again() {
+    explore(|| {
+        let client = unwritten(1);
+        let comes = client.reserve();
+        let driver = client.clone();
+        race([
+            party(move || drop(block_on(comes).unwrap())),
+            party(move || {
+                driver.engine.suspects();
+                driver.engine.hears();
+            }),
+        ]);
+        assert_eq!(load(&client), (0, 0, 0));
+    });
+}
+
 #[test]
 fn a_turn_that_comes_as_the_connection_ends_leaves_no_tag_taken() {
     explore(|| {
