@@ -10,7 +10,7 @@ mod line;
 mod table;
 mod writing;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
