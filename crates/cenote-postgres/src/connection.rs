@@ -35,9 +35,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The methods here do what those of [`tokio_postgres::Client`] with the same names do, and note it; the
 /// `_cached` ones use the prepared statements that the connection keeps. What else the client can do is
 /// reached by dereferencing: `conn.copy_in(..)`, or `&*conn` where a [`Client`] is asked for. That is never
-/// unsafe for the next user, but the pool then resets the session at its return, whatever was done. One
-/// thing no reset can undo: a cancel token of the client, as opposed to [`cancel_token`](Self::cancel_token)
-/// here, must not be used after the return.
+/// unsafe for the next user, but the pool then resets the session at its return, whatever was done. A cancel token
+/// of the client does not reach the server: [`cancel_token`](Self::cancel_token) here does.
 ///
 /// Calls may be cancelled by dropping their futures at any time. The reply that still comes is dropped;
 /// later calls on the same connection wait for it, since the server works in order. At its return the

@@ -29,6 +29,8 @@ pub(crate) type Connection = tokio_postgres::Connection<Empty, Wire<Carrier>>;
 
 /// How long the server may take for a goodbye, and again for a cancel request.
 const GRACE: Duration = Duration::from_secs(2);
+/// After how long a cancel request is taken to have missed.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// The owner's end of the task. Dropping it, after the client, makes the task end.
 #[derive(Debug)]
@@ -231,13 +233,24 @@ async fn drive(
     if is_given_up {
         // Those who wait for a reply are told now.
         drop(connection);
-        if !session.is_busy() {
-            return;
+        if session.is_busy() {
+            let _ = timeout(GRACE, cancel.cancel_query()).await;
         }
-    // With the client gone, the connection says goodbye once all replies are in, and ends.
-    } else if !session.is_busy() && timeout(GRACE, connection).await.is_ok() {
         return;
     }
-    // Whether the request arrives or not, the connection ends here.
-    let _ = timeout(GRACE, cancel.cancel_query()).await;
+    // With the client gone, the connection says goodbye once all replies are in, and ends.
+    if !session.is_busy() && timeout(GRACE, &mut connection).await.is_ok() {
+        return;
+    }
+    // A request that overtakes its statement hits nothing, so it is repeated while the connection lasts. Whether
+    // one arrives or not, the connection ends here.
+    let ended = async {
+        loop {
+            let _ = cancel.cancel_query().await;
+            if timeout(AGAIN, &mut connection).await.is_ok() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(GRACE, ended).await;
 }

@@ -48,6 +48,7 @@ mod error;
 mod inbox;
 mod pipelined;
 mod reset;
+mod running;
 mod session;
 mod sql;
 mod statement;

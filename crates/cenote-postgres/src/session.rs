@@ -30,6 +30,7 @@ const DOOMED: u8 = 1 << 4;
 /// synchronisation of its own, and within a lease the marks are only ever added.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
+    id: SessionId,
     in_flight: AtomicU32,
     marks: AtomicU8,
     /// How names without a schema resolve, as [`Names`].
@@ -37,6 +38,17 @@ pub(crate) struct Session {
     judge: Judge,
     peer: Peer,
     status: Status,
+}
+
+/// Tells the sessions of a process apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionId(u64);
+
+impl Default for SessionId {
+    /// One that no other session has.
+    fn default() -> Self {
+        Self(next_unique())
+    }
 }
 
 /// Who answers at the other end.
@@ -61,6 +73,10 @@ impl Session {
             peer,
             ..Self::default()
         }
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
     }
 
     /// Who judges what statements leave here.

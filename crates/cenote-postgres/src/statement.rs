@@ -7,13 +7,13 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::session::Names;
+use crate::session::{Names, SessionId};
 use crate::traces::Traces;
 
 /// A statement prepared on one connection, to be run there any number of times.
 ///
-/// It works only on the connection that prepared it. The server forgets it once every clone is dropped and the
-/// connection's cache has let go of it. Its parameters and columns are those of [`tokio_postgres::Statement`],
+/// The server forgets it once every clone is dropped and the connection's cache has let go of it. On another
+/// connection its text is prepared there for each run, or taken from the cache of that one if it came from a cache. Its parameters and columns are those of [`tokio_postgres::Statement`],
 /// which it dereferences to.
 ///
 /// When the server can no longer run it, because tables or types changed, it is prepared anew at its next run, and
@@ -25,11 +25,18 @@ struct Prepared {
     driver: tokio_postgres::Statement,
     text: Box<str>,
     traces: Traces,
-    names: Names,
-    keeping: Keeping,
+    made: Made,
     is_stale: AtomicBool,
     /// What it was prepared anew as.
     successor: OnceLock<Statement>,
+}
+
+/// Where and how a statement was prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) session: SessionId,
+    pub(crate) names: Names,
+    pub(crate) keeping: Keeping,
 }
 
 /// Where a statement is kept beside its users' hands.
@@ -44,15 +51,13 @@ impl Statement {
         driver: tokio_postgres::Statement,
         text: &str,
         traces: Traces,
-        names: Names,
-        keeping: Keeping,
+        made: Made,
     ) -> Self {
         Self(Arc::new(Prepared {
             driver,
             text: text.into(),
             traces,
-            names,
-            keeping,
+            made,
             is_stale: AtomicBool::new(false),
             successor: OnceLock::new(),
         }))
@@ -71,12 +76,8 @@ impl Statement {
         &self.0.text
     }
 
-    pub(crate) fn names(&self) -> Names {
-        self.0.names
-    }
-
-    pub(crate) fn keeping(&self) -> Keeping {
-        self.0.keeping
+    pub(crate) fn made(&self) -> Made {
+        self.0.made
     }
 
     /// What it was last prepared as.

@@ -392,3 +392,25 @@ async fn the_texts_of_a_cache_are_bounded_in_bytes() {
     }
     assert_eq!(conn.cached_statements(), 2);
 }
+
+/// The names of statements are unique to a connection, so that none is taken for another's.
+#[tokio::test]
+async fn a_statement_of_another_connection_is_prepared_where_it_is_run() {
+    let (pool, elsewhere) = (single(), single());
+    let (conn, other) = (
+        pool.get().await.expect("a lease"),
+        elsewhere.get().await.expect("a lease"),
+    );
+    let statement = conn
+        .prepare_cached("SELECT 1")
+        .await
+        .expect("it is prepared");
+    for _ in 0..3 {
+        other
+            .query_one(&statement, &[])
+            .await
+            .expect("it runs there");
+        conn.query_one(&statement, &[]).await.expect("it runs here");
+    }
+    assert_eq!((prepared(&conn).await, prepared(&other).await), (1, 1));
+}

@@ -345,6 +345,13 @@ async fn a_return_behind_a_pooler_ends_a_transaction_and_leaves_the_session_alon
     assert_eq!(backend(&conn).await, session);
     assert_eq!(text(&conn, "SHOW work_mem").await, "123MB");
     assert_eq!(pool.counters().resets, 1);
+    drop(conn);
+    // Whatever was done unseen, and nothing.
+    let mut conn = pool.get().await.expect("the next lease");
+    let _ = conn.client_mut();
+    drop(conn);
+    drop(pool.get().await.expect("the next lease"));
+    assert_eq!((pool.counters().resets, pool.counters().opened), (2, 1));
     let idle = "SELECT state FROM pg_stat_activity WHERE pid = $1";
     fixture::eventually("the transaction ended", async || {
         let row = observer.query_one(idle, &[&session]).await;

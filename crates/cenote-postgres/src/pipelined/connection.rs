@@ -177,13 +177,20 @@ impl PipelinedConnection {
         params: &[&(dyn ToSql + Sync)],
         wanted: Wanted,
     ) -> Result<Reply, PipelinedError> {
-        self.stands_alone(sql)?;
+        let kept = self.kept(sql);
+        if kept.is_none() {
+            // What is kept was judged when it was prepared.
+            self.stands_alone(sql)?;
+        }
         let calls = Calls {
             scope: Scope::Shared,
             ..self.conn.calls()
         };
         let attempt = async {
-            let statement = self.prepared(sql).await?;
+            let statement = match kept {
+                Some(statement) => statement,
+                None => self.prepared(sql).await?,
+            };
             let result = self.ask(&statement, params, wanted).await;
             match result {
                 Err(NoReply::Failed(error)) if calls.may_be_retried(&statement, &error) => {
@@ -196,11 +203,18 @@ impl PipelinedConnection {
     }
 
     async fn prepared(&self, sql: &str) -> Result<Statement, NoReply> {
-        let session = self.conn.session();
-        match self.desk.statements.find(session.names(), sql) {
+        match self.kept(sql) {
             Some(statement) => Ok(statement),
-            None => self.answered(self.desk.prepare(sql, session)).await,
+            None => {
+                let session = self.conn.session();
+                self.answered(self.desk.prepare(sql, session)).await
+            }
         }
+    }
+
+    fn kept(&self, sql: &str) -> Option<Statement> {
+        let names = self.conn.session().names();
+        self.desk.statements.find(names, sql)
     }
 
     fn stands_alone(&self, sql: &str) -> Result<(), PipelinedError> {

@@ -19,7 +19,7 @@ use super::account::{Account, Held};
 use super::params::Encoded;
 use super::vitals::{Owed, Vitals};
 use crate::session::Session;
-use crate::statement::{Keeping, Statement};
+use crate::statement::{Keeping, Made, Statement};
 use crate::statements::Statements;
 
 /// What came of a statement.
@@ -69,14 +69,18 @@ impl Desk {
         let (told, answer) = oneshot::channel();
         let (client, statements) = (self.client.clone(), self.statements.clone());
         let (owed, sql) = (self.vitals.owe(), Box::<str>::from(sql));
-        let (names, traces) = (session.names(), session.judge().of_statement(&sql));
+        let traces = session.judge().of_statement(&sql);
+        let made = Made {
+            session: session.id(),
+            names: session.names(),
+            keeping: Keeping::Cache,
+        };
         self.begin(async move {
             let prepare = async || {
                 let prepared = client.prepare(&sql).await?;
-                let keeping = Keeping::Cache;
-                Ok(Statement::new(prepared, &sql, traces, names, keeping))
+                Ok(Statement::new(prepared, &sql, traces, made))
             };
-            let prepared = statements.find_or_prepare(names, &sql, prepare).await;
+            let prepared = statements.find_or_prepare(made.names, &sql, prepare).await;
             owed.note(&prepared);
             let _ = told.send(prepared.map_err(NoReply::Failed));
         })
