@@ -163,7 +163,9 @@ macro_rules! number_argument {
 }
 
 bytes_argument!(str, String, [u8], Vec<u8>, bytes::Bytes);
-number_argument!(i32, i64, isize, u8, u16, u32, u64, usize, f64);
+number_argument!(
+    i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64
+);
 
 impl<const N: usize> Argument for [u8; N] {
     fn append_to(&self, out: &mut Vec<u8>) {

@@ -8,6 +8,8 @@
 //! Promises: no input panics; memory stays within the limit whatever lengths the peer announces;
 //! work is linear in the bytes received; after an error nothing more may be decoded.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
 use redis_protocol::resp3::decode::complete::decode_range;
 use redis_protocol::resp3::types::RangeFrame;
@@ -221,7 +223,11 @@ impl Decoder {
                 if &input[end - 2..end] != b"\r\n" {
                     return Err(malformed("a string is longer than announced"));
                 }
-                leaf(input, end).map(Some)
+                if first == b'=' {
+                    verbatim(input, after..end - 2).map(Some)
+                } else {
+                    leaf(input, end).map(Some)
+                }
             }
             None => {
                 self.charge(match first {
@@ -287,9 +293,6 @@ fn leaf(input: &mut BytesMut, length: usize) -> Result<Token, FrameError> {
         RangeFrame::BlobString { data, .. } => {
             return Ok(Token::Value(Value::Bulk(take(input, length, data))));
         }
-        RangeFrame::VerbatimString { data, .. } => {
-            return Ok(Token::Value(Value::Verbatim(take(input, length, data))));
-        }
         RangeFrame::Null if length == 3 => Value::Nil,
         RangeFrame::Number { data, .. } => Value::Int(data),
         RangeFrame::Double { data, .. } => Value::Double(data),
@@ -303,6 +306,17 @@ fn leaf(input: &mut BytesMut, length: usize) -> Result<Token, FrameError> {
     };
     input.advance(length);
     Ok(Token::Value(value))
+}
+
+/// Takes a verbatim string, of which `content` are the format, a colon and the text. Formats that nobody knows
+/// yet are read, too.
+fn verbatim(input: &mut BytesMut, content: Range<usize>) -> Result<Token, FrameError> {
+    let &[a, b, c, b':', ..] = &input[content.clone()] else {
+        return Err(malformed("a verbatim string without a format"));
+    };
+    let text = take(input, content.end + 2, (content.start + 4, content.end));
+    let format = [a, b, c];
+    Ok(Token::Value(Value::Verbatim { format, text }))
 }
 
 /// The string within the first `length` bytes, which are taken.

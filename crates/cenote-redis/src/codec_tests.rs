@@ -37,10 +37,9 @@ fn reads_every_type_of_both_versions() {
             b"(12345678901234567890\r\n",
             Value::BigNumber("12345678901234567890".into()),
         ),
-        (
-            b"=6\r\ntxt:hi\r\n",
-            Value::Verbatim(Bytes::from_static(b"hi")),
-        ),
+        (b"=6\r\ntxt:hi\r\n", verbatim(b"txt", "hi")),
+        (b"=4\r\nmkd:\r\n", verbatim(b"mkd", "")),
+        (b"=6\r\nnew:hi\r\n", verbatim(b"new", "hi")),
         (b"-ERR no\r\n", Value::Error(ServerError::new("ERR no"))),
         (
             b"!6\r\nERR no\r\n",
@@ -59,6 +58,13 @@ fn reads_every_type_of_both_versions() {
     ];
     for (bytes, expected) in cases {
         assert_eq!(&reply(bytes), expected, "{}", bytes.escape_ascii());
+    }
+}
+
+fn verbatim(format: &[u8; 3], text: &'static str) -> Value {
+    Value::Verbatim {
+        format: *format,
+        text: Bytes::from_static(text.as_bytes()),
     }
 }
 

@@ -22,7 +22,12 @@ pub enum Value {
     Bulk(Bytes),
     /// A string meant for people, such as the text of INFO (RESP3; RESP2 servers send
     /// [`Bulk`](Self::Bulk)).
-    Verbatim(Bytes),
+    Verbatim {
+        /// How to show it: `txt` as it is, `mkd` as Markdown.
+        format: [u8; 3],
+        /// The string.
+        text: Bytes,
+    },
     /// An integer of any size, in decimal digits.
     BigNumber(String),
     /// A list.
@@ -52,7 +57,7 @@ impl Value {
             Self::Double(_) => "a double",
             Self::Bool(_) => "a boolean",
             Self::Simple(_) => "a status",
-            Self::Bulk(_) | Self::Verbatim(_) => "a string",
+            Self::Bulk(_) | Self::Verbatim { .. } => "a string",
             Self::BigNumber(_) => "a big number",
             Self::Array(_) => "an array",
             Self::Set(_) => "a set",
