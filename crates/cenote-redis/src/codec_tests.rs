@@ -174,7 +174,7 @@ fn held(value: &Value) -> usize {
             let strings = pairs.iter().map(|(key, value)| held(key) + held(value));
             pairs.capacity() * size_of::<(Value, Value)>() + strings.sum::<usize>()
         }
-        Value::Bulk(bytes) | Value::Verbatim(bytes) => allocated(bytes.len()),
+        Value::Bulk(bytes) | Value::Verbatim { text: bytes, .. } => allocated(bytes.len()),
         Value::Simple(text) | Value::BigNumber(text) => allocated(text.capacity()),
         Value::Error(error) => allocated(error.message().len()),
         _ => 0,

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::net::{DialError, Dialer, Host, Socket};
+use cenote::net::{DialError, Dialer, Socket};
 use cenote::{Connect, Dial, FailureKind, Verdict};
 
 use crate::cmd::Cmd;
@@ -25,12 +25,17 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 ///
 /// ```text
 /// redis://[[user]:password@]host[:port][/database][?protocol=2|3&client_name=NAME&sslrootcert=FILE]
+/// unix://[[user]:password@]/path[?db=DATABASE&user=USER&pass=PASSWORD&protocol=2|3&client_name=NAME]
 /// ```
 ///
-/// `rediss://` is the same over TLS and needs the feature `rustls`; `sslrootcert` names a file of root certificates, in
-/// PEM, to be trusted instead of the system's. The port is 6379 and the
-/// database 0 unless given. User and password are percent-encoded. RESP3 is asked for first and
-/// RESP2 used when the server knows no other; `protocol=2` asks for RESP2 at once.
+/// `rediss://` is the first over TLS and needs the feature `rustls`; `sslrootcert` names a file of root certificates, in
+/// PEM, to be trusted instead of the system's. `valkey://`, `valkeys://`, `redis+unix://` and `valkey+unix://` are other
+/// names for the same. The port is 6379 and the database 0 unless given. User,
+/// password and path are percent-encoded.
+///
+/// RESP3 is asked for first, by `HELLO`; where the server or a proxy before it knows no RESP3, or knows or permits
+/// no `HELLO`, the login goes on in RESP2. `protocol=2` asks for that at once, as it must be for a proxy that
+/// closes the connection at a command that it does not know.
 ///
 /// # Failover
 ///
@@ -196,20 +201,23 @@ impl RedisConnector {
     }
 
     async fn open_stream(&self, time: &DialTime) -> Result<Stream, RedisError> {
-        let host = Host::new(&self.endpoint.host, self.endpoint.port);
         let failed = |source| RedisError::Connect {
             endpoint: self.label.clone(),
             source,
         };
+        let host = self.endpoint.place.host();
         let dialled = self.dialer.connect(&host, &time.rest()).await;
         let socket = match dialled.map_err(|error| failed(cause_of(error)))? {
             Socket::Tcp(socket) => socket,
+            #[cfg(unix)]
+            Socket::Unix(socket) => return Ok(Stream::Unix(socket)),
             _ => return Err(failed(io::ErrorKind::Unsupported.into())),
         };
         #[cfg(feature = "rustls")]
         if self.endpoint.tls {
+            let name = host.name().unwrap_or_default();
             let handshake = async {
-                let tls = crate::tls::handshake(socket, &self.endpoint.host, self.tls.as_ref());
+                let tls = crate::tls::handshake(socket, name, self.tls.as_ref());
                 tls.await.map_err(|source| RedisError::Tls {
                     endpoint: self.label.clone(),
                     source,

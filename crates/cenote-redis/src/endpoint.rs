@@ -5,16 +5,26 @@
 
 use std::fmt;
 
+use cenote::net::Host;
+
 /// What is wrong with a Redis URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
     /// The URL does not begin with a scheme known here.
-    #[error("a Redis URL begins with redis:// or rediss://")]
+    #[error("a Redis URL begins with redis:// or rediss://, valkey:// or valkeys://, or unix://")]
     Scheme,
-    /// `rediss://` without the feature `rustls`.
+    /// `rediss://` or `valkeys://` without the feature `rustls`.
     #[error("rediss:// needs the feature `rustls` of cenote-redis")]
     TlsNotBuilt,
+    /// `unix://` on a system without Unix sockets.
+    #[error("this system has no Unix sockets, so that unix:// is no Redis URL here")]
+    NoUnixSockets,
+    /// The URL of a Unix socket names no file, or a host.
+    #[error(
+        "the URL of a Redis server's Unix socket names a file and no host, as in unix:///run/redis.sock"
+    )]
+    SocketPath,
     /// The URL names no host.
     #[error("the Redis URL names no host, as in redis://127.0.0.1:6379")]
     NoHost,
@@ -38,17 +48,18 @@ pub enum UrlError {
     /// A user without a password cannot log in.
     #[error("the Redis URL has a user but no password, as in redis://user:password@host")]
     UserWithoutPassword,
-    /// The path is not a database number.
+    /// The path, or the option `db` for a Unix socket, is not a database number.
     #[error(
-        "the path of the Redis URL, \"{found}\", is not a database number, as in redis://host/0"
+        "\"{found}\" in the Redis URL is not a database number, as in redis://host/0 or unix:///path?db=0"
     )]
     Database {
-        /// The path, without its slash.
+        /// The path, without its slash, or the option's value.
         found: String,
     },
     /// An option after the `?` that does not exist.
     #[error(
-        "the Redis URL has an unknown option \"{name}\"; known are protocol, client_name and sslrootcert"
+        "the Redis URL has an unknown option \"{name}\"; known are protocol, client_name and sslrootcert, and for Unix \
+         sockets db, user and pass"
     )]
     UnknownOption {
         /// Its name.
@@ -98,12 +109,36 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    #[cfg(unix)]
+    Unix {
+        path: String,
+    },
+}
+
+impl Place {
+    /// As the dialer wants it.
+    pub(crate) fn host(&self) -> Host {
+        match self {
+            Self::Tcp { host, port } => Host::new(host, *port),
+            #[cfg(unix)]
+            Self::Unix { path } => Host::unix(path),
+        }
+    }
+}
+
 /// Everything that makes two connections interchangeable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
+    /// On TCP only.
     pub(crate) tls: bool,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(crate) place: Place,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) database: u32,
     pub(crate) protocol: Protocol,
@@ -115,16 +150,46 @@ pub(crate) struct Endpoint {
 /// The URL without credentials, for messages.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "rediss" } else { "redis" };
-        let (open, close) = if self.host.contains(':') {
-            ("[", "]")
-        } else {
-            ("", "")
-        };
-        write!(f, "{scheme}://{open}{}{close}:{}", self.host, self.port)?;
-        match self.database {
-            0 => Ok(()),
-            database => write!(f, "/{database}"),
+        match &self.place {
+            Place::Tcp { host, port } => {
+                let scheme = if self.tls { "rediss" } else { "redis" };
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")?;
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")?;
+                }
+                match self.database {
+                    0 => Ok(()),
+                    database => write!(f, "/{database}"),
+                }
+            }
+            #[cfg(unix)]
+            Place::Unix { path } => {
+                write!(f, "unix://{path}")?;
+                match self.database {
+                    0 => Ok(()),
+                    database => write!(f, "?db={database}"),
+                }
+            }
+        }
+    }
+}
+
+/// What a scheme says.
+enum Scheme {
+    Tcp { tls: bool },
+    Unix,
+}
+
+impl Scheme {
+    fn parse(scheme: &str) -> Result<Self, UrlError> {
+        match scheme.to_ascii_lowercase().as_str() {
+            "redis" | "valkey" => Ok(Self::Tcp { tls: false }),
+            "rediss" | "valkeys" if cfg!(feature = "rustls") => Ok(Self::Tcp { tls: true }),
+            "rediss" | "valkeys" => Err(UrlError::TlsNotBuilt),
+            "unix" | "redis+unix" | "valkey+unix" if cfg!(unix) => Ok(Self::Unix),
+            "unix" | "redis+unix" | "valkey+unix" => Err(UrlError::NoUnixSockets),
+            _ => Err(UrlError::Scheme),
         }
     }
 }
@@ -132,12 +197,7 @@ impl fmt::Display for Endpoint {
 impl Endpoint {
     pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "redis" => false,
-            "rediss" if cfg!(feature = "rustls") => true,
-            "rediss" => return Err(UrlError::TlsNotBuilt),
-            _ => return Err(UrlError::Scheme),
-        };
+        let scheme = Scheme::parse(scheme)?;
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(authority_end);
         if tail.contains('@') {
@@ -148,49 +208,68 @@ impl Endpoint {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
         };
-        let (host, port) = parse_place(place)?;
         let (path, options) = tail.split_once('?').unwrap_or((tail, ""));
+        let (tls, place, database) = match scheme {
+            Scheme::Tcp { tls } => (tls, parse_place(place)?, parse_database(path)?),
+            Scheme::Unix => (false, parse_socket(place, path)?, 0),
+        };
         let mut endpoint = Self {
             tls,
-            host: host.to_owned(),
-            port,
+            place,
             credentials: parse_login(login.unwrap_or_default())?,
-            database: parse_database(path)?,
+            database,
             protocol: Protocol::Resp3,
             client_name: None,
             root_certificates: None,
         };
-        for option in options.split('&').filter(|option| !option.is_empty()) {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            endpoint.set_option(name, value)?;
-        }
+        endpoint.set_options(options)?;
         Ok(endpoint)
     }
 
-    fn set_option(&mut self, name: &str, value: &str) -> Result<(), UrlError> {
-        match (name, value) {
-            ("protocol", "2") => self.protocol = Protocol::Resp2,
-            ("protocol", "3") => self.protocol = Protocol::Resp3,
-            ("protocol", other) => {
-                return Err(UrlError::Protocol {
-                    found: other.to_owned(),
-                });
-            }
-            ("client_name", name) => {
-                let name = percent_decode(name, "the client name")?;
-                self.set_client_name(&name)?;
-            }
-            ("sslrootcert", _) if !self.tls => return Err(UrlError::RootsWithoutTls),
-            ("sslrootcert", path) => {
-                self.root_certificates = Some(percent_decode(path, "sslrootcert")?);
-            }
-            (other, _) => {
-                return Err(UrlError::UnknownOption {
-                    name: other.to_owned(),
-                });
+    fn set_options(&mut self, options: &str) -> Result<(), UrlError> {
+        let mut login = SocketLogin::default();
+        let on_socket = self.is_on_socket();
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            match option.split_once('=').unwrap_or((option, "")) {
+                ("protocol", "2") => self.protocol = Protocol::Resp2,
+                ("protocol", "3") => self.protocol = Protocol::Resp3,
+                ("protocol", other) => {
+                    let found = other.to_owned();
+                    return Err(UrlError::Protocol { found });
+                }
+                ("client_name", name) => {
+                    let name = percent_decode(name, "the client name")?;
+                    self.set_client_name(&name)?;
+                }
+                ("sslrootcert", _) if !self.tls => return Err(UrlError::RootsWithoutTls),
+                ("sslrootcert", path) => {
+                    self.root_certificates = Some(percent_decode(path, "sslrootcert")?);
+                }
+                ("db", digits) if on_socket => self.database = parse_database(digits)?,
+                ("user", user) if on_socket => login.user = Some(user),
+                ("pass" | "password", password) if on_socket => login.password = Some(password),
+                // What stands behind an unencoded & of a password.
+                _ if login.password.is_some() => return Err(UrlError::Unencoded),
+                (other, _) => {
+                    let name = other.to_owned();
+                    return Err(UrlError::UnknownOption { name });
+                }
             }
         }
+        if let Some(credentials) = login.decode()? {
+            self.credentials = Some(credentials);
+        }
         Ok(())
+    }
+
+    #[cfg(unix)]
+    fn is_on_socket(&self) -> bool {
+        matches!(self.place, Place::Unix { .. })
+    }
+
+    #[cfg(not(unix))]
+    fn is_on_socket(&self) -> bool {
+        false
     }
 
     pub(crate) fn set_client_name(&mut self, name: &str) -> Result<(), UrlError> {
@@ -202,7 +281,40 @@ impl Endpoint {
     }
 }
 
-fn parse_place(place: &str) -> Result<(&str, u16), UrlError> {
+/// The login of a Unix socket's URL, as far as it stands in options.
+#[derive(Default)]
+struct SocketLogin<'a> {
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+}
+
+impl SocketLogin<'_> {
+    fn decode(self) -> Result<Option<Credentials>, UrlError> {
+        match (self.user, self.password) {
+            (None, None) => Ok(None),
+            (user, Some(password)) if !password.is_empty() => {
+                credentials(user.unwrap_or_default(), password)
+            }
+            _ => Err(UrlError::UserWithoutPassword),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn parse_socket(host: &str, path: &str) -> Result<Place, UrlError> {
+    let path = percent_decode(path, "the path")?;
+    if !host.is_empty() || path.len() < 2 {
+        return Err(UrlError::SocketPath);
+    }
+    Ok(Place::Unix { path })
+}
+
+#[cfg(not(unix))]
+fn parse_socket(_: &str, _: &str) -> Result<Place, UrlError> {
+    Err(UrlError::NoUnixSockets)
+}
+
+fn parse_place(place: &str) -> Result<Place, UrlError> {
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(UrlError::Brackets)?;
         match port.strip_prefix(':') {
@@ -229,7 +341,8 @@ fn parse_place(place: &str) -> Result<(&str, u16), UrlError> {
             .ok_or(UrlError::Port)?,
         Some(_) => return Err(UrlError::Port),
     };
-    Ok((host, port))
+    let host = host.to_owned();
+    Ok(Place::Tcp { host, port })
 }
 
 fn parse_login(login: &str) -> Result<Option<Credentials>, UrlError> {
@@ -240,6 +353,10 @@ fn parse_login(login: &str) -> Result<Option<Credentials>, UrlError> {
         Some((_, "")) => return Err(UrlError::UserWithoutPassword),
         Some((user, password)) => (user, password),
     };
+    credentials(user, password)
+}
+
+fn credentials(user: &str, password: &str) -> Result<Option<Credentials>, UrlError> {
     let user = percent_decode(user, "the user")?;
     Ok(Some(Credentials {
         user: Some(user).filter(|user| !user.is_empty()),
@@ -276,116 +393,5 @@ fn percent_decode(text: &str, part: &'static str) -> Result<String, UrlError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(url: &str) -> Endpoint {
-        Endpoint::parse(url).expect("the URL is good")
-    }
-
-    #[test]
-    fn a_host_alone_is_enough() {
-        let endpoint = parsed("redis://cache.example");
-        assert_eq!(
-            (endpoint.host.as_str(), endpoint.port),
-            ("cache.example", 6379)
-        );
-        assert_eq!((endpoint.database, endpoint.credentials), (0, None));
-    }
-
-    #[test]
-    fn every_part_is_read() {
-        let endpoint = parsed("redis://ann:p%40ss%2F@[::1]:7000/5?protocol=2&client_name=web");
-        let credentials = endpoint.credentials.clone().expect("the URL has a login");
-        assert_eq!(credentials.user.as_deref(), Some("ann"));
-        assert_eq!(credentials.password, "p@ss/");
-        assert_eq!(
-            (endpoint.host.as_str(), endpoint.port, endpoint.database),
-            ("::1", 7000, 5)
-        );
-        assert_eq!(endpoint.protocol, Protocol::Resp2);
-        assert_eq!(endpoint.client_name.as_deref(), Some("web"));
-    }
-
-    #[test]
-    fn a_password_alone_is_the_default_users() {
-        let credentials = parsed("redis://:secret@host").credentials;
-        assert_eq!(credentials.expect("the URL has a login").user, None);
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let cases = [
-            ("localhost:6379", UrlError::Scheme),
-            ("http://localhost", UrlError::Scheme),
-            ("redis://", UrlError::NoHost),
-            ("redis://:6379", UrlError::NoHost),
-            ("redis://host:0", UrlError::Port),
-            ("redis://host:65536", UrlError::Port),
-            ("redis://host:+1", UrlError::Port),
-            ("redis://host:", UrlError::Port),
-            ("redis://::1", UrlError::Brackets),
-            ("redis://[::1", UrlError::Brackets),
-            ("redis://ann@host", UrlError::UserWithoutPassword),
-            ("redis://:a@b@host", UrlError::Unencoded),
-            ("redis://host/x", UrlError::Database { found: "x".into() }),
-            ("redis://host/-1", UrlError::Database { found: "-1".into() }),
-            (
-                "redis://host?db=1",
-                UrlError::UnknownOption { name: "db".into() },
-            ),
-            (
-                "redis://host?protocol=4",
-                UrlError::Protocol { found: "4".into() },
-            ),
-            ("redis://host?client_name=a%20b", UrlError::ClientName),
-            (
-                "redis://host?sslrootcert=/ca.pem",
-                UrlError::RootsWithoutTls,
-            ),
-            (
-                "redis://:a%2@host",
-                UrlError::PercentEncoding {
-                    part: "the password",
-                },
-            ),
-            (
-                "redis://:a%ff@host",
-                UrlError::PercentEncoding {
-                    part: "the password",
-                },
-            ),
-        ];
-        for (url, expected) in cases {
-            assert_eq!(Endpoint::parse(url), Err(expected), "{url}");
-        }
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    #[test]
-    fn tls_without_the_feature_names_the_feature() {
-        let error = Endpoint::parse("rediss://host").unwrap_err();
-        assert!(error.to_string().contains("feature `rustls`"), "{error}");
-    }
-
-    #[test]
-    fn no_error_and_no_text_form_shows_the_password() {
-        for url in [
-            "redis://ann:hunter2/x@host/0",
-            "redis://ann:hunter2?x@host",
-            "redis://ann:hunter2#x@host",
-            "redis://ann:hunter2@x@host",
-            "redis://ann:hunter2%@host",
-            "redis://ann:hunter2",
-        ] {
-            let error = Endpoint::parse(url).unwrap_err();
-            assert!(
-                !format!("{error} {error:?}").contains("hunter2"),
-                "{url}: {error:?}"
-            );
-        }
-        let endpoint = parsed("redis://ann:hunter2@host:1/2");
-        assert_eq!(endpoint.to_string(), "redis://host:1/2");
-        assert!(!format!("{endpoint:?}").contains("hunter2"));
-    }
-}
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -21,7 +21,7 @@ pub(crate) async fn open_session(
         let steps = resp3_steps(endpoint);
         let replies = run(conn, &steps).await?;
         match &replies[0] {
-            Value::Error(error) if knows_no_resp3(error) => {}
+            Value::Error(error) if refuses_resp3(error) => {}
             _ => return judge(conn, endpoint, &steps, replies),
         }
     }
@@ -88,16 +88,27 @@ fn judge(
         .map(|credentials| credentials.password.as_str());
     for ((step, _), reply) in steps.iter().zip(replies) {
         if let Value::Error(error) = reply {
+            // It is asked for a missing login only, and not every user may ask.
+            if *step == "PING" && error.code() == "NOPERM" {
+                continue;
+            }
             return Err(conn.handshake_error(step, error.without(password)));
         }
     }
     Ok(())
 }
 
-/// Servers before Redis 6 know no HELLO; some later ones know it and refuse version 3.
-fn knows_no_resp3(error: &ServerError) -> bool {
+/// Whether the server has no HELLO or no RESP3 for us, so that RESP2 is worth a try: servers before Redis 6 know no
+/// HELLO, some later ones refuse version 3, an access list or a proxy may refuse the command. What RESP2 would run
+/// into as well (a wrong password, a server that is still loading) is no such refusal.
+fn refuses_resp3(error: &ServerError) -> bool {
     let message = error.message().to_ascii_lowercase();
-    error.code() == "NOPROTO" || message.starts_with("err unknown command")
+    match error.code() {
+        "NOPROTO" | "NOPERM" => true,
+        // Sent before the connection is closed.
+        "ERR" => !message.contains("max number of clients"),
+        _ => message.contains("unknown command"),
+    }
 }
 
 /// Reads what is owed and puts the session back to what `open_session` made of it.

@@ -1,4 +1,4 @@
-//! The transport below the protocol: TCP, or TLS over TCP with the feature `rustls`.
+//! The transport below the protocol: TCP, a Unix socket, or TLS over TCP with the feature `rustls`.
 
 use std::io;
 use std::pin::Pin;
@@ -6,12 +6,31 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
     #[cfg(feature = "rustls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// The same for the two kinds of socket, which share no trait.
+macro_rules! is_silent {
+    ($socket:expr) => {
+        match $socket.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => true,
+            // Readiness outlives the bytes it announced, so that only a read can tell.
+            Poll::Ready(Ok(())) => {
+                matches!($socket.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            // The runtime that drove this socket is gone.
+            Poll::Ready(Err(_)) => false,
+        }
+    };
 }
 
 impl Stream {
@@ -21,26 +40,16 @@ impl Stream {
     /// Costs no system call unless the runtime saw the socket become readable. Takes a byte if
     /// there is one, which makes the stream useless: only for streams that must be silent.
     pub(crate) fn is_silent(&self) -> bool {
-        let socket = match self {
-            Self::Tcp(socket) => socket,
+        match self {
+            Self::Tcp(socket) => is_silent!(socket),
+            #[cfg(unix)]
+            Self::Unix(socket) => is_silent!(socket),
             #[cfg(feature = "rustls")]
             Self::Tls(stream) => {
                 let (socket, session) = stream.get_ref();
                 // False when decrypted bytes or a goodbye wait inside the session.
-                if !session.wants_read() {
-                    return false;
-                }
-                socket
+                session.wants_read() && is_silent!(socket)
             }
-        };
-        match socket.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => true,
-            // Readiness outlives the bytes it announced, so that only a read can tell.
-            Poll::Ready(Ok(())) => {
-                matches!(socket.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
-            // The runtime that drove this socket is gone.
-            Poll::Ready(Err(_)) => false,
         }
     }
 }
@@ -49,6 +58,11 @@ macro_rules! on_transport {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Self::Tcp($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            #[cfg(unix)]
+            Self::Unix($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }

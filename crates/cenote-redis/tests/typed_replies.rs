@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cenote::Connect;
+use cenote::{Connect, Dial};
 use cenote_redis::{Cmd, RedisConnection, RedisConnector, RedisError};
 use cenote_testkit::RedisServer;
 
@@ -17,7 +17,8 @@ fn cmd(line: &str) -> Cmd {
 async fn both(server: &RedisServer, lines: &[&str]) -> [RedisConnection; 2] {
     let open = async |version: u8| {
         let url = format!("{}?protocol={version}", server.url());
-        RedisConnector::new(&url).unwrap().connect().await.unwrap()
+        let connector = RedisConnector::new(&url).unwrap();
+        connector.connect(&Dial::new()).await.unwrap()
     };
     let mut connections = [open(2).await, open(3).await];
     for line in lines {

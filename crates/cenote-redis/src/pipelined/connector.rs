@@ -145,6 +145,11 @@ impl Connect for PipelinedConnector {
                 let (read, write) = socket.into_split();
                 builder.in_order(read, write, codec)?
             }
+            #[cfg(unix)]
+            Stream::Unix(socket) => {
+                let (read, write) = socket.into_split();
+                builder.in_order(read, write, codec)?
+            }
             #[cfg(feature = "rustls")]
             Stream::Tls(stream) => {
                 let (read, write) = tokio::io::split(stream);
