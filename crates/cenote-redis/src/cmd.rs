@@ -45,6 +45,18 @@ impl Cmd {
         Self { bytes, count: 1 }
     }
 
+    /// A command of `count` parts that `pack` appends as it is sent; `None` when that is not such a command.
+    #[cfg(feature = "redis-rs")]
+    pub(crate) fn of_packed(count: usize, pack: impl FnOnce(&mut Vec<u8>)) -> Option<Self> {
+        let mut header = [0; LONGEST_HEADER];
+        let start = write_header(&mut header, b'*', count);
+        // Its own header ends where the room ends.
+        let mut bytes = vec![0; start];
+        pack(&mut bytes);
+        let packed = bytes[start..].starts_with(&header[start..]);
+        packed.then_some(Self { bytes, count })
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, argument: impl Argument) -> Self {

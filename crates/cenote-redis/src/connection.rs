@@ -395,6 +395,12 @@ impl RedisConnection {
         Ok(replies)
     }
 
+    /// The database of the connector.
+    #[cfg(feature = "redis-rs")]
+    pub(crate) fn home(&self) -> u32 {
+        self.home
+    }
+
     pub(crate) fn session(&mut self) -> &mut Session {
         &mut self.session
     }

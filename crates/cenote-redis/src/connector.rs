@@ -191,6 +191,11 @@ impl RedisConnector {
         &self.label
     }
 
+    #[cfg(feature = "redis-rs")]
+    pub(crate) fn database(&self) -> u32 {
+        self.endpoint.database
+    }
+
     /// The memory that one reply may take, in bytes.
     pub(crate) fn reply_limit(&self) -> usize {
         self.max_reply_size

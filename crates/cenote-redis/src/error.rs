@@ -12,9 +12,10 @@ use cenote::{GetError, SettingsError};
 
 /// An error reply of the server, such as `WRONGTYPE Operation against a key...`.
 ///
-/// The connection stays usable: the server answered, with a no.
+/// The connection stays usable: the server answered, with a no. To `MOVED` and `ASK`, the answers of a Redis Cluster
+/// whose other nodes have the key, its text adds that they are not followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{}", self.hint())]
 pub struct ServerError {
     message: String,
 }
@@ -34,6 +35,15 @@ impl ServerError {
     /// The whole message as the server sent it.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    fn hint(&self) -> &'static str {
+        match self.code() {
+            "MOVED" | "ASK" => {
+                " (this server is a node of a Redis Cluster, and cenote-redis does not follow to others)"
+            }
+            _ => "",
+        }
     }
 
     /// Whether the server is a replica, and will not write: what was its master's place is another's by now. Scripts

@@ -67,7 +67,8 @@
 //! Its parts are to be had singly: [`PipelinedConnector`] for a [`SharedPool`](cenote::SharedPool), and
 //! [`PipelinedConnection`].
 //!
-//! Features: `rustls` for `rediss://` URLs.
+//! Features: `rustls` for `rediss://` URLs; `redis-rs` for the commands, typed replies, pipelines, transactions and
+//! scripts of the crate `redis` on all of these, see `RedisRs`.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -85,6 +86,8 @@ mod endpoint;
 mod error;
 mod handshake;
 mod pipelined;
+#[cfg(feature = "redis-rs")]
+mod redis_rs;
 mod session;
 mod silence;
 mod stream;
@@ -101,6 +104,10 @@ pub use convert::FromReply;
 pub use endpoint::UrlError;
 pub use error::{ConversionError, DialStep, FrameError, RedisError, Refusal, ServerError, Silence};
 pub use pipelined::{PipelinedConnection, PipelinedConnector};
+#[cfg(feature = "redis-rs")]
+pub use redis;
+#[cfg(feature = "redis-rs")]
+pub use redis_rs::RedisRs;
 #[cfg(feature = "rustls")]
 pub use tls::RootsError;
 #[cfg(feature = "rustls")]

@@ -180,6 +180,12 @@ impl RedisClient {
         self.exclusive.get()
     }
 
+    /// The database of its connections.
+    #[cfg(feature = "redis-rs")]
+    pub(crate) fn home(&self) -> u32 {
+        self.exclusive.connector().database()
+    }
+
     /// The connections of both kinds as they are now.
     pub fn status(&self) -> ClientStatus {
         ClientStatus {

@@ -161,6 +161,8 @@ impl Connect for PipelinedConnector {
             pulse,
             suspected_after: self.ping_timeout / 4,
             endpoint: self.connector.label().clone(),
+            #[cfg(feature = "redis-rs")]
+            database: self.connector.database(),
         })
     }
 

@@ -72,6 +72,8 @@ pub struct PipelinedConnection {
     /// How long a PING may be without an answer before no new callers are taken.
     suspected_after: Duration,
     endpoint: Arc<str>,
+    #[cfg(feature = "redis-rs")]
+    database: u32,
 }
 
 impl PipelinedConnection {
@@ -146,6 +148,12 @@ impl PipelinedConnection {
     /// closes all the same.
     pub async fn close(&self) {
         self.mux.close().await;
+    }
+
+    /// The database of the connector.
+    #[cfg(feature = "redis-rs")]
+    pub(crate) fn home(&self) -> u32 {
+        self.database
     }
 
     /// How many commands can be pending: fewer while the server owes replies to callers that left, none while it is
