@@ -5,6 +5,8 @@
 //! dropping one anywhere leaves it exact, and the replies still owed are dropped before the next
 //! command's own reply is looked at.
 
+mod subscribing;
+
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +17,7 @@ use tokio::time::timeout_at;
 use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
 use crate::error::{FrameError, RedisError, Refusal, ServerError};
+use crate::listening::Listening;
 use crate::session::{Effect, Session};
 use crate::silence::{Blocked, Patience, Vigil, Watch};
 use crate::stream::Stream;
@@ -38,9 +41,37 @@ use crate::wire::Wire;
 /// # Session state
 ///
 /// `MULTI`, `WATCH`, `SELECT`, `AUTH`, `CLIENT SETNAME` and the like may be used freely: at return
-/// the session is put back to what the connector set up; one that the server refused has left nothing. After `SUBSCRIBE` or `MONITOR` the
-/// connection only listens ([`next_message`](Self::next_message)) and is closed at return.
+/// the session is put back to what the connector set up; one that the server refused has left nothing.
 /// `CLIENT REPLY OFF` and `SKIP` and the replication commands are refused.
+///
+/// # Listening
+///
+/// After [`subscribe`](Self::subscribe) and its like, or after such commands by [`command`](Self::command), the
+/// connection listens: [`next_message`](Self::next_message) waits for messages, subscribing and unsubscribing goes on,
+/// and other commands are refused. When nothing is subscribed any more and all of that is confirmed
+/// ([`unsubscribe_all`](Self::unsubscribe_all)), it is as before; returned while it listens, or after `MONITOR`, it is
+/// closed.
+///
+/// ```no_run
+/// use cenote_redis::{Message, RedisConnection, RedisError};
+///
+/// # async fn example(redis: &mut RedisConnection) -> Result<(), RedisError> {
+/// redis.subscribe(["news", "weather"]).await?;
+/// redis.psubscribe(["sport.*"]).await?;
+/// while let Message::Published { channel, payload, .. } = redis.next_message().await? {
+///     println!("{}: {}", channel.escape_ascii(), payload.escape_ascii());
+/// }
+/// redis.unsubscribe_all().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Invalidations
+///
+/// After `CLIENT TRACKING ON` in RESP3, the server tells which keys changed
+/// ([`Message::Invalidated`]): `next_message` waits for that, and what comes between the replies to other commands,
+/// which may be used as before, is kept for it. What takes more than 1 MiB becomes one [`Message::AllInvalidated`]. At
+/// return tracking ends. (In RESP2, redirect them to a connection that subscribes to `__redis__:invalidate`.)
 ///
 /// # Time
 ///
@@ -54,7 +85,8 @@ use crate::wire::Wire;
 pub struct RedisConnection {
     wire: Wire,
     session: Session,
-    /// Replies to commands that were queued and not read to the end.
+    listening: Listening,
+    /// Replies to commands that were queued and not read to the end, but for commands that listen.
     owed: usize,
     /// Whether one of the replies owed comes only when something has happened.
     blocked: Blocked,
@@ -72,6 +104,7 @@ impl RedisConnection {
         Self {
             wire,
             session: Session::default(),
+            listening: Listening::default(),
             owed: 0,
             blocked: Blocked::No,
             vigil: Vigil::new(patience),
@@ -94,15 +127,20 @@ impl RedisConnection {
     /// See the [type](RedisConnection#cancelling).
     pub async fn command(&mut self, cmd: &Cmd) -> Result<Value, RedisError> {
         let effect = Effect::of(cmd);
+        if effect == Effect::Listens {
+            return self.listen(cmd).await;
+        }
+        self.settle(cmd).await?;
         self.admit(cmd, effect)?;
         let stale = self.owed;
-        let before = self.session;
+        let before = (self.session, self.listening.tracks());
         self.enqueue(cmd, effect);
         self.skip(stale).await?;
         let reply = self.answer(effect).await?;
         // With nothing owed before it, what it would have changed is known to be as it was.
         if stale == 0 && effect.is_undone_by_an_error() && matches!(reply, Value::Error(_)) {
-            self.session = before;
+            self.session = before.0;
+            self.listening.set_tracks(before.1);
         }
         Ok(reply.into_result()?)
     }
@@ -137,6 +175,9 @@ impl RedisConnection {
         cmds: &[Cmd],
     ) -> Result<Vec<Result<Value, ServerError>>, RedisError> {
         let effects: Vec<Effect> = cmds.iter().map(Effect::of).collect();
+        if let Some(cmd) = cmds.first() {
+            self.settle(cmd).await?;
+        }
         for (cmd, &effect) in cmds.iter().zip(&effects) {
             self.admit(cmd, effect)?;
             if effect == Effect::Listens {
@@ -153,35 +194,6 @@ impl RedisConnection {
             replies.push(self.answer(effect).await?.into_result());
         }
         Ok(replies)
-    }
-
-    /// Waits for the next message after `SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE` or `MONITOR`: an array
-    /// or push of kind, channel and payload, or a status for `MONITOR`. Confirmations of further
-    /// channels come as messages too. When it is quiet for long, it asks the server for a sign of life
-    /// ([`ping_after`](crate::RedisConnector::ping_after)), which is no message; `MONITOR` shows it.
-    ///
-    /// # Errors
-    ///
-    /// [`RedisError::Silent`] when the server gives none. [`RedisError::Refused`] with [`Refusal::NotListening`] when nothing is subscribed; otherwise as
-    /// [`command`](Self::command).
-    ///
-    /// # Cancelling
-    ///
-    /// Loses no message.
-    pub async fn next_message(&mut self) -> Result<Value, RedisError> {
-        if self.is_broken() {
-            return Err(refused("next_message", Refusal::Broken));
-        }
-        if !self.session.listening {
-            return Err(refused("next_message", Refusal::NotListening));
-        }
-        // A PING of the connection's own that was cut short is written to its end.
-        if self.wire.has_unsent() && !self.vigil.has_pinged() {
-            return Err(refused("next_message", Refusal::CutShort));
-        }
-        // A cancelled SUBSCRIBE is still owed its confirmation, which is no message.
-        self.skip(self.owed).await?;
-        self.next_frame().await
     }
 
     /// `GET`: the value of `key`, for example as an `Option<String>`.
@@ -225,7 +237,7 @@ impl RedisConnection {
     pub async fn drain(&mut self) -> Result<(), RedisError> {
         let refusal = if self.is_broken() {
             Some(Refusal::Broken)
-        } else if self.wire.has_unsent() {
+        } else if self.is_cut_short() {
             Some(Refusal::CutShort)
         } else {
             None
@@ -236,13 +248,26 @@ impl RedisConnection {
         self.skip(self.owed).await
     }
 
+    fn expect_usable(&self, cmd: &Cmd) -> Result<(), RedisError> {
+        let refusal = if self.is_broken() {
+            Refusal::Broken
+        } else if self.is_cut_short() {
+            Refusal::CutShort
+        } else {
+            return Ok(());
+        };
+        Err(refused(&cmd.name(), refusal))
+    }
+
+    /// Whether a command was cut short. A PING of the connection's own is written to its end by whatever comes next.
+    fn is_cut_short(&self) -> bool {
+        self.wire.has_unsent() && !self.vigil.has_pinged()
+    }
+
     /// Whether the connection may carry this command now.
     fn admit(&mut self, cmd: &Cmd, effect: Effect) -> Result<(), RedisError> {
-        let refusal = if self.is_broken() {
-            Some(Refusal::Broken)
-        } else if self.wire.has_unsent() {
-            Some(Refusal::CutShort)
-        } else if self.session.listening {
+        self.expect_usable(cmd)?;
+        let refusal = if self.session.listening {
             Some(Refusal::Listening)
         } else if let Effect::Refused(reason) = effect {
             Some(reason)
@@ -252,12 +277,21 @@ impl RedisConnection {
         if let Some(reason) = refusal {
             return Err(refused(&cmd.name(), reason));
         }
-        // Bytes that wait here before the command is sent would be taken for its reply.
-        if self.owed == 0 && !self.session.may_push() && self.wire.has_unread() {
+        self.expect_silence()
+    }
+
+    /// Bytes that wait here before a command is sent would be taken for its reply.
+    fn expect_silence(&mut self) -> Result<(), RedisError> {
+        if self.owed == 0 && !self.may_be_sent_to() && self.wire.has_unread() {
             self.break_off();
             return Err(self.wire.protocol_error(FrameError::Unsolicited));
         }
         Ok(())
+    }
+
+    /// Whether the server may send something without a command of a user's.
+    fn may_be_sent_to(&self) -> bool {
+        self.session.may_push() || self.vigil.has_pinged()
     }
 
     fn enqueue(&mut self, cmd: &Cmd, effect: Effect) {
@@ -267,13 +301,16 @@ impl RedisConnection {
             self.note_unanswered();
         }
         self.session.sent(effect);
+        if effect == Effect::ChangesIdentity {
+            self.listening.note_tracking(cmd);
+        }
         self.owed += 1;
         self.wire.queue(cmd);
     }
 
     /// Waits for the reply to a command with this effect, none being owed before it.
     async fn answer(&mut self, effect: Effect) -> Result<Value, RedisError> {
-        let reply = self.next_reply(effect).await?;
+        let reply = self.next_reply().await?;
         self.session.answered(effect, &reply, self.home);
         Ok(reply)
     }
@@ -281,21 +318,16 @@ impl RedisConnection {
     /// Reads and drops `count` replies.
     async fn skip(&mut self, count: usize) -> Result<(), RedisError> {
         for _ in 0..count {
-            // RESP3 confirms a subscription by a push, and nothing else is owed by then.
-            let last = if self.owed == 1 && self.session.listening {
-                Effect::Listens
-            } else {
-                Effect::None
-            };
-            self.next_reply(last).await?;
+            self.next_reply().await?;
         }
         Ok(())
     }
 
-    async fn next_reply(&mut self, effect: Effect) -> Result<Value, RedisError> {
+    async fn next_reply(&mut self) -> Result<Value, RedisError> {
         loop {
             let frame = self.next_frame().await?;
-            if matches!(frame, Value::Push(_)) && effect != Effect::Listens {
+            if matches!(frame, Value::Push(_)) {
+                self.listening.keep(frame);
                 continue;
             }
             // No await since the frame was complete: read to the end and paid are one step.
@@ -336,7 +368,7 @@ impl RedisConnection {
                 self.break_off();
                 return Err(self.wire.silent(silence));
             } else {
-                self.vigil.pinged(self.owed);
+                self.vigil.pinged(self.owed + self.listening.awaited());
                 self.wire.queue(&Cmd::new("PING"));
                 watch = self.watch();
                 had_a_turn = false;
@@ -360,12 +392,17 @@ impl RedisConnection {
                 self.listens();
                 self.vigil.beyond(end)
             }
-            Blocked::No if self.session.listening => {
+            Blocked::No if self.waits_for_messages() => {
                 self.listens();
                 self.vigil.while_listening()
             }
             Blocked::No => self.vigil.while_draining(),
         }
+    }
+
+    /// Whether nothing is due but messages and confirmations.
+    fn waits_for_messages(&self) -> bool {
+        self.session.listening || (self.owed == 0 && self.listening.tracks())
     }
 
     /// Whether bytes came since this was last asked, which the vigil is told.
@@ -390,7 +427,7 @@ impl RedisConnection {
             self.enqueue(cmd, Effect::None);
         }
         for _ in cmds {
-            replies.push(self.next_reply(Effect::None).await?);
+            replies.push(self.next_reply().await?);
         }
         Ok(replies)
     }
@@ -401,17 +438,24 @@ impl RedisConnection {
         self.home
     }
 
-    pub(crate) fn session(&mut self) -> &mut Session {
-        &mut self.session
+    pub(crate) fn session(&self) -> Session {
+        self.session
+    }
+
+    /// After a reset: no subscription, no tracking, and no message of the last holder's.
+    pub(crate) fn forget(&mut self) {
+        self.session = Session::default();
+        self.listening = Listening::default();
     }
 
     /// What the pool should do with the connection at return.
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&mut self) -> Verdict {
         let lost = self.is_broken()
             || self.wire.has_unsent()
             || self.blocked != Blocked::No
             || self.session.listening
             || self.session.beyond_reset
+            || self.vigil.has_pinged()
             || self.demoted;
         if lost {
             Verdict::Close
@@ -420,6 +464,8 @@ impl RedisConnection {
         } else if self.wire.has_unread() {
             Verdict::Close
         } else {
+            // Messages that the last holder did not take.
+            self.listening = Listening::default();
             Verdict::Reuse
         }
     }
@@ -430,7 +476,7 @@ impl RedisConnection {
             return false;
         }
         // Bytes are legitimate while something is owed; the verdict deals with that.
-        if self.owed > 0 || self.session.may_push() {
+        if self.owed > 0 || self.may_be_sent_to() {
             return true;
         }
         let silent = self.wire.is_silent();

@@ -287,18 +287,22 @@ pub enum Refusal {
     /// An earlier command was cancelled while it was being written, and half a command cannot be
     /// taken back: discard the lease.
     CutShort,
-    /// The connection listens, by SUBSCRIBE or MONITOR; only
-    /// [`next_message`](crate::RedisConnection::next_message) works on it now.
+    /// The connection listens, by SUBSCRIBE or MONITOR: only subscribing, unsubscribing and
+    /// [`next_message`](crate::RedisConnection::next_message) work on it now, after MONITOR the last only.
     Listening,
-    /// Nothing is subscribed: there is no message to wait for.
+    /// Nothing is subscribed and no key tracked: there is no message to wait for.
     NotListening,
     /// The command would make replies impossible to count (CLIENT REPLY OFF and SKIP).
     Silences,
     /// The command would turn the connection into a replication stream (SYNC, PSYNC), or is part of one and has no reply
     /// (REPLCONF).
     Replicates,
-    /// The command starts listening, which only [`command`](crate::RedisConnection::command) can do.
+    /// The command starts or ends listening, which only [`command`](crate::RedisConnection::command) and
+    /// [`subscribe`](crate::RedisConnection::subscribe) with its like can do.
     ListensInPipeline,
+    /// The command starts or ends listening, and a transaction is open: what the server would answer cannot be
+    /// counted.
+    ListensInTransaction,
     /// The command waits for something to happen, and on a shared connection everybody's replies would wait
     /// behind its own (`BLPOP`).
     HoldsUpOthers,
@@ -320,13 +324,18 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::Broken => "an earlier error finished this connection",
             Self::CutShort => "an earlier command was cancelled while it was being written",
-            Self::Listening => "this connection listens, and only next_message works on it now",
-            Self::NotListening => "nothing is subscribed on this connection",
+            Self::Listening => {
+                "this connection listens, and only next_message, subscribing and unsubscribing work on it now"
+            }
+            Self::NotListening => "nothing is subscribed or tracked on this connection",
             Self::Silences => "without replies a pooled connection cannot be known to be clean",
             Self::Replicates => {
                 "a pooled connection cannot become a replication stream, nor count replies that never come"
             }
             Self::ListensInPipeline => "it starts listening, which a pipeline cannot do",
+            Self::ListensInTransaction => {
+                "it starts or ends listening, which the transaction that is open cannot do"
+            }
             Self::HoldsUpOthers => {
                 "everybody's replies on this shared connection would wait for it; use an exclusive lease"
             }

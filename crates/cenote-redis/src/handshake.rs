@@ -117,7 +117,7 @@ pub(crate) async fn restore_session(
     endpoint: &Endpoint,
 ) -> Result<(), RedisError> {
     conn.drain().await?;
-    let left = *conn.session();
+    let left = conn.session();
     if left.identity {
         // RESET undoes all the rest as well, and the login with it.
         let step = ("RESET", Cmd::new("RESET"));
@@ -130,7 +130,7 @@ pub(crate) async fn restore_session(
         let replies = replies.into_iter().map(forgive_no_transaction).collect();
         judge(conn, endpoint, &steps, replies)?;
     }
-    *conn.session() = Session::default();
+    conn.forget();
     conn.expect_clean()
 }
 

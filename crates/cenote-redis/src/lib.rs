@@ -85,6 +85,8 @@ mod dial;
 mod endpoint;
 mod error;
 mod handshake;
+mod listening;
+mod message;
 mod pipelined;
 #[cfg(feature = "redis-rs")]
 mod redis_rs;
@@ -103,6 +105,7 @@ pub use connector::RedisConnector;
 pub use convert::FromReply;
 pub use endpoint::UrlError;
 pub use error::{ConversionError, DialStep, FrameError, RedisError, Refusal, ServerError, Silence};
+pub use message::Message;
 pub use pipelined::{PipelinedConnection, PipelinedConnector};
 #[cfg(feature = "redis-rs")]
 pub use redis;

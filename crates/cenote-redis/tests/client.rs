@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cenote::{Backoff, Pool, SharedPool};
 use cenote_redis::{
-    Cmd, PipelinedConnector, RedisClient, RedisConnector, RedisError, Refusal, Value,
+    Cmd, Message, PipelinedConnector, RedisClient, RedisConnector, RedisError, Refusal, Value,
 };
 use cenote_testkit::RedisServer;
 use fake::{ends, texts, until};
@@ -96,10 +96,10 @@ async fn a_subscription_has_a_connection_of_its_own() {
     let heard: i64 = redis.query(&command("PUBLISH news hello")).await.unwrap();
     assert_eq!(heard, 1);
     let message = ends("the message", news.next_message()).await.unwrap();
-    let Value::Push(parts) = message else {
+    let Message::Published { payload, .. } = message else {
         panic!("{message:?}");
     };
-    assert_eq!(parts[2], Value::Bulk("hello".into()));
+    assert_eq!(payload, "hello");
     assert_eq!(redis.status().exclusive.leased, 1);
     drop(news);
     until("the subscriber is gone", || {

@@ -155,8 +155,12 @@ impl RedisClient {
     }
 
     /// Sends a command that listens (`SUBSCRIBE`, `PSUBSCRIBE`, `SSUBSCRIBE`, `MONITOR`) down a connection of
-    /// its own and returns that: [`next_message`](crate::RedisConnection::next_message) waits on it. Dropped,
-    /// the connection is closed. It counts among the exclusive connections.
+    /// its own and returns that: [`next_message`](crate::RedisConnection::next_message) waits on it, more can be
+    /// [subscribed](crate::RedisConnection::subscribe) and unsubscribed. Dropped, the connection is closed, unless
+    /// nothing is subscribed any more. It counts among the exclusive connections.
+    ///
+    /// For invalidations (`CLIENT TRACKING ON`), which are of the keys that the same connection reads, lease one by
+    /// [`exclusive`](Self::exclusive); shared connections refuse to track.
     ///
     /// # Errors
     ///

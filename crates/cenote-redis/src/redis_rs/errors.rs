@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::iter;
 
 use cenote::GetError;
 use cenote::mux::CallError;
@@ -33,8 +32,13 @@ impl From<RedisError> for redis::RedisError {
 
 /// The texts of an error and its causes, for an error that can have no cause itself.
 fn with_causes(error: &RedisError) -> String {
-    let causes = iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn kind(error: &RedisError) -> Kind {
