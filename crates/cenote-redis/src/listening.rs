@@ -260,6 +260,8 @@ impl Listening {
             // One error for all that the command asked for.
             Value::Error(_) if head.is_some() => {
                 self.awaited.pop_front();
+                // None is sent behind it, so that it was the only one.
+                self.monitors &= head != Some(Request::Monitor);
                 return Ok(Placed::Answer(frame));
             }
             Value::Simple(_) if head == Some(Request::Monitor) => (Request::Monitor, None),
