@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Error, Notification, Row, SimpleQueryMessage};
 
 use crate::calls::{Calls, Scope, define_calls};
 use crate::driver::{CancelToken, Driver, GiveUp};
+use crate::error::Unclean;
 use crate::inbox::Mail;
 use crate::reset::{Reset, ResetError, ResetMode};
 use crate::session::{Peer, Session};
@@ -278,6 +279,10 @@ impl PgConnection {
         match self.session.peer() {
             Peer::Server => reset.run().await?,
             Peer::TransactionPooler => reset.roll_back().await?,
+        }
+        // The transaction may have been one that its user had asked to be so; the server may have been demoted.
+        if self.session.met_read_only() && self.is_read_only().await? {
+            return Err(Unclean::ReadOnly.into());
         }
         call.complete();
         self.session.renew();

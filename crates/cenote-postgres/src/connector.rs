@@ -343,20 +343,16 @@ struct Login<'a> {
 
 impl Login<'_> {
     async fn at(&self, host: &Host, dial: Dial) -> Result<PgConnection, HostFailure<ConnectCause>> {
-        let dial = match self.settings.get_connect_timeout() {
+        let outcome = match self.settings.get_connect_timeout() {
+            None => self.attempt(host, &dial).await,
+            // The walk watches the host's share of the dial; this is another bound, as libpq has it.
             Some(limit) if dial.remaining().is_none_or(|left| *limit < left) => {
-                Dial::within(*limit)
+                let dial = Dial::within(*limit);
+                let attempt = self.attempt(host, &dial);
+                let outcome = tokio::time::timeout(*limit, attempt).await;
+                outcome.unwrap_or(Err(ConnectCause::TimedOut(*limit)))
             }
-            _ => dial,
-        };
-        let attempt = self.attempt(host, &dial);
-        let outcome = match dial.deadline() {
-            None => attempt.await,
-            Some(deadline) => match tokio::time::timeout_at(deadline, attempt).await {
-                Ok(outcome) => outcome,
-                // The connection was made, or its own deadline would have said more.
-                Err(_) => Err(ConnectCause::Silent),
-            },
+            Some(_) => self.attempt(host, &dial).await,
         };
         outcome.map_err(|cause| match cause.holds_everywhere() {
             true => HostFailure::Stop(cause),

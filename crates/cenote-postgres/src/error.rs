@@ -228,8 +228,8 @@ pub enum ConnectCause {
     Tls(io::Error),
     /// The server refused, or the connection broke during the login.
     Login(tokio_postgres::Error),
-    /// The TCP connection was made, and the login had not ended when the time for this host was over.
-    Silent,
+    /// It had not ended after `connect_timeout`, the option of the connection string.
+    TimedOut(Duration),
     /// `target_session_attrs` asks for a server of another role.
     #[non_exhaustive]
     OtherRole {
@@ -263,7 +263,9 @@ impl ConnectCause {
             | Self::TlsNotOffered
             | Self::NoRootCertificates
             | Self::Tls(_) => FailureKind::Final,
-            Self::Interrupted(_) | Self::Silent | Self::OtherRole { .. } => FailureKind::Transient,
+            Self::Interrupted(_) | Self::TimedOut(_) | Self::OtherRole { .. } => {
+                FailureKind::Transient
+            }
             Self::Login(error) => login_kind(error),
         }
     }
@@ -342,9 +344,7 @@ impl fmt::Display for ConnectCause {
                 }
                 Ok(())
             }
-            Self::Silent => {
-                f.write_str("it takes connections, but the login was not answered in time")
-            }
+            Self::TimedOut(limit) => write!(f, "it took longer than connect_timeout ({limit:?})"),
             Self::OtherRole { is_read_only: true } => f.write_str(
                 "the server takes no writes, and `target_session_attrs=read-write` asks for one that does",
             ),
@@ -377,6 +377,10 @@ pub enum Unclean {
     /// Replies no longer match requests.
     #[error("its replies are out of step with its requests")]
     OutOfStep,
+    /// A write was refused (SQLSTATE 25006), and the server takes none any more: another one may have been made the
+    /// primary.
+    #[error("the server has become read-only")]
+    ReadOnly,
     /// `DISCARD ALL` or `DEALLOCATE` dropped statements that the connection counts on.
     #[error("prepared statements that it relies on were deallocated")]
     StatementsLost,

@@ -46,6 +46,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod inbox;
+mod listener;
 mod pipelined;
 mod reset;
 mod running;
@@ -65,6 +66,7 @@ pub use connection::PgConnection;
 pub use connector::PostgresConnector;
 pub use driver::CancelToken;
 pub use error::{ConfigError, ConnectCause, Error, Unclean};
+pub use listener::{Heard, ListenError, PgListener};
 pub use pipelined::{PipelinedConnection, PipelinedConnector, PipelinedError};
 pub use reset::ResetMode;
 #[cfg(feature = "rustls")]

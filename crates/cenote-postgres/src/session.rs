@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use cenote::Verdict;
-use tokio_postgres::error::Severity;
+use tokio_postgres::error::{Severity, SqlState};
 
 use crate::reset::ResetMode;
 use crate::traces::{Judge, Traces};
@@ -23,6 +23,8 @@ const TRANSACTION: u8 = 1 << 2;
 const CUT_SHORT: u8 = 1 << 3;
 /// No reset makes this session fit for another user.
 const DOOMED: u8 = 1 << 4;
+/// A write was refused as the transaction was read-only.
+const READ_ONLY: u8 = 1 << 5;
 
 /// The bookkeeping of one session.
 ///
@@ -148,6 +150,11 @@ impl Session {
         self.mark(DOOMED);
     }
 
+    /// Whether a write was refused as the transaction was read-only.
+    pub(crate) fn met_read_only(&self) -> bool {
+        self.has(READ_ONLY)
+    }
+
     /// Whether it is barred from any other user.
     pub(crate) fn is_doomed(&self) -> bool {
         self.has(DOOMED)
@@ -239,6 +246,9 @@ impl Call<'_> {
     pub(crate) fn fail(self, error: &tokio_postgres::Error) {
         match error.as_db_error() {
             Some(error) => {
+                if *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
+                    self.session.mark(STATE | READ_ONLY);
+                }
                 if matches!(
                     error.parsed_severity(),
                     Some(Severity::Fatal | Severity::Panic)

@@ -112,3 +112,70 @@ async fn a_server_without_tls_is_refused_where_tls_is_required() {
         .to_string();
     assert!(error.contains("server does not support TLS"), "{error}");
 }
+
+/// Slim images have no root certificates; the same program on a desk has them. A password must not go in clear to a
+/// server that offers TLS for that.
+#[tokio::test]
+async fn prefer_without_root_certificates_does_not_go_on_in_clear() {
+    const NO_ROOTS: &str = "CENOTE_TEST_NO_ROOTS";
+    if let Ok(url) = std::env::var(NO_ROOTS) {
+        // This process has no roots: the parent said so before it began.
+        let connector = PostgresConnector::new(&url).expect("the URL is valid");
+        let refused = connector.connect(&Dial::new()).await.map(drop);
+        let error = refused.expect_err("not trusted").to_string();
+        assert!(error.contains("no root certificates"), "{error}");
+        return;
+    }
+    let (server, _) = server().await;
+    let program = std::env::current_exe().expect("this test's own program");
+    let outcome = tokio::process::Command::new(program)
+        .args([
+            "--exact",
+            "prefer_without_root_certificates_does_not_go_on_in_clear",
+        ])
+        .env(NO_ROOTS, server.url())
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .output()
+        .await
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&outcome.stdout);
+    assert!(outcome.status.success(), "{said}");
+}
+
+#[tokio::test]
+async fn prefer_goes_on_in_clear_with_a_server_that_has_no_tls() {
+    let plain = PostgresServer::start().expect("PostgreSQL starts");
+    let connector = url(&plain, "prefer");
+    let conn = connector.connect(&Dial::new()).await.expect("it connects");
+    assert_eq!(encrypted(&conn).await, "false");
+}
+
+/// A private authority, as libpq has it in the URL.
+#[tokio::test]
+async fn the_certificates_of_a_file_are_trusted_and_no_others() {
+    let (server, _) = server().await;
+    let plain = url(&server, "disable").connect(&Dial::new()).await;
+    let data = text(&plain.expect("it connects"), "SHOW data_directory").await;
+    // It is its own authority.
+    let right = Path::new(&data).join("server.crt");
+    let wrong = server.folder().join("stranger.pem");
+    let stranger = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
+    std::fs::write(&wrong, stranger.cert.pem()).expect("the file is written");
+    let connector = |file: &Path| {
+        let url = format!(
+            "{}?sslmode=verify-full&sslrootcert={}",
+            server.url(),
+            file.display()
+        );
+        PostgresConnector::new(&url).expect("the URL is valid")
+    };
+    let conn = connector(&right).connect(&Dial::new()).await;
+    assert_eq!(encrypted(&conn.expect("it is trusted")).await, "true");
+    let refused = connector(&wrong).connect(&Dial::new()).await.map(drop);
+    let error = refused.expect_err("not trusted").to_string();
+    assert!(error.contains("sslrootcert"), "{error}");
+    let missing = format!("{}?sslrootcert=/nonexistent.pem", server.url());
+    let error = PostgresConnector::new(&missing).expect_err("there is no such file");
+    assert!(error.to_string().contains("/nonexistent.pem"), "{error}");
+}
