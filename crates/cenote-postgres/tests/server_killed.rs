@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::GetError;
+use cenote::{ConnectFailures, GetError};
 use cenote_testkit::PostgresServer;
 use fixture::{connector_to, eventually, patient};
 
@@ -32,6 +32,8 @@ async fn service_resumes_after_the_server_was_killed_under_load() {
     let pool = patient(connector_to(&server))
         .max_size(10)
         .acquire_timeout(Duration::from_secs(5))
+        // Told early, not at the end of their time.
+        .connect_failures(ConnectFailures::FailAfter(3))
         .build()
         .expect("settings are valid");
     let seen = Arc::new(Seen::default());
@@ -106,6 +108,29 @@ async fn service_resumes_after_the_server_was_killed_under_load() {
         "errors without a cause: {:?}",
         &others[..others.len().min(3)]
     );
+}
+
+/// bb8, r2d2, HikariCP and sqlx wait; three failed dials pass in a sixth of a second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_is_ridden_out_by_those_who_wait() {
+    let server = PostgresServer::start().expect("PostgreSQL starts");
+    let pool = patient(connector_to(&server)).build().expect("valid");
+    drop(pool.get().await.expect("the server is there"));
+    tokio::task::block_in_place(|| server.kill()).expect("the server is killed");
+    let users: Vec<_> = (0..20)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.get_owned().timeout(Duration::from_secs(120)).await })
+        })
+        .collect();
+    eventually("connecting has failed again and again", async || {
+        pool.counters().connect_failed >= 5
+    })
+    .await;
+    tokio::task::block_in_place(|| server.restart()).expect("the server comes back");
+    for user in users {
+        drop(user.await.expect("no panic").expect("served"));
+    }
 }
 
 /// Prior art: HikariCP #2161.
