@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use cenote::net::is_quiet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -18,17 +19,14 @@ pub(crate) enum Stream {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-/// The same for the two kinds of socket, which share no trait.
+/// The same for the two kinds of socket.
 macro_rules! is_silent {
     ($socket:expr) => {
         match $socket.poll_read_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => true,
-            // Readiness outlives the bytes it announced, so that only a read can tell.
-            Poll::Ready(Ok(())) => {
-                matches!($socket.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
             // The runtime that drove this socket is gone.
             Poll::Ready(Err(_)) => false,
+            // What the runtime knows of it is as old as its last turn; the socket itself knows better.
+            _ => is_quiet($socket),
         }
     };
 }
@@ -37,8 +35,7 @@ impl Stream {
     /// Whether neither bytes nor an end of stream are waiting to be read, and waiting for them is
     /// possible at all.
     ///
-    /// Costs no system call unless the runtime saw the socket become readable. Takes a byte if
-    /// there is one, which makes the stream useless: only for streams that must be silent.
+    /// One system call, which takes nothing from the stream.
     pub(crate) fn is_silent(&self) -> bool {
         match self {
             Self::Tcp(socket) => is_silent!(socket),

@@ -4,11 +4,12 @@
 
 mod fake;
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cenote::{Backoff, ConnectFailures, Lease, Pool};
+use cenote::{Backoff, Connect, ConnectFailures, Dial, Lease, Pool};
 use cenote_redis::{Cmd, RedisConnector};
 use cenote_testkit::RedisServer;
 use fake::{ends, texts, until};
@@ -161,12 +162,31 @@ async fn killed_idle_connections_are_never_handed_out() {
         let kill = Cmd::new("CLIENT").args(["KILL", "TYPE", "normal"]);
         let killed: i64 = admin.get().await.unwrap().query(&kill).await.unwrap();
         assert_eq!(killed, 8);
-        // The runtime must have had a chance to see the sockets close.
-        tokio::time::sleep(Duration::from_millis(5)).await;
 
         let mut lease = pool.get().await.unwrap();
         assert!(!closed_before.contains(&Lease::info(&lease).id));
         lease.command(&Cmd::new("PING")).await.unwrap();
+    }
+}
+
+/// The runtime was busy while the server closed the connection, and has not looked at its sockets since: the connection
+/// knows all the same.
+#[tokio::test]
+async fn a_connection_killed_while_the_runtime_was_busy_is_not_open() {
+    let server = RedisServer::start().unwrap();
+    let connector = RedisConnector::new(&server.url()).unwrap();
+    let conn = connector.connect(&Dial::new()).await.unwrap();
+    assert!(connector.is_open(&conn));
+    // Blocks the thread on which the runtime runs.
+    let mut admin = std::net::TcpStream::connect(server.addr()).unwrap();
+    admin.write_all(b"CLIENT KILL TYPE normal\r\n").unwrap();
+    let mut reply = [0; 4];
+    admin.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b":1\r\n");
+    let since = Instant::now();
+    while connector.is_open(&conn) {
+        assert!(since.elapsed() < Duration::from_secs(30), "still open");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
