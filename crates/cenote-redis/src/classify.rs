@@ -12,6 +12,7 @@ impl RedisError {
     pub(crate) fn failure_kind(&self) -> FailureKind {
         match self {
             Self::Connect { source, .. } => of_dial(source),
+            Self::Hosts { source, .. } => source.classify(Self::failure_kind),
             // What rustls says of the peer or of its certificate; an end of the stream is another matter.
             Self::Tls { source, .. } => match source.kind() {
                 io::ErrorKind::InvalidData

@@ -8,6 +8,7 @@
 mod subscribing;
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cenote::Verdict;
@@ -502,6 +503,11 @@ impl RedisConnection {
             step,
             reply,
         }
+    }
+
+    /// The URL of its host, without credentials.
+    pub(crate) fn endpoint(&self) -> &Arc<str> {
+        self.wire.endpoint()
     }
 
     /// The stream of a connection whose session was just set up.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::net::{DialError, Dialer, Socket};
+use cenote::net::{DialError, Dialer, Host, HostFailure, Socket, each_host};
 use cenote::{Connect, Dial, FailureKind, Verdict};
 
 use crate::cmd::Cmd;
@@ -24,7 +24,7 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 /// A connector for a Redis server, made from a URL.
 ///
 /// ```text
-/// redis://[[user]:password@]host[:port][/database][?protocol=2|3&client_name=NAME&sslrootcert=FILE]
+/// redis://[[user]:password@]host[:port][,host[:port]...][/database][?protocol=2|3&client_name=NAME&sslrootcert=FILE]
 /// unix://[[user]:password@]/path[?db=DATABASE&user=USER&pass=PASSWORD&protocol=2|3&client_name=NAME]
 /// ```
 ///
@@ -36,6 +36,12 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 /// RESP3 is asked for first, by `HELLO`; where the server or a proxy before it knows no RESP3, or knows or permits
 /// no `HELLO`, the login goes on in RESP2. `protocol=2` asks for that at once, as it must be for a proxy that
 /// closes the connection at a command that it does not know.
+///
+/// # Several hosts
+///
+/// Hosts are tried in the order given until one lets the connection in, each with an equal share of the time that is left;
+/// the addresses of one host race. A wrong password ends the search. Which host is the master is not asked, so list
+/// servers that are alike, or of which one is up at a time.
 ///
 /// # Failover
 ///
@@ -187,10 +193,6 @@ impl RedisConnector {
         self
     }
 
-    pub(crate) fn label(&self) -> &Arc<str> {
-        &self.label
-    }
-
     #[cfg(feature = "redis-rs")]
     pub(crate) fn database(&self) -> u32 {
         self.endpoint.database
@@ -205,13 +207,29 @@ impl RedisConnector {
         self.patience
     }
 
-    async fn open_stream(&self, time: &DialTime) -> Result<Stream, RedisError> {
+    /// TCP, TLS and login at one of the hosts.
+    async fn connect_to(&self, host: &Host, dial: &Dial) -> Result<RedisConnection, RedisError> {
+        let time = DialTime::of(dial);
+        let label: Arc<str> = self.endpoint.url_of_host(host).into();
+        let stream = self.open_stream(host, &label, &time).await?;
+        let wire = Wire::new(stream, label.clone(), self.max_reply_size);
+        let mut conn = RedisConnection::new(wire, self.endpoint.database, self.patience);
+        let login = self.log_in(&mut conn);
+        time.within(DialStep::Login, &label, login).await?;
+        Ok(conn)
+    }
+
+    async fn open_stream(
+        &self,
+        host: &Host,
+        label: &Arc<str>,
+        time: &DialTime,
+    ) -> Result<Stream, RedisError> {
         let failed = |source| RedisError::Connect {
-            endpoint: self.label.clone(),
+            endpoint: label.clone(),
             source,
         };
-        let host = self.endpoint.place.host();
-        let dialled = self.dialer.connect(&host, &time.rest()).await;
+        let dialled = self.dialer.connect(host, &time.rest()).await;
         let socket = match dialled.map_err(|error| failed(cause_of(error)))? {
             Socket::Tcp(socket) => socket,
             #[cfg(unix)]
@@ -224,11 +242,11 @@ impl RedisConnector {
             let handshake = async {
                 let tls = crate::tls::handshake(socket, name, self.tls.as_ref());
                 tls.await.map_err(|source| RedisError::Tls {
-                    endpoint: self.label.clone(),
+                    endpoint: label.clone(),
                     source,
                 })
             };
-            return time.within(DialStep::Tls, &self.label, handshake).await;
+            return time.within(DialStep::Tls, label, handshake).await;
         }
         Ok(Stream::Tcp(socket))
     }
@@ -294,15 +312,23 @@ impl Connect for RedisConnector {
     type Connection = RedisConnection;
     type Error = RedisError;
 
-    /// Opens a connection, logs in and selects the database.
+    /// Opens a connection, logs in and selects the database, at the first of the hosts that takes it.
     async fn connect(&self, dial: &Dial) -> Result<RedisConnection, RedisError> {
-        let time = DialTime::of(dial);
-        let stream = self.open_stream(&time).await?;
-        let wire = Wire::new(stream, self.label.clone(), self.max_reply_size);
-        let mut conn = RedisConnection::new(wire, self.endpoint.database, self.patience);
-        let login = self.log_in(&mut conn);
-        time.within(DialStep::Login, &self.label, login).await?;
-        Ok(conn)
+        let tried = each_host(&self.endpoint.hosts, dial, |host, dial| async move {
+            let connected = self.connect_to(host, &dial).await;
+            connected.map_err(|error| match error.failure_kind() {
+                // A wrong password is not tried on every server there is.
+                FailureKind::Credentials => HostFailure::Stop(error),
+                _ => HostFailure::TryNext(error),
+            })
+        });
+        let several = |source| RedisError::Hosts {
+            endpoint: self.label.clone(),
+            source,
+        };
+        tried
+            .await
+            .map_err(|all| all.into_only().unwrap_or_else(several))
     }
 
     /// False once the server closed the connection or sent bytes that nobody asked for, and once the

@@ -109,36 +109,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    #[cfg(unix)]
-    Unix {
-        path: String,
-    },
-}
-
-impl Place {
-    /// As the dialer wants it.
-    pub(crate) fn host(&self) -> Host {
-        match self {
-            Self::Tcp { host, port } => Host::new(host, *port),
-            #[cfg(unix)]
-            Self::Unix { path } => Host::unix(path),
-        }
-    }
-}
-
 /// Everything that makes two connections interchangeable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// On TCP only.
     pub(crate) tls: bool,
-    pub(crate) place: Place,
+    /// In the order in which they are tried; at least one.
+    pub(crate) hosts: Vec<Host>,
     pub(crate) credentials: Option<Credentials>,
     pub(crate) database: u32,
     pub(crate) protocol: Protocol,
@@ -150,28 +127,7 @@ pub(crate) struct Endpoint {
 /// The URL without credentials, for messages.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp { host, port } => {
-                let scheme = if self.tls { "rediss" } else { "redis" };
-                if host.contains(':') {
-                    write!(f, "{scheme}://[{host}]:{port}")?;
-                } else {
-                    write!(f, "{scheme}://{host}:{port}")?;
-                }
-                match self.database {
-                    0 => Ok(()),
-                    database => write!(f, "/{database}"),
-                }
-            }
-            #[cfg(unix)]
-            Place::Unix { path } => {
-                write!(f, "unix://{path}")?;
-                match self.database {
-                    0 => Ok(()),
-                    database => write!(f, "?db={database}"),
-                }
-            }
-        }
+        f.write_str(&self.url_of(&self.hosts))
     }
 }
 
@@ -209,13 +165,16 @@ impl Endpoint {
             None => (None, authority),
         };
         let (path, options) = tail.split_once('?').unwrap_or((tail, ""));
-        let (tls, place, database) = match scheme {
-            Scheme::Tcp { tls } => (tls, parse_place(place)?, parse_database(path)?),
-            Scheme::Unix => (false, parse_socket(place, path)?, 0),
+        let (tls, hosts, database) = match scheme {
+            Scheme::Tcp { tls } => {
+                let hosts = place.split(',').map(parse_host).collect::<Result<_, _>>()?;
+                (tls, hosts, parse_database(path)?)
+            }
+            Scheme::Unix => (false, vec![parse_socket(place, path)?], 0),
         };
         let mut endpoint = Self {
             tls,
-            place,
+            hosts,
             credentials: parse_login(login.unwrap_or_default())?,
             database,
             protocol: Protocol::Resp3,
@@ -262,14 +221,27 @@ impl Endpoint {
         Ok(())
     }
 
-    #[cfg(unix)]
     fn is_on_socket(&self) -> bool {
-        matches!(self.place, Place::Unix { .. })
+        self.hosts.iter().all(|host| host.name().is_none())
     }
 
-    #[cfg(not(unix))]
-    fn is_on_socket(&self) -> bool {
-        false
+    /// The URL of one of its hosts, without credentials.
+    pub(crate) fn url_of_host(&self, host: &Host) -> String {
+        self.url_of(std::slice::from_ref(host))
+    }
+
+    fn url_of(&self, hosts: &[Host]) -> String {
+        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+        let (scheme, before_database) = match self.tls {
+            _ if self.is_on_socket() => ("unix", "?db="),
+            true => ("rediss", "/"),
+            false => ("redis", "/"),
+        };
+        let url = format!("{scheme}://{}", hosts.join(","));
+        match self.database {
+            0 => url,
+            database => format!("{url}{before_database}{database}"),
+        }
     }
 
     pub(crate) fn set_client_name(&mut self, name: &str) -> Result<(), UrlError> {
@@ -301,20 +273,20 @@ impl SocketLogin<'_> {
 }
 
 #[cfg(unix)]
-fn parse_socket(host: &str, path: &str) -> Result<Place, UrlError> {
+fn parse_socket(host: &str, path: &str) -> Result<Host, UrlError> {
     let path = percent_decode(path, "the path")?;
     if !host.is_empty() || path.len() < 2 {
         return Err(UrlError::SocketPath);
     }
-    Ok(Place::Unix { path })
+    Ok(Host::unix(path))
 }
 
 #[cfg(not(unix))]
-fn parse_socket(_: &str, _: &str) -> Result<Place, UrlError> {
+fn parse_socket(_: &str, _: &str) -> Result<Host, UrlError> {
     Err(UrlError::NoUnixSockets)
 }
 
-fn parse_place(place: &str) -> Result<Place, UrlError> {
+fn parse_host(place: &str) -> Result<Host, UrlError> {
     let (host, port) = if let Some(rest) = place.strip_prefix('[') {
         let (host, port) = rest.split_once(']').ok_or(UrlError::Brackets)?;
         match port.strip_prefix(':') {
@@ -341,8 +313,7 @@ fn parse_place(place: &str) -> Result<Place, UrlError> {
             .ok_or(UrlError::Port)?,
         Some(_) => return Err(UrlError::Port),
     };
-    let host = host.to_owned();
-    Ok(Place::Tcp { host, port })
+    Ok(Host::new(host, port))
 }
 
 fn parse_login(login: &str) -> Result<Option<Credentials>, UrlError> {

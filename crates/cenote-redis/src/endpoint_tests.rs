@@ -6,15 +6,14 @@ fn parsed(url: &str) -> Endpoint {
     Endpoint::parse(url).expect("the URL is good")
 }
 
-fn tcp(host: &str, port: u16) -> Place {
-    let host = host.to_owned();
-    Place::Tcp { host, port }
+fn tcp(host: &str, port: u16) -> Host {
+    Host::new(host, port)
 }
 
 #[test]
 fn a_host_alone_is_enough() {
     let endpoint = parsed("redis://cache.example");
-    assert_eq!(endpoint.place, tcp("cache.example", 6379));
+    assert_eq!(endpoint.hosts, [tcp("cache.example", 6379)]);
     assert_eq!((endpoint.database, endpoint.credentials), (0, None));
 }
 
@@ -24,9 +23,24 @@ fn every_part_is_read() {
     let credentials = endpoint.credentials.clone().expect("the URL has a login");
     assert_eq!(credentials.user.as_deref(), Some("ann"));
     assert_eq!(credentials.password, "p@ss/");
-    assert_eq!((&endpoint.place, endpoint.database), (&tcp("::1", 7000), 5));
+    assert_eq!(
+        (endpoint.hosts, endpoint.database),
+        (vec![tcp("::1", 7000)], 5)
+    );
     assert_eq!(endpoint.protocol, Protocol::Resp2);
     assert_eq!(endpoint.client_name.as_deref(), Some("web"));
+}
+
+#[test]
+fn several_hosts_are_read_in_their_order_each_with_its_port() {
+    let endpoint = parsed("redis://:secret@one,[::2]:7002,three:7003/4");
+    let hosts = [tcp("one", 6379), tcp("::2", 7002), tcp("three", 7003)];
+    assert_eq!(endpoint.hosts, hosts);
+    assert_eq!(
+        endpoint.to_string(),
+        "redis://one:6379,[::2]:7002,three:7003/4"
+    );
+    assert_eq!(endpoint.url_of_host(&hosts[1]), "redis://[::2]:7002/4");
 }
 
 #[test]
@@ -52,6 +66,9 @@ fn mistakes_are_named() {
         #[cfg(unix)]
         ("unix:///s?db=x", UrlError::Database { found: "x".into() }),
         ("redis://", UrlError::NoHost),
+        ("redis://one,", UrlError::NoHost),
+        ("redis://one,,two", UrlError::NoHost),
+        ("redis://one,two:x", UrlError::Port),
         ("redis://:6379", UrlError::NoHost),
         ("redis://host:0", UrlError::Port),
         ("redis://host:65536", UrlError::Port),
@@ -138,8 +155,8 @@ fn a_socket_has_a_path_and_the_rest_in_options() {
         "valkey+unix:///run/redis%20a.sock?password=p%40ss&user=ann&protocol=2&db=5",
     ] {
         let endpoint = parsed(url);
-        let path = "/run/redis a.sock".into();
-        assert_eq!(endpoint.place, Place::Unix { path }, "{url}");
+        let path = "/run/redis a.sock";
+        assert_eq!(endpoint.hosts, [Host::unix(path)], "{url}");
         let login = endpoint.credentials.clone().expect("the URL has a login");
         assert_eq!(
             (login.user.as_deref(), &*login.password),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::CallError;
+use cenote::net::HostsError;
 use cenote::{GetError, SettingsError};
 
 /// An error reply of the server, such as `WRONGTYPE Operation against a key...`.
@@ -125,6 +126,14 @@ pub enum RedisError {
         endpoint: Arc<str>,
         /// The cause.
         source: io::Error,
+    },
+    /// Of several hosts none gave a connection.
+    #[error("none of the hosts of {endpoint} gave a connection")]
+    Hosts {
+        /// The hosts.
+        endpoint: Arc<str>,
+        /// Each host that was tried, with its cause.
+        source: HostsError<RedisError>,
     },
     /// The TLS handshake failed.
     #[error("TLS handshake with {endpoint} failed")]

@@ -136,7 +136,9 @@ impl Connect for PipelinedConnector {
     /// Opens a connection, logs in and selects the database. [`RedisError::Settings`] when a setting can't
     /// work.
     async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, RedisError> {
-        let stream = self.connector.connect(dial).await?.into_stream()?;
+        let conn = self.connector.connect(dial).await?;
+        let endpoint = conn.endpoint().clone();
+        let stream = conn.into_stream()?;
         let pulse = Arc::new(Pulse::default());
         let codec = PipelineCodec::new(self.connector.reply_limit(), pulse.clone());
         let builder = self.mux(&pulse);
@@ -160,7 +162,7 @@ impl Connect for PipelinedConnector {
             mux,
             pulse,
             suspected_after: self.ping_timeout / 4,
-            endpoint: self.connector.label().clone(),
+            endpoint,
             #[cfg(feature = "redis-rs")]
             database: self.connector.database(),
         })
@@ -192,7 +194,7 @@ impl Connect for PipelinedConnector {
 
     /// Host and port, as errors name them.
     fn endpoint(&self) -> Option<String> {
-        Some(self.connector.label().to_string())
+        Some(self.connector.to_string())
     }
 
     /// `PING`. An error reply proves as much as `PONG`; but `NOAUTH` says that the login is lost.

@@ -5,6 +5,7 @@ use std::io;
 
 use cenote::GetError;
 use cenote::mux::CallError;
+use cenote::net::HostCause;
 use redis::{ErrorKind, make_extension_error};
 
 use super::values;
@@ -46,6 +47,11 @@ fn kind(error: &RedisError) -> Kind {
         RedisError::Connect { source, .. }
         | RedisError::Tls { source, .. }
         | RedisError::Io { source, .. } => Kind::Io(source.kind()),
+        // Of the host that was tried last, which is also the one that ended the search.
+        RedisError::Hosts { source, .. } => match source.failures().last() {
+            Some((_, HostCause::Failed(error))) => kind(error),
+            _ => Kind::Io(io::ErrorKind::TimedOut),
+        },
         RedisError::NoAnswer { .. } | RedisError::Silent { .. } => {
             Kind::Io(io::ErrorKind::TimedOut)
         }
