@@ -24,6 +24,7 @@ use crate::dial::Dial;
 /// | [`reset`](Self::reset) | to bring back the session's first state | [`Verdict::Reset`] changes nothing |
 /// | [`close`](Self::close) | for a goodbye | the connection is dropped |
 /// | [`classify`](Self::classify) | whether another attempt may fare better | it is assumed so |
+/// | [`endpoint`](Self::endpoint) | what is dialled | the pool's own errors do not name it |
 ///
 /// ```
 /// use cenote::net::is_quiet;

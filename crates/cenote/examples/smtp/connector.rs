@@ -43,6 +43,11 @@ impl Connect for Smtp {
             .map_err(|all| all.into_only().unwrap_or_else(SmtpError::Hosts))
     }
 
+    fn endpoint(&self) -> Option<String> {
+        let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
+        Some(hosts.join(","))
+    }
+
     fn is_open(&self, session: &Session) -> bool {
         session.is_open()
     }
