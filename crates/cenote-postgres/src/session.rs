@@ -181,9 +181,11 @@ impl Session {
     }
 
     pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {
-        let used = match mode {
-            ResetMode::Fast => STATE | TRANSACTION,
-            ResetMode::Full => STATE | TRANSACTION | USED,
+        let used = match (self.peer, mode) {
+            (Peer::Server, ResetMode::Fast) => STATE | TRANSACTION,
+            (Peer::Server, ResetMode::Full) => STATE | TRANSACTION | USED,
+            // What else was left is in a session that is not this connection's any more.
+            (Peer::TransactionPooler, _) => TRANSACTION,
         };
         if self.has(DOOMED) {
             Verdict::Close
@@ -311,6 +313,17 @@ mod tests {
             let verdicts = after(|session| session.begin(traces).complete());
             assert_eq!(verdicts, (Verdict::Reset, Verdict::Reset));
         }
+    }
+
+    #[test]
+    fn behind_a_pooler_only_what_may_still_be_open_means_reset() {
+        let after = |traces| {
+            let session = Session::new(Judge::default(), Peer::TransactionPooler);
+            session.begin(traces).complete();
+            session.verdict(ResetMode::Full)
+        };
+        assert_eq!(after(Traces::Anything), Verdict::Reuse);
+        assert_eq!(after(Traces::Transaction), Verdict::Reset);
     }
 
     #[test]

@@ -71,12 +71,23 @@ impl Requests {
 
     /// Takes what the driver writes, and appends what the server is to read.
     pub(super) fn pass(&mut self, written: &[u8], out: &mut Vec<u8>) {
-        let mut joined = std::mem::take(&mut self.partial);
-        let mut rest = written;
-        if !joined.is_empty() {
+        if self.partial.is_empty() {
+            let passed = self.pass_whole(written, out);
+            self.partial.extend_from_slice(&written[passed..]);
+        } else {
+            let mut joined = std::mem::take(&mut self.partial);
             joined.extend_from_slice(written);
-            rest = &joined;
+            let passed = self.pass_whole(&joined, out);
+            if passed < joined.len() {
+                joined.drain(..passed);
+                self.partial = joined;
+            }
         }
+    }
+
+    /// Passes what can be passed, and returns how much that was.
+    fn pass_whole(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut rest = bytes;
         while !rest.is_empty() {
             let first = !self.begun;
             let passed = if self.left > 0 {
@@ -90,11 +101,11 @@ impl Requests {
                 }
                 passed
             } else {
-                self.partial = rest.to_vec();
-                return;
+                break;
             };
             rest = &rest[passed..];
         }
+        bytes.len() - rest.len()
     }
 
     /// Passes the beginning of a message, with its name, and returns how long that was; `None`: more is needed.
