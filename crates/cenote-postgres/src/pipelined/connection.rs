@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -14,6 +14,7 @@ use super::PipelinedError;
 use super::account::Account;
 use super::params;
 use super::reply::{Answer, Desk, NoReply, Reply, Request, Wanted};
+use super::unpolled::{Reader, Unpolled};
 use super::vitals::Vitals;
 use super::watch::Watch;
 use crate::calls::{Calls, Scope};
@@ -56,6 +57,7 @@ pub struct PipelinedConnection {
     endpoint: Arc<str>,
     desk: Desk,
     _watch: Option<Watch>,
+    _reader: Reader,
 }
 
 impl PipelinedConnection {
@@ -67,17 +69,20 @@ impl PipelinedConnection {
         watch: Option<Watch>,
     ) -> Self {
         let (client, statements) = conn.parts();
+        let (unpolled, reader) = Unpolled::start();
         let desk = Desk {
             client,
             statements,
             account: Account::new(reply_bound),
             vitals,
+            unpolled,
         };
         Self {
             conn,
             endpoint,
             desk,
             _watch: watch,
+            _reader: reader,
         }
     }
 
@@ -251,18 +256,17 @@ impl PipelinedConnection {
 
     /// Sends what leaves nothing in the session, and waits for the answer of its task, or the end of the
     /// connection.
-    async fn answered<T>(&self, sent: impl Future<Output = Answer<T>>) -> Result<T, NoReply> {
+    async fn answered<T: Send + 'static>(&self, mut answer: Answer<T>) -> Result<T, NoReply> {
         let vitals = &*self.desk.vitals;
         if vitals.is_ended() {
             return Err(NoReply::Ended);
         }
         let call = self.conn.session().begin(Traces::None);
         let waiting = vitals.wait();
-        let mut answer = sent.await;
         let mut ended = pin!(vitals.ended());
         let answer = poll_fn(|cx| {
-            if let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) {
-                return Poll::Ready(answer.unwrap_or(Err(NoReply::Ended)));
+            if let Poll::Ready(answer) = answer.poll(cx) {
+                return Poll::Ready(answer);
             }
             // In this order: an end after the look finds who waits.
             let _ = ended.as_mut().poll(cx);

@@ -4,9 +4,10 @@
 //! Only a statement that stands alone may be sent here, as a session has one transaction, one set of settings
 //! and one order of work for all who use it.
 //!
-//! A call of `connection` has its request sent and its reply collected by a task (`reply`), with its parameters
-//! encoded before (`params`) and room for what is held (`account`). Each connection has a watch (`watch`) that
-//! goes by its signs of life (`vitals`) and asks the server where those do not tell (`probe`).
+//! A call of `connection` encodes its parameters (`params`) and makes a request (`reply`), whose reply is read
+//! though the caller is not polled (`unpolled`), as long as there is room for what is held (`account`). Each
+//! connection has a watch (`watch`) that goes by its signs of life (`vitals`) and asks the server where those do
+//! not tell (`probe`).
 
 mod account;
 mod connection;
@@ -15,6 +16,7 @@ mod error;
 mod params;
 mod probe;
 mod reply;
+mod unpolled;
 mod vitals;
 mod watch;
 

@@ -1,22 +1,21 @@
-//! A request and its reply, each in a task of its own on the connection's runtime, so that replies leave the
-//! wire whether their callers are polled or not.
+//! A request and its reply, which needs nothing of its caller's but to be polled, and that by anybody.
 //!
 //! Promises that a request is sent where its caller first waits, so that each caller's go out in the order it
 //! made them; that a reply nobody waits for is read to its end and dropped as it comes; and that no more is
 //! held than the account has room for.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::Ordering;
 
 use futures_core::Stream;
-use tokio::sync::oneshot;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row, RowStream};
 
 use super::account::{Account, Held};
 use super::params::Encoded;
+use super::unpolled::{Left, Unpolled, Work};
 use super::vitals::{Owed, Vitals};
 use crate::session::Session;
 use crate::statement::{Keeping, Made, Statement};
@@ -52,21 +51,21 @@ pub(super) enum Request {
     Typed(Box<str>, Vec<(Encoded, Type)>),
 }
 
-/// Where the answer of a task goes.
-pub(super) type Answer<T> = oneshot::Receiver<Result<T, NoReply>>;
+/// What comes of a request, for its caller.
+pub(super) type Answer<T> = Work<Result<T, NoReply>>;
 
-/// What tasks work with.
+/// What requests are made with.
 pub(super) struct Desk {
     pub(super) client: Arc<Client>,
     pub(super) statements: Arc<Statements>,
     pub(super) account: Arc<Account>,
     pub(super) vitals: Arc<Vitals>,
+    pub(super) unpolled: Arc<Unpolled>,
 }
 
 impl Desk {
     /// Has a statement prepared, or waits for who does that already.
-    pub(super) async fn prepare(&self, sql: &str, session: &Session) -> Answer<Statement> {
-        let (told, answer) = oneshot::channel();
+    pub(super) fn prepare(&self, sql: &str, session: &Session) -> Answer<Statement> {
         let (client, statements) = (self.client.clone(), self.statements.clone());
         let (owed, sql) = (self.vitals.owe(), Box::<str>::from(sql));
         let traces = session.judge().of_statement(&sql);
@@ -75,101 +74,103 @@ impl Desk {
             names: session.names(),
             keeping: Keeping::Cache,
         };
-        self.begin(async move {
+        self.work(Left::default(), async move {
             let prepare = async || {
                 let prepared = client.prepare(&sql).await?;
                 Ok(Statement::new(prepared, &sql, traces, made))
             };
             let prepared = statements.find_or_prepare(made.names, &sql, prepare).await;
             owed.note(&prepared);
-            let _ = told.send(prepared.map_err(NoReply::Failed));
+            prepared.map_err(NoReply::Failed)
         })
-        .await;
-        answer
     }
 
     /// Has a request sent and its reply read.
-    pub(super) async fn send(&self, request: Request, wanted: Wanted) -> Answer<Reply> {
-        let (told, answer) = oneshot::channel();
-        let client = self.client.clone();
-        let (owed, held) = (self.vitals.owe(), Held::nothing(&self.account));
-        self.begin(async move {
+    pub(super) fn send(&self, request: Request, wanted: Wanted) -> Answer<Reply> {
+        let is_left = Left::default();
+        let kept = Kept {
+            reply: Reply {
+                rows: Vec::new(),
+                row_count: 0,
+                affected: 0,
+                held: Held::nothing(&self.account),
+            },
+            wanted,
+            is_left: is_left.clone(),
+        };
+        let (client, owed) = (self.client.clone(), self.vitals.owe());
+        self.work(is_left, async move {
             let begun = match request {
                 Request::Prepared(statement, params) => client.query_raw(&*statement, params).await,
                 Request::Typed(sql, params) => client.query_typed_raw(&sql, params).await,
             };
-            owed.note(&begun);
             // The connection may end before the reply does.
             drop(client);
-            match begun {
-                Ok(reply) => read(reply, wanted, held, told, owed).await,
-                Err(error) => drop(told.send(Err(NoReply::Failed(error)))),
-            }
+            owed.note(&begun);
+            read(begun.map_err(NoReply::Failed)?, kept, &owed).await
         })
-        .await;
-        answer
     }
 
-    /// Polls the task once, here, which sends its request; the rest is the runtime's.
-    async fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
-        let begun = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx)));
-        if begun.await.is_pending() {
-            self.vitals.runtime().spawn(task);
-        }
+    fn work<T: Send + 'static>(
+        &self,
+        is_left: Left,
+        work: impl Future<Output = Result<T, NoReply>> + Send + 'static,
+    ) -> Answer<T> {
+        Work::new(&self.unpolled, self.vitals.runtime(), is_left, work)
     }
 }
 
 /// Reads a reply to its end.
-async fn read(
-    reply: RowStream,
-    wanted: Wanted,
-    held: Held,
-    told: oneshot::Sender<Result<Reply, NoReply>>,
-    owed: Owed,
-) {
-    let mut reply = pin!(reply);
-    let mut told = Some(told);
-    let mut kept = Reply {
-        rows: Vec::new(),
-        row_count: 0,
-        affected: 0,
-        held,
-    };
+async fn read(stream: RowStream, mut kept: Kept, owed: &Owed) -> Result<Reply, NoReply> {
+    let mut stream = pin!(stream);
+    let mut has_room = true;
     loop {
-        let row = poll_fn(|cx| reply.as_mut().poll_next(cx)).await;
-        match row {
+        match poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
             Some(Ok(row)) => {
                 owed.read();
-                kept.row_count += 1;
-                let waits = told.as_ref().is_some_and(|told| !told.is_closed());
-                if !waits {
-                    // Nobody wants it: what there is goes, the rest is read and dropped.
-                    kept.forget();
-                } else if kept.rows.len() < wanted
-                    && !kept.take(row)
-                    && let Some(told) = told.take()
-                {
-                    kept.forget();
-                    let _ = told.send(Err(NoReply::TooLarge));
-                }
+                has_room = has_room && kept.take(row);
             }
             Some(Err(error)) => {
                 owed.failed(&error);
-                if let Some(told) = told {
-                    let _ = told.send(Err(NoReply::Failed(error)));
-                }
-                return;
+                return Err(NoReply::Failed(error));
             }
             None => {
                 owed.read();
-                kept.affected = reply.rows_affected().unwrap_or_default();
-                if let Some(told) = told {
-                    let _ = told.send(Ok(kept));
+                if !has_room {
+                    return Err(NoReply::TooLarge);
                 }
-                return;
+                kept.reply.affected = stream.rows_affected().unwrap_or_default();
+                return Ok(kept.reply);
             }
         }
+    }
+}
+
+/// What is kept of a reply that comes.
+struct Kept {
+    reply: Reply,
+    wanted: Wanted,
+    is_left: Left,
+}
+
+impl Kept {
+    /// False if there is no room: what there was is given back, and the rest need not be shown.
+    fn take(&mut self, row: Row) -> bool {
+        self.reply.row_count += 1;
+        if self.is_left.load(Ordering::Relaxed) {
+            // Nobody wants it: it is read and dropped.
+            self.wanted = 0;
+            self.reply.forget();
+        }
+        if self.reply.rows.len() >= self.wanted {
+            return true;
+        }
+        let has_room = self.reply.held.add(size_of_row(&row));
+        match has_room {
+            true => self.reply.rows.push(row),
+            false => self.reply.forget(),
+        }
+        has_room
     }
 }
 
@@ -184,15 +185,6 @@ impl Reply {
             ..=1 => Ok(self.rows.pop()),
             more => Err(more),
         }
-    }
-
-    /// Whether there is room for the row; then it is kept.
-    fn take(&mut self, row: Row) -> bool {
-        let has_room = self.held.add(size_of_row(&row));
-        if has_room {
-            self.rows.push(row);
-        }
-        has_room
     }
 
     fn forget(&mut self) {
