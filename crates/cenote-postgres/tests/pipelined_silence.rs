@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{SharedBuilder, SharedPool};
-use cenote_postgres::{PipelinedConnection, PipelinedConnector, PipelinedError};
-use cenote_testkit::{Fault, FaultProxy, PostgresServer};
+use cenote::{OwnedLease, SharedBuilder, SharedPool};
+use cenote_postgres::{PipelinedConnection, PipelinedConnector, PipelinedError, PostgresConnector};
+use cenote_testkit::{Fault, FaultProxy, PgBouncerServer, PostgresServer};
 use fixture::{DEADLINE, eventually, server};
 use futures_util::poll;
 use tokio::runtime::Runtime;
@@ -56,6 +56,31 @@ async fn give_up(conn: &PipelinedConnection, calls: usize) {
         let answer = timeout(IMPATIENCE, number(conn, "SELECT 1::int8")).await;
         assert!(answer.is_err(), "{answer:?}");
     }
+}
+
+/// A statement that takes this lock waits until the gate is opened.
+async fn closed_gate(lock: i64) -> OwnedLease<PostgresConnector> {
+    let gate = fixture::single().get_owned().await.expect("a lease");
+    let closed = gate.execute("SELECT pg_advisory_lock($1)", &[&lock]).await;
+    closed.expect("the gate is closed");
+    gate
+}
+
+async fn is_waited_for(gate: &OwnedLease<PostgresConnector>, lock: i64) {
+    let waiting = "SELECT count(*) FROM pg_locks \
+                   WHERE locktype = 'advisory' AND objid::int8 = $1 AND NOT granted";
+    let waits = async || {
+        let row = gate.query_one(waiting, &[&lock]).await;
+        row.expect("it runs").get::<_, i64>(0) == 1
+    };
+    eventually("the slow statement runs", waits).await;
+}
+
+async fn open_gate(gate: &OwnedLease<PostgresConnector>, lock: i64) {
+    let opened = gate
+        .execute("SELECT pg_advisory_unlock($1)", &[&lock])
+        .await;
+    opened.expect("the gate is opened");
 }
 
 /// Users who ask one after the other, each with a time-out, and how many answers they got.
@@ -162,19 +187,10 @@ async fn a_statement_that_is_only_slow_lives_though_others_time_out_behind_it() 
     let pool = pool.build().expect("settings are valid");
     let conn = pool.get().await.expect("a place");
     let first = backend(&conn).await;
-    let gate = fixture::single();
-    let gate = gate.get().await.expect("a lease");
-    gate.execute("SELECT pg_advisory_lock(78)", &[])
-        .await
-        .expect("the gate is closed");
+    let gate = closed_gate(78).await;
     let slow = number(&conn, "SELECT 1::int8 FROM pg_advisory_xact_lock(78)");
     let others = async {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-        let runs = async || {
-            let row = gate.query_one(waiting, &[]).await.expect("it runs");
-            row.get::<_, i64>(0) == 1
-        };
-        eventually("the slow one runs", runs).await;
+        is_waited_for(&gate, 78).await;
         give_up(&conn, 5).await;
         let elsewhere = async || {
             let another = pool.get().await.expect("a place");
@@ -185,13 +201,37 @@ async fn a_statement_that_is_only_slow_lives_though_others_time_out_behind_it() 
         // Far beyond the limit, and for as long as the server is asked again and again.
         tokio::time::sleep(LIMIT * 10).await;
         assert!(!conn.is_closed(), "it was given up");
-        gate.execute("SELECT pg_advisory_unlock(78)", &[])
-            .await
-            .expect("the gate is opened");
+        open_gate(&gate, 78).await;
     };
     let (slow, ()) = tokio::join!(slow, others);
     assert_eq!(slow.expect("it lives"), 1);
     assert_eq!(backend(&conn).await, first);
+}
+
+/// Behind a pooler nobody can say which session runs it.
+#[tokio::test]
+async fn a_statement_that_is_only_slow_lives_behind_a_transaction_pooler() {
+    let pooler = PgBouncerServer::start(server().addr()).expect("PgBouncer starts");
+    let connector = PostgresConnector::new(&pooler.url()).expect("the URL is valid");
+    let connector = PipelinedConnector::from(connector.behind_transaction_pooler());
+    let pool = pool(connector.silence_limit(LIMIT))
+        .build()
+        .expect("settings are valid");
+    let conn = pool.get().await.expect("a place");
+    let gate = closed_gate(79).await;
+    let slow = number(&conn, "SELECT 1::int8 FROM pg_advisory_xact_lock(79)");
+    let others = async {
+        is_waited_for(&gate, 79).await;
+        give_up(&conn, 5).await;
+        tokio::time::sleep(LIMIT * 6).await;
+        assert!(!conn.is_closed(), "it was given up");
+        open_gate(&gate, 79).await;
+    };
+    let (slow, ()) = tokio::join!(slow, others);
+    assert_eq!(slow.expect("it lives"), 1);
+    // A quiet one is not asked for a sign of life that waits for a session.
+    tokio::time::sleep(LIMIT * 3).await;
+    assert!(!conn.is_closed(), "it was given up");
 }
 
 /// One caller who waits as long as it takes: the server is asked what became of the session.

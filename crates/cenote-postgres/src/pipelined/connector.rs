@@ -100,7 +100,7 @@ impl PipelinedConnector {
     /// and the server is asked again after twice the time; when the session is gone, or has had nothing to do
     /// for half of the silence, the connection ends. Where the server cannot be reached within this time, the
     /// connection ends if callers gave up, else it takes no new ones meanwhile; where the server does not say,
-    /// the connection lives.
+    /// or behind a transaction pooler, the connection lives.
     ///
     /// A connection that owes nothing is asked for a sign of life after as long, and ends if none comes in half
     /// of that. One whose runtime stands still, so that nobody reads what the server answers, ends for callers
@@ -161,6 +161,7 @@ impl Connect for PipelinedConnector {
                         // Each statement is another session's.
                         Peer::TransactionPooler => None,
                     },
+                    peer: conn.session().peer(),
                     connector: self.postgres.clone(),
                     patience,
                 };

@@ -16,6 +16,7 @@ use tokio_postgres::Client;
 use super::probe::{Finding, Identity, ask};
 use super::vitals::{Patience, TURNS, Vitals};
 use crate::connector::PostgresConnector;
+use crate::session::Peer;
 
 /// The owner's end of the task, which ends with it.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Watched {
     pub(super) client: Weak<Client>,
     /// What the server can be asked about; `None` where it does not say.
     pub(super) identity: Option<Identity>,
+    pub(super) peer: Peer,
     pub(super) connector: PostgresConnector,
     pub(super) patience: Patience,
 }
@@ -95,7 +97,8 @@ impl Watched {
             if ping == Ping::Sent && silent >= TURNS / 2 && !vitals.is_awaited() {
                 return vitals.end(|| format!("a ping had no answer for {silence:.1?}"));
             }
-            if quiet >= TURNS {
+            // A pooler answers when it has a session to spare.
+            if quiet >= TURNS && self.peer == Peer::Server {
                 quiet = 0;
                 ping = Ping::Sent;
                 self.ping();
