@@ -102,8 +102,8 @@ impl PipelinedConnector {
     /// connection ends if callers gave up, else it takes no new ones meanwhile; where the server does not say,
     /// or behind a transaction pooler, the connection lives.
     ///
-    /// A connection that owes nothing is asked for a sign of life after as long, and ends if none comes in half
-    /// of that. One whose runtime stands still, so that nobody reads what the server answers, ends for callers
+    /// A connection that owes nothing is asked for a sign of life after as long (not behind a transaction
+    /// pooler), and ends if none comes in half of that and nobody waits. One whose runtime stands still, so that nobody reads what the server answers, ends for callers
     /// on other runtimes after one and a half times this, once `max_timeouts` of them gave up.
     ///
     /// Whoever waits on a connection that ends gets [`Closed`](super::PipelinedError::Closed) at once, and the
