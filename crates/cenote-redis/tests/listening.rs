@@ -5,8 +5,10 @@
 mod fake;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
-use cenote::{CloseReason, Connect, Dial, Lease, Pool};
+use cenote::{CloseReason, Connect, Dial, Lease, Pool, Verdict};
 use cenote_redis::{
     Cmd, Message, RedisClient, RedisConnection, RedisConnector, RedisError, Refusal, Value,
 };
@@ -293,6 +295,42 @@ async fn a_subscription_that_the_server_ends_is_a_message() {
         }
     );
     assert_eq!(redis.query::<String>(&cmd("TAG x")).await.unwrap(), "x");
+}
+
+/// While a confirmation is late, the connection asks for a sign of life behind it: the server answers in order, an error
+/// to the subscription first.
+#[tokio::test]
+async fn the_answer_to_a_ping_of_its_own_is_told_from_that_to_a_subscription() {
+    for (late, usable) in [
+        ("-NOPERM no\r\n+PONG\r\n", true),
+        ("*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n+PONG\r\n", true),
+        ("*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n", false),
+    ] {
+        let listened = AtomicBool::new(false);
+        let server = FakeRedis::start(move |words| match words[0].as_str() {
+            "UNSUBSCRIBE" => {
+                listened.store(true, SeqCst);
+                Some(Answer::Send(Vec::new()))
+            }
+            "PING" if listened.swap(false, SeqCst) => Some(Answer::Send(late.into())),
+            _ => None,
+        })
+        .await;
+        let connector = RedisConnector::new(&server.url()).unwrap();
+        let connector = connector.ping_after(Duration::from_millis(10));
+        let mut redis = connector.connect(&Dial::new()).await.unwrap();
+        let outcome = ends("the answer", redis.command(&cmd("UNSUBSCRIBE"))).await;
+        assert_eq!(outcome.is_err(), late.starts_with('-'), "{outcome:?}");
+        // The answer to the PING may still be to come, and then nobody else gets the connection.
+        let verdict = connector.verdict(&mut redis);
+        if !usable {
+            assert_eq!(verdict, Verdict::Close);
+            continue;
+        }
+        assert_eq!(redis.query::<String>(&cmd("TAG x")).await.unwrap(), "x");
+        assert_eq!(redis.query::<String>(&cmd("PING")).await.unwrap(), "PONG");
+        assert_eq!(connector.verdict(&mut redis), Verdict::Reuse);
+    }
 }
 
 #[tokio::test]
