@@ -71,6 +71,12 @@ fn stories() -> Vec<(CloseReason, Settings, Story)> {
             }
             .boxed()
         }),
+        (CloseReason::Retired, as_it_is, |_, pool| {
+            async {
+                Lease::retire(&pool.get().await.unwrap());
+            }
+            .boxed()
+        }),
         (CloseReason::PoolClosed, as_it_is, |_, pool| {
             async {
                 use_once(pool).await;
