@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use cenote::BoxError;
 use tokio_util::codec;
 
-use super::pulse::Pulse;
+use super::role::Role;
 use crate::cmd::Cmd;
 use crate::codec::Decoder;
 use crate::error::FrameError;
@@ -61,7 +61,7 @@ impl Request {
 #[derive(Clone)]
 pub(super) struct PipelineCodec {
     groups: Arc<Groups>,
-    pulse: Arc<Pulse>,
+    role: Arc<Role>,
     /// The encoder's: requests so far.
     encoded: u64,
     /// The decoder's: requests answered so far.
@@ -141,10 +141,10 @@ impl Group {
 }
 
 impl PipelineCodec {
-    pub(super) fn new(max_reply_size: usize, pulse: Arc<Pulse>) -> Self {
+    pub(super) fn new(max_reply_size: usize, role: Arc<Role>) -> Self {
         Self {
             groups: Arc::default(),
-            pulse,
+            role,
             encoded: 0,
             answered: 0,
             replies: Decoder::new(max_reply_size),
@@ -187,14 +187,13 @@ impl codec::Decoder for PipelineCodec {
     type Error = BoxError;
 
     fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Reply>, BoxError> {
-        self.pulse.heard();
         while let Some(value) = self.replies.decode(input)? {
             // Nobody asked for a message here.
             if matches!(value, Value::Push(_)) {
                 continue;
             }
             if matches!(&value, Value::Error(error) if error.is_read_only()) {
-                self.pulse.demote();
+                self.role.demote();
             }
             if let Some(reply) = self.place(value)? {
                 return Ok(Some(reply));

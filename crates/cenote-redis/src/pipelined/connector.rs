@@ -9,7 +9,7 @@ use cenote::{Connect, Dial, FailureKind, Verdict};
 
 use super::PipelinedConnection;
 use super::codec::{PipelineCodec, Request};
-use super::pulse::Pulse;
+use super::role::Role;
 use crate::cmd::Cmd;
 use crate::connector::RedisConnector;
 use crate::endpoint::UrlError;
@@ -75,7 +75,7 @@ impl PipelinedConnector {
         self
     }
 
-    fn mux(&self, pulse: &Arc<Pulse>) -> MuxBuilder<Request> {
+    fn mux(&self) -> MuxBuilder<Request> {
         let builder = MuxBuilder::new()
             .max_in_flight(self.max_in_flight)
             .call_timeout(self.call_timeout)
@@ -83,13 +83,7 @@ impl PipelinedConnector {
             .max_frame(usize::MAX)
             .ping_timeout(self.ping_timeout);
         match self.ping_after {
-            Some(after) => {
-                let pulse = pulse.clone();
-                builder.ping(after, move || {
-                    pulse.pinged();
-                    Request::one(Cmd::new("PING"))
-                })
-            }
+            Some(after) => builder.ping(after, || Request::one(Cmd::new("PING"))),
             None => builder,
         }
     }
@@ -139,9 +133,9 @@ impl Connect for PipelinedConnector {
         let conn = self.connector.connect(dial).await?;
         let endpoint = conn.endpoint().clone();
         let stream = conn.into_stream()?;
-        let pulse = Arc::new(Pulse::default());
-        let codec = PipelineCodec::new(self.connector.reply_limit(), pulse.clone());
-        let builder = self.mux(&pulse);
+        let role = Arc::new(Role::default());
+        let codec = PipelineCodec::new(self.connector.reply_limit(), role.clone());
+        let builder = self.mux();
         let mux = match stream {
             Stream::Tcp(socket) => {
                 let (read, write) = socket.into_split();
@@ -160,8 +154,7 @@ impl Connect for PipelinedConnector {
         };
         Ok(PipelinedConnection {
             mux,
-            pulse,
-            suspected_after: self.ping_timeout / 4,
+            role,
             endpoint,
             #[cfg(feature = "redis-rs")]
             database: self.connector.database(),

@@ -6,17 +6,16 @@
 
 mod codec;
 mod connector;
-mod pulse;
+mod role;
 mod sharing;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cenote::mux::{CallError, Mux};
 
 use codec::{Reply, Request};
-use pulse::Pulse;
+use role::Role;
 
 use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
@@ -68,9 +67,7 @@ pub(crate) use sharing::{any_needs_own, needs_own};
 #[derive(Clone)]
 pub struct PipelinedConnection {
     mux: Mux<Request, Reply>,
-    pulse: Arc<Pulse>,
-    /// How long a PING may be without an answer before no new callers are taken.
-    suspected_after: Duration,
+    role: Arc<Role>,
     endpoint: Arc<str>,
     #[cfg(feature = "redis-rs")]
     database: u32,
@@ -135,7 +132,7 @@ impl PipelinedConnection {
     /// Whether it takes commands: it has not ended, is not being closed and the server answers. False as well once
     /// the server has answered `READONLY`: it still takes commands, and a pool replaces it.
     pub fn is_open(&self) -> bool {
-        self.mux.is_open() && !self.pulse.is_demoted()
+        self.mux.is_open() && !self.role.is_demoted()
     }
 
     /// How many commands were sent and not answered yet, those included whose callers have left. A pipeline
@@ -159,11 +156,7 @@ impl PipelinedConnection {
     /// How many commands can be pending: fewer while the server owes replies to callers that left, none while it is
     /// suspected to be gone.
     fn capacity(&self) -> usize {
-        if self.pulse.is_missed_for(self.suspected_after) {
-            return 0;
-        }
-        let abandoned = self.mux.abandoned();
-        self.mux.max_in_flight().saturating_sub(abandoned)
+        self.mux.capacity()
     }
 
     /// Sends a command that is fit to share a connection: its route says so, or it is a GET or SET.
