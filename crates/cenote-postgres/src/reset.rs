@@ -29,7 +29,8 @@ const ROLLBACK: &str = "ROLLBACK;";
 /// empty text from then on. So test it by `NULLIF(current_setting('myapp.tenant', true), '')`, or give it a value in
 /// `setup`, the role or the database. The other user's value never stays.
 ///
-/// What no reset undoes (`setseed`, `LOAD`, connections of `dblink`, `DEALLOCATE`) closes the connection instead.
+/// What no reset undoes (`setseed` and `SET seed`, `LOAD`, connections of `dblink`, a backup begun, replication slots
+/// made, `DEALLOCATE`) closes the connection instead, as far as the text names it.
 ///
 /// In either mode a call that was dropped before its end, a transaction that was neither committed nor
 /// rolled back, and any access to the driver's own client mean a reset.

@@ -74,11 +74,28 @@ async fn a_lock_taken_under_a_name_in_escapes_is_released() {
 /// `DISCARD ALL` leaves the seed of `random()` as it is.
 #[tokio::test]
 async fn what_no_reset_undoes_closes_the_connection() {
-    for sql in ["SELECT setseed(0.5)", "LOAD 'auto_explain'"] {
+    for (sql, in_batch) in [
+        ("SELECT setseed(0.5)", false),
+        ("LOAD 'auto_explain'", false),
+        ("SET seed = 0.5", false),
+        ("set Seed to 0.5", true),
+        ("SELECT set_config('seed', '0.5', false)", false),
+        (
+            "UPDATE pg_settings SET setting = '0.5' WHERE name = 'seed'",
+            false,
+        ),
+        ("SELECT 1; SELECT setseed(0.5)", true),
+        ("DO $$ BEGIN PERFORM setseed(0.5); END $$", false),
+        ("EXPLAIN ANALYZE SELECT setseed(0.5)", false),
+    ] {
         let pool = single();
         let conn = pool.get().await.expect("a lease");
         let session = backend(&conn).await;
-        conn.execute(sql, &[]).await.expect("it runs");
+        if in_batch {
+            conn.batch_execute(sql).await.expect("it runs");
+        } else {
+            conn.execute(sql, &[]).await.expect("it runs");
+        }
         drop(conn);
         let conn = pool.get().await.expect("the next lease");
         assert_ne!(backend(&conn).await, session, "{sql}");

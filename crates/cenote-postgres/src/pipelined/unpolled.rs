@@ -358,4 +358,37 @@ mod tests {
         steps.first.send(()).expect("it waits for it");
         assert!(lock(&unpolled.list).works.is_empty());
     }
+
+    /// A wake-up while the caller is at its work: the task comes to it in vain, and has to come back.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_that_is_woken_while_its_caller_is_at_it_goes_on_without_that_caller() {
+        let (unpolled, _reader) = Unpolled::start();
+        let mut marker = steps(&unpolled);
+        begin(&mut marker.work).await;
+        marker.first.send(()).expect("it waits for it");
+        let (second, mut marked) = (marker.second, marker.done);
+        let (says, done) = oneshot::channel();
+        let mut second = Some(second);
+        let work = async move {
+            poll_fn(|cx| match second.take() {
+                Some(second) => {
+                    cx.waker().wake_by_ref();
+                    second.send(()).expect("it waits for it");
+                    // The task comes to the marker after it came here.
+                    while marked.try_recv().is_err() {
+                        std::thread::yield_now();
+                    }
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            })
+            .await;
+            let _ = says.send(());
+            0
+        };
+        let mut work = Work::new(&unpolled, &Handle::current(), Left::default(), work);
+        begin(&mut work).await;
+        done.await.expect("it came to its end");
+        drop(work);
+    }
 }

@@ -42,14 +42,23 @@ const BOUNDARIES: [&str; 7] = [
 /// Statements whose effect no reset undoes.
 const LASTING: [&str; 3] = ["DISCARD", "DEALLOCATE", "LOAD"];
 
-/// Functions whose effect no reset undoes: the seed of `random()`, connections of an extension's own, and whom
-/// a session replicates for.
-const LASTING_FUNCTIONS: [&str; 4] = [
+/// Functions whose effect no reset undoes: the seed of `random()`, connections of an extension's own, whom a session
+/// replicates for, a backup that it makes, and slots that last as long as it does.
+const LASTING_FUNCTIONS: [&str; 10] = [
     "setseed",
     "dblink_connect",
     "dblink_connect_u",
     "pg_replication_origin_session_setup",
+    "pg_backup_start",
+    "pg_start_backup",
+    "pg_create_physical_replication_slot",
+    "pg_create_logical_replication_slot",
+    "pg_copy_physical_replication_slot",
+    "pg_copy_logical_replication_slot",
 ];
+
+/// The setting that `RESET ALL` passes over.
+const LASTING_SETTING: &str = "seed";
 
 /// Functions that leave nothing, but whose answer depends on what the session did before.
 const RETROSPECTIVE: [&str; 5] = [
@@ -82,6 +91,8 @@ impl Judge {
         match first_word(Lexer::new(sql)) {
             Some(first) if is_any(first, &PLAIN) => self.of_rows(sql),
             Some(first) if is_any(first, &LASTING) => Traces::Lasting,
+            // `SET seed`, and what a block, or a statement to be explained or prepared, calls.
+            Some(_) if mentions_lasting(sql) => Traces::Lasting,
             Some(first) if is_any(first, &BOUNDARIES) => Traces::Transaction,
             Some(_) => Traces::Anything,
             None if Lexer::new(sql).any(|token| token == Token::Opaque) => Traces::Transaction,
@@ -91,6 +102,9 @@ impl Judge {
 
     /// Judges several statements in one text, as the simple protocol takes them.
     pub(crate) fn of_batch(&self, sql: &str) -> Traces {
+        if mentions_lasting(sql) {
+            return Traces::Lasting;
+        }
         let mut begins = true;
         let mut worst = Traces::Anything;
         for token in Lexer::new(sql) {
@@ -122,7 +136,11 @@ impl Judge {
                 Called::Function(_) => traces = Traces::State,
             }
         }
-        traces
+        match traces {
+            // As `set_config` and `pg_settings` take it; a column may have the same name.
+            Traces::State if has_literal(sql, LASTING_SETTING) => Traces::Lasting,
+            traces => traces,
+        }
     }
 
     /// Why a statement does not stand alone: what it does, or what it answers, depends on the session's other
@@ -173,6 +191,18 @@ fn first_word<'a>(tokens: Lexer<'a>) -> Option<&'a str> {
         Some(Token::Word(word)) => Some(word),
         _ => None,
     }
+}
+
+/// Whether what no reset undoes is named anywhere in the text, in literals too.
+fn mentions_lasting(sql: &str) -> bool {
+    let mut words = sql.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.any(|word| is_any(word, &LASTING_FUNCTIONS) || is_any(word, &[LASTING_SETTING]))
+}
+
+/// Whether this text stands in single quotes by itself.
+fn has_literal(sql: &str, text: &str) -> bool {
+    let mut parts = sql.split('\'').skip(1);
+    parts.any(|part| part.eq_ignore_ascii_case(text))
 }
 
 fn is_any(word: &str, list: &[&str]) -> bool {

@@ -186,6 +186,14 @@ fn what_no_reset_undoes_is_told_apart() {
         "LOAD 'auto_explain'",
         "SELECT setseed(0.5)",
         "SELECT ext.dblink_connect('a', 'b')",
+        "SELECT pg_backup_start('nightly')",
+        "SELECT pg_create_physical_replication_slot('a', false, true)",
+        "SET SESSION seed TO 0.5",
+        "SELECT set_config('SEED', '0.5', false)",
+        "UPDATE pg_settings SET setting = '0.5' WHERE name = 'seed'",
+        "DO $$ BEGIN PERFORM setseed(0.5); END $$",
+        "EXPLAIN ANALYZE SELECT setseed(0.5)",
+        "CREATE TABLE t AS SELECT dblink_connect('a', 'b')",
     ] {
         assert_eq!(of(sql), Traces::Lasting, "{sql}");
     }
@@ -199,6 +207,8 @@ fn what_no_reset_undoes_is_told_apart() {
         judge.of_batch("SELECT 1 /* ; DISCARD ALL */"),
         Traces::Anything
     );
+    assert_eq!(judge.of_batch("SELECT setseed(0.5)"), Traces::Lasting);
+    assert_eq!(of("SELECT f(seed) FROM seeds"), Traces::State);
 }
 
 #[test]
