@@ -11,7 +11,7 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::Handle;
@@ -211,6 +211,14 @@ impl<T: Send + 'static> Cell<T> {
         }
     }
 
+    /// The task is to come to it.
+    fn list(self: &Arc<Self>) {
+        self.is_woken.store(true, Ordering::Release);
+        if !self.is_listed.swap(true, Ordering::AcqRel) {
+            self.unpolled.put(self.clone());
+        }
+    }
+
     fn wake_caller(&self) {
         let waker = lock(&self.caller).take();
         if let Some(waker) = waker {
@@ -227,9 +235,12 @@ impl<T: Send + 'static> ReadOn for Cell<T> {
         if !self.is_woken.swap(false, Ordering::AcqRel) {
             return;
         }
-        // If it is locked, the caller is at it; if poisoned, it panicked there.
-        let Ok(mut stage) = self.stage.try_lock() else {
-            return;
+        let mut stage = match self.stage.try_lock() {
+            Ok(stage) => stage,
+            // The caller is at it, and may have looked before this wake-up, for the last time.
+            Err(TryLockError::WouldBlock) => return self.list(),
+            // The caller panicked at it.
+            Err(TryLockError::Poisoned(_)) => return,
         };
         self.advance(&mut stage);
         let is_done = matches!(*stage, Stage::Done(_));
@@ -242,10 +253,7 @@ impl<T: Send + 'static> ReadOn for Cell<T> {
 
 impl<T: Send + 'static> Wake for Cell<T> {
     fn wake(self: Arc<Self>) {
-        self.is_woken.store(true, Ordering::Release);
-        if !self.is_listed.swap(true, Ordering::AcqRel) {
-            self.unpolled.put(self.clone());
-        }
+        self.list();
         self.wake_caller();
     }
 }
