@@ -22,10 +22,12 @@ impl Naming {
 }
 
 /// What the server will say, as far as the replies must be told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// That a statement was parsed, which the driver asked for.
     Parsed,
+    /// As [`Parsed`](Self::Parsed), of one that the driver calls so, with the closing zero.
+    ParsedAs(Box<[u8]>),
     /// That a statement was parsed, which the driver knows nothing of.
     ParsedUnasked,
     /// That it is ready, after a Sync.
@@ -117,6 +119,7 @@ impl Requests {
         }
         let (&kind, after) = bytes.split_first()?;
         let whole = 1 + length(after)?;
+        let mut awaits = Awaited::Parsed;
         let name = match kind {
             b'P' => Some(HEAD),
             // Portals come before statements.
@@ -133,19 +136,39 @@ impl Requests {
                     self.left = whole - at;
                     return Some(at);
                 }
-                Naming::Nameless => self.unname(bytes, kind, whole, at, out)?,
+                Naming::Nameless => {
+                    let passed = self.unname(bytes, kind, whole, at, out)?;
+                    if kind == b'P' {
+                        awaits = Awaited::ParsedAs(bytes[at..passed].into());
+                    }
+                    passed
+                }
             },
             _ => self.pass_on(bytes, HEAD, whole, out),
         };
         if matches!(self.naming, Naming::Nameless) {
             self.awaited.extend(match kind {
-                b'P' => Some(Awaited::Parsed),
+                b'P' => Some(awaits),
                 b'S' => Some(Awaited::ReadyAfterSync),
                 b'Q' | b'F' => Some(Awaited::ReadyAfterQuery),
                 _ => None,
             });
         }
         Some(passed)
+    }
+
+    /// The server skips what it was sent until it is ready: the statements among it were not parsed, and the driver
+    /// will never close them.
+    pub(super) fn skip(&mut self) {
+        while let Some(awaited) = self.awaited.pop_front() {
+            match awaited {
+                Awaited::Parsed | Awaited::ParsedUnasked => {}
+                Awaited::ParsedAs(name) => {
+                    self.parsed.remove(&name);
+                }
+                Awaited::ReadyAfterSync | Awaited::ReadyAfterQuery => return,
+            }
+        }
     }
 
     /// Passes the first `head` bytes of a message of `whole` bytes as they are, and lets the rest follow.

@@ -1,7 +1,6 @@
 //! The replies: what the driver did not ask for taken out, the server's word on its transaction and on the end of
 //! the session noted, and messages refused that no server sends so long.
 
-use std::collections::VecDeque;
 use std::io;
 
 use super::Status;
@@ -69,7 +68,7 @@ impl Replies {
                 length
             } else {
                 if self.begun == 0 {
-                    self.dropped = is_dropped(read[at], &mut requests.awaited);
+                    self.dropped = is_dropped(read[at], requests);
                 }
                 let length = (self.head.len() - self.begun).min(read.len() - at);
                 self.head[self.begun..self.begun + length].copy_from_slice(&read[at..at + length]);
@@ -120,24 +119,23 @@ fn refuse_overlong(kind: u8, length: usize) -> io::Result<()> {
 
 /// Whether a reply of this kind is to something that the driver did not ask for. After an error the server skips
 /// what is awaited until it is ready again.
-fn is_dropped(kind: u8, awaited: &mut VecDeque<Awaited>) -> bool {
+fn is_dropped(kind: u8, requests: &mut Requests) -> bool {
     match kind {
-        b'1' => match awaited.front() {
-            Some(&parsed @ (Awaited::Parsed | Awaited::ParsedUnasked)) => {
-                awaited.pop_front();
-                parsed == Awaited::ParsedUnasked
-            }
-            _ => false,
-        },
+        b'1' => {
+            let is_parsed = |awaited: &mut Awaited| {
+                !matches!(awaited, Awaited::ReadyAfterSync | Awaited::ReadyAfterQuery)
+            };
+            let parsed = requests.awaited.pop_front_if(is_parsed);
+            parsed == Some(Awaited::ParsedUnasked)
+        }
         b'Z' => {
-            while let Some(Awaited::Parsed | Awaited::ParsedUnasked) = awaited.pop_front() {}
+            requests.skip();
             false
         }
         // The server takes a copy now, and no notice of the Sync that came with the statement.
         b'G' => {
-            let of_query = |awaited: &Awaited| *awaited == Awaited::ReadyAfterQuery;
-            if !awaited.front().is_some_and(of_query) {
-                while let Some(Awaited::Parsed | Awaited::ParsedUnasked) = awaited.pop_front() {}
+            if requests.awaited.front() != Some(&Awaited::ReadyAfterQuery) {
+                requests.skip();
             }
             false
         }

@@ -116,10 +116,10 @@ fn without_names_a_statement_is_parsed_where_it_is_run() {
     ];
     let (out, awaited) = passed(&Naming::Nameless, [requests()]);
     assert_eq!(out, expected.concat());
-    use Awaited::{Parsed, ParsedUnasked, ReadyAfterQuery, ReadyAfterSync};
+    use Awaited::{Parsed, ParsedAs, ParsedUnasked, ReadyAfterQuery, ReadyAfterSync};
     let expected = [
         ReadyAfterQuery,
-        Parsed,
+        ParsedAs(b"s0\0".to_vec().into()),
         ReadyAfterSync,
         ParsedUnasked,
         ReadyAfterSync,
@@ -168,7 +168,7 @@ fn replied(replies: &[u8], length: usize, awaited: &[Awaited]) -> (Vec<u8>, Opti
     let status = Status::default();
     let mut filter = Replies::new(status.clone());
     let mut requests = Requests::new(Naming::Nameless);
-    requests.awaited = awaited.iter().copied().collect();
+    requests.awaited = awaited.iter().cloned().collect();
     let mut out = Vec::new();
     for part in replies.chunks(length) {
         let mut part = part.to_vec();
@@ -263,4 +263,37 @@ fn a_copy_swallows_the_sync_that_came_with_its_statement() {
     let (out, in_transaction, left) = replied(&replies, 3, &awaited);
     assert_eq!(out, [&rest[..], &message(b'Z', b"E")].concat());
     assert_eq!((in_transaction, left), (Some(true), 0));
+}
+
+/// The driver closes only what it has prepared: the texts of statements that the server refuses would pile up.
+#[test]
+fn a_statement_that_was_not_parsed_is_forgotten() {
+    let mut requests = Requests::new(Naming::Nameless);
+    let mut out = Vec::new();
+    for part in [
+        STARTUP.to_vec(),
+        parse("s0", "SELECT $1"),
+        sync(),
+        parse("s1", "SELEC $1"),
+        sync(),
+    ] {
+        requests.pass(&part, &mut out);
+    }
+    let replies = [
+        message(b'1', b""),
+        message(b'Z', b"I"),
+        message(b'E', b"MNo\0\0"),
+        message(b'Z', b"I"),
+    ];
+    Replies::new(Status::default())
+        .pass(&mut replies.concat(), &mut requests)
+        .expect("short messages");
+    for (name, expected) in [
+        ("s0", [parse("", "SELECT $1"), bind("", "")].concat()),
+        ("s1", bind("", "s1")),
+    ] {
+        out.clear();
+        requests.pass(&bind("", name), &mut out);
+        assert_eq!(out, expected, "{name}");
+    }
 }
