@@ -6,10 +6,8 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use cenote::Verdict;
-use tokio::time::timeout;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Notification, Row, SimpleQueryMessage};
@@ -18,6 +16,7 @@ use crate::calls::{Calls, Scope, define_calls};
 use crate::driver::{CancelToken, Driver, GiveUp};
 use crate::error::Unclean;
 use crate::inbox::Mail;
+use crate::quiet::{PING_TIMEOUT, Quiet};
 use crate::reset::{Reset, ResetError, ResetMode};
 use crate::session::{Peer, Session};
 use crate::sql::sealed::What;
@@ -25,11 +24,6 @@ use crate::statement::Statement;
 use crate::statements::Statements;
 use crate::traces::Traces;
 use crate::transaction::{PgTransaction, PgTransactionBuilder};
-
-/// While a session waits for notifications: after how much quiet the server is asked for a sign of life, and how long
-/// it may take.
-const PING_AFTER: Duration = Duration::from_secs(4);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL connection that knows what its user left in it.
 ///
@@ -54,6 +48,7 @@ pub struct PgConnection {
     driver: Driver,
     session: Arc<Session>,
     statements: Arc<Statements>,
+    quiet: Quiet,
 }
 
 impl PgConnection {
@@ -68,6 +63,7 @@ impl PgConnection {
             driver,
             session,
             statements: Arc::new(statements),
+            quiet: Quiet::default(),
         }
     }
 
@@ -133,7 +129,7 @@ impl PgConnection {
     /// Waits for the next notification on the channels that this session listens to (`LISTEN`).
     ///
     /// Notifications are kept from the moment they arrive, whatever the connection does meanwhile, up to 4 MiB of
-    /// them. When nothing comes for 4 s the server is asked for a sign of life. For a listener that connects again
+    /// them. When nothing comes for 4 s, be it in many short waits, the server is asked for a sign of life. For a listener that connects again
     /// by itself there is [`PgListener`](crate::PgListener).
     ///
     /// ```no_run
@@ -156,26 +152,17 @@ impl PgConnection {
     pub async fn notification(&mut self) -> Result<Notification, crate::Error> {
         loop {
             if let Some(notification) = self.try_notification()? {
+                self.quiet.heard();
                 return Ok(notification);
             }
             let arrival = self.driver.inbox().arrival();
-            if timeout(PING_AFTER, arrival).await.is_ok() {
-                continue;
-            }
-            // Tracked: cut short, its answer is still on its way.
-            let call = self.session.begin(Traces::None);
-            let answer = timeout(PING_TIMEOUT, self.ping()).await;
-            match answer {
-                // Whether an error ended the connection is seen above.
-                Ok(answer) => call.end(&answer),
-                Err(_) => {
-                    drop(call);
-                    self.give_up().now();
-                    return Err(crate::Error::Silent {
-                        endpoint: self.driver.endpoint(),
-                        limit: PING_TIMEOUT,
-                    });
-                }
+            let waited = self.quiet.wait(&self.client, &self.session, arrival).await;
+            if waited.is_err() {
+                self.give_up().now();
+                return Err(crate::Error::Silent {
+                    endpoint: self.driver.endpoint(),
+                    limit: PING_TIMEOUT,
+                });
             }
         }
     }
@@ -286,6 +273,7 @@ impl PgConnection {
         }
         call.complete();
         self.session.renew();
+        self.quiet = Quiet::default();
         // What came before the listening ended.
         self.driver.inbox().clear();
         Ok(())

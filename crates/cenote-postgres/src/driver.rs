@@ -72,7 +72,7 @@ impl Driver {
         let (held, let_go) = oneshot::channel();
         let end = Arc::new(OnceLock::new());
         let inbox = Arc::<Inbox>::default();
-        let connection = deliver(connection, inbox.clone());
+        let connection = deliver(connection, inbox.clone(), session.clone());
         let give_up = GiveUp(Arc::default());
         let told = Told {
             let_go,
@@ -190,6 +190,7 @@ struct Told {
 async fn deliver(
     mut connection: Connection,
     inbox: Arc<Inbox>,
+    session: Arc<Session>,
 ) -> Result<(), tokio_postgres::Error> {
     /// However it ends, nothing comes any more.
     struct Ending(Arc<Inbox>);
@@ -205,9 +206,14 @@ async fn deliver(
                 Poll::Ready(Some(Ok(message))) => ending.0.put(message),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break,
             }
         }
+        if session.status().end_reason().is_some() {
+            // The server's last words wait for a call to be the answer to; who waits for mail makes none.
+            ending.0.end();
+        }
+        Poll::Pending
     })
     .await
 }

@@ -48,6 +48,7 @@ mod error;
 mod inbox;
 mod listener;
 mod pipelined;
+mod quiet;
 mod reset;
 mod running;
 mod session;

@@ -121,6 +121,11 @@ impl Session {
         self.begin(traces)
     }
 
+    /// A call that was begun and whose guard was forgotten.
+    pub(crate) fn forgotten(&self) -> Call<'_> {
+        Call { session: self }
+    }
+
     pub(crate) fn names(&self) -> Names {
         Names(self.names.load(Ordering::Relaxed))
     }

@@ -2,6 +2,8 @@
 
 mod fixture;
 
+use std::time::Duration;
+
 use cenote_postgres::{Heard, PgConnection, PgListener};
 use cenote_testkit::PostgresServer;
 use fixture::{DEADLINE, backend, connector, connector_to, eventually, single};
@@ -116,6 +118,47 @@ async fn one_who_waits_for_notifications_is_told_when_the_session_ends() {
         .expect_err("it has ended")
         .to_string();
     assert!(ended.contains("terminating connection"), "{ended}");
+}
+
+/// The end that the server announces is told as it comes, not when the next sign of life is due.
+#[tokio::test]
+async fn one_who_looks_for_notifications_sees_that_the_session_has_ended() {
+    let (pool, observing) = (single(), single());
+    let observer = observing.get().await.expect("a lease");
+    let mut conn = pool.get().await.expect("a lease");
+    run(&conn, "LISTEN ends").await;
+    let session = backend(&conn).await;
+    let sql = "SELECT pg_terminate_backend($1)";
+    observer.query(sql, &[&session]).await.expect("it runs");
+    eventually("the end is seen", async || conn.is_closed()).await;
+    tokio::task::yield_now().await;
+    let ended = conn.try_notification().expect_err("it has ended");
+    assert!(
+        ended.to_string().contains("terminating connection"),
+        "{ended}"
+    );
+}
+
+/// Who waits in a loop with other things to do, or under a time-out of its own, leaves each wait early.
+#[tokio::test]
+async fn a_silent_server_is_found_out_by_waits_that_are_all_short() {
+    let server = PostgresServer::start().expect("PostgreSQL starts");
+    let pool = fixture::single_of(connector_to(&server));
+    let mut conn = pool.get().await.expect("a lease");
+    run(&conn, "LISTEN quiet").await;
+    server.stop().expect("it is frozen");
+    let silent = async {
+        loop {
+            let wait = Duration::from_millis(500);
+            if let Ok(heard) = timeout(wait, conn.notification()).await {
+                return heard;
+            }
+        }
+    };
+    let told = timeout(DEADLINE, silent).await.expect("it is found out");
+    let told = told.expect_err("nothing was sent").to_string();
+    assert!(told.contains("silent"), "{told}");
+    server.cont().expect("it goes on");
 }
 
 /// Who listens is told of a gap after a restart, and hears on.

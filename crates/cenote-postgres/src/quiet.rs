@@ -1,0 +1,107 @@
+//! How long a session that waits for notifications has heard nothing, and its question whether the server is there.
+//!
+//! Promises that both outlast a wait that is dropped: who has other things to do as well leaves each wait early.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::{Client, Error, SimpleQueryStream};
+
+use crate::session::Session;
+use crate::traces::Traces;
+
+/// After how much quiet the server is asked for a sign of life, and how long it may take.
+const PING_AFTER: Duration = Duration::from_secs(4);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a runtime that was busy gets to read an answer that is here already.
+const LAST_LOOK: Duration = Duration::from_millis(200);
+
+/// The quiet of one session.
+#[derive(Default)]
+pub(crate) struct Quiet {
+    since: Option<Instant>,
+    ping: Option<Ping>,
+}
+
+/// A question that is not answered yet.
+struct Ping {
+    answer: Pin<Box<SimpleQueryStream>>,
+    until: Instant,
+    is_last_look: bool,
+}
+
+/// The server does not answer.
+pub(crate) struct Silent;
+
+impl Quiet {
+    /// Something came.
+    pub(crate) fn heard(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// Waits for the arrival, or for what shows that it may be looked for again; asks the server meanwhile. Whether
+    /// an error ended the connection, the inbox tells.
+    pub(crate) async fn wait(
+        &mut self,
+        client: &Client,
+        session: &Session,
+        arrival: impl Future<Output = ()>,
+    ) -> Result<(), Silent> {
+        let mut arrival = pin!(arrival);
+        let Some(ping) = &mut self.ping else {
+            let since = *self.since.get_or_insert_with(Instant::now);
+            if timeout_at(since + PING_AFTER, arrival).await.is_err() {
+                // Tracked until its answer is here, whoever waits for it.
+                std::mem::forget(session.begin(Traces::None));
+                match client.simple_query_raw("").await {
+                    Ok(answer) => {
+                        self.ping = Some(Ping {
+                            answer: Box::pin(answer),
+                            until: Instant::now() + PING_TIMEOUT,
+                            is_last_look: false,
+                        });
+                    }
+                    Err(error) => session.forgotten().fail(&error),
+                }
+            }
+            return Ok(());
+        };
+        let answered = poll_fn(|cx| {
+            if let Poll::Ready(answer) = poll_to_end(ping.answer.as_mut(), cx) {
+                return Poll::Ready(Some(answer));
+            }
+            arrival.as_mut().poll(cx).map(|()| None)
+        });
+        match timeout_at(ping.until, answered).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                session.forgotten().end(&answer);
+                self.ping = None;
+                self.heard();
+            }
+            Err(_) if ping.is_last_look => return Err(Silent),
+            Err(_) => {
+                ping.is_last_look = true;
+                ping.until = Instant::now() + LAST_LOOK;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn poll_to_end(
+    mut answer: Pin<&mut SimpleQueryStream>,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<Result<(), Error>> {
+    loop {
+        match std::task::ready!(answer.as_mut().poll_next(cx)) {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Poll::Ready(Err(error)),
+            None => return Poll::Ready(Ok(())),
+        }
+    }
+}
