@@ -78,9 +78,14 @@ impl Future for Notified<'_> {
         if notified.as_mut().enable() {
             return Poll::Ready(());
         }
-        let guarded = Waker::from(Arc::new(Guarded(Some(cx.waker().clone()))));
+        let guarded = guarding(cx.waker());
         notified.poll(&mut Context::from_waker(&guarded))
     }
+}
+
+/// A waker that wakes `waker` and keeps its panics to itself.
+pub(crate) fn guarding(waker: &Waker) -> Waker {
+    Waker::from(Arc::new(Guarded(Some(waker.clone()))))
 }
 
 /// A waker of which nothing but the wake-up is the user's, and that is caught.

@@ -8,12 +8,12 @@ mod server;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 
-use cenote::{Lease, SharedGet, SharedLease, SharedPool};
+use cenote::{GetError, Lease, SharedGet, SharedLease, SharedPool};
 use futures::poll;
 use odd_wakers::{Woken, on_clone, panicking, poll_by, without_deadlock};
-use server::{Act, Server, pass, secs};
+use server::{Act, Server, ms, pass, secs};
 
 /// One connection, which carries four leases, all of them taken.
 async fn full(server: &Server) -> (SharedPool<Server>, Vec<SharedLease<Server>>) {
@@ -252,4 +252,47 @@ async fn a_waker_whose_clone_looks_at_an_exclusive_pool_is_cloned_under_no_lock(
     assert!(poll_by(&waker, &mut get).is_pending());
     drop(held);
     drop(get.await.unwrap());
+}
+
+/// All timers of a process are woken on one thread: what ended it would end every time-out there is.
+#[test]
+fn a_waker_that_panics_when_its_time_is_over_ends_nobody_else_s_time_out() {
+    let outcome = without_deadlock(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let server = Server::default();
+            let pool = server.pool(1);
+            let _held = pool.get().await.unwrap();
+            let (panics, woken) = (Panics::default(), Woken::default());
+            let mut gets = [ms(1), ms(5)].map(|limit| pool.get().timeout(limit));
+            assert!(poll_by(&panics.waker(), &mut gets[0]).is_pending());
+            assert!(poll_by(&woken.waker(), &mut gets[1]).is_pending());
+            while panics.times() == 0 || woken.times() == 0 {
+                tokio::task::yield_now().await;
+            }
+            pool.get().timeout(ms(5)).await.map(drop)
+        })
+    });
+    assert!(matches!(outcome, Err(GetError::TimedOut(_))), "{outcome:?}");
+}
+
+/// Counts how often it panicked when it was woken.
+#[derive(Clone, Default)]
+struct Panics(Woken);
+
+impl Panics {
+    fn times(&self) -> usize {
+        self.0.times()
+    }
+
+    fn waker(&self) -> Waker {
+        struct Then(Waker);
+        impl Wake for Then {
+            fn wake(self: Arc<Self>) {
+                self.0.wake_by_ref();
+                panic!("the waker");
+            }
+        }
+        Waker::from(Arc::new(Then(self.0.waker())))
+    }
 }

@@ -170,7 +170,7 @@ async fn connect_unix(
         None => connect.await,
         Some(deadline) => match timeout_at(deadline, connect).await {
             Ok(connected) => connected,
-            Err(elapsed) => Err(elapsed.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         },
     };
     match connected {

@@ -1,17 +1,22 @@
 //! Time and tasks as tokio has them.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{self, Duration};
 
+use pin_project_lite::pin_project;
 use tokio::runtime::{Builder, Handle};
+use tokio::task::unconstrained;
+use tokio::time::Interval;
 
 use super::calling;
+use crate::wake::guarding;
 
 pub(crate) use tokio::runtime::Id as RuntimeId;
-pub(crate) use tokio::time::{Instant, Sleep};
-use tokio::time::{Interval, Timeout};
+pub(crate) use tokio::time::Instant;
 
 pub(crate) fn now() -> Instant {
     Instant::now()
@@ -84,25 +89,82 @@ impl Runtime {
 // thread of its own, whose only work is to wake. Where time is paused they are the caller's runtime's, whose clock
 // is the one that moves: that happens in tests alone.
 
+pin_project! {
+    /// A timer. It is woken on the thread of all timers, which a user's waker must not end: none gets there unguarded.
+    pub(crate) struct Sleep {
+        #[pin]
+        sleep: tokio::time::Sleep,
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.project().sleep;
+        if sleep.is_elapsed() {
+            return Poll::Ready(());
+        }
+        // Time runs out for a task that has used its share of its turn up, too.
+        let guarded = guarding(cx.waker());
+        Pin::new(&mut unconstrained(sleep)).poll(&mut Context::from_waker(&guarded))
+    }
+}
+
+pin_project! {
+    /// Work and a limit of time for it.
+    pub(crate) struct Timeout<F> {
+        #[pin]
+        work: F,
+        #[pin]
+        limit: Sleep,
+    }
+}
+
+/// The time was up.
+pub(crate) struct Elapsed;
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.work.poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => this.limit.poll(cx).map(|()| Err(Elapsed)),
+        }
+    }
+}
+
 /// A timer, on any runtime or none.
 pub(crate) fn sleep_until(at: Instant) -> Sleep {
-    with_timers(|| tokio::time::sleep_until(at))
+    Sleep {
+        sleep: with_timers(|| tokio::time::sleep_until(at)),
+    }
 }
 
 /// A timer that begins now.
 pub(crate) fn sleep(limit: Duration) -> Sleep {
-    with_timers(|| tokio::time::sleep(limit))
+    Sleep {
+        sleep: with_timers(|| tokio::time::sleep(limit)),
+    }
 }
 
 /// `work` and its end, or the end of its time.
 pub(crate) fn timeout<F: Future>(limit: Duration, work: F) -> Timeout<F> {
-    with_timers(|| tokio::time::timeout(limit, work))
+    Timeout {
+        work,
+        limit: sleep(limit),
+    }
 }
 
 /// As [`timeout`], until `at`.
 #[cfg(feature = "net")]
 pub(crate) fn timeout_at<F: Future>(at: Instant, work: F) -> Timeout<F> {
-    with_timers(|| tokio::time::timeout_at(at, work))
+    Timeout {
+        work,
+        limit: sleep_until(at),
+    }
 }
 
 /// Ticks, the first at once.
