@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
@@ -176,23 +177,46 @@ fn with_timers<T>(set: impl FnOnce() -> T) -> T {
     if is_paused() {
         return set();
     }
-    let _context = timers().map(Handle::enter);
+    let timers = timers();
+    let _context = timers.as_ref().map(Handle::enter);
     set()
 }
 
-/// The runtime of the timers, begun with the first. `None` where the system gives no thread for it: then the caller's
-/// must do.
-fn timers() -> Option<&'static Handle> {
-    static TIMERS: OnceLock<Option<Handle>> = OnceLock::new();
-    let start = || {
+/// The runtime of this process's timers, begun with the first. `None` where the system gives no thread for it: then the
+/// caller's must do.
+fn timers() -> Option<Handle> {
+    static FIRST: OnceLock<Option<Timers>> = OnceLock::new();
+    // A child of a fork has none of its parent's threads, and so begins its own. A parent that has its timers never takes
+    // this lock, so that its fork does not find it taken.
+    static LATER: Mutex<Option<Timers>> = Mutex::new(None);
+    let process = process::id();
+    let is_own = |timers: &&Timers| timers.process == process;
+    if let Some(timers) = FIRST.get_or_init(Timers::begin).as_ref().filter(is_own) {
+        return Some(timers.handle.clone());
+    }
+    let mut later = LATER.lock().unwrap_or_else(PoisonError::into_inner);
+    if later.as_ref().filter(is_own).is_none() {
+        *later = Some(Timers::begin()?);
+    }
+    later.as_ref().map(|timers| timers.handle.clone())
+}
+
+/// Timers, and the process whose thread wakes them.
+struct Timers {
+    process: u32,
+    handle: Handle,
+}
+
+impl Timers {
+    fn begin() -> Option<Self> {
         let runtime = Builder::new_current_thread().enable_time().build().ok()?;
         let handle = runtime.handle().clone();
         let wake = move || runtime.block_on(std::future::pending::<()>());
         let thread = thread::Builder::new().name("cenote-timers".into());
         thread.spawn(wake).ok()?;
-        Some(handle)
-    };
-    TIMERS.get_or_init(start).as_ref()
+        let process = process::id();
+        Some(Self { process, handle })
+    }
 }
 
 /// Whether tokio's clock stands still here while the machine's goes on.
