@@ -96,6 +96,18 @@ async fn the_settings_reach_the_socket() {
     );
 }
 
+/// Linux takes 24 days at most; who asks for longer means a very long time, and no dial that fails.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_user_timeout_beyond_what_the_system_takes_is_its_longest() {
+    let dialer = Dialer::new().tcp_user_timeout(Duration::MAX);
+    let (socket, _peer) = dialled(&dialer).await;
+    assert_eq!(
+        SockRef::from(&socket).tcp_user_timeout().unwrap(),
+        Some(Duration::from_millis(i32::MAX as u64))
+    );
+}
+
 /// `None` is never.
 #[cfg(target_os = "linux")]
 #[tokio::test]

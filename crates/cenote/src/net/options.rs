@@ -101,7 +101,7 @@ impl Options {
             // Zero would mean the system's own limit, which is the meaning of none.
             socket.set_tcp_user_timeout(
                 self.user_timeout
-                    .map(|limit| limit.max(Duration::from_millis(1))),
+                    .map(|limit| limit.clamp(Duration::from_millis(1), MOST_MILLIS)),
             ),
         )?;
         Ok(())
@@ -111,6 +111,10 @@ impl Options {
 /// The largest number of seconds, and of questions, that Linux takes.
 const MOST_SECONDS: u64 = 32_767;
 const MOST_RETRIES: u32 = 127;
+
+/// The longest `TCP_USER_TIMEOUT` that Linux takes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MOST_MILLIS: Duration = Duration::from_millis(i32::MAX as u64);
 
 fn probes(keepalive: &Keepalive) -> TcpKeepalive {
     let probes = TcpKeepalive::new().with_time(whole_seconds(keepalive.idle));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::error::AddressError;
-use crate::rt::sleep_until;
+use crate::rt::{Sleep, sleep_until};
 
 /// How long an address is waited for before the next one starts beside it: RFC 8305's Connection Attempt Delay.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -32,7 +32,8 @@ where
     let mut waiting = addresses.iter().enumerate();
     let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
     let mut causes: Vec<Option<io::Error>> = addresses.iter().map(|_| None).collect();
-    let mut next_start = pin!(sleep_until(began));
+    // None: at once. A timer that is due already takes a millisecond.
+    let mut next_start = pin!(None::<Sleep>);
     let mut end = pin!(deadline.map(sleep_until));
 
     let won = std::future::poll_fn(|cx| {
@@ -56,14 +57,17 @@ where
                 return Poll::Ready(None);
             }
             // The timer is polled in any case, so that it wakes the task.
-            let due = next_start.as_mut().poll(cx).is_ready();
+            let due = match next_start.as_mut().as_pin_mut() {
+                Some(timer) => timer.poll(cx).is_ready(),
+                None => true,
+            };
             if !due && !one_failed {
                 return Poll::Pending;
             }
             match waiting.next() {
                 Some((address, &to)) => {
                     running.push((address, Box::pin(connect(to))));
-                    next_start.set(sleep_until(Instant::now() + delay));
+                    next_start.set(Some(sleep_until(Instant::now() + delay)));
                 }
                 None if running.is_empty() => return Poll::Ready(None),
                 None => return Poll::Pending,
