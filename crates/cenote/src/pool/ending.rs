@@ -32,7 +32,7 @@ pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error:
         held,
     };
     // A runtime that ends must not be asked for sockets or timers any more.
-    if runtime.is_alive() && runtime.within(|| goodbye.poll_once()).is_ready() {
+    if runtime.is_alive() && runtime.try_within(|| goodbye.poll_once()) == Some(Poll::Ready(())) {
         return;
     }
     runtime.spawn(goodbye.finish(core.owner.settings.close_timeout));

@@ -50,6 +50,10 @@ impl Runtime {
     pub(crate) fn within<T>(&self, poll: impl FnOnce() -> T) -> T {
         poll()
     }
+
+    pub(crate) fn try_within<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
+        Some(self.within(poll))
+    }
 }
 
 /// The clock of one execution. Nothing that shuttle schedules happens under its lock.

@@ -83,6 +83,15 @@ impl Runtime {
         let _context = handle.as_ref().map(Handle::enter);
         poll()
     }
+
+    /// As [`within`](Self::within), in a drop. `None` where the thread is ending and tokio's part of it has ended: there is
+    /// no entering a runtime any more.
+    pub(crate) fn try_within<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
+        match Handle::try_current() {
+            Err(error) if error.is_thread_local_destroyed() => None,
+            _ => Some(self.within(poll)),
+        }
+    }
 }
 
 // Timers. Tokio's belong to a runtime and panic where it has none (`enable_time`), and in whoever polls them once it has
