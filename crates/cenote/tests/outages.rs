@@ -107,6 +107,23 @@ async fn an_error_that_another_attempt_cannot_mend_is_told_at_once() {
     }
 }
 
+/// The same, though another dial hangs: what it comes to in the end, a time-out, would be ridden out.
+#[tokio::test(start_paused = true)]
+async fn beside_a_dial_that_hangs_an_error_that_no_attempt_can_mend_is_told_at_once() {
+    let server = Server::default();
+    server.plan(|plan| plan.connect = Act::Never);
+    let pool = server.pool(2);
+    let mut hangs = pin!(pool.get());
+    assert!(poll!(&mut hangs).is_pending());
+    pass(ms(1)).await;
+    server.plan(|plan| {
+        plan.connect = Act::Fail;
+        plan.kind = FailureKind::Credentials;
+    });
+    assert_told(pool.get().await, 1);
+    assert_told(hangs.await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn callers_of_a_shared_pool_learn_at_once_what_another_attempt_cannot_mend() {
     let server = Server::default();

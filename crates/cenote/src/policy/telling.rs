@@ -72,7 +72,9 @@ pub(crate) struct Failing {
 /// What to tell those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tell {
-    /// The failure, now.
+    /// The failure, now, whatever other dials there are: they would fail alike.
+    AtOnce,
+    /// The failure, now, unless nothing is open and another dial may yet succeed; that tells if it does not.
     Now,
     /// The failure, at that time, if connecting has not succeeded by then.
     At(u64),
@@ -83,12 +85,12 @@ pub(crate) enum Tell {
 pub(crate) fn decide(policy: ConnectFailures, failing: &Failing) -> Tell {
     let now_if = |enough| if enough { Tell::Now } else { Tell::Nothing };
     match policy {
-        ConnectFailures::RideOut => now_if(match failing.kind {
-            FailureKind::Final | FailureKind::Credentials => true,
+        ConnectFailures::RideOut => match failing.kind {
+            FailureKind::Final | FailureKind::Credentials => Tell::AtOnce,
             FailureKind::Transient | FailureKind::Full => {
-                !failing.had_connection && failing.failures >= MISTAKE
+                now_if(!failing.had_connection && failing.failures >= MISTAKE)
             }
-        }),
+        },
         ConnectFailures::FailAfter(enough) => now_if(failing.failures >= enough),
         ConnectFailures::FailAfterTime(limit) => match failing.since.saturating_add(nanos(limit)) {
             due if failing.now >= due => Tell::Now,
@@ -141,7 +143,7 @@ mod tests {
         for kind in [FailureKind::Final, FailureKind::Credentials] {
             for had_connection in [false, true] {
                 let failing = failing(1, kind, had_connection);
-                assert_eq!(decide(ConnectFailures::RideOut, &failing), Tell::Now);
+                assert_eq!(decide(ConnectFailures::RideOut, &failing), Tell::AtOnce);
             }
         }
     }

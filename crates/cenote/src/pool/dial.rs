@@ -379,8 +379,12 @@ fn failed<C: Connect>(
         failures,
         retry_in,
     });
-    // With nothing open, another dial under way may yet succeed; it tells if it does not.
-    if tell != Tell::Now || !(while_open || is_last_dial) {
+    let is_told = match tell {
+        Tell::AtOnce => true,
+        Tell::Now => while_open || is_last_dial,
+        Tell::At(_) | Tell::Nothing => false,
+    };
+    if !is_told {
         return None;
     }
     refuse(core, failures, error);
