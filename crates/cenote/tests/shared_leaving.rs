@@ -4,9 +4,11 @@
 
 mod server;
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 
-use cenote::{CloseReason, SharedBuilder, SharedLease, SharedPool};
+use cenote::{CloseReason, Connect, Dial, SharedBuilder, SharedLease, SharedPool, Verdict};
 use server::{Act, Server, ms, pass, secs};
 
 /// Lifetimes without jitter.
@@ -256,4 +258,40 @@ async fn evicting_replaces_every_connection_in_service_and_at_rest() {
     pass(ms(1)).await;
     assert_eq!(draining(&pool), 0);
     assert_eq!(pool.counters().closed_by(CloseReason::Evicted), 2);
+}
+
+/// Numbers its connections; while the first is on its way into service, all are to be replaced.
+#[derive(Default)]
+struct Numbered {
+    opened: AtomicUsize,
+    evicts: Arc<OnceLock<SharedPool<Numbered>>>,
+}
+
+impl Connect for Numbered {
+    type Connection = usize;
+    type Error = Infallible;
+
+    async fn connect(&self, _: &Dial) -> Result<usize, Infallible> {
+        Ok(self.opened.fetch_add(1, SeqCst))
+    }
+
+    fn capacity(&self, conn: &usize) -> usize {
+        if let (0, Some(pool)) = (conn, self.evicts.get()) {
+            pool.evict();
+        }
+        8
+    }
+
+    fn verdict(&self, _: &mut usize) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_evicted_on_its_way_into_service_serves_nobody() {
+    let server = Numbered::default();
+    let evicts = Arc::clone(&server.evicts);
+    let pool = SharedPool::builder(server).build().unwrap();
+    assert!(evicts.set(pool.clone()).is_ok());
+    assert_eq!(*pool.get().await.unwrap(), 1, "the second");
 }

@@ -8,7 +8,7 @@ use super::shared::{PoolCore, PoolHeld, Shared};
 use super::{dial, ending};
 use crate::connect::Connect;
 use crate::event::{CloseReason, ConnectionInfo};
-use crate::kernel::{Arc, Loan};
+use crate::kernel::{Arc, Loan, Owner};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
 ///
@@ -58,6 +58,12 @@ impl<C: Connect> OwnedLease<C> {
     /// Whether the connection is older than its lifetime.
     pub(crate) fn is_expired(lease: &Self, now: u64) -> bool {
         lease.loan.held().notes().end_of_life(now).is_some()
+    }
+
+    /// Whether the connection was open when all were to be replaced.
+    pub(crate) fn is_evicted(lease: &Self) -> bool {
+        let held = lease.loan.held();
+        !Shared::is_wanted(held.core(), held.notes())
     }
 
     /// Counts what the connection carried while it was leased to a shared pool, whose leases are this one's

@@ -275,7 +275,7 @@ impl<C: Connect> Pool<C> {
     /// leased ones when they come back. For when credentials or addresses have changed.
     pub fn evict(&self) {
         let next = self.core.owner.next_id.load(Relaxed);
-        self.core.owner.evict_below.store(next, Relaxed);
+        self.core.owner.evict_below.fetch_max(next, Relaxed);
         for held in self.core.recall() {
             // Those that came before the bound are seen off there.
             give_back::settle(held, Idling::Continues);

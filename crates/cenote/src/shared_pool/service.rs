@@ -112,7 +112,9 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             if !seen.is_open {
                 carrier.end_as(Ending::ArrivedDead);
             }
-            if state.phase == PoolState::Open && i < state.max_size && seen.is_open {
+            // Looked at under the lock: an eviction comes before this, or finds it seated.
+            let is_wanted = seen.is_open && !OwnedLease::is_evicted(carrier.lease());
+            if state.phase == PoolState::Open && i < state.max_size && is_wanted {
                 carrier.set_seat(Some(i));
                 state.seats.push(Seat {
                     carrier,
