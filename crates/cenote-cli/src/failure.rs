@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use cenote::net::{AddressError, DialError};
+use cenote::net::{AddressError, DialError, HostCause};
 use cenote::{ConnectError, GetError};
+use cenote_postgres::ConnectCause;
 use cenote_postgres::tokio_postgres;
 use cenote_postgres::tokio_postgres::error::SqlState;
 use cenote_redis::{RedisError, ServerError};
@@ -88,11 +89,45 @@ fn name(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<RedisError>() {
         return name_redis(error);
     }
+    if let Some(error) = error.downcast_ref::<cenote_postgres::Error>() {
+        return name_postgres_error(error);
+    }
     let error = error.downcast_ref::<tokio_postgres::Error>()?;
     if error.is_closed() {
         return Some("connection lost".into());
     }
     error.code().map(name_postgres)
+}
+
+fn name_postgres_error(error: &cenote_postgres::Error) -> Option<String> {
+    let named = match error {
+        cenote_postgres::Error::Connect { cause, .. } => name_cause(cause),
+        cenote_postgres::Error::ConnectEach { failures, .. } => failures
+            .failures()
+            .iter()
+            .rev()
+            .find_map(|(_, cause)| match cause {
+                HostCause::Failed(cause) => name_cause(cause),
+                _ => Some("timed out".into()),
+            }),
+        cenote_postgres::Error::Closed { .. } => Some("connection lost".into()),
+        _ => None,
+    };
+    named.or_else(|| error.code().map(name_postgres))
+}
+
+fn name_cause(cause: &ConnectCause) -> Option<String> {
+    match cause {
+        ConnectCause::Unreachable(error) => Some(kind_of(error)),
+        ConnectCause::NotPostgres { .. } => Some("wrong answer".into()),
+        ConnectCause::Interrupted(_) => Some("connection lost".into()),
+        ConnectCause::TlsNotOffered | ConnectCause::NoRootCertificates | ConnectCause::Tls(_) => {
+            Some("TLS failed".into())
+        }
+        ConnectCause::Login(error) => name(error),
+        ConnectCause::TimedOut(_) | ConnectCause::Silent(_) => Some("timed out".into()),
+        _ => None,
+    }
 }
 
 fn name_postgres(code: &SqlState) -> String {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cenote::net::{Dialer, Host, HostFailure, Socket, each_host};
+use cenote::net::{Dialer, Host, HostCause, HostFailure, Socket, each_host};
 use cenote::{Connect, Dial, FailureKind, Verdict};
 use tokio_postgres::Config;
 #[cfg(feature = "rustls")]
@@ -286,12 +286,18 @@ impl PostgresConnector {
             fastrand::shuffle(&mut hosts);
         }
         let walk = each_host(&hosts, dial, |host, dial| login.at(host, dial));
-        walk.await.map_err(|failures| match failures.into_only() {
-            Ok(cause) => Error::Connect {
-                endpoint: self.endpoint.clone(),
-                cause,
-            },
-            Err(failures) => Error::ConnectEach { failures },
+        walk.await.map_err(|failures| {
+            let only = match failures.failures() {
+                [(_, HostCause::TimedOut(limit))] => Ok(ConnectCause::Silent(*limit)),
+                _ => failures.into_only(),
+            };
+            match only {
+                Ok(cause) => Error::Connect {
+                    endpoint: self.endpoint.clone(),
+                    cause,
+                },
+                Err(failures) => Error::ConnectEach { failures },
+            }
         })
     }
 

@@ -230,6 +230,8 @@ pub enum ConnectCause {
     Login(tokio_postgres::Error),
     /// It had not ended after `connect_timeout`, the option of the connection string.
     TimedOut(Duration),
+    /// Nothing was answered to the TCP connection for so long, all the time there was.
+    Silent(Duration),
     /// `target_session_attrs` asks for a server of another role.
     #[non_exhaustive]
     OtherRole {
@@ -263,7 +265,7 @@ impl ConnectCause {
             | Self::TlsNotOffered
             | Self::NoRootCertificates
             | Self::Tls(_) => FailureKind::Final,
-            Self::Interrupted(_) | Self::TimedOut(_) | Self::OtherRole { .. } => {
+            Self::Interrupted(_) | Self::TimedOut(_) | Self::Silent(_) | Self::OtherRole { .. } => {
                 FailureKind::Transient
             }
             Self::Login(error) => login_kind(error),
@@ -344,6 +346,10 @@ impl fmt::Display for ConnectCause {
                 }
                 Ok(())
             }
+            Self::Silent(limit) => write!(
+                f,
+                "it takes connections and did not answer within {limit:?}: is this a PostgreSQL server?"
+            ),
             Self::TimedOut(limit) => write!(f, "it took longer than connect_timeout ({limit:?})"),
             Self::OtherRole { is_read_only: true } => f.write_str(
                 "the server takes no writes, and `target_session_attrs=read-write` asks for one that does",
