@@ -157,11 +157,18 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// The caller of a queued request leaves.
+    /// The caller of a queued request leaves. It has seen nothing of the peer; but once all tags are those of callers
+    /// that gave up, nobody else can tell how long that has been.
     pub(super) fn leave_turn(&self, turn: &Turn) {
         let mut desk = self.desk();
         let (next, own) = desk.tags.leave(turn);
-        self.after(desk, next);
+        let heard = self.heard.times();
+        if desk.row.goes_on(heard) && self.is_beyond_limits(&desk, heard) {
+            self.judge(desk, true);
+            wake_all(next);
+        } else {
+            self.after(desk, next);
+        }
         release(own);
     }
 
@@ -209,6 +216,11 @@ impl<Req, Resp> Engine<Req, Resp> {
             return false;
         }
         desk.row.add(how, heard);
+        self.is_beyond_limits(desk, heard)
+    }
+
+    /// Whether the row of callers that gave up, which goes on, is too long.
+    fn is_beyond_limits(&self, desk: &Desk, heard: u32) -> bool {
         let settings = &self.settings;
         if settings.ping_after.is_some() {
             // The driver sends one, and goes by its answer.

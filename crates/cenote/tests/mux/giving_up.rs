@@ -371,3 +371,21 @@ async fn a_peer_that_owes_the_answer_to_a_ping_has_no_capacity_until_it_speaks()
     sleep(secs(60)).await;
     assert!(client.is_open());
 }
+
+/// With the tags of callers that gave up in quarantine, nobody is left who could give up on a request that was sent:
+/// callers that leave the queue end a connection that has been silent for too long.
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_given_up_though_all_tags_are_those_of_callers_that_left() {
+    let (client, _peer) = pair(|settings| {
+        settings
+            .max_in_flight(2)
+            .max_abandoned(usize::MAX)
+            .call_timeout(None)
+    });
+    for _ in 0..2 {
+        let call = timeout(ms(1), client.call(Bytes::from("asked")));
+        assert!(call.await.is_err());
+    }
+    let lost = timeout(secs(10), impatient(client, secs(1))).await;
+    assert!(matches!(lost, Ok(Lost::Sick { .. })), "{lost:?}");
+}
