@@ -8,7 +8,7 @@ use cenote_testkit::{Fault, FaultProxy, ServerError};
 use echo::{Client, EchoServer, Seen, ends, until};
 use std::io::ErrorKind;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 const MS: Duration = Duration::from_millis(1);
@@ -359,4 +359,87 @@ async fn when_it_is_dropped_its_port_and_its_connections_are_closed() {
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
     assert_eq!(client.read().await, Seen::End);
     until("the server's side is closed", || server.connections() == 0).await;
+}
+
+/// A network that drops packets: a firewall whose state is lost, a cable that is out. Nothing but the client's own
+/// system can notice, as nothing is acknowledged.
+#[tokio::test]
+async fn while_it_is_unplugged_nothing_is_acknowledged_and_nobody_connects() {
+    let (server, proxy) = start().await;
+    let mut old = Client::connect(&proxy).await;
+    old.round_trip(b"hello").await;
+    bear_unacknowledged_for(&old, Duration::from_millis(300));
+    proxy.set(Fault::Unplugged).unwrap();
+    let connect = Client::try_connect(&proxy);
+    let connected = tokio::time::timeout(Duration::from_millis(200), connect).await;
+    assert!(connected.is_err(), "somebody answered a SYN");
+    assert_eq!(
+        ends("a client's asking", asks(&mut old)).await,
+        ErrorKind::TimedOut
+    );
+    assert_eq!(server.bytes_read(), 5, "the server heard something");
+    proxy.clear().unwrap();
+    Client::connect(&proxy).await.round_trip(b"fresh").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_unplugged_never_speaks_again() {
+    let (_server, proxy) = start().await;
+    let mut old = Client::connect(&proxy).await;
+    old.round_trip(b"hello").await;
+    proxy.set(Fault::Unplugged).unwrap();
+    proxy.clear().unwrap();
+    old.send(b"anyone?").await;
+    assert_eq!(old.listen().await, Seen::Silence);
+    proxy.cut();
+    assert_eq!(old.read().await, Seen::Reset);
+}
+
+/// A host that was swapped for another: what belongs to old connections is dropped.
+#[tokio::test]
+async fn connections_that_are_stranded_hear_nothing_and_new_ones_are_served() {
+    let (server, proxy) = start().await;
+    let mut old = Client::connect(&proxy).await;
+    old.round_trip(b"hello").await;
+    bear_unacknowledged_for(&old, Duration::from_millis(300));
+    proxy.strand();
+    Client::connect(&proxy).await.round_trip(b"fresh").await;
+    assert_eq!(
+        ends("a client's asking", asks(&mut old)).await,
+        ErrorKind::TimedOut
+    );
+    assert_eq!(server.bytes_read(), 10, "the server heard something");
+}
+
+#[tokio::test]
+async fn new_connections_go_where_the_proxy_was_redirected_to_and_old_ones_stay() {
+    let (server, proxy) = start().await;
+    let other = EchoServer::start().await;
+    let mut old = Client::connect(&proxy).await;
+    old.round_trip(b"hello").await;
+    proxy.redirect(other.addr);
+    Client::connect(&proxy).await.round_trip(b"other").await;
+    old.round_trip(b"again").await;
+    assert_eq!((server.bytes_read(), other.bytes_read()), (10, 5));
+}
+
+fn bear_unacknowledged_for(client: &Client, limit: Duration) {
+    let socket = socket2::SockRef::from(&client.0);
+    socket.set_tcp_user_timeout(Some(limit)).unwrap();
+}
+
+/// Sends again and again, until the system says what has become of the connection.
+async fn asks(client: &mut Client) -> ErrorKind {
+    let mut buffer = [0; 8];
+    loop {
+        if let Err(error) = client.0.write_all(b"?").await {
+            return error.kind();
+        }
+        let read = client.0.read(&mut buffer);
+        match tokio::time::timeout(Duration::from_millis(20), read).await {
+            Err(_) => {}
+            Ok(Err(error)) => return error.kind(),
+            Ok(Ok(count)) => panic!("{count} bytes came"),
+        }
+    }
 }

@@ -2,18 +2,24 @@
 //! directions, its end.
 
 use super::Fault;
-use super::control::{Control, Ended, closed, severed};
+use super::control::{Control, Ended, closed, severed, stranded};
+use super::deaf;
 use super::pump::{Pump, Way};
 use super::queue::Queue;
 use fastrand::Rng;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch::Receiver;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+/// The longest that a system waits before it acknowledges what has arrived (`TCP_DELACK_MIN`). What is not
+/// acknowledged would be sent again, which a client's system takes for a sign of life.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(50);
 const READ_AT_ONCE: usize = 16 * 1024;
 /// What is taken from a client before it is served.
 const EARLY: usize = 256 * 1024;
@@ -22,8 +28,8 @@ pub(crate) struct Connection {
     pub(crate) client: TcpStream,
     pub(crate) upstream: Arc<[SocketAddr]>,
     pub(crate) control: Receiver<Control>,
-    /// How many cuts there had been when it was accepted.
-    pub(crate) cuts: u64,
+    /// What held when it was accepted.
+    pub(crate) accepted_under: Control,
     pub(crate) rng: Rng,
 }
 
@@ -31,12 +37,22 @@ impl Connection {
     /// Serves the client until either side, a fault or the proxy ends it.
     pub(crate) async fn serve(mut self) {
         let mut server = None;
-        let control = self.control.clone();
-        let cuts = self.cuts;
-        let ended = tokio::select! {
+        let (control, then) = (self.control.clone(), self.accepted_under);
+        let mut severed = pin!(severed(control.clone(), then));
+        let carried = tokio::select! {
             biased;
-            ended = severed(control, cuts) => ended,
-            ended = self.carry(&mut server) => ended.err().unwrap_or(Ended::Quietly),
+            ended = &mut severed => Some(ended),
+            () = stranded(control, then) => None,
+            ended = self.carry(&mut server) => Some(ended.err().unwrap_or(Ended::Quietly)),
+        };
+        let ended = match carried {
+            Some(ended) => ended,
+            None => {
+                sleep(ACKNOWLEDGED_WITHIN).await;
+                // Refused by a system without filters only: then it is as silent, and acknowledges all the same.
+                let _ = deaf::make(&self.client);
+                severed.await
+            }
         };
         if ended == Ended::ByReset {
             for socket in [Some(self.client), server].into_iter().flatten() {

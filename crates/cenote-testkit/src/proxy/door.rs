@@ -4,6 +4,7 @@
 //! A second socket is bound to the port all the time and never listens: while the door is closed, the
 //! kernel gives the port to no outgoing connection and to nobody who asks for any free one.
 
+use super::deaf;
 use crate::error::ServerError;
 use crate::port;
 use std::future::poll_fn;
@@ -17,6 +18,13 @@ use tokio::sync::Notify;
 
 const BACKLOG: u32 = 1024;
 const PORT_TRIES: u32 = 5;
+
+/// Whether SYNs arrive at a door.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hears {
+    Everything,
+    Nothing,
+}
 
 #[derive(Debug)]
 pub(crate) struct Door {
@@ -71,6 +79,25 @@ impl Door {
             self.opened.notify_one();
         }
         Ok(())
+    }
+
+    /// Drops the SYN of whoever comes from now on; or no longer. Of a closed door, nothing.
+    pub(crate) fn hears(&self, hears: Hears) -> Result<(), ServerError> {
+        let listener = self.listener();
+        let Some(socket) = &*listener else {
+            return Ok(());
+        };
+        match hears {
+            Hears::Nothing => deaf::make(socket),
+            Hears::Everything => deaf::unmake(socket).or_else(|error| match error.kind() {
+                // It heard everything before.
+                ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+        }
+        .map_err(ServerError::system(
+            "filter the packets of the proxy's port",
+        ))
     }
 
     /// The next client; while the door is closed, none.

@@ -51,6 +51,13 @@ pub enum Fault {
     /// a gap; one on which nobody sent anything works on. When a client ends its sending, its connection to
     /// the server is closed.
     BlackHole,
+    /// The cable is out: no packet arrives, so that nothing is acknowledged, neither data nor a SYN. Unlike in a
+    /// [`BlackHole`](Self::BlackHole), where the peer's system still takes everything, the client's own system
+    /// can notice it (TCP keepalive, `TCP_USER_TIMEOUT`), and nothing else can.
+    ///
+    /// A connection it struck never speaks again; new ones are served when the fault ends. In effect for a
+    /// connection within the 50 ms in which the system acknowledges what has arrived before.
+    Unplugged,
     /// A server that is too busy to accept: the system accepts new connections and takes what they send,
     /// but nothing answers until the fault ends. Then they are served, with nothing lost. A client that
     /// ends its sending in the meantime is closed. Connections that were open before work.

@@ -1,9 +1,11 @@
 //! A TCP proxy whose faults are switched while it runs. This file: the proxy's own life and what its owner
 //! does with it. Beside it, from the outside in: [`fault`] says what can be wrong, `door` listens,
-//! `connection` is one client's life, `pump` one direction of it, `queue` what is on its way there.
+//! `connection` is one client's life, `pump` one direction of it, `queue` what is on its way there; `deaf` is a
+//! socket that no packet reaches.
 
 mod connection;
 mod control;
+mod deaf;
 mod door;
 mod fault;
 mod pump;
@@ -14,13 +16,13 @@ pub use fault::Fault;
 use crate::error::ServerError;
 use connection::Connection;
 use control::Control;
-use door::Door;
+use door::{Door, Hears};
 use fastrand::Rng;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{ToSocketAddrs, lookup_host};
@@ -80,13 +82,19 @@ pub struct FaultProxy {
 }
 
 struct Shared {
-    upstream: Arc<[SocketAddr]>,
+    upstream: Mutex<Arc<[SocketAddr]>>,
     door: Door,
     /// Held while the fault and the door change together.
     switching: Mutex<()>,
     control: watch::Sender<Control>,
     accepted: AtomicU64,
     open: AtomicUsize,
+}
+
+impl Shared {
+    fn upstream(&self) -> MutexGuard<'_, Arc<[SocketAddr]>> {
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl FaultProxy {
@@ -124,7 +132,7 @@ impl FaultProxy {
             })
             .map_err(ServerError::system("resolve the proxy's upstream"))?;
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: Mutex::new(upstream),
             door: Door::open_somewhere()?,
             switching: Mutex::new(()),
             control: watch::Sender::default(),
@@ -175,9 +183,21 @@ impl FaultProxy {
         if fault == Fault::Refuse {
             shared.door.close();
         }
-        shared.control.send_modify(|control| control.fault = fault);
+        if fault == Fault::Unplugged {
+            shared.door.open()?;
+            shared.door.hears(Hears::Nothing)?;
+        }
+        let before = shared.control.borrow().fault;
+        shared.control.send_modify(|control| {
+            control.fault = fault;
+            // Counted, so that it strikes however soon it ends.
+            control.strandings += u64::from(fault == Fault::Unplugged);
+        });
         if fault != Fault::Refuse {
             shared.door.open()?;
+        }
+        if before == Fault::Unplugged && fault != Fault::Unplugged {
+            shared.door.hears(Hears::Everything)?;
         }
         Ok(())
     }
@@ -195,6 +215,24 @@ impl FaultProxy {
     /// [`Fault::Refuse`] before it, this is a server that was killed.
     pub fn cut(&self) {
         self.shared.control.send_modify(|control| control.cuts += 1);
+    }
+
+    /// Loses every connection that is open now, without a word: as if the host at the other end had been swapped
+    /// for another, which drops what belongs to them. Nothing that a client sends there is acknowledged, and
+    /// nothing comes, neither an end nor a reset; a [`cut`](Self::cut) later on resets them. New connections are
+    /// served as the fault has it.
+    ///
+    /// The server keeps its side of them open, and hears nothing either.
+    pub fn strand(&self) {
+        self.shared
+            .control
+            .send_modify(|control| control.strandings += 1);
+    }
+
+    /// Connects those who come from now on to `upstream`, as where a standby takes over the address. Open
+    /// connections stay where they are.
+    pub fn redirect(&self, upstream: impl Into<SocketAddr>) {
+        *self.shared.upstream() = Arc::from([upstream.into()]);
     }
 
     /// Sets each fault for as long as it is given, one after the other, on tokio's clock, and clears the
@@ -253,7 +291,7 @@ impl fmt::Debug for FaultProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultProxy")
             .field("addr", &self.addr())
-            .field("upstream", &self.shared.upstream)
+            .field("upstream", &*self.shared.upstream())
             .field("fault", &self.fault())
             .field("accepted", &self.accepted())
             .field("open", &self.open())
@@ -301,17 +339,17 @@ async fn accept(shared: Arc<Shared>, mut rng: Rng) {
         let counted = Counted::new(shared.clone());
         let rng = rng.fork();
         let control = shared.control.subscribe();
-        let Control { fault, cuts } = *control.borrow();
-        if fault == Fault::CloseAtAccept {
+        let accepted_under = *control.borrow();
+        if accepted_under.fault == Fault::CloseAtAccept {
             // Before the drop, which resets the connection if the client has sent something.
             let _ = client.shutdown().await;
             continue;
         }
         let connection = Connection {
             client,
-            upstream: shared.upstream.clone(),
+            upstream: shared.upstream().clone(),
             control,
-            cuts,
+            accepted_under,
             rng,
         };
         connections.spawn(async move {
