@@ -122,8 +122,11 @@ Usage: cargo xtask test [--only PART]... [--skip PART]...
 `test` runs the parts below in this order and stops at the first that fails. What tests need and
 the machine lacks is installed first, from Debian's packages.
 
-`verify` repeats the proof at greater length: models, sweeps, simulations with more seeds. Some
-minutes; with --long, hours.
+`verify` repeats the proof at greater length: models, sweeps, simulations with more seeds; and plays
+every situation (silent, frozen, reset, ..) in every state of a connection (idle, leased, in service,
+..), for both databases, exclusive and shared, and judges how soon service is as before: 264 cells,
+which need a machine that does nothing else. Some minutes; with --long, hours. The cells alone, or
+some of them: cargo run --release -p cenote-situations -- --help
 
 `soak` lets a thousand users and random faults loose on a pool in front of a real PostgreSQL, for
 half an hour by default, and fails if anything is lost.

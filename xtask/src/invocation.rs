@@ -13,6 +13,9 @@ pub enum Proof {
     Status,
     /// It ended with status 0, and at least one test ran: a filter that matches nothing passes too.
     TestsRan,
+    /// It ended with status 0, and said of this many cells of the table of situations, and of no fewer, that each
+    /// passed or does not apply.
+    CellsHeld(u64),
 }
 
 /// A run of cargo.
@@ -83,11 +86,23 @@ impl Invocation {
                     Err(format!("`{self}` failed ({status})"))
                 }
             }
-            Proof::TestsRan => self.run_counting(&mut command),
+            Proof::TestsRan => match self.run_counting(&mut command, passed_tests)? {
+                0 => Err(format!("`{self}` ran no test")),
+                _ => Ok(()),
+            },
+            Proof::CellsHeld(all) => match self.run_counting(&mut command, cells_held)? {
+                held if held == all => Ok(()),
+                held => Err(format!("`{self}` told of {held} cells instead of {all}")),
+            },
         }
     }
 
-    fn run_counting(&self, command: &mut Command) -> Result<(), String> {
+    /// Runs it, and adds up what `count` finds in the lines that it prints.
+    fn run_counting(
+        &self,
+        command: &mut Command,
+        count: fn(&str) -> Option<u64>,
+    ) -> Result<u64, String> {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
@@ -96,15 +111,12 @@ impl Invocation {
             .stdout
             .take()
             .expect("its output was asked for as a pipe");
-        let counted = echo_counting(output);
+        let counted = echo_counting(output, count);
         let status = child.wait().map_err(|error| self.cannot_run(&error))?;
         if !status.success() {
             return Err(format!("`{self}` failed ({status})"));
         }
-        match counted.map_err(|error| self.cannot_run(&error))? {
-            0 => Err(format!("`{self}` ran no test")),
-            _ => Ok(()),
-        }
+        counted.map_err(|error| self.cannot_run(&error))
     }
 
     fn cannot_run(&self, error: &io::Error) -> String {
@@ -137,15 +149,15 @@ fn joined(own: Option<&OsStr>, flags: &str) -> OsString {
     joined
 }
 
-/// Prints what a test run prints, and counts the tests that passed.
-fn echo_counting(output: ChildStdout) -> io::Result<u64> {
-    let mut passed = 0;
+/// Prints what a run prints, and adds up what `count` finds in its lines.
+fn echo_counting(output: ChildStdout, count: fn(&str) -> Option<u64>) -> io::Result<u64> {
+    let mut counted = 0;
     for line in BufReader::new(output).lines() {
         let line = line?;
         writeln!(io::stdout(), "{line}")?;
-        passed += passed_tests(&line).unwrap_or(0);
+        counted += count(&line).unwrap_or(0);
     }
-    Ok(passed)
+    Ok(counted)
 }
 
 /// The number of tests passed in cargo test's closing line: `test result: ok. 3 passed; ...`.
@@ -155,9 +167,29 @@ fn passed_tests(line: &str) -> Option<u64> {
     before.split_whitespace().last()?.parse().ok()
 }
 
+/// The number of cells that are as they must be in the closing line of `cenote-situations`:
+/// `264 cells: 231 passed, 33 not applicable, 0 failed`. None if one failed.
+fn cells_held(line: &str) -> Option<u64> {
+    let (all, what) = line.split_once(" cells: ")?;
+    let (passed, rest) = what.split_once(" passed, ")?;
+    let (not_applicable, failed) = rest.split_once(" not applicable, ")?;
+    let number = |text: &str| text.parse::<u64>().ok();
+    let held = number(passed)? + number(not_applicable)?;
+    (failed == "0 failed" && number(all)? == held).then_some(held)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_are_counted_where_each_passed_or_does_not_apply() {
+        let all = "264 cells: 231 passed, 33 not applicable, 0 failed";
+        assert_eq!(cells_held(all), Some(264));
+        let but_one = "264 cells: 230 passed, 33 not applicable, 1 failed";
+        assert_eq!(cells_held(but_one), None);
+        assert_eq!(cells_held("postgres exclusive  0.21  0.16"), None);
+    }
 
     #[test]
     fn passed_tests_are_counted_from_the_closing_line() {

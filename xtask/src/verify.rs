@@ -1,8 +1,11 @@
 //! The proof, repeated at greater length than `test` takes: the same models, sweeps and simulations, with
-//! more seeds and more cases.
+//! more seeds and more cases; and the whole table of situations, timed, of which `test` plays some.
 
 use crate::invocation::{Invocation, Proof};
 use crate::part::{Part, Work};
+
+/// The cells of the table of situations: eleven by six, for two databases and two kinds of pool.
+const CELLS: u64 = 11 * 6 * 2 * 2;
 
 /// How long it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,12 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
             ),
         ),
         (
+            "every situation in every state of a connection, timed",
+            Invocation::cargo(["run", "--release", "-p", "cenote-situations", "--"])
+                .args(["--repeat", effort.of("1", "20")])
+                .proof(Proof::CellsHeld(CELLS)),
+        ),
+        (
             "rivals beside us",
             Invocation::cargo(["test", "--manifest-path", "bench/Cargo.toml"])
                 .args(["--test", "rivals", "--locked"])
@@ -106,9 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_proof_must_have_run_a_test() {
+    fn every_proof_must_have_run_a_test_or_told_of_every_cell() {
         for (what, invocation) in proofs(Effort::Bounded) {
-            assert!(invocation.asks_for(Proof::TestsRan), "{what}");
+            let asked = [Proof::TestsRan, Proof::CellsHeld(264)];
+            assert!(
+                asked.iter().any(|proof| invocation.asks_for(*proof)),
+                "{what}"
+            );
         }
     }
 

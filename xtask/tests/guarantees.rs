@@ -3,6 +3,7 @@
 //! stands in backticks in its last column is
 //!
 //! - `file::test`, a test in `crates/cenote/tests`; `crate/file::test`, in that crate's tests; `bench/file::test`;
+//!   `situations/file::test`;
 //! - or one word: a model, a file of tests, a crate, or a scenario of `bench/`.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -117,7 +118,7 @@ fn problem(named: &str) -> Option<String> {
 fn problem_of_test(file: &str, test: &str) -> Option<String> {
     let (place, file) = file.split_once('/').unwrap_or(("cenote", file));
     let folder = match place {
-        "bench" => root().join("bench/tests"),
+        "bench" | "situations" => root().join(place).join("tests"),
         package => root().join("crates").join(package).join("tests"),
     };
     let Some(path) = file_of_tests(&folder, file) else {

@@ -1,0 +1,110 @@
+//! The user whose connection is in the state that the cell is about, and how it gets there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cell::Cell;
+use crate::field::{Failure, Field};
+use crate::play::OUTER_LIMIT;
+use crate::situation::Situation;
+use crate::state::State;
+use crate::target::{Cue, Effect, Phase, SIZE, Target};
+use crate::trouble::Trouble;
+use crate::users::tag;
+
+/// Longer than `check_after_idle` is by default.
+const IDLE: Duration = Duration::from_millis(1_300);
+
+/// The user whose connection is in the state: when it had an answer, and which.
+pub type Subject = JoinHandle<(Instant, Result<(), Trouble>)>;
+
+/// Brings a connection into the state, if it is one of an open connection. Its user goes on when the phase says so,
+/// if it has one.
+pub async fn bring_into_state<F: Field, T: Target>(
+    cell: Cell,
+    target: &Arc<T>,
+    field: &F,
+    phase: watch::Receiver<Phase>,
+) -> Result<Option<Subject>, Failure> {
+    let (ready, is_ready) = oneshot::channel();
+    let effect = match cell.situation {
+        Situation::Silent | Situation::HalfOpen => Effect::Lost,
+        situation if situation.is_of_users() => Effect::None,
+        _ => Effect::Held,
+    };
+    let cue = Cue::new(ready, phase, effect);
+    let (target, channel) = (target.clone(), field.site().name.clone());
+    let state = cell.state;
+    match state {
+        State::BeingDialled => return Ok(None),
+        State::Idle => {
+            let mut leases = Vec::new();
+            for _ in 1..SIZE {
+                leases.push(target.get().await.map_err(|trouble| trouble.to_string())?);
+            }
+            drop(leases);
+            sleep(IDLE).await;
+            return Ok(None);
+        }
+        State::Leased | State::InService | State::Listening | State::InTransaction => {}
+    }
+    let task = tokio::spawn(async move {
+        let answer = live(state, &*target, &channel, cue).await;
+        (Instant::now(), answer)
+    });
+    match timeout(OUTER_LIMIT, is_ready).await {
+        Ok(Ok(())) => Ok(Some(task)),
+        Ok(Err(_)) => {
+            let (_, answer) = task.await?;
+            Err(format!("no connection could be {}: {answer:?}", state.name()).into())
+        }
+        Err(_) => Err(format!("no connection was ever {}", state.name()).into()),
+    }
+}
+
+async fn live<T: Target>(
+    state: State,
+    target: &T,
+    channel: &str,
+    mut cue: Cue,
+) -> Result<(), Trouble> {
+    match state {
+        State::Leased => hold(target, cue).await,
+        State::Listening => {
+            let mut lease = target.get().await?;
+            target.listen(&mut lease, channel, &mut cue).await
+        }
+        State::InTransaction => {
+            let mut lease = target.get().await?;
+            target.transact(&mut lease, tag(), &mut cue).await
+        }
+        State::InService | State::Idle | State::BeingDialled => serve(target, cue).await,
+    }
+}
+
+/// A user without a time-out asks one question after the other, until the one that was under way as the situation
+/// began, or the next, has an answer.
+async fn serve<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
+    loop {
+        let mut lease = target.get().await?;
+        target.ask(&mut lease, tag()).await?;
+        if cue.has_begun() {
+            return Ok(());
+        }
+        cue.ready();
+    }
+}
+
+/// Holds a connection, asks nothing until the situation has begun, and then once, without a time-out.
+async fn hold<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
+    let mut lease = target.get().await?;
+    // An even one leaves traces.
+    let even = [tag(), tag()].into_iter().find(|tag| tag % 2 == 0);
+    target.ask(&mut lease, even.unwrap_or_else(tag)).await?;
+    cue.begun().await;
+    target.go_on(&mut lease, tag()).await
+}
