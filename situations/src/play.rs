@@ -170,7 +170,6 @@ impl Stage {
         }
         sleep_until(until).await;
         field::end(&*field, situation).await?;
-        self.phase.send_replace(Phase::Over);
         let end = if situation.lasts().is_some() || situation == Situation::Restarted {
             Instant::now()
         } else {

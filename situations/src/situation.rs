@@ -100,9 +100,8 @@ impl Situation {
     ///   sooner by their watch. So it is 10 s from the beginning, however it ends.
     /// * After a reset nothing has to be found out: one more dial, and the users' next call.
     /// * A frozen server or a blocked runtime goes on by itself: what waited is answered, what was given up is drained.
-    /// * A killed server fails dials while it is down, which is below a second here. By then the back-off (0.1 s,
-    ///   doubled, each drawn from zero up) has come to 3.2 s at most.
-    /// * A full server fails them for three seconds, by which the back-off can have come to its greatest, 5 s.
+    /// * A killed server fails dials while it is down, and the longest that the back-off can wait after that is 2 s.
+    /// * A full server the same; one second more for those whose own time-out ended meanwhile, and who ask again.
     /// * A demoted server answers the first write with a refusal, which retires the connection.
     /// * Those whom another user's slowness, silence or impatience is none of their business do not notice it.
     #[must_use]
@@ -111,9 +110,8 @@ impl Situation {
         match self {
             Self::Silent | Self::HalfOpen => Bound::OfBegin(seconds(10)),
             Self::Reset | Self::Demoted => Bound::OfBegin(seconds(2)),
-            Self::Frozen | Self::BlockedRuntime => Bound::OfEnd(seconds(2)),
-            Self::Restarted => Bound::OfEnd(seconds(3)),
-            Self::Full => Bound::OfEnd(seconds(5)),
+            Self::Frozen | Self::BlockedRuntime | Self::Restarted => Bound::OfEnd(seconds(2)),
+            Self::Full => Bound::OfEnd(seconds(3)),
             Self::SlowReader | Self::Unpolled | Self::Cancelled => Bound::Interruption(seconds(1)),
         }
     }

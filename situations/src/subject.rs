@@ -10,14 +10,15 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cell::Cell;
 use crate::field::{Failure, Field};
 use crate::play::OUTER_LIMIT;
-use crate::situation::Situation;
 use crate::state::State;
-use crate::target::{Cue, Effect, Phase, SIZE, Target};
+use crate::target::{Cue, Phase, SIZE, Target};
 use crate::trouble::Trouble;
 use crate::users::tag;
 
 /// Longer than `check_after_idle` is by default.
 const IDLE: Duration = Duration::from_millis(1_300);
+/// How many calls of one lease take the server a while.
+const LONG: usize = 10;
 
 /// The user whose connection is in the state: when it had an answer, and which.
 pub type Subject = JoinHandle<(Instant, Result<(), Trouble>)>;
@@ -31,12 +32,7 @@ pub async fn bring_into_state<F: Field, T: Target>(
     phase: watch::Receiver<Phase>,
 ) -> Result<Option<Subject>, Failure> {
     let (ready, is_ready) = oneshot::channel();
-    let effect = match cell.situation {
-        Situation::Silent | Situation::HalfOpen => Effect::Lost,
-        situation if situation.is_of_users() => Effect::None,
-        _ => Effect::Held,
-    };
-    let cue = Cue::new(ready, phase, effect);
+    let cue = Cue::new(ready, phase);
     let (target, channel) = (target.clone(), field.site().name.clone());
     let state = cell.state;
     match state {
@@ -86,8 +82,8 @@ async fn live<T: Target>(
     }
 }
 
-/// A user without a time-out asks one question after the other, until the one that was under way as the situation
-/// began, or the next, has an answer.
+/// A user without a time-out makes one call after the other, most of the time one that takes the server a while, until
+/// what was under way as the situation began has an answer.
 async fn serve<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
     loop {
         let mut lease = target.get().await?;
@@ -95,7 +91,15 @@ async fn serve<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
         if cue.has_begun() {
             return Ok(());
         }
+        drop(lease);
+        let mut lease = target.get().await?;
         cue.ready();
+        for _ in 0..LONG {
+            target.dawdle(&mut lease, tag()).await?;
+            if cue.has_begun() {
+                return Ok(());
+            }
+        }
     }
 }
 

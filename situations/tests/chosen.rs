@@ -11,7 +11,7 @@ const POSTGRES_EXCLUSIVE: [&str; 5] = [
     "postgres/exclusive/silent/in-service",
     "postgres/exclusive/frozen/leased",
     "postgres/exclusive/reset/in-transaction",
-    "postgres/exclusive/cancelled/idle",
+    "postgres/exclusive/demoted/idle",
     "postgres/exclusive/restarted/listening",
 ];
 

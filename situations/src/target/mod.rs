@@ -34,42 +34,27 @@ pub enum Home {
 }
 
 /// How far the situation is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// It has not begun.
     #[default]
     Before,
-    /// It is on.
+    /// It has.
     Begun,
-    /// It is over.
-    Over,
 }
 
 /// Joins the user whose connection is in a state with the situation.
 pub struct Cue {
     ready: Option<oneshot::Sender<()>>,
     phase: watch::Receiver<Phase>,
-    effect: Effect,
-}
-
-/// What a situation does to a connection that is open as it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
-    None,
-    /// It may answer nothing for as long as the situation lasts.
-    Held,
-    /// Its packets are lost for good.
-    Lost,
 }
 
 impl Cue {
     /// One that tells `ready` and waits for `phase`.
-    pub fn new(ready: oneshot::Sender<()>, phase: watch::Receiver<Phase>, effect: Effect) -> Self {
+    pub fn new(ready: oneshot::Sender<()>, phase: watch::Receiver<Phase>) -> Self {
         Self {
             ready: Some(ready),
             phase,
-            effect,
         }
     }
 
@@ -84,22 +69,12 @@ impl Cue {
     /// The connection is in its state; returns when the situation has begun.
     pub async fn begun(&mut self) {
         self.ready();
-        let _ = self.phase.wait_for(|now| *now >= Phase::Begun).await;
-    }
-
-    /// Whether the server answers on the connection now, if it is still open.
-    pub fn may_be_answered(&self) -> bool {
-        let phase = *self.phase.borrow();
-        match self.effect {
-            Effect::None => phase >= Phase::Begun,
-            Effect::Held => phase == Phase::Over,
-            Effect::Lost => false,
-        }
+        let _ = self.phase.wait_for(|now| *now == Phase::Begun).await;
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        *self.phase.borrow() >= Phase::Begun
+        *self.phase.borrow() == Phase::Begun
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cenote::{OwnedLease, Pool};
 use cenote_postgres::{PostgresConnector, tokio_postgres};
-use tokio::time::sleep;
 
 use super::session::{IN_FAILED_TRANSACTION, LOOK, judge};
 use super::{Cue, Home, SIZE, Target};
@@ -131,17 +130,17 @@ impl Target for PostgresExclusive {
     ) -> Result<(), Trouble> {
         let listen = format!("LISTEN {channel}");
         lease.batch_execute(&listen).await.map_err(failed)?;
-        cue.begun().await;
+        cue.ready();
         loop {
-            if lease.is_closed() {
-                return Err(Trouble::Failed("the session has ended".into()));
+            let notification = lease.notification().await.map_err(Trouble::failed)?;
+            if notification.channel() != channel {
+                return Err(Trouble::Leak(format!(
+                    "a notification of others: {notification:?}"
+                )));
             }
-            if cue.may_be_answered() {
-                let listens = "SELECT count(*) FROM pg_listening_channels()";
-                let row = lease.query_one(listens, &[]).await.map_err(failed)?;
-                return same(1, row.try_get(0).map_err(failed)?);
+            if cue.has_begun() {
+                return Ok(());
             }
-            sleep(Duration::from_millis(20)).await;
         }
     }
 
