@@ -240,6 +240,9 @@ impl Stage {
                     return;
                 }
                 Ok(Ok((done, answer))) => {
+                    if done < begin {
+                        outcome.fails(format!("it ended before anything happened: {answer:?}"));
+                    }
                     match &answer {
                         Err(Trouble::Leak(text)) => outcome.leaks(vec![text.clone()]),
                         Err(trouble) if is_of_users => outcome.fails(format!(

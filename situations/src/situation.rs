@@ -11,7 +11,9 @@ pub const LASTS: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Situation {
     /// The cable is out for three seconds: no packet arrives at either side, so that nothing is acknowledged, not
-    /// even a SYN. After that new connections work; the old ones never speak again.
+    /// even a SYN. After that new connections work; the old ones never speak again. (Where something on the way
+    /// acknowledges and passes nothing on, a connection is as in [`Frozen`](Self::Frozen), and beyond three seconds only
+    /// pings and its users' own time-outs can tell.)
     Silent,
     /// The server's processes are stopped (SIGSTOP) for three seconds and then go on: the system acknowledges what
     /// is sent and accepts connections, and nothing answers.
@@ -28,7 +30,7 @@ pub enum Situation {
     /// The server has no connection free for three seconds (`max_connections`, `maxclients`): others have taken all
     /// but those that the pool has.
     Full,
-    /// The server is killed (SIGKILL) and started again on the same port.
+    /// The server is killed (SIGKILL) and started again on the same port; that it serves again is the end.
     Restarted,
     /// One user takes a reply of many megabytes a little at a time, for three seconds.
     SlowReader,

@@ -69,21 +69,29 @@ async fn all_are_sound(names: &[&str]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A cable that is out under users who ask, a frozen server under one who holds a connection, a reset in a transaction, a
+/// failover found by the first write, a restart under a listener.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exclusive_postgresql_connections_come_back_and_leak_nothing() {
     all_are_sound(&POSTGRES_EXCLUSIVE).await;
 }
 
+/// A cable that is out beside nobody, a host that was swapped under users who ask, a server that is killed while the first
+/// connection is opened, a slow reader and a call that is not polled beside all others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shared_postgresql_connections_come_back_and_leak_nothing() {
     all_are_sound(&POSTGRES_SHARED).await;
 }
 
+/// Resets of what is idle, a host that was swapped under a listener, a server that is full as the first connection is
+/// opened, impatient users beside a transaction, a blocked runtime under one who holds a connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exclusive_redis_connections_come_back_and_leak_nothing() {
     all_are_sound(&REDIS_EXCLUSIVE).await;
 }
 
+/// A frozen server and a failover under users who ask, a full server, impatient users before there is a connection, a
+/// blocked runtime under transactions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shared_redis_connections_come_back_and_leak_nothing() {
     all_are_sound(&REDIS_SHARED).await;

@@ -99,9 +99,7 @@ impl Field for PostgresField {
         let server = self.servers[0].clone();
         match situation {
             Situation::Frozen => on_a_thread(move || server.stop()).await,
-            Situation::Restarted => {
-                on_a_thread(move || server.kill().and_then(|()| server.restart())).await
-            }
+            Situation::Restarted => on_a_thread(move || server.kill()).await,
             Situation::Full => self.fill().await,
             Situation::Demoted => {
                 let admin = connect(&server).await?;
@@ -121,6 +119,7 @@ impl Field for PostgresField {
         let server = self.servers[0].clone();
         match situation {
             Situation::Frozen => on_a_thread(move || server.cont()).await,
+            Situation::Restarted => on_a_thread(move || server.restart()).await,
             Situation::Full => {
                 let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
                 others.clear();

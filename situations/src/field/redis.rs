@@ -86,9 +86,7 @@ impl Field for RedisField {
         let server = self.servers[0].clone();
         match situation {
             Situation::Frozen => on_a_thread(move || server.stop()).await,
-            Situation::Restarted => {
-                on_a_thread(move || server.kill().and_then(|()| server.restart())).await
-            }
+            Situation::Restarted => on_a_thread(move || server.kill()).await,
             Situation::Full => self.fill().await,
             Situation::Demoted => {
                 let master = self.servers[1].addr();
@@ -108,6 +106,7 @@ impl Field for RedisField {
         let server = self.servers[0].clone();
         match situation {
             Situation::Frozen => on_a_thread(move || server.cont()).await,
+            Situation::Restarted => on_a_thread(move || server.restart()).await,
             Situation::Full => {
                 let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
                 others.clear();
