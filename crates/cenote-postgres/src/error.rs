@@ -261,6 +261,8 @@ impl ConnectCause {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Unreachable(error) => error.classify(),
+            // The server's own word that it cannot start a session: `E`, and the text of the error.
+            Self::NotPostgres { answer } if is_of_a_server(answer) => FailureKind::Transient,
             Self::NotPostgres { .. }
             | Self::TlsNotOffered
             | Self::NoRootCertificates
@@ -283,6 +285,13 @@ impl ConnectCause {
             _ => false,
         }
     }
+}
+
+/// Whether an answer to the request for TLS, fit to be shown, is the error of a PostgreSQL server, of one that cannot
+/// start another process for instance. Such a text is translated, and none of it is all in capitals as `ERROR` is.
+fn is_of_a_server(answer: &str) -> bool {
+    let text = answer.strip_prefix('E');
+    text.is_some_and(|text| !text.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
 fn login_kind(error: &tokio_postgres::Error) -> FailureKind {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use cenote::{GetError, OwnedLease, Pool};
 use tokio_postgres::Notification;
 
 use crate::connector::PostgresConnector;
 use crate::error::{Error, causes};
+
+/// How long after a connection that ended before it listened the next is asked for.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Listens to channels (`LISTEN`) on a connection of its own, and when that ends, on the next.
 ///
@@ -158,17 +162,24 @@ impl PgListener {
 
     /// The connection that listens; a new one if need be.
     async fn connected(&mut self) -> Result<&mut OwnedLease<PostgresConnector>, ListenError> {
-        if self.conn.is_none() {
+        while self.conn.is_none() {
             let conn = self.pool.get_owned().await?;
             let mut sql = String::new();
             for channel in &self.channels {
                 let _ = write!(sql, "LISTEN {};", quoted(channel));
             }
-            if let Err(cause) = conn.batch_execute(&sql).await {
-                OwnedLease::discard(conn);
-                return Err(ListenError::Refused { cause });
+            match conn.batch_execute(&sql).await {
+                Ok(()) => self.conn = Some(conn),
+                Err(cause) => {
+                    let is_refused = cause.code().is_some() && !conn.is_closed();
+                    OwnedLease::discard(conn);
+                    if is_refused {
+                        return Err(ListenError::Refused { cause });
+                    }
+                    // It was opened and has ended: no failed dial, after which the pool would wait.
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
-            self.conn = Some(conn);
         }
         Ok(self.conn.as_mut().expect("put there just now"))
     }

@@ -4,9 +4,11 @@ mod fixture;
 
 use std::time::Duration;
 
-use cenote_postgres::{Heard, PgConnection, PgListener};
+use cenote_postgres::{Heard, PgConnection, PgListener, PostgresConnector};
 use cenote_testkit::PostgresServer;
 use fixture::{DEADLINE, backend, connector, connector_to, eventually, single};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 async fn run(conn: &PgConnection, sql: &str) {
@@ -191,6 +193,53 @@ async fn a_listener_goes_on_after_a_restart_and_tells_of_the_gap() {
     assert_eq!(heard(&mut listener).await, "gap");
     notify(&server).await;
     assert_eq!(heard(&mut listener).await, "x");
+}
+
+/// A server that shuts down still lets one in, and ends the session before it listens.
+#[tokio::test]
+async fn a_connection_that_ends_before_it_listens_is_passed() {
+    let way = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = way.local_addr().expect("it has one");
+    let server = fixture::server().addr();
+    tokio::spawn(async move {
+        let mut is_first = true;
+        while let Ok((client, _)) = way.accept().await {
+            let there = TcpStream::connect(server).await.expect("the server");
+            tokio::spawn(pass(client, there, std::mem::take(&mut is_first)));
+        }
+    });
+    let url = format!("postgres://postgres@{address}/postgres?sslmode=disable");
+    let mut listener = PgListener::new(PostgresConnector::new(&url).expect("it is valid"));
+    let listening = timeout(DEADLINE, listener.listen("passed")).await;
+    listening.expect("in time").expect("it listens");
+    let talking = single();
+    let talker = talking.get().await.expect("a lease");
+    run(&talker, "NOTIFY passed, 'x'").await;
+    let heard = timeout(DEADLINE, listener.next()).await;
+    let heard = heard.expect("in time").expect("there is a connection");
+    assert!(matches!(heard, Heard::Notification(heard) if heard.payload() == "x"));
+}
+
+/// Passes bytes between the two until one leaves, or the client asks to listen where that ends it.
+async fn pass(mut client: TcpStream, mut server: TcpStream, ends_at_listen: bool) {
+    let (mut asked, mut said) = ([0; 4096], [0; 4096]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let bytes = &asked[..read.unwrap_or(0)];
+                let listens = bytes.windows(6).any(|part| part == b"LISTEN");
+                if bytes.is_empty() || listens && ends_at_listen || server.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+            read = server.read(&mut said) => {
+                let bytes = &said[..read.unwrap_or(0)];
+                if bytes.is_empty() || client.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// `terminating connection due to administrator command` came while the session was idle, and its user saw only

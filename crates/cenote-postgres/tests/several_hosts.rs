@@ -172,3 +172,26 @@ async fn a_server_that_is_no_postgresql_is_doubted_with_its_own_words() {
     assert!(!error.to_string().contains('\x1b'), "{error:?}");
     assert_eq!(connector.classify(&error), FailureKind::Final);
 }
+
+/// A server under load, which cannot start a process for the session, says so before there is a protocol.
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn a_server_that_cannot_start_a_session_is_asked_again() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("it has one");
+    let said = b"Ecould not fork new process for connection: Cannot allocate memory\n\0";
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut asked = [0; 8];
+            let _ = client.read_exact(&mut asked).await;
+            let _ = client.write_all(said).await;
+        }
+    });
+    let connector = to(&[address]);
+    let error = refusal(&connector, &Dial::within(DEADLINE)).await;
+    assert!(error.to_string().contains("could not fork"), "{error}");
+    assert_eq!(connector.classify(&error), FailureKind::Transient);
+}
