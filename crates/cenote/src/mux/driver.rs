@@ -164,15 +164,19 @@ where
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
         // Before it looks at anything: whoever changes it after that wakes this task.
         self.engine.ask.set_driver(cx.waker());
-        let wrote = {
+        let (wrote, advances) = {
             let mut writer = lock(&self.engine.writer);
-            if self.stepped_back || !writer.is_done() {
+            let wrote = if self.stepped_back || !writer.is_done() {
                 self.stepped_back = false;
                 self.engine.poll_write(&mut writer, cx)
             } else {
                 Poll::Ready(Ok(()))
-            }
+            };
+            (wrote, writer.advances())
         };
+        if advances {
+            self.is_taken_in();
+        }
         // Before a fault of writing is told: what came is delivered, and a peer's close says more, unless it is
         // all that is left to read after a reset.
         let read = self.poll_read(cx);
@@ -203,6 +207,15 @@ where
         // After a delivery there may be more to read, however blocked the writing is.
         self.stepped_back = delivered || (has_requests && !is_blocked);
         Ok(self.stepped_back)
+    }
+
+    /// The peer takes in a request that is too large for the line: it is there, however long it takes, though it has
+    /// nothing to say yet, nor a ping behind the request to answer.
+    fn is_taken_in(&mut self) {
+        self.engine.hears();
+        if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
+            ping.sent = ping.sent.map(|_| ping.silent);
+        }
     }
 
     /// Reads until nothing is there or more than one caller was given a reply, which is then said.

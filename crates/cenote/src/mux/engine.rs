@@ -231,7 +231,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             || settings.max_silence.is_some_and(is_long)
     }
 
-    /// Bytes came. The driver's to call, as is [`suspects`](Self::suspects).
+    /// The peer gave a sign of life: bytes came, or a large request goes in. The driver's to call, as is [`suspects`](Self::suspects).
     pub(super) fn hears(&self) {
         if self.heard.bytes() {
             let mut desk = self.desk();

@@ -167,6 +167,9 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     /// the call times out or is dropped while its reply is due, as by `tokio::time::timeout` around it. With
     /// [pings](Self::ping) it is they that decide, and this does not count.
     ///
+    /// A request too large for the line to take at once counts as such a byte with each step in which it goes in; it does
+    /// so for pings, too, which wait behind it.
+    ///
     /// Without pings there is no telling a peer that vanished from one that is only slow with everything: where all
     /// replies may take longer than callers wait, set it longer, or to `None`, and only `max_timeouts` counts. At least
     /// 8 ms. Default: 3 s.

@@ -18,6 +18,8 @@ pub(super) struct Writer {
     spare: BytesMut,
     /// How much of `outgoing` has been written.
     written: usize,
+    /// Some was written since [`advances`](Self::advances) was asked last.
+    wrote: bool,
     /// Written, and not yet flushed: there may be layers with buffers of their own.
     unflushed: bool,
     /// What a caller met that wrote: the driver's to tell, for a socket tells each of its errors once.
@@ -31,6 +33,7 @@ impl Writer {
             outgoing: BytesMut::new(),
             spare: BytesMut::new(),
             written: 0,
+            wrote: false,
             unflushed: false,
             failed: None,
         }
@@ -39,6 +42,12 @@ impl Writer {
     /// Whether all that was taken from the lanes is written and flushed.
     pub(super) fn is_done(&self) -> bool {
         self.outgoing.is_empty() && !self.unflushed && self.failed.is_none()
+    }
+
+    /// Whether the line takes what is on its way slowly: some has gone since this was asked last, and some has still no
+    /// room. A peer that has vanished takes what its line has room for at once, and then no more.
+    pub(super) fn advances(&mut self) -> bool {
+        std::mem::take(&mut self.wrote) && self.written < self.outgoing.len()
     }
 
     /// Keeps an error for the next who writes.
@@ -73,6 +82,7 @@ impl Writer {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.written += n,
             }
+            self.wrote = true;
             self.unflushed = true;
         }
         self.written = 0;

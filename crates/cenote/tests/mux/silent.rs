@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use bytes::Bytes;
 use cenote::mux::{CallError, Lost, MuxBuilder, Written};
 use futures::{SinkExt, StreamExt, poll};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};
 
-use crate::peer::{BUFFER, load, ms, orderly, pair, rest, secs};
+use crate::peer::{BUFFER, load, ms, orderly, pair, raw, rest, secs};
 
 /// After a second of silence, and half a second for the reply.
 fn pinging(settings: MuxBuilder<Bytes>) -> MuxBuilder<Bytes> {
@@ -216,4 +217,49 @@ async fn a_ping_that_panics_ends_the_connection_and_every_call() {
         ),
         "{error}"
     );
+}
+
+/// Takes a large request in by small steps, for 20 s, then answers it.
+async fn slow_reader(mut peer: DuplexStream) {
+    let mut piece = vec![0; BUFFER];
+    let mut tag = None;
+    let mut left = 8 + LARGE;
+    while left > 0 {
+        sleep(ms(100)).await;
+        let most = left.min(BUFFER);
+        let read = peer.read(&mut piece[..most]).await.unwrap();
+        tag = tag.or_else(|| Some(u32::from_be_bytes(*piece[4..].first_chunk().unwrap())));
+        left -= read;
+    }
+    peer.write_u32(4).await.unwrap();
+    peer.write_u32(tag.unwrap()).await.unwrap();
+    peer.write_all(b"done").await.unwrap();
+    let _ = peer.read_to_end(&mut piece).await;
+}
+
+const LARGE: usize = 200 * BUFFER;
+
+/// A large value over a slow line: a peer that takes it in says nothing before it has all of it, nor can a ping behind it
+/// arrive.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_large_request_in_slowly_is_not_silent() {
+    let (client, peer) = raw(pinging);
+    tokio::spawn(slow_reader(peer));
+    let reply = client.call(Bytes::from(vec![0; LARGE])).await;
+    assert_eq!(reply.unwrap(), "done");
+}
+
+/// The same without pings: those behind it who give up say nothing of the peer.
+#[tokio::test(start_paused = true)]
+async fn callers_that_give_up_behind_a_large_request_end_nothing() {
+    let (client, peer) = raw(|settings| settings);
+    tokio::spawn(slow_reader(peer));
+    let mut large = client.call(Bytes::from(vec![0; LARGE]));
+    assert!(poll!(&mut large).is_pending());
+    for _ in 0..10 {
+        let call = client.call(Bytes::from("small")).timeout(secs(1));
+        assert!(matches!(call.await, Err(CallError::TimedOut { .. })));
+    }
+    assert!(client.is_open());
+    assert_eq!(large.await.unwrap(), "done");
 }
