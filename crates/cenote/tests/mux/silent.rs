@@ -249,7 +249,18 @@ async fn a_peer_that_takes_a_large_request_in_slowly_is_not_silent() {
     assert_eq!(reply.unwrap(), "done");
 }
 
-/// The same without pings: those behind it who give up say nothing of the peer.
+/// One that vanished in the middle of it takes what the line has room for, and then no more.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_in_no_more_of_a_large_request_is_silent() {
+    let (client, _peer) = raw(pinging);
+    let mut large = client.call(Bytes::from(vec![0; LARGE]));
+    assert!(poll!(&mut large).is_pending());
+    let lost = client.closed().await;
+    assert!(matches!(lost, Lost::Silent { .. }), "{lost}");
+    assert!(large.await.is_err());
+}
+
+/// Without pings, those who give up behind a large request say nothing of the peer.
 #[tokio::test(start_paused = true)]
 async fn callers_that_give_up_behind_a_large_request_end_nothing() {
     let (client, peer) = raw(|settings| settings);
