@@ -3,23 +3,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cenote::net::{Dialer, Host, HostCause, HostFailure, Socket, each_host};
+use cenote::net::{HostCause, each_host};
 use cenote::{Connect, Dial, FailureKind, Verdict};
 use tokio_postgres::Config;
+use tokio_postgres::config::LoadBalanceHosts;
 #[cfg(feature = "rustls")]
 use tokio_postgres::config::SslMode;
-use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 
 use crate::connection::PgConnection;
-use crate::driver::{Driver, Target};
 use crate::endpoint;
 use crate::error::{ConfigError, ConnectCause, Error};
+use crate::login::Login;
 use crate::reset::{ResetError, ResetMode};
-use crate::session::{Peer, Session};
-use crate::statements::{Bounds, Statements};
+use crate::session::Peer;
+use crate::statements::Bounds;
 use crate::traces::Judge;
 use crate::tunnel::{Made, Protection};
-use crate::wire::{Naming, Wire};
 
 /// Enough for the statements of an application, at some kilobytes each on the server.
 const STATEMENT_CACHE: Bounds = Bounds {
@@ -67,7 +66,7 @@ impl PostgresConnector {
     /// A host that refuses the password or the database ends the walk. `target_session_attrs` picks by role.
     ///
     /// A peer that is gone without a word is found out by the system within ten seconds, as
-    /// [`Dialer`] says; `keepalives`, `keepalives_idle`, `keepalives_interval`,
+    /// [`Dialer`](cenote::net::Dialer) says; `keepalives`, `keepalives_idle`, `keepalives_interval`,
     /// `keepalives_retries` and `tcp_user_timeout` change that. The last of them also ends a connection whose server
     /// takes nothing in for as long (9 s) while more waits to be sent than it has room for, as a
     /// `COPY ... FROM STDIN` that is held up by a lock: set it higher where that is to be borne. Connections that
@@ -276,10 +275,12 @@ impl PostgresConnector {
     /// Opens a connection and logs in: at the first of the hosts that lets it.
     pub(crate) async fn dial(&self, users: Users, dial: &Dial) -> Result<PgConnection, Error> {
         let login = Login {
-            connector: self,
             dialer: endpoint::dialer(&self.config, users),
             protection: self.protection(),
             settings: Made::<()>::settings(&self.config),
+            judge: &self.judge,
+            peer: self.peer,
+            statement_cache: self.statement_cache,
         };
         let mut hosts = endpoint::hosts(&self.config);
         if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
@@ -316,13 +317,6 @@ impl PostgresConnector {
         Protection::new(&self.config)
     }
 
-    fn naming(&self) -> Naming {
-        match self.peer {
-            Peer::Server => Naming::unique(),
-            Peer::TransactionPooler => Naming::Nameless,
-        }
-    }
-
     /// An error of a connection that ended says only that; what ended it says more.
     fn explain(
         &self,
@@ -335,74 +329,6 @@ impl PostgresConnector {
             Some(reason) if cause.is_closed() => Error::Closed { endpoint, reason },
             _ => otherwise(endpoint, cause),
         }
-    }
-}
-
-/// What a login at any of the hosts takes.
-struct Login<'a> {
-    connector: &'a PostgresConnector,
-    dialer: Dialer,
-    protection: Protection,
-    /// The driver's.
-    settings: Config,
-}
-
-impl Login<'_> {
-    async fn at(&self, host: &Host, dial: Dial) -> Result<PgConnection, HostFailure<ConnectCause>> {
-        let outcome = match self.settings.get_connect_timeout() {
-            None => self.attempt(host, &dial).await,
-            // The walk watches the host's share of the dial; this is another bound, as libpq has it.
-            Some(limit) if dial.remaining().is_none_or(|left| *limit < left) => {
-                let dial = Dial::within(*limit);
-                let attempt = self.attempt(host, &dial);
-                let outcome = tokio::time::timeout(*limit, attempt).await;
-                outcome.unwrap_or(Err(ConnectCause::TimedOut(*limit)))
-            }
-            Some(_) => self.attempt(host, &dial).await,
-        };
-        outcome.map_err(|cause| match cause.holds_everywhere() {
-            true => HostFailure::Stop(cause),
-            false => HostFailure::TryNext(cause),
-        })
-    }
-
-    async fn attempt(&self, host: &Host, dial: &Dial) -> Result<PgConnection, ConnectCause> {
-        let connector = self.connector;
-        let socket = self.dialer.connect(host, dial).await;
-        let socket = socket.map_err(ConnectCause::Unreachable)?;
-        let target = Target {
-            host: match &socket {
-                Socket::Tcp(socket) => match socket.peer_addr() {
-                    Ok(address) => Host::from(address),
-                    // It has ended already, as the login will find out.
-                    Err(_) => host.clone(),
-                },
-                _ => host.clone(),
-            },
-            name: host.name().map(Box::from),
-            dialer: self.dialer.clone(),
-            protection: self.protection.clone(),
-        };
-        let stream = self.protection.protect(socket, host.name()).await?;
-        let session = Arc::new(Session::new(connector.judge.clone(), connector.peer));
-        let wire = Wire::new(stream, connector.naming(), session.status().clone());
-        let login = self.settings.connect_raw(tokio::io::empty(), Made(wire));
-        let (client, connection) = login.await.map_err(ConnectCause::Login)?;
-        let driver = Driver::start(connection, client.cancel_token(), target, session.clone());
-        let wanted = match self.settings.get_target_session_attrs() {
-            TargetSessionAttrs::ReadWrite => Some(false),
-            TargetSessionAttrs::ReadOnly => Some(true),
-            _ => None,
-        };
-        let statements = Statements::new(connector.statement_cache);
-        let conn = PgConnection::new(client, driver, session, statements);
-        if let Some(wanted) = wanted {
-            let is_read_only = conn.is_read_only().await.map_err(ConnectCause::Login)?;
-            if is_read_only != wanted {
-                return Err(ConnectCause::OtherRole { is_read_only });
-            }
-        }
-        Ok(conn)
     }
 }
 

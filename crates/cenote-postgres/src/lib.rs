@@ -47,6 +47,7 @@ mod endpoint;
 mod error;
 mod inbox;
 mod listener;
+mod login;
 mod pipelined;
 mod quiet;
 mod reset;

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::dial::{self, Checking, Origin};
+use super::checking::Checking;
+use super::dial;
 use super::ending::end;
+use super::entering::{Origin, enter};
 use super::give_back::{describe, put_back, settle};
 use super::shared::{PoolCore, PoolHeld};
 use super::upkeep;
@@ -34,7 +36,7 @@ pub(crate) fn add<C: Connect>(
         });
     };
     let id = shared.next_id.fetch_add(1, Relaxed);
-    let held = dial::enter(opening, conn, id, Duration::ZERO, Origin::Added);
+    let held = enter(opening, conn, id, Duration::ZERO, Origin::Added);
     if needs_runtime {
         let checking = Checking::begin(core);
         shared.runtime.spawn(introduce(checking, held));

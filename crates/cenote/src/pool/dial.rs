@@ -5,8 +5,9 @@ use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::entering::{Origin, enter};
 use super::give_back::settle;
-use super::shared::{Entry, Notes, PoolCore, PoolHeld, Refusal, Shared, TRUSTED, count};
+use super::shared::{Notes, PoolCore, Refusal, Shared, TRUSTED, count};
 use super::upkeep;
 use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
@@ -41,7 +42,8 @@ pub(crate) struct Dialer {
     /// Dials that have succeeded and whose connections are on their way to who waits for them. Changed and read under
     /// this lock, as the demand is: no other dial is begun for the same getter in between.
     settling: usize,
-    /// Checks under way for no caller in particular, and when the youngest began; [`Checking`] counts them.
+    /// Checks under way for no caller in particular, and when the youngest began; [`Checking`](super::checking::Checking)
+    /// counts them.
     checking: usize,
     checking_since: u64,
     rng: fastrand::Rng,
@@ -86,6 +88,25 @@ impl Dialer {
     /// When to look whether a failure is due to be told.
     pub(crate) fn tell_at(&self) -> Option<u64> {
         self.tell_at.map(|telling| telling.at)
+    }
+
+    pub(crate) fn check_began(&mut self, now: u64) {
+        self.checking += 1;
+        self.checking_since = now;
+    }
+
+    pub(crate) fn check_ended(&mut self) {
+        self.checking -= 1;
+    }
+
+    /// When a connection opened now is at the end of its lifetime.
+    pub(crate) fn draw_expiry(&mut self, now: u64, settings: &Settings) -> u64 {
+        let Settings {
+            max_lifetime,
+            lifetime_jitter,
+            ..
+        } = settings;
+        lifetime::expires_at(now, *max_lifetime, *lifetime_jitter, &mut self.rng)
     }
 
     /// Why connects have been failing; `None` since the last that did not.
@@ -171,32 +192,6 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
             None
         }
         Decision::Enough => None,
-    }
-}
-
-/// A check under way for no caller in particular: the connection will be idle again, so growth waits for it a while
-/// before it dials. Dropped when the connection is idle, handed on or closed.
-pub(crate) struct Checking<C: Connect> {
-    core: Arc<PoolCore<C>>,
-}
-
-impl<C: Connect> Checking<C> {
-    pub(crate) fn begin(core: &Arc<PoolCore<C>>) -> Self {
-        let now = core.owner.clock.now();
-        let mut dialer = core.owner.dialer();
-        dialer.checking += 1;
-        dialer.checking_since = now;
-        drop(dialer);
-        Self {
-            core: Arc::clone(core),
-        }
-    }
-}
-
-impl<C: Connect> Drop for Checking<C> {
-    fn drop(&mut self) {
-        self.core.owner.dialer().checking -= 1;
-        drive(&self.core);
     }
 }
 
@@ -478,48 +473,4 @@ impl<C: Connect> Drop for Attempt<C> {
     fn drop(&mut self) {
         self.end_failed(ConnectError::Aborted.into());
     }
-}
-
-/// Where a connection comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The pool opened it.
-    Dialled,
-    /// It was opened elsewhere: what becomes of it says nothing of connecting.
-    Added,
-}
-
-/// Makes `conn` the pool's, to be settled.
-pub(crate) fn enter<C: Connect>(
-    opening: Opening<Shared<C>>,
-    conn: C::Connection,
-    id: u64,
-    took: Duration,
-    origin: Origin,
-) -> PoolHeld<C> {
-    let core = Arc::clone(opening.core());
-    let shared = &core.owner;
-    let now = shared.clock.now();
-    let held = opening.fill(Entry { conn });
-    let notes = held.notes();
-    let Settings {
-        max_lifetime,
-        lifetime_jitter,
-        ..
-    } = shared.settings;
-    let expires_at =
-        lifetime::expires_at(now, max_lifetime, lifetime_jitter, &mut shared.dialer().rng);
-    notes.id.store(id, Relaxed);
-    notes.opened_at.store(now, Relaxed);
-    notes.idle_since.store(now, Relaxed);
-    notes.checked_at.store(now, Relaxed);
-    notes.expires_at.store(expires_at, Relaxed);
-    notes.uses_before.store(notes.uses.load(Relaxed), Relaxed);
-    notes.is_dialled.store(origin == Origin::Dialled, Relaxed);
-    count(&shared.tally.opened);
-    shared.hooks.tell(&Event::Opened {
-        info: notes.info(now, now),
-        took,
-    });
-    held
 }

@@ -7,10 +7,12 @@
 //! leaf. User code runs under none of them.
 
 mod adding;
+mod checking;
 mod checkout;
 mod close;
 mod dial;
 mod ending;
+mod entering;
 mod get;
 mod give_back;
 mod lease;

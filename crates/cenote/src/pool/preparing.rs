@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use super::dial::{self, Checking};
+use super::checking::Checking;
+use super::dial;
 use super::ending::end;
 use super::give_back::{describe, put_back, settle};
 use super::shared::{PoolCore, PoolHeld, count};

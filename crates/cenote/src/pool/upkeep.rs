@@ -5,7 +5,8 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
-use super::dial::{self, Checking};
+use super::checking::Checking;
+use super::dial;
 use super::ending::end;
 use super::give_back::{describe, reason, settle};
 use super::shared::Shared;

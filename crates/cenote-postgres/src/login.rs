@@ -1,0 +1,98 @@
+//! One attempt at one host: socket, TLS, login, and whether the server plays the role that is asked for.
+
+use std::sync::Arc;
+
+use cenote::Dial;
+use cenote::net::{Dialer, Host, HostFailure, Socket};
+use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
+
+use crate::connection::PgConnection;
+use crate::driver::{Driver, Target};
+use crate::error::ConnectCause;
+use crate::session::{Peer, Session};
+use crate::statements::{Bounds, Statements};
+use crate::traces::Judge;
+use crate::tunnel::{Made, Protection};
+use crate::wire::{Naming, Wire};
+
+/// What a login at any of the hosts takes.
+pub(crate) struct Login<'a> {
+    pub(crate) dialer: Dialer,
+    pub(crate) protection: Protection,
+    /// The driver's.
+    pub(crate) settings: Config,
+    pub(crate) judge: &'a Judge,
+    pub(crate) peer: Peer,
+    pub(crate) statement_cache: Bounds,
+}
+
+impl Login<'_> {
+    /// A session on this host, or whether the next is to be tried.
+    pub(crate) async fn at(
+        &self,
+        host: &Host,
+        dial: Dial,
+    ) -> Result<PgConnection, HostFailure<ConnectCause>> {
+        let outcome = match self.settings.get_connect_timeout() {
+            None => self.attempt(host, &dial).await,
+            // The walk watches the host's share of the dial; this is another bound, as libpq has it.
+            Some(limit) if dial.remaining().is_none_or(|left| *limit < left) => {
+                let dial = Dial::within(*limit);
+                let attempt = self.attempt(host, &dial);
+                let outcome = tokio::time::timeout(*limit, attempt).await;
+                outcome.unwrap_or(Err(ConnectCause::TimedOut(*limit)))
+            }
+            Some(_) => self.attempt(host, &dial).await,
+        };
+        outcome.map_err(|cause| match cause.holds_everywhere() {
+            true => HostFailure::Stop(cause),
+            false => HostFailure::TryNext(cause),
+        })
+    }
+
+    async fn attempt(&self, host: &Host, dial: &Dial) -> Result<PgConnection, ConnectCause> {
+        let socket = self.dialer.connect(host, dial).await;
+        let socket = socket.map_err(ConnectCause::Unreachable)?;
+        let target = Target {
+            host: match &socket {
+                Socket::Tcp(socket) => match socket.peer_addr() {
+                    Ok(address) => Host::from(address),
+                    // It has ended already, as the login will find out.
+                    Err(_) => host.clone(),
+                },
+                _ => host.clone(),
+            },
+            name: host.name().map(Box::from),
+            dialer: self.dialer.clone(),
+            protection: self.protection.clone(),
+        };
+        let stream = self.protection.protect(socket, host.name()).await?;
+        let session = Arc::new(Session::new(self.judge.clone(), self.peer));
+        let wire = Wire::new(stream, self.naming(), session.status().clone());
+        let login = self.settings.connect_raw(tokio::io::empty(), Made(wire));
+        let (client, connection) = login.await.map_err(ConnectCause::Login)?;
+        let driver = Driver::start(connection, client.cancel_token(), target, session.clone());
+        let wanted = match self.settings.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => Some(false),
+            TargetSessionAttrs::ReadOnly => Some(true),
+            _ => None,
+        };
+        let statements = Statements::new(self.statement_cache);
+        let conn = PgConnection::new(client, driver, session, statements);
+        if let Some(wanted) = wanted {
+            let is_read_only = conn.is_read_only().await.map_err(ConnectCause::Login)?;
+            if is_read_only != wanted {
+                return Err(ConnectCause::OtherRole { is_read_only });
+            }
+        }
+        Ok(conn)
+    }
+
+    fn naming(&self) -> Naming {
+        match self.peer {
+            Peer::Server => Naming::unique(),
+            Peer::TransactionPooler => Naming::Nameless,
+        }
+    }
+}
