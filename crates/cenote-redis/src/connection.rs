@@ -90,6 +90,8 @@ pub struct RedisConnection {
     owed: usize,
     /// Whether one of the replies owed comes only when something has happened.
     blocked: Blocked,
+    /// How many replies there are up to the last such; none while there is no such.
+    blocked_for: usize,
     vigil: Vigil,
     /// The server said that it is a replica.
     demoted: bool,
@@ -107,6 +109,7 @@ impl RedisConnection {
             listening: Listening::default(),
             owed: 0,
             blocked: Blocked::No,
+            blocked_for: 0,
             vigil: Vigil::new(patience),
             demoted: false,
             home,
@@ -135,8 +138,10 @@ impl RedisConnection {
         let stale = self.owed;
         let before = (self.session, self.listening.tracks());
         self.enqueue(cmd, effect);
+        self.note_sent_behind(stale);
         self.skip(stale).await?;
-        let reply = self.answer(effect).await?;
+        let reply = self.next_reply().await?;
+        self.session.answered(effect, &reply, self.home);
         // With nothing owed before it, what it would have changed is known to be as it was.
         if stale == 0 && effect.is_undone_by_an_error() && matches!(reply, Value::Error(_)) {
             self.session = before.0;
@@ -185,14 +190,26 @@ impl RedisConnection {
             }
         }
         let stale = self.owed;
+        let mut proven = self.session;
         for (cmd, &effect) in cmds.iter().zip(&effects) {
             self.enqueue(cmd, effect);
         }
+        let waiting = effects.iter().filter(|effect| effect.waits()).count();
+        if waiting > 0 && waiting < effects.len() {
+            // The others may be slow, and the server may hold all replies back until it has done them all.
+            self.blocked = Blocked::Endlessly;
+        }
+        self.note_sent_behind(stale);
         self.skip(stale).await?;
         let mut replies = Vec::with_capacity(cmds.len());
         for effect in effects {
-            replies.push(self.answer(effect).await?.into_result());
+            let reply = self.next_reply().await?;
+            proven.sent(effect);
+            proven.answered(effect, &reply, self.home);
+            replies.push(reply.into_result());
         }
+        // What an answer proves may be undone by a command behind it: until all are there, the worst is assumed.
+        self.session = proven;
         Ok(replies)
     }
 
@@ -297,8 +314,7 @@ impl RedisConnection {
     fn enqueue(&mut self, cmd: &Cmd, effect: Effect) {
         if effect.waits() {
             self.blocked = self.blocked.longer(effect.longest_wait());
-        } else if self.owed > 0 && self.blocked == Blocked::No {
-            self.note_unanswered();
+            self.blocked_for = self.owed + 1;
         }
         self.session.sent(effect);
         if effect == Effect::ChangesIdentity {
@@ -308,11 +324,11 @@ impl RedisConnection {
         self.wire.queue(cmd);
     }
 
-    /// Waits for the reply to a command with this effect, none being owed before it.
-    async fn answer(&mut self, effect: Effect) -> Result<Value, RedisError> {
-        let reply = self.next_reply().await?;
-        self.session.answered(effect, &reply, self.home);
-        Ok(reply)
+    /// Commands were sent while so many replies were owed to others, which were given up.
+    fn note_sent_behind(&mut self, stale: usize) {
+        if stale > 0 && self.blocked == Blocked::No {
+            self.note_unanswered();
+        }
     }
 
     /// Reads and drops `count` replies.
@@ -332,7 +348,8 @@ impl RedisConnection {
             }
             // No await since the frame was complete: read to the end and paid are one step.
             self.owed -= 1;
-            if self.owed == 0 {
+            self.blocked_for = self.blocked_for.saturating_sub(1);
+            if self.blocked_for == 0 {
                 self.blocked = Blocked::No;
             }
             self.vigil.answered();

@@ -4,10 +4,13 @@
 
 mod fake;
 
+use std::sync::Arc;
+
 use cenote::{CloseReason, Lease, Pool};
 use cenote_redis::{Cmd, Message, RedisConnector, RedisError, Refusal, Value};
 use cenote_testkit::RedisServer;
-use fake::{ends, poll_at_most};
+use fake::{Answer, FakeRedis, ends, poll_at_most};
+use tokio::sync::Semaphore;
 
 /// Both versions of the protocol, in database 2, with a name.
 fn pools(server: &RedisServer) -> [Pool<RedisConnector>; 2] {
@@ -54,6 +57,62 @@ async fn leaves_nothing(lines: &[&str]) {
 #[tokio::test]
 async fn an_open_transaction_is_discarded() {
     leaves_nothing(&["MULTI", "SET key queued"]).await;
+}
+
+/// What one command of a pipeline ends, another behind it may begin anew.
+#[tokio::test]
+async fn what_the_last_commands_of_a_pipeline_leave_is_undone() {
+    let server = RedisServer::start().unwrap();
+    for lines in [
+        &["MULTI", "EXEC", "MULTI"][..],
+        &["WATCH key", "UNWATCH", "WATCH key"],
+        &["WATCH key", "MULTI", "EXEC", "WATCH key"],
+        &["SELECT 2", "SELECT 5"],
+    ] {
+        for pool in pools(&server) {
+            let mut lease = pool.get().await.unwrap();
+            let cmds: Vec<Cmd> = lines.iter().copied().map(cmd).collect();
+            lease.pipeline(&cmds).await.unwrap();
+            drop(lease);
+            let mut lease = ends("the reset", pool.get()).await.unwrap();
+            let info: String = lease.query(&cmd("CLIENT INFO")).await.unwrap();
+            for part in [" db=2 ", " multi=-1 ", " watch=0 "] {
+                // Servers before Redis 7.4 say nothing of a watch.
+                let known = info.contains(part.split('=').next().unwrap());
+                assert!(!known || info.contains(part), "no{part}in {info}");
+            }
+            assert_eq!(pool.counters().resets, 1, "{lines:?}");
+        }
+    }
+}
+
+/// The replies to its first commands say nothing of those behind them.
+#[tokio::test]
+async fn what_a_pipeline_that_was_cancelled_may_have_left_is_undone() {
+    let mut partly = 0;
+    // Once for sending, once for the first reply.
+    for polls in 0..=2 {
+        let gate = Arc::new(Semaphore::new(0));
+        let held = gate.clone();
+        let server = FakeRedis::start(move |words| {
+            let held = held.clone();
+            (words == ["SELECT", "5"]).then(|| Answer::Behind(held, b"+OK\r\n".to_vec()))
+        })
+        .await;
+        let connector = RedisConnector::new(&format!("{}/2", server.url())).unwrap();
+        let pool = Pool::builder(connector).max_size(1).build().unwrap();
+        let mut lease = pool.get().await.unwrap();
+        let both = [cmd("SELECT 2"), cmd("SELECT 5")];
+        assert!(poll_at_most(polls, lease.pipeline(&both)).await.is_none());
+        partly += usize::from(lease.owed_replies() == 1);
+        drop(lease);
+        gate.add_permits(1);
+        drop(ends("the reset", pool.get()).await.unwrap());
+        let log = server.log.lock().unwrap();
+        let last = log.iter().rfind(|words| words[0] == "SELECT").unwrap();
+        assert_eq!(last[1], "2", "{log:?}");
+    }
+    assert!(partly > 0, "some had the first reply");
 }
 
 #[tokio::test]

@@ -329,6 +329,38 @@ async fn a_slow_command_given_up_once_costs_its_holder_the_wait_and_not_the_conn
         .unwrap();
 }
 
+/// Commands sent together are not given up because there are several of them.
+#[tokio::test]
+async fn a_pipeline_with_a_slow_statement_lives() {
+    let server = RedisServer::start().unwrap();
+    for lines in [
+        ["DEBUG SLEEP 0.5", "PING", "PING"],
+        ["BLPOP jobs 0.01", "DEBUG SLEEP 0.5", "PING"],
+        ["DEBUG SLEEP 0.5", "BLPOP jobs 0.01", "PING"],
+    ] {
+        let connector = connector(server.addr(), 3);
+        let mut conn = connector.connect(&Dial::new()).await.unwrap();
+        let cmds = lines.map(command);
+        let replies = ends("the pipeline", conn.pipeline(&cmds)).await.unwrap();
+        assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    }
+}
+
+/// A `PING` among the commands of a transaction would be one of them.
+#[tokio::test]
+async fn no_sign_of_life_is_asked_for_within_a_transaction() {
+    let server = RedisServer::start().unwrap();
+    let connector = connector(server.addr(), 3);
+    let mut conn = connector.connect(&Dial::new()).await.unwrap();
+    conn.command(&command("CLIENT TRACKING ON")).await.unwrap();
+    conn.command(&command("MULTI")).await.unwrap();
+    let quiet = timeout(10 * SOON, conn.next_message()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    conn.command(&command("SET a 1")).await.unwrap();
+    let done = conn.command(&command("EXEC")).await.unwrap();
+    assert_eq!(done, Value::Array(vec![Value::Simple("OK".to_owned())]));
+}
+
 /// Of a shared connection, which is never idle and so never checked: with callers that give up, by a time-out of their
 /// own or of the client's.
 #[tokio::test]

@@ -71,9 +71,11 @@ impl RedisConnection {
         }
     }
 
-    /// Whether nothing is due but messages and confirmations.
+    /// Whether nothing is due but messages and confirmations, and a PING would be answered at once: a transaction would
+    /// take it for one of its commands.
     fn waits_for_messages(&self) -> bool {
-        self.session.listening || (self.owed == 0 && self.listening.tracks())
+        let is_asked_nothing = self.owed == 0 && !self.session.transaction;
+        self.session.listening || (is_asked_nothing && self.listening.tracks())
     }
 
     /// Whether bytes came since this was last asked, which the vigil is told.
@@ -85,7 +87,7 @@ impl RedisConnection {
         heard
     }
 
-    /// A command is about to be sent behind others that were given up.
+    /// Commands were sent behind others that were given up.
     pub(super) fn note_unanswered(&mut self) {
         self.listens();
         self.vigil.sent_in_vain();
