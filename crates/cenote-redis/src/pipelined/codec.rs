@@ -124,7 +124,9 @@ impl Group {
     /// Whether that was the last one.
     fn add(&mut self, value: Value) -> Result<bool, FrameError> {
         if let Some(effect) = self.effects.next() {
-            self.session.sent(effect);
+            if !(matches!(value, Value::Error(_)) && effect.is_undone_by_an_error()) {
+                self.session.sent(effect);
+            }
             // No command that selects a database shares a connection.
             self.session.answered(effect, &value, 0);
         }
@@ -273,6 +275,9 @@ mod tests {
             let input = format!("+OK\r\n+QUEUED\r\n{end}");
             assert_eq!(sizes(request(), &input), Ok(vec![3]), "{end}");
         }
+        // Whoever may not begin one has none open.
+        let refused = "-NOPERM no permission\r\n:1\r\n-NOPERM no permission\r\n";
+        assert_eq!(sizes(request(), refused), Ok(vec![3]));
         let denied = "+OK\r\n+QUEUED\r\n-NOPERM no permission\r\n";
         let error = sizes(request(), denied).unwrap_err();
         assert!(error.contains("left its transaction open"), "{error}");
