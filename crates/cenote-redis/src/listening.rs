@@ -147,16 +147,22 @@ impl Listening {
         self.awaited.push_back(Awaited { request, left });
     }
 
-    /// Notes `CLIENT TRACKING`, which is about to be sent, among the commands that change who the session is.
+    /// Notes `CLIENT TRACKING` or `RESET`, which ends it, among the commands that change who the session is.
     pub(crate) fn note_tracking(&mut self, cmd: &Cmd) {
         let mut parts = cmd.parts();
-        let mut next_is = |word: &[u8]| {
-            parts
-                .next()
-                .is_some_and(|part| part.eq_ignore_ascii_case(word))
-        };
-        if next_is(b"CLIENT") && next_is(b"TRACKING") {
-            self.tracks = next_is(b"ON");
+        match parts.next().unwrap_or_default() {
+            word if word.eq_ignore_ascii_case(b"RESET") => self.tracks = false,
+            word if word.eq_ignore_ascii_case(b"CLIENT") => {
+                let mut next_is = |word: &[u8]| {
+                    parts
+                        .next()
+                        .is_some_and(|part| part.eq_ignore_ascii_case(word))
+                };
+                if next_is(b"TRACKING") {
+                    self.tracks = next_is(b"ON");
+                }
+            }
+            _ => {}
         }
     }
 

@@ -413,6 +413,17 @@ mod tracking {
         assert_eq!(redis.query::<String>(&cmd("ECHO x")).await.unwrap(), "x");
     }
 
+    #[tokio::test]
+    async fn after_a_reset_by_the_user_no_invalidation_is_waited_for() {
+        let server = RedisServer::start().unwrap();
+        let pool = pools(&server)[0].clone();
+        let mut redis = pool.get().await.unwrap();
+        redis.command(&cmd("CLIENT TRACKING ON")).await.unwrap();
+        redis.command(&cmd("RESET")).await.unwrap();
+        let error = ends("the refusal", redis.next_message()).await.unwrap_err();
+        assert_eq!(reason(error), Refusal::NotListening);
+    }
+
     /// Nobody takes them, and they must not pile up: what is known then is that everything may have changed.
     #[tokio::test]
     async fn invalidations_that_nobody_takes_become_one_of_all_keys() {
