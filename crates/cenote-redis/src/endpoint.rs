@@ -192,6 +192,7 @@ impl Endpoint {
             match option.split_once('=').unwrap_or((option, "")) {
                 ("protocol", "2") => self.protocol = Protocol::Resp2,
                 ("protocol", "3") => self.protocol = Protocol::Resp3,
+                ("protocol", _) if login.password.is_some() => return Err(UrlError::Unencoded),
                 ("protocol", other) => {
                     let found = other.to_owned();
                     return Err(UrlError::Protocol { found });
@@ -204,7 +205,15 @@ impl Endpoint {
                 ("sslrootcert", path) => {
                     self.root_certificates = Some(percent_decode(path, "sslrootcert")?);
                 }
-                ("db", digits) if on_socket => self.database = parse_database(digits)?,
+                ("db", digits) if on_socket => {
+                    let found = parse_database(digits);
+                    // It may be what stands behind an unencoded & of a password.
+                    let has_password = login.password.is_some();
+                    self.database = found.map_err(|error| match error {
+                        _ if has_password => UrlError::Unencoded,
+                        error => error,
+                    })?;
+                }
                 ("user", user) if on_socket => login.user = Some(user),
                 ("pass" | "password", password) if on_socket => login.password = Some(password),
                 // What stands behind an unencoded & of a password.

@@ -133,6 +133,10 @@ fn no_error_and_no_text_form_shows_the_password() {
         #[cfg(unix)]
         "unix:///s?pass=x&hunter2",
         #[cfg(unix)]
+        "unix:///s?pass=x&db=hunter2",
+        #[cfg(unix)]
+        "unix:///s?pass=x&protocol=hunter2",
+        #[cfg(unix)]
         "unix:///s?pass=hunter2%",
     ] {
         let error = Endpoint::parse(url).unwrap_err();
