@@ -32,12 +32,44 @@ pub(crate) fn parse(text: &str) -> Result<(Config, TlsOptions), ConfigError> {
     }
     let (text, options) = tls_options::split(text)?;
     let config = Config::from_str(&text).map_err(|error| ConfigError::Syntax {
-        reason: syntax_reason(&error),
+        reason: syntax_reason(&error, &text),
     })?;
     Ok((config, options))
 }
 
-fn syntax_reason(error: &tokio_postgres::Error) -> String {
+/// Options that other clients know, and people therefore try.
+const OF_OTHERS: [&str; 19] = [
+    "client_encoding",
+    "connection_limit",
+    "gssencmode",
+    "passfile",
+    "pgbouncer",
+    "pool_max_conns",
+    "pool_timeout",
+    "requirepeer",
+    "requiressl",
+    "schema",
+    "service",
+    "socket_timeout",
+    "ssl",
+    "sslcert",
+    "sslcompression",
+    "sslcrl",
+    "sslkey",
+    "sslpassword",
+    "statement_cache_mode",
+];
+
+/// Whether what stands behind a password may be its rest, as a character ended it that was not encoded or quoted.
+fn password_may_go_on(text: &str) -> bool {
+    let after_credentials = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'));
+    let more = after_credentials.is_some_and(|(_, rest)| rest.contains('@'));
+    more || text.to_ascii_lowercase().contains("password")
+}
+
+fn syntax_reason(error: &tokio_postgres::Error, text: &str) -> String {
     let reason =
         std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     if reason.ends_with("`sslmode`") {
@@ -46,6 +78,17 @@ fn syntax_reason(error: &tokio_postgres::Error) -> String {
             "{reason}: it takes `disable`, `prefer`, `require` or `verify-full`; \
              certificates are always verified"
         );
+    }
+    if password_may_go_on(text) {
+        // These quote the text.
+        if let Some(option) = reason.strip_prefix("unknown option `")
+            && !OF_OTHERS.contains(&option.trim_end_matches('`'))
+        {
+            return "unknown option, not shown as it may be a part of the password: encode or quote that".into();
+        }
+        if let Some((place, _)) = reason.split_once(": expected") {
+            return place.to_owned();
+        }
     }
     reason
 }
@@ -228,6 +271,7 @@ mod tests {
             ("postgres://me@:5432/orders", "`host` is empty"),
             ("postgres://me@db/orders?ssl=yes", "unknown option `ssl`"),
             ("postgres://me@db/orders?sslmode=allow", "`require`"),
+            ("host=db password=a sslcert=b", "unknown option `sslcert`"),
             (
                 "postgres://me@db/orders?sslrootcert=",
                 "`sslrootcert` is empty",
@@ -249,5 +293,31 @@ mod tests {
             problem.contains("`%40`") && !problem.contains("secret"),
             "{problem}"
         );
+    }
+
+    /// Whatever is mistyped around a password, no error has a part of it.
+    #[test]
+    fn no_part_of_a_mistyped_password_is_shown() {
+        for text in [
+            "postgres://me:a@hunter/2?hunter=3@db/orders",
+            "postgres://me:a?hunter=1@db/orders",
+            "postgres://me:a?b&hunter@db/orders",
+            "postgres://me:hunter@2@db/orders",
+            "postgres://me:hunter#2@db/orders",
+            "postgres://me:p@db:hunter@db/orders",
+            "postgres://me:hunter",
+            "postgres://hunter@2:5432:1/orders",
+            "host=db user=me password=my hunter=2",
+            "host=db user=me password=my hunter",
+            "host=db user=me password='my' hunter' dbname=a",
+            "postgres://me@db/orders?password=a&hunter=b",
+            "postgres://me@db/orders?password=a&hunter",
+        ] {
+            if let Err(error) = parse(text).and_then(|(config, _)| validate(&config)) {
+                let problem = format!("{error} {error:?}");
+                assert!(!problem.contains("hunter"), "{text}: {problem}");
+                assert!(!problem.contains("got"), "{text}: {problem}");
+            }
+        }
     }
 }
