@@ -3,9 +3,10 @@
 
 mod server;
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use cenote::{CloseReason, Connect, Dial, GetError, Pool, Verdict};
+use cenote::{CloseReason, Connect, Dial, GetError, OwnedLease, Pool, Verdict};
 use futures::executor;
 use server::{Act, Server, assert_quiet, ms, secs};
 use tokio::runtime::Runtime;
@@ -328,4 +329,36 @@ fn a_pool_whose_own_runtime_has_ended_says_so() {
         .block_on(pool.get().timeout(secs(60)))
         .unwrap_err();
     assert!(matches!(refused, GetError::NoRuntime { .. }), "{refused}");
+}
+
+/// A task that is spawned on a runtime that is shutting down is dropped within `tokio::spawn`, where no runtime can be
+/// entered.
+#[test]
+fn a_lease_dropped_by_a_spawn_on_a_runtime_that_ends_is_said_goodbye_to_on_the_pool_s_own() {
+    struct SpawnsWhenDropped(Option<OwnedLease<Server>>);
+    impl Drop for SpawnsWhenDropped {
+        fn drop(&mut self) {
+            let lease = self.0.take();
+            tokio::spawn(async move { drop(lease) });
+        }
+    }
+    let server = Server::default();
+    let (own, users) = (runtime(), runtime());
+    let builder = server.builder().runtime(own.handle().clone());
+    let pool = builder.build().unwrap();
+    let lease = own.block_on(pool.get_owned()).unwrap();
+    OwnedLease::retire(&lease);
+    let spawns = SpawnsWhenDropped(Some(lease));
+    users.spawn(async move {
+        let _spawns = spawns;
+        std::future::pending::<()>().await;
+    });
+    users.block_on(tokio::task::yield_now());
+    drop(users);
+    own.block_on(async {
+        while server.open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(server.seen.goodbyes.load(SeqCst), 1);
 }

@@ -84,12 +84,16 @@ impl Runtime {
         poll()
     }
 
-    /// As [`within`](Self::within), in a drop. `None` where the thread is ending and tokio's part of it has ended: there is
-    /// no entering a runtime any more.
+    /// As [`within`](Self::within), in a drop, which may be anywhere. `None` where there is another runtime, or no context
+    /// any more: tokio drops tasks where no runtime can be entered, and the locals of a thread that ends in any order.
     pub(crate) fn try_within<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
         match Handle::try_current() {
+            Ok(current) => {
+                let is_here = self.handle()?.id() == current.id();
+                is_here.then(poll)
+            }
             Err(error) if error.is_thread_local_destroyed() => None,
-            _ => Some(self.within(poll)),
+            Err(_) => Some(self.within(poll)),
         }
     }
 }
