@@ -283,7 +283,10 @@ async fn the_drivers_own_client_and_a_copy_work_behind_a_pooler() {
             .await
             .expect("it runs");
     }
-    let sink = client
+    // The pooler takes a copy's end for the end of what was asked, and gives the session away too soon: not within a
+    // transaction.
+    let transaction = client.transaction().await.expect("it begins");
+    let sink = transaction
         .copy_in("COPY copied FROM STDIN")
         .await
         .expect("it begins");
@@ -292,6 +295,7 @@ async fn the_drivers_own_client_and_a_copy_work_behind_a_pooler() {
         .await
         .expect("it is taken");
     assert_eq!(sink.finish().await.expect("it ends"), 2);
+    transaction.commit().await.expect("it is committed");
     let row = client
         .query_one("SELECT count(*) FROM copied WHERE a < $1", &[&100])
         .await;
