@@ -173,7 +173,8 @@ impl PostgresConnector {
     /// HOLD`, session advisory locks, SQL's `PREPARE`. They are not refused on exclusive connections, as no text
     /// shows whether a transaction ends them. [`setup`](Self::setup) is refused at the first connect:
     /// settings belong to the pooler's `connect_query` or to the role. A cancel request reaches whichever session
-    /// the pooler has given the statement.
+    /// the pooler has given the statement. A `COPY ... FROM STDIN` belongs into a transaction: PgBouncer (1.18 tried)
+    /// may otherwise give the session away at the copy's end, and the reply to the next statement is lost.
     ///
     /// Without this, such a pooler answers with errors (SQLSTATE 26000), never with the rows of another program's
     /// statement, as the names are unique to process and connection; but what a reset undoes may then be
