@@ -190,7 +190,7 @@ impl PgConnection {
     }
 
     /// The notices (`RAISE NOTICE`, warnings) that came since this was last called or the lease began: the latest
-    /// hundred. They come before the end of the reply to the statement that they are about.
+    /// hundred, as far as their texts have 1 MiB together. They come before the end of the reply to the statement that they are about.
     pub fn take_notices(&self) -> Vec<DbError> {
         self.driver.inbox().take_notices()
     }

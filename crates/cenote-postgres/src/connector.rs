@@ -248,6 +248,10 @@ impl PostgresConnector {
         self
     }
 
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     pub(crate) fn endpoint(&self) -> Arc<str> {
         self.endpoint.clone()
     }

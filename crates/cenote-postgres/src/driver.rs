@@ -50,7 +50,7 @@ pub(crate) struct Driver {
 pub(crate) struct GiveUp(Arc<Notify>);
 
 impl GiveUp {
-    /// The connection ends at once: nothing is read any more, and whoever waits is told. If calls are under
+    /// The connection ends at once: nothing is read any more, and its callers are told. If calls are under
     /// way, the server is then asked to cancel the one that it runs.
     pub(crate) fn now(&self) {
         self.0.notify_one();

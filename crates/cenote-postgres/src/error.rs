@@ -212,7 +212,7 @@ fn is_of_the_statement(code: &SqlState) -> bool {
 pub enum ConnectCause {
     /// No TCP connection, nor one to a socket of the file system.
     Unreachable(DialError),
-    /// Whoever answers there speaks another protocol.
+    /// The peer speaks another protocol.
     #[non_exhaustive]
     NotPostgres {
         /// The beginning of the answer, fit to be shown.

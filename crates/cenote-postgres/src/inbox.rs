@@ -13,15 +13,16 @@ use tokio_postgres::{AsyncMessage, Notification};
 const NOTIFICATIONS: usize = 4 * 1024 * 1024;
 /// What a notification takes beside its texts.
 const OVERHEAD: usize = 96;
-/// How many notices are kept.
+/// How many notices are kept, and how many bytes of text they may have together.
 const NOTICES: usize = 100;
+const NOTICE_TEXTS: usize = 1024 * 1024;
 
 /// The messages of one session that its user has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// No user code runs under it, and nothing else is locked.
     kept: Mutex<Kept>,
-    /// Told of a notification and of the end of the session. Whoever takes notifications is one user.
+    /// Told of a notification and of the end of the session. The one user of the session takes them.
     arrived: Notify,
 }
 
@@ -32,6 +33,7 @@ struct Kept {
     /// Notifications that found no room since the last was taken.
     lost: u64,
     notices: VecDeque<DbError>,
+    notice_texts: usize,
     has_ended: bool,
 }
 
@@ -62,10 +64,14 @@ impl Inbox {
                 self.arrived.notify_one();
             }
             AsyncMessage::Notice(notice) => {
-                if kept.notices.len() == NOTICES {
-                    kept.notices.pop_front();
-                }
+                kept.notice_texts += texts(&notice);
                 kept.notices.push_back(notice);
+                while kept.notices.len() > NOTICES || kept.notice_texts > NOTICE_TEXTS {
+                    let Some(oldest) = kept.notices.pop_front() else {
+                        break;
+                    };
+                    kept.notice_texts -= texts(&oldest);
+                }
             }
             // The driver may have more to say one day.
             _ => {}
@@ -97,7 +103,9 @@ impl Inbox {
     }
 
     pub(crate) fn take_notices(&self) -> Vec<DbError> {
-        mem::take(&mut self.kept().notices).into()
+        let mut kept = self.kept();
+        kept.notice_texts = 0;
+        mem::take(&mut kept.notices).into()
     }
 
     /// Throws away what one user left, before the next.
@@ -117,6 +125,13 @@ impl Inbox {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The bytes of a notice's texts.
+fn texts(notice: &DbError) -> usize {
+    let others = [notice.detail(), notice.hint(), notice.where_()];
+    let others = others.into_iter().flatten().map(str::len).sum::<usize>();
+    notice.message().len() + others
 }
 
 fn size(notification: &Notification) -> usize {

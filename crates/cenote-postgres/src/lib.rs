@@ -35,6 +35,8 @@
 //! users share: one connection then does the work of many, as nobody waits for another's reply.
 //!
 //! Features: `rustls` for TLS, with the ring provider and the system's root certificates.
+//!
+//! Runs on a tokio runtime with I/O and timers (`enable_all`, which `#[tokio::main]` has).
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

@@ -9,6 +9,7 @@ use tokio_postgres::Notification;
 
 use crate::connector::PostgresConnector;
 use crate::error::{Error, causes};
+use crate::session::Peer;
 
 /// How long after a connection that ended before it listened the next is asked for.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -59,6 +60,12 @@ pub enum Heard {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
+    /// The connector is for a transaction pooler, where no session listens: see
+    /// [`behind_transaction_pooler`](PostgresConnector::behind_transaction_pooler).
+    #[error(
+        "nothing can be listened to behind a transaction pooler: give the listener a connector of the server itself"
+    )]
+    BehindPooler,
     /// There is no connection. The next call tries again.
     #[error(transparent)]
     Get(#[from] GetError),
@@ -162,6 +169,9 @@ impl PgListener {
 
     /// The connection that listens; a new one if need be.
     async fn connected(&mut self) -> Result<&mut OwnedLease<PostgresConnector>, ListenError> {
+        if self.pool.connector().peer() == Peer::TransactionPooler {
+            return Err(ListenError::BehindPooler);
+        }
         while self.conn.is_none() {
             let conn = self.pool.get_owned().await?;
             let mut sql = String::new();

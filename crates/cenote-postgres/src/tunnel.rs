@@ -5,11 +5,15 @@ use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+#[cfg(feature = "rustls")]
+use std::time::Duration;
 
 use cenote::net::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[cfg(feature = "rustls")]
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[cfg(feature = "rustls")]
+use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
@@ -22,6 +26,10 @@ const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// How much of an answer that is none of PostgreSQL's is shown.
 #[cfg(feature = "rustls")]
 const SHOWN: usize = 40;
+
+/// How long the rest of such an answer may take.
+#[cfg(feature = "rustls")]
+const REST: Duration = Duration::from_millis(200);
 
 #[cfg(feature = "rustls")]
 type Tls = tokio_postgres_rustls::MakeRustlsConnect;
@@ -108,10 +116,11 @@ impl Protection {
             let first = socket.read_u8().await?;
             answer.push(first);
             if !matches!(first, b'S' | b'N') {
-                // Whatever else is here already: enough to tell who speaks.
+                // Whatever else comes at once: enough to tell who speaks.
                 let rest = socket.take(SHOWN as u64 - 1);
                 tokio::pin!(rest);
-                rest.read_buf(&mut answer).await?;
+                let read = timeout(REST, rest.read_buf(&mut answer));
+                read.await.unwrap_or(Ok(0))?;
             }
             Ok(first)
         };

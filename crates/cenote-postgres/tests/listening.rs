@@ -317,3 +317,13 @@ async fn a_connector_is_named_by_what_it_dials() {
     let named = cenote::Connect::endpoint(&connector());
     assert_eq!(named, Some(fixture::server().addr().to_string()));
 }
+
+#[tokio::test]
+async fn nobody_listens_in_vain_behind_a_transaction_pooler() {
+    let mut listener = PgListener::new(connector().behind_transaction_pooler());
+    let refused = listener.listen("orders").await;
+    assert!(
+        matches!(refused, Err(cenote_postgres::ListenError::BehindPooler)),
+        "{refused:?}"
+    );
+}

@@ -106,7 +106,7 @@ impl PipelinedConnector {
     /// pooler), and ends if none comes in half of that and nobody waits. One whose runtime stands still, so that nobody reads what the server answers, ends for callers
     /// on other runtimes after one and a half times this, once `max_timeouts` of them gave up.
     ///
-    /// Whoever waits on a connection that ends gets [`Closed`](super::PipelinedError::Closed) at once, and the
+    /// A caller that waits on a connection that ends gets [`Closed`](super::PipelinedError::Closed) at once, and the
     /// server is asked to cancel what it still runs for it.
     #[must_use]
     pub fn silence_limit(mut self, limit: impl Into<Option<Duration>>) -> Self {
