@@ -47,7 +47,6 @@ pub struct PgListener {
 
 /// What a [`PgListener`] hears.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Heard {
     /// A notification.
     Notification(Notification),

@@ -184,7 +184,7 @@ async fn a_listener_goes_on_after_a_restart_and_tells_of_the_gap() {
         let heard = timeout(DEADLINE, listener.next()).await;
         match heard.expect("in time").expect("there is a connection") {
             Heard::Notification(heard) => heard.payload().to_owned(),
-            _ => "gap".to_owned(),
+            Heard::Gap => "gap".to_owned(),
         }
     };
     assert_eq!(heard(&mut listener).await, "x");
