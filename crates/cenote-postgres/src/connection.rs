@@ -105,7 +105,7 @@ impl PgConnection {
 
     /// A handle that asks the server to cancel what runs on this connection.
     ///
-    /// Such a request may arrive late and hit whoever uses the connection by then, so a connection that
+    /// Such a request may arrive late and hit the next user of the connection, so a connection that
     /// gave one away is closed at its return. To end a statement early, dropping its future is usually
     /// enough.
     pub fn cancel_token(&self) -> CancelToken {

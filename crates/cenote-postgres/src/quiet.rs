@@ -55,7 +55,7 @@ impl Quiet {
         let Some(ping) = &mut self.ping else {
             let since = *self.since.get_or_insert_with(Instant::now);
             if timeout_at(since + PING_AFTER, arrival).await.is_err() {
-                // Tracked until its answer is here, whoever waits for it.
+                // Tracked until its answer is here, also when the caller that sent it has left.
                 std::mem::forget(session.begin(Traces::None));
                 match client.simple_query_raw("").await {
                     Ok(answer) => {

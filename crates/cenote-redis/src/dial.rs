@@ -18,7 +18,7 @@ struct Limit {
 }
 
 impl DialTime {
-    /// A little earlier than whoever dials: else nobody would hear why.
+    /// A little earlier than the pool's own time-out: else nobody would hear why.
     pub(crate) fn of(dial: &Dial) -> Self {
         let limit = dial.remaining().and_then(|left| {
             let after = left - (left / 10).min(Duration::from_millis(100));

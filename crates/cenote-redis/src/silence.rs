@@ -137,7 +137,7 @@ impl Vigil {
     }
 
     /// Whether this is the answer to the connection's own PING, which nobody else asked for. An error is one too:
-    /// whoever says no is alive.
+    /// a server that says no is alive.
     pub(crate) fn takes(&mut self, frame: &Value) -> bool {
         let is_due = self.ping.is_some_and(|ping| ping.behind == 0);
         let takes = is_due && (is_pong(frame) || matches!(frame, Value::Error(_)));

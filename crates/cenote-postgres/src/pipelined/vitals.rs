@@ -1,6 +1,6 @@
 //! Signs of life of one shared connection: what is owed, what came, who gave up waiting; and what follows.
 //!
-//! Promises that whoever asks or leaves finds out what can be found out without the connection's own runtime,
+//! Promises that a caller that asks or leaves finds out what can be found out without the connection's own runtime,
 //! which may have stopped. No I/O here.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};

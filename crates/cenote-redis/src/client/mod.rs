@@ -213,7 +213,7 @@ impl RedisClient {
         self.exclusive.evict();
     }
 
-    /// Closes both pools, at once: whoever waits for a connection gets an error, pending commands are answered
+    /// Closes both pools, at once: callers that wait for a connection get an error, pending commands are answered
     /// first. Await the result to wait for that, for 30 seconds at most.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
         let (shared, exclusive) = (self.shared.close(), self.exclusive.close());

@@ -275,7 +275,7 @@ mod tests {
             let input = format!("+OK\r\n+QUEUED\r\n{end}");
             assert_eq!(sizes(request(), &input), Ok(vec![3]), "{end}");
         }
-        // Whoever may not begin one has none open.
+        // A user that may not begin one has none open.
         let refused = "-NOPERM no permission\r\n:1\r\n-NOPERM no permission\r\n";
         assert_eq!(sizes(request(), refused), Ok(vec![3]));
         let denied = "+OK\r\n+QUEUED\r\n-NOPERM no permission\r\n";

@@ -30,7 +30,7 @@ impl Route {
         }
     }
 
-    /// For whoever picks a connection for each command: whether it must be exclusive.
+    /// For a client that picks a connection for each command: whether it must be exclusive.
     fn anywhere(self) -> Result<bool, Refusal> {
         match self {
             Self::Shared => Ok(false),

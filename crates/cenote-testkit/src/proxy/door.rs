@@ -81,7 +81,7 @@ impl Door {
         Ok(())
     }
 
-    /// Drops the SYN of whoever comes from now on; or no longer. Of a closed door, nothing.
+    /// Drops the SYNs of new clients from now on; or no longer. Of a closed door, nothing.
     pub(crate) fn hears(&self, hears: Hears) -> Result<(), ServerError> {
         let listener = self.listener();
         let Some(socket) = &*listener else {

@@ -45,7 +45,7 @@ struct Goodbye<C: Connect> {
 }
 
 impl<C: Connect> Goodbye<C> {
-    /// Whoever polls again brings a waker.
+    /// The task that polls again brings a waker.
     fn poll_once(&mut self) -> Poll<()> {
         let mut cx = Context::from_waker(Waker::noop());
         self.words.as_mut().poll(&mut cx)

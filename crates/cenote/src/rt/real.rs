@@ -32,7 +32,7 @@ pub(crate) fn here() -> Option<RuntimeId> {
 pub(crate) enum Runtime {
     /// The caller's runtime, or the last that was seen. A leaf lock: nothing is called under it.
     Callers(Mutex<Option<Handle>>),
-    /// The pool's own, whoever calls.
+    /// The pool's own, on whichever runtime a caller is.
     Own(Handle),
 }
 
@@ -98,7 +98,7 @@ impl Runtime {
     }
 }
 
-// Timers. Tokio's belong to a runtime and panic where it has none (`enable_time`), and in whoever polls them once it has
+// Timers. Tokio's belong to a runtime and panic where it has none (`enable_time`), and in the task that polls them once it has
 // been shut down; it can be asked about neither. So ours belong to a runtime that has them and is never shut down, on a
 // thread of its own, whose only work is to wake. Where time is paused they are the caller's runtime's, whose clock
 // is the one that moves: that happens in tests alone.
