@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use cenote::Dial;
 use cenote::net::{Dialer, Host};
+use cenote::time::timeout;
 use tokio::io::Empty;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::error::{ConnectCause, Error, causes};
 use crate::inbox::Inbox;

@@ -36,7 +36,7 @@
 //!
 //! Features: `rustls` for TLS, with the ring provider and the system's root certificates.
 //!
-//! Runs on a tokio runtime with I/O and timers (`enable_all`, which `#[tokio::main]` has).
+//! Runs on a tokio runtime with I/O (`enable_io`, or `enable_all` as `#[tokio::main]` has): timers are Cenote's own.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

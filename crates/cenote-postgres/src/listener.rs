@@ -186,7 +186,7 @@ impl PgListener {
                         return Err(ListenError::Refused { cause });
                     }
                     // It was opened and has ended: no failed dial, after which the pool would wait.
-                    tokio::time::sleep(AGAIN).await;
+                    cenote::time::sleep(AGAIN).await;
                 }
             }
         }

@@ -40,7 +40,7 @@ impl Login<'_> {
             Some(limit) if dial.remaining().is_none_or(|left| *limit < left) => {
                 let dial = Dial::within(*limit);
                 let attempt = self.attempt(host, &dial);
-                let outcome = tokio::time::timeout(*limit, attempt).await;
+                let outcome = cenote::time::timeout(*limit, attempt).await;
                 outcome.unwrap_or(Err(ConnectCause::TimedOut(*limit)))
             }
             Some(_) => self.attempt(host, &dial).await,

@@ -7,8 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use cenote::time::{Instant, timeout_at};
 use futures_core::Stream;
-use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{Client, Error, SimpleQueryStream};
 
 use crate::session::Session;

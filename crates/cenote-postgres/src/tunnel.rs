@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cenote::net::Socket;
+#[cfg(feature = "rustls")]
+use cenote::time::timeout;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[cfg(feature = "rustls")]
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-#[cfg(feature = "rustls")]
-use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};

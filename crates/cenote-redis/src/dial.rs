@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::Dial;
-use tokio::time::{Instant, timeout_at};
+use cenote::time::{Instant, timeout_at};
 
 use crate::error::{DialStep, RedisError};
 

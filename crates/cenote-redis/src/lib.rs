@@ -70,7 +70,7 @@
 //! Features: `rustls` for `rediss://` URLs; `redis-rs` for the commands, typed replies, pipelines, transactions and
 //! scripts of the crate `redis` on all of these, see `RedisRs`.
 //!
-//! Runs on a tokio runtime with I/O and timers (`enable_all`, which `#[tokio::main]` has).
+//! Runs on a tokio runtime with I/O (`enable_io`, or `enable_all` as `#[tokio::main]` has): timers are Cenote's own.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use cenote::time::Instant;
 
 use crate::error::Silence;
 use crate::value::Value;

@@ -110,6 +110,7 @@
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`], [`NoPool`], [`AnyPool`] |
 //! | a synchronous driver | [`blocking`] |
+//! | time-outs for it that any runtime will do for | [`time`] |
 //! | to know what happens | [`Pool::status`], [`Pool::counters`], [`Builder::on_event`] |
 //!
 //! # Time and runtimes
@@ -121,7 +122,8 @@
 //! unless a dial or a check is under way.
 //!
 //! The pool needs no timers of that runtime, for it has its own: one thread for the process, `cenote-timers`, begun with
-//! the first, wakes what waits. Connectors that use tokio's timers or sockets need a runtime that has them.
+//! the first, wakes what waits. It is there for connectors too: [`time`]. Connectors that use tokio's own timers or its
+//! sockets need a runtime that has them.
 //!
 //! A pool in a `static` meets many runtimes, as each `#[tokio::test]` has one of its own. When one of them ends,
 //! so does what was opened on it: connections whose sockets or tasks lived there are found closed, or fail their
@@ -162,6 +164,8 @@ mod settings;
 mod shared_pool;
 mod status;
 mod sync;
+#[cfg(not(cenote_shuttle))]
+pub mod time;
 mod wake;
 
 pub use builder::Builder;

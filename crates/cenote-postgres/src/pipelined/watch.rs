@@ -9,8 +9,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cenote::Dial;
+use cenote::time::{sleep, timeout};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
 use super::probe::{Finding, Identity, ask};

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 
+use cenote::time::timeout_at;
 use tokio::task::yield_now;
-use tokio::time::timeout_at;
 
 use super::RedisConnection;
 use crate::cmd::Cmd;

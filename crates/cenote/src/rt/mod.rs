@@ -20,6 +20,9 @@ mod real;
 pub(crate) use model::*;
 #[cfg(not(cenote_shuttle))]
 pub(crate) use real::*;
+// The surface of `cenote::time`.
+#[cfg(not(cenote_shuttle))]
+pub use real::{Elapsed, Sleep, Timeout, sleep, sleep_until, timeout, timeout_at};
 
 /// Nanoseconds since the pool began, and a coarse copy of it that costs a load.
 pub(crate) struct Clock {

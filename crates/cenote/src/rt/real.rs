@@ -104,8 +104,12 @@ impl Runtime {
 // is the one that moves: that happens in tests alone.
 
 pin_project! {
-    /// A timer. It is woken on the thread of all timers, which a user's waker must not end: none gets there unguarded.
-    pub(crate) struct Sleep {
+    /// A timer under way, of [`sleep`] or [`sleep_until`]. Dropping it takes it back.
+    //
+    // It is woken on the thread of all timers, which a user's waker must not end: no waker gets there unguarded.
+    #[derive(Debug)]
+    #[must_use = "a timer does nothing until it is awaited"]
+    pub struct Sleep {
         #[pin]
         sleep: tokio::time::Sleep,
     }
@@ -126,8 +130,10 @@ impl Future for Sleep {
 }
 
 pin_project! {
-    /// Work and a limit of time for it.
-    pub(crate) struct Timeout<F> {
+    /// Work under way and the limit of its time, of [`timeout`] or [`timeout_at`]. Dropping it drops the work.
+    #[derive(Debug)]
+    #[must_use = "the work does nothing until it is awaited"]
+    pub struct Timeout<F> {
         #[pin]
         work: F,
         #[pin]
@@ -135,8 +141,11 @@ pin_project! {
     }
 }
 
-/// The time was up.
-pub(crate) struct Elapsed;
+/// The time of a [`timeout`] was up before its work was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the time was up")]
+#[non_exhaustive]
+pub struct Elapsed;
 
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
@@ -150,22 +159,26 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// A timer, on any runtime or none.
-pub(crate) fn sleep_until(at: Instant) -> Sleep {
+/// Waits until `at`.
+pub fn sleep_until(at: Instant) -> Sleep {
     Sleep {
         sleep: with_timers(|| tokio::time::sleep_until(at)),
     }
 }
 
-/// A timer that begins now.
-pub(crate) fn sleep(limit: Duration) -> Sleep {
+/// Waits this long, beginning with this call.
+pub fn sleep(limit: Duration) -> Sleep {
     Sleep {
         sleep: with_timers(|| tokio::time::sleep(limit)),
     }
 }
 
-/// `work` and its end, or the end of its time.
-pub(crate) fn timeout<F: Future>(limit: Duration, work: F) -> Timeout<F> {
+/// Does `work`, for this long at most, beginning with this call.
+///
+/// # Errors
+/// [`Elapsed`]: the time was up; the work is dropped with this future. Work that is done in the instant its time is up
+/// is done.
+pub fn timeout<F: Future>(limit: Duration, work: F) -> Timeout<F> {
     Timeout {
         work,
         limit: sleep(limit),
@@ -173,8 +186,10 @@ pub(crate) fn timeout<F: Future>(limit: Duration, work: F) -> Timeout<F> {
 }
 
 /// As [`timeout`], until `at`.
-#[cfg(feature = "net")]
-pub(crate) fn timeout_at<F: Future>(at: Instant, work: F) -> Timeout<F> {
+///
+/// # Errors
+/// As [`timeout`].
+pub fn timeout_at<F: Future>(at: Instant, work: F) -> Timeout<F> {
     Timeout {
         work,
         limit: sleep_until(at),
