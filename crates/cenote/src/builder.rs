@@ -78,21 +78,21 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.max_idle = connections.into())
     }
 
-    /// Which idle connection a getter is given; this is where LIFO and FIFO are chosen. Default:
+    /// Which idle connection a caller is given; this is where LIFO and FIFO are chosen. Default:
     /// [`IdleOrder::Local`].
     pub fn idle_order(self, order: IdleOrder) -> Self {
         self.map_settings(|s| s.idle_order = order)
     }
 
-    /// How long a getter waits at most. `None`: without end. Default: 5 s.
+    /// How long a caller waits at most. `None`: without end. Default: 5 s.
     pub fn acquire_timeout(self, limit: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.acquire_timeout = limit.into())
     }
 
-    /// Getters that may wait at once; one more fails with
+    /// Callers that may wait at once; one more fails with
     /// [`GetError::QueueFull`](crate::GetError::QueueFull). `None`: no bound. Default: 10,000.
-    pub fn max_waiters(self, getters: impl Into<Option<usize>>) -> Self {
-        self.map_settings(|s| s.max_waiters = getters.into())
+    pub fn max_waiters(self, callers: impl Into<Option<usize>>) -> Self {
+        self.map_settings(|s| s.max_waiters = callers.into())
     }
 
     /// Closes a connection idle for this long, as long as `min_idle` others are. `None`: never. Default:
@@ -238,7 +238,7 @@ impl<C: Connect> Builder<C> {
     }
 
     /// Runs before every lease, within `check_timeout`. An error or a panic closes the connection and the
-    /// getter is given another; only if the connection was never leased before does it see the error.
+    /// caller is given another; only if the connection was never leased before does it see the error.
     pub fn before_get<F>(mut self, hook: F) -> Self
     where
         F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>

@@ -193,7 +193,7 @@ pub enum FailureKind {
 /// What becomes of a connection that comes back from a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is clean: the next getter may have it at once.
+    /// It is clean: the next caller may have it at once.
     Reuse,
     /// Its session state must be reset first; the pool does that in the background.
     Reset,

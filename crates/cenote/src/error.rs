@@ -146,7 +146,7 @@ impl fmt::Display for GetError {
             Self::QueueFull { pool, max_waiters } => {
                 write!(
                     f,
-                    "pool {pool}: max_waiters ({max_waiters}) getters are waiting already"
+                    "pool {pool}: max_waiters ({max_waiters}) callers are waiting already"
                 )
             }
             Self::Connect {

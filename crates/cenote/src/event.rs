@@ -123,8 +123,8 @@ pub enum Event<'a> {
         /// The connection's number.
         id: u64,
         /// How long it has been held.
-        held: Duration,
+        held_for: Duration,
         /// Where it was taken: the call of `get`.
-        place: &'static Location<'static>,
+        call_site: &'static Location<'static>,
     },
 }

@@ -161,7 +161,7 @@ mod policy;
 mod pool;
 mod rt;
 mod settings;
-mod shared_pool;
+mod shared;
 mod status;
 mod sync;
 #[cfg(not(cenote_shuttle))]
@@ -184,5 +184,5 @@ pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
 pub use pool::{Close, Closed, Get, GetOwned, Lease, OwnedLease, Pool};
 pub use settings::IdleOrder;
-pub use shared_pool::{SharedBuilder, SharedGet, SharedLease, SharedPool};
+pub use shared::{SharedBuilder, SharedGet, SharedLease, SharedPool};
 pub use status::{Counters, PoolState, Sharing, Status};

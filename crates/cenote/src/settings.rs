@@ -7,7 +7,7 @@ use crate::kernel::{MAX_SLOTS, Order};
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
 
-/// Which idle connection a getter is given. In the strict orders, a connection that upkeep has checked
+/// Which idle connection a caller is given. In the strict orders, a connection that upkeep has checked
 /// counts as just come back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,7 +107,7 @@ impl Settings {
             return refuse("max_idle", max_idle, &wanted);
         }
         if self.max_waiters == Some(0) {
-            let wanted = "at least 1, since a getter waits for its connection to be opened; \
+            let wanted = "at least 1, since a caller waits for its connection to be opened; \
                           `try_get` never waits";
             return refuse("max_waiters", 0, wanted);
         }

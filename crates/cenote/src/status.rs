@@ -9,7 +9,7 @@ use crate::event::CloseReason;
 pub enum PoolState {
     /// It does.
     Open,
-    /// Not until [`Pool::resume`](crate::Pool::resume); getters queue.
+    /// Not until [`Pool::resume`](crate::Pool::resume); callers queue.
     Paused,
     /// Never again.
     Closed,
@@ -112,11 +112,11 @@ impl fmt::Display for Status {
 pub struct Counters {
     /// Leases given.
     pub gets: u64,
-    /// Times a getter queued: for a connection to come back or to be opened, whether it got one or not.
+    /// Times a caller queued: for a connection to come back or to be opened, whether it got one or not.
     pub waited: u64,
-    /// Getters that gave up after their time-out.
+    /// Callers that gave up after their time-out.
     pub timed_out: u64,
-    /// Getters sent away because `max_waiters` were waiting.
+    /// Callers sent away because `max_waiters` were waiting.
     pub rejected: u64,
     /// Connections opened.
     pub opened: u64,

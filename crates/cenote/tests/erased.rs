@@ -98,8 +98,8 @@ async fn a_leak_through_an_erased_pool_is_reported_with_its_place() {
         .builder()
         .leak_threshold(secs(1))
         .on_event(move |event| {
-            if let Event::Leaked { place, .. } = event {
-                told.lock().unwrap().push(place.file().to_owned());
+            if let Event::Leaked { call_site, .. } = event {
+                told.lock().unwrap().push(call_site.file().to_owned());
             }
         })
         .build()

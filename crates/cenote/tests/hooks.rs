@@ -194,9 +194,16 @@ async fn a_lease_held_too_long_is_reported_once_with_the_place_of_its_get() {
         .builder()
         .leak_threshold(secs(10))
         .on_event(move |event| {
-            if let Event::Leaked { place, held, .. } = event {
-                assert!(*held >= secs(10));
-                told.lock().unwrap().push((place.file(), place.line()));
+            if let Event::Leaked {
+                call_site,
+                held_for,
+                ..
+            } = event
+            {
+                assert!(*held_for >= secs(10));
+                told.lock()
+                    .unwrap()
+                    .push((call_site.file(), call_site.line()));
             }
         })
         .build()

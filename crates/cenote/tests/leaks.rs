@@ -23,9 +23,9 @@ fn watched(server: &Server, max_size: usize) -> (Pool<Server>, Places) {
         .acquire_timeout(None)
         .leak_threshold(secs(10))
         .on_event(move |event| {
-            if let Event::Leaked { place, .. } = event {
-                assert_eq!(place.file(), file!());
-                told.lock().unwrap().push(place.line());
+            if let Event::Leaked { call_site, .. } = event {
+                assert_eq!(call_site.file(), file!());
+                told.lock().unwrap().push(call_site.line());
             }
         })
         .build()
@@ -117,8 +117,8 @@ async fn resets_checks_dials_and_goodbyes_are_no_leaks() {
             .acquire_timeout(None)
             .leak_threshold(ms(20))
             .on_event(move |event| {
-                if let Event::Leaked { place, .. } = event {
-                    told.lock().unwrap().push(place.line());
+                if let Event::Leaked { call_site, .. } = event {
+                    told.lock().unwrap().push(call_site.line());
                 }
             })
             .build()

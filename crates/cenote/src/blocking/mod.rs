@@ -353,30 +353,30 @@ impl<C: Connect> fmt::Debug for Pool<C> {
 }
 
 macro_rules! lease {
-    ($(#[$doc:meta])* $name:ident<$($lifetime:lifetime,)? C>($held:ty)) => {
+    ($(#[$doc:meta])* $name:ident<$($lifetime:lifetime,)? C>($token:ty)) => {
         $(#[$doc])*
         #[must_use = "a lease dropped at once does nothing but a round through the pool"]
-        pub struct $name<$($lifetime,)? C: Connect>($held);
+        pub struct $name<$($lifetime,)? C: Connect>($token);
 
         impl<$($lifetime,)? C: Connect> $name<$($lifetime,)? C> {
             /// Closes the connection instead of giving it back.
             pub fn discard(lease: Self) {
-                <$held>::discard(lease.0);
+                <$token>::discard(lease.0);
             }
 
             /// Has the connection closed, with a goodbye, when this lease ends.
             pub fn retire(lease: &Self) {
-                <$held>::retire(&lease.0);
+                <$token>::retire(&lease.0);
             }
 
             /// Takes the connection out of the pool for good.
             pub fn detach(lease: Self) -> C::Connection {
-                <$held>::detach(lease.0).into_connection()
+                <$token>::detach(lease.0).into_connection()
             }
 
             /// What the pool knows of the connection.
             pub fn info(lease: &Self) -> ConnectionInfo {
-                <$held>::info(&lease.0)
+                <$token>::info(&lease.0)
             }
         }
 

@@ -73,11 +73,11 @@ pub(super) fn outcome<F: Future>(work: F) -> F::Output {
 
 const UNLIMITED: &str = "without a deadline it waits for the outcome";
 
-/// The outcome of `work`, polled within the context that `enter` gives.
-pub(super) fn until_ready<F: Future, G>(work: F, enter: impl Fn() -> G) -> F::Output {
+/// The outcome of `work`, polled within the context that `admit` gives.
+pub(super) fn until_ready<F: Future, G>(work: F, admit: impl Fn() -> G) -> F::Output {
     let mut work = pin!(work);
     let entered = std::future::poll_fn(|cx| {
-        let _context = enter();
+        let _context = admit();
         work.as_mut().poll(cx)
     });
     park_until(pin!(entered), None).expect(UNLIMITED)

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
-use super::queue::{Queue, Turn, Waiter};
-use super::slot::{Held, Notice};
-use super::word::State;
+use super::state_word::State;
+use super::token::{IdleSince, Report, SlotToken};
+use super::waitlist::{Popped, WaiterCell, Waitlist};
 use super::{Core, Order, Owner};
 use crate::sync::{Ordering, lock};
 use crate::wake::{release, wake_all};
@@ -21,7 +21,7 @@ const GATE_WAITERS: u64 = 8;
 /// Guarded by `Core::ledger`. In declared order, so that what a hand-over touches is two lines.
 #[repr(C)]
 pub(super) struct Ledger<O: Owner> {
-    pub(super) queue: Queue<O>,
+    pub(super) waitlist: Waitlist<O>,
     /// The earliest deadline the owner was told of; `u64::MAX` if none.
     pub(super) armed: u64,
     pub(super) max_size: usize,
@@ -47,15 +47,6 @@ pub(super) struct Listed {
     pub(super) index: u32,
 }
 
-/// How a connection becomes idle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Idling {
-    /// After a lease: it is the newest.
-    Begins,
-    /// After upkeep had it for a moment: it takes its old place in the order.
-    Continues,
-}
-
 /// Whether leases are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -65,9 +56,9 @@ pub(crate) enum Phase {
 }
 
 /// What came of joining the queue.
-pub(crate) enum Joined<O: Owner> {
+pub(crate) enum JoinOutcome<O: Owner> {
     /// It was this waiter's turn and a connection was idle.
-    Granted(Held<O>),
+    Granted(SlotToken<O>),
     /// It waits.
     Queued {
         /// Another connection may be opened for it.
@@ -84,16 +75,16 @@ pub(crate) enum Joined<O: Owner> {
 }
 
 /// What came of giving a slot back through the ledger.
-pub(crate) enum Settled<O: Owner> {
+pub(crate) enum Release<O: Owner> {
     /// Handed to a waiter, or idle.
-    Done,
+    Kept,
     /// The pool does not want it: the caller closes it.
-    Surplus(Held<O>, Surplus),
+    Excess(SlotToken<O>, Excess),
 }
 
 /// Why the pool does not want a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Surplus {
+pub(crate) enum Excess {
     Closed,
     OverSize,
     OverIdle,
@@ -103,7 +94,7 @@ pub(crate) enum Surplus {
 impl<O: Owner> Ledger<O> {
     pub(super) fn new(max_size: usize, order: Order) -> Self {
         Self {
-            queue: Queue::new(),
+            waitlist: Waitlist::new(),
             armed: u64::MAX,
             max_size,
             occupied: 0,
@@ -118,7 +109,7 @@ impl<O: Owner> Ledger<O> {
     }
 
     pub(super) fn serving(&self) -> bool {
-        self.phase == Phase::Open && self.queue.len() > 0
+        self.phase == Phase::Open && self.waitlist.len() > 0
     }
 
     /// Whether, with all closes under way done, there would still be too many.
@@ -126,64 +117,64 @@ impl<O: Owner> Ledger<O> {
         self.occupied - self.closing > self.max_size
     }
 
-    /// Puts `held` in the list of idle slots.
-    fn list(&mut self, held: &Held<O>, idling: Idling) {
-        let index = held.index();
+    /// Puts `token` in the list of idle slots.
+    fn list(&mut self, token: &SlotToken<O>, idling: IdleSince) {
+        let index = token.index();
         match idling {
-            Idling::Begins => {
+            IdleSince::Now => {
                 let rank = self.next_rank;
-                held.set_rank(rank);
+                token.set_rank(rank);
                 self.next_rank = rank.wrapping_add(1);
                 self.idle.push_back(Listed { rank, index });
             }
-            Idling::Continues => {
-                let rank = held.rank();
+            IdleSince::Before => {
+                let rank = token.rank();
                 // Ranks wrap around; how long ago one was given does not, but for what idles since before
                 // 2^32 returns: that one is placed as if it were young.
                 let age = |rank: u32| self.next_rank.wrapping_sub(rank);
-                let place = self
+                let entry_index = self
                     .idle
                     .partition_point(|listed| age(listed.rank) > age(rank));
-                self.idle.insert(place, Listed { rank, index });
+                self.idle.insert(entry_index, Listed { rank, index });
             }
         }
     }
 
-    /// The pool does not want `held`, for `why`.
-    pub(super) fn surplus(&mut self, held: Held<O>, why: Surplus) -> Settled<O> {
+    /// The pool does not want `token`, for `why`.
+    pub(super) fn excess(&mut self, token: SlotToken<O>, why: Excess) -> Release<O> {
         self.closing += 1;
-        held.mark(State::Closing);
-        Settled::Surplus(held, why)
+        token.set_state(State::Closing);
+        Release::Excess(token, why)
     }
 }
 
 impl<O: Owner> Core<O> {
     pub(super) fn join(
         &self,
-        waiter: Pin<&Waiter<O>>,
+        waiter: Pin<&WaiterCell<O>>,
         waker: &Waker,
         deadline: u64,
         max_waiters: usize,
-    ) -> Joined<O> {
+    ) -> JoinOutcome<O> {
         // Cloned before the lock: a waker's clone is user code.
         let waker = waker.clone();
         let mut ledger = lock(&self.ledger.0);
         if ledger.phase == Phase::Closed {
-            return Joined::Closed;
+            return JoinOutcome::Closed;
         }
-        let is_new = ledger.queue.arrive(&waiter);
-        if ledger.queue.is_first(&waiter)
+        let is_new = ledger.waitlist.arrive(&waiter);
+        if ledger.waitlist.is_first(&waiter)
             && ledger.phase == Phase::Open
-            && let Some(held) = self.take_idle(&mut ledger)
+            && let Some(token) = self.take_idle(&mut ledger)
         {
-            return Joined::Granted(held);
+            return JoinOutcome::Granted(token);
         }
         // Whose turn it was already is not sent away.
-        if ledger.queue.len() >= max_waiters && is_new {
-            return Joined::Full;
+        if ledger.waitlist.len() >= max_waiters && is_new {
+            return JoinOutcome::Full;
         }
         ledger.waited += 1;
-        ledger.queue.join(waiter, waker, deadline);
+        ledger.waitlist.join(waiter, waker, deadline);
         self.set_gate(&ledger);
         let arm = deadline < ledger.armed;
         if arm {
@@ -191,24 +182,24 @@ impl<O: Owner> Core<O> {
         }
         let may_grow = ledger.phase == Phase::Open
             && ledger.occupied < ledger.max_size
-            && ledger.opening < ledger.queue.len();
-        Joined::Queued {
+            && ledger.opening < ledger.waitlist.len();
+        JoinOutcome::Queued {
             may_grow,
             arm,
-            is_alone: ledger.queue.len() == 1,
+            is_alone: ledger.waitlist.len() == 1,
         }
     }
 
     /// Gives `waiter`, which found a connection without queueing, its place in the order of arrival: it may
     /// come to queue yet.
-    pub(super) fn arrive(&self, waiter: &Waiter<O>) {
-        lock(&self.ledger.0).queue.arrive(waiter);
+    pub(super) fn arrive(&self, waiter: &WaiterCell<O>) {
+        lock(&self.ledger.0).waitlist.arrive(waiter);
     }
 
     /// As [`claim`](Self::claim), of a pool that keeps its idle connections in order.
-    pub(super) fn claim_listed(&self) -> Option<Held<O>> {
+    pub(super) fn claim_listed(&self) -> Option<SlotToken<O>> {
         let mut ledger = lock(&self.ledger.0);
-        let free = ledger.phase == Phase::Open && ledger.queue.len() == 0;
+        let free = ledger.phase == Phase::Open && ledger.waitlist.len() == 0;
         if free {
             self.take_idle(&mut ledger)
         } else {
@@ -216,12 +207,11 @@ impl<O: Owner> Core<O> {
         }
     }
 
-    /// Claims an idle slot as a lease; if there is none, every leased slot has its notice afterwards.
-    pub(super) fn take_idle(&self, ledger: &mut Ledger<O>) -> Option<Held<O>> {
+    /// Claims an idle slot as a lease; if there is none, every leased slot has its mark afterwards.
+    pub(super) fn take_idle(&self, ledger: &mut Ledger<O>) -> Option<SlotToken<O>> {
         match ledger.order {
-            Order::Local => {
-                (0..self.bound()).find_map(|index| self.table.slot(index)?.claim_or_notice())
-            }
+            Order::Local => (0..self.bound())
+                .find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?)),
             Order::Listed { newest_first, .. } => {
                 let listed = if newest_first {
                     ledger.idle.pop_back()
@@ -229,14 +219,11 @@ impl<O: Owner> Core<O> {
                     ledger.idle.pop_front()
                 };
                 let index = listed?.index;
-                let held = self
-                    .table
-                    .slot(index as usize)
-                    .and_then(|slot| slot.claim());
-                let mut held =
-                    held.expect("listed slots are idle: they change only under the lock");
-                held.pass(Notice::Wanted);
-                Some(held)
+                let token = self.table.slot(index as usize).and_then(SlotToken::claim);
+                let mut token =
+                    token.expect("listed slots are idle: they change only under the lock");
+                token.pass(Report::Wanted);
+                Some(token)
             }
         }
     }
@@ -244,10 +231,10 @@ impl<O: Owner> Core<O> {
     /// The outcome, if there is one; else `waker` is woken when there is.
     pub(super) fn renew(
         &self,
-        waiter: Pin<&Waiter<O>>,
+        waiter: Pin<&WaiterCell<O>>,
         waker: Waker,
-    ) -> Poll<Result<Held<O>, O::Refusal>> {
-        let renewed = lock(&self.ledger.0).queue.renew(waiter, waker);
+    ) -> Poll<Result<SlotToken<O>, O::Refusal>> {
+        let renewed = lock(&self.ledger.0).waitlist.renew(waiter, waker);
         // The wakers are dropped here, outside the lock: their drops are user code.
         match renewed {
             Ok(old) => {
@@ -262,10 +249,13 @@ impl<O: Owner> Core<O> {
     }
 
     /// Takes `waiter`, which has joined, out of the queue; its outcome, if its turn came first.
-    pub(super) fn leave(&self, waiter: Pin<&Waiter<O>>) -> Option<Result<Held<O>, O::Refusal>> {
+    pub(super) fn leave(
+        &self,
+        waiter: Pin<&WaiterCell<O>>,
+    ) -> Option<Result<SlotToken<O>, O::Refusal>> {
         let left = {
             let mut ledger = lock(&self.ledger.0);
-            let left = ledger.queue.leave(waiter);
+            let left = ledger.waitlist.leave(waiter);
             self.set_gate(&ledger);
             left
         };
@@ -289,7 +279,7 @@ impl<O: Owner> Core<O> {
         } else {
             GATE_ORDERED
         };
-        let waiters = if ledger.queue.len() == 0 {
+        let waiters = if ledger.waitlist.len() == 0 {
             0
         } else {
             GATE_WAITERS
@@ -301,64 +291,69 @@ impl<O: Owner> Core<O> {
         }
     }
 
-    /// Gives `held` back through the ledger: to the head of the queue, to idle, or refused.
-    pub(crate) fn settle(&self, mut held: Held<O>, idling: Idling) -> Settled<O> {
-        let turn = {
+    /// Gives `token` back through the ledger: to the head of the queue, to idle, or refused.
+    pub(crate) fn release(&self, mut token: SlotToken<O>, idling: IdleSince) -> Release<O> {
+        let popped = {
             let mut ledger = lock(&self.ledger.0);
             let room = match ledger.order {
                 Order::Local => true,
                 Order::Listed { max_idle, .. } => ledger.idle.len() < max_idle,
             };
             if ledger.phase == Phase::Closed {
-                return ledger.surplus(held, Surplus::Closed);
+                return ledger.excess(token, Excess::Closed);
             } else if ledger.over_size() {
-                return ledger.surplus(held, Surplus::OverSize);
-            } else if !O::is_wanted(self, held.notes()) {
-                return ledger.surplus(held, Surplus::Unwanted);
+                return ledger.excess(token, Excess::OverSize);
+            } else if !O::is_wanted(self, token.meta()) {
+                return ledger.excess(token, Excess::Unwanted);
             } else if ledger.serving() {
-                self.hand_over(&mut ledger, &mut held)
+                self.release_to_waiter(&mut ledger, &mut token)
             } else if !room {
-                return ledger.surplus(held, Surplus::OverIdle);
+                return ledger.excess(token, Excess::OverIdle);
             } else {
                 if ledger.order != Order::Local {
-                    ledger.list(&held, idling);
+                    ledger.list(&token, idling);
                 }
-                held.make_idle(idling);
-                return Settled::Done;
+                token.make_idle(idling);
+                return Release::Kept;
             }
         };
         // Only now: the waiter's memory is another processor's as often as not.
-        wake_all(turn.grant(held));
-        Settled::Done
+        wake_all(popped.grant(token));
+        Release::Kept
     }
 
     /// A connection the pool itself had in hand becomes a user's lease; refused unless the pool is
     /// open and wants it still.
-    pub(crate) fn lend(&self, mut held: Held<O>) -> Result<Held<O>, Held<O>> {
+    pub(crate) fn relet(&self, mut token: SlotToken<O>) -> Result<SlotToken<O>, SlotToken<O>> {
         let ledger = lock(&self.ledger.0);
-        if ledger.phase != Phase::Open || !O::is_wanted(self, held.notes()) {
-            return Err(held);
+        if ledger.phase != Phase::Open || !O::is_wanted(self, token.meta()) {
+            return Err(token);
         }
-        let plain = ledger.queue.len() == 0 && ledger.order == Order::Local && !ledger.over_size();
-        held.pass(if plain { Notice::None } else { Notice::Wanted });
-        Ok(held)
+        let plain =
+            ledger.waitlist.len() == 0 && ledger.order == Order::Local && !ledger.over_size();
+        token.pass(if plain { Report::None } else { Report::Wanted });
+        Ok(token)
     }
 
-    /// While somebody waits: makes `held` the lease of the first in the queue, to be told of it.
-    pub(super) fn hand_over(&self, ledger: &mut Ledger<O>, held: &mut Held<O>) -> Turn<O> {
+    /// While somebody waits: makes `token` the lease of the first in the queue, to be told of it.
+    pub(super) fn release_to_waiter(
+        &self,
+        ledger: &mut Ledger<O>,
+        token: &mut SlotToken<O>,
+    ) -> Popped<O> {
         // Noticed while others still wait: the invariant of the module.
-        let others = if ledger.queue.len() > 1 {
-            Notice::Wanted
+        let others = if ledger.waitlist.len() > 1 {
+            Report::Wanted
         } else {
-            Notice::None
+            Report::None
         };
-        let notice = match ledger.order {
+        let report = match ledger.order {
             Order::Local => others,
-            Order::Listed { .. } => Notice::Wanted,
+            Order::Listed { .. } => Report::Wanted,
         };
-        held.pass(notice);
-        let turn = ledger.queue.pop();
+        token.pass(report);
+        let popped = ledger.waitlist.pop();
         self.set_gate(ledger);
-        turn.expect("called while somebody waits")
+        popped.expect("called while somebody waits")
     }
 }

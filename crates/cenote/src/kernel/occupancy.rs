@@ -1,8 +1,8 @@
 //! Which slots are occupied: opening and vacating them, and taking idle ones for the pool itself.
 
-use super::ledger::{GATE_ORDERED, Phase, Settled, Surplus};
-use super::slot::{Held, Opening};
-use super::word::{State, Word};
+use super::ledger::{Excess, GATE_ORDERED, Phase, Release};
+use super::state_word::{State, StateWord};
+use super::token::{Opening, SlotToken};
 use super::{Core, Owner};
 use crate::sync::{Arc, Ordering, lock};
 
@@ -38,7 +38,7 @@ impl<O: Owner> Core<O> {
         ledger.opening += 1;
         // Release pairs with `bound()`'s Acquire: who sees the bound sees the slot.
         self.bound.store(bound.max(index + 1), Ordering::Release);
-        Some(slot.occupy(self))
+        Some(Opening::occupy(slot, self))
     }
 
     /// Under the ledger's lock, the only place where slots become vacant or cease to be.
@@ -75,61 +75,61 @@ impl<O: Owner> Core<O> {
     }
 
     /// Takes an idle slot for the pool itself, if it is still in the idle period that `seen` was read in.
-    pub(crate) fn reserve(&self, index: usize, seen: Word) -> Option<Held<O>> {
+    pub(crate) fn reserve(&self, index: usize, seen: StateWord) -> Option<SlotToken<O>> {
         let slot = self.table.slot(index)?;
         if seen.state() != State::Idle {
             return None;
         }
         if self.gate.0.load(Ordering::Relaxed) & GATE_ORDERED == 0 {
-            return slot.claim_from(seen, State::Reserved);
+            return SlotToken::claim_from(slot, seen, State::Reserved);
         }
         let mut ledger = lock(&self.ledger.0);
-        let held = slot.claim_from(seen, State::Reserved)?;
+        let token = SlotToken::claim_from(slot, seen, State::Reserved)?;
         ledger.idle.retain(|listed| listed.index as usize != index);
-        Some(held)
+        Some(token)
     }
 
     /// An idle slot the pool should not have, to be closed: it is closed, or over its size. With none
-    /// left, every lease that should be closed has its notice.
-    pub(crate) fn reserve_surplus(&self) -> Option<(Held<O>, Surplus)> {
+    /// left, every lease that should be closed has its mark.
+    pub(crate) fn reserve_excess(&self) -> Option<(SlotToken<O>, Excess)> {
         let mut ledger = lock(&self.ledger.0);
         let why = match ledger.phase {
-            Phase::Closed => Surplus::Closed,
-            _ if ledger.over_size() => Surplus::OverSize,
+            Phase::Closed => Excess::Closed,
+            _ if ledger.over_size() => Excess::OverSize,
             _ => return None,
         };
-        let held = self.take_idle(&mut ledger)?;
-        match ledger.surplus(held, why) {
-            Settled::Surplus(held, why) => Some((held, why)),
-            Settled::Done => None,
+        let token = self.take_idle(&mut ledger)?;
+        match ledger.excess(token, why) {
+            Release::Excess(token, why) => Some((token, why)),
+            Release::Kept => None,
         }
     }
 
-    /// `held` is on its way out: it no longer counts as a connection the pool has, though its slot stays
+    /// `token` is on its way out: it no longer counts as a connection the pool has, though its slot stays
     /// occupied until the token is dropped.
-    pub(crate) fn retire(&self, held: &Held<O>) {
+    pub(crate) fn mark_closing(&self, token: &SlotToken<O>) {
         let mut ledger = lock(&self.ledger.0);
-        if held.state() != State::Closing {
+        if token.state() != State::Closing {
             ledger.closing += 1;
-            held.mark(State::Closing);
+            token.set_state(State::Closing);
         }
     }
 
     /// Takes every idle slot for the pool itself, and makes every lease now out come back through the
     /// ledger: no connection slips between the two.
-    pub(crate) fn recall(&self) -> Vec<Held<O>> {
+    pub(crate) fn recall(&self) -> Vec<SlotToken<O>> {
         let mut ledger = lock(&self.ledger.0);
         ledger.idle.clear();
         let slots = (0..self.bound()).filter_map(|index| self.table.slot(index));
-        let idle: Vec<_> = slots.filter_map(|slot| slot.claim_or_notice()).collect();
-        idle.iter().for_each(Held::reserve);
+        let idle: Vec<_> = slots.filter_map(SlotToken::claim_or_mark).collect();
+        idle.iter().for_each(SlotToken::reserve);
         idle
     }
 
     pub(crate) fn demand(&self) -> Demand {
         let ledger = lock(&self.ledger.0);
         Demand {
-            waiters: ledger.queue.len(),
+            waiters: ledger.waitlist.len(),
             occupied: ledger.occupied,
             opening: ledger.opening,
             closing: ledger.closing,

@@ -27,13 +27,13 @@ impl<O: Owner> Table<O> {
     /// The slot at `index`, if its segment was ever needed.
     #[inline(always)]
     pub(crate) fn slot(&self, index: usize) -> Option<&Slot<O>> {
-        let (segment, offset) = place(index);
+        let (segment, offset) = entry_index(index);
         self.segments.get(segment)?.get()?.get(offset)
     }
 
     /// The slot at `index`, its segment allocated if this is the first use.
     pub(crate) fn slot_or_grow(&self, index: usize) -> &Slot<O> {
-        let (segment, offset) = place(index);
+        let (segment, offset) = entry_index(index);
         let first = FIRST * ((1 << segment) - 1);
         let slots = self.segments[segment].get_or_init(|| {
             (first..first + (FIRST << segment))
@@ -45,7 +45,7 @@ impl<O: Owner> Table<O> {
 }
 
 #[inline(always)]
-fn place(index: usize) -> (usize, usize) {
+fn entry_index(index: usize) -> (usize, usize) {
     let segment = (index / FIRST + 1).ilog2() as usize;
     (segment, index - FIRST * ((1 << segment) - 1))
 }
@@ -58,14 +58,14 @@ mod tests {
     fn every_index_has_one_place_and_segments_follow_each_other() {
         let mut next = (0, 0);
         for index in 0..10_000 {
-            assert_eq!(place(index), next, "index {index}");
+            assert_eq!(entry_index(index), next, "index {index}");
             next.1 += 1;
             if next.1 == FIRST << next.0 {
                 next = (next.0 + 1, 0);
             }
         }
         assert_eq!(
-            place(MAX_SLOTS - 1),
+            entry_index(MAX_SLOTS - 1),
             (SEGMENTS - 1, (FIRST << (SEGMENTS - 1)) - 1)
         );
     }

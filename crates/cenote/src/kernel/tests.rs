@@ -11,30 +11,30 @@ pub(super) struct Least;
 
 impl Owner for Least {
     type Entry = ();
-    type Notes = place::Place;
+    type SlotMeta = call_site::CallSite;
     type Refusal = u32;
 
-    fn abort(held: &mut Held<Self>) {
-        held.take();
+    fn abort(token: &mut SlotToken<Self>) {
+        token.take();
     }
-    fn is_wanted(_: &Core<Self>, _: &place::Place) -> bool {
+    fn is_wanted(_: &Core<Self>, _: &call_site::CallSite) -> bool {
         true
     }
     fn vacated(_: &Arc<Core<Self>>) {}
-    fn returned(_: Held<Self>, _: Option<&Core<Self>>) {}
-    fn unclaimed(_: Held<Self>) {}
+    fn returned(_: SlotToken<Self>, _: Option<&Core<Self>>) {}
+    fn return_unclaimed(_: SlotToken<Self>) {}
 }
 
-fn open(core: &Arc<Core<Least>>) -> Held<Least> {
+fn open(core: &Arc<Core<Least>>) -> SlotToken<Least> {
     core.open(usize::MAX).expect("there is room").fill(())
 }
 
-fn settle(core: &Core<Least>, held: Held<Least>, idling: Idling) {
-    assert!(matches!(core.settle(held, idling), Settled::Done));
+fn release_through_ledger(core: &Core<Least>, token: SlotToken<Least>, idling: IdleSince) {
+    assert!(matches!(core.release(token, idling), Release::Kept));
 }
 
-fn release(held: Held<Least>) {
-    assert!(held.release().is_ok());
+fn release(token: SlotToken<Least>) {
+    assert!(token.release().is_ok());
 }
 
 #[test]
@@ -42,26 +42,30 @@ fn each_slot_of_many_has_its_own_index_and_the_lowest_vacant_one_is_taken() {
     // Three segments of the table, and one slot of the fourth.
     const MANY: usize = 16 + 32 + 64 + 1;
     let core = Core::new(Least, MANY, Order::Local);
-    let mut held: Vec<_> = (0..MANY).map(|_| open(&core)).collect();
-    assert!(held.iter().map(|held| held.index() as usize).eq(0..MANY));
+    let mut token: Vec<_> = (0..MANY).map(|_| open(&core)).collect();
+    assert!(token.iter().map(|token| token.index() as usize).eq(0..MANY));
     for vacant in [70, 20] {
-        drop(held.remove(vacant));
+        drop(token.remove(vacant));
     }
     let again = [(); 2].map(|()| open(&core));
-    assert_eq!(again.map(|held| held.index()), [20, 70]);
+    assert_eq!(again.map(|token| token.index()), [20, 70]);
 }
 
 #[test]
 fn what_a_holder_notes_can_be_read_by_all_and_outlives_the_connection() {
     let core = Core::new(Least, 2, Order::Local);
-    let held = [(); 2].map(|()| open(&core));
+    let token = [(); 2].map(|()| open(&core));
     let here = Location::caller();
-    held[1].notes().set(here);
-    let noted: Vec<_> = core.slots().map(|(.., notes)| notes.get()).collect();
+    token[1].meta().set(here);
+    let noted: Vec<_> = core.slots().map(|(.., meta)| meta.get()).collect();
     assert_eq!(noted, [None, Some(here)]);
-    drop(held);
+    drop(token);
     assert_eq!(core.slots().count(), 0);
-    let noted: Vec<_> = core.all_notes().map(place::Place::get).take(2).collect();
+    let noted: Vec<_> = core
+        .all_meta()
+        .map(call_site::CallSite::get)
+        .take(2)
+        .collect();
     assert_eq!(noted, [None, Some(here)]);
 }
 
@@ -69,27 +73,27 @@ fn what_a_holder_notes_can_be_read_by_all_and_outlives_the_connection() {
 #[test]
 fn a_thread_leases_the_connection_that_it_used_last() {
     let core = Core::new(Least, 3, Order::Local);
-    for held in [(); 3].map(|()| open(&core)) {
-        settle(&core, held, Idling::Begins);
+    for token in [(); 3].map(|()| open(&core)) {
+        release_through_ledger(&core, token, IdleSince::Now);
     }
     let claim = || core.claim().expect("idle");
     let [zero, one, two] = {
         let mut all = [(); 3].map(|()| claim());
-        all.sort_by_key(Held::index);
+        all.sort_by_key(SlotToken::index);
         all
     };
     // Given back with one compare-and-swap, and through the ledger.
     release(zero);
     release(one);
-    assert_eq!(core.claim().map(|held| held.index()), Some(1));
-    settle(&core, two, Idling::Begins);
+    assert_eq!(core.claim().map(|token| token.index()), Some(1));
+    release_through_ledger(&core, two, IdleSince::Now);
     let two = claim();
     assert_eq!(two.index(), 2);
     release(two);
     // What upkeep had for a moment is nobody's last.
     let (index, seen, _) = core.slots().next().expect("three are open");
-    let held = core.reserve(index, seen).expect("idle");
-    settle(&core, held, Idling::Continues);
+    let token = core.reserve(index, seen).expect("idle");
+    release_through_ledger(&core, token, IdleSince::Before);
     assert_eq!(claim().index(), 2);
 }
 
@@ -100,17 +104,17 @@ fn idle_connections_are_taken_in_order_after_somebody_waited_too() {
         max_idle: 2,
     };
     let core = Core::new(Least, 2, oldest_first);
-    for held in [(); 2].map(|()| open(&core)) {
-        settle(&core, held, Idling::Begins);
+    for token in [(); 2].map(|()| open(&core)) {
+        release_through_ledger(&core, token, IdleSince::Now);
     }
     let [zero, one] = [(); 2].map(|()| core.claim().expect("idle"));
-    let ticket = pin!(Ticket::new(&core));
-    let joined = ticket.as_ref().join(Waker::noop(), u64::MAX, 1);
-    assert!(matches!(joined, Joined::Queued { .. }));
-    assert!(ticket.as_ref().leave().is_none());
-    settle(&core, zero, Idling::Begins);
-    settle(&core, one, Idling::Begins);
-    let again = [(); 2].map(|()| core.claim().map(|held| held.index()));
+    let waiter = pin!(Waiter::new(&core));
+    let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 1);
+    assert!(matches!(joined, JoinOutcome::Queued { .. }));
+    assert!(waiter.as_ref().leave().is_none());
+    release_through_ledger(&core, zero, IdleSince::Now);
+    release_through_ledger(&core, one, IdleSince::Now);
+    let again = [(); 2].map(|()| core.claim().map(|token| token.index()));
     assert_eq!(again, [Some(0), Some(1)]);
 }
 
@@ -118,12 +122,12 @@ fn idle_connections_are_taken_in_order_after_somebody_waited_too() {
 fn a_connection_on_its_way_out_is_not_one_too_many() {
     let core = Core::new(Least, 2, Order::Local);
     let [going, staying] = [(); 2].map(|()| open(&core));
-    core.retire(&going);
+    core.mark_closing(&going);
     core.resize(1);
     let counts = || (core.demand().occupied, core.demand().closing);
     assert_eq!(counts(), (2, 1));
-    settle(&core, staying, Idling::Begins);
-    assert!(core.reserve_surplus().is_none());
+    release_through_ledger(&core, staying, IdleSince::Now);
+    assert!(core.reserve_excess().is_none());
     drop(going);
     assert_eq!(counts(), (1, 0));
 }
@@ -132,15 +136,15 @@ fn a_connection_on_its_way_out_is_not_one_too_many() {
 #[test]
 fn each_time_that_somebody_queues_is_counted() {
     let core = Core::new(Least, 1, Order::Local);
-    let (first, second) = (pin!(Ticket::new(&core)), pin!(Ticket::new(&core)));
-    let join = |ticket: Pin<&Ticket<'_, Least>>| {
-        let _ = ticket.join(Waker::noop(), u64::MAX, 1);
+    let (first, second) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+    let join = |waiter: Pin<&Waiter<'_, Least>>| {
+        let _ = waiter.join(Waker::noop(), u64::MAX, 1);
         core.demand().waited
     };
     first.arrive();
     assert_eq!(core.demand().waited, 0);
     assert_eq!(join(first.as_ref()), 1);
-    assert_eq!(join(second.as_ref()), 1, "the queue is full");
+    assert_eq!(join(second.as_ref()), 1, "the waitlist is full");
     assert!(first.as_ref().leave().is_none());
     assert_eq!(join(first.as_ref()), 2);
 }
@@ -148,9 +152,9 @@ fn each_time_that_somebody_queues_is_counted() {
 #[test]
 fn who_queues_is_told_whether_it_is_alone() {
     let core = Core::new(Least, 1, Order::Local);
-    let (first, second) = (pin!(Ticket::new(&core)), pin!(Ticket::new(&core)));
-    let join = |ticket: Pin<&Ticket<'_, Least>>| match ticket.join(Waker::noop(), 0, 2) {
-        Joined::Queued { is_alone, .. } => is_alone,
+    let (first, second) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+    let join = |waiter: Pin<&Waiter<'_, Least>>| match waiter.join(Waker::noop(), 0, 2) {
+        JoinOutcome::Queued { is_alone, .. } => is_alone,
         _ => panic!("nothing is open"),
     };
     assert!(join(first.as_ref()));
@@ -164,13 +168,13 @@ fn a_token_dropped_with_its_entry_counts_until_the_entry_is_gone() {
 
     impl Owner for Counting {
         type Entry = ();
-        type Notes = ();
+        type SlotMeta = ();
         type Refusal = ();
 
-        fn abort(held: &mut Held<Self>) {
-            let core = Arc::clone(held.core());
+        fn abort(token: &mut SlotToken<Self>) {
+            let core = Arc::clone(token.core());
             assert_eq!(core.demand().occupied, 1);
-            assert_eq!(held.take(), Some(()));
+            assert_eq!(token.take(), Some(()));
             core.owner.0.fetch_add(1, Ordering::Relaxed);
         }
         fn is_wanted(_: &Core<Self>, (): &()) -> bool {
@@ -179,8 +183,8 @@ fn a_token_dropped_with_its_entry_counts_until_the_entry_is_gone() {
         fn vacated(core: &Arc<Core<Self>>) {
             assert_eq!(core.demand().occupied, 0);
         }
-        fn returned(_: Held<Self>, _: Option<&Core<Self>>) {}
-        fn unclaimed(_: Held<Self>) {}
+        fn returned(_: SlotToken<Self>, _: Option<&Core<Self>>) {}
+        fn return_unclaimed(_: SlotToken<Self>) {}
     }
 
     let core = Core::new(Counting(AtomicUsize::new(0)), 1, Order::Local);
@@ -188,8 +192,8 @@ fn a_token_dropped_with_its_entry_counts_until_the_entry_is_gone() {
     drop(open());
     assert_eq!(core.owner.0.load(Ordering::Relaxed), 1);
     // Taken out before, there is nothing to end.
-    let mut held = open();
-    assert_eq!(held.take(), Some(()));
-    drop(held);
+    let mut token = open();
+    assert_eq!(token.take(), Some(()));
+    drop(token);
     assert_eq!(core.owner.0.load(Ordering::Relaxed), 1);
 }

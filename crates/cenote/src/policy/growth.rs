@@ -5,7 +5,7 @@
 //! - While nothing is open, every missing connection is dialled as far as that allows.
 //! - While others are open and serve, dials are staggered: the next starts only when the youngest has been
 //!   under way for half the time a dial takes. A burst that the open connections absorb in less than that
-//!   costs one new connection, not one for each getter (Go #57248; HikariCP's spike test: 50 threads,
+//!   costs one new connection, not one for each caller (Go #57248; HikariCP's spike test: 50 threads,
 //!   2 ms of work, 150 ms to connect, 5 open).
 //! - A connection that is being checked is as good as idle for as long as a dial usually takes: a check is
 //!   shorter than a dial unless the peer is gone.

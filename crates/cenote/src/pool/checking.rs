@@ -1,7 +1,7 @@
 //! The account of checks under way, for growth: what is checked was idle a moment ago, and will be again.
 
 use super::dial;
-use super::shared::PoolCore;
+use super::state::PoolCore;
 use crate::connect::Connect;
 use crate::kernel::Arc;
 
@@ -24,6 +24,6 @@ impl<C: Connect> Checking<C> {
 impl<C: Connect> Drop for Checking<C> {
     fn drop(&mut self) {
         self.core.owner.dialer().check_ended();
-        dial::drive(&self.core);
+        dial::dial_if_needed(&self.core);
     }
 }

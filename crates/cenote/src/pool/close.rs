@@ -5,9 +5,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::ending::end;
-use super::give_back::reason;
-use super::shared::{PoolCore, Refusal};
+use super::recycle::reason;
+use super::retire::retire;
+use super::state::{PoolCore, Refusal};
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
 use crate::rt;
@@ -70,10 +70,10 @@ impl Future for Close {
 /// Closes the pool: no more leases, idle connections ended, leased ones when they come back.
 pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
     core.close(|| Refusal::Closed);
-    while let Some((held, why)) = core.reserve_surplus() {
-        end(held, reason(why), None);
+    while let Some((token, why)) = core.reserve_excess() {
+        retire(token, reason(why), None);
     }
-    core.owner.poke.notify_one();
+    core.owner.wake_upkeep.notify_one();
 }
 
 async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {

@@ -1,19 +1,19 @@
-//! Opening connections: how many now (the policy says), each in a task of its own that no getter's
+//! Opening connections: how many now (the policy says), each in a task of its own that no caller's
 //! cancellation reaches, and what a success or a failure means for those who wait.
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::entering::{Origin, enter};
-use super::give_back::settle;
-use super::shared::{Notes, PoolCore, Refusal, Shared, TRUSTED, count};
+use super::admit::{Origin, admit};
+use super::recycle::release;
+use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta, count};
 use super::upkeep;
 use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
 use crate::error::{BoxError, ConnectError, Dialling, GetError, endpoint};
 use crate::event::{ConnectionInfo, Event};
-use crate::kernel::{Arc, Idling, Opening, Phase, State};
+use crate::kernel::{Arc, IdleSince, Opening, Phase, State};
 use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::lifetime;
@@ -40,8 +40,8 @@ pub(crate) struct Dialer {
     /// Upkeep found too few idle for long enough: dial until `min_idle` are.
     pub(crate) refill: bool,
     /// Dials that have succeeded and whose connections are on their way to who waits for them. Changed and read under
-    /// this lock, as the demand is: no other dial is begun for the same getter in between.
-    settling: usize,
+    /// this lock, as the demand is: no other dial is begun for the same caller in between.
+    arriving: usize,
     /// Checks under way for no caller in particular, and when the youngest began; [`Checking`](super::checking::Checking)
     /// counts them.
     checking: usize,
@@ -70,7 +70,7 @@ impl Dialer {
             dial_time: None,
             wake_at: None,
             refill: false,
-            settling: 0,
+            arriving: 0,
             checking: 0,
             checking_since: 0,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
@@ -115,9 +115,9 @@ impl Dialer {
     }
 }
 
-/// Starts the dials that are due. Called whenever something changed that may call for one: a getter
+/// Starts the dials that are due. Called whenever something changed that may call for one: a caller
 /// queued, a slot became vacant, a dial ended, the size grew, time passed.
-pub(crate) fn drive<C: Connect>(core: &Arc<PoolCore<C>>) {
+pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<PoolCore<C>>) {
     let shared = &core.owner;
     if shared.runtime.handle().is_none() {
         return;
@@ -145,7 +145,7 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
     if demand.phase != Phase::Open {
         return None;
     }
-    let mut missing = demand.waiters.saturating_sub(dialer.settling);
+    let mut missing = demand.waiters.saturating_sub(dialer.arriving);
     if dialer.refill {
         let idle = core
             .slots()
@@ -187,7 +187,7 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
         Decision::Wait(until) => {
             if dialer.wake_at.is_none_or(|at| until < at) {
                 dialer.wake_at = Some(until);
-                shared.poke.notify_one();
+                shared.wake_upkeep.notify_one();
             }
             None
         }
@@ -276,21 +276,21 @@ impl<C: Connect> Attempt<C> {
         // Dropped after the lock: an error's drop is user code.
         let _old_error = {
             let mut dialer = core.owner.dialer();
-            dialer.settling += 1;
+            dialer.arriving += 1;
             dialer.under_way.retain(|(id, _)| *id != self.id);
             // While new connections prove dead, opening one is no success yet.
             dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
-            if core.owner.suspect_since.load(Relaxed) != TRUSTED {
+            if core.owner.unproven_since.load(Relaxed) != PROVEN {
                 None
             } else {
                 dialer.succeeded()
             }
         };
         let took = Duration::from_nanos(took);
-        let held = enter(opening, conn, self.id, took, Origin::Dialled);
-        settle(held, Idling::Begins);
-        core.owner.dialer().settling -= 1;
-        drive(&core);
+        let token = admit(opening, conn, self.id, took, Origin::Dialled);
+        release(token, IdleSince::Now);
+        core.owner.dialer().arriving -= 1;
+        dial_if_needed(&core);
     }
 
     fn end_failed(&mut self, failure: Failure) {
@@ -326,7 +326,7 @@ fn failed<C: Connect>(
     slot: Slot,
 ) -> Option<u32> {
     let shared = &core.owner;
-    count(&shared.tally.connect_failed);
+    count(&shared.metrics.connect_failed);
     let demand = core.demand();
     let (own_open, own_opening) = match slot {
         Slot::Opening => (0, 1),
@@ -360,12 +360,12 @@ fn failed<C: Connect>(
             since: *failing_since.get_or_insert(began),
             failures: gate.failures(),
             kind: *kind,
-            had_connection: shared.tally.opened.load(Relaxed) > *arrived_dead,
+            had_connection: shared.metrics.opened.load(Relaxed) > *arrived_dead,
         };
         let tell = telling::decide(policy(&shared.settings, while_open), &failing);
         if let Tell::At(at) = tell {
             *tell_at = Some(Telling { at, while_open });
-            shared.poke.notify_one();
+            shared.wake_upkeep.notify_one();
         }
         (gate.failures(), retry_in, tell, old)
     };
@@ -440,7 +440,7 @@ pub(crate) fn dead_on_arrival<C: Connect>(
     opened_at: u64,
 ) -> Option<GetError> {
     core.owner
-        .suspect_since
+        .unproven_since
         .fetch_min(core.owner.clock.now(), Relaxed);
     let error = ConnectError::DeadOnArrival;
     let failures = failed(core, &error.clone().into(), opened_at, Slot::Open)?;
@@ -453,18 +453,18 @@ pub(crate) fn dead_on_arrival<C: Connect>(
 
 /// Whether a connection proves that new ones can be trusted: opened since they were suspect, and leased.
 #[inline]
-pub(crate) fn is_proof(suspect_since: u64, notes: &Notes) -> bool {
-    notes.opened_at.load(Relaxed) > suspect_since
-        && notes.is_dialled.load(Relaxed)
-        && notes.uses.load(Relaxed) > notes.uses_before.load(Relaxed)
+pub(crate) fn proves(unproven_since: u64, meta: &SlotMeta) -> bool {
+    meta.opened_at.load(Relaxed) > unproven_since
+        && meta.is_dialled.load(Relaxed)
+        && meta.uses.load(Relaxed) > meta.uses_before.load(Relaxed)
 }
 
 /// A new connection was leased after all.
 #[cold]
-pub(crate) fn proved<C: Connect>(core: &PoolCore<C>) {
+pub(crate) fn set_proven<C: Connect>(core: &PoolCore<C>) {
     let _old_error = {
         let mut dialer = core.owner.dialer();
-        core.owner.suspect_since.store(TRUSTED, Relaxed);
+        core.owner.unproven_since.store(PROVEN, Relaxed);
         dialer.succeeded()
     };
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::checkout::{Checkout, FirstLook, Limit};
+use super::acquire::{Acquire, FastPath, Limit};
 use super::lease::{Lease, OwnedLease};
 use crate::connect::Connect;
 use crate::error::GetError;
@@ -16,43 +16,43 @@ use crate::error::GetError;
 /// next in line, a dial goes on, and a check ends before its connection is handed on.
 #[must_use = "a get does nothing until it is awaited"]
 pub struct Get<'a, C: Connect> {
-    checkout: Checkout<'a, C>,
+    acquire: Acquire<'a, C>,
 }
 
 /// A [`Pool::get_owned`](crate::Pool::get_owned) under way; dropping it is as dropping [`Get`].
 #[must_use = "a get does nothing until it is awaited"]
 pub struct GetOwned<'a, C: Connect> {
-    checkout: Checkout<'a, C>,
+    acquire: Acquire<'a, C>,
 }
 
 impl<'a, C: Connect> Get<'a, C> {
     #[inline]
-    pub(crate) fn new(checkout: Checkout<'a, C>) -> Self {
-        Self { checkout }
+    pub(crate) fn new(acquire: Acquire<'a, C>) -> Self {
+        Self { acquire }
     }
 
     /// Waits this long at most, instead of `acquire_timeout`. Costs a timer of its own if it must wait.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.checkout.limit(Limit::Own(limit));
+        self.acquire.limit(Limit::Own(limit));
         self
     }
 
     /// Waits without end: the caller watches the time.
     pub(crate) fn untimed(mut self) -> Self {
-        self.checkout.limit(Limit::None);
+        self.acquire.limit(Limit::None);
         self
     }
 }
 
 impl<'a, C: Connect> GetOwned<'a, C> {
     #[inline]
-    pub(crate) fn new(checkout: Checkout<'a, C>) -> Self {
-        Self { checkout }
+    pub(crate) fn new(acquire: Acquire<'a, C>) -> Self {
+        Self { acquire }
     }
 
     /// Waits this long at most, instead of `acquire_timeout`. Costs a timer of its own if it must wait.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.checkout.limit(Limit::Own(limit));
+        self.acquire.limit(Limit::Own(limit));
         self
     }
 }
@@ -65,16 +65,16 @@ impl<'a, C: Connect> Future for Get<'a, C> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let checkout = &mut self.get_mut().checkout;
-        let core = checkout.core();
-        let stale = match checkout.first_look() {
-            FirstLook::Leased(held) => return Poll::Ready(Ok(Lease::new(held, core))),
-            FirstLook::Stale(held) => Some(held),
-            FirstLook::Nothing => None,
+        let acquire = &mut self.get_mut().acquire;
+        let core = acquire.core();
+        let stale = match acquire.fast_path() {
+            FastPath::Leased(token) => return Poll::Ready(Ok(Lease::new(token, core))),
+            FastPath::Stale(token) => Some(token),
+            FastPath::Nothing => None,
         };
-        checkout
+        acquire
             .poll_slowly(stale, cx)
-            .map(|held| held.map(|held| Lease::new(held, core)))
+            .map(|token| token.map(|token| Lease::new(token, core)))
     }
 }
 
@@ -83,14 +83,14 @@ impl<C: Connect> Future for GetOwned<'_, C> {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let checkout = &mut self.get_mut().checkout;
-        let stale = match checkout.first_look() {
-            FirstLook::Leased(held) => return Poll::Ready(Ok(OwnedLease::new(held))),
-            FirstLook::Stale(held) => Some(held),
-            FirstLook::Nothing => None,
+        let acquire = &mut self.get_mut().acquire;
+        let stale = match acquire.fast_path() {
+            FastPath::Leased(token) => return Poll::Ready(Ok(OwnedLease::new(token))),
+            FastPath::Stale(token) => Some(token),
+            FastPath::Nothing => None,
         };
-        checkout
+        acquire
             .poll_slowly(stale, cx)
-            .map(|held| held.map(OwnedLease::new))
+            .map(|token| token.map(OwnedLease::new))
     }
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::shared::{PoolCore, PoolHeld, Shared};
-use super::{dial, ending};
+use super::state::{PoolCore, PoolToken, Shared};
+use super::{dial, retire};
 use crate::connect::Connect;
 use crate::event::{CloseReason, ConnectionInfo};
-use crate::kernel::{Arc, Loan, Owner};
+use crate::kernel::{Arc, LeaseToken, Owner};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
 ///
@@ -21,7 +21,7 @@ use crate::kernel::{Arc, Loan, Owner};
 /// [`leak_threshold`](crate::Builder::leak_threshold) reports it.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct Lease<'a, C: Connect> {
-    loan: Loan<'a, Shared<C>>,
+    loan: LeaseToken<'a, Shared<C>>,
 }
 
 /// As [`Lease`], without a tie to the handle it was taken from: for tasks and structs of their own.
@@ -30,55 +30,55 @@ pub struct Lease<'a, C: Connect> {
 /// handle; the pool is then closed, and so is the connection when it comes back.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct OwnedLease<C: Connect> {
-    loan: Loan<'static, Shared<C>>,
+    loan: LeaseToken<'static, Shared<C>>,
 }
 
 impl<'a, C: Connect> Lease<'a, C> {
     #[inline(always)]
-    pub(crate) fn new(held: PoolHeld<C>, core: &'a PoolCore<C>) -> Self {
+    pub(crate) fn new(token: PoolToken<C>, core: &'a PoolCore<C>) -> Self {
         Self {
-            loan: Loan::new(held, Some(core)),
+            loan: LeaseToken::new(token, Some(core)),
         }
     }
 
     /// The same lease without its tie to the pool handle.
     pub fn into_owned(lease: Self) -> OwnedLease<C> {
-        OwnedLease::new(lease.loan.into_held())
+        OwnedLease::new(lease.loan.into_token())
     }
 }
 
 impl<C: Connect> OwnedLease<C> {
     #[inline(always)]
-    pub(crate) fn new(held: PoolHeld<C>) -> Self {
+    pub(crate) fn new(token: PoolToken<C>) -> Self {
         Self {
-            loan: Loan::new(held, None),
+            loan: LeaseToken::new(token, None),
         }
     }
 
     /// Whether the connection is older than its lifetime.
     pub(crate) fn is_expired(lease: &Self, now: u64) -> bool {
-        lease.loan.held().notes().end_of_life(now).is_some()
+        lease.loan.token().meta().end_of_life(now).is_some()
     }
 
     /// Whether the connection was open when all were to be replaced.
     pub(crate) fn is_evicted(lease: &Self) -> bool {
-        let held = lease.loan.held();
-        !Shared::is_wanted(held.core(), held.notes())
+        let token = lease.loan.token();
+        !Shared::is_wanted(token.core(), token.meta())
     }
 
     /// Counts what the connection carried while it was leased to a shared pool, whose leases are this one's
     /// users: this one is counted already.
     pub(crate) fn count_uses(lease: &Self, leases: u64) {
-        let uses = &lease.loan.held().notes().uses;
+        let uses = &lease.loan.token().meta().uses;
         uses.store(uses.load(Relaxed) + leases.saturating_sub(1), Relaxed);
     }
 
     /// Ends a lease on a connection that proved dead before anybody used it: as a failed connect.
     pub(crate) fn arrived_dead(lease: Self) {
-        let held = lease.loan.into_held();
-        let opened_at = held.notes().opened_at.load(Relaxed);
-        dial::dead_on_arrival(&Arc::clone(held.core()), opened_at);
-        ending::end(held, CloseReason::Broken, None);
+        let token = lease.loan.into_token();
+        let opened_at = token.meta().opened_at.load(Relaxed);
+        dial::dead_on_arrival(&Arc::clone(token.core()), opened_at);
+        retire::retire(token, CloseReason::Broken, None);
     }
 }
 
@@ -101,7 +101,7 @@ macro_rules! lease {
             /// # }
             /// ```
             pub fn discard(lease: Self) {
-                ending::end(lease.loan.into_held(), CloseReason::Discarded, None);
+                retire::retire(lease.loan.into_token(), CloseReason::Discarded, None);
             }
 
             /// Has the connection closed, with a goodbye, when this lease ends: it is sound, but no longer wanted,
@@ -122,19 +122,19 @@ macro_rules! lease {
             /// # }
             /// ```
             pub fn retire(lease: &Self) {
-                lease.loan.held().notes().retire();
+                lease.loan.token().meta().retire();
             }
 
             /// Takes the connection out of the pool for good; its place is free for another.
             pub fn detach(lease: Self) -> C::Connection {
-                ending::detach(lease.loan.into_held())
+                retire::detach(lease.loan.into_token())
             }
 
             /// What the pool knows of the connection.
             pub fn info(lease: &Self) -> ConnectionInfo {
-                let held = lease.loan.held();
-                let now = held.core().owner.clock.now();
-                held.notes().info(now, held.notes().leased_at.load(Relaxed))
+                let token = lease.loan.token();
+                let now = token.core().owner.clock.now();
+                token.meta().info(now, token.meta().leased_at.load(Relaxed))
             }
         }
 
@@ -143,14 +143,14 @@ macro_rules! lease {
 
             #[inline(always)]
             fn deref(&self) -> &C::Connection {
-                &self.loan.held().entry().conn
+                &self.loan.token().entry().conn
             }
         }
 
         impl<$($lifetime,)? C: Connect> DerefMut for $name<$($lifetime,)? C> {
             #[inline(always)]
             fn deref_mut(&mut self) -> &mut C::Connection {
-                &mut self.loan.held_mut().entry_mut().conn
+                &mut self.loan.token_mut().entry_mut().conn
             }
         }
 

@@ -1,25 +1,25 @@
 //! The exclusive pool: a handle anyone may clone, and behind it the parts of a connection's life.
 //!
-//! `checkout` leads from a `get` to a lease, by `preparing` if it is to be checked first, `give_back` from the lease to the next one, `dial` opens
-//! connections, `ending` closes them, `upkeep` looks after those in between; `shared` is what they share.
+//! `acquire` leads from a `get` to a lease, by `pre_lease_check` if it is to be checked first, `recycle` from the lease to the next one, `dial` opens
+//! connections, `retire` closes them, `upkeep` looks after those in between; `shared` is what they share.
 //!
 //! Locks, in the order they may be taken: the dialer's (`shared`), the kernel's ledger, the runtime's
 //! leaf. User code runs under none of them.
 
-mod adding;
+mod acquire;
+mod add;
+mod admit;
 mod checking;
-mod checkout;
 mod close;
 mod dial;
-mod ending;
-mod entering;
 mod get;
-mod give_back;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
-mod preparing;
-mod shared;
+mod pre_lease_check;
+mod recycle;
+mod retire;
+mod state;
 mod upkeep;
 
 use std::fmt;
@@ -28,9 +28,9 @@ use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
-use checkout::{Checkout, is_fresh, leased};
-use preparing::{Preparing, Unfit};
-use shared::{PoolCore, Shared};
+use acquire::{Acquire, is_fresh, leased};
+use pre_lease_check::{PreLeaseCheck, Rejected};
+use state::{PoolCore, Shared};
 use upkeep::Upkeep;
 
 use crate::builder::Builder;
@@ -38,7 +38,7 @@ use crate::connect::Connect;
 use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
-use crate::kernel::{Arc, Core, Idling, Phase, State};
+use crate::kernel::{Arc, Core, IdleSince, Phase, State};
 use crate::rt::{Clock, Runtime};
 use crate::settings::Settings;
 use crate::status::{Counters, Status};
@@ -115,7 +115,7 @@ impl<C: Connect> Pool<C> {
     #[inline]
     #[track_caller]
     pub fn get(&self) -> Get<'_, C> {
-        Get::new(Checkout::new(&self.core, Location::caller()))
+        Get::new(Acquire::new(&self.core, Location::caller()))
     }
 
     /// As [`get`](Self::get), for a lease without a tie to this handle. It costs the same.
@@ -129,8 +129,8 @@ impl<C: Connect> Pool<C> {
     }
 
     #[inline]
-    pub(crate) fn get_owned_at(&self, place: &'static Location<'static>) -> GetOwned<'_, C> {
-        GetOwned::new(Checkout::new(&self.core, place))
+    pub(crate) fn get_owned_at(&self, call_site: &'static Location<'static>) -> GetOwned<'_, C> {
+        GetOwned::new(Acquire::new(&self.core, call_site))
     }
 
     /// Leases an idle connection, or says why not; never waits and never dials.
@@ -143,17 +143,17 @@ impl<C: Connect> Pool<C> {
     #[inline]
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
-        let place = Location::caller();
-        while let Some(held) = self.core.claim() {
-            if is_fresh(&self.core, &held) {
-                return Ok(Lease::new(leased(&self.core, held, place), &self.core));
+        let call_site = Location::caller();
+        while let Some(token) = self.core.claim() {
+            if is_fresh(&self.core, &token) {
+                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
             }
             if upkeep::ensure(&self.core) == Upkeep::Impossible {
                 // Nothing can be checked here.
-                give_back::settle(held, Idling::Continues);
+                recycle::release(token, IdleSince::Before);
                 break;
             }
-            drop(Preparing::start(held));
+            drop(PreLeaseCheck::start(token));
         }
         Err(self.none_idle())
     }
@@ -161,21 +161,23 @@ impl<C: Connect> Pool<C> {
     /// As [`try_get`](Self::try_get), for a thread that may wait: what must be checked first is checked here.
     pub(crate) async fn try_get_checking(
         &self,
-        place: &'static Location<'static>,
+        call_site: &'static Location<'static>,
     ) -> Result<Lease<'_, C>, TryGetError> {
-        while let Some(held) = self.core.claim() {
-            if is_fresh(&self.core, &held) {
-                return Ok(Lease::new(leased(&self.core, held, place), &self.core));
+        while let Some(token) = self.core.claim() {
+            if is_fresh(&self.core, &token) {
+                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
             }
             if upkeep::ensure(&self.core) == Upkeep::Impossible {
-                give_back::settle(held, Idling::Continues);
+                recycle::release(token, IdleSince::Before);
                 break;
             }
-            let mut preparing = Preparing::start(held);
-            match poll_fn(|cx| preparing.poll(cx)).await {
-                Ok(held) => return Ok(Lease::new(leased(&self.core, held, place), &self.core)),
-                Err(Unfit::Closed) => {}
-                Err(Unfit::Fatal(_)) => break,
+            let mut pre_lease_check = PreLeaseCheck::start(token);
+            match poll_fn(|cx| pre_lease_check.poll(cx)).await {
+                Ok(token) => {
+                    return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+                }
+                Err(Rejected::Closed) => {}
+                Err(Rejected::Fatal(_)) => break,
             }
         }
         Err(self.none_idle())
@@ -200,7 +202,7 @@ impl<C: Connect> Pool<C> {
     /// [`Broken`](AddError::Broken) if it is not open, [`NoRuntime`](AddError::NoRuntime) if there is a hook and
     /// nothing to run it on.
     pub fn add(&self, conn: C::Connection) -> Result<(), AddError<C::Connection>> {
-        adding::add(&self.core, conn)
+        add::add(&self.core, conn)
     }
 
     /// The pool as it is now. Looks at every slot: cheap, but not for every request.
@@ -231,14 +233,14 @@ impl<C: Connect> Pool<C> {
     pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
         self.settings().check_max_size(max_size)?;
         self.core.resize(max_size);
-        while let Some((held, why)) = self.core.reserve_surplus() {
-            ending::end(held, give_back::reason(why), None);
+        while let Some((token, why)) = self.core.reserve_excess() {
+            retire::retire(token, recycle::reason(why), None);
         }
-        dial::drive(&self.core);
+        dial::dial_if_needed(&self.core);
         Ok(())
     }
 
-    /// Gives no leases until [`resume`](Self::resume): getters queue, their time-outs run. Leases already
+    /// Gives no leases until [`resume`](Self::resume): callers queue, their time-outs run. Leases already
     /// out are not touched. Does nothing to a closed pool.
     pub fn pause(&self) {
         self.core.pause();
@@ -247,7 +249,7 @@ impl<C: Connect> Pool<C> {
     /// Ends a [`pause`](Self::pause), serving those who queued in order.
     pub fn resume(&self) {
         self.core.resume();
-        dial::drive(&self.core);
+        dial::dial_if_needed(&self.core);
     }
 
     /// Closes the idle connections for which `keep` says no. Leased ones are not asked.
@@ -259,16 +261,16 @@ impl<C: Connect> Pool<C> {
             .map(|(i, word, _)| (i, word))
             .collect();
         for (index, word) in idle {
-            let Some(mut held) = self.core.reserve(index, word) else {
+            let Some(mut token) = self.core.reserve(index, word) else {
                 continue;
             };
             let now = self.core.owner.clock.now();
-            let (_, notes, entry) = held.parts();
-            let info = notes.info(now, now);
+            let (_, meta, entry) = token.parts();
+            let info = meta.info(now, now);
             match crate::rt::calling(|| keep(&mut entry.conn, &info)) {
-                Ok(true) => give_back::settle(held, Idling::Continues),
-                Ok(false) => ending::end(held, CloseReason::Evicted, None),
-                Err(panic) => ending::end(held, CloseReason::Hook, Some(&panic)),
+                Ok(true) => recycle::release(token, IdleSince::Before),
+                Ok(false) => retire::retire(token, CloseReason::Evicted, None),
+                Err(panic) => retire::retire(token, CloseReason::Hook, Some(&panic)),
             }
         }
     }
@@ -278,9 +280,9 @@ impl<C: Connect> Pool<C> {
     pub fn evict(&self) {
         let next = self.core.owner.next_id.load(Relaxed);
         self.core.owner.evict_below.fetch_max(next, Relaxed);
-        for held in self.core.recall() {
+        for token in self.core.recall() {
             // Those that came before the bound are seen off there.
-            give_back::settle(held, Idling::Continues);
+            recycle::release(token, IdleSince::Before);
         }
     }
 
@@ -295,7 +297,7 @@ impl<C: Connect> Pool<C> {
         self.core.demand().phase == Phase::Closed
     }
 
-    /// The error of a getter that waited `waited` and watched the time itself.
+    /// The error of a caller that waited `waited` and watched the time itself.
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
         self.core.timed_out(waited)
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::checking::Checking;
 use super::dial;
-use super::ending::end;
-use super::give_back::{describe, reason, settle};
-use super::shared::Shared;
-use super::shared::{Notes, PoolCore, PoolHeld, Refusal, count};
+use super::recycle::{describe, reason, release};
+use super::retire::retire;
+use super::state::Shared;
+use super::state::{PoolCore, PoolToken, Refusal, SlotMeta, count};
 use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
-use crate::kernel::{Arc, Core, Idling, Phase, State, Word};
+use crate::kernel::{Arc, Core, IdleSince, Phase, State, StateWord};
 use crate::rt::{self, nanos};
 use crate::settings::{SECOND, Settings};
 
@@ -107,7 +107,7 @@ impl<C: Connect> Drop for Running<C> {
             return;
         }
         shared.clock.stop();
-        self.core.rouse();
+        self.core.wake_waiters();
     }
 }
 
@@ -133,7 +133,7 @@ async fn run<C: Connect>(running: Running<C>) {
             dialer.wake_at.take_if(|at| *at <= now);
             (dialer.wake_at, dialer.tell_at())
         };
-        dial::drive(core);
+        dial::dial_if_needed(core);
         // Last: whoever queues after this finds no deadline watched that is not, and pokes.
         let deadline = core.refuse_due(now, || Refusal::TimedOut);
         let until = [Some(next_sweep), wake_at, tell_at, deadline]
@@ -145,7 +145,7 @@ async fn run<C: Connect>(running: Running<C>) {
             // In a fixed order, so that a seeded run can be repeated.
             biased;
             () = rt::sleep_until(shared.clock.instant(until)) => {}
-            () = shared.poke.notified() => {}
+            () = shared.wake_upkeep.notified() => {}
         }
     }
 }
@@ -169,47 +169,47 @@ impl Sweep {
         }
         let idle = count_idle(core);
         let mut spare = spare(core, idle);
-        // A quarter at a time, so that getters find the rest; a check may outlast a turn.
+        // A quarter at a time, so that callers find the rest; a check may outlast a turn.
         let checking = Arc::strong_count(&self.checking) - 1;
         let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
-        for (index, word, notes) in core.slots() {
+        for (index, word, meta) in core.slots() {
             match word.state() {
                 State::Idle => {
-                    let Some(due) = due(&core.owner, notes, now, spare, checks) else {
+                    let Some(due) = due(&core.owner, meta, now, spare, checks) else {
                         continue;
                     };
-                    let Some(held) = core.reserve(index, word) else {
+                    let Some(token) = core.reserve(index, word) else {
                         continue;
                     };
                     match due {
                         Due::Close(reason) => {
                             spare = spare.saturating_sub(1);
-                            end(held, reason, None);
+                            retire(token, reason, None);
                         }
                         Due::Check => {
                             checks -= 1;
                             let counted = self.checking.clone();
                             let checking = Checking::begin(core);
                             core.owner.runtime.spawn(async move {
-                                check(checking, held).await;
+                                check(checking, token).await;
                                 drop(counted);
                             });
                         }
                     }
                 }
-                State::Leased => report_leak(core, word, notes, now),
+                State::Leased => report_leak(core, word, meta, now),
                 _ => {}
             }
         }
-        let suspect_since = core.owner.suspect_since.load(Relaxed);
+        let unproven_since = core.owner.unproven_since.load(Relaxed);
         if core
             .slots()
-            .any(|(_, _, notes)| dial::is_proof(suspect_since, notes))
+            .any(|(_, _, meta)| dial::proves(unproven_since, meta))
         {
-            dial::proved(core);
+            dial::set_proven(core);
         }
-        while let Some((held, why)) = core.reserve_surplus() {
-            end(held, reason(why), None);
+        while let Some((token, why)) = core.reserve_excess() {
+            retire(token, reason(why), None);
         }
         self.refill(core);
     }
@@ -237,19 +237,19 @@ fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
     let mut idle: Vec<_> = core
         .slots()
         .filter(|(_, word, _)| word.state() == State::Idle)
-        .map(|(index, word, notes)| (notes.idle_since.load(Relaxed), index, word))
+        .map(|(index, word, meta)| (meta.idle_since.load(Relaxed), index, word))
         .collect();
     idle.sort_unstable_by_key(|(idle_since, index, _)| (*idle_since, *index));
     // One at a time is away, and only for a moment: no caller is to dial for that.
     let _checking = Checking::begin(core);
     for (_, index, word) in idle {
-        let Some(held) = core.reserve(index, word) else {
+        let Some(token) = core.reserve(index, word) else {
             continue;
         };
-        match rt::calling(|| core.owner.connector.is_open(&held.entry().conn)) {
-            Ok(true) => settle(held, Idling::Continues),
-            Ok(false) => end(held, CloseReason::Broken, None),
-            Err(panic) => end(held, CloseReason::Broken, Some(&panic)),
+        match rt::calling(|| core.owner.connector.is_open(&token.entry().conn)) {
+            Ok(true) => release(token, IdleSince::Before),
+            Ok(false) => retire(token, CloseReason::Broken, None),
+            Err(panic) => retire(token, CloseReason::Broken, Some(&panic)),
         }
     }
 }
@@ -279,7 +279,7 @@ enum Due {
 
 fn due<C: Connect>(
     shared: &Shared<C>,
-    notes: &Notes,
+    meta: &SlotMeta,
     now: u64,
     spare: usize,
     checks: usize,
@@ -288,14 +288,14 @@ fn due<C: Connect>(
     let passed = |since: u64, limit: Option<Duration>| {
         limit.is_some_and(|limit| now.saturating_sub(since) >= nanos(limit))
     };
-    let idle_since = notes.idle_since.load(Relaxed);
-    if let Some(reason) = notes.end_of_life(now) {
+    let idle_since = meta.idle_since.load(Relaxed);
+    if let Some(reason) = meta.end_of_life(now) {
         Some(Due::Close(reason))
     } else if spare > 0 && passed(idle_since, settings.idle_timeout) {
         Some(Due::Close(CloseReason::IdleTimeout))
     } else if checks > 0
         && passed(
-            idle_since.max(notes.checked_at.load(Relaxed)),
+            idle_since.max(meta.checked_at.load(Relaxed)),
             settings.keepalive,
         )
     {
@@ -308,57 +308,54 @@ fn due<C: Connect>(
 /// Checks an idle connection; its idle time runs on.
 ///
 /// `checking` comes first, so that a check cut short ends the connection before it counts no more.
-pub(crate) async fn check<C: Connect>(checking: Checking<C>, mut held: PoolHeld<C>) {
-    let core = Arc::clone(held.core());
+pub(crate) async fn check<C: Connect>(checking: Checking<C>, mut token: PoolToken<C>) {
+    let core = Arc::clone(token.core());
     let shared = &core.owner;
-    count(&shared.tally.checks);
+    count(&shared.metrics.checks);
     if !matches!(
-        rt::calling(|| shared.connector.is_open(&held.entry().conn)),
+        rt::calling(|| shared.connector.is_open(&token.entry().conn)),
         Ok(true)
     ) {
-        end(held, CloseReason::Broken, None);
+        retire(token, CloseReason::Broken, None);
         return drop(checking);
     }
-    let conn = &mut held.entry_mut().conn;
+    let conn = &mut token.entry_mut().conn;
     // Called within the guard, as every hook is: user code may panic before it returns its future.
     let check = async { shared.connector.check(conn).await };
     match rt::guarded(shared.settings.check_timeout, check).await {
         Ok(()) => {
-            held.notes().checked_at.store(shared.clock.now(), Relaxed);
-            settle(held, Idling::Continues);
+            token.meta().checked_at.store(shared.clock.now(), Relaxed);
+            release(token, IdleSince::Before);
         }
-        Err(failed) => end(held, CloseReason::CheckFailed, Some(&describe(failed))),
+        Err(failed) => retire(token, CloseReason::CheckFailed, Some(&describe(failed))),
     }
     drop(checking);
 }
 
-fn report_leak<C: Connect>(core: &PoolCore<C>, word: Word, notes: &Notes, now: u64) {
+fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta, now: u64) {
     let Some(threshold) = core.owner.settings.leak_threshold else {
         return;
     };
     let generation = word.generation();
-    if notes.seen.swap(generation, Relaxed) != generation {
-        // The first look at this lease; its holder may not have written the notes yet.
-        notes.seen_at.store(now, Relaxed);
+    if meta.seen.swap(generation, Relaxed) != generation {
+        // The first look at this lease; its holder may not have written its metadata yet.
+        meta.seen_at.store(now, Relaxed);
         return;
     }
-    // A lease handed over but not taken yet has the notes of the one before.
-    let since = notes
-        .leased_at
-        .load(Relaxed)
-        .max(notes.seen_at.load(Relaxed));
-    let held = Duration::from_nanos(now.saturating_sub(since));
-    let Some(place) = notes.place.get() else {
+    // A lease handed over but not taken yet has the metadata of the lease before.
+    let since = meta.leased_at.load(Relaxed).max(meta.seen_at.load(Relaxed));
+    let held_for = Duration::from_nanos(now.saturating_sub(since));
+    let Some(call_site) = meta.call_site.get() else {
         return;
     };
-    if held < threshold {
+    if held_for < threshold {
         return;
     }
-    notes.seen_at.store(u64::MAX, Relaxed);
-    count(&core.owner.tally.leaks);
+    meta.seen_at.store(u64::MAX, Relaxed);
+    count(&core.owner.metrics.leaks);
     core.owner.hooks.tell(&Event::Leaked {
-        id: notes.id.load(Relaxed),
-        held,
-        place,
+        id: meta.id.load(Relaxed),
+        held_for,
+        call_site,
     });
 }

@@ -6,18 +6,18 @@ use super::*;
 
 fn close(core: &Pool) {
     core.close(|| ());
-    while core.reserve_surplus().is_some() {}
+    while core.reserve_excess().is_some() {}
 }
 
 #[test]
 fn a_close_and_a_return_leave_nothing_open() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
+        let token = core.claim().unwrap();
         let closer = core.clone();
         race([
             party(move || close(&closer)),
-            party(move || give_back(held)),
+            party(move || give_back(token)),
         ]);
         assert_eq!(core.demand().occupied, 0);
         assert!(core.claim().is_none());
@@ -28,13 +28,13 @@ fn a_close_and_a_return_leave_nothing_open() {
 fn a_close_ends_the_waiting() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let (getter, closer) = (core.clone(), core.clone());
+        let token = core.claim().unwrap();
+        let (caller, closer) = (core.clone(), core.clone());
         race([
-            party(move || assert!(get(&getter).is_err())),
+            party(move || assert!(get(&caller).is_err())),
             party(move || close(&closer)),
         ]);
-        give_back(held);
+        give_back(token);
         assert_eq!(core.demand().occupied, 0);
     });
 }
@@ -51,7 +51,7 @@ fn a_resize_and_two_returns_leave_as_many_as_fit() {
             party(move || give_back(second)),
             party(move || {
                 resizer.resize(1);
-                while resizer.reserve_surplus().is_some() {}
+                while resizer.reserve_excess().is_some() {}
             }),
         ]);
         assert_eq!(core.demand().occupied, 1);
@@ -64,13 +64,13 @@ fn a_resize_and_two_returns_leave_as_many_as_fit() {
 fn a_resume_serves_who_queued_while_a_return_passes_it() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
+        let token = core.claim().unwrap();
         core.pause();
-        let (getter, resumer) = (core.clone(), core.clone());
+        let (caller, resumer) = (core.clone(), core.clone());
         race([
-            party(move || take_turn(&getter)),
+            party(move || take_turn(&caller)),
             party(move || resumer.resume()),
-            party(move || give_back(held)),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -80,20 +80,20 @@ fn a_resume_serves_who_queued_while_a_return_passes_it() {
 fn a_return_to_a_paused_pool_serves_nobody_until_it_resumes() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let ticket = pin!(Ticket::new(&core));
+        let token = core.claim().unwrap();
+        let waiter = pin!(Waiter::new(&core));
         let mut cx = Context::from_waker(Waker::noop());
-        // Queued before the pause: the lease has its notice and comes back through the ledger.
-        assert!(join_or_poll(ticket.as_ref(), &mut false, &mut cx).is_pending());
+        // Queued before the pause: the lease has its mark and comes back through the ledger.
+        assert!(join_or_poll(waiter.as_ref(), &mut false, &mut cx).is_pending());
         core.pause();
-        give_back(held);
-        assert!(ticket.as_ref().poll(&mut cx).is_pending());
+        give_back(token);
+        assert!(waiter.as_ref().poll(&mut cx).is_pending());
         assert_eq!(states(&core), [State::Idle]);
         core.resume();
-        let Poll::Ready(Ok(held)) = ticket.as_ref().poll(&mut cx) else {
+        let Poll::Ready(Ok(token)) = waiter.as_ref().poll(&mut cx) else {
             panic!("resumed, but not served");
         };
-        give_back(held);
+        give_back(token);
     });
 }
 
@@ -103,12 +103,12 @@ fn a_resume_serves_as_many_as_it_can_and_keeps_a_place_for_the_rest() {
         let core = pool(2);
         core.pause();
         assert!(core.claim().is_none());
-        let [first, second, third] = std::array::from_fn(|_| Box::pin(Ticket::new(&core)));
-        for ticket in [&first, &second, &third] {
-            queue(ticket.as_ref());
+        let [first, second, third] = std::array::from_fn(|_| Box::pin(Waiter::new(&core)));
+        for waiter in [&first, &second, &third] {
+            waitlist(waiter.as_ref());
         }
         core.resume();
-        let two = [&first, &second].map(|ticket| served(ticket.as_ref()).unwrap().unwrap());
+        let two = [&first, &second].map(|waiter| served(waiter.as_ref()).unwrap().unwrap());
         assert!(served(third.as_ref()).is_none());
         // Each of them is told to report, whichever comes back first.
         let [_kept, back] = two;
@@ -151,18 +151,18 @@ fn what_is_lent_in_a_pool_that_changed_comes_back_through_the_ledger() {
         first.reserve();
         second.reserve();
         core.pause();
-        let Err(first) = core.lend(first) else {
+        let Err(first) = core.relet(first) else {
             panic!("paused");
         };
         core.resume();
         core.resize(1);
-        let Ok(first) = core.lend(first) else {
+        let Ok(first) = core.relet(first) else {
             panic!("open");
         };
         // Too many: each of them must be looked at when it comes back.
         give_back(first);
         assert_eq!(core.demand().occupied, 1);
-        let Ok(second) = core.lend(second) else {
+        let Ok(second) = core.relet(second) else {
             panic!("open");
         };
         assert!(second.release().is_ok());
@@ -176,11 +176,11 @@ fn a_resize_closes_no_more_than_are_too_many() {
     explore(|| {
         let core = pool(3);
         core.resize(2);
-        let (going, why) = core.reserve_surplus().unwrap();
-        assert_eq!(why, Surplus::OverSize);
+        let (going, why) = core.reserve_excess().unwrap();
+        assert_eq!(why, Excess::OverSize);
         // Retired before, it is not retired again.
-        core.retire(&going);
-        assert!(core.reserve_surplus().is_none());
+        core.mark_closing(&going);
+        assert!(core.reserve_excess().is_none());
         assert_eq!(core.demand().closing, 1);
         drop(going);
         let demand = core.demand();
@@ -195,11 +195,11 @@ struct Choosy {
 
 impl Owner for Choosy {
     type Entry = u32;
-    type Notes = ();
+    type SlotMeta = ();
     type Refusal = ();
 
-    fn abort(held: &mut Held<Self>) {
-        held.take();
+    fn abort(token: &mut SlotToken<Self>) {
+        token.take();
     }
 
     fn is_wanted(core: &Core<Self>, (): &()) -> bool {
@@ -208,12 +208,12 @@ impl Owner for Choosy {
 
     fn vacated(_: &Arc<Core<Self>>) {}
 
-    fn returned(held: Held<Self>, _: Option<&Core<Self>>) {
-        give_back(held);
+    fn returned(token: SlotToken<Self>, _: Option<&Core<Self>>) {
+        give_back(token);
     }
 
-    fn unclaimed(held: Held<Self>) {
-        give_back(held);
+    fn return_unclaimed(token: SlotToken<Self>) {
+        give_back(token);
     }
 }
 
@@ -228,7 +228,7 @@ impl Choosy {
 
 fn evict(core: &Core<Choosy>) {
     core.owner.evicting.store(true, Ordering::Relaxed);
-    core.recall().into_iter().for_each(settle);
+    core.recall().into_iter().for_each(release);
 }
 
 #[test]
@@ -238,8 +238,8 @@ fn an_eviction_misses_no_connection_that_is_used_meanwhile() {
         let (user, evictor) = (core.clone(), core.clone());
         race([
             party(move || {
-                if let Some(held) = user.claim() {
-                    give_back(held);
+                if let Some(token) = user.claim() {
+                    give_back(token);
                 }
             }),
             party(move || evict(&evictor)),
@@ -252,13 +252,13 @@ fn an_eviction_misses_no_connection_that_is_used_meanwhile() {
 fn an_eviction_misses_no_connection_that_is_being_checked() {
     explore(|| {
         let core = Choosy::pool();
-        let held = core.claim().unwrap();
-        held.reserve();
+        let token = core.claim().unwrap();
+        token.reserve();
         let (checker, evictor) = (core.clone(), core.clone());
         race([
-            party(move || match checker.lend(held) {
-                Ok(held) => give_back(held),
-                Err(held) => settle(held),
+            party(move || match checker.relet(token) {
+                Ok(token) => give_back(token),
+                Err(token) => release(token),
             }),
             party(move || evict(&evictor)),
         ]);
@@ -291,15 +291,15 @@ fn what_is_recalled_counts_as_no_lease() {
         let core = pool(1);
         let mut recalled = core.recall();
         assert_eq!(states(&core), [State::Reserved]);
-        let Err(held) = recalled.pop().unwrap().release() else {
+        let Err(token) = recalled.pop().unwrap().release() else {
             panic!("released past the ledger");
         };
-        settle(held);
+        release(token);
         let (index, seen, _) = core.slots().next().unwrap();
-        let Err(held) = core.reserve(index, seen).unwrap().release() else {
+        let Err(token) = core.reserve(index, seen).unwrap().release() else {
             panic!("released past the ledger");
         };
-        settle(held);
+        release(token);
         assert_quiet(&core, 1);
     });
 }

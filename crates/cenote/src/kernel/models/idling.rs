@@ -16,16 +16,16 @@ fn upkeep_reserves_only_the_idle_period_it_looked_at() {
         let (user, upkeep) = (core.clone(), core.clone());
         race([
             party(move || {
-                if let Some(mut held) = user.claim() {
-                    touch(&mut held);
-                    give_back(held);
+                if let Some(mut token) = user.claim() {
+                    touch(&mut token);
+                    give_back(token);
                 }
             }),
             party(move || {
-                if let Some(mut held) = upkeep.reserve(index, seen) {
-                    assert_eq!(*held.entry(), 0, "leased since it was looked at");
-                    touch(&mut held);
-                    settle(held);
+                if let Some(mut token) = upkeep.reserve(index, seen) {
+                    assert_eq!(*token.entry(), 0, "leased since it was looked at");
+                    touch(&mut token);
+                    release(token);
                 }
             }),
         ]);
@@ -38,11 +38,11 @@ fn a_reserved_connection_goes_to_who_queued_meanwhile() {
     explore(|| {
         let core = pool(1);
         let (index, seen, _) = core.slots().next().unwrap();
-        let held = core.reserve(index, seen).unwrap();
-        let getter = core.clone();
+        let token = core.reserve(index, seen).unwrap();
+        let caller = core.clone();
         race([
-            party(move || take_turn(&getter)),
-            party(move || settle(held)),
+            party(move || take_turn(&caller)),
+            party(move || release(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -52,16 +52,16 @@ fn a_reserved_connection_goes_to_who_queued_meanwhile() {
 fn a_connection_lent_comes_back_to_who_queued_meanwhile() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        held.reserve();
-        let (lender, getter) = (core.clone(), core.clone());
+        let token = core.claim().unwrap();
+        token.reserve();
+        let (lender, caller) = (core.clone(), core.clone());
         race([
             party(move || {
-                if let Ok(held) = lender.lend(held) {
-                    give_back(held);
+                if let Ok(token) = lender.relet(token) {
+                    give_back(token);
                 }
             }),
-            party(move || take_turn(&getter)),
+            party(move || take_turn(&caller)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -81,7 +81,7 @@ fn a_listed_pool_hands_on_and_keeps_its_bound() {
         assert_eq!(core.demand().occupied, 0);
         race([0, 1].map(|_| {
             let core = core.clone();
-            party(move || settle(get_or_connect(&core)))
+            party(move || release(get_or_connect(&core)))
         }));
         assert_eq!(core.demand().occupied, 0);
     });
@@ -107,15 +107,15 @@ fn a_listed_connection_that_upkeep_has_is_nobody_else_s() {
         let (user, upkeep) = (core.clone(), core.clone());
         race([
             party(move || {
-                if let Some(mut held) = user.claim() {
-                    touch(&mut held);
-                    give_back(held);
+                if let Some(mut token) = user.claim() {
+                    touch(&mut token);
+                    give_back(token);
                 }
             }),
             party(move || {
-                if let Some(mut held) = upkeep.reserve(index, seen) {
-                    touch(&mut held);
-                    settle(held);
+                if let Some(mut token) = upkeep.reserve(index, seen) {
+                    touch(&mut token);
+                    release(token);
                 }
             }),
         ]);
@@ -124,15 +124,15 @@ fn a_listed_connection_that_upkeep_has_is_nobody_else_s() {
 }
 
 /// The connections of a pool of three, by what was stored in them, in the order they are leased in.
-fn taken(order: Order, idle: impl FnOnce(&Pool, [Held<Model>; 3])) -> Vec<u32> {
+fn taken(order: Order, idle: impl FnOnce(&Pool, [SlotToken<Model>; 3])) -> Vec<u32> {
     let core = pool_with(3, order);
-    let mut held = [(); 3].map(|()| core.claim().unwrap());
-    for (name, held) in held.iter_mut().enumerate() {
-        *held.entry_mut() = name as u32;
+    let mut token = [(); 3].map(|()| core.claim().unwrap());
+    for (name, token) in token.iter_mut().enumerate() {
+        *token.entry_mut() = name as u32;
     }
-    idle(&core, held);
+    idle(&core, token);
     let again = [(); 3].map(|()| core.claim().unwrap());
-    again.iter().map(|held| *held.entry()).collect()
+    again.iter().map(|token| *token.entry()).collect()
 }
 
 #[test]
@@ -142,7 +142,8 @@ fn idle_connections_are_taken_in_the_order_the_pool_keeps() {
             newest_first: false,
             max_idle: 3,
         };
-        let all_back = |_: &Pool, held: [Held<Model>; 3]| held.into_iter().for_each(give_back);
+        let all_back =
+            |_: &Pool, token: [SlotToken<Model>; 3]| token.into_iter().for_each(give_back);
         assert_eq!(taken(NEWEST_FIRST, all_back), [2, 1, 0]);
         assert_eq!(taken(oldest_first, all_back), [0, 1, 2]);
     });
@@ -152,16 +153,16 @@ fn idle_connections_are_taken_in_the_order_the_pool_keeps() {
 #[test]
 fn a_look_at_an_idle_connection_leaves_its_place_in_the_order() {
     explore(|| {
-        let all_back = |held: [Held<Model>; 3]| held.into_iter().for_each(give_back);
-        let before = taken(NEWEST_FIRST, |_, held| all_back(held));
+        let all_back = |token: [SlotToken<Model>; 3]| token.into_iter().for_each(give_back);
+        let before = taken(NEWEST_FIRST, |_, token| all_back(token));
         for looked_at in 0..3 {
-            let after = taken(NEWEST_FIRST, |core, held| {
-                all_back(held);
+            let after = taken(NEWEST_FIRST, |core, token| {
+                all_back(token);
                 let (index, seen, _) = core.slots().nth(looked_at).unwrap();
-                let held = core.reserve(index, seen).unwrap();
+                let token = core.reserve(index, seen).unwrap();
                 assert!(matches!(
-                    core.settle(held, Idling::Continues),
-                    Settled::Done
+                    core.release(token, IdleSince::Before),
+                    Release::Kept
                 ));
             });
             assert_eq!(after, before, "slot {looked_at}");
@@ -175,11 +176,11 @@ fn a_listed_connection_lent_comes_back_to_the_list() {
     explore(|| {
         let core = pool_with(1, NEWEST_FIRST);
         let (index, seen, _) = core.slots().next().unwrap();
-        let held = core.reserve(index, seen).unwrap();
-        let Ok(held) = core.lend(held) else {
+        let token = core.reserve(index, seen).unwrap();
+        let Ok(token) = core.relet(token) else {
             panic!("open");
         };
-        give_back(held);
+        give_back(token);
         give_back(core.claim().expect("listed"));
         give_back(core.claim().expect("listed"));
     });

@@ -4,10 +4,10 @@ use super::*;
 
 /// Queues, and leaves at once if it was not served.
 fn come_and_leave(core: &Pool) {
-    let ticket = pin!(Ticket::new(core));
+    let waiter = pin!(Waiter::new(core));
     let mut cx = Context::from_waker(Waker::noop());
-    if let Poll::Ready(Ok(held)) = join_or_poll(ticket.as_ref(), &mut false, &mut cx) {
-        give_back(held);
+    if let Poll::Ready(Ok(token)) = join_or_poll(waiter.as_ref(), &mut false, &mut cx) {
+        give_back(token);
     }
 }
 
@@ -16,12 +16,12 @@ fn come_and_leave(core: &Pool) {
 fn a_waiter_that_leaves_passes_its_grant_on() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let (quitter, getter) = (core.clone(), core.clone());
+        let token = core.claim().unwrap();
+        let (quitter, caller) = (core.clone(), core.clone());
         race([
             party(move || come_and_leave(&quitter)),
-            party(move || take_turn(&getter)),
-            party(move || give_back(held)),
+            party(move || take_turn(&caller)),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -32,22 +32,22 @@ fn a_waiter_that_leaves_passes_its_grant_on() {
 fn a_waiter_that_gives_up_learns_what_came_first() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
+        let token = core.claim().unwrap();
         let quitter = core.clone();
         race([
             party(move || {
-                let ticket = pin!(Ticket::new(&quitter));
+                let waiter = pin!(Waiter::new(&quitter));
                 let mut cx = Context::from_waker(Waker::noop());
-                let served = match join_or_poll(ticket.as_ref(), &mut false, &mut cx) {
+                let served = match join_or_poll(waiter.as_ref(), &mut false, &mut cx) {
                     Poll::Ready(outcome) => Some(outcome),
-                    Poll::Pending => ticket.as_ref().leave(),
+                    Poll::Pending => waiter.as_ref().leave(),
                 };
-                if let Some(Ok(mut held)) = served {
-                    touch(&mut held);
-                    give_back(held);
+                if let Some(Ok(mut token)) = served {
+                    touch(&mut token);
+                    give_back(token);
                 }
             }),
-            party(move || give_back(held)),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -57,12 +57,12 @@ fn a_waiter_that_gives_up_learns_what_came_first() {
 fn two_that_leave_disturb_neither_each_other_nor_the_one_behind() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
+        let token = core.claim().unwrap();
         let (first, second) = (core.clone(), core.clone());
         race([
             party(move || come_and_leave(&first)),
             party(move || come_and_leave(&second)),
-            party(move || give_back(held)),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -72,9 +72,9 @@ fn two_that_leave_disturb_neither_each_other_nor_the_one_behind() {
 fn a_waiter_that_leaves_leaves_the_pool_as_open_as_it_was() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
+        let token = core.claim().unwrap();
         come_and_leave(&core);
-        give_back(held);
+        give_back(token);
         give_back(core.claim().expect("idle, and nobody waits"));
     });
 }
@@ -83,13 +83,13 @@ fn a_waiter_that_leaves_leaves_the_pool_as_open_as_it_was() {
 fn a_refusal_and_a_leave_do_not_miss_each_other() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
+        let token = core.claim().unwrap();
         let (quitter, refuser) = (core.clone(), core.clone());
         race([
             party(move || come_and_leave(&quitter)),
             party(move || refuser.refuse_all(|| ())),
         ]);
-        give_back(held);
+        give_back(token);
         assert_quiet(&core, 1);
     });
 }
@@ -98,12 +98,12 @@ fn a_refusal_and_a_leave_do_not_miss_each_other() {
 fn the_refusal_of_all_leaves_the_pool_open() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let ticket = pin!(Ticket::new(&core));
-        queue(ticket.as_ref());
+        let token = core.claim().unwrap();
+        let waiter = pin!(Waiter::new(&core));
+        waitlist(waiter.as_ref());
         core.refuse_all(|| ());
-        assert!(served(ticket.as_ref()).unwrap().is_err());
-        give_back(held);
+        assert!(served(waiter.as_ref()).unwrap().is_err());
+        give_back(token);
         give_back(core.claim().expect("idle, and nobody waits"));
     });
 }

@@ -31,11 +31,11 @@ type Pool = Arc<Core<Model>>;
 
 impl Owner for Model {
     type Entry = u32;
-    type Notes = ();
+    type SlotMeta = ();
     type Refusal = ();
 
-    fn abort(held: &mut Held<Self>) {
-        held.take();
+    fn abort(token: &mut SlotToken<Self>) {
+        token.take();
     }
 
     fn is_wanted(_: &Core<Self>, (): &()) -> bool {
@@ -48,12 +48,12 @@ impl Owner for Model {
         }
     }
 
-    fn returned(held: Held<Self>, _: Option<&Core<Self>>) {
-        give_back(held);
+    fn returned(token: SlotToken<Self>, _: Option<&Core<Self>>) {
+        give_back(token);
     }
 
-    fn unclaimed(held: Held<Self>) {
-        settle(held);
+    fn return_unclaimed(token: SlotToken<Self>) {
+        release(token);
     }
 }
 
@@ -95,73 +95,73 @@ fn pool_with(connections: usize, order: Order) -> Pool {
 
 fn connect<O: Owner<Entry = u32>>(core: &Arc<Core<O>>) {
     if let Some(opening) = core.open(usize::MAX) {
-        settle(opening.fill(0));
+        release(opening.fill(0));
     }
 }
 
-fn give_back<O: Owner>(held: Held<O>) {
-    if let Err(held) = held.release() {
-        settle(held);
+fn give_back<O: Owner>(token: SlotToken<O>) {
+    if let Err(token) = token.release() {
+        release(token);
     }
 }
 
-fn settle<O: Owner>(held: Held<O>) {
-    let core = Arc::clone(held.core());
-    if let Settled::Surplus(held, _) = core.settle(held, Idling::Begins) {
-        drop(held);
+fn release<O: Owner>(token: SlotToken<O>) {
+    let core = Arc::clone(token.core());
+    if let Release::Excess(token, _) = core.release(token, IdleSince::Now) {
+        drop(token);
     }
 }
 
-/// Takes a connection as a getter does: at once, or in the queue.
-fn get(core: &Pool) -> Result<Held<Model>, ()> {
+/// Takes a connection as a caller does: at once, or in the queue.
+fn get(core: &Pool) -> Result<SlotToken<Model>, ()> {
     match core.claim() {
-        Some(held) => Ok(held),
+        Some(token) => Ok(token),
         None => wait(core),
     }
 }
 
 /// As [`get`], without a first look.
-fn wait(core: &Pool) -> Result<Held<Model>, ()> {
+fn wait(core: &Pool) -> Result<SlotToken<Model>, ()> {
     block_on(async {
-        let ticket = pin!(Ticket::new(core));
+        let waiter = pin!(Waiter::new(core));
         let mut queued = false;
-        poll_fn(|cx| join_or_poll(ticket.as_ref(), &mut queued, cx)).await
+        poll_fn(|cx| join_or_poll(waiter.as_ref(), &mut queued, cx)).await
     })
 }
 
 fn join_or_poll(
-    ticket: Pin<&Ticket<'_, Model>>,
+    waiter: Pin<&Waiter<'_, Model>>,
     queued: &mut bool,
     cx: &mut Context<'_>,
-) -> Poll<Result<Held<Model>, ()>> {
+) -> Poll<Result<SlotToken<Model>, ()>> {
     if *queued {
-        return ticket.poll(cx);
+        return waiter.poll(cx);
     }
     *queued = true;
-    match ticket.join(cx.waker(), u64::MAX, usize::MAX) {
-        Joined::Granted(held) => Poll::Ready(Ok(held)),
-        Joined::Closed => Poll::Ready(Err(())),
-        Joined::Queued { .. } => Poll::Pending,
-        Joined::Full => unreachable!("the queue has no bound here"),
+    match waiter.join(cx.waker(), u64::MAX, usize::MAX) {
+        JoinOutcome::Granted(token) => Poll::Ready(Ok(token)),
+        JoinOutcome::Closed => Poll::Ready(Err(())),
+        JoinOutcome::Queued { .. } => Poll::Pending,
+        JoinOutcome::Full => unreachable!("the waitlist has no bound here"),
     }
 }
 
-/// As a getter of the shell: it drives the growth that its queueing calls for.
-fn get_or_connect(core: &Pool) -> Held<Model> {
-    if let Some(held) = core.claim() {
-        return held;
+/// As a caller of the shell: it drives the growth that its queueing calls for.
+fn get_or_connect(core: &Pool) -> SlotToken<Model> {
+    if let Some(token) = core.claim() {
+        return token;
     }
     block_on(async {
-        let ticket = pin!(Ticket::new(core));
+        let waiter = pin!(Waiter::new(core));
         let mut queued = false;
         poll_fn(|cx| {
             if queued {
-                return ticket.as_ref().poll(cx).map(Result::unwrap);
+                return waiter.as_ref().poll(cx).map(Result::unwrap);
             }
             queued = true;
-            match ticket.as_ref().join(cx.waker(), u64::MAX, usize::MAX) {
-                Joined::Granted(held) => return Poll::Ready(held),
-                Joined::Queued { may_grow: true, .. } => connect(core),
+            match waiter.as_ref().join(cx.waker(), u64::MAX, usize::MAX) {
+                JoinOutcome::Granted(token) => return Poll::Ready(token),
+                JoinOutcome::Queued { may_grow: true, .. } => connect(core),
                 _ => {}
             }
             Poll::Pending
@@ -170,29 +170,29 @@ fn get_or_connect(core: &Pool) -> Held<Model> {
     })
 }
 
-/// Puts `ticket` in the queue, where nothing is idle.
-fn queue(ticket: Pin<&Ticket<'_, Model>>) {
+/// Puts `waiter` in the queue, where nothing is idle.
+fn waitlist(waiter: Pin<&Waiter<'_, Model>>) {
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(join_or_poll(ticket, &mut false, &mut cx).is_pending());
+    assert!(join_or_poll(waiter, &mut false, &mut cx).is_pending());
 }
 
-/// What `ticket`, which is queued, has by now.
-fn served(ticket: Pin<&Ticket<'_, Model>>) -> Option<Result<Held<Model>, ()>> {
-    match ticket.poll(&mut Context::from_waker(Waker::noop())) {
+/// What `waiter`, which is queued, has by now.
+fn served(waiter: Pin<&Waiter<'_, Model>>) -> Option<Result<SlotToken<Model>, ()>> {
+    match waiter.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => Some(outcome),
         Poll::Pending => None,
     }
 }
 
 /// Uses the connection; loom sees it if another does so at the same time.
-fn touch(held: &mut Held<Model>) {
-    *held.entry_mut() += 1;
+fn touch(token: &mut SlotToken<Model>) {
+    *token.entry_mut() += 1;
 }
 
 fn take_turn(core: &Pool) {
-    let mut held = get(core).unwrap();
-    touch(&mut held);
-    give_back(held);
+    let mut token = get(core).unwrap();
+    touch(&mut token);
+    give_back(token);
 }
 
 fn states(core: &Pool) -> Vec<State> {

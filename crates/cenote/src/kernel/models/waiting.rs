@@ -1,4 +1,4 @@
-//! Getters that wait, and those who serve them.
+//! Callers that wait, and those who serve them.
 
 use super::*;
 
@@ -9,9 +9,9 @@ fn two_threads_take_turns_on_one_connection() {
         race([0, 1].map(|_| {
             let core = core.clone();
             party(move || {
-                if let Some(mut held) = core.claim() {
-                    touch(&mut held);
-                    give_back(held);
+                if let Some(mut token) = core.claim() {
+                    touch(&mut token);
+                    give_back(token);
                 }
             })
         }));
@@ -19,7 +19,7 @@ fn two_threads_take_turns_on_one_connection() {
     });
 }
 
-/// bb8 #122, vitess #17662: a getter asleep beside an idle connection.
+/// bb8 #122, vitess #17662: a caller asleep beside an idle connection.
 #[test]
 fn a_getter_is_never_left_beside_an_idle_connection() {
     explore(|| {
@@ -37,9 +37,9 @@ fn two_returns_serve_two_waiters() {
     explore(|| {
         let core = pool(2);
         let (first, second) = (core.claim().unwrap(), core.claim().unwrap());
-        let getter = core.clone();
+        let caller = core.clone();
         race([
-            party(move || take_turn(&getter)),
+            party(move || take_turn(&caller)),
             party(move || give_back(first)),
             party(move || give_back(second)),
         ]);
@@ -47,25 +47,25 @@ fn two_returns_serve_two_waiters() {
     });
 }
 
-/// The word changes under the eyes of a getter that is about to queue: claimed, given back, and claimed.
+/// The word changes under the eyes of a caller that is about to queue: claimed, given back, and claimed.
 #[test]
 fn a_getter_that_queues_while_others_come_and_go_is_served() {
     explore(|| {
         let core = pool(1);
-        let (user, getter) = (core.clone(), core.clone());
+        let (user, caller) = (core.clone(), core.clone());
         race([
             party(move || {
                 for _ in 0..2 {
-                    if let Some(mut held) = user.claim() {
-                        touch(&mut held);
-                        give_back(held);
+                    if let Some(mut token) = user.claim() {
+                        touch(&mut token);
+                        give_back(token);
                     }
                 }
             }),
             party(move || {
-                let mut held = wait(&getter).unwrap();
-                touch(&mut held);
-                give_back(held);
+                let mut token = wait(&caller).unwrap();
+                touch(&mut token);
+                give_back(token);
             }),
         ]);
         assert_quiet(&core, 1);
@@ -77,20 +77,20 @@ fn a_getter_that_queues_while_others_come_and_go_is_served() {
 fn a_waiter_is_woken_through_its_newest_waker() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let getter = core.clone();
+        let token = core.claim().unwrap();
+        let caller = core.clone();
         race([
             party(move || {
-                let ticket = pin!(Ticket::new(&getter));
+                let waiter = pin!(Waiter::new(&caller));
                 let mut stale = Context::from_waker(Waker::noop());
                 let mut queued = false;
-                let held = match join_or_poll(ticket.as_ref(), &mut queued, &mut stale) {
+                let token = match join_or_poll(waiter.as_ref(), &mut queued, &mut stale) {
                     Poll::Ready(outcome) => outcome,
-                    Poll::Pending => block_on(poll_fn(|cx| ticket.as_ref().poll(cx))),
+                    Poll::Pending => block_on(poll_fn(|cx| waiter.as_ref().poll(cx))),
                 };
-                give_back(held.unwrap());
+                give_back(token.unwrap());
             }),
-            party(move || give_back(held)),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -101,11 +101,11 @@ fn a_waiter_is_woken_through_its_newest_waker() {
 fn a_connection_that_ends_is_replaced_for_the_waiter() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let getter = core.clone();
+        let token = core.claim().unwrap();
+        let caller = core.clone();
         race([
-            party(move || give_back(get_or_connect(&getter))),
-            party(move || drop(held)),
+            party(move || give_back(get_or_connect(&caller))),
+            party(move || drop(token)),
         ]);
         assert_eq!(core.demand().occupied, 1);
     });
@@ -127,13 +127,13 @@ fn a_dial_that_fails_counts_no_more() {
 fn a_lease_handed_on_is_handed_on_again() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let (first, second) = (pin!(Ticket::new(&core)), pin!(Ticket::new(&core)));
-        queue(first.as_ref());
-        queue(second.as_ref());
+        let token = core.claim().unwrap();
+        let (first, second) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+        waitlist(first.as_ref());
+        waitlist(second.as_ref());
         let word = |core: &Pool| core.slots().next().unwrap().1;
         let before = word(&core).generation();
-        give_back(held);
+        give_back(token);
         assert_eq!(word(&core).generation(), before + 1);
         give_back(served(first.as_ref()).unwrap().unwrap());
         assert_eq!(word(&core).state(), State::Leased);
@@ -148,36 +148,36 @@ fn a_lease_handed_on_is_handed_on_again() {
 fn what_the_pool_had_in_hand_is_handed_on_as_a_lease() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        held.reserve();
-        let ticket = pin!(Ticket::new(&core));
-        queue(ticket.as_ref());
-        settle(held);
+        let token = core.claim().unwrap();
+        token.reserve();
+        let waiter = pin!(Waiter::new(&core));
+        waitlist(waiter.as_ref());
+        release(token);
         assert_eq!(states(&core), [State::Leased]);
         // Nobody else waits: it comes back with one compare-and-swap.
-        assert!(served(ticket.as_ref()).unwrap().unwrap().release().is_ok());
+        assert!(served(waiter.as_ref()).unwrap().unwrap().release().is_ok());
         assert_quiet(&core, 1);
     });
 }
 
-fn join(ticket: Pin<&Ticket<'_, Model>>, deadline: u64) -> Joined<Model> {
-    ticket.join(Waker::noop(), deadline, 1)
+fn join(waiter: Pin<&Waiter<'_, Model>>, deadline: u64) -> JoinOutcome<Model> {
+    waiter.join(Waker::noop(), deadline, 1)
 }
 
 #[test]
 fn the_bound_on_waiters_spares_whose_turn_it_was() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let (early, first) = (pin!(Ticket::new(&core)), pin!(Ticket::new(&core)));
-        let late = pin!(Ticket::new(&core));
+        let token = core.claim().unwrap();
+        let (early, first) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+        let late = pin!(Waiter::new(&core));
         // It was given a connection that will prove dead.
         early.arrive();
-        let queued = |joined| matches!(joined, Joined::Queued { .. });
+        let queued = |joined| matches!(joined, JoinOutcome::Queued { .. });
         assert!(queued(join(first.as_ref(), 0)));
-        assert!(matches!(join(late.as_ref(), 0), Joined::Full));
+        assert!(matches!(join(late.as_ref(), 0), JoinOutcome::Full));
         assert!(queued(join(early.as_ref(), 0)));
-        give_back(held);
+        give_back(token);
         assert!(served(first.as_ref()).is_none());
         give_back(served(early.as_ref()).unwrap().unwrap());
     });
@@ -188,12 +188,12 @@ fn the_bound_on_waiters_spares_whose_turn_it_was() {
 fn a_deadline_is_watched_once_it_is_the_earliest() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let tickets: [_; 5] = std::array::from_fn(|_| Box::pin(Ticket::new(&core)));
-        let arms = |ticket: usize, deadline: u64| {
-            let ticket = tickets[ticket].as_ref();
-            match ticket.join(Waker::noop(), deadline, usize::MAX) {
-                Joined::Queued { arm, .. } => arm,
+        let token = core.claim().unwrap();
+        let waiters: [_; 5] = std::array::from_fn(|_| Box::pin(Waiter::new(&core)));
+        let arms = |waiter: usize, deadline: u64| {
+            let waiter = waiters[waiter].as_ref();
+            match waiter.join(Waker::noop(), deadline, usize::MAX) {
+                JoinOutcome::Queued { arm, .. } => arm,
                 _ => panic!("nothing is idle"),
             }
         };
@@ -201,48 +201,48 @@ fn a_deadline_is_watched_once_it_is_the_earliest() {
         assert!(arms(1, 10));
         assert!(!arms(2, 20));
         assert_eq!(core.refuse_due(10, || ()), Some(20));
-        assert!(served(tickets[1].as_ref()).unwrap().is_err());
+        assert!(served(waiters[1].as_ref()).unwrap().is_err());
         // Between the one that is over and the next.
         assert!(arms(3, 15));
         core.refuse_all(|| ());
         assert!(arms(4, 99));
         assert_eq!(core.refuse_due(99, || ()), None);
-        give_back(held);
+        give_back(token);
         give_back(core.claim().expect("idle, and nobody waits"));
     });
 }
 
-/// A getter out of time against a connection that comes back.
+/// A caller out of time against a connection that comes back.
 #[test]
 fn a_deadline_and_a_return_do_not_miss_each_other() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let (getter, upkeep) = (core.clone(), core.clone());
+        let token = core.claim().unwrap();
+        let (caller, upkeep) = (core.clone(), core.clone());
         race([
             party(move || {
-                let ticket = pin!(Ticket::new(&getter));
+                let waiter = pin!(Waiter::new(&caller));
                 let mut queued = false;
                 let outcome = block_on(poll_fn(|cx| {
                     if queued {
-                        return ticket.as_ref().poll(cx);
+                        return waiter.as_ref().poll(cx);
                     }
                     queued = true;
-                    match ticket.as_ref().join(cx.waker(), 1, usize::MAX) {
-                        Joined::Granted(held) => Poll::Ready(Ok(held)),
-                        Joined::Queued { .. } => Poll::Pending,
+                    match waiter.as_ref().join(cx.waker(), 1, usize::MAX) {
+                        JoinOutcome::Granted(token) => Poll::Ready(Ok(token)),
+                        JoinOutcome::Queued { .. } => Poll::Pending,
                         _ => unreachable!("open, and no bound"),
                     }
                 }));
-                if let Ok(mut held) = outcome {
-                    touch(&mut held);
-                    give_back(held);
+                if let Ok(mut token) = outcome {
+                    touch(&mut token);
+                    give_back(token);
                 }
             }),
             party(move || {
                 upkeep.refuse_due(1, || ());
             }),
-            party(move || give_back(held)),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
         assert!(core.claim().is_some());
@@ -254,12 +254,12 @@ fn a_deadline_and_a_return_do_not_miss_each_other() {
 fn who_is_roused_is_still_served() {
     explore(|| {
         let core = pool(1);
-        let held = core.claim().unwrap();
-        let (getter, upkeep) = (core.clone(), core.clone());
+        let token = core.claim().unwrap();
+        let (caller, upkeep) = (core.clone(), core.clone());
         race([
-            party(move || take_turn(&getter)),
-            party(move || upkeep.rouse()),
-            party(move || give_back(held)),
+            party(move || take_turn(&caller)),
+            party(move || upkeep.wake_waiters()),
+            party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
     });
@@ -270,9 +270,9 @@ fn who_is_roused_is_still_served() {
 fn a_getter_is_told_to_dial_where_that_helps() {
     explore(|| {
         let core = Core::new(Model, 2, Order::Local);
-        let tickets: [_; 3] = std::array::from_fn(|_| Box::pin(Ticket::new(&core)));
-        let grows = |ticket: usize| match tickets[ticket].as_ref().join(Waker::noop(), 0, 9) {
-            Joined::Queued { may_grow, .. } => may_grow,
+        let waiters: [_; 3] = std::array::from_fn(|_| Box::pin(Waiter::new(&core)));
+        let grows = |waiter: usize| match waiters[waiter].as_ref().join(Waker::noop(), 0, 9) {
+            JoinOutcome::Queued { may_grow, .. } => may_grow,
             _ => panic!("nothing is idle"),
         };
         let first = core.open(1).unwrap();
@@ -291,10 +291,10 @@ fn a_getter_is_told_to_dial_where_that_helps() {
 fn a_connection_that_ends_before_anyone_had_it_counts_no_more() {
     explore(|| {
         let core = Core::new(Model, 1, Order::Local);
-        let held = core.open(1).unwrap().fill(0);
+        let token = core.open(1).unwrap().fill(0);
         assert_eq!(states(&core), [State::Reserved]);
         assert_eq!(core.demand().opening, 0);
-        drop(held);
+        drop(token);
         let demand = core.demand();
         assert_eq!((demand.occupied, demand.opening), (0, 0));
     });

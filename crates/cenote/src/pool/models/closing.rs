@@ -15,7 +15,7 @@ fn a_close_against_getters_serves_or_refuses_each_and_leaves_nothing_open() {
                 assert!(matches!(pool.get().await, Err(GetError::Closed { .. })));
             })
         };
-        race([getter(&pool), getter(&pool), getter(&pool), closer]);
+        race([caller(&pool), caller(&pool), caller(&pool), closer]);
         ends(pool, &server);
     });
 }

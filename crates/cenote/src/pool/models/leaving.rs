@@ -1,4 +1,4 @@
-//! Getters that leave, whenever it may be.
+//! Callers that leave, whenever it may be.
 
 use super::*;
 

@@ -24,7 +24,7 @@ fn time_outs_against_a_return_serve_or_refuse_each_getter() {
             .build()
             .unwrap();
         let mut leased = block_on(pool.get_owned()).unwrap();
-        let getter = || {
+        let caller = || {
             let pool = pool.clone();
             party(async move {
                 match pool.get().await {
@@ -35,7 +35,7 @@ fn time_outs_against_a_return_serve_or_refuse_each_getter() {
             })
         };
         let returner = party(async move { leased.use_it() });
-        race([getter(), getter(), returner, time_passes(3)]);
+        race([caller(), caller(), returner, time_passes(3)]);
         ends_whole(pool, &server, 1);
     });
 }

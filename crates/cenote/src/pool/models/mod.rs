@@ -130,7 +130,7 @@ fn user(pool: &Pool<Toy>, times: usize) -> Party {
 }
 
 /// Gets, uses and gives back, or learns that the pool is closed.
-fn getter(pool: &Pool<Toy>) -> Party {
+fn caller(pool: &Pool<Toy>) -> Party {
     let pool = pool.clone();
     party(async move {
         match pool.get().await {

@@ -12,7 +12,7 @@ fn patient(server: &Server, max_size: usize) -> Pool<Toy> {
         .unwrap()
 }
 
-fn ending(old: Old) -> Party {
+fn retire(old: Old) -> Party {
     party(async move { old.end() })
 }
 
@@ -27,7 +27,7 @@ fn a_runtime_that_ends_under_users_keeps_nobody_waiting() {
             drop(polled(&pool, below(2)));
             first.soil();
             drop((first, second));
-            let end = ending(move_on());
+            let end = retire(move_on());
             race([user(&pool, 2), user(&pool, 1), user(&pool, 1), end]);
             ends_whole(pool, &server, 3);
         });
@@ -61,8 +61,8 @@ fn a_close_after_the_runtime_ended_is_what_getters_are_told() {
         in_time(|| {
             let server = Server::new(2);
             let pool = patient(&server, 2);
-            let end = ending(move_on());
-            race([getter(&pool), getter(&pool), closer(&pool), end]);
+            let end = retire(move_on());
+            race([caller(&pool), caller(&pool), closer(&pool), end]);
             ends(pool, &server);
         });
     });

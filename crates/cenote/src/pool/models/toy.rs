@@ -35,11 +35,11 @@ pub(super) struct Conn {
     /// Needs a reset before the next may have it.
     pub(super) is_dirty: bool,
     in_use: AtomicBool,
-    place: Place,
+    call_site: CallSite,
 }
 
 /// Counts as open from the dial to the drop.
-struct Place(Server);
+struct CallSite(Server);
 
 impl Server {
     /// Never more than `most` connections and dials are to be there at once.
@@ -82,7 +82,7 @@ impl Conn {
     pub(super) fn use_it(&mut self) {
         self.begin();
         if self.is_dirty {
-            self.place.0.complain("a dirty connection was leased");
+            self.call_site.0.complain("a dirty connection was leased");
         }
         self.end();
     }
@@ -95,7 +95,7 @@ impl Conn {
 
     fn begin(&self) {
         if self.in_use.swap(true, SeqCst) {
-            self.place.0.complain("two have one connection");
+            self.call_site.0.complain("two have one connection");
         }
     }
 
@@ -111,7 +111,7 @@ impl Connect for Toy {
     async fn connect(&self, _: &Dial) -> Result<Conn, Infallible> {
         let server = &self.0;
         let open = server.0.open.fetch_add(1, SeqCst) + 1;
-        let place = Place(server.clone());
+        let place = CallSite(server.clone());
         if open > server.0.most {
             server.complain("more are open than may be");
         }
@@ -159,7 +159,7 @@ impl Drop for Toy {
     }
 }
 
-impl Drop for Place {
+impl Drop for CallSite {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, SeqCst);
     }

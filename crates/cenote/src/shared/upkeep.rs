@@ -55,7 +55,7 @@ pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
     }
     let running = Running {
         core: Arc::downgrade(core),
-        ending: Ending::Died,
+        retire: Ending::Died,
     };
     runtime.spawn(running.run());
 }
@@ -74,7 +74,7 @@ enum Ending {
 struct Running<C: Connect<Connection: Sync>> {
     /// Weak: nothing is to be looked after once all handles and leases are gone.
     core: Weak<Core<C>>,
-    ending: Ending,
+    retire: Ending,
 }
 
 impl<C: Connect<Connection: Sync>> Running<C> {
@@ -88,7 +88,7 @@ impl<C: Connect<Connection: Sync>> Running<C> {
                 return;
             };
             if core.turn() == Next::End {
-                self.ending = Ending::Done;
+                self.retire = Ending::Done;
                 return;
             }
         }
@@ -100,11 +100,11 @@ impl<C: Connect<Connection: Sync>> Drop for Running<C> {
         let Some(core) = self.core.upgrade() else {
             return;
         };
-        match self.ending {
+        match self.retire {
             Ending::Done => {}
             Ending::Died => core.locked(|state, after| {
                 state.unkeep(after);
-                state.rouse(after);
+                state.wake_waiters(after);
             }),
         }
     }
@@ -151,7 +151,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             self.retire(state, after, &looks);
             self.shrink(state, after, now);
             state.peak = state.in_flight;
-            self.drive(state, after);
+            self.dial_if_needed(state, after);
             if state.seats.is_empty() && state.queue.is_empty() {
                 // Under the lock: who comes after this starts another.
                 state.is_kept = false;
@@ -190,7 +190,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         match sharing::retire(marks, bounds, old, draining, &state.loads()) {
             Retirement::Now => {
                 state.unseat(after, old);
-                self.drive(state, after);
+                self.dial_if_needed(state, after);
             }
             Retirement::Replace => self.replace(state, after),
             Retirement::Later => {}

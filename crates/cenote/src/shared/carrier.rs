@@ -17,7 +17,7 @@ pub(super) struct Carrier<C: Connect> {
     /// Its seat among those in service, or [`NO_SEAT`]. Written under the pool's lock, and under it exact.
     seat: AtomicUsize,
     /// How its time in service ended, if it is not simply to be given back. The first word counts.
-    ending: OnceLock<Ending>,
+    retire: OnceLock<Ending>,
 }
 
 /// It is not in service: about to be, or draining.
@@ -47,7 +47,7 @@ impl<C: Connect> Carrier<C> {
             core: Arc::clone(core),
             lease: Some(lease),
             seat: AtomicUsize::new(NO_SEAT),
-            ending: OnceLock::new(),
+            retire: OnceLock::new(),
         })
     }
 
@@ -66,9 +66,9 @@ impl<C: Connect> Carrier<C> {
         self.seat.store(seat.unwrap_or(NO_SEAT), Relaxed);
     }
 
-    pub(super) fn end_as(&self, ending: Ending) {
+    pub(super) fn end_as(&self, retire: Ending) {
         // The first word counts.
-        let _ = self.ending.set(ending);
+        let _ = self.retire.set(retire);
     }
 
     /// Asks the connector; no lock is held. One that panics speaks of a connection nobody should have.
@@ -91,7 +91,7 @@ impl<C: Connect> Drop for Carrier<C> {
         let Some(lease) = self.lease.take() else {
             return;
         };
-        match self.ending.get() {
+        match self.retire.get() {
             None => drop(lease),
             Some(Ending::Discarded) => OwnedLease::discard(lease),
             Some(Ending::Retired) => {

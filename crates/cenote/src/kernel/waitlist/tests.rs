@@ -6,61 +6,61 @@ use std::task::{Context, Wake};
 
 use super::*;
 use crate::kernel::tests::Least;
-use crate::kernel::{Arc, Core, Joined, Order, Ticket};
+use crate::kernel::{Arc, Core, JoinOutcome, Order, Waiter};
 
-type Waiters = Vec<Pin<Box<Waiter<Least>>>>;
+type Waiters = Vec<Pin<Box<WaiterCell<Least>>>>;
 
 fn waiters(count: usize) -> Waiters {
-    (0..count).map(|_| Box::pin(Waiter::new())).collect()
+    (0..count).map(|_| Box::pin(WaiterCell::new())).collect()
 }
 
-fn join(queue: &mut Queue<Least>, waiter: &Pin<Box<Waiter<Least>>>, deadline: u64) {
-    queue.arrive(waiter);
-    queue.join(waiter.as_ref(), Waker::noop().clone(), deadline);
+fn join(waitlist: &mut Waitlist<Least>, waiter: &Pin<Box<WaiterCell<Least>>>, deadline: u64) {
+    waitlist.arrive(waiter);
+    waitlist.join(waiter.as_ref(), Waker::noop().clone(), deadline);
 }
 
 /// A queue with all of `waiters` in it, the deadline of each its index.
-fn queue_of(waiters: &Waiters) -> Queue<Least> {
-    let mut queue = Queue::new();
+fn queue_of(waiters: &Waiters) -> Waitlist<Least> {
+    let mut waitlist = Waitlist::new();
     for (index, waiter) in waiters.iter().enumerate() {
-        join(&mut queue, waiter, index as u64);
+        join(&mut waitlist, waiter, index as u64);
     }
-    queue
+    waitlist
 }
 
 /// What each was told, of those who were.
 fn told(waiters: &Waiters) -> Vec<Option<u32>> {
-    let refusal = |waiter: &Pin<Box<Waiter<Least>>>| waiter.as_ref().outcome()?.err();
+    let refusal = |waiter: &Pin<Box<WaiterCell<Least>>>| waiter.as_ref().outcome()?.err();
     waiters.iter().map(refusal).collect()
 }
 
-fn refuse_rest(queue: &mut Queue<Least>) {
-    let mut turn = 0;
-    let count = |turn: &mut u32| {
-        *turn += 1;
-        *turn
+fn refuse_rest(waitlist: &mut Waitlist<Least>) {
+    let mut popped = 0;
+    let count = |popped: &mut u32| {
+        *popped += 1;
+        *popped
     };
-    drop(queue.refuse_all(|| count(&mut turn)));
-    assert_eq!((queue.len(), queue.places.len()), (0, 0));
+    drop(waitlist.refuse_all(|| count(&mut popped)));
+    assert_eq!((waitlist.len(), waitlist.entries.len()), (0, 0));
 }
 
 #[test]
 fn turns_come_in_the_order_of_arrival() {
     let waiters = waiters(3);
-    let mut queue = queue_of(&waiters);
-    refuse_rest(&mut queue);
+    let mut waitlist = queue_of(&waiters);
+    refuse_rest(&mut waitlist);
     assert_eq!(told(&waiters), [Some(1), Some(2), Some(3)]);
 }
 
 #[test]
 fn who_leaves_is_passed_over() {
     let waiters = waiters(5);
-    let mut queue = queue_of(&waiters);
+    let mut waitlist = queue_of(&waiters);
     for leaver in [0, 2, 4] {
-        assert!(queue.leave(waiters[leaver].as_ref()).is_ok());
+        assert!(waitlist.leave(waiters[leaver].as_ref()).is_ok());
     }
-    assert_eq!(queue.len(), 2);
-    refuse_rest(&mut queue);
+    assert_eq!(waitlist.len(), 2);
+    refuse_rest(&mut waitlist);
     assert_eq!(told(&waiters), [None, Some(1), None, Some(2), None]);
 }
 
@@ -69,16 +69,16 @@ fn who_leaves_is_passed_over() {
 #[test]
 fn who_queues_again_has_its_old_place() {
     let waiters = waiters(5);
-    let mut queue = queue_of(&waiters);
+    let mut waitlist = queue_of(&waiters);
     for served in &waiters[..3] {
-        drop(queue.pop().unwrap().refuse(9));
+        drop(waitlist.pop().unwrap().refuse(9));
         assert!(served.as_ref().outcome().is_some());
     }
     for again in [1, 2, 0] {
-        join(&mut queue, &waiters[again], 0);
+        join(&mut waitlist, &waiters[again], 0);
     }
-    assert!(queue.leave(waiters[1].as_ref()).is_ok());
-    refuse_rest(&mut queue);
+    assert!(waitlist.leave(waiters[1].as_ref()).is_ok());
+    refuse_rest(&mut waitlist);
     assert_eq!(told(&waiters), [Some(1), None, Some(2), Some(3), Some(4)]);
 }
 
@@ -86,40 +86,40 @@ fn who_queues_again_has_its_old_place() {
 #[test]
 fn who_arrived_without_queueing_comes_before_who_queued_later() {
     let (early, late) = (waiters(1), waiters(1));
-    let mut queue = Queue::new();
-    queue.arrive(&early[0]);
-    join(&mut queue, &late[0], 0);
-    assert!(queue.is_first(&early[0]));
-    join(&mut queue, &early[0], 0);
-    refuse_rest(&mut queue);
+    let mut waitlist = Waitlist::new();
+    waitlist.arrive(&early[0]);
+    join(&mut waitlist, &late[0], 0);
+    assert!(waitlist.is_first(&early[0]));
+    join(&mut waitlist, &early[0], 0);
+    refuse_rest(&mut waitlist);
     assert_eq!((told(&early), told(&late)), (vec![Some(1)], vec![Some(2)]));
 }
 
 #[test]
 fn a_turn_taken_is_no_place_any_more() {
     let waiters = waiters(2);
-    let mut queue = queue_of(&waiters);
-    let turn = queue.pop().unwrap();
-    assert!(queue.leave(waiters[0].as_ref()).is_err());
-    drop(turn.refuse(7));
+    let mut waitlist = queue_of(&waiters);
+    let popped = waitlist.pop().unwrap();
+    assert!(waitlist.leave(waiters[0].as_ref()).is_err());
+    drop(popped.refuse(7));
     assert_eq!(told(&waiters), [Some(7), None]);
-    refuse_rest(&mut queue);
+    refuse_rest(&mut waitlist);
 }
 
 #[test]
 fn what_is_due_ends_and_what_has_no_deadline_here_stays() {
     let (patient, waiters) = (waiters(1), waiters(4));
-    let mut queue = Queue::new();
-    join(&mut queue, &patient[0], u64::MAX);
+    let mut waitlist = Waitlist::new();
+    join(&mut waitlist, &patient[0], u64::MAX);
     for (deadline, waiter) in (10..).zip(&waiters) {
-        join(&mut queue, waiter, deadline);
+        join(&mut waitlist, waiter, deadline);
     }
-    let (wakers, next) = queue.refuse_due(11, || 0);
+    let (wakers, next) = waitlist.refuse_due(11, || 0);
     assert_eq!((wakers.len(), next), (2, Some(12)));
     assert_eq!(told(&waiters), [Some(0), Some(0), None, None]);
-    assert_eq!(queue.refuse_due(99, || 0).1, None);
-    assert_eq!(queue.len(), 1);
-    refuse_rest(&mut queue);
+    assert_eq!(waitlist.refuse_due(99, || 0).1, None);
+    assert_eq!(waitlist.len(), 1);
+    refuse_rest(&mut waitlist);
     assert_eq!(told(&patient), [Some(1)]);
 }
 
@@ -127,17 +127,17 @@ fn what_is_due_ends_and_what_has_no_deadline_here_stays() {
 #[test]
 fn the_ring_is_no_longer_than_those_who_wait_call_for() {
     let patient = waiters(1);
-    let mut queue = queue_of(&patient);
+    let mut waitlist = queue_of(&patient);
     let mut before = waiters(1);
-    join(&mut queue, &before[0], 0);
+    join(&mut waitlist, &before[0], 0);
     for _ in 0..10_000 {
         let next = waiters(1);
-        join(&mut queue, &next[0], 0);
-        assert!(queue.leave(before[0].as_ref()).is_ok());
+        join(&mut waitlist, &next[0], 0);
+        assert!(waitlist.leave(before[0].as_ref()).is_ok());
         before = next;
     }
-    assert!(queue.places.len() <= 2 * queue.len() + SLACK);
-    refuse_rest(&mut queue);
+    assert!(waitlist.entries.len() <= 2 * waitlist.len() + SLACK);
+    refuse_rest(&mut waitlist);
     assert_eq!(
         (told(&patient), told(&before)),
         (vec![Some(1)], vec![Some(2)])
@@ -147,19 +147,19 @@ fn the_ring_is_no_longer_than_those_who_wait_call_for() {
 /// One who waits to either side, and those between them are over, all at once.
 #[test]
 fn places_that_were_left_are_cleared_away_when_they_outnumber_the_taken_ones_and_64() {
-    for (over, places) in [(74, 84), (75, 10)] {
+    for (over, entries) in [(74, 84), (75, 10)] {
         let (patient, waiters) = (waiters(10), waiters(over));
-        let mut queue = Queue::new();
-        join(&mut queue, &patient[0], u64::MAX);
+        let mut waitlist = Waitlist::new();
+        join(&mut waitlist, &patient[0], u64::MAX);
         waiters
             .iter()
-            .for_each(|waiter| join(&mut queue, waiter, 5));
+            .for_each(|waiter| join(&mut waitlist, waiter, 5));
         patient[1..]
             .iter()
-            .for_each(|waiter| join(&mut queue, waiter, u64::MAX));
-        drop(queue.refuse_due(5, || 0));
-        assert_eq!((queue.len(), queue.places.len()), (10, places));
-        refuse_rest(&mut queue);
+            .for_each(|waiter| join(&mut waitlist, waiter, u64::MAX));
+        drop(waitlist.refuse_due(5, || 0));
+        assert_eq!((waitlist.len(), waitlist.entries.len()), (10, entries));
+        refuse_rest(&mut waitlist);
         drop((told(&patient), told(&waiters)));
     }
 }
@@ -169,41 +169,41 @@ fn places_that_were_left_are_cleared_away_when_they_outnumber_the_taken_ones_and
 fn the_ring_is_made_small_only_when_it_is_large_and_empty() {
     let waiters = waiters(2);
     for (room, left) in [(1024, 1024), (1025, SLACK)] {
-        let mut queue = Queue::new();
-        queue.places.reserve_exact(room);
-        let room = queue.places.capacity();
+        let mut waitlist = Waitlist::new();
+        waitlist.entries.reserve_exact(room);
+        let room = waitlist.entries.capacity();
         waiters
             .iter()
-            .for_each(|waiter| join(&mut queue, waiter, 0));
-        assert!(queue.leave(waiters[0].as_ref()).is_ok());
-        assert_eq!(queue.places.capacity(), room);
-        assert!(queue.leave(waiters[1].as_ref()).is_ok());
-        assert_eq!(queue.places.capacity(), left);
+            .for_each(|waiter| join(&mut waitlist, waiter, 0));
+        assert!(waitlist.leave(waiters[0].as_ref()).is_ok());
+        assert_eq!(waitlist.entries.capacity(), room);
+        assert!(waitlist.leave(waiters[1].as_ref()).is_ok());
+        assert_eq!(waitlist.entries.capacity(), left);
     }
 }
 
 #[test]
 fn a_crowd_that_is_gone_leaves_no_memory_behind() {
     let crowd = waiters(10_000);
-    let mut queue = queue_of(&crowd);
-    refuse_rest(&mut queue);
-    assert!(queue.places.capacity() <= 16 * SLACK);
+    let mut waitlist = queue_of(&crowd);
+    refuse_rest(&mut waitlist);
+    assert!(waitlist.entries.capacity() <= 16 * SLACK);
 }
 
 /// Its place may be in the ring still, between two who wait: it is nobody's.
 #[test]
 fn who_is_refused_between_others_has_left() {
     let waiters = waiters(3);
-    let mut queue = Queue::new();
+    let mut waitlist = Waitlist::new();
     for (waiter, deadline) in waiters.iter().zip([u64::MAX, 5, 9]) {
-        join(&mut queue, waiter, deadline);
+        join(&mut waitlist, waiter, deadline);
     }
-    drop(queue.refuse_due(5, || 7));
-    assert_eq!((queue.len(), queue.places.len()), (2, 3));
-    assert!(queue.leave(waiters[1].as_ref()).is_err());
-    let renewed = queue.renew(waiters[1].as_ref(), Waker::noop().clone());
+    drop(waitlist.refuse_due(5, || 7));
+    assert_eq!((waitlist.len(), waitlist.entries.len()), (2, 3));
+    assert!(waitlist.leave(waiters[1].as_ref()).is_err());
+    let renewed = waitlist.renew(waiters[1].as_ref(), Waker::noop().clone());
     assert!(renewed.is_err());
-    refuse_rest(&mut queue);
+    refuse_rest(&mut waitlist);
     assert_eq!(told(&waiters), [Some(1), Some(7), Some(2)]);
 }
 
@@ -211,13 +211,18 @@ fn who_is_refused_between_others_has_left() {
 #[test]
 fn the_wakers_of_all_are_taken_once() {
     let waiters = waiters(3);
-    let mut queue = queue_of(&waiters);
-    assert!(queue.leave(waiters[1].as_ref()).is_ok());
-    assert_eq!(queue.take_wakers().iter().flatten().count(), 2);
-    assert_eq!(queue.take_wakers().iter().flatten().count(), 0);
+    let mut waitlist = queue_of(&waiters);
+    assert!(waitlist.leave(waiters[1].as_ref()).is_ok());
+    assert_eq!(waitlist.take_wakers().iter().flatten().count(), 2);
+    assert_eq!(waitlist.take_wakers().iter().flatten().count(), 0);
     let waker = Waker::noop().clone();
-    assert!(queue.renew(waiters[2].as_ref(), waker).unwrap().is_none());
-    let wakers = queue.refuse_all(|| 0);
+    assert!(
+        waitlist
+            .renew(waiters[2].as_ref(), waker)
+            .unwrap()
+            .is_none()
+    );
+    let wakers = waitlist.refuse_all(|| 0);
     assert_eq!(wakers.iter().flatten().count(), 1);
     drop(told(&waiters));
 }
@@ -249,38 +254,41 @@ impl Drop for Watch {
 }
 
 /// What may happen to one who waits.
-type Act = fn(&Core<Least>, Pin<&Ticket<'_, Least>>);
+type Act = fn(&Core<Least>, Pin<&Waiter<'_, Least>>);
 
 #[test]
 fn no_waker_is_woken_or_dropped_under_the_lock() {
     let locked = Arc::new(AtomicUsize::new(0));
-    // Wakes all, and the waiter of `ticket` has its outcome or not.
+    // Wakes all, and the waiter of `waiter` has its outcome or not.
     let acts: [Act; 6] = [
-        |_, ticket| assert!(ticket.leave().is_none()),
-        |_, ticket| {
+        |_, waiter| assert!(waiter.leave().is_none()),
+        |_, waiter| {
             let mut cx = Context::from_waker(Waker::noop());
-            assert!(ticket.poll(&mut cx).is_pending());
+            assert!(waiter.poll(&mut cx).is_pending());
         },
         |core, _| core.refuse_all(|| 0),
         |core, _| assert_eq!(core.refuse_due(5, || 0), None),
         |core, _| core.close(|| 0),
-        |core, _| core.rouse(),
+        |core, _| core.wake_waiters(),
     ];
     for act in acts {
         let core = Core::new(Least, 1, Order::Local);
         {
-            let ticket = pin!(Ticket::new(&core));
+            let waiter = pin!(Waiter::new(&core));
             let waker = Waker::from(Arc::new(Watch {
                 core: core.clone(),
                 locked: locked.clone(),
             }));
-            let joined = ticket.as_ref().join(&waker, 5, 1);
-            assert!(matches!(joined, Joined::Queued { .. }));
+            let joined = waiter.as_ref().join(&waker, 5, 1);
+            assert!(matches!(joined, JoinOutcome::Queued { .. }));
             // One in vain, and the last but that in the queue.
-            let late = pin!(Ticket::new(&core));
-            assert!(matches!(late.as_ref().join(&waker, 5, 1), Joined::Full));
+            let late = pin!(Waiter::new(&core));
+            assert!(matches!(
+                late.as_ref().join(&waker, 5, 1),
+                JoinOutcome::Full
+            ));
             drop(waker);
-            act(&core, ticket.as_ref());
+            act(&core, waiter.as_ref());
         }
         assert_eq!(Arc::strong_count(&core), 1);
     }

@@ -288,7 +288,7 @@ impl<C: Connect> State<C> {
     }
 
     /// Wakes all waiters, to see to what nobody looks after any more; each leaves another waker when it looks.
-    pub(super) fn rouse(&mut self, after: &mut After<C>) {
+    pub(super) fn wake_waiters(&mut self, after: &mut After<C>) {
         for waker in self.queue.values_mut() {
             after.wake(waker.take());
         }

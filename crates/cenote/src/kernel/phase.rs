@@ -6,12 +6,12 @@ use crate::sync::lock;
 use crate::wake::wake_all;
 
 impl<O: Owner> Core<O> {
-    /// The caller then closes all that [`reserve_surplus`](Self::reserve_surplus) gives, or dials more.
+    /// The caller then closes all that [`reserve_excess`](Self::reserve_excess) gives, or dials more.
     pub(crate) fn resize(&self, max_size: usize) {
         lock(&self.ledger.0).max_size = max_size;
     }
 
-    /// No leases until [`resume`](Self::resume); getters queue.
+    /// No leases until [`resume`](Self::resume); callers queue.
     pub(crate) fn pause(&self) {
         let mut ledger = lock(&self.ledger.0);
         if ledger.phase == Phase::Open {
@@ -29,11 +29,11 @@ impl<O: Owner> Core<O> {
                 ledger.phase = Phase::Open;
             }
             while ledger.serving() {
-                let Some(mut held) = self.take_idle(&mut ledger) else {
+                let Some(mut token) = self.take_idle(&mut ledger) else {
                     break;
                 };
-                let turn = self.hand_over(&mut ledger, &mut held);
-                wakers.push(turn.grant(held));
+                let popped = self.release_to_waiter(&mut ledger, &mut token);
+                wakers.push(popped.grant(token));
             }
             self.set_gate(&ledger);
         }
@@ -41,7 +41,7 @@ impl<O: Owner> Core<O> {
     }
 
     /// Refuses everyone, now and later. The caller then closes all that
-    /// [`reserve_surplus`](Self::reserve_surplus) gives; leases come back through the ledger after that.
+    /// [`reserve_excess`](Self::reserve_excess) gives; leases come back through the ledger after that.
     pub(crate) fn close(&self, why: impl FnMut() -> O::Refusal) {
         {
             let mut ledger = lock(&self.ledger.0);
@@ -55,7 +55,7 @@ impl<O: Owner> Core<O> {
     pub(crate) fn refuse_all(&self, why: impl FnMut() -> O::Refusal) {
         let wakers = {
             let mut ledger = lock(&self.ledger.0);
-            let wakers = ledger.queue.refuse_all(why);
+            let wakers = ledger.waitlist.refuse_all(why);
             ledger.armed = u64::MAX;
             self.set_gate(&ledger);
             wakers
@@ -67,7 +67,7 @@ impl<O: Owner> Core<O> {
     pub(crate) fn refuse_due(&self, now: u64, why: impl FnMut() -> O::Refusal) -> Option<u64> {
         let (wakers, next) = {
             let mut ledger = lock(&self.ledger.0);
-            let (wakers, next) = ledger.queue.refuse_due(now, why);
+            let (wakers, next) = ledger.waitlist.refuse_due(now, why);
             ledger.armed = next.unwrap_or(u64::MAX);
             self.set_gate(&ledger);
             (wakers, next)
@@ -77,8 +77,8 @@ impl<O: Owner> Core<O> {
     }
 
     /// Wakes all who wait, in their places, to look after themselves.
-    pub(crate) fn rouse(&self) {
-        let wakers = lock(&self.ledger.0).queue.take_wakers();
+    pub(crate) fn wake_waiters(&self) {
+        let wakers = lock(&self.ledger.0).waitlist.take_wakers();
         wake_all(wakers.into_iter().flatten());
     }
 }

@@ -1,5 +1,5 @@
 //! What may have to happen between an idle connection and a lease: a check, the `before_get` hook. Once
-//! begun it ends, whether or not the getter stays.
+//! begun it ends, whether or not the caller stays.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,45 +8,45 @@ use std::task::{Context, Poll, ready};
 
 use super::checking::Checking;
 use super::dial;
-use super::ending::end;
-use super::give_back::{describe, put_back, settle};
-use super::shared::{PoolCore, PoolHeld, count};
+use super::recycle::{describe, release, return_to_pool};
+use super::retire::retire;
+use super::state::{PoolCore, PoolToken, count};
 use crate::connect::Connect;
 use crate::error::{BoxError, GetError};
 use crate::event::CloseReason;
-use crate::kernel::{Arc, Idling};
+use crate::kernel::{Arc, IdleSince};
 use crate::rt::{self, Failed, nanos};
 
 /// Why a connection can't be leased; it is closed.
-pub(crate) enum Unfit {
+pub(crate) enum Rejected {
     /// Another may do.
     Closed,
     /// Another would do no better.
     Fatal(GetError),
 }
 
-/// A connection being checked for a getter. If the getter leaves, the check goes on and the connection
+/// A connection being checked for a caller. If the caller leaves, the check goes on and the connection
 /// goes to the next (sqlx #1869: a cancelled acquire closed it).
-pub(crate) struct Preparing<C: Connect> {
+pub(crate) struct PreLeaseCheck<C: Connect> {
     work: Option<Work<C>>,
     core: Arc<PoolCore<C>>,
 }
 
-type Work<C> = Pin<Box<dyn Future<Output = Result<PoolHeld<C>, Unfit>> + Send>>;
+type Work<C> = Pin<Box<dyn Future<Output = Result<PoolToken<C>, Rejected>> + Send>>;
 
-impl<C: Connect> Preparing<C> {
+impl<C: Connect> PreLeaseCheck<C> {
     /// Begins. Dropped at once, it goes on in the background.
-    pub(crate) fn start(held: PoolHeld<C>) -> Self {
-        let core = Arc::clone(held.core());
+    pub(crate) fn start(token: PoolToken<C>) -> Self {
+        let core = Arc::clone(token.core());
         // Upkeep's until it is found fit, and so no lease that could look like a leak.
-        held.reserve();
+        token.reserve();
         Self {
-            work: Some(Box::pin(prepare(held))),
+            work: Some(Box::pin(prepare(token))),
             core,
         }
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<PoolHeld<C>, Unfit>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<PoolToken<C>, Rejected>> {
         let work = self.work.as_mut().expect("polled again only while pending");
         let outcome = ready!(self.core.owner.runtime.within(|| work.as_mut().poll(cx)));
         self.work = None;
@@ -54,7 +54,7 @@ impl<C: Connect> Preparing<C> {
     }
 }
 
-impl<C: Connect> Drop for Preparing<C> {
+impl<C: Connect> Drop for PreLeaseCheck<C> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             let checking = Checking::begin(&self.core);
@@ -65,104 +65,104 @@ impl<C: Connect> Drop for Preparing<C> {
 
 /// Sees a check to its end for no caller in particular.
 async fn finish<C: Connect>(checking: Checking<C>, work: Work<C>) {
-    if let Ok(held) = work.await {
+    if let Ok(token) = work.await {
         // Asked for, if not used: it is as fresh as after a lease.
-        put_back(held);
+        return_to_pool(token);
     }
     drop(checking);
 }
 
 /// All that may have to happen between an idle connection, reserved, and a lease.
-async fn prepare<C: Connect>(mut held: PoolHeld<C>) -> Result<PoolHeld<C>, Unfit> {
-    let core = Arc::clone(held.core());
+async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Rejected> {
+    let core = Arc::clone(token.core());
     let shared = &core.owner;
     let limit = shared.settings.check_timeout;
     let now = shared.clock.now();
-    let is_open = rt::calling(|| shared.connector.is_open(&held.entry().conn));
+    let is_open = rt::calling(|| shared.connector.is_open(&token.entry().conn));
     if !matches!(is_open, Ok(true)) {
-        return Err(unfit(
-            held,
+        return Err(reject(
+            token,
             now,
             CloseReason::Broken,
             is_open.err().as_deref(),
         ));
     }
-    let (_, notes, entry) = held.parts();
+    let (_, meta, entry) = token.parts();
     let conn = &mut entry.conn;
     // Early rather than late, as `fresh_below`.
     let check_after = shared
         .settings
         .check_after_idle
         .map(|after| nanos(after.saturating_sub(shared.settings.turn())));
-    let fresh_since = notes
+    let fresh_since = meta
         .idle_since
         .load(Relaxed)
-        .max(notes.checked_at.load(Relaxed));
+        .max(meta.checked_at.load(Relaxed));
     let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
     if unwatched || check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
-        count(&shared.tally.checks);
+        count(&shared.metrics.checks);
         let check = async { shared.connector.check(conn).await };
         if let Err(failed) = rt::guarded(limit, check).await {
-            return Err(unfit(
-                held,
+            return Err(reject(
+                token,
                 now,
                 CloseReason::CheckFailed,
                 Some(&describe(failed)),
             ));
         }
-        notes.checked_at.store(shared.clock.now(), Relaxed);
+        meta.checked_at.store(shared.clock.now(), Relaxed);
     }
     if let Some(before_get) = &shared.hooks.before_get {
-        let info = notes.info(now, now);
+        let info = meta.info(now, now);
         let hook = async { before_get(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, hook).await {
             let error: BoxError = match failed {
                 Failed::Error(error) => error,
                 other => describe(other).into(),
             };
-            end(held, CloseReason::Hook, Some(&error.to_string()));
+            retire(token, CloseReason::Hook, Some(&error.to_string()));
             return Err(match info.uses {
-                0 => Unfit::Fatal(GetError::Hook {
+                0 => Rejected::Fatal(GetError::Hook {
                     pool: shared.name.clone(),
                     error: error.into(),
                 }),
-                _ => Unfit::Closed,
+                _ => Rejected::Closed,
             });
         }
     }
-    core.lend(held).map_err(|held| {
-        // Closed or paused meanwhile: this getter learns which when it queues again.
-        settle(held, Idling::Continues);
-        Unfit::Closed
+    core.relet(token).map_err(|token| {
+        // Closed or paused meanwhile: this caller learns which when it queues again.
+        release(token, IdleSince::Before);
+        Rejected::Closed
     })
 }
 
 /// Closes a connection that proved dead. If it was opened a moment ago for its first lease, that is as bad
 /// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
 /// dialled without end.
-fn unfit<C: Connect>(
-    held: PoolHeld<C>,
+fn reject<C: Connect>(
+    token: PoolToken<C>,
     found_at: u64,
     reason: CloseReason,
     error: Option<&str>,
-) -> Unfit {
-    let core = Arc::clone(held.core());
-    let notes = held.notes();
-    let unused = notes.is_dialled.load(Relaxed)
-        && notes.uses.load(Relaxed) == notes.uses_before.load(Relaxed);
-    let age = found_at.saturating_sub(notes.opened_at.load(Relaxed));
+) -> Rejected {
+    let core = Arc::clone(token.core());
+    let meta = token.meta();
+    let unused =
+        meta.is_dialled.load(Relaxed) && meta.uses.load(Relaxed) == meta.uses_before.load(Relaxed);
+    let age = found_at.saturating_sub(meta.opened_at.load(Relaxed));
     let refused = if unused && age < ARRIVAL {
-        dial::dead_on_arrival(&core, notes.opened_at.load(Relaxed))
+        dial::dead_on_arrival(&core, meta.opened_at.load(Relaxed))
     } else {
         None
     };
-    end(held, reason, error);
+    retire(token, reason, error);
     match refused {
-        Some(error) => Unfit::Fatal(error),
-        None => Unfit::Closed,
+        Some(error) => Rejected::Fatal(error),
+        None => Rejected::Closed,
     }
 }
 
-/// Handed from its dial to a getter and looked at within this time, a connection has not been idle; one
+/// Handed from its dial to a caller and looked at within this time, a connection has not been idle; one
 /// that was may have died of that, and says nothing about the server.
 const ARRIVAL: u64 = 50_000_000;

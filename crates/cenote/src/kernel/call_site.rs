@@ -5,15 +5,15 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// An atomic, optional `&'static Location<'static>`. Relaxed: it is a remark, it guards nothing.
-pub(crate) struct Place(AtomicPtr<Location<'static>>);
+pub(crate) struct CallSite(AtomicPtr<Location<'static>>);
 
-impl Default for Place {
+impl Default for CallSite {
     fn default() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 }
 
-impl Place {
+impl CallSite {
     #[inline(always)]
     pub(crate) fn set(&self, location: &'static Location<'static>) {
         self.0

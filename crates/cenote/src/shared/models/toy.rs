@@ -33,11 +33,11 @@ pub(super) struct Toy(Server);
 pub(super) struct Conn {
     users: AtomicUsize,
     is_dead: AtomicBool,
-    place: Place,
+    place: CallSite,
 }
 
 /// Counts as open from the dial to the drop.
-struct Place(Server);
+struct CallSite(Server);
 
 impl Server {
     pub(super) fn new(capacity: usize) -> Self {
@@ -103,7 +103,7 @@ impl Connect for Toy {
     async fn connect(&self, _: &Dial) -> Result<Conn, Infallible> {
         let facts = &self.0.0;
         facts.open.fetch_add(1, SeqCst);
-        let place = Place(self.0.clone());
+        let place = CallSite(self.0.clone());
         yield_now().await;
         facts.opened.fetch_add(1, SeqCst);
         Ok(Conn {
@@ -138,7 +138,7 @@ impl Drop for Toy {
     }
 }
 
-impl Drop for Place {
+impl Drop for CallSite {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Places that came free a moment ago, kept where they came free: the next getter of the same thread takes one and
+//! Places that came free a moment ago, kept where they came free: the next caller of the same thread takes one and
 //! touches nothing that other threads touch.
 //!
 //! There are some while one connection carries all leases and nobody waits, so that there is nothing to decide. A spare

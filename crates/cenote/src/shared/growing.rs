@@ -1,5 +1,5 @@
 //! One more connection in service: one that rests in the exclusive pool if there is one, else one it opens.
-//! One at a time, in a task of its own that no getter's cancellation reaches. How often a failing server is
+//! One at a time, in a task of its own that no caller's cancellation reaches. How often a failing server is
 //! dialled is the exclusive pool's business; what it says in the end goes to all who wait.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) fn take_one<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) -> boo
             core.locked(|state, after| {
                 state.is_growing = false;
                 // Somebody may have queued meanwhile.
-                core.drive(state, after);
+                core.dial_if_needed(state, after);
             });
             false
         }
@@ -105,7 +105,7 @@ impl<C: Connect<Connection: Sync>> Drop for Growth<C> {
         };
         core.locked(|state, after| {
             state.is_growing = false;
-            state.rouse(after);
+            state.wake_waiters(after);
         });
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::shared::{Entry, PoolHeld, Shared, count};
+use super::state::{Entry, PoolToken, Shared, count};
 use crate::connect::Connect;
 use crate::event::Event;
 use crate::kernel::{Arc, Opening};
@@ -18,30 +18,30 @@ pub(crate) enum Origin {
 }
 
 /// Makes `conn` the pool's, to be settled.
-pub(crate) fn enter<C: Connect>(
+pub(crate) fn admit<C: Connect>(
     opening: Opening<Shared<C>>,
     conn: C::Connection,
     id: u64,
     took: Duration,
     origin: Origin,
-) -> PoolHeld<C> {
+) -> PoolToken<C> {
     let core = Arc::clone(opening.core());
     let shared = &core.owner;
     let now = shared.clock.now();
-    let held = opening.fill(Entry { conn });
-    let notes = held.notes();
+    let token = opening.fill(Entry { conn });
+    let meta = token.meta();
     let expires_at = shared.dialer().draw_expiry(now, &shared.settings);
-    notes.id.store(id, Relaxed);
-    notes.opened_at.store(now, Relaxed);
-    notes.idle_since.store(now, Relaxed);
-    notes.checked_at.store(now, Relaxed);
-    notes.expires_at.store(expires_at, Relaxed);
-    notes.uses_before.store(notes.uses.load(Relaxed), Relaxed);
-    notes.is_dialled.store(origin == Origin::Dialled, Relaxed);
-    count(&shared.tally.opened);
+    meta.id.store(id, Relaxed);
+    meta.opened_at.store(now, Relaxed);
+    meta.idle_since.store(now, Relaxed);
+    meta.checked_at.store(now, Relaxed);
+    meta.expires_at.store(expires_at, Relaxed);
+    meta.uses_before.store(meta.uses.load(Relaxed), Relaxed);
+    meta.is_dialled.store(origin == Origin::Dialled, Relaxed);
+    count(&shared.metrics.opened);
     shared.hooks.tell(&Event::Opened {
-        info: notes.info(now, now),
+        info: meta.info(now, now),
         took,
     });
-    held
+    token
 }

@@ -24,13 +24,13 @@ pub(crate) enum State {
 /// Every claim adds one to the generation, so a compare-and-swap from a word read earlier succeeds
 /// only while the slot is in the very same idle period. 56 bits last 200 years at 10 M claims a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Word(pub(crate) u64);
+pub(crate) struct StateWord(pub(crate) u64);
 
 const STATE: u64 = 0x07;
-const NOTICE: u64 = 0x08;
+const REPORT: u64 = 0x08;
 const GENERATION: u64 = 1 << 8;
 
-impl Word {
+impl StateWord {
     #[inline(always)]
     pub(crate) fn state(self) -> State {
         match self.0 & STATE {
@@ -51,26 +51,26 @@ impl Word {
 
     /// Whether the holder must go through the ledger when it gives the slot back.
     #[inline(always)]
-    pub(crate) fn noticed(self) -> bool {
-        self.0 & NOTICE != 0
+    pub(crate) fn must_report(self) -> bool {
+        self.0 & REPORT != 0
     }
 
     /// The same use of the slot, holder told to report.
     #[inline(always)]
-    pub(crate) fn with_notice(self) -> Word {
-        Word(self.0 | NOTICE)
+    pub(crate) fn with_report(self) -> StateWord {
+        StateWord(self.0 | REPORT)
     }
 
-    /// The same use of the slot in another state; a notice is done with.
+    /// The same use of the slot in another state; a mark is done with.
     #[inline(always)]
-    pub(crate) fn to(self, state: State) -> Word {
-        Word(self.0 & !(STATE | NOTICE) | state as u64)
+    pub(crate) fn to(self, state: State) -> StateWord {
+        StateWord(self.0 & !(STATE | REPORT) | state as u64)
     }
 
     /// The next use of the slot.
     #[inline(always)]
-    pub(crate) fn next(self, state: State) -> Word {
-        Word(self.to(state).0.wrapping_add(GENERATION))
+    pub(crate) fn next(self, state: State) -> StateWord {
+        StateWord(self.to(state).0.wrapping_add(GENERATION))
     }
 }
 
@@ -80,18 +80,18 @@ mod tests {
 
     #[test]
     fn the_generation_changes_with_each_use_and_only_then() {
-        let idle = Word(0).next(State::Idle);
+        let idle = StateWord(0).next(State::Idle);
         assert_eq!(idle.to(State::Leased).generation(), idle.generation());
         assert_eq!(idle.next(State::Leased).generation(), idle.generation() + 1);
     }
 
     #[test]
-    fn a_notice_survives_nothing_but_itself() {
-        let leased = Word(0).next(State::Leased).with_notice();
-        assert!(leased.noticed());
+    fn a_mark_survives_nothing_but_itself() {
+        let leased = StateWord(0).next(State::Leased).with_report();
+        assert!(leased.must_report());
         assert_eq!(leased.state(), State::Leased);
-        assert_eq!(leased.with_notice(), leased, "told twice");
-        assert!(!leased.to(State::Idle).noticed());
-        assert!(!leased.next(State::Leased).noticed());
+        assert_eq!(leased.with_report(), leased, "told twice");
+        assert!(!leased.to(State::Idle).must_report());
+        assert!(!leased.next(State::Leased).must_report());
     }
 }

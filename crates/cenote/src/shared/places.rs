@@ -24,7 +24,7 @@ pub(super) enum Told<C: Connect> {
     Refused(GetError),
 }
 
-/// What a getter learns when it asks.
+/// What a caller learns when it asks.
 pub(super) enum Answer<C: Connect> {
     Granted(Grant<C>),
     /// It waits, under this number.
@@ -35,7 +35,7 @@ pub(super) enum Answer<C: Connect> {
 }
 
 impl<C: Connect<Connection: Sync>> Core<C> {
-    /// A place for the getter with this number, or its place in the queue; a newcomer has none yet. Whoever
+    /// A place for the caller with this number, or its place in the queue; a newcomer has none yet. Whoever
     /// was given a connection that proved dead comes again with its old number, and so before all who came
     /// after it.
     pub(super) fn ask(self: &Arc<Self>, number: Option<u64>, waker: &Waker) -> Answer<C> {
@@ -68,7 +68,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
                     }
                     // It may have been woken because nobody looks after the pool any more.
                     state.keep(after);
-                    self.drive(state, after);
+                    self.dial_if_needed(state, after);
                     return Some(Answer::Queued(number));
                 }
             }
@@ -90,12 +90,12 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             });
             state.queue.insert(number, Some(own));
             state.keep(after);
-            self.drive(state, after);
+            self.dial_if_needed(state, after);
             Some(Answer::Queued(number))
         })
     }
 
-    /// A place at once, for the getter with this number or a newcomer, if nobody waits before it.
+    /// A place at once, for the caller with this number or a newcomer, if nobody waits before it.
     pub(super) fn give(
         &self,
         state: &mut State<C>,
@@ -122,7 +122,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         }
         let load = state.seats[chosen].load();
         if self.limits.marks.is_high(load) || state.seats.len() < self.limits.min_size {
-            self.drive(state, after);
+            self.dial_if_needed(state, after);
         }
         Some(grant)
     }

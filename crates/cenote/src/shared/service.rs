@@ -33,7 +33,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             after.wake(waker);
         }
         if !state.queue.is_empty() {
-            self.drive(state, after);
+            self.dial_if_needed(state, after);
         }
     }
 
@@ -58,12 +58,12 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         if was_in_use {
             self.replace(state, after);
         }
-        self.drive(state, after);
+        self.dial_if_needed(state, after);
     }
 
     /// A holder says that the connection is to serve nobody else, and how it ends.
-    pub(super) fn condemn(self: &Arc<Self>, carrier: &Carrier<C>, ending: Ending) {
-        carrier.end_as(ending);
+    pub(super) fn condemn(self: &Arc<Self>, carrier: &Carrier<C>, retire: Ending) {
+        carrier.end_as(retire);
         self.locked(|state, after| {
             if let Some(i) = carrier.seat() {
                 state.unseat(after, i);
@@ -73,7 +73,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     }
 
     /// Sees to growth: whatever may call for one more connection ends here.
-    pub(super) fn drive(&self, state: &mut State<C>, after: &mut After<C>) {
+    pub(super) fn dial_if_needed(&self, state: &mut State<C>, after: &mut After<C>) {
         if self.wants_growth(state) {
             state.grow(after);
         }

@@ -71,11 +71,11 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
         ///
         /// With 1, the end of a connection's lifetime is a pause: it drains before the next is opened.
         max_size(connections: usize);
-        /// How long a getter waits at most. `None`: without end. Default: 5 s.
+        /// How long a caller waits at most. `None`: without end. Default: 5 s.
         acquire_timeout(limit: impl Into<Option<Duration>>);
-        /// Getters that may wait at once; one more fails with
+        /// Callers that may wait at once; one more fails with
         /// [`GetError::QueueFull`](crate::GetError::QueueFull). `None`: no bound. Default: 10,000.
-        max_waiters(getters: impl Into<Option<usize>>);
+        max_waiters(callers: impl Into<Option<usize>>);
         /// Closes a connection that has had no lease for this long, as long as `min_size` others are open.
         /// `None`: never. Default: 10 min.
         idle_timeout(limit: impl Into<Option<Duration>>);
@@ -124,7 +124,7 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
     }
 
     /// Connections kept open, in use or not; as soon as there are that many leases, they all serve. Default:
-    /// 0, so that a pool nobody uses costs nothing and the first getter pays for the dial.
+    /// 0, so that a pool nobody uses costs nothing and the first caller pays for the dial.
     pub fn min_size(mut self, connections: usize) -> Self {
         self.exclusive = self.exclusive.map_settings(|s| s.min_size = connections);
         self
@@ -181,7 +181,7 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
         let shrink_after = self.shrink_after;
         let mut limits = None;
         let mut seed = None;
-        // Those who wait do so for the shared pool; beneath, there is one getter, and it has all the time.
+        // Those who wait do so for the shared pool; beneath, there is one caller, and it has all the time.
         let exclusive = self.exclusive.map_settings(|s| {
             seed = s.seed;
             limits = Some(Limits {

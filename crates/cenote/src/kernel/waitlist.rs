@@ -1,4 +1,4 @@
-//! The waiter queue: a ring of places in arrival order, and for each the part of it that lies in the future
+//! The waitlist: a ring of entries in arrival order, and for each waiter the cell that lies in the future
 //! that waits.
 //!
 //! All that the ledger's lock has to be held for is in the ring itself, by value. A node linked through the
@@ -6,11 +6,11 @@
 //! hand-over and under the lock: with users on two processors that halved the rate.
 //!
 //! ## Who may touch what
-//! The queue lives in the ledger, under its lock. A [`Waiter`]'s `status` says who owns its `outcome`: while
-//! `QUEUED`, whoever took its place out of the ring under that lock (one [`Turn`], made once); before and
-//! after, the future that owns it. The holder of the turn stores the outcome and then the status
+//! The queue lives in the ledger, under its lock. A [`WaiterCell`]'s `status` says who owns its `outcome`: while
+//! `QUEUED`, the holder of the [`Popped`] that was made of its entry under that lock; before and
+//! after, the future that owns it. The holder of the popped entry stores the outcome and then the status
 //! (`Release`), the last it does with the waiter: the future may be gone. The future's load (`Acquire`) pairs
-//! with that store. A hand-over ends its turn after the lock is let go, so a waiter that leaves and finds its place
+//! with that store. A hand-over ends its turn after the lock is let go, so a waiter that leaves and finds its entry
 //! gone waits for the status: a few instructions away, with no user code between.
 
 use std::collections::VecDeque;
@@ -20,16 +20,17 @@ use std::ptr::NonNull;
 use std::task::Waker;
 
 use super::Owner;
-use super::slot::{Held, Slot};
+use super::slot::Slot;
+use super::token::SlotToken;
 use crate::sync::{AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
 
 const FREE: u8 = 0;
 const QUEUED: u8 = 1;
 const SETTLED: u8 = 2;
 
-/// What a future has of its place in the queue. Must not move or go while queued, hence pinned; must have
-/// left before it is dropped, which [`Ticket`](super::Ticket) sees to.
-pub(super) struct Waiter<O: Owner> {
+/// The part of a waiter that lies in its future. Must not move or go while queued, hence pinned; must have
+/// left before it is dropped, which [`Waiter`](super::Waiter) sees to.
+pub(super) struct WaiterCell<O: Owner> {
     status: AtomicU8,
     /// When it arrived, in the order of all; kept when it queues again, after the connection it was given
     /// proved dead. [`NONE`] before it has arrived. Its own future's alone.
@@ -44,9 +45,9 @@ enum Outcome<O: Owner> {
 }
 
 // SAFETY: the cell is guarded by `status` (module docs); all it holds is `Send`.
-unsafe impl<O: Owner> Send for Waiter<O> {}
+unsafe impl<O: Owner> Send for WaiterCell<O> {}
 
-impl<O: Owner> Waiter<O> {
+impl<O: Owner> WaiterCell<O> {
     pub(super) fn new() -> Self {
         Self {
             status: AtomicU8::new(FREE),
@@ -62,7 +63,7 @@ impl<O: Owner> Waiter<O> {
     }
 
     /// The outcome, once there is one; the waiter can then be queued again.
-    pub(super) fn outcome(self: Pin<&Self>) -> Option<Result<Held<O>, O::Refusal>> {
+    pub(super) fn outcome(self: Pin<&Self>) -> Option<Result<SlotToken<O>, O::Refusal>> {
         if self.status.load(Ordering::Acquire) != SETTLED {
             return None;
         }
@@ -72,14 +73,14 @@ impl<O: Owner> Waiter<O> {
             .with_mut(|outcome| unsafe { (*outcome).take() });
         self.status.store(FREE, Ordering::Relaxed);
         match outcome.expect("a settled waiter has its outcome") {
-            // SAFETY: the pointer comes from `into_raw` in `Turn::grant` and was taken out of the cell.
-            Outcome::Granted(slot) => Some(Ok(unsafe { Held::from_raw(slot) })),
+            // SAFETY: the pointer comes from `into_raw` in `Popped::grant` and was taken out of the cell.
+            Outcome::Granted(slot) => Some(Ok(unsafe { SlotToken::from_raw(slot) })),
             Outcome::Refused(why) => Some(Err(why)),
         }
     }
 
-    /// The outcome of a waiter whose place is gone: there already, or about to be.
-    pub(super) fn coming_outcome(self: Pin<&Self>) -> Result<Held<O>, O::Refusal> {
+    /// The outcome of a waiter whose entry is gone: there already, or about to be.
+    pub(super) fn coming_outcome(self: Pin<&Self>) -> Result<SlotToken<O>, O::Refusal> {
         assert!(!self.is_idle(), "only who queued has an outcome to come");
         let mut rounds = 0_u32;
         loop {
@@ -93,38 +94,38 @@ impl<O: Owner> Waiter<O> {
 }
 
 /// The ring. All methods are called under the ledger's lock, which owns it.
-pub(super) struct Queue<O: Owner> {
-    /// In the order of their numbers. The first and the last are taken; those between whose waiters have left
-    /// are cleared away before they are more than the taken ones and [`SLACK`].
-    places: VecDeque<Place<O>>,
+pub(super) struct Waitlist<O: Owner> {
+    /// In the order of their numbers. The first and the last have their waiters; entries between them whose waiters have left
+    /// are cleared away before they outnumber those with waiters and [`SLACK`].
+    entries: VecDeque<WaitlistEntry<O>>,
     /// The last number given.
     last: u64,
-    /// Places taken.
+    /// Entries with a waiter.
     len: usize,
 }
 
-struct Place<O: Owner> {
+struct WaitlistEntry<O: Owner> {
     number: u64,
     /// `None` once it has left, or was refused between others.
-    waiter: Option<NonNull<Waiter<O>>>,
+    waiter: Option<NonNull<WaiterCell<O>>>,
     waker: Option<Waker>,
     deadline: u64,
 }
 
 // SAFETY: the pointers lead to pinned, `Send` waiters that are gone from the ring before they go; what is read of them
-// through it is atomic, or the turn's alone.
-unsafe impl<O: Owner> Send for Queue<O> {}
+// through it is atomic, or the holder's of a [`Popped`] alone.
+unsafe impl<O: Owner> Send for Waitlist<O> {}
 
-/// The number of who has not arrived.
+/// The number of a waiter that has not arrived.
 const NONE: u64 = 0;
 
-/// Beyond as many, places that were left are cleared away, and a ring that is empty again is made small.
+/// Beyond this many, entries whose waiters have left are cleared away, and a ring that is empty again is made small.
 const SLACK: usize = 64;
 
-impl<O: Owner> Queue<O> {
+impl<O: Owner> Waitlist<O> {
     pub(super) fn new() -> Self {
         Self {
-            places: VecDeque::new(),
+            entries: VecDeque::new(),
             last: NONE,
             len: 0,
         }
@@ -135,7 +136,7 @@ impl<O: Owner> Queue<O> {
     }
 
     /// Gives `waiter` its number, unless it has one; whether it is new.
-    pub(super) fn arrive(&mut self, waiter: &Waiter<O>) -> bool {
+    pub(super) fn arrive(&mut self, waiter: &WaiterCell<O>) -> bool {
         let is_new = waiter.number.load(Ordering::Relaxed) == NONE;
         if is_new {
             self.last += 1;
@@ -145,75 +146,77 @@ impl<O: Owner> Queue<O> {
     }
 
     /// Whether `waiter`, which has arrived and does not queue, comes before all who do.
-    pub(super) fn is_first(&self, waiter: &Waiter<O>) -> bool {
+    pub(super) fn is_first(&self, waiter: &WaiterCell<O>) -> bool {
         let number = waiter.number.load(Ordering::Relaxed);
-        self.places
+        self.entries
             .front()
             .is_none_or(|first| number < first.number)
     }
 
-    /// Queues `waiter`, which has arrived, in its place.
-    pub(super) fn join(&mut self, waiter: Pin<&Waiter<O>>, waker: Waker, deadline: u64) {
-        assert!(waiter.is_idle(), "a waiter has one place at most");
+    /// Queues `waiter`, which has arrived, by its number.
+    pub(super) fn join(&mut self, waiter: Pin<&WaiterCell<O>>, waker: Waker, deadline: u64) {
+        assert!(waiter.is_idle(), "a waiter has one entry_index at most");
         let number = waiter.number.load(Ordering::Relaxed);
         // Published by the lock.
         waiter.status.store(QUEUED, Ordering::Relaxed);
-        let place = Place {
+        let entry_index = WaitlistEntry {
             number,
             waiter: Some(NonNull::from(waiter.get_ref())),
             waker: Some(waker),
             deadline,
         };
         self.len += 1;
-        match self.places.back() {
+        match self.entries.back() {
             Some(last) if number < last.number => {
-                let index = self.places.partition_point(|other| other.number < number);
-                self.places.insert(index, place);
+                let index = self.entries.partition_point(|other| other.number < number);
+                self.entries.insert(index, entry_index);
             }
-            _ => self.places.push_back(place),
+            _ => self.entries.push_back(entry_index),
         }
     }
 
-    /// The place of `waiter`, unless it is gone.
-    fn find(&self, waiter: Pin<&Waiter<O>>) -> Option<usize> {
+    /// The index of the entry of `waiter`, unless it is gone.
+    fn find(&self, waiter: Pin<&WaiterCell<O>>) -> Option<usize> {
         let number = waiter.number.load(Ordering::Relaxed);
-        let index = self.places.partition_point(|place| place.number < number);
-        let place = self.places.get(index)?;
-        (place.number == number && !place.is_left()).then_some(index)
+        let index = self
+            .entries
+            .partition_point(|entry_index| entry_index.number < number);
+        let entry_index = self.entries.get(index)?;
+        (entry_index.number == number && !entry_index.is_left()).then_some(index)
     }
 
-    /// Replaces the waker of `waiter`; the old one is to be dropped outside the lock. `Err`: its place is gone.
+    /// Replaces the waker of `waiter`; the old one is to be dropped outside the lock. `Err`: its entry is gone.
     pub(super) fn renew(
         &mut self,
-        waiter: Pin<&Waiter<O>>,
+        waiter: Pin<&WaiterCell<O>>,
         waker: Waker,
     ) -> Result<Option<Waker>, Waker> {
         match self.find(waiter) {
-            Some(index) => Ok(self.places[index].waker.replace(waker)),
+            Some(index) => Ok(self.entries[index].waker.replace(waker)),
             None => Err(waker),
         }
     }
 
-    /// Takes `waiter` out; its waker is to be dropped outside the lock. `Err`: its place is gone.
-    pub(super) fn leave(&mut self, waiter: Pin<&Waiter<O>>) -> Result<Option<Waker>, ()> {
+    /// Takes `waiter` out; its waker is to be dropped outside the lock. `Err`: its entry is gone.
+    pub(super) fn leave(&mut self, waiter: Pin<&WaiterCell<O>>) -> Result<Option<Waker>, ()> {
         let index = self.find(waiter).ok_or(())?;
         waiter.status.store(FREE, Ordering::Relaxed);
-        let place = &mut self.places[index];
-        place.waiter = None;
-        let waker = place.waker.take();
+        let entry_index = &mut self.entries[index];
+        entry_index.waiter = None;
+        let waker = entry_index.waker.take();
         self.len -= 1;
         self.tidy();
         Ok(waker)
     }
 
     /// The turn of the oldest.
-    pub(super) fn pop(&mut self) -> Option<Turn<O>> {
-        let place = self.places.pop_front()?;
+    pub(super) fn pop(&mut self) -> Option<Popped<O>> {
+        let entry_index = self.entries.pop_front()?;
         self.len -= 1;
         self.tidy_front();
-        Some(Turn {
-            waiter: place.waiter.expect("the first place is taken"),
-            waker: place.waker,
+        Some(Popped {
+            waiter: entry_index.waiter.expect("the first entry_index is taken"),
+            waker: entry_index.waker,
         })
     }
 
@@ -232,16 +235,16 @@ impl<O: Owner> Queue<O> {
     ) -> (Vec<Option<Waker>>, Option<u64>) {
         let mut wakers = Vec::new();
         let mut next = None;
-        for place in &mut self.places {
-            let Some(waiter) = place.waiter else {
+        for entry_index in &mut self.entries {
+            let Some(waiter) = entry_index.waiter else {
                 continue;
             };
-            if place.deadline <= now {
-                place.waiter = None;
-                let waker = place.waker.take();
-                wakers.push(Turn { waiter, waker }.refuse(why()));
-            } else if place.deadline != u64::MAX {
-                next = Some(place.deadline);
+            if entry_index.deadline <= now {
+                entry_index.waiter = None;
+                let waker = entry_index.waker.take();
+                wakers.push(Popped { waiter, waker }.refuse(why()));
+            } else if entry_index.deadline != u64::MAX {
+                next = Some(entry_index.deadline);
                 break;
             }
         }
@@ -252,35 +255,35 @@ impl<O: Owner> Queue<O> {
 
     /// The wakers of all, who stay where they are and leave a new one when they look.
     pub(super) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
-        self.places
+        self.entries
             .iter_mut()
-            .map(|place| place.waker.take())
+            .map(|entry_index| entry_index.waker.take())
             .collect()
     }
 
-    /// After the first place was left or served: the next is taken. The back is another processor's.
+    /// After the first waiter has left or was served: the first entry has a waiter again. The back is another processor's.
     fn tidy_front(&mut self) {
-        while self.places.front().is_some_and(Place::is_left) {
-            self.places.pop_front();
+        while self.entries.front().is_some_and(WaitlistEntry::is_left) {
+            self.entries.pop_front();
         }
-        if self.len == 0 && self.places.capacity() > 16 * SLACK {
-            self.places.shrink_to(SLACK);
+        if self.len == 0 && self.entries.capacity() > 16 * SLACK {
+            self.entries.shrink_to(SLACK);
         }
     }
 
-    /// After any place was left: what `places` promises.
+    /// After any waiter has left: what `entries` promises.
     fn tidy(&mut self) {
         self.tidy_front();
-        while self.places.back().is_some_and(Place::is_left) {
-            self.places.pop_back();
+        while self.entries.back().is_some_and(WaitlistEntry::is_left) {
+            self.entries.pop_back();
         }
-        if self.places.len() > 2 * self.len + SLACK {
-            self.places.retain(|place| !place.is_left());
+        if self.entries.len() > 2 * self.len + SLACK {
+            self.entries.retain(|entry_index| !entry_index.is_left());
         }
     }
 }
 
-impl<O: Owner> Place<O> {
+impl<O: Owner> WaitlistEntry<O> {
     fn is_left(&self) -> bool {
         self.waiter.is_none()
     }
@@ -288,23 +291,23 @@ impl<O: Owner> Place<O> {
 
 /// A waiter out of the queue, to be told its outcome: at once, for it cannot leave before.
 #[must_use = "the waiter waits for its outcome"]
-pub(super) struct Turn<O: Owner> {
-    waiter: NonNull<Waiter<O>>,
+pub(super) struct Popped<O: Owner> {
+    waiter: NonNull<WaiterCell<O>>,
     waker: Option<Waker>,
 }
 
-impl<O: Owner> Turn<O> {
-    /// It has `held`; its waker is to be woken outside the lock.
-    pub(super) fn grant(self, held: Held<O>) -> Option<Waker> {
-        self.settle(Outcome::Granted(held.into_raw()))
+impl<O: Owner> Popped<O> {
+    /// It has `token`; its waker is to be woken outside the lock.
+    pub(super) fn grant(self, token: SlotToken<O>) -> Option<Waker> {
+        self.release(Outcome::Granted(token.into_raw()))
     }
 
     fn refuse(self, why: O::Refusal) -> Option<Waker> {
-        self.settle(Outcome::Refused(why))
+        self.release(Outcome::Refused(why))
     }
 
-    fn settle(self, outcome: Outcome<O>) -> Option<Waker> {
-        // SAFETY: `QUEUED` with its place gone: the waiter stays until the status says otherwise, and its
+    fn release(self, outcome: Outcome<O>) -> Option<Waker> {
+        // SAFETY: `QUEUED` with its entry gone: the waiter stays until the status says otherwise, and its
         // cell is this turn's, of which there is one.
         let waiter = unsafe { self.waiter.as_ref() };
         waiter

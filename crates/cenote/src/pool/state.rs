@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::dial::{self, Dialer};
-use super::{ending, give_back};
+use super::{recycle, retire};
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError, TimedOut};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
-use crate::kernel::place::Place;
-use crate::kernel::{Arc, Core, Held, Owner, Phase, State};
+use crate::kernel::call_site::CallSite;
+use crate::kernel::{Arc, Core, Owner, Phase, SlotToken, State};
 use crate::rt::{Clock, Runtime, RuntimeId, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
@@ -21,7 +21,7 @@ use crate::wake::Notify;
 /// The kernel with this pool in it.
 pub(crate) type PoolCore<C> = Core<Shared<C>>;
 /// The right to one of this pool's connections.
-pub(crate) type PoolHeld<C> = Held<Shared<C>>;
+pub(crate) type PoolToken<C> = SlotToken<Shared<C>>;
 
 pub(crate) struct Shared<C: Connect> {
     pub(crate) connector: C,
@@ -39,10 +39,10 @@ pub(crate) struct Shared<C: Connect> {
     /// Connections with a smaller id leave the pool when they come back.
     pub(crate) evict_below: AtomicU64,
     pub(crate) next_id: AtomicU64,
-    pub(crate) tally: Tally,
+    pub(crate) metrics: Metrics,
     /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
-    /// else [`TRUSTED`].
-    pub(crate) suspect_since: AtomicU64,
+    /// else [`PROVEN`].
+    pub(crate) unproven_since: AtomicU64,
     /// The number of the upkeep task that runs, or is about to; 0 if none does.
     pub(crate) upkeep: AtomicU64,
     /// The runtime it runs on. A leaf lock.
@@ -52,7 +52,7 @@ pub(crate) struct Shared<C: Connect> {
     /// When upkeep last took over from one that had died or stood still: what was idle then is checked.
     pub(crate) taken_over_at: AtomicU64,
     /// Wakes upkeep ahead of its time.
-    pub(crate) poke: Notify,
+    pub(crate) wake_upkeep: Notify,
     /// Told whenever a slot of a closed pool becomes vacant.
     pub(crate) vacated: Notify,
     /// Taken before the kernel's ledger, never after; no user code runs under it.
@@ -60,12 +60,12 @@ pub(crate) struct Shared<C: Connect> {
 }
 
 /// No new connection is suspect: later than any was opened.
-pub(crate) const TRUSTED: u64 = u64::MAX;
+pub(crate) const PROVEN: u64 = u64::MAX;
 
 /// Before any connection is opened.
 const RETIRED: u64 = 0;
 
-/// A connection; its slot's [`Notes`] say the rest.
+/// A connection; its slot's [`SlotMeta`] say the rest.
 pub(crate) struct Entry<T> {
     pub(crate) conn: T,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Entry<T> {
 /// good by the slot's word. Times are the pool's clock.
 #[derive(Default)]
 #[repr(C)]
-pub(crate) struct Notes {
+pub(crate) struct SlotMeta {
     // What every lease touches comes first: it shares a cache line with the slot's word.
     /// When it last came back from a lease, or was opened.
     pub(crate) idle_since: AtomicU64,
@@ -83,7 +83,7 @@ pub(crate) struct Notes {
     pub(crate) leased_at: AtomicU64,
     /// Leases this slot has carried, over all its connections.
     pub(crate) uses: AtomicU64,
-    pub(crate) place: Place,
+    pub(crate) call_site: CallSite,
     pub(crate) id: AtomicU64,
     pub(crate) opened_at: AtomicU64,
     /// When it last passed a check.
@@ -97,12 +97,12 @@ pub(crate) struct Notes {
     pub(crate) seen_at: AtomicU64,
 }
 
-impl Notes {
+impl SlotMeta {
     /// A lease begins. Only the holder writes `uses`, so load and store make an increment.
     #[inline(always)]
-    pub(crate) fn leased(&self, now: u64, place: &'static std::panic::Location<'static>) {
+    pub(crate) fn leased(&self, now: u64, call_site: &'static std::panic::Location<'static>) {
         self.leased_at.store(now, Relaxed);
-        self.place.set(place);
+        self.call_site.set(call_site);
         self.uses.store(self.uses.load(Relaxed) + 1, Relaxed);
     }
 
@@ -136,7 +136,7 @@ impl Notes {
 
 /// Counts of what is rare; leases are counted slot by slot.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct Metrics {
     pub(crate) timed_out: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) opened: AtomicU64,
@@ -181,13 +181,13 @@ impl<C: Connect> Shared<C> {
             handles: AtomicUsize::new(1),
             evict_below: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
-            tally: Tally::default(),
-            suspect_since: AtomicU64::new(TRUSTED),
+            metrics: Metrics::default(),
+            unproven_since: AtomicU64::new(PROVEN),
             upkeep: AtomicU64::new(0),
             upkeep_at: Mutex::new(None),
             upkeeps: AtomicU64::new(0),
             taken_over_at: AtomicU64::new(0),
-            poke: Notify::new(),
+            wake_upkeep: Notify::new(),
             vacated: Notify::new(),
         }
     }
@@ -219,30 +219,30 @@ impl<C: Connect> Shared<C> {
 
 impl<C: Connect> Owner for Shared<C> {
     type Entry = Entry<C::Connection>;
-    type Notes = Notes;
+    type SlotMeta = SlotMeta;
     type Refusal = Refusal;
 
     /// Only a task cut short drops a token with its connection in it.
-    fn abort(held: &mut PoolHeld<C>) {
-        ending::abort(held);
+    fn abort(token: &mut PoolToken<C>) {
+        retire::abort(token);
     }
 
-    fn is_wanted(core: &PoolCore<C>, notes: &Notes) -> bool {
-        notes.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
+    fn is_wanted(core: &PoolCore<C>, meta: &SlotMeta) -> bool {
+        meta.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
     }
 
     fn vacated(core: &Arc<PoolCore<C>>) {
         core.owner.vacated.notify_waiters();
-        dial::drive(core);
+        dial::dial_if_needed(core);
     }
 
     #[inline(always)]
-    fn returned(held: PoolHeld<C>, core: Option<&PoolCore<C>>) {
-        give_back::give_back(held, core);
+    fn returned(token: PoolToken<C>, core: Option<&PoolCore<C>>) {
+        recycle::recycle(token, core);
     }
 
-    fn unclaimed(held: PoolHeld<C>) {
-        give_back::put_back(held);
+    fn return_unclaimed(token: PoolToken<C>) {
+        recycle::return_to_pool(token);
     }
 }
 
@@ -276,23 +276,23 @@ impl<C: Connect> PoolCore<C> {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        let tally = &self.owner.tally;
+        let metrics = &self.owner.metrics;
         Counters {
-            gets: self.all_notes().map(|notes| notes.uses.load(Relaxed)).sum(),
+            gets: self.all_meta().map(|meta| meta.uses.load(Relaxed)).sum(),
             waited: self.demand().waited,
-            timed_out: tally.timed_out.load(Relaxed),
-            rejected: tally.rejected.load(Relaxed),
-            opened: tally.opened.load(Relaxed),
-            connect_failed: tally.connect_failed.load(Relaxed),
-            checks: tally.checks.load(Relaxed),
-            resets: tally.resets.load(Relaxed),
-            leaks: tally.leaks.load(Relaxed),
-            closed: std::array::from_fn(|reason| tally.closed[reason].load(Relaxed)),
+            timed_out: metrics.timed_out.load(Relaxed),
+            rejected: metrics.rejected.load(Relaxed),
+            opened: metrics.opened.load(Relaxed),
+            connect_failed: metrics.connect_failed.load(Relaxed),
+            checks: metrics.checks.load(Relaxed),
+            resets: metrics.resets.load(Relaxed),
+            leaks: metrics.leaks.load(Relaxed),
+            closed: std::array::from_fn(|reason| metrics.closed[reason].load(Relaxed)),
         }
     }
 
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
-        count(&self.owner.tally.timed_out);
+        count(&self.owner.metrics.timed_out);
         // Each takes the dialer's lock, and lets it go before the next.
         let connect_error = self.owner.dialer().last_error();
         let dialling = dial::under_way(self);

@@ -3,17 +3,17 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::admit::{Origin, admit};
 use super::checking::Checking;
 use super::dial;
-use super::ending::end;
-use super::entering::{Origin, enter};
-use super::give_back::{describe, put_back, settle};
-use super::shared::{PoolCore, PoolHeld};
+use super::recycle::{describe, release, return_to_pool};
+use super::retire::retire;
+use super::state::{PoolCore, PoolToken};
 use super::upkeep;
 use crate::connect::Connect;
 use crate::error::AddError;
 use crate::event::CloseReason;
-use crate::kernel::{Arc, Idling, Phase};
+use crate::kernel::{Arc, IdleSince, Phase};
 use crate::rt;
 
 pub(crate) fn add<C: Connect>(
@@ -36,32 +36,32 @@ pub(crate) fn add<C: Connect>(
         });
     };
     let id = shared.next_id.fetch_add(1, Relaxed);
-    let held = enter(opening, conn, id, Duration::ZERO, Origin::Added);
+    let token = admit(opening, conn, id, Duration::ZERO, Origin::Added);
     if needs_runtime {
         let checking = Checking::begin(core);
-        shared.runtime.spawn(introduce(checking, held));
+        shared.runtime.spawn(introduce(checking, token));
     } else {
-        settle(held, Idling::Begins);
-        dial::drive(core);
+        release(token, IdleSince::Now);
+        dial::dial_if_needed(core);
     }
     Ok(())
 }
 
 /// Runs the `after_connect` hook. One that does not end well closes the connection; it says nothing of connecting.
-async fn introduce<C: Connect>(checking: Checking<C>, mut held: PoolHeld<C>) {
-    let core = Arc::clone(held.core());
+async fn introduce<C: Connect>(checking: Checking<C>, mut token: PoolToken<C>) {
+    let core = Arc::clone(token.core());
     let shared = &core.owner;
     if let Some(after_connect) = &shared.hooks.after_connect {
         let now = shared.clock.now();
-        let (_, notes, entry) = held.parts();
-        let info = notes.info(now, now);
+        let (_, meta, entry) = token.parts();
+        let info = meta.info(now, now);
         // Called within the guard: a hook may panic before it returns its future.
         let hook = async { after_connect(&mut entry.conn, &info).await };
         if let Err(failed) = rt::guarded(shared.settings.connect_timeout, hook).await {
-            end(held, CloseReason::Hook, Some(&describe(failed)));
+            retire(token, CloseReason::Hook, Some(&describe(failed)));
             return drop(checking);
         }
     }
-    put_back(held);
+    return_to_pool(token);
     drop(checking);
 }

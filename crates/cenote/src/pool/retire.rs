@@ -6,20 +6,24 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::shared::{Entry, PoolCore, PoolHeld, count};
+use super::state::{Entry, PoolCore, PoolToken, count};
 use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
 use crate::kernel::Arc;
 use crate::rt;
 
-/// Closes the connection of `held` for `reason`; its slot is vacant when that is done: at once, if there is no
+/// Closes the connection of `token` for `reason`; its slot is vacant when that is done: at once, if there is no
 /// goodbye or it is said at its first poll. Never blocks: else it is said in the background, within
 /// `close_timeout`.
-pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error: Option<&str>) {
-    let core = Arc::clone(held.core());
-    core.retire(&held);
-    announce(&mut held, reason, error);
-    let Some(Entry { conn }) = held.take() else {
+pub(crate) fn retire<C: Connect>(
+    mut token: PoolToken<C>,
+    reason: CloseReason,
+    error: Option<&str>,
+) {
+    let core = Arc::clone(token.core());
+    core.mark_closing(&token);
+    announce(&mut token, reason, error);
+    let Some(Entry { conn }) = token.take() else {
         return;
     };
     if is_abrupt(reason) {
@@ -29,7 +33,7 @@ pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error:
     let runtime = &core.owner.runtime;
     let mut goodbye = Goodbye {
         words: Box::pin(say_goodbye(Arc::clone(&core), conn)),
-        held,
+        token,
     };
     // A runtime that ends must not be asked for sockets or timers any more.
     if runtime.is_alive() && runtime.try_within(|| goodbye.poll_once()) == Some(Poll::Ready(())) {
@@ -41,7 +45,7 @@ pub(crate) fn end<C: Connect>(mut held: PoolHeld<C>, reason: CloseReason, error:
 /// A goodbye under way. In this order, so that one cut short ends the connection before its slot is vacant.
 struct Goodbye<C: Connect> {
     words: Pin<Box<dyn Future<Output = ()> + Send>>,
-    held: PoolHeld<C>,
+    token: PoolToken<C>,
 }
 
 impl<C: Connect> Goodbye<C> {
@@ -52,9 +56,9 @@ impl<C: Connect> Goodbye<C> {
     }
 
     async fn finish(self, limit: Duration) {
-        let Self { words, held } = self;
+        let Self { words, token } = self;
         rt::within(limit, words).await;
-        drop(held);
+        drop(token);
     }
 }
 
@@ -65,26 +69,26 @@ async fn say_goodbye<C: Connect>(core: Arc<PoolCore<C>>, conn: C::Connection) {
     let _ = rt::catching(goodbye).await;
 }
 
-/// Gives the connection of `held` to the caller for good.
-pub(crate) fn detach<C: Connect>(mut held: PoolHeld<C>) -> C::Connection {
-    held.core().retire(&held);
-    announce(&mut held, CloseReason::Detached, None);
-    held.take().expect("a lease has its connection").conn
+/// Gives the connection of `token` to the caller for good.
+pub(crate) fn detach<C: Connect>(mut token: PoolToken<C>) -> C::Connection {
+    token.core().mark_closing(&token);
+    announce(&mut token, CloseReason::Detached, None);
+    token.take().expect("a lease has its connection").conn
 }
 
 /// The end of a connection whose token is being dropped with it; the slot is vacated after this.
-pub(crate) fn abort<C: Connect>(held: &mut PoolHeld<C>) {
-    announce(held, CloseReason::Aborted, None);
-    let entry = held.take();
+pub(crate) fn abort<C: Connect>(token: &mut PoolToken<C>) {
+    announce(token, CloseReason::Aborted, None);
+    let entry = token.take();
     let _ = rt::calling(|| drop(entry));
 }
 
-fn announce<C: Connect>(held: &mut PoolHeld<C>, reason: CloseReason, error: Option<&str>) {
-    let (core, notes, entry) = held.parts();
+fn announce<C: Connect>(token: &mut PoolToken<C>, reason: CloseReason, error: Option<&str>) {
+    let (core, meta, entry) = token.parts();
     let shared = &core.owner;
-    count(&shared.tally.closed[reason as usize]);
+    count(&shared.metrics.closed[reason as usize]);
     let now = shared.clock.now();
-    let info = notes.info(now, now);
+    let info = meta.info(now, now);
     if let Some(before_close) = &shared.hooks.before_close {
         let _ = rt::calling(|| before_close(&mut entry.conn, &info, reason));
     }

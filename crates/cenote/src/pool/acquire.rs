@@ -12,19 +12,19 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::dial;
-use super::give_back::settle;
-use super::preparing::{Preparing, Unfit};
-use super::shared::{PoolCore, PoolHeld, Refusal, Shared, count};
+use super::pre_lease_check::{PreLeaseCheck, Rejected};
+use super::recycle::release;
+use super::state::{PoolCore, PoolToken, Refusal, Shared, count};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::kernel::{Arc, Idling, Joined, Ticket};
+use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
 use crate::rt::{self, Sleep, nanos};
 
-/// How long a getter waits.
+/// How long a caller waits.
 #[derive(Clone, Copy)]
 pub(crate) enum Limit {
-    /// `acquire_timeout`, watched by upkeep for all getters together.
+    /// `acquire_timeout`, watched by upkeep for all callers together.
     Setting,
     /// Its own, with a timer of its own.
     Own(Duration),
@@ -33,17 +33,17 @@ pub(crate) enum Limit {
 }
 
 /// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
-pub(crate) struct Checkout<'a, C: Connect> {
+pub(crate) struct Acquire<'a, C: Connect> {
     core: &'a Arc<PoolCore<C>>,
-    place: &'static Location<'static>,
+    call_site: &'static Location<'static>,
     limit: Limit,
-    slow: Begun<'a, C>,
+    slow: SlowPath<'a, C>,
 }
 
 /// The slow way, once begun. Most gets never do, and for them its drop is to be a look, not a call.
-struct Begun<'a, C: Connect>(ManuallyDrop<Option<Pin<Box<Slow<'a, C>>>>>);
+struct SlowPath<'a, C: Connect>(ManuallyDrop<Option<Pin<Box<Waiting<'a, C>>>>>);
 
-impl<C: Connect> Drop for Begun<'_, C> {
+impl<C: Connect> Drop for SlowPath<'_, C> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.0.is_some() {
@@ -52,7 +52,7 @@ impl<C: Connect> Drop for Begun<'_, C> {
     }
 }
 
-impl<C: Connect> Begun<'_, C> {
+impl<C: Connect> SlowPath<'_, C> {
     #[cold]
     #[inline(never)]
     fn end(&mut self) {
@@ -61,13 +61,13 @@ impl<C: Connect> Begun<'_, C> {
 }
 
 pin_project! {
-    /// What a getter needs that could not be served at once.
-    struct Slow<'a, C: Connect> {
+    /// What a caller needs that could not be served at once.
+    struct Waiting<'a, C: Connect> {
         core: &'a Arc<PoolCore<C>>,
         limit: Limit,
         began: u64,
         #[pin]
-        ticket: Ticket<'a, Shared<C>>,
+        waiter: Waiter<'a, Shared<C>>,
         stage: Stage<C>,
         timer: Option<Pin<Box<Sleep>>>,
     }
@@ -76,26 +76,26 @@ pin_project! {
 enum Stage<C: Connect> {
     Start,
     Queued,
-    Preparing(Preparing<C>),
+    PreLeaseCheck(PreLeaseCheck<C>),
     Done,
 }
 
-/// What a getter finds at once.
-pub(crate) enum FirstLook<C: Connect> {
-    Leased(PoolHeld<C>),
+/// What a caller finds at once.
+pub(crate) enum FastPath<C: Connect> {
+    Leased(PoolToken<C>),
     /// An idle connection to be checked first.
-    Stale(PoolHeld<C>),
+    Stale(PoolToken<C>),
     Nothing,
 }
 
-impl<'a, C: Connect> Checkout<'a, C> {
+impl<'a, C: Connect> Acquire<'a, C> {
     #[inline(always)]
-    pub(crate) fn new(core: &'a Arc<PoolCore<C>>, place: &'static Location<'static>) -> Self {
+    pub(crate) fn new(core: &'a Arc<PoolCore<C>>, call_site: &'static Location<'static>) -> Self {
         Self {
             core,
-            place,
+            call_site,
             limit: Limit::Setting,
-            slow: Begun(ManuallyDrop::new(None)),
+            slow: SlowPath(ManuallyDrop::new(None)),
         }
     }
 
@@ -110,30 +110,30 @@ impl<'a, C: Connect> Checkout<'a, C> {
 
     /// What there is at once: a lease, most often.
     #[inline(always)]
-    pub(crate) fn first_look(&self) -> FirstLook<C> {
+    pub(crate) fn fast_path(&self) -> FastPath<C> {
         if self.slow.0.is_some() {
-            return FirstLook::Nothing;
+            return FastPath::Nothing;
         }
         match self.core.claim() {
-            Some(held) if is_fresh(self.core, &held) => {
-                FirstLook::Leased(leased(self.core, held, self.place))
+            Some(token) if is_fresh(self.core, &token) => {
+                FastPath::Leased(leased(self.core, token, self.call_site))
             }
-            Some(held) => FirstLook::Stale(held),
-            None => FirstLook::Nothing,
+            Some(token) => FastPath::Stale(token),
+            None => FastPath::Nothing,
         }
     }
 
-    /// The rest of the way, after a [first look](Self::first_look) that found no more than `stale`.
+    /// The rest of the way, after a [first look](Self::fast_path) that found no more than `stale`.
     #[cold]
     #[inline(never)]
     pub(crate) fn poll_slowly(
         &mut self,
-        stale: Option<PoolHeld<C>>,
+        stale: Option<PoolToken<C>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<PoolHeld<C>, GetError>> {
+    ) -> Poll<Result<PoolToken<C>, GetError>> {
         let Self {
             core,
-            place,
+            call_site,
             limit,
             slow,
         } = self;
@@ -144,37 +144,37 @@ impl<'a, C: Connect> Checkout<'a, C> {
                 if upkeep::ensure_at(core, now) == Upkeep::Impossible {
                     // Without time-outs nothing can be checked, opened or waited for.
                     if let Some(stale) = stale {
-                        settle(stale, Idling::Continues);
+                        release(stale, IdleSince::Before);
                     }
                     return Poll::Ready(Err(core.owner.no_runtime()));
                 }
-                none.insert(Box::pin(Slow::begin(core, *limit, stale, now)))
+                none.insert(Box::pin(Waiting::begin(core, *limit, stale, now)))
             }
         };
-        let held = match ready!(slow.as_mut().poll(cx)) {
-            Ok(held) => held,
+        let token = match ready!(slow.as_mut().poll(cx)) {
+            Ok(token) => token,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        let held = leased(core, held, place);
-        if dial::is_proof(core.owner.suspect_since.load(Relaxed), held.notes()) {
-            dial::proved(core);
+        let token = leased(core, token, call_site);
+        if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
+            dial::set_proven(core);
         }
-        Poll::Ready(Ok(held))
+        Poll::Ready(Ok(token))
     }
 }
 
-impl<'a, C: Connect> Slow<'a, C> {
+impl<'a, C: Connect> Waiting<'a, C> {
     fn begin(
         core: &'a Arc<PoolCore<C>>,
         limit: Limit,
-        stale: Option<PoolHeld<C>>,
+        stale: Option<PoolToken<C>>,
         began: u64,
     ) -> Self {
-        let ticket = Ticket::new(core);
+        let waiter = Waiter::new(core);
         let stage = match stale {
-            Some(held) => {
-                ticket.arrive();
-                Stage::Preparing(Preparing::start(held))
+            Some(token) => {
+                waiter.arrive();
+                Stage::PreLeaseCheck(PreLeaseCheck::start(token))
             }
             None => Stage::Start,
         };
@@ -182,33 +182,36 @@ impl<'a, C: Connect> Slow<'a, C> {
             core,
             limit,
             began,
-            ticket,
+            waiter,
             stage,
             timer: None,
         }
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<PoolHeld<C>, GetError>> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<PoolToken<C>, GetError>> {
         let outcome = loop {
             let this = self.as_mut().project();
             let step = match this.stage {
                 Stage::Start => self.as_mut().join(cx),
-                Stage::Queued => match this.ticket.as_ref().poll(cx) {
+                Stage::Queued => match this.waiter.as_ref().poll(cx) {
                     // Woken for nothing else, it may have to see to upkeep.
                     Poll::Pending if upkeep::ensure(self.core) == Upkeep::Impossible => {
                         let error = self.core.owner.no_runtime();
                         Poll::Ready(self.as_mut().give_up(|_| error))
                     }
                     Poll::Pending => self.as_mut().keep_waiting(cx),
-                    Poll::Ready(Ok(held)) => Poll::Ready(Ok(self.as_mut().accept(held))),
+                    Poll::Ready(Ok(token)) => Poll::Ready(Ok(self.as_mut().accept(token))),
                     Poll::Ready(Err(why)) => Poll::Ready(Err(self.refused(why))),
                 },
-                Stage::Preparing(preparing) => match preparing.poll(cx) {
+                Stage::PreLeaseCheck(pre_lease_check) => match pre_lease_check.poll(cx) {
                     Poll::Pending => self.as_mut().out_of_time(cx).map(|why| Err(why(&self))),
-                    Poll::Ready(Ok(held)) => Poll::Ready(Ok(Some(held))),
-                    // It was this getter's turn, and it still is.
-                    Poll::Ready(Err(Unfit::Closed)) => self.as_mut().join(cx),
-                    Poll::Ready(Err(Unfit::Fatal(error))) => Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(token)) => Poll::Ready(Ok(Some(token))),
+                    // It was this caller's turn, and it still is.
+                    Poll::Ready(Err(Rejected::Closed)) => self.as_mut().join(cx),
+                    Poll::Ready(Err(Rejected::Fatal(error))) => Poll::Ready(Err(error)),
                 },
                 Stage::Done => panic!("a get was polled after it was done"),
             };
@@ -224,7 +227,7 @@ impl<'a, C: Connect> Slow<'a, C> {
     fn join(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<PoolHeld<C>>, GetError>> {
+    ) -> Poll<Result<Option<PoolToken<C>>, GetError>> {
         let this = self.as_mut().project();
         let shared = &this.core.owner;
         // Else it has been busy with a connection that proved dead, perhaps for long.
@@ -234,12 +237,12 @@ impl<'a, C: Connect> Slow<'a, C> {
             _ => u64::MAX,
         };
         match this
-            .ticket
+            .waiter
             .as_ref()
             .join(cx.waker(), deadline, shared.max_waiters())
         {
-            Joined::Granted(held) => Poll::Ready(Ok(self.accept(held))),
-            Joined::Queued {
+            JoinOutcome::Granted(token) => Poll::Ready(Ok(self.accept(token))),
+            JoinOutcome::Queued {
                 may_grow,
                 arm,
                 is_alone,
@@ -255,9 +258,9 @@ impl<'a, C: Connect> Slow<'a, C> {
                     return Poll::Ready(self.give_up(|_| error));
                 }
                 if arm {
-                    shared.poke.notify_one();
+                    shared.wake_upkeep.notify_one();
                 }
-                // Where the runtime that upkeep is on may not be driven while this one is, one getter at
+                // Where the runtime that upkeep is on may not be driven while this one is, one caller at
                 // least had better watch the time: woken by it, it sees to upkeep for all.
                 if is_alone
                     && let (Limit::Setting, Some(limit)) =
@@ -267,20 +270,20 @@ impl<'a, C: Connect> Slow<'a, C> {
                     *this.limit = Limit::Own(limit);
                 }
                 if may_grow {
-                    dial::drive(this.core);
+                    dial::dial_if_needed(this.core);
                 }
                 // Whoever has served it by now has woken it.
                 self.keep_waiting(cx)
             }
-            Joined::Full => {
-                count(&shared.tally.rejected);
+            JoinOutcome::Full => {
+                count(&shared.metrics.rejected);
                 let max_waiters = shared.max_waiters();
                 Poll::Ready(Err(GetError::QueueFull {
                     pool: shared.name.clone(),
                     max_waiters,
                 }))
             }
-            Joined::Closed => Poll::Ready(Err(shared.closed_error())),
+            JoinOutcome::Closed => Poll::Ready(Err(shared.closed_error())),
         }
     }
 
@@ -288,29 +291,29 @@ impl<'a, C: Connect> Slow<'a, C> {
     fn keep_waiting(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<PoolHeld<C>>, GetError>> {
+    ) -> Poll<Result<Option<PoolToken<C>>, GetError>> {
         let out_of_time = self.as_mut().out_of_time(cx);
         out_of_time.map(|why| self.give_up(why))
     }
 
-    /// `held` if it can be leased as it is; else it is checked first.
-    fn accept(self: Pin<&mut Self>, held: PoolHeld<C>) -> Option<PoolHeld<C>> {
-        if is_fresh(self.core, &held) {
-            return Some(held);
+    /// `token` if it can be leased as it is; else it is checked first.
+    fn accept(self: Pin<&mut Self>, token: PoolToken<C>) -> Option<PoolToken<C>> {
+        if is_fresh(self.core, &token) {
+            return Some(token);
         }
-        *self.project().stage = Stage::Preparing(Preparing::start(held));
+        *self.project().stage = Stage::PreLeaseCheck(PreLeaseCheck::start(token));
         None
     }
 
     /// Pending until the time is up; then the error that says so. Sets the timer when first asked, if this
-    /// getter needs one of its own.
+    /// caller needs one of its own.
     fn out_of_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<fn(&Self) -> GetError> {
         let this = self.project();
         let shared = &this.core.owner;
         let limit = match (*this.limit, &this.stage) {
             (Limit::Own(limit), _) => limit,
             // In the queue upkeep watches.
-            (Limit::Setting, Stage::Preparing(_)) => match shared.settings.acquire_timeout {
+            (Limit::Setting, Stage::PreLeaseCheck(_)) => match shared.settings.acquire_timeout {
                 Some(limit) => limit,
                 None => return Poll::Pending,
             },
@@ -329,9 +332,9 @@ impl<'a, C: Connect> Slow<'a, C> {
     fn give_up(
         mut self: Pin<&mut Self>,
         why: impl FnOnce(&Self) -> GetError,
-    ) -> Result<Option<PoolHeld<C>>, GetError> {
-        match self.as_mut().project().ticket.as_ref().leave() {
-            Some(Ok(held)) => Ok(self.accept(held)),
+    ) -> Result<Option<PoolToken<C>>, GetError> {
+        match self.as_mut().project().waiter.as_ref().leave() {
+            Some(Ok(token)) => Ok(self.accept(token)),
             Some(Err(refusal)) => Err(self.refused(refusal)),
             None => Err(why(&self)),
         }
@@ -361,15 +364,15 @@ impl<'a, C: Connect> Slow<'a, C> {
 
 /// Whether the connection can be leased without an asynchronous step.
 #[inline(always)]
-pub(crate) fn is_fresh<C: Connect>(core: &PoolCore<C>, held: &PoolHeld<C>) -> bool {
+pub(crate) fn is_fresh<C: Connect>(core: &PoolCore<C>, token: &PoolToken<C>) -> bool {
     let shared = &core.owner;
     let idle = shared
         .clock
         .coarse()
-        .saturating_sub(held.notes().idle_since.load(Relaxed));
+        .saturating_sub(token.meta().idle_since.load(Relaxed));
     idle < shared.fresh_below
         && matches!(
-            rt::calling(|| shared.connector.is_open(&held.entry().conn)),
+            rt::calling(|| shared.connector.is_open(&token.entry().conn)),
             Ok(true)
         )
 }
@@ -378,9 +381,9 @@ pub(crate) fn is_fresh<C: Connect>(core: &PoolCore<C>, held: &PoolHeld<C>) -> bo
 #[inline(always)]
 pub(crate) fn leased<C: Connect>(
     core: &PoolCore<C>,
-    held: PoolHeld<C>,
-    place: &'static Location<'static>,
-) -> PoolHeld<C> {
-    held.notes().leased(core.owner.clock.coarse(), place);
-    held
+    token: PoolToken<C>,
+    call_site: &'static Location<'static>,
+) -> PoolToken<C> {
+    token.meta().leased(core.owner.clock.coarse(), call_site);
+    token
 }

@@ -44,7 +44,7 @@ pub use lease::SharedLease;
 ///
 /// A cheap handle: clones share the pool, and dropping the last one closes it. Leases may outlive it.
 ///
-/// A getter is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
+/// A caller is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
 /// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails, and
 /// when, is set by [`connect_failures`](SharedBuilder::connect_failures): by default a restart is ridden out, and a
@@ -225,7 +225,7 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
                 };
                 state.unseat(after, least);
             }
-            core.drive(state, after);
+            core.dial_if_needed(state, after);
         });
         Ok(())
     }
@@ -240,7 +240,7 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
             while !state.seats.is_empty() {
                 state.unseat(after, 0);
             }
-            core.drive(state, after);
+            core.dial_if_needed(state, after);
         });
     }
 
@@ -286,7 +286,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
         }
     }
 
-    /// The error of a getter that waited `waited`.
+    /// The error of a caller that waited `waited`.
     fn timed_out(self: &Arc<Self>, waited: Duration) -> GetError {
         self.state().timed_out += 1;
         GetError::TimedOut(Box::new(TimedOut {

@@ -238,7 +238,7 @@ fn one_more_connection_serves_beside_the_first_when_that_is_busy() {
     explore(|| {
         let server = Server::new(SPACIOUS);
         let pool = pool(&server, 2);
-        let held: Vec<_> = (0..HIGH - 2).map(|_| block_on(served(&pool))).collect();
+        let token: Vec<_> = (0..HIGH - 2).map(|_| block_on(served(&pool))).collect();
         let holder = || {
             let pool = pool.clone();
             party(async move {
@@ -251,7 +251,7 @@ fn one_more_connection_serves_beside_the_first_when_that_is_busy() {
             })
         };
         race([holder(), holder(), user(&pool, 2), leaver(&pool)]);
-        drop(held);
+        drop(token);
         ends_whole(pool, &server);
     });
 }
@@ -270,9 +270,9 @@ fn spare_places_make_no_connection_busy() {
         let many = {
             let pool = pool.clone();
             party(async move {
-                let mut held = Vec::new();
+                let mut token = Vec::new();
                 for _ in 0..HIGH - 2 {
-                    held.push(served(&pool).await);
+                    token.push(served(&pool).await);
                 }
             })
         };
@@ -293,7 +293,7 @@ fn a_close_beside_users_ends_with_the_last_of_them() {
     explore(|| {
         let server = Server::new(CAPACITY);
         let pool = pool(&server, 1);
-        let getter = || {
+        let caller = || {
             let pool = pool.clone();
             party(async move {
                 match pool.get().await {
@@ -307,7 +307,7 @@ fn a_close_beside_users_ends_with_the_last_of_them() {
             let pool = pool.clone();
             party(async move { assert_eq!(pool.close().await.abandoned, 0) })
         };
-        race([getter(), getter(), closer, onlooker(&pool)]);
+        race([caller(), caller(), closer, onlooker(&pool)]);
         ends(pool, &server);
     });
 }

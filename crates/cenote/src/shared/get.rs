@@ -54,7 +54,7 @@ impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
         self
     }
 
-    /// The lease that `answer` leads to; none if the getter has to ask again or to wait.
+    /// The lease that `answer` leads to; none if the caller has to ask again or to wait.
     fn follow(&mut self, answer: Answer<C>) -> Step<C> {
         let refused = |error| Step::Done(Err(error));
         match answer {

@@ -1,0 +1,302 @@
+//! The two tokens that own a slot: [`Opening`] for a dial, [`SlotToken`] for the holder of the connection. Owning a
+//! token is what permits access to the slot's cells; tokens are never copied.
+//!
+//! ## Why a token needs no lifetime
+//! `keep_alive` keeps the [`Core`] alive from the moment the slot is occupied until it is vacated. Moving the word to
+//! `Idle` is the last thing a token does with the slot's memory: another thread may claim, vacate and free it at once.
+
+use std::mem;
+use std::ptr::{self, NonNull};
+
+use super::slot::Slot;
+use super::state_word::{State, StateWord};
+use super::{Core, Owner, hint};
+use crate::sync::{Arc, Ordering};
+
+/// Since when a connection that becomes idle counts as idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdleSince {
+    /// Since now, after a lease: in the order of idle connections it is the newest.
+    Now,
+    /// Since before: upkeep had it for a moment, and its rank in that order stays.
+    Before,
+}
+
+/// The right to a slot's connection: a lease, or the pool itself at work on it.
+///
+/// Given back with [`release`](Self::release) or, through the ledger, [`Core::release`]; dropped, it takes the connection with it and
+/// leaves the slot vacant: a connection is guilty until its holder says otherwise.
+pub(crate) struct SlotToken<O: Owner> {
+    slot: NonNull<Slot<O>>,
+    /// The slot's word when this token was made. It may have changed since; it is kept because looking at
+    /// a word just swapped costs as much as swapping it.
+    word: StateWord,
+}
+
+// SAFETY: a token is the exclusive right to `O::Entry`, which is `Send`; the rest of a slot is `Sync`.
+unsafe impl<O: Owner> Send for SlotToken<O> {}
+// SAFETY: `&SlotToken` gives `&O::Entry` at most, which its user may share only if it is `Sync`.
+unsafe impl<O: Owner> Sync for SlotToken<O> where O::Entry: Sync {}
+
+impl<O: Owner> SlotToken<O> {
+    /// Claims `slot` for a user, if it is idle.
+    #[inline(always)]
+    pub(super) fn claim(slot: &Slot<O>) -> Option<Self> {
+        slot.claim().map(|word| Self::new(slot, word))
+    }
+
+    /// Moves `slot` to `state`, if it is idle and its word is still `seen`.
+    #[inline(always)]
+    pub(super) fn claim_from(slot: &Slot<O>, seen: StateWord, state: State) -> Option<Self> {
+        let word = slot.claim_from(seen, state);
+        word.map(|word| Self::new(slot, word))
+    }
+
+    /// Under the ledger's lock: as [`Slot::claim_or_mark`].
+    pub(super) fn claim_or_mark(slot: &Slot<O>) -> Option<Self> {
+        slot.claim_or_mark().map(|word| Self::new(slot, word))
+    }
+
+    /// The token of `slot`, whose word the caller has just moved to `word`.
+    #[inline(always)]
+    fn new(slot: &Slot<O>, word: StateWord) -> Self {
+        Self {
+            slot: NonNull::from(slot),
+            word,
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self) -> &Slot<O> {
+        // SAFETY: the slot is occupied while a token exists, so its `keep_alive` keeps the table alive (module
+        // docs), and slots never move.
+        unsafe { self.slot.as_ref() }
+    }
+
+    /// The pool this slot belongs to.
+    #[inline(always)]
+    pub(crate) fn core(&self) -> &Arc<Core<O>> {
+        // SAFETY: this token owns the cell; it is written only when the slot is occupied and vacated, and
+        // vacating consumes the token.
+        self.slot()
+            .keep_alive
+            .with(|keep_alive| unsafe { (*keep_alive).as_ref() })
+            .expect("an occupied slot has its keep_alive")
+    }
+
+    #[inline(always)]
+    pub(crate) fn meta(&self) -> &O::SlotMeta {
+        &self.slot().meta
+    }
+
+    /// The entry.
+    ///
+    /// # Panics
+    /// After [`take`](Self::take): callers take it only on the way to vacating the slot.
+    #[inline(always)]
+    pub(crate) fn entry(&self) -> &O::Entry {
+        // SAFETY: this token owns the cell, and `&self` forbids `entry_mut` and `take` meanwhile.
+        self.slot()
+            .entry
+            .with(|entry| unsafe { (*entry).as_ref() })
+            .expect("a token slot has its entry")
+    }
+
+    /// As [`entry`](Self::entry), to change it.
+    #[inline(always)]
+    pub(crate) fn entry_mut(&mut self) -> &mut O::Entry {
+        // SAFETY: this token owns the cell, and `&mut self` forbids any other access meanwhile.
+        self.slot()
+            .entry
+            .with_mut(|entry| unsafe { (*entry).as_mut() })
+            .expect("a token slot has its entry")
+    }
+
+    /// The pool, the notes and the entry at once; panics as [`entry`](Self::entry).
+    #[inline(always)]
+    pub(crate) fn parts(&mut self) -> (&Core<O>, &O::SlotMeta, &mut O::Entry) {
+        let slot = self.slot();
+        // SAFETY: as in `core` and `entry_mut`; the two cells are apart, and `&mut self` guards both.
+        let keep_alive = slot
+            .keep_alive
+            .with(|keep_alive| unsafe { (*keep_alive).as_ref() });
+        // SAFETY: as above.
+        let entry = slot.entry.with_mut(|entry| unsafe { (*entry).as_mut() });
+        let (core, entry) = keep_alive
+            .zip(entry)
+            .expect("a token slot has its keep_alive and its entry");
+        (core, self.meta(), entry)
+    }
+
+    /// Takes the entry out; the slot stays held (and counted) until the token is dropped.
+    pub(crate) fn take(&mut self) -> Option<O::Entry> {
+        // SAFETY: as in `entry_mut`.
+        self.slot()
+            .entry
+            .with_mut(|entry| unsafe { (*entry).take() })
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.slot().word(Ordering::Relaxed).state()
+    }
+
+    /// The pool itself takes over from the user: the slot no longer counts as leased.
+    pub(crate) fn reserve(&self) {
+        self.set_state(State::Reserved);
+    }
+
+    /// Stays held, in another state. A mark may be lost here: from these states a slot comes back
+    /// through the ledger anyway.
+    pub(super) fn set_state(&self, state: State) {
+        debug_assert!(!matches!(state, State::Idle | State::Leased));
+        let slot = self.slot();
+        slot.word
+            .store(slot.word(Ordering::Relaxed).to(state).0, Ordering::Relaxed);
+    }
+
+    /// Gives the connection back for anyone to claim: one compare-and-swap. Refused if the ledger wants
+    /// to see the slot first; then the caller still holds it and goes through [`release`](Self::release).
+    #[inline(always)]
+    pub(crate) fn release(self) -> Result<(), Self> {
+        if self.word.state() != State::Leased || self.word.must_report() {
+            return Err(self);
+        }
+        let slot = self.slot();
+        let (key, this) = (self.core().key, ptr::from_ref(slot));
+        let idle = self.word.to(State::Idle);
+        // Release pairs with the Acquire of the next claim. Fails if the word has changed since the lease
+        // began: by a mark, or by `set_state`.
+        let released =
+            slot.word
+                .compare_exchange(self.word.0, idle.0, Ordering::Release, Ordering::Relaxed);
+        if released.is_err() {
+            return Err(self);
+        }
+        mem::forget(self);
+        hint::set(key, this, idle);
+        Ok(())
+    }
+
+    pub(super) fn rank(&self) -> u32 {
+        self.slot().rank.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_rank(&self, rank: u32) {
+        self.slot().rank.store(rank, Ordering::Relaxed);
+    }
+
+    pub(super) fn index(&self) -> u32 {
+        self.slot().index
+    }
+
+    /// Under the ledger's lock: makes the slot idle. The caller has its own handle of the core.
+    pub(super) fn make_idle(self, idling: IdleSince) {
+        let slot = self.slot();
+        let idle = slot.word(Ordering::Relaxed).to(State::Idle);
+        if idling == IdleSince::Now {
+            hint::set(self.core().key, slot, idle);
+        }
+        slot.word.store(idle.0, Ordering::Release);
+        mem::forget(self);
+    }
+
+    /// Under the ledger's lock: begins the next lease of a slot that passes from hand to hand.
+    pub(super) fn pass(&mut self, report: Report) {
+        let slot = self.slot();
+        let next = slot.word(Ordering::Relaxed).next(State::Leased);
+        let next = match report {
+            Report::Wanted => next.with_report(),
+            Report::None => next,
+        };
+        slot.word.store(next.0, Ordering::Relaxed);
+        self.word = next;
+    }
+
+    /// As a pointer for a waiter's cell; [`SlotToken::from_raw`] takes it back.
+    pub(super) fn into_raw(self) -> NonNull<Slot<O>> {
+        let slot = self.slot;
+        mem::forget(self);
+        slot
+    }
+
+    /// # Safety
+    /// `slot` comes from [`SlotToken::into_raw`], once.
+    pub(super) unsafe fn from_raw(slot: NonNull<Slot<O>>) -> Self {
+        // SAFETY: the token that was made raw kept the slot alive, and this one does again.
+        let word = unsafe { slot.as_ref() }.word(Ordering::Relaxed);
+        Self { slot, word }
+    }
+}
+
+impl<O: Owner> Drop for SlotToken<O> {
+    fn drop(&mut self) {
+        // Ended before its slot is vacant: a connection counts for as long as it exists.
+        // SAFETY: as in `entry`.
+        let is_filled = self
+            .slot()
+            .entry
+            .with(|entry| unsafe { (*entry).is_some() });
+        if is_filled {
+            O::abort(self);
+        }
+        let slot = self.slot();
+        // SAFETY: this token owns the cell and is at its end.
+        let core = slot
+            .keep_alive
+            .with_mut(|keep_alive| unsafe { (*keep_alive).take() });
+        let core = core.expect("an occupied slot has its keep_alive");
+        let was = slot.word(Ordering::Relaxed);
+        core.vacate(slot.index, was.state(), || {
+            slot.word
+                .store(was.next(State::Vacant).0, Ordering::Release);
+        });
+        O::vacated(&core);
+    }
+}
+
+/// Whether a lease begins with its holder told to report.
+#[derive(Clone, Copy)]
+pub(super) enum Report {
+    None,
+    Wanted,
+}
+
+/// The right to fill a slot: a dial in flight. Dropped, it leaves the slot vacant.
+pub(crate) struct Opening<O: Owner> {
+    token: mem::ManuallyDrop<SlotToken<O>>,
+}
+
+impl<O: Owner> Opening<O> {
+    /// Under the ledger's lock, `slot` vacant: makes it a dial's.
+    pub(super) fn occupy(slot: &Slot<O>, core: &Arc<Core<O>>) -> Self {
+        let word = slot.occupy(core);
+        Self {
+            token: mem::ManuallyDrop::new(SlotToken::new(slot, word)),
+        }
+    }
+
+    /// The connection is there: the slot is the pool's to hand out or close.
+    pub(crate) fn fill(self, entry: O::Entry) -> SlotToken<O> {
+        let mut this = mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is forgotten, so the inner token is taken exactly once.
+        let token = unsafe { mem::ManuallyDrop::take(&mut this.token) };
+        // SAFETY: the token owns the cell.
+        token
+            .slot()
+            .entry
+            .with_mut(|cell| unsafe { *cell = Some(entry) });
+        token.core().opened(|| token.reserve());
+        token
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core<O>> {
+        self.token.core()
+    }
+}
+
+impl<O: Owner> Drop for Opening<O> {
+    fn drop(&mut self) {
+        // SAFETY: dropped once, and `fill` forgets `self`. The token's own drop vacates the slot.
+        unsafe { mem::ManuallyDrop::drop(&mut self.token) }
+    }
+}

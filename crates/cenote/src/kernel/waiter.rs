@@ -1,0 +1,75 @@
+//! A waiter: joins the waitlist, learns its outcome, and leaves the waitlist however it ends.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::token::SlotToken;
+use super::waitlist::WaiterCell;
+use super::{Core, JoinOutcome, Owner};
+
+/// A waiter of `core`, which can queue any number of times. Dropping it leaves the waitlist; a
+/// connection granted meanwhile goes back to the pool, and so to the next in line.
+pub(crate) struct Waiter<'a, O: Owner> {
+    core: &'a Core<O>,
+    cell: WaiterCell<O>,
+}
+
+impl<'a, O: Owner> Waiter<'a, O> {
+    pub(crate) fn new(core: &'a Core<O>) -> Self {
+        Self {
+            core,
+            cell: WaiterCell::new(),
+        }
+    }
+
+    fn cell(self: Pin<&Self>) -> Pin<&WaiterCell<O>> {
+        // SAFETY: `cell` is pinned whenever the waiter is: it is never moved out, and `Drop` leaves the queue.
+        unsafe { self.map_unchecked(|waiter| &waiter.cell) }
+    }
+
+    /// Counts as having arrived now: if the connection found without queueing does not do, it queues
+    /// ahead of those who arrive later.
+    pub(crate) fn arrive(&self) {
+        self.core.arrive(&self.cell);
+    }
+
+    /// Takes an idle connection if it is this waiter's turn, or queues, by the order of arrival.
+    pub(crate) fn join(
+        self: Pin<&Self>,
+        waker: &Waker,
+        deadline: u64,
+        max_waiters: usize,
+    ) -> JoinOutcome<O> {
+        self.core.join(self.cell(), waker, deadline, max_waiters)
+    }
+
+    /// The outcome, if there is one; else `cx` is woken when there is.
+    pub(crate) fn poll(
+        self: Pin<&Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<SlotToken<O>, O::Refusal>> {
+        let cell = self.cell();
+        if let Some(outcome) = cell.outcome() {
+            return Poll::Ready(outcome);
+        }
+        self.core.renew(cell, cx.waker().clone())
+    }
+
+    /// Leaves the waitlist; the outcome, if one came first.
+    pub(crate) fn leave(self: Pin<&Self>) -> Option<Result<SlotToken<O>, O::Refusal>> {
+        self.core.leave(self.cell())
+    }
+}
+
+impl<O: Owner> Drop for Waiter<'_, O> {
+    fn drop(&mut self) {
+        if self.cell.is_idle() {
+            return;
+        }
+        // SAFETY: a waiter that ever queued was pinned, and is dropped where it stands.
+        let this = unsafe { Pin::new_unchecked(&*self) };
+        if let Some(Ok(token)) = this.leave() {
+            O::return_unclaimed(token);
+        }
+    }
+}
