@@ -2,8 +2,8 @@
 //! exists, and no failure of the list is left out. A table is read if its last heading is one of [`PROOF`]; what
 //! stands in backticks in its last column is
 //!
-//! - `file::test`, a test in `crates/cenote/tests`; `crate/file::test`, in that crate's tests; `bench/file::test`;
-//!   `situations/file::test`;
+//! - `binary::module::test`, a test in `crates/cenote/tests`, the modules as `cargo test` prints them;
+//!   `crate/binary::test`, in that crate's tests; `bench/binary::test`; `situations/binary::test`;
 //! - or one word: a model, a file of tests, a crate, or a scenario of `bench/`.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -78,14 +78,41 @@ fn rows_with_proof(page: &str) -> Vec<Row> {
         .collect()
 }
 
-/// Where `file` of `folder` is: a file, or a folder with a `main.rs`.
-fn file_of_tests(folder: &Path, file: &str) -> Option<PathBuf> {
+/// Where `binary` of a folder of tests begins: in a file, or in the `main.rs` of a folder.
+fn file_of_binary(folder: &Path, binary: &str) -> Option<PathBuf> {
     [
-        folder.join(format!("{file}.rs")),
-        folder.join(file).join("main.rs"),
+        folder.join(format!("{binary}.rs")),
+        folder.join(binary).join("main.rs"),
     ]
     .into_iter()
     .find(|path| path.is_file())
+}
+
+/// Where a module is that `file` declares: at the path above the declaration, or else beside `file`, which is the first
+/// of its folder.
+fn file_of_module(file: &Path, module: &str) -> Option<PathBuf> {
+    let source = fs::read_to_string(file).unwrap();
+    let declaration = format!("mod {module};");
+    let (before, _) = source.split_once(&format!("\n{declaration}\n"))?;
+    let last = before.lines().next_back()?;
+    let path = last.strip_prefix("#[path = \"");
+    let folder = file.parent()?;
+    let files = match path.and_then(|path| path.strip_suffix("\"]")) {
+        Some(path) => vec![folder.join(path)],
+        None => vec![
+            folder.join(format!("{module}.rs")),
+            folder.join(module).join("mod.rs"),
+        ],
+    };
+    files.into_iter().find(|path| path.is_file())
+}
+
+/// Whether a crate has a file of tests of this name: a binary, or a module of one.
+fn has_file_of_tests(package: &Path, name: &str) -> bool {
+    let folder = package.join("tests");
+    let mut beginnings = entries(&folder).map(|entry| entry.join("main.rs"));
+    file_of_binary(&folder, name).is_some()
+        || beginnings.any(|main| main.is_file() && file_of_module(&main, name).is_some())
 }
 
 /// Whether `source` has a test of this name: a function with an attribute that says so.
@@ -108,30 +135,32 @@ fn has_test(source: &str, name: &str) -> bool {
 /// What is wrong with this name, if anything is.
 fn problem(named: &str) -> Option<String> {
     match named.split_once("::") {
-        Some((file, test)) => problem_of_test(file, test),
+        Some((binary, path)) => problem_of_test(binary, path),
         None => (!is_known(named)).then(|| {
             "is no model, no file of tests, no crate and no scenario of bench/".to_owned()
         }),
     }
 }
 
-fn problem_of_test(file: &str, test: &str) -> Option<String> {
-    let (place, file) = file.split_once('/').unwrap_or(("cenote", file));
+fn problem_of_test(binary: &str, path: &str) -> Option<String> {
+    let (place, binary) = binary.split_once('/').unwrap_or(("cenote", binary));
     let folder = match place {
         "bench" | "situations" => root().join(place).join("tests"),
         package => root().join("crates").join(package).join("tests"),
     };
-    let Some(path) = file_of_tests(&folder, file) else {
-        return Some(format!("{} has no file `{file}`", folder.display()));
+    let Some(mut file) = file_of_binary(&folder, binary) else {
+        return Some(format!("{} has no file `{binary}`", folder.display()));
     };
-    // The tests of a folder are in any of its files.
-    let mut files = match path.parent().filter(|_| path.ends_with("main.rs")) {
-        Some(folder) => entries(folder).collect(),
-        None => vec![path.clone()],
-    };
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
-    let is_there = |file: &PathBuf| has_test(&fs::read_to_string(file).unwrap(), test);
-    (!files.iter().any(is_there)).then(|| format!("{} has no test `{test}`", path.display()))
+    let mut modules: Vec<_> = path.split("::").collect();
+    let test = modules.pop()?;
+    for module in modules {
+        match file_of_module(&file, module) {
+            Some(next) => file = next,
+            None => return Some(format!("{} has no module `{module}`", file.display())),
+        }
+    }
+    (!has_test(&fs::read_to_string(&file).unwrap(), test))
+        .then(|| format!("{} has no test `{test}`", file.display()))
 }
 
 fn is_known(word: &str) -> bool {
@@ -139,7 +168,7 @@ fn is_known(word: &str) -> bool {
     let mut packages = entries(&crates);
     word == "bench/"
         || crates.join(word).join("Cargo.toml").is_file()
-        || packages.any(|package| file_of_tests(&package.join("tests"), word).is_some())
+        || packages.any(|package| has_file_of_tests(&package, word))
         || ["kernel", "mux", "pool", "shared_pool"]
             .iter()
             .flat_map(|part| entries(&crates.join("cenote/src").join(part).join("models")))
@@ -234,8 +263,10 @@ fn numbers(cell: &str) -> RangeInclusive<u32> {
 
 #[test]
 fn a_name_without_its_test_is_told_with_the_file_that_lacks_it() {
-    let told = problem("dialling::no_such_test").unwrap();
+    let told = problem("pool::dialling::no_such_test").unwrap();
     assert!(told.contains("dialling.rs has no test `no_such_test`"));
+    let told = problem("pool::no_such_module::no_such_test").unwrap();
+    assert!(told.contains("main.rs has no module `no_such_module`"));
     let told = problem("cenote-redis/dialling::no_such_test").unwrap();
     assert!(told.contains("cenote-redis/tests has no file `dialling`"));
     let told = problem("no_such_model").unwrap();

@@ -1,4 +1,4 @@
-//! The program of `tests/aborting.rs`, which builds it with `panic = "abort"`: there a panic that is caught elsewhere ends
+//! The program of `tests/any/aborting.rs`, which builds it with `panic = "abort"`: there a panic that is caught elsewhere ends
 //! the process. Its argument says which situation it plays; it prints how that ended.
 
 use std::error::Error;
@@ -181,7 +181,7 @@ fn threads() -> Outcome {
 
 fn main() -> ExitCode {
     if cfg!(panic = "unwind") {
-        println!("built with panic = \"unwind\"; tests/aborting.rs builds it with \"abort\"");
+        println!("built with panic = \"unwind\"; tests/any/aborting.rs builds it with \"abort\"");
         return ExitCode::SUCCESS;
     }
     let outcome = match std::env::args().nth(1).as_deref() {

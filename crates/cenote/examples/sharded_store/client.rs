@@ -13,7 +13,7 @@ use cenote::net::{Dialer, Host};
 use cenote::{Backoff, Connect, Dial, GetError, SettingsError, SharedPool, Verdict};
 use futures::future::try_join_all;
 
-use crate::protocol::{ClientCodec, Reply, Request};
+use super::protocol::{ClientCodec, Reply, Request};
 
 /// Connections to where views are read, and to where a shard of a table is written.
 const READERS: usize = 16;

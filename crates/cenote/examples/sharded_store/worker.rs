@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::codec::Framed;
 
-use crate::protocol::{Reply, Request, WorkerCodec};
+use super::protocol::{Reply, Request, WorkerCodec};
 
 /// The rows of one shard, of every table and of the views of the same name; they outlive their worker, as a
 /// disk would.

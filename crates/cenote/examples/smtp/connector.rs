@@ -3,7 +3,7 @@
 use cenote::net::{Dialer, Host, each_host};
 use cenote::{Connect, Dial, FailureKind, Verdict};
 
-use crate::session::{Session, SmtpError};
+use super::session::{Session, SmtpError};
 
 pub struct Smtp {
     hosts: Vec<Host>,

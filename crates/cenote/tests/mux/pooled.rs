@@ -1,0 +1,240 @@
+//! A mux as the connection of a shared pool, by the connector that the documentation shows: calls of all users go over
+//! few connections, and one whose peer died or fell silent serves nobody new.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cenote::mux::{CallError, Mux, MuxBuilder};
+use cenote::{Connect, Dial, SharedPool, Verdict};
+use futures::StreamExt;
+use futures::future::try_join_all;
+use tokio::io::{duplex, split};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::codec::Framed;
+
+use crate::peer::{Codec, Peer, ms, secs};
+
+/// How a server behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Answers,
+    /// It answers nothing before it has been asked so often on one connection.
+    AnswersAfter(usize),
+    /// A connection on which it is asked something in this mood stays silent, whatever mood comes.
+    FallsSilent,
+    /// It ends all connections.
+    HangsUp,
+}
+
+#[derive(Clone)]
+struct Server {
+    mood: watch::Sender<Mood>,
+    opened: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn new(mood: Mood) -> Self {
+        Self {
+            mood: watch::Sender::new(mood),
+            opened: Arc::default(),
+        }
+    }
+
+    fn is_now(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    fn opened(&self) -> usize {
+        self.opened.load(SeqCst)
+    }
+
+    async fn serve(self, mut peer: Peer) {
+        let mut mood = self.mood.subscribe();
+        let mut owed = Vec::new();
+        loop {
+            let request = tokio::select! {
+                request = peer.0.next() => match request {
+                    Some(Ok(request)) => request,
+                    _ => return,
+                },
+                _ = mood.wait_for(|mood| *mood == Mood::HangsUp) => return,
+            };
+            owed.push(request);
+            let now = *mood.borrow();
+            match now {
+                Mood::AnswersAfter(enough) if owed.len() < enough => {}
+                Mood::FallsSilent => {
+                    while peer.0.next().await.is_some() {}
+                    return;
+                }
+                _ => {
+                    for request in owed.drain(..) {
+                        peer.reply(request.tag, request.message).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Connector {
+    server: Server,
+    ping: Option<Duration>,
+}
+
+impl Connect for Connector {
+    type Connection = Mux<Bytes, Bytes>;
+    type Error = io::Error;
+
+    async fn connect(&self, _: &Dial) -> io::Result<Self::Connection> {
+        let (near, far) = duplex(64 << 10);
+        self.server.opened.fetch_add(1, SeqCst);
+        let peer = Peer(Framed::new(far, Codec));
+        tokio::spawn(self.server.clone().serve(peer));
+        let (read, write) = split(near);
+        let mut settings = MuxBuilder::new();
+        if let Some(after) = self.ping {
+            settings = settings.ping(after, || Bytes::from("ping"));
+        }
+        settings
+            .tagged(read, write, Codec)
+            .map_err(io::Error::other)
+    }
+
+    fn is_open(&self, mux: &Self::Connection) -> bool {
+        mux.is_open()
+    }
+
+    fn capacity(&self, mux: &Self::Connection) -> usize {
+        mux.capacity()
+    }
+
+    fn verdict(&self, mux: &mut Self::Connection) -> Verdict {
+        if mux.is_open() {
+            Verdict::Reuse
+        } else {
+            Verdict::Close
+        }
+    }
+
+    async fn close(&self, mux: Self::Connection) {
+        mux.close().await;
+    }
+}
+
+fn pool(server: &Server, ping: Option<Duration>, max_size: usize) -> SharedPool<Connector> {
+    let connector = Connector {
+        server: server.clone(),
+        ping,
+    };
+    let builder = SharedPool::builder(connector).max_size(max_size);
+    builder.build().unwrap()
+}
+
+/// With the default capacity of one lease they would come one after the other, and the server wait for ever.
+#[tokio::test(start_paused = true)]
+async fn a_thousand_calls_at_once_share_the_one_connection_of_a_pool() {
+    let server = Server::new(Mood::AnswersAfter(1_000));
+    let pool = pool(&server, None, 1);
+    let calls = (0..1_000).map(|n: u32| {
+        let pool = &pool;
+        async move {
+            let asked = Bytes::from(n.to_string());
+            let reply = pool.get().await.unwrap().call(asked.clone()).await?;
+            assert_eq!(reply, asked);
+            Ok::<_, CallError>(())
+        }
+    });
+    try_join_all(calls).await.unwrap();
+    assert_eq!(server.opened(), 1);
+}
+
+/// Leased or at rest when it died.
+#[tokio::test(start_paused = true)]
+async fn a_mux_whose_peer_died_is_not_leased_again() {
+    for lease_is_held in [true, false] {
+        let server = Server::new(Mood::Answers);
+        let pool = pool(&server, None, 1);
+        let first = pool.get().await.unwrap();
+        assert_eq!(first.call(Bytes::from("one")).await.unwrap(), "one");
+        let mux = first.clone();
+        let held = lease_is_held.then_some(first);
+        if !lease_is_held {
+            // It rests.
+            sleep(secs(60)).await;
+        }
+        server.is_now(Mood::HangsUp);
+        mux.closed().await;
+        server.is_now(Mood::Answers);
+        drop(held);
+        for _ in 0..10 {
+            let lease = pool.get().await.unwrap();
+            assert_eq!(lease.call(Bytes::from("other")).await.unwrap(), "other");
+        }
+        assert_eq!(server.opened(), 2, "held: {lease_is_held}");
+    }
+}
+
+/// A black hole under users with time-outs of a second, which drop their calls: nobody was served for the 40 s that were
+/// watched.
+#[tokio::test(start_paused = true)]
+async fn users_of_a_pool_whose_only_peer_fell_silent_are_served_again_within_ten_seconds() {
+    for ping in [None, Some(secs(5)), Some(secs(600))] {
+        let server = Server::new(Mood::Answers);
+        let pool = pool(&server, ping, 1);
+        let mut users = JoinSet::new();
+        let silent_at = Instant::now() + secs(3);
+        for _ in 0..20 {
+            let pool = pool.clone();
+            users.spawn(async move {
+                loop {
+                    let ask = async {
+                        let lease = pool.get().await.unwrap();
+                        lease.call(Bytes::from("asked")).await
+                    };
+                    let served = matches!(timeout(secs(1), ask).await, Ok(Ok(_)));
+                    if served && Instant::now() > silent_at + ms(1) {
+                        return Instant::now() - silent_at;
+                    }
+                    sleep(ms(20)).await;
+                }
+            });
+        }
+        tokio::time::sleep_until(silent_at).await;
+        server.is_now(Mood::FallsSilent);
+        sleep(secs(1)).await;
+        // The connection that it has stays silent.
+        server.is_now(Mood::Answers);
+        let served_after = users.join_all().await;
+        let last = served_after.iter().max().unwrap();
+        assert!(*last <= secs(10), "{last:?}, pings after {ping:?}");
+        assert_eq!(server.opened(), 2, "pings after {ping:?}");
+    }
+}
+
+/// Nobody new comes to a connection whose peer owes the answer to a ping, while others can be had.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_peer_owes_the_answer_to_a_ping_is_leased_to_nobody_new() {
+    let server = Server::new(Mood::FallsSilent);
+    let pool = pool(&server, Some(secs(600)), 2);
+    let suspect = pool.get().await.unwrap();
+    assert!(
+        timeout(secs(1), suspect.call(Bytes::from("asked")))
+            .await
+            .is_err()
+    );
+    while suspect.capacity() > 0 {
+        sleep(ms(50)).await;
+    }
+    assert!(suspect.is_open());
+    server.is_now(Mood::Answers);
+    let other = timeout(secs(2), pool.get()).await.unwrap().unwrap();
+    assert!(suspect.is_open());
+    assert_eq!(other.call(Bytes::from("asked")).await.unwrap(), "asked");
+    assert_eq!(server.opened(), 2);
+}

@@ -1,0 +1,20 @@
+//! The shared pool: many leases on one connection.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+/// Which connection carries a new lease, and what connections say of their capacity.
+mod choice;
+/// The end of a shared pool, and uses of it where nothing can be waited for.
+mod closing;
+/// How many connections there are: more when all are busy, fewer after a long light load, never back and forth.
+mod growth;
+/// How connections leave service, and what becomes of the leases they carry.
+mod leaving;
+/// All connections gone: service comes back, and getters are told why.
+mod outage;
+/// The connector whose every step does as it is told.
+#[path = "../server/mod.rs"]
+mod server;
+/// Places that come free are kept by the thread that freed them, and nobody can tell.
+mod spares;
+/// Who waits for a place: in arrival order, in a bounded queue, for a bounded time.
+mod waiting;
