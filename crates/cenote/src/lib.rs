@@ -148,6 +148,7 @@ mod erased;
 mod error;
 mod event;
 mod hooks;
+mod keeper;
 #[allow(
     unsafe_code,
     reason = "the only module with any; each use says why it is sound"

@@ -43,6 +43,7 @@ mod waitlist;
 
 pub(crate) use lease_token::LeaseToken;
 pub(crate) use ledger::{Excess, JoinOutcome, Phase, Release};
+pub(crate) use occupancy::Demand;
 pub(crate) use state_word::{State, StateWord};
 pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};

@@ -148,6 +148,13 @@ impl<'a, C: Connect> Acquire<'a, C> {
                     }
                     return Poll::Ready(Err(core.owner.no_runtime()));
                 }
+                // The pool may have rested, and its clock stood: now the clock tells.
+                let stale = match stale {
+                    Some(token) if is_fresh(core, &token) => {
+                        return Poll::Ready(Ok(leased(core, token, call_site)));
+                    }
+                    stale => stale,
+                };
                 none.insert(Box::pin(Waiting::begin(core, *limit, stale, now)))
             }
         };
@@ -258,7 +265,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                     return Poll::Ready(self.give_up(|_| error));
                 }
                 if arm {
-                    shared.wake_upkeep.notify_one();
+                    upkeep::schedule(this.core, deadline);
                 }
                 // Where the runtime that upkeep is on may not be driven while this one is, one caller at
                 // least had better watch the time: woken by it, it sees to upkeep for all.

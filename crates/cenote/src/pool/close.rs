@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::recycle::reason;
 use super::retire::retire;
 use super::state::{PoolCore, Refusal};
+use super::upkeep;
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
 use crate::rt;
@@ -73,7 +74,7 @@ pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
     while let Some((token, why)) = core.reserve_excess() {
         retire(token, reason(why), None);
     }
-    core.owner.wake_upkeep.notify_one();
+    upkeep::dismiss(core);
 }
 
 async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {

@@ -187,7 +187,7 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
         Decision::Wait(until) => {
             if dialer.wake_at.is_none_or(|at| until < at) {
                 dialer.wake_at = Some(until);
-                shared.wake_upkeep.notify_one();
+                upkeep::schedule(core, until);
             }
             None
         }
@@ -365,7 +365,7 @@ fn failed<C: Connect>(
         let tell = telling::decide(policy(&shared.settings, while_open), &failing);
         if let Tell::At(at) = tell {
             *tell_at = Some(Telling { at, while_open });
-            shared.wake_upkeep.notify_one();
+            upkeep::schedule(core, at);
         }
         (gate.failures(), retry_in, tell, old)
     };

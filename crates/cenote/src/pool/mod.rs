@@ -9,11 +9,13 @@
 mod acquire;
 mod add;
 mod admit;
+mod check;
 mod checking;
 mod close;
 mod dial;
 mod get;
 mod lease;
+mod look;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
 mod pre_lease_check;
@@ -153,6 +155,10 @@ impl<C: Connect> Pool<C> {
                 recycle::release(token, IdleSince::Before);
                 break;
             }
+            if is_fresh(&self.core, &token) {
+                // The pool had rested, and its clock stood.
+                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+            }
             drop(PreLeaseCheck::start(token));
         }
         Err(self.none_idle())
@@ -170,6 +176,9 @@ impl<C: Connect> Pool<C> {
             if upkeep::ensure(&self.core) == Upkeep::Impossible {
                 recycle::release(token, IdleSince::Before);
                 break;
+            }
+            if is_fresh(&self.core, &token) {
+                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
             }
             let mut pre_lease_check = PreLeaseCheck::start(token);
             match poll_fn(|cx| pre_lease_check.poll(cx)).await {

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
+use super::check::{Unfit, check, is_open};
 use super::checking::Checking;
 use super::dial;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
-use super::state::{PoolCore, PoolToken, count};
+use super::state::{Entry, PoolCore, PoolToken};
 use crate::connect::Connect;
 use crate::error::{BoxError, GetError};
 use crate::event::CloseReason;
@@ -78,17 +79,10 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
     let shared = &core.owner;
     let limit = shared.settings.check_timeout;
     let now = shared.clock.now();
-    let is_open = rt::calling(|| shared.connector.is_open(&token.entry().conn));
-    if !matches!(is_open, Ok(true)) {
-        return Err(reject(
-            token,
-            now,
-            CloseReason::Broken,
-            is_open.err().as_deref(),
-        ));
+    if let Err(unfit) = is_open(&token) {
+        return Err(reject(token, now, unfit));
     }
-    let (_, meta, entry) = token.parts();
-    let conn = &mut entry.conn;
+    let meta = token.meta();
     // Early rather than late, as `fresh_below`.
     let check_after = shared
         .settings
@@ -100,19 +94,12 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
         .max(meta.checked_at.load(Relaxed));
     let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
     if unwatched || check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
-        count(&shared.metrics.checks);
-        let check = async { shared.connector.check(conn).await };
-        if let Err(failed) = rt::guarded(limit, check).await {
-            return Err(reject(
-                token,
-                now,
-                CloseReason::CheckFailed,
-                Some(&describe(failed)),
-            ));
+        if let Err(unfit) = check(&mut token).await {
+            return Err(reject(token, now, unfit));
         }
-        meta.checked_at.store(shared.clock.now(), Relaxed);
     }
     if let Some(before_get) = &shared.hooks.before_get {
+        let (_, meta, Entry { conn }) = token.parts();
         let info = meta.info(now, now);
         let hook = async { before_get(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, hook).await {
@@ -140,12 +127,7 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
 /// Closes a connection that proved dead. If it was opened a moment ago for its first lease, that is as bad
 /// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
 /// dialled without end.
-fn reject<C: Connect>(
-    token: PoolToken<C>,
-    found_at: u64,
-    reason: CloseReason,
-    error: Option<&str>,
-) -> Rejected {
+fn reject<C: Connect>(token: PoolToken<C>, found_at: u64, (reason, error): Unfit) -> Rejected {
     let core = Arc::clone(token.core());
     let meta = token.meta();
     let unused =
@@ -156,7 +138,7 @@ fn reject<C: Connect>(
     } else {
         None
     };
-    retire(token, reason, error);
+    retire(token, reason, error.as_deref());
     match refused {
         Some(error) => Rejected::Fatal(error),
         None => Rejected::Closed,

@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::dial::{self, Dialer};
+use super::look::Sweep;
 use super::{recycle, retire};
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError, TimedOut};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::hooks::Hooks;
+use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
 use crate::kernel::{Arc, Core, Owner, Phase, SlotToken, State};
-use crate::rt::{Clock, Runtime, RuntimeId, nanos};
+use crate::rt::{Clock, Runtime, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
@@ -43,16 +45,14 @@ pub(crate) struct Shared<C: Connect> {
     /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
     /// else [`PROVEN`].
     pub(crate) unproven_since: AtomicU64,
-    /// The number of the upkeep task that runs, or is about to; 0 if none does.
-    pub(crate) upkeep: AtomicU64,
-    /// The runtime it runs on. A leaf lock.
-    upkeep_at: Mutex<Option<RuntimeId>>,
-    /// Upkeep tasks there have been.
-    pub(crate) upkeeps: AtomicU64,
-    /// When upkeep last took over from one that had died or stood still: what was idle then is checked.
+    /// What looks after the pool, or did last. Only keepers' locks are taken under it.
+    keeper: Mutex<Option<std::sync::Arc<Keeper>>>,
+    /// What the last look remembers. A leaf lock.
+    sweep: Mutex<Sweep>,
+    /// When a keeper last took over from one that had died or stood still: what was idle then is checked.
     pub(crate) taken_over_at: AtomicU64,
-    /// Wakes upkeep ahead of its time.
-    pub(crate) wake_upkeep: Notify,
+    /// It has not seen to that yet.
+    pub(crate) is_unchecked: AtomicBool,
     /// Told whenever a slot of a closed pool becomes vacant.
     pub(crate) vacated: Notify,
     /// Taken before the kernel's ledger, never after; no user code runs under it.
@@ -183,11 +183,10 @@ impl<C: Connect> Shared<C> {
             next_id: AtomicU64::new(1),
             metrics: Metrics::default(),
             unproven_since: AtomicU64::new(PROVEN),
-            upkeep: AtomicU64::new(0),
-            upkeep_at: Mutex::new(None),
-            upkeeps: AtomicU64::new(0),
+            keeper: Mutex::new(None),
+            sweep: Mutex::new(Sweep::default()),
             taken_over_at: AtomicU64::new(0),
-            wake_upkeep: Notify::new(),
+            is_unchecked: AtomicBool::new(false),
             vacated: Notify::new(),
         }
     }
@@ -196,8 +195,12 @@ impl<C: Connect> Shared<C> {
         lock(&self.dialer)
     }
 
-    pub(crate) fn upkeep_at(&self) -> MutexGuard<'_, Option<RuntimeId>> {
-        lock(&self.upkeep_at)
+    pub(crate) fn keeper(&self) -> MutexGuard<'_, Option<std::sync::Arc<Keeper>>> {
+        lock(&self.keeper)
+    }
+
+    pub(crate) fn sweep(&self) -> MutexGuard<'_, Sweep> {
+        lock(&self.sweep)
     }
 
     pub(crate) fn max_waiters(&self) -> usize {

@@ -30,8 +30,8 @@ pub(crate) struct Clock {
     coarse: AtomicU64,
 }
 
-/// The coarse time while no upkeep keeps it: later than everything, so that nothing counts as fresh.
-const STOPPED: u64 = u64::MAX;
+/// The coarse time while no keeper keeps it: later than everything, so that nothing counts as fresh.
+pub(crate) const STOPPED: u64 = u64::MAX;
 
 impl Clock {
     pub(crate) fn new() -> Self {
@@ -45,7 +45,7 @@ impl Clock {
         nanos(now() - self.began)
     }
 
-    /// The time; brings the coarse copy up to date. Upkeep's alone to call.
+    /// The time; brings the coarse copy up to date. A keeper's look does, and what has one begin.
     pub(crate) fn tick(&self) -> u64 {
         let now = self.now();
         self.coarse.store(now, Ordering::Relaxed);

@@ -50,6 +50,10 @@ impl Runtime {
         }
     }
 
+    pub(crate) fn id(&self) -> Option<RuntimeId> {
+        self.handle().map(|handle| handle.id())
+    }
+
     /// Remembers the caller's runtime, if there is one.
     pub(crate) fn see(&self) {
         if let (Self::Callers(last), Ok(handle)) = (self, Handle::try_current()) {

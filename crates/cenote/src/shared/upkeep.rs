@@ -1,16 +1,17 @@
-//! The background care of the connections in service, one task: it asks each how it is, takes the dead, the
+//! The background care of the connections in service, a look every turn: it asks each how it is, takes the dead, the
 //! old and the superfluous out of service, and lets rest what nobody uses. Connections at rest are the
 //! exclusive pool's to check, keep alive and close.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::carrier::{Carrier, Seen};
 use super::state::{After, Core, State};
 use crate::connect::Connect;
+use crate::keeper::{Keeper, Member};
 use crate::policy::sharing::{self, Retirement};
 use crate::pool::OwnedLease;
-use crate::rt::{self, nanos};
+use crate::rt::{self, Instant, nanos};
 use crate::settings::{SECOND, SHORTEST, Settings};
 
 /// Nanoseconds.
@@ -46,67 +47,28 @@ impl Times {
     }
 }
 
-/// Starts the upkeep that the state says runs.
+/// Has the pool looked at every turn, as the state says it is.
 pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
-    let runtime = core.exclusive.runtime();
-    if !runtime.is_alive() {
+    let first = rt::now() + Duration::from_nanos(core.limits.times.turn);
+    if Keeper::schedule_on(core.exclusive.runtime(), core, first).is_none() {
         core.locked(State::unkeep);
-        return;
-    }
-    let running = Running {
-        core: Arc::downgrade(core),
-        retire: Ending::Died,
-    };
-    runtime.spawn(running.run());
-}
-
-/// How upkeep ended.
-#[derive(Clone, Copy)]
-enum Ending {
-    /// There is nothing to look after, and the state says so.
-    Done,
-    /// Its runtime was shut down: those who wait on others are to see to the next.
-    Died,
-}
-
-/// Upkeep under way. Dropped before its end (its runtime was shut down), it leaves the next one to whoever
-/// comes.
-struct Running<C: Connect<Connection: Sync>> {
-    /// Weak: nothing is to be looked after once all handles and leases are gone.
-    core: Weak<Core<C>>,
-    retire: Ending,
-}
-
-impl<C: Connect<Connection: Sync>> Running<C> {
-    async fn run(mut self) {
-        let Some(turn) = self.core.upgrade().map(|core| core.limits.times.turn) else {
-            return;
-        };
-        loop {
-            rt::sleep_until(rt::now() + Duration::from_nanos(turn)).await;
-            let Some(core) = self.core.upgrade() else {
-                return;
-            };
-            if core.turn() == Next::End {
-                self.retire = Ending::Done;
-                return;
-            }
-        }
     }
 }
 
-impl<C: Connect<Connection: Sync>> Drop for Running<C> {
-    fn drop(&mut self) {
-        let Some(core) = self.core.upgrade() else {
-            return;
-        };
-        match self.retire {
-            Ending::Done => {}
-            Ending::Died => core.locked(|state, after| {
-                state.unkeep(after);
-                state.wake_waiters(after);
-            }),
+impl<C: Connect<Connection: Sync>> Member for Core<C> {
+    fn look(self: Arc<Self>, _: &Arc<Keeper>) -> Option<Instant> {
+        match self.turn() {
+            Next::Turn => Some(rt::now() + Duration::from_nanos(self.limits.times.turn)),
+            Next::End => None,
         }
+    }
+
+    /// Those who wait on other runtimes are to see to the next keeper.
+    fn abandoned(self: Arc<Self>, _: &Arc<Keeper>) {
+        self.locked(|state, after| {
+            state.unkeep(after);
+            state.wake_waiters(after);
+        });
     }
 }
 

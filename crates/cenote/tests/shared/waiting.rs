@@ -102,7 +102,7 @@ async fn the_queue_has_a_bound() {
     let error = pool.get().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "pool unnamed: max_waiters (20) getters are waiting already"
+        "pool unnamed: max_waiters (20) callers are waiting already"
     );
     waiting.pop();
     assert!(poll!(pin!(pool.get())).is_pending());

@@ -1,0 +1,287 @@
+//! The keeper: one task for each runtime, which looks after all pools there, each when something of it is due.
+//!
+//! A pool with nothing due costs no wake-up, and one that has nothing to look after is not even listed. Promises that a
+//! member listed for a time is looked at soon after, and that each member is told when the keeper dies with its runtime.
+//! What a look does, and when the next is due, is the member's to say.
+//!
+//! Locks: `KEEPERS`, then a keeper's own; both are leaves otherwise: no member is called and none dropped under them.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use crate::rt::{self, Instant, Runtime, RuntimeId};
+use crate::sync::{Mutex, lock};
+use crate::wake::Notify;
+
+/// What a keeper looks after.
+pub(crate) trait Member: Send + Sync + 'static {
+    /// Looks after itself, as `keeper` asks. Until when it needs no look; `None`: until it is listed again.
+    fn look(self: Arc<Self>, keeper: &Arc<Keeper>) -> Option<Instant>;
+
+    /// `keeper` died with its runtime: nobody looks after this member any more.
+    fn abandoned(self: Arc<Self>, keeper: &Arc<Keeper>);
+}
+
+pub(crate) struct Keeper {
+    runtime: RuntimeId,
+    list: Mutex<List>,
+    /// Told when a time is listed that comes before all others.
+    earlier: Notify,
+}
+
+/// Guarded by `Keeper::list`.
+#[derive(Default)]
+struct List {
+    end: Option<End>,
+    /// By address: a listed member stays where it is.
+    members: HashMap<usize, Listed>,
+    /// When members are due, by address. Only the entry that agrees with the member's own `due` counts.
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+}
+
+struct Listed {
+    member: Arc<dyn Member>,
+    /// `None` while it is being looked at, unless it was listed again meanwhile.
+    due: Option<Instant>,
+}
+
+/// How a keeper ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It had no member left.
+    Idle,
+    /// Its runtime was shut down.
+    Died,
+}
+
+/// How often a keeper is asked for before the runtime is taken to have none.
+const TRIES: usize = 16;
+
+/// Looks at one stretch, after which the other tasks of the runtime have a turn.
+const STRETCH: usize = 32;
+
+/// The keepers of this process. One that has ended is not among them.
+static KEEPERS: std::sync::Mutex<Option<HashMap<RuntimeId, Arc<Keeper>>>> =
+    std::sync::Mutex::new(None);
+
+impl Keeper {
+    /// Has `member` looked at by then, by the keeper of this runtime. `None`: there is no runtime, or it was shut down.
+    pub(crate) fn schedule_on<M: Member>(
+        runtime: &Runtime,
+        member: &Arc<M>,
+        at: Instant,
+    ) -> Option<Arc<Self>> {
+        // A keeper that ends in that instant, for want of members, is not the one to ask.
+        for _ in 0..TRIES {
+            let keeper = Self::of(runtime)?;
+            if keeper.schedule(member, at).is_ok() {
+                return Some(keeper);
+            }
+        }
+        None
+    }
+
+    /// The keeper of this runtime, started if there is none. `None`: there is no runtime, or it was shut down.
+    fn of(runtime: &Runtime) -> Option<Arc<Self>> {
+        let id = runtime.id()?;
+        let keeper = match registered(id) {
+            Some(keeper) => return Some(keeper),
+            None => Arc::new(Self {
+                runtime: id,
+                list: Mutex::new(List::default()),
+                earlier: Notify::new(),
+            }),
+        };
+        // Another may have been registered since; both do.
+        register(&keeper);
+        runtime.spawn(run(Running(Arc::clone(&keeper))));
+        // A runtime that was shut down has dropped the task by now.
+        (keeper.end() != Some(End::Died)).then_some(keeper)
+    }
+
+    /// The runtime it runs on.
+    pub(crate) fn runtime(&self) -> RuntimeId {
+        self.runtime
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn end(&self) -> Option<End> {
+        lock(&self.list).end
+    }
+
+    /// Has `member` looked at by then. `Err`: the keeper has ended.
+    pub(crate) fn schedule<M: Member>(&self, member: &Arc<M>, at: Instant) -> Result<(), End> {
+        let key = key(member);
+        let is_earliest = {
+            let mut list = lock(&self.list);
+            if let Some(end) = list.end {
+                return Err(end);
+            }
+            let List { members, due, .. } = &mut *list;
+            let listed = members.entry(key).or_insert_with(|| Listed {
+                member: Arc::clone(member) as Arc<dyn Member>,
+                due: None,
+            });
+            if listed.due.is_some_and(|due| due <= at) {
+                return Ok(());
+            }
+            listed.due = Some(at);
+            let is_earliest = due.peek().is_none_or(|Reverse((first, _))| at < *first);
+            due.push(Reverse((at, key)));
+            is_earliest
+        };
+        if is_earliest {
+            self.earlier.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes `member` off the list.
+    pub(crate) fn dismiss<M: Member>(&self, member: &Arc<M>) {
+        let dismissed = lock(&self.list).members.remove(&key(member));
+        if dismissed.is_some() {
+            // It may have been the last.
+            self.earlier.notify_one();
+        }
+        // Dropped outside the lock.
+        drop(dismissed);
+    }
+
+    /// The next member that is due by `now`; else when the first will be, or none is left.
+    fn next(&self, now: Instant) -> Next {
+        let mut list = lock(&self.list);
+        loop {
+            let Some(&Reverse((at, key))) = list.due.peek() else {
+                if list.members.is_empty() {
+                    list.end = Some(End::Idle);
+                    return Next::Nothing;
+                }
+                unreachable!("between looks every member is due some time");
+            };
+            let is_current = |listed: &&mut Listed| listed.due == Some(at);
+            let Some(listed) = list.members.get_mut(&key).filter(is_current) else {
+                list.due.pop();
+                continue;
+            };
+            if at > now {
+                return Next::At(at);
+            }
+            listed.due = None;
+            let member = Arc::clone(&listed.member);
+            list.due.pop();
+            return Next::Look(member);
+        }
+    }
+
+    /// After a look: `member` is due at `at`, unless it was listed for an earlier time meanwhile.
+    fn looked(&self, member: &Arc<dyn Member>, at: Option<Instant>) {
+        let key = key(member);
+        let mut list = lock(&self.list);
+        let List { members, due, .. } = &mut *list;
+        let Some(listed) = members.get_mut(&key) else {
+            return;
+        };
+        match (listed.due, at) {
+            (Some(due), at) if at.is_none_or(|at| due <= at) => {}
+            (_, Some(at)) => {
+                listed.due = Some(at);
+                due.push(Reverse((at, key)));
+            }
+            (_, None) => {
+                let gone = members.remove(&key);
+                drop(list);
+                drop(gone);
+            }
+        }
+    }
+
+    async fn keep(self: &Arc<Self>) {
+        let mut stretch = 0;
+        loop {
+            match self.next(rt::now()) {
+                Next::Look(member) => {
+                    // Members guard the user code they call; a panic of their own ends none of the others.
+                    let look = rt::calling(|| Arc::clone(&member).look(self));
+                    self.looked(&member, look.unwrap_or_default());
+                    drop(member);
+                    stretch += 1;
+                    if stretch % STRETCH == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Next::At(at) => {
+                    tokio::select! {
+                        // In a fixed order, so that a seeded run can be repeated.
+                        biased;
+                        () = rt::sleep_until(at) => {}
+                        () = self.earlier.notified() => {}
+                    }
+                }
+                Next::Nothing => return,
+            }
+        }
+    }
+}
+
+enum Next {
+    Look(Arc<dyn Member>),
+    At(Instant),
+    Nothing,
+}
+
+fn key<M: Member + ?Sized>(member: &Arc<M>) -> usize {
+    Arc::as_ptr(member).cast::<()>().addr()
+}
+
+/// The task of a keeper. Dropped before its end, its runtime was shut down.
+struct Running(Arc<Keeper>);
+
+async fn run(running: Running) {
+    running.0.keep().await;
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let keeper = &self.0;
+        unregister(keeper);
+        let members = {
+            let mut list = lock(&keeper.list);
+            list.end.get_or_insert(End::Died);
+            list.due.clear();
+            std::mem::take(&mut list.members)
+        };
+        for (_, listed) in members {
+            let _ = rt::calling(|| listed.member.abandoned(keeper));
+        }
+    }
+}
+
+/// Models have a keeper for each pool: theirs end with the model, and no two share one.
+fn registered(id: RuntimeId) -> Option<Arc<Keeper>> {
+    if cfg!(cenote_shuttle) {
+        return None;
+    }
+    let keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let keeper = keepers.as_ref()?.get(&id)?;
+    keeper.end().is_none().then(|| Arc::clone(keeper))
+}
+
+fn register(keeper: &Arc<Keeper>) {
+    if cfg!(cenote_shuttle) {
+        return;
+    }
+    let mut keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let keepers = keepers.get_or_insert_default();
+    let _replaced = keepers.insert(keeper.runtime, Arc::clone(keeper));
+}
+
+fn unregister(keeper: &Arc<Keeper>) {
+    let mut keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(keepers) = &mut *keepers
+        && let Some(registered) = keepers.get(&keeper.runtime)
+        && Arc::ptr_eq(registered, keeper)
+    {
+        keepers.remove(&keeper.runtime);
+    }
+}

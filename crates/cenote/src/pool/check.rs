@@ -1,0 +1,57 @@
+//! The one check of a connection: whether it is still open, and answers. Before a lease, and while it idles.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::checking::Checking;
+use super::recycle::{describe, release};
+use super::retire::retire;
+use super::state::{PoolToken, count};
+use crate::connect::Connect;
+use crate::event::CloseReason;
+use crate::kernel::{Arc, IdleSince};
+use crate::rt;
+
+/// Why a connection is closed after its check, and what went wrong, where that can be said.
+pub(crate) type Unfit = (CloseReason, Option<String>);
+
+/// Whether the connector still calls the connection open.
+pub(crate) fn is_open<C: Connect>(token: &PoolToken<C>) -> Result<(), Unfit> {
+    let shared = &token.core().owner;
+    match rt::calling(|| shared.connector.is_open(&token.entry().conn)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err((CloseReason::Broken, None)),
+        Err(panic) => Err((CloseReason::Broken, Some(panic))),
+    }
+}
+
+/// Has the connector ask the peer.
+pub(crate) async fn check<C: Connect>(token: &mut PoolToken<C>) -> Result<(), Unfit> {
+    let core = Arc::clone(token.core());
+    let shared = &core.owner;
+    count(&shared.metrics.checks);
+    let conn = &mut token.entry_mut().conn;
+    // Called within the guard: the method may panic before it returns its future.
+    let check = async { shared.connector.check(conn).await };
+    match rt::guarded(shared.settings.check_timeout, check).await {
+        Ok(()) => {
+            token.meta().checked_at.store(shared.clock.now(), Relaxed);
+            Ok(())
+        }
+        Err(failed) => Err((CloseReason::CheckFailed, Some(describe(failed)))),
+    }
+}
+
+/// Checks an idle connection; its idle time runs on.
+///
+/// `checking` comes first, so that a check cut short ends the connection before it counts no more.
+pub(crate) async fn check_idle<C: Connect>(checking: Checking<C>, mut token: PoolToken<C>) {
+    let outcome = match is_open(&token) {
+        Ok(()) => check(&mut token).await,
+        closed => closed,
+    };
+    match outcome {
+        Ok(()) => release(token, IdleSince::Before),
+        Err((reason, error)) => retire(token, reason, error.as_deref()),
+    }
+    drop(checking);
+}

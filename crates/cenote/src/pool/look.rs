@@ -1,0 +1,329 @@
+//! One look at a pool: those who wait and whose time has come are told, what is too old or idle too long is closed, what
+//! idles is checked, `min_idle` kept, leaks are reported, and dials begun that a back-off held up.
+//!
+//! A pool in use is looked at every turn, which also keeps its coarse clock. One that nobody has used for a while stops that
+//! clock and rests until something of it is due: it costs nothing then.
+
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::time::Duration;
+
+use super::check::check_idle;
+use super::checking::Checking;
+use super::dial;
+use super::recycle::{reason, release};
+use super::retire::retire;
+use super::state::{PoolCore, Refusal, Shared, SlotMeta, count};
+use super::upkeep::is_kept_by;
+use crate::connect::Connect;
+use crate::event::{CloseReason, Event};
+use crate::keeper::{Keeper, Member};
+use crate::kernel::{Arc, Core, Demand, IdleSince, Phase, State, StateWord};
+use crate::rt::{self, Instant, nanos};
+use crate::settings::{SECOND, Settings};
+
+impl<C: Connect> Member for PoolCore<C> {
+    fn look(self: Arc<Self>, keeper: &Arc<Keeper>) -> Option<Instant> {
+        if !is_kept_by(&self, keeper) || self.demand().phase == Phase::Closed {
+            return None;
+        }
+        let next = look(&self);
+        next.map(|at| self.owner.clock.instant(at))
+    }
+
+    /// Nothing counts as fresh any more, and those who wait are woken to see to another keeper.
+    fn abandoned(self: Arc<Self>, keeper: &Arc<Keeper>) {
+        if is_kept_by(&self, keeper) {
+            self.owner.clock.stop();
+            self.wake_waiters();
+        }
+    }
+}
+
+/// When the next is due; `None`: not before the pool is used.
+fn look<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<u64> {
+    let shared = &core.owner;
+    if shared.is_unchecked.swap(false, AcqRel) {
+        // Before the clock runs: nothing counts as fresh until then.
+        for idle in core.recall() {
+            let check = check_idle(Checking::begin(core), idle);
+            shared.runtime.spawn(check);
+        }
+    }
+    let now = shared.clock.tick();
+    // Out of its lock: a sweep calls user code.
+    let mut sweep = std::mem::take(&mut *shared.sweep());
+    if now >= sweep.next {
+        sweep.run(core, now);
+        sweep.next = now + nanos(shared.settings.turn());
+    }
+    let next = rest_or_go_on(core, &mut sweep, now);
+    *shared.sweep() = sweep;
+    next
+}
+
+fn rest_or_go_on<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &mut Sweep, now: u64) -> Option<u64> {
+    let shared = &core.owner;
+    dial::tell_due(core, now);
+    shared.dialer().wake_at.take_if(|at| *at <= now);
+    dial::dial_if_needed(core);
+    // After the dials: a waiter that queues after this finds no deadline watched that is not, and has its own listed.
+    let deadline = core.refuse_due(now, || Refusal::TimedOut);
+    let (wake_at, tell_at) = {
+        let dialer = shared.dialer();
+        (dialer.wake_at, dialer.tell_at())
+    };
+    let next = if sweep.is_used(core, now) || is_busy(&core.demand()) {
+        Some(sweep.next)
+    } else {
+        // Before the slots are looked at: a lease that begins after this has the pool looked at.
+        shared.clock.stop();
+        if is_busy(&core.demand()) {
+            shared.clock.tick();
+            Some(sweep.next)
+        } else {
+            next_due(core, sweep, now)
+        }
+    };
+    let dues = [next, wake_at, tell_at, deadline];
+    dues.into_iter().flatten().min()
+}
+
+fn is_busy(demand: &Demand) -> bool {
+    demand.waiters > 0 || demand.opening > 0 || demand.closing > 0
+}
+
+/// When something is due of a pool that nobody uses.
+///
+/// A lease may end unseen after this, and its connection be idle from then on: so what is leased counts as idle since now.
+/// It is never due earlier than that.
+fn next_due<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &Sweep, now: u64) -> Option<u64> {
+    let settings = &core.owner.settings;
+    let after = |since: u64, limit: Option<Duration>| Some(since.saturating_add(nanos(limit?)));
+    let spare = spare(core, count_idle(core));
+    let mut next = match settings.min_idle.max(settings.min_size) {
+        0 => None,
+        _ => Some(sweep.next.max(now + nanos(SECOND))),
+    };
+    for (_, word, meta) in core.slots() {
+        let (idle_since, checked_at) = match word.state() {
+            State::Idle => (meta.idle_since.load(Relaxed), meta.checked_at.load(Relaxed)),
+            State::Leased => {
+                if settings.leak_threshold.is_some() {
+                    return Some(sweep.next);
+                }
+                (now, now)
+            }
+            State::Vacant => continue,
+            // Its check, its reset or its end is under way.
+            State::Opening | State::Reserved | State::Closing => return Some(sweep.next),
+        };
+        let is_spare = spare > 0 || word.state() == State::Leased;
+        let dues = [
+            Some(meta.expires_at.load(Relaxed)).filter(|at| *at > now && *at != u64::MAX),
+            after(idle_since, settings.idle_timeout).filter(|_| is_spare),
+            after(idle_since.max(checked_at), settings.keepalive),
+        ];
+        next = dues.into_iter().chain([next]).flatten().min();
+    }
+    // What is due already is done at the next sweep.
+    next.map(|at| at.max(sweep.next))
+}
+
+/// One look at every slot, and what it remembers from turn to turn.
+#[derive(Default)]
+pub(crate) struct Sweep {
+    /// When the next is due.
+    next: u64,
+    /// Leases begun so far, and when that number was last seen to grow.
+    uses: u64,
+    used_at: u64,
+    /// The last look found fewer idle than `min_idle`.
+    was_short: bool,
+    /// When idle connections are asked again whether they are open.
+    next_look: u64,
+    /// One more reference for each check under way.
+    checking: Arc<()>,
+}
+
+impl Sweep {
+    /// Whether leases have begun of late: in the time after which an idle connection is not fresh any more.
+    fn is_used<C: Connect>(&mut self, core: &PoolCore<C>, now: u64) -> bool {
+        let uses = core.all_meta().map(|meta| meta.uses.load(Relaxed)).sum();
+        if std::mem::replace(&mut self.uses, uses) != uses {
+            self.used_at = now;
+        }
+        let fresh_for = core.owner.settings.check_after_idle.unwrap_or(SECOND);
+        now.saturating_sub(self.used_at)
+            <= nanos(fresh_for.clamp(core.owner.settings.turn(), SECOND))
+    }
+
+    fn run<C: Connect>(&mut self, core: &Arc<PoolCore<C>>, now: u64) {
+        if core.owner.settings.min_idle > 0 && now >= self.next_look {
+            self.next_look = now + nanos(SECOND);
+            look_at_idle(core);
+        }
+        let idle = count_idle(core);
+        let mut spare = spare(core, idle);
+        // A quarter at a time, so that callers find the rest; a check may outlast a turn.
+        let checking = Arc::strong_count(&self.checking) - 1;
+        let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
+        for (index, word, meta) in core.slots() {
+            match word.state() {
+                State::Idle => {
+                    let Some(due) = due(&core.owner, meta, now, spare, checks) else {
+                        continue;
+                    };
+                    let Some(token) = core.reserve(index, word) else {
+                        continue;
+                    };
+                    match due {
+                        Due::Close(reason) => {
+                            spare = spare.saturating_sub(1);
+                            retire(token, reason, None);
+                        }
+                        Due::Check => {
+                            checks -= 1;
+                            let counted = self.checking.clone();
+                            let checking = Checking::begin(core);
+                            core.owner.runtime.spawn(async move {
+                                check_idle(checking, token).await;
+                                drop(counted);
+                            });
+                        }
+                    }
+                }
+                State::Leased => report_leak(core, word, meta, now),
+                _ => {}
+            }
+        }
+        let unproven_since = core.owner.unproven_since.load(Relaxed);
+        if core
+            .slots()
+            .any(|(_, _, meta)| dial::proves(unproven_since, meta))
+        {
+            dial::set_proven(core);
+        }
+        while let Some((token, why)) = core.reserve_excess() {
+            retire(token, reason(why), None);
+        }
+        self.refill(core);
+    }
+
+    /// Too few idle twice in a row, or too few connections altogether: not what a passing burst leaves.
+    fn refill<C: Connect>(&mut self, core: &Core<Shared<C>>) {
+        let Settings {
+            min_idle, min_size, ..
+        } = core.owner.settings;
+        if min_idle.max(min_size) == 0 {
+            return;
+        }
+        let demand = core.demand();
+        let short = count_idle(core) < min_idle;
+        if demand.occupied < min_idle.max(min_size) || (short && self.was_short) {
+            core.owner.dialer().refill = true;
+        }
+        self.was_short = short;
+    }
+}
+
+/// Closes the idle connections that are no longer open: dead ones are none of those that `min_idle` keeps ready.
+/// Least recently used first, which leaves the strict orders as they are.
+fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
+    let mut idle: Vec<_> = core
+        .slots()
+        .filter(|(_, word, _)| word.state() == State::Idle)
+        .map(|(index, word, meta)| (meta.idle_since.load(Relaxed), index, word))
+        .collect();
+    idle.sort_unstable_by_key(|(idle_since, index, _)| (*idle_since, *index));
+    // One at a time is away, and only for a moment: no caller is to dial for that.
+    let _checking = Checking::begin(core);
+    for (_, index, word) in idle {
+        let Some(token) = core.reserve(index, word) else {
+            continue;
+        };
+        match rt::calling(|| core.owner.connector.is_open(&token.entry().conn)) {
+            Ok(true) => release(token, IdleSince::Before),
+            Ok(false) => retire(token, CloseReason::Broken, None),
+            Err(panic) => retire(token, CloseReason::Broken, Some(&panic)),
+        }
+    }
+}
+
+fn count_idle<C: Connect>(core: &PoolCore<C>) -> usize {
+    core.slots()
+        .filter(|(_, word, _)| word.state() == State::Idle)
+        .count()
+}
+
+/// Idle connections there are beyond `min_idle` and `min_size`.
+fn spare<C: Connect>(core: &PoolCore<C>, idle: usize) -> usize {
+    let Settings {
+        min_idle, min_size, ..
+    } = core.owner.settings;
+    let demand = core.demand();
+    let open = demand.occupied - demand.opening - demand.closing;
+    idle.saturating_sub(min_idle)
+        .min(open.saturating_sub(min_size))
+}
+
+/// What an idle connection is due for.
+enum Due {
+    Close(CloseReason),
+    Check,
+}
+
+fn due<C: Connect>(
+    shared: &Shared<C>,
+    meta: &SlotMeta,
+    now: u64,
+    spare: usize,
+    checks: usize,
+) -> Option<Due> {
+    let settings = &shared.settings;
+    let passed = |since: u64, limit: Option<Duration>| {
+        limit.is_some_and(|limit| now.saturating_sub(since) >= nanos(limit))
+    };
+    let idle_since = meta.idle_since.load(Relaxed);
+    if let Some(reason) = meta.end_of_life(now) {
+        Some(Due::Close(reason))
+    } else if spare > 0 && passed(idle_since, settings.idle_timeout) {
+        Some(Due::Close(CloseReason::IdleTimeout))
+    } else if checks > 0
+        && passed(
+            idle_since.max(meta.checked_at.load(Relaxed)),
+            settings.keepalive,
+        )
+    {
+        Some(Due::Check)
+    } else {
+        None
+    }
+}
+
+fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta, now: u64) {
+    let Some(threshold) = core.owner.settings.leak_threshold else {
+        return;
+    };
+    let generation = word.generation();
+    if meta.seen.swap(generation, Relaxed) != generation {
+        // The first look at this lease; its holder may not have written its metadata yet.
+        meta.seen_at.store(now, Relaxed);
+        return;
+    }
+    // A lease handed over but not taken yet has the metadata of the lease before.
+    let since = meta.leased_at.load(Relaxed).max(meta.seen_at.load(Relaxed));
+    let held_for = Duration::from_nanos(now.saturating_sub(since));
+    let Some(call_site) = meta.call_site.get() else {
+        return;
+    };
+    if held_for < threshold {
+        return;
+    }
+    meta.seen_at.store(u64::MAX, Relaxed);
+    count(&core.owner.metrics.leaks);
+    core.owner.hooks.tell(&Event::Leaked {
+        id: meta.id.load(Relaxed),
+        held_for,
+        call_site,
+    });
+}
