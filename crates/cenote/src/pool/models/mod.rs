@@ -17,6 +17,7 @@ mod dialling;
 mod leaving;
 mod looking_after;
 mod restarting;
+pub(crate) mod server;
 mod toy;
 
 use std::env;

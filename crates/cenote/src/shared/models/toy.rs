@@ -1,82 +1,41 @@
-//! A server that is not there, whose connections many use at once: it remembers what went wrong, since user code's
-//! panics are the pool's to catch.
+//! A server whose connections many use at once: it complains of more users than a connection carries.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
 
-use shuttle::future::{block_on, yield_now};
+use shuttle::future::yield_now;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
-use tokio::sync::Notify;
 
 use crate::connect::{Connect, Verdict};
 use crate::dial::Dial;
+use crate::pool::models::server;
 
-#[derive(Clone)]
-pub(super) struct Server(Arc<Facts>);
+pub(super) type Server = server::Server<Rules>;
+pub(super) type Toy = server::Toy<Rules>;
 
-struct Facts {
-    /// What each connection carries, as it says; and the most it ever said.
+/// What each connection carries, as it says; and the most it ever said.
+pub(crate) struct Rules {
     capacity: AtomicUsize,
     most: usize,
-    /// Connections, and dials under way.
-    open: AtomicUsize,
-    opened: AtomicUsize,
-    wrong: Mutex<Option<&'static str>>,
-    /// Told when the connector is dropped, and so the pool.
-    left: Notify,
 }
 
-/// The connector.
-pub(super) struct Toy(Server);
-
-pub(super) struct Conn {
+pub(crate) struct Conn {
     users: AtomicUsize,
     is_dead: AtomicBool,
-    place: CallSite,
+    place: server::Place<Rules>,
 }
-
-/// Counts as open from the dial to the drop.
-struct CallSite(Server);
 
 impl Server {
     pub(super) fn new(capacity: usize) -> Self {
-        Self(Arc::new(Facts {
+        Self::by(Rules {
             capacity: AtomicUsize::new(capacity),
             most: capacity,
-            open: AtomicUsize::new(0),
-            opened: AtomicUsize::new(0),
-            wrong: Mutex::new(None),
-            left: Notify::new(),
-        }))
-    }
-
-    pub(super) fn connector(&self) -> Toy {
-        Toy(self.clone())
+        })
     }
 
     /// From now on each connection says that it carries so many.
     pub(super) fn carries(&self, capacity: usize) {
-        self.0.capacity.store(capacity, SeqCst);
-    }
-
-    pub(super) fn open(&self) -> usize {
-        self.0.open.load(SeqCst)
-    }
-
-    pub(super) fn opened(&self) -> usize {
-        self.0.opened.load(SeqCst)
-    }
-
-    /// Waits until the pool is gone, which leaves nothing open, and nothing was ever wrong.
-    pub(super) fn is_left(&self) {
-        block_on(self.0.left.notified());
-        assert_eq!(self.open(), 0, "open after the pool is gone");
-        assert_eq!(*self.0.wrong.lock().unwrap(), None);
-    }
-
-    fn complain(&self, wrong: &'static str) {
-        self.0.wrong.lock().unwrap().get_or_insert(wrong);
+        self.rules().capacity.store(capacity, SeqCst);
     }
 }
 
@@ -84,7 +43,7 @@ impl Conn {
     /// By one of those who have it.
     pub(super) fn use_it(&self) {
         let server = &self.place.0;
-        if self.users.fetch_add(1, SeqCst) == server.0.most {
+        if self.users.fetch_add(1, SeqCst) == server.rules().most {
             server.complain("more use a connection than it ever carried");
         }
         thread::yield_now();
@@ -101,11 +60,9 @@ impl Connect for Toy {
     type Error = Infallible;
 
     async fn connect(&self, _: &Dial) -> Result<Conn, Infallible> {
-        let facts = &self.0.0;
-        facts.open.fetch_add(1, SeqCst);
-        let place = CallSite(self.0.clone());
+        let (place, _) = self.0.take_place();
         yield_now().await;
-        facts.opened.fetch_add(1, SeqCst);
+        self.0.count_opened();
         Ok(Conn {
             users: AtomicUsize::new(0),
             is_dead: AtomicBool::new(false),
@@ -118,7 +75,7 @@ impl Connect for Toy {
     }
 
     fn capacity(&self, _: &Conn) -> usize {
-        self.0.0.capacity.load(SeqCst)
+        self.0.rules().capacity.load(SeqCst)
     }
 
     fn verdict(&self, _: &mut Conn) -> Verdict {
@@ -129,17 +86,5 @@ impl Connect for Toy {
         if conn.users.load(SeqCst) > 0 {
             self.0.complain("a connection in use was closed");
         }
-    }
-}
-
-impl Drop for Toy {
-    fn drop(&mut self) {
-        self.0.0.left.notify_one();
-    }
-}
-
-impl Drop for CallSite {
-    fn drop(&mut self) {
-        self.0.0.open.fetch_sub(1, SeqCst);
     }
 }
