@@ -211,6 +211,26 @@ async fn a_statement_that_is_only_slow_lives_though_others_time_out_behind_it() 
     assert_eq!(backend(&conn).await, first);
 }
 
+/// No message of it is whole before all of it is there, and the server has long had nothing to do.
+#[tokio::test]
+async fn one_huge_row_that_trickles_through_a_slow_network_lives() {
+    let bytes_per_second = 20_000;
+    let proxy = FaultProxy::start(server().addr()).await.expect("it runs");
+    let connector = through(&proxy).silence_limit(Duration::from_secs(1));
+    let pool = pool(connector).build().expect("settings are valid");
+    let conn = pool.get().await.expect("a place");
+    let first = backend(&conn).await;
+    let slow = Fault::Bandwidth { bytes_per_second };
+    proxy.set(slow).expect("the network slows down");
+    // Four times as long as a server may be silent.
+    let row = conn.query_one("SELECT repeat('x', 80000)", &[]);
+    let (row, ()) = tokio::join!(row, give_up(&conn, 5));
+    let row = row.expect("it lives");
+    assert_eq!(row.get::<_, String>(0).len(), 80_000);
+    proxy.clear().expect("the network is fast again");
+    assert_eq!(backend(&conn).await, first);
+}
+
 /// Behind a pooler nobody can say which session runs it.
 #[tokio::test]
 async fn a_statement_that_is_only_slow_lives_behind_a_transaction_pooler() {
