@@ -1,5 +1,5 @@
-//! What the field does to a pool of connections, as a table: eleven situations that befall a connection in six
-//! states, for PostgreSQL and Redis, exclusive and shared; 264 cells. Each that can be has a bound within which service
+//! What the field does to a pool of connections, as a table: twelve situations that befall a connection in six
+//! states, for PostgreSQL and Redis, exclusive and shared; 288 cells. Each that can be has a bound within which service
 //! is as before, with a pool's default settings, and a check that no reply and no state of a session reaches another
 //! user than its own. Those that cannot be say why, and that is tried out.
 //!

@@ -15,10 +15,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What the field does to a pool of connections: plays eleven situations in six states of a connection, for PostgreSQL
+/// What the field does to a pool of connections: plays twelve situations in six states of a connection, for PostgreSQL
 /// and Redis, exclusive and shared, and judges how soon service is as before.
 ///
-/// 264 cells, with real servers (installed: PostgreSQL and Redis), a proxy that does what networks do, and the default
+/// 288 cells, with real servers (installed: PostgreSQL and Redis), a proxy that does what networks do, and the default
 /// settings of a pool. Some minutes; each cell takes seconds, most of which are waiting, so that several are played at
 /// once. In each cell users ask questions that nobody else asks: an answer to another's question, or a session with
 /// another's traces, fails it.

@@ -11,10 +11,12 @@ pub const LASTS: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Situation {
     /// The cable is out for three seconds: no packet arrives at either side, so that nothing is acknowledged, not
-    /// even a SYN. After that new connections work; the old ones never speak again. (Where something on the way
-    /// acknowledges and passes nothing on, a connection is as in [`Frozen`](Self::Frozen), and beyond three seconds only
-    /// pings and its users' own time-outs can tell.)
+    /// even a SYN. After that new connections work; the old ones never speak again.
     Silent,
+    /// Something on the way, or a server that hangs, takes everything for three seconds, acknowledges it, and passes
+    /// nothing on: new connections are accepted, and nothing answers. After that new connections work; an old one on
+    /// which anything was sent never speaks again, and no system finds that out: pings can, and their users' time-outs.
+    Swallowed,
     /// The server's processes are stopped (SIGSTOP) for three seconds and then go on: the system acknowledges what
     /// is sent and accepts connections, and nothing answers.
     Frozen,
@@ -45,8 +47,9 @@ pub enum Situation {
 
 impl Situation {
     /// All, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Silent,
+        Self::Swallowed,
         Self::Frozen,
         Self::Reset,
         Self::HalfOpen,
@@ -64,6 +67,7 @@ impl Situation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Silent => "silent",
+            Self::Swallowed => "swallowed",
             Self::Frozen => "frozen",
             Self::Reset => "reset",
             Self::HalfOpen => "half-open",
@@ -82,6 +86,9 @@ impl Situation {
     pub fn about(self) -> &'static str {
         match self {
             Self::Silent => "no packet arrives for 3 s; old connections never speak again",
+            Self::Swallowed => {
+                "all is acknowledged for 3 s, and nothing answers; old connections never speak again"
+            }
             Self::Frozen => "the server's processes are stopped for 3 s",
             Self::Reset => "every connection is reset",
             Self::HalfOpen => "the other end has forgotten every connection, without a word",
@@ -100,6 +107,8 @@ impl Situation {
     /// * A peer that is gone without a word is found by the system after ten seconds (`TCP_USER_TIMEOUT` for what was
     ///   sent, keepalive for what was not), by pings where the protocol has them after nine, on shared connections
     ///   sooner by their watch. So it is 10 s from the beginning, however it ends.
+    /// * Where all is acknowledged the system finds nothing: the pings do, the watch does, and on an exclusive
+    ///   connection its holder's time-outs in a row, after nine seconds as well.
     /// * After a reset nothing has to be found out: one more dial, and the users' next call.
     /// * A frozen server or a blocked runtime goes on by itself: what waited is answered, what was given up is drained.
     /// * A killed server fails dials while it is down, and the longest that the back-off can wait after that is 2 s.
@@ -110,7 +119,7 @@ impl Situation {
     pub fn bound(self) -> Bound {
         let seconds = Duration::from_secs;
         match self {
-            Self::Silent | Self::HalfOpen => Bound::OfBegin(seconds(10)),
+            Self::Silent | Self::Swallowed | Self::HalfOpen => Bound::OfBegin(seconds(10)),
             Self::Reset | Self::Demoted => Bound::OfBegin(seconds(2)),
             Self::Frozen | Self::BlockedRuntime | Self::Restarted => Bound::OfEnd(seconds(2)),
             Self::Full => Bound::OfEnd(seconds(3)),

@@ -1,4 +1,8 @@
 //! What a connection is doing when something happens: the columns of the table.
+//!
+//! "Without a time-out" has one exception: on an exclusive connection under
+//! [`Swallowed`](crate::Situation::Swallowed), which nothing else can find out, a call is given up after a second and
+//! made again on the same connection, until there is an answer or an error.
 
 /// The state of a connection as a situation begins. A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,13 +7,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Kind};
 use crate::field::{Failure, Field};
 use crate::play::OUTER_LIMIT;
+use crate::situation::Situation;
 use crate::state::State;
 use crate::target::{Cue, Phase, SIZE, Target};
 use crate::trouble::Trouble;
-use crate::users::tag;
+use crate::users::{PATIENCE, tag};
 
 /// Longer than `check_after_idle` is by default.
 const IDLE: Duration = Duration::from_millis(1_300);
@@ -32,7 +33,12 @@ pub async fn bring_into_state<F: Field, T: Target>(
     phase: watch::Receiver<Phase>,
 ) -> Result<Option<Subject>, Failure> {
     let (ready, is_ready) = oneshot::channel();
-    let cue = Cue::new(ready, phase);
+    let patience = match (cell.situation, cell.kind) {
+        // Nothing else can find it out.
+        (Situation::Swallowed, Kind::Exclusive) => Some(PATIENCE),
+        _ => None,
+    };
+    let cue = Cue::new(ready, phase, patience);
     let (target, channel) = (target.clone(), field.site().name.clone());
     let state = cell.state;
     match state {
@@ -82,12 +88,17 @@ async fn live<T: Target>(
     }
 }
 
-/// A user without a time-out makes one call after the other, most of the time one that takes the server a while, until
-/// what was under way as the situation began has an answer.
+/// A user makes one call after the other, most of the time one that takes the server a while, until what was under way
+/// as the situation began has an answer.
 async fn serve<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
     loop {
         let mut lease = target.get().await?;
-        target.ask(&mut lease, tag()).await?;
+        while cue
+            .wait(target.ask(&mut lease, tag()))
+            .await
+            .transpose()?
+            .is_none()
+        {}
         if cue.has_begun() {
             return Ok(());
         }
@@ -95,7 +106,12 @@ async fn serve<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
         let mut lease = target.get().await?;
         cue.ready();
         for _ in 0..LONG {
-            target.dawdle(&mut lease, tag()).await?;
+            while cue
+                .wait(target.dawdle(&mut lease, tag()))
+                .await
+                .transpose()?
+                .is_none()
+            {}
             if cue.has_begun() {
                 return Ok(());
             }
@@ -103,12 +119,18 @@ async fn serve<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
     }
 }
 
-/// Holds a connection, asks nothing until the situation has begun, and then once, without a time-out.
+/// Holds a connection, and asks nothing until the situation has begun.
 async fn hold<T: Target>(target: &T, mut cue: Cue) -> Result<(), Trouble> {
     let mut lease = target.get().await?;
     // An even one leaves traces.
     let even = [tag(), tag()].into_iter().find(|tag| tag % 2 == 0);
     target.ask(&mut lease, even.unwrap_or_else(tag)).await?;
     cue.begun().await;
-    target.go_on(&mut lease, tag()).await
+    while cue
+        .wait(target.go_on(&mut lease, tag()))
+        .await
+        .transpose()?
+        .is_none()
+    {}
+    Ok(())
 }

@@ -18,7 +18,7 @@ use crate::trouble::Trouble;
 /// How many usual users a cell has.
 pub const USERS: usize = 4;
 /// How long a usual user waits for an answer, a connection at hand.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// Between one question and the next: the load is to be low.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many users drop their calls.

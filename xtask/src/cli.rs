@@ -124,7 +124,7 @@ the machine lacks is installed first, from Debian's packages.
 
 `verify` repeats the proof at greater length: models, sweeps, simulations with more seeds; and plays
 every situation (silent, frozen, reset, ..) in every state of a connection (idle, leased, in service,
-..), for both databases, exclusive and shared, and judges how soon service is as before: 264 cells,
+..), for both databases, exclusive and shared, and judges how soon service is as before: 288 cells,
 which need a machine that does nothing else. Some minutes; with --long, hours. The cells alone, or
 some of them: cargo run --release -p cenote-situations -- --help
 

@@ -57,6 +57,11 @@ pub async fn begin(field: &impl Field, situation: Situation) -> Result<(), Failu
                 proxy.set(Fault::Unplugged)?;
             }
         }
+        Situation::Swallowed => {
+            for proxy in network {
+                proxy.set(Fault::BlackHole)?;
+            }
+        }
         Situation::Reset => network.iter().for_each(FaultProxy::cut),
         Situation::HalfOpen => network.iter().for_each(FaultProxy::strand),
         _ => {}
@@ -64,7 +69,7 @@ pub async fn begin(field: &impl Field, situation: Situation) -> Result<(), Failu
     if situation.is_of_the_server() {
         field.befall(situation).await?;
     }
-    if situation != Situation::Silent {
+    if !matches!(situation, Situation::Silent | Situation::Swallowed) {
         heal(field)?;
     }
     Ok(())

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use crate::state::State;
 use crate::trouble::Trouble;
@@ -47,14 +48,29 @@ pub enum Phase {
 pub struct Cue {
     ready: Option<oneshot::Sender<()>>,
     phase: watch::Receiver<Phase>,
+    /// How long its user waits for an answer before he asks again on the same connection. None: as long as it takes.
+    patience: Option<Duration>,
 }
 
 impl Cue {
     /// One that tells `ready` and waits for `phase`.
-    pub fn new(ready: oneshot::Sender<()>, phase: watch::Receiver<Phase>) -> Self {
+    pub fn new(
+        ready: oneshot::Sender<()>,
+        phase: watch::Receiver<Phase>,
+        patience: Option<Duration>,
+    ) -> Self {
         Self {
             ready: Some(ready),
             phase,
+            patience,
+        }
+    }
+
+    /// What came of a call; `None` if its user gave it up.
+    pub async fn wait<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        match self.patience {
+            None => Some(call.await),
+            Some(patience) => timeout(patience, call).await.ok(),
         }
     }
 

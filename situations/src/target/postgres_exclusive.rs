@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cenote::{OwnedLease, Pool};
+use cenote_postgres::tokio_postgres::types::ToSql;
 use cenote_postgres::{PostgresConnector, tokio_postgres};
 
 use super::session::{IN_FAILED_TRANSACTION, LOOK, judge};
@@ -155,7 +156,13 @@ impl Target for PostgresExclusive {
         let first = transaction.execute_cached(&self.insert, &[&tag]).await;
         first.map_err(failed)?;
         cue.begun().await;
-        let answer = transaction.query_one_cached(&self.insert, &[&tag]).await;
+        let params: [&(dyn ToSql + Sync); 1] = [&tag];
+        let answer = loop {
+            let answer = transaction.query_one_cached(&self.insert, &params);
+            if let Some(answer) = cue.wait(answer).await {
+                break answer;
+            }
+        };
         let row = answer.map_err(Trouble::failed)?;
         same(tag, row.try_get(0).map_err(failed)?)?;
         transaction.commit().await.map_err(Trouble::failed)?;

@@ -243,7 +243,12 @@ impl Target for RedisExclusive {
             lease.command(&cmd).await.map_err(Trouble::failed)?;
         }
         cue.begun().await;
-        lease.command(&get).await.map_err(Trouble::failed)?;
+        let queued = loop {
+            if let Some(queued) = cue.wait(lease.command(&get)).await {
+                break queued;
+            }
+        };
+        queued.map_err(Trouble::failed)?;
         let end = lease.command(&exec).await.map_err(Trouble::failed)?;
         judge_transaction(tag, &end)
     }

@@ -91,7 +91,8 @@ impl PipelinedConnector {
     }
 
     /// How long the server may be silent while it owes answers, before something is done about it: 4 seconds
-    /// by default. `None` lets a silent connection live.
+    /// by default. `None` lets a silent connection live. Any byte breaks the silence, be it of a huge row that comes
+    /// slowly.
     ///
     /// After half of it, a connection on which [`max_timeouts`](Self::max_timeouts) callers in a row gave up is
     /// suspect: it takes no new caller until something comes, and ends when nobody waits for it any more. After
@@ -114,8 +115,8 @@ impl PipelinedConnector {
         self
     }
 
-    /// After how many calls in a row that were given up (their futures dropped, as by a time-out) with nothing
-    /// read in between a silent connection becomes suspect, as [`silence_limit`](Self::silence_limit) says: 3
+    /// After how many calls in a row that were given up (their futures dropped, as by a time-out) with not a byte
+    /// in between a silent connection becomes suspect, as [`silence_limit`](Self::silence_limit) says: 3
     /// by default, and at least 1.
     #[must_use]
     pub fn max_timeouts(mut self, in_a_row: u32) -> Self {
