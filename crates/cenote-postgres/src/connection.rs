@@ -16,7 +16,7 @@ use crate::calls::{Calls, Scope, define_calls};
 use crate::driver::{CancelToken, Driver, GiveUp};
 use crate::error::Unclean;
 use crate::inbox::Mail;
-use crate::quiet::{PING_TIMEOUT, Quiet};
+use crate::quiet::Quiet;
 use crate::reset::{Reset, ResetError, ResetMode};
 use crate::session::{Peer, Session};
 use crate::sql::sealed::What;
@@ -41,6 +41,26 @@ use crate::transaction::{PgTransaction, PgTransactionBuilder};
 ///
 /// Dropping the connection ends its task and its socket, with a cancel request first when a call is under
 /// way. It may be dropped anywhere, outside a runtime too.
+///
+/// # What ends a connection
+///
+/// Calls have no time-out of their own; put one around them with `tokio::time::timeout`. A statement may be slow: one
+/// that is awaited lives, however long it takes. What ends a connection before its owner drops it:
+///
+/// * The server says so, or the network: it is closed or reset.
+/// * Below TCP, nothing is acknowledged any more: the system finds that out, within ten seconds by default
+///   ([`PostgresConnector::new`](crate::PostgresConnector::new)).
+/// * Above TCP, a server that hangs while the connection waits for [notifications](Self::notification): it is asked for
+///   a sign of life after [`ping_after`](crate::PostgresConnector::ping_after), 4 s, and has
+///   [`ping_timeout`](crate::PostgresConnector::ping_timeout), 5 s, to give one.
+/// * Above TCP, a server that hangs while one call after the other is given up, by time-outs: three of them or more,
+///   without a byte from the server since the first began, which was as long ago as both of these together, 9 s. Not
+///   while a call that was begun before the row still waits: its statement may be what takes long. Calls of the
+///   driver's own client are not counted.
+///
+/// Nothing but a time-out tells a server that hangs from one that is busy: a call without one waits for as long as the
+/// TCP connection lives. Once a connection has ended, its calls fail as those of a closed one
+/// ([`is_closed`](Error::is_closed)), and [`end_reason`](Self::end_reason) says why.
 pub struct PgConnection {
     // Dropped first: the driver's task then says goodbye. Those who share a connection have tasks that keep a
     // reference until their reply begins; nobody else has one.
@@ -119,8 +139,9 @@ impl PgConnection {
         self.client.is_closed() || self.session.status().end_reason().is_some()
     }
 
-    /// Why the connection ended, if it did and the server or the network said why. The first call after a session
-    /// that the server ended fails with the server's own error; later ones only say that it is closed.
+    /// Why the connection ended, if it did and the server or the network said why, or the server said nothing for too
+    /// long while calls were [given up](Self#what-ends-a-connection). The first call after a session that the server
+    /// ended fails with the server's own error; later ones only say that it is closed.
     pub fn end_reason(&self) -> Option<String> {
         let said = self.session.status().end_reason().map(str::to_owned);
         said.or_else(|| self.driver.end())
@@ -129,8 +150,9 @@ impl PgConnection {
     /// Waits for the next notification on the channels that this session listens to (`LISTEN`).
     ///
     /// Notifications are kept from the moment they arrive, whatever the connection does meanwhile, up to 4 MiB of
-    /// them. When nothing comes for 4 s, be it in many short waits, the server is asked for a sign of life. For a listener that connects again
-    /// by itself there is [`PgListener`](crate::PgListener).
+    /// them. When nothing comes for 4 s ([`ping_after`](crate::PostgresConnector::ping_after)), be it in many short
+    /// waits, the server is asked for a sign of life. For a listener that connects again by itself there is
+    /// [`PgListener`](crate::PgListener).
     ///
     /// ```no_run
     /// # async fn example(conn: &mut cenote_postgres::PgConnection) -> Result<(), Box<dyn std::error::Error>> {
@@ -147,7 +169,7 @@ impl PgConnection {
     /// # Errors
     ///
     /// [`crate::Error::Closed`] when the connection ended. [`crate::Error::Silent`] when the server did not answer
-    /// for 5 s; the connection is then closed. [`crate::Error::NotificationsLost`] in the place of those that found
+    /// for 5 s ([`ping_timeout`](crate::PostgresConnector::ping_timeout)); the connection is then closed. [`crate::Error::NotificationsLost`] in the place of those that found
     /// no room.
     pub async fn notification(&mut self) -> Result<Notification, crate::Error> {
         loop {
@@ -161,7 +183,7 @@ impl PgConnection {
                 self.give_up().now();
                 return Err(crate::Error::Silent {
                     endpoint: self.driver.endpoint(),
-                    limit: PING_TIMEOUT,
+                    limit: self.session.vigil().patience().ping_timeout,
                 });
             }
         }

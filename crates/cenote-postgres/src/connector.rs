@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cenote::net::{HostCause, each_host};
 use cenote::{Connect, Dial, FailureKind, Verdict};
@@ -16,6 +17,7 @@ use crate::error::{ConfigError, ConnectCause, Error};
 use crate::login::Login;
 use crate::reset::{ResetError, ResetMode};
 use crate::session::Peer;
+use crate::silence::Patience;
 use crate::statements::Bounds;
 use crate::traces::Judge;
 use crate::tunnel::{Made, Protection};
@@ -45,6 +47,7 @@ pub struct PostgresConnector {
     setup: Option<Arc<str>>,
     judge: Judge,
     peer: Peer,
+    patience: Patience,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
 }
@@ -70,7 +73,8 @@ impl PostgresConnector {
     /// `keepalives_retries` and `tcp_user_timeout` change that. The last of them also ends a connection whose server
     /// takes nothing in for as long (9 s) while more waits to be sent than it has room for, as a
     /// `COPY ... FROM STDIN` that is held up by a lock: set it higher where that is to be borne. Connections that
-    /// many share have none, but a watch of their own.
+    /// many share have none, but a watch of their own. What else ends a connection is told at
+    /// [`PgConnection`](crate::PgConnection#what-ends-a-connection).
     ///
     /// The server is trusted with memory: the driver has no bound on a row or on the number of parameters
     /// that it reports. Other messages may have 16 MiB.
@@ -102,6 +106,7 @@ impl PostgresConnector {
             setup: None,
             judge: Judge::default(),
             peer: Peer::default(),
+            patience: Patience::default(),
             #[cfg(feature = "rustls")]
             tls: None,
         })
@@ -209,6 +214,40 @@ impl PostgresConnector {
         self
     }
 
+    /// Asks the server for a sign of life when a connection waits for
+    /// [notifications](crate::PgConnection::notification) and not a byte came for this long; `None`: never, and no
+    /// silence ends a connection then. Default: 4 s.
+    ///
+    /// Together with [`ping_timeout`](Self::ping_timeout) it is also how long the server may be silent while one call
+    /// after the other is given up, before the connection ends: see
+    /// [`PgConnection`](crate::PgConnection#what-ends-a-connection). Not for connections that many share, which have
+    /// [`silence_limit`](crate::PipelinedConnector::silence_limit) instead.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cenote_postgres::PostgresConnector;
+    ///
+    /// # fn main() -> Result<(), cenote_postgres::ConfigError> {
+    /// let connector = PostgresConnector::new("postgres://orders@db.example/orders")?
+    ///     .ping_after(Duration::from_secs(10))
+    ///     .ping_timeout(Duration::from_secs(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ping_after(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.patience.ping_after = silence.into();
+        self
+    }
+
+    /// How much longer the server may be silent after it was asked for a sign of life before the connection ends.
+    /// Default: 5 s.
+    #[must_use]
+    pub fn ping_timeout(mut self, limit: Duration) -> Self {
+        self.patience.ping_timeout = limit;
+        self
+    }
+
     /// Trusts the certificates in this file, in PEM form, and no others: those of a private authority. The option
     /// `sslrootcert=FILE` of a connection string does the same. The system's by default.
     ///
@@ -285,6 +324,11 @@ impl PostgresConnector {
             settings: Made::<()>::settings(&self.config),
             judge: &self.judge,
             peer: self.peer,
+            patience: match users {
+                Users::One => self.patience,
+                // They have a watch of their own.
+                Users::Many => Patience::ENDLESS,
+            },
             statement_cache: self.statement_cache,
         };
         let mut hosts = endpoint::hosts(&self.config);
@@ -414,6 +458,7 @@ impl fmt::Debug for PostgresConnector {
             .field("setup", &self.setup)
             .field("trusted_functions", &self.judge.trusted())
             .field("peer", &self.peer)
+            .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
 }

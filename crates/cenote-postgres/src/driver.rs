@@ -3,7 +3,8 @@
 //! Promises that the task, its socket and the server's work for it end soon after the owner drops: at once
 //! when nothing is under way; after a cancel request when something is; within two [`GRACE`] periods when
 //! the server does not react. A cancel request is sent only for a connection that nobody will use again,
-//! so none can hit the next user's query.
+//! so none can hit the next user's query. A server whose silence outlasts its callers' patience (`silence`) ends it
+//! too.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -38,8 +39,8 @@ pub(crate) struct Driver {
     task: JoinHandle<()>,
     cancel: CancelToken,
     inbox: Arc<Inbox>,
-    /// What broke the connection, once something did.
-    end: Arc<OnceLock<tokio_postgres::Error>>,
+    /// What ended the connection, once something did.
+    end: Arc<OnceLock<String>>,
     /// Its drop is the message.
     _held: oneshot::Sender<()>,
     give_up: GiveUp,
@@ -93,9 +94,9 @@ impl Driver {
         &self.cancel
     }
 
-    /// What broke the connection, if something did.
+    /// What ended the connection, if something did.
     pub(crate) fn end(&self) -> Option<String> {
-        self.end.get().map(causes)
+        self.end.get().cloned()
     }
 
     /// The very server that the session is on.
@@ -223,18 +224,25 @@ async fn drive(
     told: Told,
     session: Arc<Session>,
     cancel: CancelToken,
-    end: Arc<OnceLock<tokio_postgres::Error>>,
+    end: Arc<OnceLock<String>>,
 ) {
     let mut connection = Box::pin(connection);
+    // In this order: what has come is read before the server is taken for silent.
     let is_given_up = tokio::select! {
+        biased;
         ended = &mut connection => {
             if let Err(error) = ended {
-                let _ = end.set(error);
+                let _ = end.set(causes(&error));
             }
             return;
         }
         _ = told.let_go => false,
         () = told.give_up.0.notified() => true,
+        silence = session.vigil().outlasted() => {
+            // Before those who wait are told.
+            let _ = end.set(silence);
+            true
+        }
     };
     if is_given_up {
         // Those who wait for a reply are told now.

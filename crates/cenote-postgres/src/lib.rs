@@ -55,6 +55,7 @@ mod quiet;
 mod reset;
 mod running;
 mod session;
+mod silence;
 mod sql;
 mod statement;
 mod statements;

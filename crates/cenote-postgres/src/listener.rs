@@ -17,7 +17,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Listens to channels (`LISTEN`) on a connection of its own, and when that ends, on the next.
 ///
 /// The connection is of a pool of one, with the pool's back-off between dials. While it listens, the server is
-/// asked for a sign of life after 4 s of quiet, and given up when it does not answer for 5 s.
+/// asked for a sign of life after 4 s of quiet, and given up when it does not answer for 5 s
+/// ([`ping_after`](PostgresConnector::ping_after), [`ping_timeout`](PostgresConnector::ping_timeout)).
 ///
 /// ```no_run
 /// use cenote_postgres::{Heard, PgListener, PostgresConnector};

@@ -11,6 +11,7 @@ use crate::connection::PgConnection;
 use crate::driver::{Driver, Target};
 use crate::error::ConnectCause;
 use crate::session::{Peer, Session};
+use crate::silence::Patience;
 use crate::statements::{Bounds, Statements};
 use crate::traces::Judge;
 use crate::tunnel::{Made, Protection};
@@ -24,6 +25,7 @@ pub(crate) struct Login<'a> {
     pub(crate) settings: Config,
     pub(crate) judge: &'a Judge,
     pub(crate) peer: Peer,
+    pub(crate) patience: Patience,
     pub(crate) statement_cache: Bounds,
 }
 
@@ -68,7 +70,7 @@ impl Login<'_> {
             protection: self.protection.clone(),
         };
         let stream = self.protection.protect(socket, host.name()).await?;
-        let session = Arc::new(Session::new(self.judge.clone(), self.peer));
+        let session = Arc::new(Session::new(self.judge.clone(), self.peer, self.patience));
         let wire = Wire::new(stream, self.naming(), session.status().clone());
         let login = self.settings.connect_raw(tokio::io::empty(), Made(wire));
         let (client, connection) = login.await.map_err(ConnectCause::Login)?;

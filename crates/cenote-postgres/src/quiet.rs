@@ -7,18 +7,12 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use cenote::time::{Instant, timeout_at};
+use cenote::time::{Instant, timeout};
 use futures_core::Stream;
 use tokio_postgres::{Client, Error, SimpleQueryStream};
 
 use crate::session::Session;
-use crate::traces::Traces;
-
-/// After how much quiet the server is asked for a sign of life, and how long it may take.
-const PING_AFTER: Duration = Duration::from_secs(4);
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a runtime that was busy gets to read an answer that is here already.
-const LAST_LOOK: Duration = Duration::from_millis(200);
+use crate::silence::LAST_LOOK;
 
 /// The quiet of one session.
 #[derive(Default)]
@@ -30,7 +24,9 @@ pub(crate) struct Quiet {
 /// A question that is not answered yet.
 struct Ping {
     answer: Pin<Box<SimpleQueryStream>>,
-    until: Instant,
+    asked: Instant,
+    /// How long it may take.
+    limit: Duration,
     is_last_look: bool,
 }
 
@@ -51,21 +47,30 @@ impl Quiet {
         session: &Session,
         arrival: impl Future<Output = ()>,
     ) -> Result<(), Silent> {
+        let patience = session.vigil().patience();
+        let Some(after) = patience.ping_after else {
+            arrival.await;
+            return Ok(());
+        };
         let mut arrival = pin!(arrival);
         let Some(ping) = &mut self.ping else {
             let since = *self.since.get_or_insert_with(Instant::now);
-            if timeout_at(since + PING_AFTER, arrival).await.is_err() {
+            if timeout(after.saturating_sub(since.elapsed()), arrival)
+                .await
+                .is_err()
+            {
                 // Tracked until its answer is here, also when the caller that sent it has left.
-                std::mem::forget(session.begin(Traces::None));
+                session.ask();
                 match client.simple_query_raw("").await {
                     Ok(answer) => {
                         self.ping = Some(Ping {
                             answer: Box::pin(answer),
-                            until: Instant::now() + PING_TIMEOUT,
+                            asked: Instant::now(),
+                            limit: patience.ping_timeout,
                             is_last_look: false,
                         });
                     }
-                    Err(error) => session.forgotten().fail(&error),
+                    Err(error) => session.asked().fail(&error),
                 }
             }
             return Ok(());
@@ -76,17 +81,19 @@ impl Quiet {
             }
             arrival.as_mut().poll(cx).map(|()| None)
         });
-        match timeout_at(ping.until, answered).await {
+        let left = ping.limit.saturating_sub(ping.asked.elapsed());
+        match timeout(left, answered).await {
             Ok(None) => {}
             Ok(Some(answer)) => {
-                session.forgotten().end(&answer);
+                session.asked().end(&answer);
                 self.ping = None;
                 self.heard();
             }
             Err(_) if ping.is_last_look => return Err(Silent),
             Err(_) => {
                 ping.is_last_look = true;
-                ping.until = Instant::now() + LAST_LOOK;
+                ping.asked = Instant::now();
+                ping.limit = LAST_LOOK;
             }
         }
         Ok(())

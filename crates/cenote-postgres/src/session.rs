@@ -10,6 +10,7 @@ use cenote::Verdict;
 use tokio_postgres::error::{Severity, SqlState};
 
 use crate::reset::ResetMode;
+use crate::silence::{Patience, Vigil, Wait};
 use crate::traces::{Judge, Traces};
 use crate::wire::Status;
 
@@ -30,7 +31,7 @@ const READ_ONLY: u8 = 1 << 5;
 ///
 /// Relaxed ordering is enough: the pool hands a connection from one user to the next with
 /// synchronisation of its own, and within a lease the marks are only ever added.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Session {
     id: SessionId,
     in_flight: AtomicU32,
@@ -40,6 +41,7 @@ pub(crate) struct Session {
     judge: Judge,
     peer: Peer,
     status: Status,
+    vigil: Vigil,
 }
 
 /// Tells the sessions of a process apart.
@@ -69,11 +71,17 @@ pub(crate) enum Peer {
 pub(crate) struct Names(u64);
 
 impl Session {
-    pub(crate) fn new(judge: Judge, peer: Peer) -> Self {
+    pub(crate) fn new(judge: Judge, peer: Peer, patience: Patience) -> Self {
+        let status = Status::default();
         Self {
+            id: SessionId::default(),
+            in_flight: AtomicU32::new(0),
+            marks: AtomicU8::new(0),
+            names: AtomicU64::new(0),
             judge,
             peer,
-            ..Self::default()
+            vigil: Vigil::new(patience, status.clone()),
+            status,
         }
     }
 
@@ -95,6 +103,11 @@ impl Session {
         &self.status
     }
 
+    /// The account of the calls that were given up.
+    pub(crate) fn vigil(&self) -> &Vigil {
+        &self.vigil
+    }
+
     /// Marks the session for a statement about to be sent.
     pub(crate) fn begin(&self, traces: Traces) -> Call<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +117,10 @@ impl Session {
             Traces::Transaction => USED | STATE | TRANSACTION,
             Traces::Lasting => USED | DOOMED,
         });
-        Call { session: self }
+        Call {
+            session: self,
+            wait: Some(self.vigil.wait()),
+        }
     }
 
     /// As [`begin`](Self::begin), for a statement with this text.
@@ -121,9 +137,20 @@ impl Session {
         self.begin(traces)
     }
 
-    /// A call that was begun and whose guard was forgotten.
-    pub(crate) fn forgotten(&self) -> Call<'_> {
-        Call { session: self }
+    /// Marks the session for a question of the connection's own, which no caller waits for, and which ends by
+    /// [`asked`](Self::asked).
+    pub(crate) fn ask(&self) {
+        let mut call = self.begin(Traces::None);
+        call.answered();
+        std::mem::forget(call);
+    }
+
+    /// The question that was begun by [`ask`](Self::ask).
+    pub(crate) fn asked(&self) -> Call<'_> {
+        Call {
+            session: self,
+            wait: None,
+        }
     }
 
     pub(crate) fn names(&self) -> Names {
@@ -206,6 +233,7 @@ impl Session {
         self.in_flight.store(0, Ordering::Relaxed);
         self.marks.store(0, Ordering::Relaxed);
         self.names.store(0, Ordering::Relaxed);
+        self.vigil.renew();
     }
 
     fn mark(&self, marks: u8) {
@@ -229,13 +257,23 @@ fn next_unique() -> u64 {
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     session: &'a Session,
+    /// While its caller waits.
+    wait: Option<Wait<'a>>,
 }
 
 impl Call<'_> {
     /// The whole reply is there.
-    pub(crate) fn complete(self) {
+    pub(crate) fn complete(mut self) {
+        self.answered();
         self.session.in_flight.fetch_sub(1, Ordering::Relaxed);
         std::mem::forget(self);
+    }
+
+    /// Its caller has an answer and waits no more, and the call goes on. Dropped from here on, it was not given up.
+    pub(crate) fn answered(&mut self) {
+        if let Some(wait) = self.wait.take() {
+            wait.over();
+        }
     }
 
     /// Ends the call as its result says.
@@ -250,7 +288,7 @@ impl Call<'_> {
     }
 
     /// Ends the call, which failed.
-    pub(crate) fn fail(self, error: &tokio_postgres::Error) {
+    pub(crate) fn fail(mut self, error: &tokio_postgres::Error) {
         match error.as_db_error() {
             Some(error) => {
                 if *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
@@ -264,7 +302,10 @@ impl Call<'_> {
                 }
                 self.complete();
             }
-            None => drop(self),
+            None => {
+                self.answered();
+                drop(self);
+            }
         }
     }
 }
@@ -280,8 +321,12 @@ impl Drop for Call<'_> {
 mod tests {
     use super::*;
 
+    fn session() -> Session {
+        Session::new(Judge::default(), Peer::Server, Patience::default())
+    }
+
     fn after(use_it: impl FnOnce(&Session)) -> (Verdict, Verdict) {
-        let session = Session::default();
+        let session = session();
         use_it(&session);
         (
             session.verdict(ResetMode::Fast),
@@ -323,7 +368,11 @@ mod tests {
     #[test]
     fn behind_a_pooler_only_what_may_still_be_open_means_reset() {
         let after = |traces| {
-            let session = Session::new(Judge::default(), Peer::TransactionPooler);
+            let session = Session::new(
+                Judge::default(),
+                Peer::TransactionPooler,
+                Patience::default(),
+            );
             session.begin(traces).complete();
             session.verdict(ResetMode::Full)
         };
@@ -348,7 +397,7 @@ mod tests {
     }
 
     fn names_after(statements: &[&str]) -> Names {
-        let session = Session::default();
+        let session = session();
         for sql in statements {
             let traces = session.judge().of_statement(sql);
             session.begin_text(traces, sql).complete();
@@ -379,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_rolled_back_transaction_gives_the_names_back() {
-        let session = Session::default();
+        let session = session();
         let before = session.names();
         session
             .begin_text(Traces::Anything, "SET search_path = a")

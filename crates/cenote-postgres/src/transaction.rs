@@ -90,9 +90,12 @@ impl PgTransaction<'_> {
             names,
             ..
         } = self;
+        let wait = session.vigil().wait();
         let Some(call) = call else {
             // Releasing the savepoint of a failed transaction is an error by itself.
-            return transaction.commit().await;
+            let result = transaction.commit().await;
+            wait.over();
+            return result;
         };
         let result = transaction.client().batch_execute(COMMIT).await;
         match &result {
@@ -100,6 +103,7 @@ impl PgTransaction<'_> {
             Err(_) => session.names_rolled_back(names),
         }
         end(transaction, &result).await;
+        wait.over();
         call.end(&result);
         result
     }
@@ -119,8 +123,11 @@ impl PgTransaction<'_> {
             ..
         } = self;
         session.names_rolled_back(names);
+        let wait = session.vigil().wait();
         let Some(call) = call else {
-            return transaction.rollback().await;
+            let result = transaction.rollback().await;
+            wait.over();
+            return result;
         };
         let result = if session.may_have_ended_transaction() {
             transaction.client().batch_execute(ROLLBACK_IF_OPEN).await
@@ -128,6 +135,7 @@ impl PgTransaction<'_> {
             transaction.client().batch_execute("ROLLBACK").await
         };
         end(transaction, &result).await;
+        wait.over();
         call.end(&result);
         result
     }
@@ -138,9 +146,11 @@ impl PgTransaction<'_> {
     ///
     /// As [`query`](Self::query).
     pub async fn transaction(&mut self) -> Result<PgTransaction<'_>, Error> {
-        let nested = self.transaction.transaction().await?;
+        let wait = self.session.vigil().wait();
+        let nested = self.transaction.transaction().await;
+        wait.over();
         Ok(PgTransaction {
-            transaction: nested,
+            transaction: nested?,
             call: None,
             names: self.session.names(),
             session: self.session,
@@ -237,8 +247,10 @@ impl<'a> PgTransactionBuilder<'a> {
             cancel,
         } = self;
         let names = session.names();
-        let call = session.begin(Traces::None);
-        match builder.start().await {
+        let mut call = session.begin(Traces::None);
+        let begun = builder.start().await;
+        call.answered();
+        match begun {
             Ok(transaction) => Ok(PgTransaction {
                 transaction,
                 call: Some(call),

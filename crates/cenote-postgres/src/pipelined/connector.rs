@@ -150,7 +150,7 @@ impl Connect for PipelinedConnector {
             silence_limit,
             max_timeouts: self.max_timeouts,
         });
-        let vitals = Vitals::new(patience, conn.give_up());
+        let vitals = Vitals::new(patience, conn.session().status().clone(), conn.give_up());
         let watch = match patience {
             None => None,
             Some(patience) => {

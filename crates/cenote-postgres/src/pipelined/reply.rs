@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Error, Row, RowStream};
 use super::account::{Account, Held};
 use super::params::Encoded;
 use super::unpolled::{Left, Unpolled, Work};
-use super::vitals::{Owed, Vitals};
+use super::vitals::Vitals;
 use crate::session::Session;
 use crate::statement::{Keeping, Made, Statement};
 use crate::statements::Statements;
@@ -80,7 +80,7 @@ impl Desk {
                 Ok(Statement::new(prepared, &sql, traces, made))
             };
             let prepared = statements.find_or_prepare(made.names, &sql, prepare).await;
-            owed.note(&prepared);
+            drop(owed);
             prepared.map_err(NoReply::Failed)
         })
     }
@@ -106,8 +106,9 @@ impl Desk {
             };
             // The connection may end before the reply does.
             drop(client);
-            owed.note(&begun);
-            read(begun.map_err(NoReply::Failed)?, kept, &owed).await
+            let reply = read(begun.map_err(NoReply::Failed)?, kept).await;
+            drop(owed);
+            reply
         })
     }
 
@@ -121,21 +122,14 @@ impl Desk {
 }
 
 /// Reads a reply to its end.
-async fn read(stream: RowStream, mut kept: Kept, owed: &Owed) -> Result<Reply, NoReply> {
+async fn read(stream: RowStream, mut kept: Kept) -> Result<Reply, NoReply> {
     let mut stream = pin!(stream);
     let mut has_room = true;
     loop {
         match poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-            Some(Ok(row)) => {
-                owed.read();
-                has_room = has_room && kept.take(row);
-            }
-            Some(Err(error)) => {
-                owed.failed(&error);
-                return Err(NoReply::Failed(error));
-            }
+            Some(Ok(row)) => has_room = has_room && kept.take(row),
+            Some(Err(error)) => return Err(NoReply::Failed(error)),
             None => {
-                owed.read();
                 if !has_room {
                     return Err(NoReply::TooLarge);
                 }

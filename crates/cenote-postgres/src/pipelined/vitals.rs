@@ -11,9 +11,9 @@ use cenote::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio_postgres::Error;
 
 use crate::driver::GiveUp;
+use crate::wire::Status;
 
 /// So often within the limit of silence the watch looks.
 pub(super) const TURNS: u32 = 8;
@@ -39,13 +39,13 @@ pub(super) struct Vitals {
     runtime: Handle,
     /// `None`: silence is borne for ever.
     patience: Option<Patience>,
-    /// Messages of the server that reached a task.
-    read: AtomicU64,
+    /// Where each byte of the server shows.
+    status: Status,
     /// Replies that are owed.
     owed: AtomicUsize,
     /// Callers that wait.
     waiting: AtomicUsize,
-    /// `read` when a caller last gave up, its low half, and how many have since then, in one word.
+    /// What had been heard when a caller last gave up, its low half, and how many have since then, in one word.
     given_up: AtomicU64,
     /// Turns of the watch, in a row, in which replies were owed and nothing came.
     silent: AtomicU32,
@@ -61,11 +61,11 @@ pub(super) struct Vitals {
 
 impl Vitals {
     /// Of a connection just opened on the runtime of the caller.
-    pub(super) fn new(patience: Option<Patience>, give_up: GiveUp) -> Arc<Self> {
+    pub(super) fn new(patience: Option<Patience>, status: Status, give_up: GiveUp) -> Arc<Self> {
         Arc::new(Self {
             runtime: Handle::current(),
             patience,
-            read: AtomicU64::new(0),
+            status,
             owed: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             given_up: AtomicU64::new(0),
@@ -106,27 +106,28 @@ impl Vitals {
         self.waiting.load(Relaxed) > 0
     }
 
-    pub(super) fn messages_read(&self) -> u64 {
-        self.read.load(Relaxed)
+    /// Stays the same while not a byte comes.
+    pub(super) fn heard(&self) -> u64 {
+        self.status.heard()
     }
 
-    /// How many callers in a row gave up with nothing read in between.
+    /// How many callers in a row gave up with nothing heard in between.
     fn given_up_in_a_row(&self) -> u32 {
         match split(self.given_up.load(Relaxed)) {
             (_, 0) => 0,
-            (read, count) if read == self.messages_read() as u32 => count,
+            (heard, count) if heard == self.heard() as u32 => count,
             _ => 0,
         }
     }
 
     fn count_given_up(&self) {
-        let read = self.messages_read() as u32;
+        let heard = self.heard() as u32;
         let count = |word| {
             let count = match split(word) {
-                (then, count) if then == read => count.saturating_add(1),
+                (then, count) if then == heard => count.saturating_add(1),
                 _ => 1,
             };
-            Some(join(read, count))
+            Some(join(heard, count))
         };
         // The closure never refuses.
         let _ = self.given_up.fetch_update(Relaxed, Relaxed, count);
@@ -176,7 +177,7 @@ impl Vitals {
     }
 
     /// Whether the runtime of the connection stands still, as seen from another: one that was only held up
-    /// goes on with both, who gives up and what was read.
+    /// goes on with both, who gives up and what is heard.
     fn is_not_driven(&self) -> bool {
         let Some(patience) = self.patience else {
             return false;
@@ -221,28 +222,6 @@ fn join(high: u32, low: u32) -> u64 {
 
 /// A reply is owed.
 pub(super) struct Owed(Arc<Vitals>);
-
-impl Owed {
-    /// Something of it came.
-    pub(super) fn read(&self) {
-        self.0.read.fetch_add(1, Relaxed);
-    }
-
-    /// Something came, unless the error is not of the server.
-    pub(super) fn note<T>(&self, result: &Result<T, Error>) {
-        match result {
-            Ok(_) => self.read(),
-            Err(error) => self.failed(error),
-        }
-    }
-
-    /// As [`note`](Self::note), of an error.
-    pub(super) fn failed(&self, error: &Error) {
-        if error.as_db_error().is_some() {
-            self.read();
-        }
-    }
-}
 
 impl Drop for Owed {
     fn drop(&mut self) {

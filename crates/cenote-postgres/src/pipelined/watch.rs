@@ -65,7 +65,7 @@ impl Watched {
 
     async fn run(self) {
         let (vitals, patience) = (&*self.vitals, self.patience);
-        let (mut read, mut silent, mut quiet) = (vitals.messages_read(), 0, 0);
+        let (mut heard, mut silent, mut quiet) = (vitals.heard(), 0, 0);
         let mut ask_after = TURNS;
         let mut ping = Ping::None;
         loop {
@@ -73,9 +73,9 @@ impl Watched {
             if vitals.end_reason().is_some() || self.client.strong_count() == 0 {
                 return;
             }
-            let before = std::mem::replace(&mut read, vitals.messages_read());
+            let before = std::mem::replace(&mut heard, vitals.heard());
             let is_owed = vitals.is_owed();
-            if read != before {
+            if heard != before {
                 (silent, quiet, ask_after, ping) = (0, 0, TURNS, Ping::None);
                 vitals.question(false);
             } else if is_owed {
@@ -114,14 +114,15 @@ impl Watched {
         }
     }
 
-    /// An empty query. What comes of it shows in what is owed and read.
+    /// An empty query. What comes of it shows in what is owed and heard.
     fn ping(&self) {
         let Some(client) = self.client.upgrade() else {
             return;
         };
         let owed = self.vitals.owe();
         tokio::spawn(async move {
-            owed.note(&client.simple_query("").await);
+            let _ = client.simple_query("").await;
+            drop(owed);
         });
     }
 
@@ -134,7 +135,7 @@ impl Watched {
             patience,
             ..
         } = self;
-        let before = vitals.messages_read();
+        let before = vitals.heard();
         vitals.question(true);
         let finding = match identity {
             None => Finding::Unknown,
@@ -150,7 +151,7 @@ impl Watched {
         vitals.beat();
         let outlook = match finding {
             // It came while the server was asked.
-            _ if vitals.messages_read() != before => Outlook::Fair,
+            _ if vitals.heard() != before => Outlook::Fair,
             Finding::AtWork | Finding::Unknown => Outlook::Fair,
             Finding::Lost(what) => {
                 Outlook::Over(format!("no answer for {silence:.1?}, and {what}"))

@@ -12,7 +12,7 @@ mod replies;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -26,8 +26,8 @@ use replies::Replies;
 /// How much waits to be written before the driver has to wait.
 const PENDING: usize = 64 * 1024;
 
-/// What the server said of its session: of its transaction when it last was ready, and why it ended it. Clones
-/// are of one session.
+/// What the server said of its session: of its transaction when it last was ready, and why it ended it; and that it
+/// says anything at all. Clones are of one session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status(Arc<Said>);
 
@@ -35,6 +35,8 @@ pub(crate) struct Status(Arc<Said>);
 struct Said {
     transaction: AtomicU8,
     end: OnceLock<Box<str>>,
+    heard: AtomicU64,
+    is_quiet: AtomicBool,
 }
 
 impl Status {
@@ -53,6 +55,26 @@ impl Status {
     /// Why the server ended the session, if it said so.
     pub(crate) fn end_reason(&self) -> Option<&str> {
         self.0.end.get().map(|reason| &**reason)
+    }
+
+    /// How many reads brought bytes: while it stays the same, the server has said nothing, not even a part of a
+    /// message.
+    pub(crate) fn heard(&self) -> u64 {
+        self.0.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether there was nothing to be read when the driver last looked. While a user leaves its own reply unread, the
+    /// driver does not look, and what the server says stays in the socket.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.is_quiet.load(Ordering::Relaxed)
+    }
+
+    /// What came of a read.
+    pub(crate) fn looked(&self, has_heard: bool) {
+        self.0.is_quiet.store(!has_heard, Ordering::Relaxed);
+        if has_heard {
+            self.0.heard.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn end(&self, reason: String) {
@@ -145,7 +167,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let before = buf.filled().len();
         loop {
             let was_idle = self.is_idle();
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let looked = Pin::new(&mut self.stream).poll_read(cx, buf);
+            self.replies.status().looked(looked.is_ready());
+            ready!(looked)?;
             let this = &mut *self;
             let read = &mut buf.filled_mut()[before..];
             let ended = read.is_empty();
