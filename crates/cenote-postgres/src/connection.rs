@@ -180,11 +180,12 @@ impl PgConnection {
             let arrival = self.driver.inbox().arrival();
             let waited = self.quiet.wait(&self.client, &self.session, arrival).await;
             if waited.is_err() {
-                self.give_up().now();
-                return Err(crate::Error::Silent {
+                let silent = crate::Error::Silent {
                     endpoint: self.driver.endpoint(),
                     limit: self.session.vigil().patience().ping_timeout,
-                });
+                };
+                self.driver.end_because(silent.to_string());
+                return Err(silent);
             }
         }
     }
@@ -316,7 +317,7 @@ impl PgConnection {
         Arc::downgrade(&self.client)
     }
 
-    /// Ends the connection at once, without a goodbye, and has the server asked to cancel what it still runs.
+    /// For ending the connection at once, without a goodbye, and having the server asked to cancel what it still runs.
     pub(crate) fn give_up(&self) -> GiveUp {
         self.driver.give_up()
     }

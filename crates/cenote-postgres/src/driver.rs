@@ -108,6 +108,12 @@ impl Driver {
         &self.inbox
     }
 
+    /// Ends the connection as [`GiveUp::now`] does, for this reason.
+    pub(crate) fn end_because(&self, reason: String) {
+        let _ = self.end.set(reason);
+        self.give_up.now();
+    }
+
     /// For ending the connection before its owner drops it.
     pub(crate) fn give_up(&self) -> GiveUp {
         self.give_up.clone()

@@ -160,6 +160,7 @@ async fn a_silent_server_is_found_out_by_waits_that_are_all_short() {
     let told = timeout(DEADLINE, silent).await.expect("it is found out");
     let told = told.expect_err("nothing was sent").to_string();
     assert!(told.contains("silent"), "{told}");
+    assert_eq!(conn.end_reason(), Some(told), "and it is known later on");
     server.cont().expect("it goes on");
 }
 
