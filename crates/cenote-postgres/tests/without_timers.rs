@@ -88,3 +88,17 @@ fn a_listener_hears_also_after_its_session_was_ended() {
         assert!(matches!(listener.next().await, Ok(Heard::Notification(_))));
     });
 }
+
+#[test]
+fn a_lease_whose_calls_are_given_up_in_a_row_ends() {
+    let connector = connector().ping_after(SHORT).ping_timeout(SHORT);
+    without_timers().block_on(async {
+        let conn = connector.connect(&Dial::new()).await.expect("it connects");
+        let told = loop {
+            if let Ok(told) = timeout(SHORT, conn.query_one("SELECT pg_sleep(600)", &[])).await {
+                break told;
+            }
+        };
+        assert!(told.expect_err("it sleeps").is_closed());
+    });
+}
