@@ -76,8 +76,9 @@ impl PostgresConnector {
     /// many share have none, but a watch of their own. What else ends a connection is told at
     /// [`PgConnection`](crate::PgConnection#what-ends-a-connection).
     ///
-    /// The server is trusted with memory: the driver has no bound on a row or on the number of parameters
-    /// that it reports. Other messages may have 16 MiB.
+    /// The server is trusted with memory in one thing: the driver has no bound on a row. Other messages may have
+    /// 16 MiB; and a server that reports more than 1,000 different parameters, or 1 MiB of them, loses the
+    /// connection.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@
 
 mod farewell;
 mod names;
+mod parameters;
 mod replies;
 
 use std::io;

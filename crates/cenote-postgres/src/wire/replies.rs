@@ -1,11 +1,12 @@
 //! The replies: what the driver did not ask for taken out, the server's word on its transaction and on the end of
-//! the session noted, and messages refused that no server sends so long.
+//! the session noted, and messages refused that no server sends so long, or parameters that none reports so many of.
 
 use std::io;
 
 use super::Status;
 use super::farewell::Farewell;
 use super::names::{Awaited, Requests};
+use super::parameters::Parameters;
 
 /// The longest message that is not a reply's data: errors quote statements, which may be long.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -22,6 +23,7 @@ pub(super) struct Replies {
     /// Whether it is kept from the driver.
     dropped: bool,
     error: Farewell,
+    parameters: Parameters,
 }
 
 impl Replies {
@@ -33,6 +35,7 @@ impl Replies {
             left: 0,
             dropped: false,
             error: Farewell::default(),
+            parameters: Parameters::default(),
         }
     }
 
@@ -49,7 +52,7 @@ impl Replies {
     ///
     /// # Errors
     ///
-    /// A message that no server sends so long.
+    /// A message that no server sends so long, or parameters that none reports so many of.
     pub(super) fn pass(&mut self, read: &mut [u8], requests: &mut Requests) -> io::Result<usize> {
         let mut kept = 0;
         let mut at = 0;
@@ -62,6 +65,7 @@ impl Replies {
                         requests.unanswered = requests.unanswered.saturating_sub(1);
                     }
                     b'E' => self.error.add(&read[at..at + length]),
+                    b'S' => self.parameters.add(&read[at..at + length]),
                     _ => {}
                 }
                 self.left -= length;
@@ -79,8 +83,12 @@ impl Replies {
                         usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
                     // A length below its own four bytes: the driver will say so.
                     self.left = whole.saturating_sub(4);
+                    match self.head[0] {
+                        b'E' => self.error.begin(),
+                        b'S' => self.parameters.begin(self.left)?,
+                        _ => {}
+                    }
                     refuse_overlong(self.head[0], self.left)?;
-                    self.error.begin();
                 }
                 length
             };
@@ -93,8 +101,10 @@ impl Replies {
             at += length;
             if self.begun == self.head.len() && self.left == 0 {
                 self.begun = 0;
-                if self.head[0] == b'E' {
-                    self.error.end(&self.status);
+                match self.head[0] {
+                    b'E' => self.error.end(&self.status),
+                    b'S' => self.parameters.end()?,
+                    _ => {}
                 }
             }
         }
@@ -103,9 +113,9 @@ impl Replies {
 }
 
 /// What a server says of itself is read whole before anything comes of it: an error, a notice, a notification, a
-/// parameter, a question of the login.
+/// question of the login.
 fn refuse_overlong(kind: u8, length: usize) -> io::Result<()> {
-    if length <= LONGEST || !matches!(kind, b'A' | b'E' | b'K' | b'N' | b'R' | b'S' | b'Z' | b'v') {
+    if length <= LONGEST || !matches!(kind, b'A' | b'E' | b'K' | b'N' | b'R' | b'Z' | b'v') {
         return Ok(());
     }
     Err(io::Error::new(
