@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cenote::net::{HostCause, each_host};
 use cenote::{Connect, Dial, FailureKind, Verdict};
 use tokio_postgres::Config;
-use tokio_postgres::config::LoadBalanceHosts;
 #[cfg(feature = "rustls")]
 use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 
 use crate::connection::PgConnection;
 use crate::endpoint;
@@ -48,6 +49,8 @@ pub struct PostgresConnector {
     judge: Judge,
     peer: Peer,
     patience: Patience,
+    /// A session of it took writes when it began. Clones have this in common, for they dial the same.
+    has_met_writable: Arc<AtomicBool>,
     #[cfg(feature = "rustls")]
     tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
 }
@@ -67,6 +70,11 @@ impl PostgresConnector {
     /// Several hosts are tried in the order given, or by chance with `load_balance_hosts=random`, each with an equal
     /// share of what is left of the dial for TCP, TLS and login; several addresses of one host race, 250 ms apart.
     /// A host that refuses the password or the database ends the walk. `target_session_attrs` picks by role.
+    ///
+    /// A connection on which a write is refused (SQLSTATE 25006) is replaced when the server takes none any more: it may
+    /// have been demoted. Not so one that is read-only on purpose: by `target_session_attrs=read-only`; or since it was
+    /// so from the beginning, by the options, the role, [`setup`](Self::setup) or the server, as PostgreSQL reports it
+    /// from version 14 on, and so was every connection of this connector before it.
     ///
     /// A peer that is gone without a word is found out by the system within ten seconds, as
     /// [`Dialer`](cenote::net::Dialer) says; `keepalives`, `keepalives_idle`, `keepalives_interval`,
@@ -108,6 +116,7 @@ impl PostgresConnector {
             judge: Judge::default(),
             peer: Peer::default(),
             patience: Patience::default(),
+            has_met_writable: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
         })
@@ -212,6 +221,8 @@ impl PostgresConnector {
     #[must_use]
     pub fn setup(mut self, sql: impl Into<String>) -> Self {
         self.setup = Some(sql.into().into());
+        // Which may make its sessions read-only, and not those of a clone made before.
+        self.has_met_writable = Arc::default();
         self
     }
 
@@ -314,7 +325,22 @@ impl PostgresConnector {
                 Error::Setup { endpoint, cause }
             })?;
         }
+        if self.is_for_reading(&conn) {
+            conn.session().begins_read_only();
+        }
         Ok(conn)
+    }
+
+    /// Whether a session that begins is read-only on purpose. Where one before took writes it is not: the server has been
+    /// demoted, or the name leads to a standby for a while.
+    fn is_for_reading(&self, conn: &PgConnection) -> bool {
+        let is_read_only = conn.session().status().is_read_only();
+        if !is_read_only {
+            self.has_met_writable.store(true, Ordering::Relaxed);
+        }
+        let attributes = self.config.get_target_session_attrs();
+        attributes == TargetSessionAttrs::ReadOnly
+            || is_read_only && !self.has_met_writable.load(Ordering::Relaxed)
     }
 
     /// Opens a connection and logs in: at the first of the hosts that lets it.

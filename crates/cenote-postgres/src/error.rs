@@ -393,7 +393,7 @@ pub enum Unclean {
     #[error("its replies are out of step with its requests")]
     OutOfStep,
     /// A write was refused (SQLSTATE 25006), and the server takes none any more: another one may have been made the
-    /// primary.
+    /// primary. Not in a session that is read-only on purpose.
     #[error("the server has become read-only")]
     ReadOnly,
     /// `DISCARD ALL` or `DEALLOCATE` dropped statements that the connection counts on.

@@ -4,7 +4,7 @@
 //! call dropped at any point leaves the session marked. No I/O here.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use cenote::Verdict;
 use tokio_postgres::error::{Severity, SqlState};
@@ -24,7 +24,7 @@ const TRANSACTION: u8 = 1 << 2;
 const CUT_SHORT: u8 = 1 << 3;
 /// No reset makes this session fit for another user.
 const DOOMED: u8 = 1 << 4;
-/// A write was refused as the transaction was read-only.
+/// A write was refused as the transaction was read-only, in a session that is not so on purpose.
 const READ_ONLY: u8 = 1 << 5;
 
 /// The bookkeeping of one session.
@@ -40,6 +40,8 @@ pub(crate) struct Session {
     names: AtomicU64,
     judge: Judge,
     peer: Peer,
+    /// It began as one that takes no writes, on purpose.
+    began_read_only: AtomicBool,
     status: Status,
     vigil: Vigil,
 }
@@ -182,7 +184,19 @@ impl Session {
         self.mark(DOOMED);
     }
 
-    /// Whether a write was refused as the transaction was read-only.
+    /// The session begins as one that takes no writes, on purpose: that one is refused says nothing of the server.
+    pub(crate) fn begins_read_only(&self) {
+        self.began_read_only.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this error may mean that the server takes no writes any more: another one may have been made the
+    /// primary.
+    pub(crate) fn may_be_demotion(&self, code: &SqlState) -> bool {
+        *code == SqlState::READ_ONLY_SQL_TRANSACTION
+            && !self.began_read_only.load(Ordering::Relaxed)
+    }
+
+    /// Whether there was an error that [may be a demotion](Self::may_be_demotion).
     pub(crate) fn met_read_only(&self) -> bool {
         self.has(READ_ONLY)
     }
@@ -291,7 +305,7 @@ impl Call<'_> {
     pub(crate) fn fail(mut self, error: &tokio_postgres::Error) {
         match error.as_db_error() {
             Some(error) => {
-                if *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION {
+                if self.session.may_be_demotion(error.code()) {
                     self.session.mark(STATE | READ_ONLY);
                 }
                 if matches!(

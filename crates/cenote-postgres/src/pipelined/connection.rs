@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio_postgres::Row;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PipelinedError;
@@ -302,9 +301,13 @@ impl PipelinedConnection {
                 return PipelinedError::TooLarge { endpoint, bound };
             }
             NoReply::Failed(cause) if !cause.is_closed() => {
-                if cause.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
-                    // No statement here asks for it: the server has been demoted, and the next dial may meet another.
-                    self.conn.session().doom();
+                let session = self.conn.session();
+                if cause
+                    .code()
+                    .is_some_and(|code| session.may_be_demotion(code))
+                {
+                    // No statement here asks for it, and the next dial may meet another server.
+                    session.doom();
                 }
                 return PipelinedError::Failed { endpoint, cause };
             }

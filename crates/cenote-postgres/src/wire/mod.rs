@@ -27,14 +27,15 @@ use replies::Replies;
 /// How much waits to be written before the driver has to wait.
 const PENDING: usize = 64 * 1024;
 
-/// What the server said of its session: of its transaction when it last was ready, and why it ended it; and that it
-/// says anything at all. Clones are of one session.
+/// What the server said of its session: of its transaction when it last was ready, whether it takes writes, and why
+/// it ended it; and that it says anything at all. Clones are of one session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status(Arc<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
     transaction: AtomicU8,
+    read_only: AtomicBool,
     end: OnceLock<Box<str>>,
     heard: AtomicU64,
     is_quiet: AtomicBool,
@@ -51,6 +52,15 @@ impl Status {
 
     fn set(&self, status: u8) {
         self.0.transaction.store(status, Ordering::Relaxed);
+    }
+
+    /// Whether it last reported that transactions take no writes, unless they ask for it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.0.read_only.load(Ordering::Relaxed)
+    }
+
+    fn set_read_only(&self, is_read_only: bool) {
+        self.0.read_only.store(is_read_only, Ordering::Relaxed);
     }
 
     /// Why the server ended the session, if it said so.

@@ -1,7 +1,10 @@
-//! The parameters that a server reports of a session, which the driver keeps for ever: within bounds.
+//! The parameters that a server reports of a session: within bounds, as the driver keeps them for ever, and read for
+//! whether the session takes writes.
 
 use std::collections::HashMap;
 use std::io;
+
+use super::Status;
 
 /// How many different parameters a server may report. PostgreSQL reports some fifteen, an extension few more.
 pub(super) const NAMES: usize = 1_000;
@@ -17,6 +20,9 @@ pub(super) struct Parameters {
     bytes: usize,
     /// The report on its way, as far as it is read.
     body: Vec<u8>,
+    /// Those that say whether writes are refused. PostgreSQL reports them since version 14.
+    default_transaction_read_only: bool,
+    in_hot_standby: bool,
 }
 
 impl Parameters {
@@ -38,7 +44,7 @@ impl Parameters {
     /// # Errors
     ///
     /// With it, what the server reported is above the bounds.
-    pub(super) fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self, status: &Status) -> io::Result<()> {
         let body = std::mem::take(&mut self.body);
         let mut texts = body.split(|&byte| byte == 0);
         // One that is malformed is the driver's to refuse.
@@ -53,6 +59,12 @@ impl Parameters {
                 self.values.insert(name.into(), value.len());
             }
         }
+        match name {
+            b"default_transaction_read_only" => self.default_transaction_read_only = value == b"on",
+            b"in_hot_standby" => self.in_hot_standby = value == b"on",
+            _ => {}
+        }
+        status.set_read_only(self.default_transaction_read_only || self.in_hot_standby);
         within(self.values.len(), self.bytes)
     }
 }
@@ -86,7 +98,7 @@ mod tests {
                 for piece in body.as_bytes().chunks(4096) {
                     parameters.add(piece);
                 }
-                parameters.end()
+                parameters.end(&Status::default())
             };
             match report() {
                 Ok(()) => passed += 1,

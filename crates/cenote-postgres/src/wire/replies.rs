@@ -103,7 +103,7 @@ impl Replies {
                 self.begun = 0;
                 match self.head[0] {
                     b'E' => self.error.end(&self.status),
-                    b'S' => self.parameters.end()?,
+                    b'S' => self.parameters.end(&self.status)?,
                     _ => {}
                 }
             }
