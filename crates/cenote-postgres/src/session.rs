@@ -308,10 +308,12 @@ impl Call<'_> {
                 if self.session.may_be_demotion(error.code()) {
                     self.session.mark(STATE | READ_ONLY);
                 }
-                if matches!(
-                    error.parsed_severity(),
-                    Some(Severity::Fatal | Severity::Panic)
-                ) {
+                // The severity as text may be translated. Servers before 9.6 and some poolers send no other.
+                let is_fatal = match error.parsed_severity() {
+                    Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+                    None => matches!(error.severity(), "FATAL" | "PANIC"),
+                };
+                if is_fatal {
                     self.session.doom();
                 }
                 self.complete();

@@ -22,8 +22,9 @@ impl Farewell {
         self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// The whole body was read: notes what it says if it ends the session.
-    pub(super) fn end(&mut self, status: &Status) {
+    /// The whole body was read: notes what it says if it ends the session. An error that nobody `asked` for does, for
+    /// the driver goes no further after it.
+    pub(super) fn end(&mut self, asked: bool, status: &Status) {
         let field = |wanted: u8| {
             let fields = self.body.split(|&byte| byte == 0);
             let text = fields.filter_map(|field| match field.split_first() {
@@ -32,8 +33,9 @@ impl Farewell {
             });
             text.into_iter().next()
         };
-        // Not translated, unlike the field `S`.
-        if !matches!(field(b'V').as_deref(), Some("FATAL" | "PANIC")) {
+        // `S` may be translated. Servers before 9.6 and some poolers send no `V`.
+        let severity = field(b'V').or_else(|| field(b'S'));
+        if asked && !matches!(severity.as_deref(), Some("FATAL" | "PANIC")) {
             return;
         }
         let message = field(b'M').unwrap_or_default();

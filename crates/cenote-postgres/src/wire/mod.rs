@@ -136,7 +136,7 @@ impl<S> Wire<S> {
 
     /// Whether all that was asked is answered, after the login.
     fn is_idle(&self) -> bool {
-        self.requests.unanswered == 0 && self.replies.status().in_transaction().is_some()
+        self.replies.is_idle(&self.requests)
     }
 }
 

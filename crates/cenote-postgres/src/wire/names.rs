@@ -50,9 +50,11 @@ pub(super) struct Requests {
     parsed: HashMap<Box<[u8]>, Box<[u8]>>,
     /// Without names only.
     pub(super) awaited: VecDeque<Awaited>,
-    /// Requests after which the server has not said yet that it is ready. Too many, never too few: one that the
-    /// server takes for the end of a copy stays.
+    /// Requests, begun ones as well, after which the server has not said yet that it is ready. Too many, never too few:
+    /// one that the server takes for the end of a copy stays.
     pub(super) unanswered: usize,
+    /// The last of them is to be followed by a Sync.
+    is_open: bool,
 }
 
 const LENGTH: usize = 4;
@@ -68,6 +70,7 @@ impl Requests {
             parsed: HashMap::new(),
             awaited: VecDeque::new(),
             unanswered: 0,
+            is_open: false,
         }
     }
 
@@ -98,8 +101,8 @@ impl Requests {
                 self.left -= passed;
                 passed
             } else if let Some(passed) = self.begin(rest, out) {
-                if !first && matches!(rest[0], b'S' | b'Q' | b'F') {
-                    self.unanswered += 1;
+                if !first {
+                    self.count(rest[0]);
                 }
                 passed
             } else {
@@ -108,6 +111,18 @@ impl Requests {
             rest = &rest[passed..];
         }
         bytes.len() - rest.len()
+    }
+
+    /// Counts the request that a message of this kind begins.
+    fn count(&mut self, kind: u8) {
+        // Answers of the login and the goodbye ask for nothing.
+        if matches!(kind, b'p' | b'X') {
+            return;
+        }
+        if !self.is_open {
+            self.unanswered += 1;
+        }
+        self.is_open = !matches!(kind, b'S' | b'Q' | b'F');
     }
 
     /// Passes the beginning of a message, with its name, and returns how long that was; `None`: more is needed.

@@ -39,8 +39,9 @@ impl Replies {
         }
     }
 
-    pub(super) fn status(&self) -> &Status {
-        &self.status
+    /// Whether all that was asked is answered, after the login.
+    pub(super) fn is_idle(&self, requests: &Requests) -> bool {
+        requests.unanswered == 0 && self.status.in_transaction().is_some()
     }
 
     /// Whether what was read begins with an error, and all of it is here, that ends the session.
@@ -102,7 +103,10 @@ impl Replies {
             if self.begun == self.head.len() && self.left == 0 {
                 self.begun = 0;
                 match self.head[0] {
-                    b'E' => self.error.end(&self.status),
+                    b'E' => {
+                        let asked = !self.is_idle(requests);
+                        self.error.end(asked, &self.status);
+                    }
                     b'S' => self.parameters.end(&self.status)?,
                     _ => {}
                 }

@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::names::{Awaited, Naming, Requests};
 use super::replies::Replies;
 use super::*;
@@ -296,4 +298,86 @@ fn a_statement_that_was_not_parsed_is_forgotten() {
         requests.pass(&bind("", name), &mut out);
         assert_eq!(out, expected, "{name}");
     }
+}
+
+/// An error without the field `V`, as servers before 9.6 and some poolers send it.
+fn error_called(severity: &str) -> Vec<u8> {
+    let body = format!("S{severity}\0C57P01\0Mthe end\0\0");
+    message(b'E', body.as_bytes())
+}
+
+/// What the session's end is taken to be when this error comes after these requests, all answered but the last.
+fn end_after(requests: &[&[u8]], error: &[u8]) -> Option<String> {
+    let status = Status::default();
+    let mut replies = Replies::new(status.clone());
+    let mut asked = Requests::new(Naming::Nameless);
+    let ready = message(b'Z', b"I");
+    asked.pass(STARTUP, &mut Vec::new());
+    for request in requests {
+        replies
+            .pass(&mut ready.clone(), &mut asked)
+            .expect("short messages");
+        asked.pass(request, &mut Vec::new());
+    }
+    replies
+        .pass(&mut error.to_vec(), &mut asked)
+        .expect("short messages");
+    status.end_reason().map(str::to_owned)
+}
+
+#[test]
+fn a_fatal_error_ends_the_session_also_without_the_field_that_is_not_translated() {
+    let asked: &[&[u8]] = &[&message(b'Q', b"SELECT 1\0")];
+    for severity in ["FATAL", "PANIC"] {
+        let end = end_after(asked, &error_called(severity));
+        assert_eq!(end.as_deref(), Some("the end (SQLSTATE 57P01)"));
+    }
+}
+
+#[test]
+fn an_error_that_nobody_asked_for_ends_the_session_whatever_it_is_called() {
+    let answered: &[&[u8]] = &[&message(b'Q', b"SELECT 1\0"), &[]];
+    for severity in ["ВАЖНО", "FATAL"] {
+        let end = end_after(answered, &error_called(severity));
+        assert_eq!(end.as_deref(), Some("the end (SQLSTATE 57P01)"));
+    }
+}
+
+/// The server may answer before the Sync is on its way.
+#[test]
+fn an_error_in_the_answer_to_a_request_does_not_end_the_session() {
+    let whole = [parse("s0", "SELEC $1"), sync()].concat();
+    let begun = parse("s0", "SELEC $1");
+    let query = message(b'Q', b"SELEC 1\0");
+    for asked in [&whole, &begun, &query] {
+        for severity in ["ОШИБКА", "ERROR"] {
+            let end = end_after(&[&query, asked], &error_called(severity));
+            assert_eq!(end, None, "{severity}");
+        }
+    }
+}
+
+/// The next call finds them, and not only that the connection is closed.
+#[tokio::test]
+async fn the_last_words_wait_for_the_next_call_whatever_they_are_called() {
+    let (mut server, client) = tokio::io::duplex(1024);
+    let mut wire = Wire::new(client, prefixed(), Status::default());
+    let words = error_called("ВАЖНО");
+    let mut buffer = [0; 1024];
+    wire.write_all(STARTUP).await.expect("it is taken");
+    let ready = message(b'Z', b"I");
+    server.write_all(&ready).await.expect("it is taken");
+    assert_eq!(
+        wire.read(&mut buffer).await.expect("it is read"),
+        ready.len()
+    );
+    server.write_all(&words).await.expect("it is taken");
+    drop(server);
+    assert!(futures_util::poll!(Box::pin(wire.read(&mut buffer))).is_pending());
+    wire.write_all(&message(b'Q', b"SELECT 1\0"))
+        .await
+        .expect("nobody is there to read it");
+    let read = wire.read(&mut buffer).await.expect("they are read");
+    assert_eq!(buffer[..read], words);
+    assert_eq!(wire.read(&mut buffer).await.expect("the end"), 0);
 }
