@@ -17,13 +17,7 @@ pub enum Trouble {
 impl Trouble {
     /// An error with all its causes.
     pub fn failed(error: impl Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::Failed(text)
+        Self::Failed(cenote::with_causes(&error))
     }
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::FailureKind;
 use cenote::net::{DialError, HostCause, HostsError};
+use cenote::{FailureKind, with_causes};
 use tokio_postgres::error::SqlState;
 
 /// Why a [`PostgresConnector`](crate::PostgresConnector) cannot be made from the settings given.
@@ -373,17 +373,6 @@ impl fmt::Display for ConnectCause {
 }
 
 impl StdError for ConnectCause {}
-
-/// An error's text with those of its sources.
-fn with_causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
-}
 
 /// Why a session is not fit for another user even after a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

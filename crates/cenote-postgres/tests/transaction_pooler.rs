@@ -33,15 +33,7 @@ fn outcome<E: std::error::Error>(result: Result<(i32, i32), E>, expected: (i32, 
     match result {
         Ok(numbers) if numbers == expected => "right".into(),
         Ok(_) => "wrong".into(),
-        Err(error) => {
-            let mut text = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                text += &format!(": {error}");
-                cause = error.source();
-            }
-            text
-        }
+        Err(error) => cenote::with_causes(&error),
     }
 }
 

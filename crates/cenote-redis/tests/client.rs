@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{Backoff, Pool, SharedPool};
+use cenote::{Backoff, Pool, SharedPool, with_causes};
 use cenote_redis::{
     Cmd, Message, PipelinedConnector, RedisClient, RedisConnector, RedisError, Refusal, Value,
 };
 use cenote_testkit::RedisServer;
-use fake::{ends, texts, until};
+use fake::{ends, until};
 use tokio::task::JoinSet;
 
 fn command(line: &str) -> Cmd {
@@ -255,7 +255,7 @@ async fn users_learn_that_the_server_cannot_be_reached() {
     let redis = client(&server);
     server.kill().unwrap();
     let error = ends("the error", redis.get::<Value>("key")).await;
-    let error = texts(&error.unwrap_err());
+    let error = with_causes(&error.unwrap_err());
     assert!(error.contains("Connection refused"), "{error}");
 }
 

@@ -4,10 +4,10 @@
 
 mod fake;
 
-use cenote::{Connect, Dial, GetError, Pool};
+use cenote::{Connect, Dial, GetError, Pool, with_causes};
 use cenote_redis::{Cmd, RedisConnector, RedisError};
 use cenote_testkit::RedisServer;
-use fake::{ends, texts};
+use fake::ends;
 
 /// A server with a password for the default user and a user of its own.
 async fn guarded() -> RedisServer {
@@ -36,7 +36,7 @@ async fn get_error(url: &str) -> String {
     assert!(matches!(error, GetError::Connect { .. }), "{error}");
     let connect = error.connect_error().expect("connecting failed");
     assert!(connect.downcast_ref::<RedisError>().is_some());
-    texts(&error)
+    with_causes(&error)
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@ mod fake;
 use std::error::Error;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, Pool};
+use cenote::{Connect, Dial, Pool, with_causes};
 use cenote_redis::{Cmd, DialStep, PipelinedConnector, RedisClient, RedisConnector, RedisError};
 use cenote_testkit::{PostgresServer, RedisServer, SilentAddress};
-use fake::{Answer, FakeRedis, ends, texts};
+use fake::{Answer, FakeRedis, ends};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -71,7 +71,7 @@ async fn every_error_says_each_thing_once() {
             source = cause.source();
         }
     }
-    assert!(texts(&errors[0]).contains("Connection refused"));
+    assert!(with_causes(&errors[0]).contains("Connection refused"));
 }
 
 /// The pool's time-out alone says neither who is silent nor how far it got.
@@ -111,7 +111,7 @@ async fn a_host_that_does_not_take_the_connection_is_named_before_the_time_is_ov
         .await
         .unwrap_err();
     assert!(matches!(error, RedisError::Connect { .. }), "{error:?}");
-    let texts = texts(&error);
+    let texts = with_causes(&error);
     assert!(texts.contains(&silent.addr().to_string()), "{texts}");
     assert!(
         texts.contains("no answer") || texts.contains("timed out"),
@@ -130,7 +130,7 @@ async fn a_server_of_another_protocol_is_recognised() {
     ];
     for (greeting, answer, name) in cases {
         let url = server_of(greeting, answer).await;
-        let texts = texts(&connect_error(&url).await);
+        let texts = with_causes(&connect_error(&url).await);
         assert!(texts.contains(name), "{texts}");
     }
     let postgres = PostgresServer::start().unwrap();
@@ -167,9 +167,9 @@ async fn no_error_and_no_text_form_shows_a_part_of_the_password() {
         let error = ends("the error", connector.connect(&Dial::new()))
             .await
             .unwrap_err();
-        shown += &format!("{error:?} {}\n", texts(&error));
+        shown += &format!("{error:?} {}\n", with_causes(&error));
         let error = ends("the error", client.get::<i64>("a")).await.unwrap_err();
-        shown += &format!("{error:?} {}\n", texts(&error));
+        shown += &format!("{error:?} {}\n", with_causes(&error));
     }
     // With characters in it that end a part of a URL.
     for url in [

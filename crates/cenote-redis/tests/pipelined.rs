@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::{CallError, Lost};
-use cenote::{Connect, Dial};
+use cenote::{Connect, Dial, with_causes};
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnector, RedisError, Refusal, Value,
 };
 use cenote_testkit::{Fault, FaultProxy, RedisServer};
-use fake::{Answer, FakeRedis, bulk, ends, poll_at_most, texts, until};
+use fake::{Answer, FakeRedis, bulk, ends, poll_at_most, until};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -267,7 +267,7 @@ async fn nonsense_from_the_server_is_an_error_to_everyone_who_waits() {
     until("all have asked", || redis.in_flight() == 20).await;
     gate.add_permits(1);
     for outcome in ends("the users", users.join_all()).await {
-        let error = texts(&outcome.unwrap_err());
+        let error = with_causes(&outcome.unwrap_err());
         assert!(error.contains("no reply starts with \"HTTP"), "{error}");
     }
 }
@@ -279,7 +279,7 @@ async fn a_reply_larger_than_the_limit_ends_the_connection() {
     let connector = PipelinedConnector::from(connector.max_reply_size(100_000));
     let redis = connector.connect(&Dial::new()).await.unwrap();
     redis.set("big", vec![b'x'; 200_000]).await.unwrap();
-    let error = texts(&redis.get::<Vec<u8>>("big").await.unwrap_err());
+    let error = with_causes(&redis.get::<Vec<u8>>("big").await.unwrap_err());
     assert!(
         error.contains("larger than max_reply_size (100000 bytes)"),
         "{error}"

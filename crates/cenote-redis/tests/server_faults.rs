@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use cenote::{Backoff, Connect, ConnectFailures, Dial, Lease, Pool};
+use cenote::{Backoff, Connect, ConnectFailures, Dial, Lease, Pool, with_causes};
 use cenote_redis::{Cmd, RedisConnector};
 use cenote_testkit::RedisServer;
-use fake::{ends, texts, until};
+use fake::{ends, until};
 
 const USERS: usize = 120;
 
@@ -231,7 +231,7 @@ async fn getters_learn_that_the_server_is_gone() {
     let error = loop {
         match ends("the error", pool.get()).await {
             Ok(mut lease) => drop(lease.command(&Cmd::new("PING")).await),
-            Err(error) => break texts(&error),
+            Err(error) => break with_causes(&error),
         }
     };
     let cause = format!("cannot connect to {}: Connection refused", server.url());

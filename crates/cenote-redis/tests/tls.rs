@@ -8,13 +8,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, FailureKind, Pool};
+use cenote::{Connect, Dial, FailureKind, Pool, with_causes};
 use cenote_redis::rustls::crypto::ring;
 use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use cenote_redis::{Cmd, DialStep, PipelinedConnector, RedisConnector, RedisError, RootsError};
 use cenote_testkit::RedisServer;
-use fake::{ends, poll_at_most, texts, until};
+use fake::{ends, poll_at_most, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -151,7 +151,7 @@ async fn a_url_with_tls_for_a_server_without_is_named() {
     let error = ends("the error", connector.connect(&dial))
         .await
         .unwrap_err();
-    let texts = texts(&error);
+    let texts = with_causes(&error);
     assert!(texts.contains("redis:// URL"), "{texts}");
     assert!(texts.contains(&url), "{texts}");
 }
@@ -185,7 +185,7 @@ async fn a_url_without_tls_for_a_real_port_with_tls_is_named() {
     let error = ends("the error", plain.connect(&Dial::new()))
         .await
         .unwrap_err();
-    let texts = texts(&error);
+    let texts = with_causes(&error);
     assert!(texts.contains("rediss:// URL"), "{texts}");
 
     let encrypted = RedisConnector::new(&format!("rediss://localhost:{port}"))

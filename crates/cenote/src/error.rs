@@ -342,6 +342,31 @@ impl<T> AddError<T> {
     }
 }
 
+/// An error's text with those of all its causes behind it, as in `cannot connect: connection refused`: for logs, and for
+/// the errors of connectors, whose texts should be complete where those of their drivers leave the cause to
+/// [`source`](Error::source).
+///
+/// Nothing is left out where an error repeats its cause in its own text.
+///
+/// ```
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("cannot reach the printer")]
+/// struct Unreachable(#[source] std::io::Error);
+///
+/// let error = Unreachable(std::io::ErrorKind::ConnectionRefused.into());
+/// assert_eq!(cenote::with_causes(&error), "cannot reach the printer: connection refused");
+/// ```
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// A setting that can't work: which, what it was, and what would.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} is {value}, which can't work: {accepted}")]

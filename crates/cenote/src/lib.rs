@@ -175,7 +175,7 @@ pub use dial::Dial;
 pub use erased::{AnyPool, BoxFuture, DynLease, DynPool};
 pub use error::{
     AddError, BoxError, ConnectError, Dialling, GetError, SettingsError, SharedError, TimedOut,
-    TryGetError,
+    TryGetError, with_causes,
 };
 pub use event::{CloseReason, ConnectionInfo, Event};
 pub use hooks::HookFuture;

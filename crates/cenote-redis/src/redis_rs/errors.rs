@@ -1,11 +1,10 @@
 //! Our errors as redis-rs's: the same text, and the kind that code over redis-rs looks for.
 
-use std::error::Error;
 use std::io;
 
-use cenote::GetError;
 use cenote::mux::CallError;
 use cenote::net::HostCause;
+use cenote::{GetError, with_causes};
 use redis::{ErrorKind, make_extension_error};
 
 use super::values;
@@ -26,20 +25,10 @@ impl From<RedisError> for redis::RedisError {
         }
         match kind(&error) {
             Kind::Io(kind) => io::Error::new(kind, error).into(),
+            // Such an error can have no cause itself.
             Kind::Other(kind, text) => (kind, text, with_causes(&error)).into(),
         }
     }
-}
-
-/// The texts of an error and its causes, for an error that can have no cause itself.
-fn with_causes(error: &RedisError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn kind(error: &RedisError) -> Kind {

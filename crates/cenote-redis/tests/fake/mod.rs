@@ -152,17 +152,6 @@ pub async fn poll_at_most<F: Future>(polls: usize, future: F) -> Option<F::Outpu
     .await
 }
 
-/// The text of an error and of its sources.
-pub fn texts(error: &dyn std::error::Error) -> String {
-    let mut texts = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        texts = format!("{texts}: {error}");
-        next = error.source();
-    }
-    texts
-}
-
 /// Waits until the condition holds. The limit only turns a hang into a failure.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..30_000 {

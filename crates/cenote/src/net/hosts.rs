@@ -10,6 +10,7 @@ use super::host::Host;
 use super::race::rounded;
 use crate::connect::FailureKind;
 use crate::dial::Dial;
+use crate::error::with_causes;
 use crate::rt::timeout_at;
 
 /// What an attempt at one host of a list came to, when not to a connection.
@@ -215,15 +216,3 @@ impl<E: Error> fmt::Display for HostsError<E> {
 
 /// The causes of several hosts are all in the text, so that no one of them is the `source`.
 impl<E: Error> Error for HostsError<E> {}
-
-/// An error's text with those of its sources.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
