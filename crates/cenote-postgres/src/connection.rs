@@ -280,11 +280,14 @@ impl PgConnection {
             self.client.check_connection().await?;
         }
         let said = self.session.status().in_transaction();
+        let preparations = self.session.status().preparations();
+        let left = preparations.left();
         let reset = Reset {
             client: &self.client,
             in_transaction: said.unwrap_or(in_doubt),
             setup,
             cached: self.statements.len(),
+            left: &left,
         };
         match self.session.peer() {
             Peer::Server => reset.run().await?,
@@ -295,6 +298,7 @@ impl PgConnection {
             return Err(Unclean::ReadOnly.into());
         }
         call.complete();
+        preparations.forget(&left);
         self.session.renew();
         self.quiet = Quiet::default();
         // What came before the listening ended.

@@ -62,6 +62,8 @@ pub(crate) struct Reset<'a> {
     pub(crate) setup: Option<&'a str>,
     /// How many statements must still be known to the server.
     pub(crate) cached: usize,
+    /// Statements that the server may know and nobody else does.
+    pub(crate) left: &'a [Box<str>],
 }
 
 impl Reset<'_> {
@@ -70,14 +72,14 @@ impl Reset<'_> {
     /// Cancelling leaves the session as unknown as before; so does an error.
     pub(crate) async fn run(self) -> Result<(), ResetError> {
         let proof = next_proof();
-        let batch = batch(self.in_transaction, self.setup, proof);
+        let batch = batch(self.in_transaction, self.setup, self.left, proof);
         let found = run(self.client, &batch, proof).await?;
         if found.prepared < self.cached {
             return Err(Unclean::StatementsLost.into());
         }
-        if !found.from_sql.is_empty() {
+        if !found.unwanted.is_empty() {
             let proof = next_proof();
-            run(self.client, &deallocation(&found.from_sql, proof), proof).await?;
+            run(self.client, &deallocation(&found.unwanted, proof), proof).await?;
         }
         Ok(())
     }
@@ -89,7 +91,7 @@ impl Reset<'_> {
         if self.in_transaction {
             sql.push_str(ROLLBACK);
         }
-        push_proof(&mut sql, proof);
+        push_proof(&mut sql, &[], proof);
         run(self.client, &sql, proof).await.map(drop)
     }
 }
@@ -117,8 +119,8 @@ impl From<Unclean> for ResetError {
 struct Found {
     /// How many statements are prepared through the protocol.
     prepared: usize,
-    /// The statements prepared by SQL.
-    from_sql: Vec<String>,
+    /// The statements prepared by SQL, and those that were left.
+    unwanted: Vec<String>,
 }
 
 fn next_proof() -> u64 {
@@ -126,7 +128,7 @@ fn next_proof() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-fn batch(in_transaction: bool, setup: Option<&str>, proof: u64) -> String {
+fn batch(in_transaction: bool, setup: Option<&str>, left: &[Box<str>], proof: u64) -> String {
     let mut sql = String::with_capacity(512);
     if in_transaction {
         sql.push_str(ROLLBACK);
@@ -141,7 +143,7 @@ fn batch(in_transaction: bool, setup: Option<&str>, proof: u64) -> String {
         // The line break ends a comment that the text may end with.
         sql.push_str("\n;");
     }
-    push_proof(&mut sql, proof);
+    push_proof(&mut sql, left, proof);
     sql
 }
 
@@ -150,26 +152,30 @@ fn deallocation(names: &[String], proof: u64) -> String {
     for name in names {
         let _ = write!(sql, "DEALLOCATE \"{}\";", name.replace('"', "\"\""));
     }
-    push_proof(&mut sql, proof);
+    push_proof(&mut sql, &[], proof);
     sql
 }
 
-/// One row per statement prepared by SQL, at least one in all: the proof, how many statements are
-/// prepared through the protocol, and the name of the one prepared by SQL, if any.
-fn push_proof(sql: &mut String, proof: u64) {
+/// One row per statement prepared by SQL or left, at least one in all: the proof, how many statements are prepared
+/// through the protocol, and the name of the unwanted one, if any.
+fn push_proof(sql: &mut String, left: &[Box<str>], proof: u64) {
     let _ = write!(
         sql,
         "SELECT {proof}, p.n, s.name FROM \
          (SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql) p \
          LEFT JOIN pg_catalog.pg_prepared_statements s ON s.from_sql"
     );
+    for name in left {
+        // Letters, digits and `_`: the wire made it.
+        let _ = write!(sql, " OR s.name = '{name}'");
+    }
 }
 
 async fn run(client: &Client, sql: &str, proof: u64) -> Result<Found, ResetError> {
     let messages = client.simple_query(sql).await?;
     let proof = proof.to_string();
     let mut prepared = None;
-    let mut from_sql = Vec::new();
+    let mut unwanted = Vec::new();
     for message in messages {
         let SimpleQueryMessage::Row(row) = message else {
             continue;
@@ -179,8 +185,8 @@ async fn run(client: &Client, sql: &str, proof: u64) -> Result<Found, ResetError
             continue;
         }
         prepared = row.try_get(1).ok().flatten().and_then(|n| n.parse().ok());
-        from_sql.extend(row.try_get(2).ok().flatten().map(str::to_owned));
+        unwanted.extend(row.try_get(2).ok().flatten().map(str::to_owned));
     }
     let prepared = prepared.ok_or(Unclean::OutOfStep)?;
-    Ok(Found { prepared, from_sql })
+    Ok(Found { prepared, unwanted })
 }

@@ -33,7 +33,23 @@ impl Calls<'_> {
             keeping,
         };
         let call = self.session.begin(Traces::None);
-        let prepared = self.client.prepare(sql).await;
+        let prepared = match self.session.peer() {
+            Peer::Server => {
+                let preparation = self.session.status().preparations().begin();
+                let prepared = self.client.prepare(&preparation.tagged(sql)).await;
+                // Any other error may have come after the server prepared it.
+                if prepared
+                    .as_ref()
+                    .err()
+                    .is_none_or(|error| error.as_db_error().is_some())
+                {
+                    preparation.end();
+                }
+                prepared
+            }
+            // It has no name there.
+            Peer::TransactionPooler => self.client.prepare(sql).await,
+        };
         call.end(&prepared);
         let traces = self.session.judge().of_statement(sql);
         Ok(Statement::new(prepared?, sql, traces, made))

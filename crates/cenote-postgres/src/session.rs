@@ -82,6 +82,7 @@ impl Session {
             names: AtomicU64::new(0),
             judge,
             peer,
+            began_read_only: AtomicBool::new(false),
             vigil: Vigil::new(patience, status.clone()),
             status,
         }

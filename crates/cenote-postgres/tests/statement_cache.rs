@@ -3,7 +3,7 @@
 mod fixture;
 
 use cenote_postgres::PgConnection;
-use fixture::{backend, connector, single, single_of, text};
+use fixture::{backend, connector, cut_short, single, single_of, text};
 
 /// How many statements the server holds for this session, beside the one that asks.
 async fn prepared(conn: &PgConnection) -> i64 {
@@ -413,4 +413,30 @@ async fn a_statement_of_another_connection_is_prepared_where_it_is_run() {
         conn.query_one(&statement, &[]).await.expect("it runs here");
     }
     assert_eq!((prepared(&conn).await, prepared(&other).await), (1, 1));
+}
+
+/// The driver forgets a statement whose preparation is cut short, and the server keeps it until the session ends.
+#[tokio::test]
+async fn a_statement_whose_preparation_is_cut_short_does_not_outlive_the_lease() {
+    const SQL: &str = "SELECT $1::int8";
+    let pool = single();
+    let mut conn = pool.get().await.expect("a lease");
+    conn.query_cached("SELECT 1", &[]).await.expect("it runs");
+    let session = backend(&conn).await;
+    for turn in 0..21 {
+        let polls = 1 + turn / 3 % 3;
+        match turn % 3 {
+            0 => drop(cut_short(conn.prepare(SQL), polls).await),
+            1 => drop(cut_short(conn.prepare_cached(SQL), polls).await),
+            _ => drop(cut_short(conn.query(SQL, &[&1_i64]), polls).await),
+        }
+        conn.clear_statement_cache();
+        conn.query_cached("SELECT 1", &[]).await.expect("it runs");
+        drop(conn);
+        conn = pool.get().await.expect("the next lease");
+        assert_eq!(prepared(&conn).await, 1, "turn {turn}, {polls} polls");
+    }
+    assert_eq!(backend(&conn).await, session);
+    let kept = "SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prep%'";
+    assert_eq!(text(&conn, kept).await, "SELECT 1");
 }

@@ -3,12 +3,14 @@
 //! The driver counts its statements from zero in every process. Behind a pooler such as PgBouncer two processes may
 //! share a session, where one would then run the other's statement and not know. Here the names are made unique to
 //! process and connection; or, for a pooler that changes sessions between transactions, no statement has a name
-//! and each is parsed where it is run. Promises to change nothing else, wherever reads and writes cut the messages;
-//! but the error with which the server ends an idle session waits here for the next call, whose answer it is.
+//! and each is parsed where it is run. Promises to change nothing else, wherever reads and writes cut the messages,
+//! but for the tags of `preparations`, which no server sees; and the error with which the server ends an idle session
+//! waits here for the next call, whose answer it is.
 
 mod farewell;
 mod names;
 mod parameters;
+mod preparations;
 mod replies;
 
 use std::io;
@@ -22,13 +24,19 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
 pub(crate) use names::Naming;
 use names::Requests;
+use preparations::Preparations;
 use replies::Replies;
 
 /// How much waits to be written before the driver has to wait.
 const PENDING: usize = 64 * 1024;
 
+<<<<<<< HEAD
 /// What the server said of its session: of its transaction when it last was ready, whether it takes writes, and why
 /// it ended it; and that it says anything at all. Clones are of one session.
+=======
+/// What is known of a session by its wire: what the server said of its transaction when it last was ready, whether it
+/// takes writes, and why it ended it; and what is being prepared. Clones are of one session.
+>>>>>>> 9a20da3 (PostgreSQL: a statement whose preparation is cut short is dropped at the reset)
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status(Arc<Said>);
 
@@ -36,6 +44,7 @@ pub(crate) struct Status(Arc<Said>);
 struct Said {
     transaction: AtomicU8,
     read_only: AtomicBool,
+    preparations: Preparations,
     end: OnceLock<Box<str>>,
     heard: AtomicU64,
     is_quiet: AtomicBool,
@@ -61,6 +70,11 @@ impl Status {
 
     fn set_read_only(&self, is_read_only: bool) {
         self.0.read_only.store(is_read_only, Ordering::Relaxed);
+    }
+
+    /// The statements that are being prepared.
+    pub(crate) fn preparations(&self) -> &Preparations {
+        &self.0.preparations
     }
 
     /// Why the server ended the session, if it said so.
@@ -126,7 +140,7 @@ impl<S> Wire<S> {
     pub(crate) fn new(stream: S, naming: Naming, status: Status) -> Self {
         Self {
             stream,
-            requests: Requests::new(naming),
+            requests: Requests::new(naming, status.clone()),
             replies: Replies::new(status),
             pending: Vec::new(),
             written: 0,

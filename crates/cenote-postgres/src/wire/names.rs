@@ -2,6 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
+
+use super::Status;
+use super::preparations::{Preparations, TAG_LENGTH};
 
 /// What becomes of the driver's names for statements.
 #[derive(Clone, Debug)]
@@ -40,6 +44,7 @@ pub(super) enum Awaited {
 #[derive(Debug)]
 pub(super) struct Requests {
     naming: Naming,
+    status: Status,
     /// The first message of a session has no type.
     begun: bool,
     /// How much of a message is still to come and passes as it is.
@@ -61,9 +66,10 @@ const LENGTH: usize = 4;
 const HEAD: usize = 1 + LENGTH;
 
 impl Requests {
-    pub(super) fn new(naming: Naming) -> Self {
+    pub(super) fn new(naming: Naming, status: Status) -> Self {
         Self {
             naming,
+            status,
             begun: false,
             left: 0,
             partial: Vec::new(),
@@ -145,11 +151,21 @@ impl Requests {
         let passed = match name {
             Some(at) if *bytes.get(at)? != 0 => match &self.naming {
                 Naming::Prefixed(prefix) => {
-                    push_head(kind, whole + prefix.len(), out);
+                    let (tag, number) = match kind {
+                        b'P' => tag(bytes, whole, after_text(bytes, at)?)?,
+                        _ => (at..at, None),
+                    };
+                    push_head(kind, whole + prefix.len() - tag.len(), out);
                     out.extend_from_slice(&bytes[HEAD..at]);
                     out.extend_from_slice(prefix);
-                    self.left = whole - at;
-                    return Some(at);
+                    out.extend_from_slice(&bytes[at..tag.start]);
+                    if let Some(number) = number {
+                        let name = [prefix, &bytes[at..tag.start - 1]].concat();
+                        let name = String::from_utf8_lossy(&name).into_owned();
+                        self.status.preparations().named(number, name);
+                    }
+                    self.left = whole - tag.end;
+                    return Some(tag.end);
                 }
                 Naming::Nameless => {
                     let passed = self.unname(bytes, kind, whole, at, out)?;
@@ -243,6 +259,17 @@ fn push_head(kind: u8, whole: usize, out: &mut Vec<u8>) {
 fn length(bytes: &[u8]) -> Option<usize> {
     let length = bytes.first_chunk::<LENGTH>()?;
     usize::try_from(u32::from_be_bytes(*length)).ok()
+}
+
+/// The place and the number of the tag of a text that begins at `at`; an empty place where there is none.
+fn tag(bytes: &[u8], whole: usize, at: usize) -> Option<(Range<usize>, Option<u64>)> {
+    let end = at + TAG_LENGTH;
+    let number = match end <= whole {
+        true => Preparations::number(bytes.get(at..end)?),
+        false => None,
+    };
+    let end = number.map_or(at, |_| end);
+    Some((at..end, number))
 }
 
 /// Where the text that begins at `at` has ended, with its closing zero.

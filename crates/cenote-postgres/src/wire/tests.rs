@@ -57,7 +57,7 @@ fn passed(
     naming: &Naming,
     parts: impl IntoIterator<Item = Vec<u8>>,
 ) -> (Vec<u8>, VecDeque<Awaited>) {
-    let mut requests = Requests::new(naming.clone());
+    let mut requests = Requests::new(naming.clone(), Status::default());
     let mut out = Vec::new();
     for part in parts {
         requests.pass(&part, &mut out);
@@ -150,6 +150,40 @@ fn messages_may_be_cut_anywhere() {
 }
 
 #[test]
+fn the_tag_of_a_preparation_is_taken_off_and_its_name_noted() {
+    for sql in ["SELECT $1", ""] {
+        let status = Status::default();
+        let preparations = status.preparations();
+        let (ended, left) = (preparations.begin(), preparations.begin());
+        let whole = [
+            STARTUP.to_vec(),
+            parse("s0", &ended.tagged(sql)),
+            parse("s1", &left.tagged(sql)),
+            parse("s2", sql),
+        ];
+        let whole = whole.concat();
+        let expected = [
+            STARTUP.to_vec(),
+            parse("me_s0", sql),
+            parse("me_s1", sql),
+            parse("me_s2", sql),
+        ];
+        for length in 1..whole.len() {
+            let mut requests = Requests::new(prefixed(), status.clone());
+            let mut out = Vec::new();
+            for part in whole.chunks(length) {
+                requests.pass(part, &mut out);
+            }
+            assert_eq!(out, expected.concat(), "{length}");
+        }
+        ended.end();
+        assert_eq!(preparations.left(), ["me_s1".into()]);
+        preparations.forget(&["me_s1".into()]);
+        assert!(preparations.left().is_empty());
+    }
+}
+
+#[test]
 fn a_statement_of_another_connection_keeps_its_name_for_the_server_to_refuse() {
     let (out, _) = passed(&Naming::Nameless, [STARTUP.to_vec(), bind("", "s9")]);
     assert_eq!(out, [STARTUP.to_vec(), bind("", "s9")].concat());
@@ -169,7 +203,7 @@ fn names_are_unique_to_a_connection() {
 fn replied(replies: &[u8], length: usize, awaited: &[Awaited]) -> (Vec<u8>, Option<bool>, usize) {
     let status = Status::default();
     let mut filter = Replies::new(status.clone());
-    let mut requests = Requests::new(Naming::Nameless);
+    let mut requests = Requests::new(Naming::Nameless, Status::default());
     requests.awaited = awaited.iter().cloned().collect();
     let mut out = Vec::new();
     for part in replies.chunks(length) {
@@ -270,7 +304,7 @@ fn a_copy_swallows_the_sync_that_came_with_its_statement() {
 /// The driver closes only what it has prepared: the texts of statements that the server refuses would pile up.
 #[test]
 fn a_statement_that_was_not_parsed_is_forgotten() {
-    let mut requests = Requests::new(Naming::Nameless);
+    let mut requests = Requests::new(Naming::Nameless, Status::default());
     let mut out = Vec::new();
     for part in [
         STARTUP.to_vec(),
@@ -310,7 +344,7 @@ fn error_called(severity: &str) -> Vec<u8> {
 fn end_after(requests: &[&[u8]], error: &[u8]) -> Option<String> {
     let status = Status::default();
     let mut replies = Replies::new(status.clone());
-    let mut asked = Requests::new(Naming::Nameless);
+    let mut asked = Requests::new(Naming::Nameless, Status::default());
     let ready = message(b'Z', b"I");
     asked.pass(STARTUP, &mut Vec::new());
     for request in requests {
