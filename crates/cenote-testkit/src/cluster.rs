@@ -7,6 +7,7 @@ use crate::account::Account;
 use crate::error::ServerError;
 use crate::guardian::Guardian;
 use crate::programs;
+use crate::server;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use tempfile::TempDir;
 
 /// The superuser of every cluster made here, and a database of that name.
 pub(crate) const SUPERUSER: &str = "postgres";
+
+/// As the folders of clusters are called.
+pub(crate) const KIND: &str = "postgres";
 
 /// A cluster that trusts every client and has never been served.
 struct Template {
@@ -61,14 +65,6 @@ pub(crate) fn command(program: &Path, account: Option<Account>) -> Command {
     command
 }
 
-/// Makes a folder with a name that tells whose it is.
-pub(crate) fn folder() -> Result<TempDir, ServerError> {
-    tempfile::Builder::new()
-        .prefix("cenote-postgres-")
-        .tempdir()
-        .map_err(ServerError::system("make a temporary folder"))
-}
-
 fn trusting(folder: &Path, account: Option<Account>) -> Result<(), ServerError> {
     // A panic cannot leave a template half made: it is stored when it is complete.
     let mut template = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +82,7 @@ fn trusting(folder: &Path, account: Option<Account>) -> Result<(), ServerError> 
 
 impl Template {
     fn make(account: Option<Account>) -> Result<Self, ServerError> {
-        let folder = folder()?;
+        let folder = server::folder(KIND)?;
         let guardian = Guardian::watch(folder.path(), "")?;
         if let Some(account) = account {
             account.take(folder.path())?;

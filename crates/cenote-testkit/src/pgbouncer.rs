@@ -4,13 +4,12 @@ use crate::account::Account;
 use crate::cluster::SUPERUSER;
 use crate::error::ServerError;
 use crate::programs;
-use crate::server::{Recipe, Server};
+use crate::server::{self, Recipe, Server, define_life};
 use rustix::process::Signal;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 /// A PgBouncer on 127.0.0.1 in front of a PostgreSQL server, with its files in a temporary folder; both end with
 /// this value, the PostgreSQL server does not.
@@ -59,68 +58,7 @@ impl PgBouncerServer {
         format!("postgres://{SUPERUSER}@{}/postgres", self.addr())
     }
 
-    /// The port it listens on, the same for its whole life.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.server.port()
-    }
-
-    /// Where it listens: 127.0.0.1 and its port.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
-    }
-
-    /// Its temporary folder, which holds its settings and its log, `server.log`.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// All that it has logged so far, over all its restarts.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.server.log()
-    }
-
-    /// Kills it (SIGKILL), stopped or not. When this returns, its connections are closed and new ones are refused.
-    /// Without effect on one that is down.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::StillRunning`] if the system does not get rid of the process.
-    pub fn kill(&self) -> Result<(), ServerError> {
-        self.server.kill()
-    }
-
-    /// Freezes it (SIGSTOP): connections stay open and are still accepted by the system, but nothing answers
-    /// until [`cont`](Self::cont).
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
-    pub fn stop(&self) -> Result<(), ServerError> {
-        self.server.stop()
-    }
-
-    /// Lets a stopped one run on (SIGCONT). Without effect on one that runs.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
-    pub fn cont(&self) -> Result<(), ServerError> {
-        self.server.cont()
-    }
-
-    /// Starts it again on the same port, and waits until it accepts connections. One that still runs is ended
-    /// first, with its clients' connections.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::Exited`] or [`ServerError::NotReady`] with its log when it does not come up again.
-    pub fn restart(&self) -> Result<(), ServerError> {
-        self.server.restart()
-    }
+    define_life!(holds: "settings", restarted: "ended, with its clients' connections");
 }
 
 /// The settings of a [`PgBouncerServer`].
@@ -160,10 +98,7 @@ impl PgBouncerBuilder {
             server,
             settings: self.settings,
         };
-        let folder = tempfile::Builder::new()
-            .prefix("cenote-pgbouncer-")
-            .tempdir()
-            .map_err(ServerError::system("make a temporary folder"))?;
+        let folder = server::folder("pgbouncer")?;
         if let Some(account) = recipe.account {
             account.take(folder.path())?;
         }
@@ -223,16 +158,14 @@ impl Recipe for PgBouncerRecipe {
 
     fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool {
         let lock = fs::read_to_string(folder.join(LOCK)).unwrap_or_default();
-        lock.trim() == pid.to_string() && {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
-        }
+        lock.trim() == pid.to_string() && server::connect(port).is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn a_setting_that_spans_lines_is_refused() {

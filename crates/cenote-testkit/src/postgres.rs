@@ -5,13 +5,11 @@ use crate::cluster::{self, SUPERUSER};
 use crate::error::ServerError;
 use crate::percent::percent_encoded;
 use crate::programs;
-use crate::server::{Recipe, Server};
+use crate::server::{self, Recipe, Server, define_life};
 use rustix::process::Signal;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 // Far from PostgreSQL's own limit, which other settings have a share in.
 const MOST_CONNECTIONS: u32 = 100_000;
@@ -73,71 +71,11 @@ impl PostgresServer {
         format!("postgres://{SUPERUSER}{password}@{}/postgres", self.addr())
     }
 
-    /// The port it listens on, the same for its whole life.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.server.port()
-    }
-
-    /// Where it listens: 127.0.0.1 and its port.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
-    }
-
-    /// Its temporary folder, which holds its data and its log, `server.log`.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// All that the server has logged so far, over all its restarts.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.server.log()
-    }
-
-    /// Kills all of the server's processes (SIGKILL), stopped or not, as if the machine had lost them
-    /// at once. When this returns, its connections are closed and new ones are refused.
-    /// Without effect on a server that is down.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::StillRunning`] if the system does not get rid of the processes.
-    pub fn kill(&self) -> Result<(), ServerError> {
-        self.server.kill()
-    }
-
-    /// Freezes all of the server's processes (SIGSTOP): connections stay open and new ones are still
-    /// accepted by the system, but nothing answers until [`cont`](Self::cont).
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
-    pub fn stop(&self) -> Result<(), ServerError> {
-        self.server.stop()
-    }
-
-    /// Lets a stopped server run on (SIGCONT). Without effect on one that runs.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
-    pub fn cont(&self) -> Result<(), ServerError> {
-        self.server.cont()
-    }
-
-    /// Starts the server again on the same port with the same data, and waits until it accepts
-    /// connections. One that still runs, or is stopped, is first shut down in PostgreSQL's "fast" mode,
-    /// which tells the connected clients that an administrator ends their sessions.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::Exited`] or [`ServerError::NotReady`] with the server's log when it does not
-    /// come up again.
-    pub fn restart(&self) -> Result<(), ServerError> {
-        self.server.restart()
-    }
+    define_life!(
+        holds: "data",
+        restarted: "shut down in PostgreSQL's \"fast\" mode, which tells the connected clients that an \
+                    administrator ends their sessions"
+    );
 }
 
 /// The settings of a [`PostgresServer`].
@@ -186,7 +124,7 @@ impl PostgresBuilder {
             max_connections: self.max_connections.unwrap_or(100),
             settings: self.settings,
         };
-        let folder = cluster::folder()?;
+        let folder = server::folder(cluster::KIND)?;
         cluster::create(folder.path(), recipe.account, self.password.as_deref())?;
         Ok(PostgresServer {
             server: Server::launch(recipe, folder)?,
@@ -267,10 +205,7 @@ impl Recipe for PostgresRecipe {
     fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool {
         let lock =
             fs::read_to_string(cluster::data(folder).join("postmaster.pid")).unwrap_or_default();
-        says_ready(&lock, pid) && {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
-        }
+        says_ready(&lock, pid) && server::connect(port).is_ok()
     }
 }
 

@@ -3,11 +3,10 @@
 use crate::error::ServerError;
 use crate::percent::percent_encoded;
 use crate::programs;
-use crate::server::{Recipe, Server};
+use crate::server::{self, Recipe, Server, define_life};
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -60,70 +59,7 @@ impl RedisServer {
         format!("redis://{login}{}", self.addr())
     }
 
-    /// The port it listens on, the same for its whole life.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.server.port()
-    }
-
-    /// Where it listens: 127.0.0.1 and its port.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
-    }
-
-    /// Its temporary folder, which holds its data and its log, `server.log`.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// All that the server has logged so far, over all its restarts.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.server.log()
-    }
-
-    /// Kills the server (SIGKILL), stopped or not. When this returns, its connections are closed and
-    /// new ones are refused.
-    /// Without effect on a server that is down.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::StillRunning`] if the system does not get rid of the processes.
-    pub fn kill(&self) -> Result<(), ServerError> {
-        self.server.kill()
-    }
-
-    /// Freezes the server (SIGSTOP): connections stay open and are still accepted by the system, but
-    /// nothing answers until [`cont`](Self::cont).
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
-    pub fn stop(&self) -> Result<(), ServerError> {
-        self.server.stop()
-    }
-
-    /// Lets a stopped server run on (SIGCONT). Without effect on one that runs.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
-    pub fn cont(&self) -> Result<(), ServerError> {
-        self.server.cont()
-    }
-
-    /// Starts the server again on the same port with the same data, and waits until it accepts
-    /// connections. One that still runs, or is stopped, is first asked to end in good order (SIGTERM).
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::Exited`] or [`ServerError::NotReady`] with the server's log when it does not
-    /// come up again.
-    pub fn restart(&self) -> Result<(), ServerError> {
-        self.server.restart()
-    }
+    define_life!(holds: "data", restarted: "asked to end in good order (SIGTERM)");
 }
 
 /// The settings of a [`RedisServer`].
@@ -164,12 +100,8 @@ impl RedisBuilder {
             password: self.password.clone(),
             settings: self.settings,
         };
-        let folder = tempfile::Builder::new()
-            .prefix("cenote-redis-")
-            .tempdir()
-            .map_err(ServerError::system("make a temporary folder"))?;
         Ok(RedisServer {
-            server: Server::launch(recipe, folder)?,
+            server: Server::launch(recipe, server::folder("redis")?)?,
             password: self.password,
         })
     }
@@ -185,10 +117,8 @@ struct RedisRecipe {
 impl RedisRecipe {
     /// Asks the server who it is, logging in first where that is needed.
     fn ask(&self, port: u16) -> std::io::Result<String> {
-        let patience = Duration::from_secs(1);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut client = TcpStream::connect_timeout(&address, patience)?;
-        client.set_read_timeout(Some(patience))?;
+        let mut client = server::connect(port)?;
+        client.set_read_timeout(Some(Duration::from_secs(1)))?;
         if let Some(password) = &self.password {
             let length = password.len();
             write!(client, "*2\r\n$4\r\nAUTH\r\n${length}\r\n{password}\r\n")?;

@@ -1,5 +1,7 @@
 //! The life of a server, whichever it is: launched on a port, ready, killed, frozen, restarted,
 //! ended with its folder. What differs between servers is a [`Recipe`].
+//!
+//! What a test can do with any server is one list of methods, [`define_life!`].
 
 use crate::error::ServerError;
 use crate::guardian::Guardian;
@@ -7,7 +9,8 @@ use crate::port;
 use crate::process::ProcessTree;
 use rustix::process::Signal;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +22,7 @@ use tempfile::TempDir;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const END_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const PORT_TRIES: u32 = 5;
 const LOG_LINES: usize = 20;
 
@@ -38,6 +42,93 @@ pub(crate) trait Recipe {
     /// Whether the process `pid` (and no other that has taken the port) accepts connections.
     fn is_ready(&self, folder: &Path, port: u16, pid: u32) -> bool;
 }
+
+/// Makes a temporary folder for a server, with a name that tells of which kind.
+pub(crate) fn folder(kind: &str) -> Result<TempDir, ServerError> {
+    tempfile::Builder::new()
+        .prefix(&format!("cenote-{kind}-"))
+        .tempdir()
+        .map_err(ServerError::system("make a temporary folder"))
+}
+
+/// A connection to what listens on `port` of 127.0.0.1.
+pub(crate) fn connect(port: u16) -> io::Result<TcpStream> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, CONNECT_WITHIN)
+}
+
+/// Defines what a test can do with a server, on a type with a field `server: Server<_>`. Given are the names of what
+/// its folder holds beside its log, and what becomes of one that runs when it is restarted.
+macro_rules! define_life {
+    (holds: $holds:literal, restarted: $restarted:literal) => {
+        /// The port it listens on, the same for its whole life.
+        #[must_use]
+        pub fn port(&self) -> u16 {
+            self.server.port()
+        }
+
+        /// Where it listens: 127.0.0.1 and its port.
+        #[must_use]
+        pub fn addr(&self) -> std::net::SocketAddr {
+            self.server.addr()
+        }
+
+        #[doc = concat!("Its temporary folder, which holds its ", $holds, " and its log, `server.log`.")]
+        #[must_use]
+        pub fn folder(&self) -> &std::path::Path {
+            self.server.folder()
+        }
+
+        /// All that it has logged so far, over all its restarts.
+        #[must_use]
+        pub fn log(&self) -> String {
+            self.server.log()
+        }
+
+        /// Kills all of its processes (SIGKILL), stopped or not, as if the machine had lost them at once. When this
+        /// returns, its connections are closed and new ones are refused. Without effect on one that is down.
+        ///
+        /// # Errors
+        ///
+        /// [`ServerError::StillRunning`] if the system does not get rid of the processes.
+        pub fn kill(&self) -> Result<(), ServerError> {
+            self.server.kill()
+        }
+
+        /// Freezes all of its processes (SIGSTOP): connections stay open and new ones are still accepted by the
+        /// system, but nothing answers until [`cont`](Self::cont).
+        ///
+        /// # Errors
+        ///
+        /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+        pub fn stop(&self) -> Result<(), ServerError> {
+            self.server.stop()
+        }
+
+        /// Lets a stopped one run on (SIGCONT). Without effect on one that runs.
+        ///
+        /// # Errors
+        ///
+        /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+        pub fn cont(&self) -> Result<(), ServerError> {
+            self.server.cont()
+        }
+
+        #[doc = concat!(
+            "Starts it again on the same port with the same ", $holds, ", and waits until it accepts connections. ",
+            "One that still runs, or is stopped, is first ", $restarted, "."
+        )]
+        ///
+        /// # Errors
+        ///
+        /// [`ServerError::Exited`] or [`ServerError::NotReady`] with its log when it does not come up again.
+        pub fn restart(&self) -> Result<(), ServerError> {
+            self.server.restart()
+        }
+    };
+}
+
+pub(crate) use define_life;
 
 /// A server of one kind.
 #[derive(Debug)]
