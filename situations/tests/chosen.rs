@@ -73,8 +73,8 @@ async fn all_are_sound(names: &[&str]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A cable that is out under users who ask, calls swallowed and a frozen server under one who holds a connection, a reset
-/// in a transaction, a failover found by the first write, a restart under a listener.
+/// A cable that is out under users who ask, calls swallowed and a frozen server under one who holds a connection, a
+/// reset in a transaction, a failover found by the first write, a restart under a listener.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exclusive_postgresql_connections_come_back_and_leak_nothing() {
     all_are_sound(&POSTGRES_EXCLUSIVE).await;
