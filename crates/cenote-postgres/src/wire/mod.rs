@@ -30,13 +30,8 @@ use replies::Replies;
 /// How much waits to be written before the driver has to wait.
 const PENDING: usize = 64 * 1024;
 
-<<<<<<< HEAD
-/// What the server said of its session: of its transaction when it last was ready, whether it takes writes, and why
-/// it ended it; and that it says anything at all. Clones are of one session.
-=======
-/// What is known of a session by its wire: what the server said of its transaction when it last was ready, whether it
-/// takes writes, and why it ended it; and what is being prepared. Clones are of one session.
->>>>>>> 9a20da3 (PostgreSQL: a statement whose preparation is cut short is dropped at the reset)
+/// What the server said of its session: of its transaction when it last was ready, whether it takes writes, which
+/// statements are being prepared, and why it ended it; and that it says anything at all. Clones are of one session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status(Arc<Said>);
 

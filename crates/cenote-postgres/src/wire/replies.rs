@@ -39,6 +39,10 @@ impl Replies {
         }
     }
 
+    pub(super) fn status(&self) -> &Status {
+        &self.status
+    }
+
     /// Whether all that was asked is answered, after the login.
     pub(super) fn is_idle(&self, requests: &Requests) -> bool {
         requests.unanswered == 0 && self.status.in_transaction().is_some()
