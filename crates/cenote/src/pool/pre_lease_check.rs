@@ -93,10 +93,11 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
         .load(Relaxed)
         .max(meta.checked_at.load(Relaxed));
     let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
-    if unwatched || check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after) {
-        if let Err(unfit) = check(&mut token).await {
-            return Err(reject(token, now, unfit));
-        }
+    let is_due = check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after);
+    if (unwatched || is_due)
+        && let Err(unfit) = check(&mut token).await
+    {
+        return Err(reject(token, now, unfit));
     }
     if let Some(before_get) = &shared.hooks.before_get {
         let (_, meta, Entry { conn }) = token.parts();
