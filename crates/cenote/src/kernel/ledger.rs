@@ -2,9 +2,11 @@
 //! the queue, from who gives one back. `occupancy` and `modes` have the rest of what takes the lock.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
+use super::occupancy::VacantSlots;
 use super::state_word::State;
 use super::token::{IdleSince, Report, SlotToken};
 use super::waitlist::{Popped, WaiterCell, Waitlist};
@@ -39,6 +41,7 @@ pub(super) struct Ledger<O: Owner> {
     pub(super) next_rank: u32,
     /// With `Order::Listed`, exactly the idle slots, in the order of their ranks, oldest first; else empty.
     pub(super) idle: VecDeque<Listed>,
+    pub(super) vacant: VacantSlots,
 }
 
 /// A place in the order of idle connections.
@@ -105,6 +108,7 @@ impl<O: Owner> Ledger<O> {
             phase: Phase::Open,
             next_rank: 0,
             idle: VecDeque::new(),
+            vacant: VacantSlots::default(),
         }
     }
 
@@ -129,22 +133,43 @@ impl<O: Owner> Ledger<O> {
             }
             IdleSince::Before => {
                 let rank = token.rank();
-                // Ranks wrap around; how long ago one was given does not, but for what idles since before
-                // 2^32 returns: that one is placed as if it were young.
-                let age = |rank: u32| self.next_rank.wrapping_sub(rank);
-                let entry_index = self
-                    .idle
-                    .partition_point(|listed| age(listed.rank) > age(rank));
-                self.idle.insert(entry_index, Listed { rank, index });
+                self.idle.insert(self.place(rank), Listed { rank, index });
             }
         }
     }
 
+    /// Takes `token`, which was idle, out of the list.
+    pub(super) fn unlist(&mut self, token: &SlotToken<O>) {
+        let index = token.index();
+        let is_it = |listed: &Listed| listed.index == index;
+        let place = self.place(token.rank());
+        if self.idle.get(place).is_some_and(is_it) {
+            self.idle.remove(place);
+        } else {
+            // One older than ranks can tell is not where its rank says.
+            self.idle.retain(|listed| !is_it(listed));
+        }
+    }
+
+    /// Where the list has `rank`, or would have it.
+    fn place(&self, rank: u32) -> usize {
+        // Ranks wrap around; how long ago one was given does not, but for what idles since before
+        // 2^32 returns: that one is placed as if it were young.
+        let age = |rank: u32| self.next_rank.wrapping_sub(rank);
+        self.idle
+            .partition_point(|listed| age(listed.rank) > age(rank))
+    }
+
     /// The pool does not want `token`, for `why`.
-    pub(super) fn excess(&mut self, token: SlotToken<O>, why: Excess) -> Release<O> {
+    fn excess(&mut self, token: SlotToken<O>, why: Excess) -> Release<O> {
+        self.close_soon(&token);
+        Release::Excess(token, why)
+    }
+
+    /// `token` is on its way out.
+    pub(super) fn close_soon(&mut self, token: &SlotToken<O>) {
         self.closing += 1;
         token.set_state(State::Closing);
-        Release::Excess(token, why)
     }
 }
 
@@ -165,7 +190,7 @@ impl<O: Owner> Core<O> {
         let is_new = ledger.waitlist.arrive(&waiter);
         if ledger.waitlist.is_first(&waiter)
             && ledger.phase == Phase::Open
-            && let Some(token) = self.take_idle(&mut ledger)
+            && let Some(token) = self.take_idle(&mut ledger, &mut (0..self.bound()))
         {
             return JoinOutcome::Granted(token);
         }
@@ -201,17 +226,23 @@ impl<O: Owner> Core<O> {
         let mut ledger = lock(&self.ledger.0);
         let free = ledger.phase == Phase::Open && ledger.waitlist.len() == 0;
         if free {
-            self.take_idle(&mut ledger)
+            self.take_idle(&mut ledger, &mut (0..self.bound()))
         } else {
             None
         }
     }
 
-    /// Claims an idle slot as a lease; if there is none, every leased slot has its mark afterwards.
-    pub(super) fn take_idle(&self, ledger: &mut Ledger<O>) -> Option<SlotToken<O>> {
+    /// Claims an idle slot as a lease; if there is none, every leased slot has its mark afterwards. `slots` are those
+    /// to be looked at, all at first; passed again while the lock is held, those that were not.
+    pub(super) fn take_idle(
+        &self,
+        ledger: &mut Ledger<O>,
+        slots: &mut Range<usize>,
+    ) -> Option<SlotToken<O>> {
         match ledger.order {
-            Order::Local => (0..self.bound())
-                .find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?)),
+            Order::Local => {
+                slots.find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?))
+            }
             Order::Listed { newest_first, .. } => {
                 let listed = if newest_first {
                     ledger.idle.pop_back()

@@ -1,6 +1,9 @@
 //! Which slots are occupied: opening and vacating them, and taking idle ones for the pool itself.
 
-use super::ledger::{Excess, GATE_ORDERED, Phase, Release};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::ledger::{Excess, GATE_ORDERED, Phase};
 use super::state_word::{State, StateWord};
 use super::token::{Opening, SlotToken};
 use super::{Core, Owner};
@@ -19,6 +22,32 @@ pub(crate) struct Demand {
     pub(crate) waited: u64,
 }
 
+/// The vacant slots below the bound, the lowest first: so connections stay together, and the bound can fall. Opening
+/// and vacating cost the logarithm of their number.
+#[derive(Default)]
+pub(super) struct VacantSlots {
+    /// The bound falls past slots that stay in here. They are the highest, and the bound does not rise before one of
+    /// them would be taken: then there are no others, and all are dropped. So each index is in here once at most.
+    indices: BinaryHeap<Reverse<u32>>,
+}
+
+impl VacantSlots {
+    fn add(&mut self, index: u32) {
+        self.indices.push(Reverse(index));
+    }
+
+    /// Takes the lowest below `bound`, unless all slots below are occupied.
+    fn take_lowest(&mut self, bound: usize) -> Option<usize> {
+        let Reverse(index) = self.indices.pop()?;
+        let index = index as usize;
+        if index >= bound {
+            self.indices.clear();
+            return None;
+        }
+        Some(index)
+    }
+}
+
 impl<O: Owner> Core<O> {
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
     pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
@@ -30,9 +59,7 @@ impl<O: Owner> Core<O> {
             return None;
         }
         let bound = self.bound();
-        let index = (0..bound)
-            .find(|&index| self.is_vacant(index))
-            .unwrap_or(bound);
+        let index = ledger.vacant.take_lowest(bound).unwrap_or(bound);
         let slot = self.table.slot_or_grow(index);
         ledger.occupied += 1;
         ledger.opening += 1;
@@ -71,6 +98,8 @@ impl<O: Owner> Core<O> {
                 bound -= 1;
             }
             self.bound.store(bound, Ordering::Release);
+        } else {
+            ledger.vacant.add(index);
         }
     }
 
@@ -85,23 +114,27 @@ impl<O: Owner> Core<O> {
         }
         let mut ledger = lock(&self.ledger.0);
         let token = SlotToken::claim_from(slot, seen, State::Reserved)?;
-        ledger.idle.retain(|listed| listed.index as usize != index);
+        ledger.unlist(&token);
         Some(token)
     }
 
-    /// An idle slot the pool should not have, to be closed: it is closed, or over its size. With none
-    /// left, every lease that should be closed has its mark.
-    pub(crate) fn reserve_excess(&self) -> Option<(SlotToken<O>, Excess)> {
+    /// The idle slots the pool should not have, to be closed: it is closed, or over its size. Those that are missing
+    /// are leased, and have their marks.
+    pub(crate) fn reserve_excess(&self) -> Vec<(SlotToken<O>, Excess)> {
         let mut ledger = lock(&self.ledger.0);
-        let why = match ledger.phase {
-            Phase::Closed => Excess::Closed,
-            _ if ledger.over_size() => Excess::OverSize,
-            _ => return None,
-        };
-        let token = self.take_idle(&mut ledger)?;
-        match ledger.excess(token, why) {
-            Release::Excess(token, why) => Some((token, why)),
-            Release::Kept => None,
+        let mut slots = 0..self.bound();
+        let mut excess = Vec::new();
+        loop {
+            let why = match ledger.phase {
+                Phase::Closed => Excess::Closed,
+                _ if ledger.over_size() => Excess::OverSize,
+                _ => return excess,
+            };
+            let Some(token) = self.take_idle(&mut ledger, &mut slots) else {
+                return excess;
+            };
+            ledger.close_soon(&token);
+            excess.push((token, why));
         }
     }
 
@@ -110,8 +143,7 @@ impl<O: Owner> Core<O> {
     pub(crate) fn mark_closing(&self, token: &SlotToken<O>) {
         let mut ledger = lock(&self.ledger.0);
         if token.state() != State::Closing {
-            ledger.closing += 1;
-            token.set_state(State::Closing);
+            ledger.close_soon(token);
         }
     }
 

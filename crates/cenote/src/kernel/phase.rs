@@ -28,8 +28,9 @@ impl<O: Owner> Core<O> {
             if ledger.phase == Phase::Paused {
                 ledger.phase = Phase::Open;
             }
+            let mut slots = 0..self.bound();
             while ledger.serving() {
-                let Some(mut token) = self.take_idle(&mut ledger) else {
+                let Some(mut token) = self.take_idle(&mut ledger, &mut slots) else {
                     break;
                 };
                 let popped = self.release_to_waiter(&mut ledger, &mut token);

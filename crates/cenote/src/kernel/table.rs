@@ -27,6 +27,8 @@ impl<O: Owner> Table<O> {
     /// The slot at `index`, if its segment was ever needed.
     #[inline(always)]
     pub(crate) fn slot(&self, index: usize) -> Option<&Slot<O>> {
+        #[cfg(all(test, not(cenote_loom)))]
+        looks::count();
         let (segment, offset) = entry_index(index);
         self.segments.get(segment)?.get()?.get(offset)
     }
@@ -48,6 +50,27 @@ impl<O: Owner> Table<O> {
 fn entry_index(index: usize) -> (usize, usize) {
     let segment = (index / FIRST + 1).ilog2() as usize;
     (segment, index - FIRST * ((1 << segment) - 1))
+}
+
+/// How often a thread looks for a slot of a table: what an operation costs beside the words it changes.
+#[cfg(all(test, not(cenote_loom)))]
+pub(super) mod looks {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LOOKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        LOOKS.set(LOOKS.get() + 1);
+    }
+
+    /// The looks of this thread during `act`.
+    pub(in crate::kernel) fn during<T>(act: impl FnOnce() -> T) -> (usize, T) {
+        let before = LOOKS.get();
+        let outcome = act();
+        (LOOKS.get() - before, outcome)
+    }
 }
 
 #[cfg(all(test, not(cenote_loom)))]

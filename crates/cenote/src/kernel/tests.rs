@@ -4,7 +4,9 @@ use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::Waker;
 
+use super::table::looks;
 use super::*;
+use crate::sync::lock;
 
 /// A pool that does nothing of its own.
 pub(super) struct Least;
@@ -49,6 +51,67 @@ fn each_slot_of_many_has_its_own_index_and_the_lowest_vacant_one_is_taken() {
     }
     let again = [(); 2].map(|()| open(&core));
     assert_eq!(again.map(|token| token.index()), [20, 70]);
+}
+
+#[test]
+fn slots_vacated_in_any_order_are_taken_again_once_each_and_lowest_first() {
+    let core = Core::new(Least, 6, Order::Local);
+    let mut token: Vec<_> = (0..6).map(|_| Some(open(&core))).collect();
+    // The bound falls past three of them.
+    for vacant in [3, 4, 1, 5] {
+        token[vacant] = None;
+    }
+    assert_eq!(core.slots().count(), 3);
+    let again = [(); 4].map(|()| open(&core));
+    assert_eq!(again.map(|token| token.index()), [1, 3, 4, 5]);
+}
+
+const MANY: usize = 1_000;
+
+/// A pool of [`MANY`] connections, all in hand.
+fn many(order: Order) -> (Arc<Core<Least>>, Vec<SlotToken<Least>>) {
+    let core = Core::new(Least, MANY, order);
+    let all = (0..MANY).map(|_| open(&core)).collect();
+    (core, all)
+}
+
+/// The same, all idle.
+fn many_idle(order: Order) -> Arc<Core<Least>> {
+    let (core, all) = many(order);
+    for token in all {
+        release_through_ledger(&core, token, IdleSince::Now);
+    }
+    core
+}
+
+#[test]
+fn opening_a_connection_looks_at_no_other_slot() {
+    let (looks, (core, mut all)) = looks::during(|| many(Order::Local));
+    assert_eq!(looks, 0);
+    all.swap_remove(MANY / 2);
+    let (looks, token) = looks::during(|| open(&core));
+    assert_eq!((looks, token.index()), (0, MANY as u32 / 2));
+}
+
+#[test]
+fn closing_many_idle_connections_looks_at_each_slot_once() {
+    let core = many_idle(Order::Local);
+    core.close(|| 0);
+    let (looks, excess) = looks::during(|| core.reserve_excess());
+    assert_eq!((looks, excess.len()), (MANY, MANY));
+}
+
+#[test]
+fn a_resume_looks_at_each_slot_once_however_many_wait() {
+    let core = many_idle(Order::Local);
+    core.pause();
+    let waiters: Vec<_> = (0..MANY).map(|_| Box::pin(Waiter::new(&core))).collect();
+    for waiter in &waiters {
+        let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, MANY);
+        assert!(matches!(joined, JoinOutcome::Queued { .. }));
+    }
+    let (looks, ()) = looks::during(|| core.resume());
+    assert_eq!((looks, core.demand().waiters), (MANY, 0));
 }
 
 #[test]
@@ -118,6 +181,27 @@ fn idle_connections_are_taken_in_order_after_somebody_waited_too() {
     assert_eq!(again, [Some(0), Some(1)]);
 }
 
+/// Their ranks have wrapped around since, and no longer tell their order.
+#[test]
+fn an_idle_connection_is_reserved_however_long_ago_it_was_listed() {
+    let order = Order::Listed {
+        newest_first: true,
+        max_idle: 2,
+    };
+    for reserved in 0..2 {
+        let core = Core::new(Least, 2, order);
+        for token in [(); 2].map(|()| open(&core)) {
+            release_through_ledger(&core, token, IdleSince::Now);
+        }
+        lock(&core.ledger.0).next_rank = 0;
+        let (index, seen, _) = core.slots().nth(reserved).expect("two are open");
+        let token = core.reserve(index, seen).expect("idle");
+        let other = core.claim().expect("idle");
+        assert_eq!(other.index() + token.index(), 1);
+        assert!(core.claim().is_none());
+    }
+}
+
 #[test]
 fn a_connection_on_its_way_out_is_not_one_too_many() {
     let core = Core::new(Least, 2, Order::Local);
@@ -127,7 +211,7 @@ fn a_connection_on_its_way_out_is_not_one_too_many() {
     let counts = || (core.demand().occupied, core.demand().closing);
     assert_eq!(counts(), (2, 1));
     release_through_ledger(&core, staying, IdleSince::Now);
-    assert!(core.reserve_excess().is_none());
+    assert!(core.reserve_excess().is_empty());
     drop(going);
     assert_eq!(counts(), (1, 0));
 }

@@ -71,7 +71,7 @@ impl Future for Close {
 /// Closes the pool: no more leases, idle connections ended, leased ones when they come back.
 pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
     core.close(|| Refusal::Closed);
-    while let Some((token, why)) = core.reserve_excess() {
+    for (token, why) in core.reserve_excess() {
         retire(token, reason(why), None);
     }
     upkeep::dismiss(core);

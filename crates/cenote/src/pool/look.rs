@@ -203,7 +203,7 @@ impl Sweep {
         {
             dial::set_proven(core);
         }
-        while let Some((token, why)) = core.reserve_excess() {
+        for (token, why) in core.reserve_excess() {
             retire(token, reason(why), None);
         }
         self.refill(core);

@@ -242,7 +242,7 @@ impl<C: Connect> Pool<C> {
     pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
         self.settings().check_max_size(max_size)?;
         self.core.resize(max_size);
-        while let Some((token, why)) = self.core.reserve_excess() {
+        for (token, why) in self.core.reserve_excess() {
             retire::retire(token, recycle::reason(why), None);
         }
         dial::dial_if_needed(&self.core);
