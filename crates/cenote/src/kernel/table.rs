@@ -1,17 +1,19 @@
-//! The slot table: slots that never move, in segments that double in size and are allocated as the
-//! pool grows. A slot's address is good for as long as the table is.
+//! The slot table: slots that never move, in segments that grow in size and are allocated as the pool grows. A slot's
+//! address is good for as long as the table is.
+//!
+//! The first segments have 1, 3 and 12 slots, for most pools are small, and connections lie in their slots; each after
+//! them has as many as all before: 16, 32, and so on. So a table has at most four times the slots that were ever needed,
+//! and an index at and above 16 says its segment by its highest bit.
 
 use std::sync::OnceLock;
 
 use super::Owner;
 use super::slot::Slot;
 
-/// Slots of the first segment; segment `k` has `FIRST << k`.
-const FIRST: usize = 16;
-const SEGMENTS: usize = 17;
+const SEGMENTS: usize = 20;
 
-/// The most slots a pool can have: 16 * (2^17 - 1).
-pub(crate) const MAX_SLOTS: usize = FIRST * ((1 << SEGMENTS) - 1);
+/// The most slots a pool can have: 2^21, or 2,097,152.
+pub(crate) const MAX_SLOTS: usize = first_of(SEGMENTS);
 
 pub(crate) struct Table<O: Owner> {
     segments: [OnceLock<Box<[Slot<O>]>>; SEGMENTS],
@@ -29,16 +31,15 @@ impl<O: Owner> Table<O> {
     pub(crate) fn slot(&self, index: usize) -> Option<&Slot<O>> {
         #[cfg(all(test, not(cenote_loom)))]
         looks::count();
-        let (segment, offset) = entry_index(index);
+        let (segment, offset) = place(index);
         self.segments.get(segment)?.get()?.get(offset)
     }
 
     /// The slot at `index`, its segment allocated if this is the first use.
     pub(crate) fn slot_or_grow(&self, index: usize) -> &Slot<O> {
-        let (segment, offset) = entry_index(index);
-        let first = FIRST * ((1 << segment) - 1);
+        let (segment, offset) = place(index);
         let slots = self.segments[segment].get_or_init(|| {
-            (first..first + (FIRST << segment))
+            (first_of(segment)..first_of(segment + 1))
                 .map(|i| Slot::new(i as u32))
                 .collect()
         });
@@ -46,10 +47,26 @@ impl<O: Owner> Table<O> {
     }
 }
 
+/// The index of a segment's first slot.
+const fn first_of(segment: usize) -> usize {
+    match segment {
+        0 => 0,
+        1 => 1,
+        2 => 4,
+        _ => 2 << segment,
+    }
+}
+
+/// The segment of the slot at `index`, and where in it the slot is.
 #[inline(always)]
-fn entry_index(index: usize) -> (usize, usize) {
-    let segment = (index / FIRST + 1).ilog2() as usize;
-    (segment, index - FIRST * ((1 << segment) - 1))
+fn place(index: usize) -> (usize, usize) {
+    let segment = match index {
+        0 => 0,
+        1..4 => 1,
+        4..16 => 2,
+        _ => index.ilog2() as usize - 1,
+    };
+    (segment, index - first_of(segment))
 }
 
 /// How often a thread looks for a slot of a table: what an operation costs beside the words it changes.
@@ -76,20 +93,37 @@ pub(super) mod looks {
 #[cfg(all(test, not(cenote_loom)))]
 mod tests {
     use super::*;
+    use crate::kernel::tests::Least;
 
     #[test]
     fn every_index_has_one_place_and_segments_follow_each_other() {
         let mut next = (0, 0);
-        for index in 0..10_000 {
-            assert_eq!(entry_index(index), next, "index {index}");
+        for index in 0..100_000 {
+            assert_eq!(place(index), next, "index {index}");
             next.1 += 1;
-            if next.1 == FIRST << next.0 {
+            if next.1 == first_of(next.0 + 1) - first_of(next.0) {
                 next = (next.0 + 1, 0);
             }
         }
-        assert_eq!(
-            entry_index(MAX_SLOTS - 1),
-            (SEGMENTS - 1, (FIRST << (SEGMENTS - 1)) - 1)
-        );
+        assert_eq!(place(MAX_SLOTS - 1), (SEGMENTS - 1, MAX_SLOTS / 2 - 1));
+    }
+
+    #[test]
+    fn a_table_has_at_most_four_times_the_slots_that_were_needed() {
+        let table = Table::<Least>::new();
+        let mut slots = Vec::new();
+        for index in [0, 1, 4, 16, 32, 64] {
+            table.slot_or_grow(index);
+            slots.push((0..1_000).map_while(|index| table.slot(index)).count());
+        }
+        assert_eq!(slots, [1, 4, 16, 32, 64, 128]);
+    }
+
+    #[test]
+    fn each_slot_knows_its_index() {
+        let table = Table::<Least>::new();
+        for index in 0..130 {
+            assert_eq!(table.slot_or_grow(index).index as usize, index);
+        }
     }
 }

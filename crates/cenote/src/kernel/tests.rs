@@ -41,16 +41,16 @@ fn release(token: SlotToken<Least>) {
 
 #[test]
 fn each_slot_of_many_has_its_own_index_and_the_lowest_vacant_one_is_taken() {
-    // Three segments of the table, and one slot of the fourth.
-    const MANY: usize = 16 + 32 + 64 + 1;
+    // Five segments of the table, and one slot of the sixth.
+    const MANY: usize = 1 + 3 + 12 + 16 + 32 + 1;
     let core = Core::new(Least, MANY, Order::Local);
     let mut token: Vec<_> = (0..MANY).map(|_| open(&core)).collect();
     assert!(token.iter().map(|token| token.index() as usize).eq(0..MANY));
-    for vacant in [70, 20] {
+    for vacant in [60, 20] {
         drop(token.remove(vacant));
     }
     let again = [(); 2].map(|()| open(&core));
-    assert_eq!(again.map(|token| token.index()), [20, 70]);
+    assert_eq!(again.map(|token| token.index()), [20, 60]);
 }
 
 #[test]
