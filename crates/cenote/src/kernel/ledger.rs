@@ -1,14 +1,13 @@
 //! The ledger: the state behind the kernel's one lock, and how connections pass through it: to who joins
-//! the queue, from who gives one back. `occupancy` and `modes` have the rest of what takes the lock.
+//! the queue, from who gives one back. `shelf`, `occupancy` and `phase` have the rest of what takes the lock.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
 use super::occupancy::VacantSlots;
-use super::state_word::State;
-use super::token::{IdleSince, Report, SlotToken};
+use super::shelf::Shelf;
+use super::state_word::{Mark, State};
+use super::token::{IdleSince, SlotToken};
 use super::waitlist::{Popped, WaiterCell, Waitlist};
 use super::{Core, Order, Owner};
 use crate::sync::{Ordering, lock};
@@ -16,7 +15,8 @@ use crate::wake::{release, wake_all};
 
 const GATE_CLOSED: u64 = 1;
 const GATE_PAUSED: u64 = 2;
-pub(super) const GATE_ORDERED: u64 = 4;
+/// Idle connections lie on the shelf.
+pub(super) const GATE_SHELF: u64 = 4;
 /// Somebody waits.
 const GATE_WAITERS: u64 = 8;
 
@@ -37,17 +37,8 @@ pub(super) struct Ledger<O: Owner> {
     pub(super) waited: u64,
     pub(super) order: Order,
     pub(super) phase: Phase,
-    /// The rank of the next connection that comes back from a lease.
-    pub(super) next_rank: u32,
-    /// With `Order::Listed`, exactly the idle slots, in the order of their ranks, oldest first; else empty.
-    pub(super) idle: VecDeque<Listed>,
+    pub(super) shelf: Shelf,
     pub(super) vacant: VacantSlots,
-}
-
-/// A place in the order of idle connections.
-pub(super) struct Listed {
-    rank: u32,
-    pub(super) index: u32,
 }
 
 /// Whether leases are given.
@@ -106,8 +97,7 @@ impl<O: Owner> Ledger<O> {
             waited: 0,
             order,
             phase: Phase::Open,
-            next_rank: 0,
-            idle: VecDeque::new(),
+            shelf: Shelf::new(order),
             vacant: VacantSlots::default(),
         }
     }
@@ -119,45 +109,6 @@ impl<O: Owner> Ledger<O> {
     /// Whether, with all closes under way done, there would still be too many.
     pub(super) fn over_size(&self) -> bool {
         self.occupied - self.closing > self.max_size
-    }
-
-    /// Puts `token` in the list of idle slots.
-    fn list(&mut self, token: &SlotToken<O>, idling: IdleSince) {
-        let index = token.index();
-        match idling {
-            IdleSince::Now => {
-                let rank = self.next_rank;
-                token.set_rank(rank);
-                self.next_rank = rank.wrapping_add(1);
-                self.idle.push_back(Listed { rank, index });
-            }
-            IdleSince::Before => {
-                let rank = token.rank();
-                self.idle.insert(self.place(rank), Listed { rank, index });
-            }
-        }
-    }
-
-    /// Takes `token`, which was idle, out of the list.
-    pub(super) fn unlist(&mut self, token: &SlotToken<O>) {
-        let index = token.index();
-        let is_it = |listed: &Listed| listed.index == index;
-        let place = self.place(token.rank());
-        if self.idle.get(place).is_some_and(is_it) {
-            self.idle.remove(place);
-        } else {
-            // One older than ranks can tell is not where its rank says.
-            self.idle.retain(|listed| !is_it(listed));
-        }
-    }
-
-    /// Where the list has `rank`, or would have it.
-    fn place(&self, rank: u32) -> usize {
-        // Ranks wrap around; how long ago one was given does not, but for what idles since before
-        // 2^32 returns: that one is placed as if it were young.
-        let age = |rank: u32| self.next_rank.wrapping_sub(rank);
-        self.idle
-            .partition_point(|listed| age(listed.rank) > age(rank))
     }
 
     /// The pool does not want `token`, for `why`.
@@ -199,6 +150,7 @@ impl<O: Owner> Core<O> {
             return JoinOutcome::Full;
         }
         ledger.waited += 1;
+        ledger.shelf.returns = 0;
         ledger.waitlist.join(waiter, waker, deadline);
         self.set_gate(&ledger);
         let arm = deadline < ledger.armed;
@@ -219,44 +171,6 @@ impl<O: Owner> Core<O> {
     /// come to queue yet.
     pub(super) fn arrive(&self, waiter: &WaiterCell<O>) {
         lock(&self.ledger.0).waitlist.arrive(waiter);
-    }
-
-    /// As [`claim`](Self::claim), of a pool that keeps its idle connections in order.
-    pub(super) fn claim_listed(&self) -> Option<SlotToken<O>> {
-        let mut ledger = lock(&self.ledger.0);
-        let free = ledger.phase == Phase::Open && ledger.waitlist.len() == 0;
-        if free {
-            self.take_idle(&mut ledger, &mut (0..self.bound()))
-        } else {
-            None
-        }
-    }
-
-    /// Claims an idle slot as a lease; if there is none, every leased slot has its mark afterwards. `slots` are those
-    /// to be looked at, all at first; passed again while the lock is held, those that were not.
-    pub(super) fn take_idle(
-        &self,
-        ledger: &mut Ledger<O>,
-        slots: &mut Range<usize>,
-    ) -> Option<SlotToken<O>> {
-        match ledger.order {
-            Order::Local => {
-                slots.find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?))
-            }
-            Order::Listed { newest_first, .. } => {
-                let listed = if newest_first {
-                    ledger.idle.pop_back()
-                } else {
-                    ledger.idle.pop_front()
-                };
-                let index = listed?.index;
-                let token = self.table.slot(index as usize).and_then(SlotToken::claim);
-                let mut token =
-                    token.expect("listed slots are idle: they change only under the lock");
-                token.pass(Report::Wanted);
-                Some(token)
-            }
-        }
     }
 
     /// The outcome, if there is one; else `waker` is woken when there is.
@@ -305,17 +219,13 @@ impl<O: Owner> Core<O> {
             Phase::Paused => GATE_PAUSED,
             Phase::Closed => GATE_CLOSED,
         };
-        let order = if ledger.order == Order::Local {
-            0
-        } else {
-            GATE_ORDERED
-        };
+        let shelf = if ledger.shelf.is_up { GATE_SHELF } else { 0 };
         let waiters = if ledger.waitlist.len() == 0 {
             0
         } else {
             GATE_WAITERS
         };
-        let gate = phase | order | waiters;
+        let gate = phase | shelf | waiters;
         // While it stays the same, every thread keeps its copy of the line.
         if self.gate.0.load(Ordering::Relaxed) != gate {
             self.gate.0.store(gate, Ordering::Release);
@@ -328,7 +238,7 @@ impl<O: Owner> Core<O> {
             let mut ledger = lock(&self.ledger.0);
             let room = match ledger.order {
                 Order::Local => true,
-                Order::Listed { max_idle, .. } => ledger.idle.len() < max_idle,
+                Order::Listed { max_idle, .. } => ledger.shelf.len() < max_idle,
             };
             if ledger.phase == Phase::Closed {
                 return ledger.excess(token, Excess::Closed);
@@ -337,14 +247,15 @@ impl<O: Owner> Core<O> {
             } else if !O::is_wanted(self, token.meta()) {
                 return ledger.excess(token, Excess::Unwanted);
             } else if ledger.serving() {
+                debug_assert!(ledger.shelf.is_up && ledger.shelf.len() == 0);
                 self.release_to_waiter(&mut ledger, &mut token)
             } else if !room {
                 return ledger.excess(token, Excess::OverIdle);
+            } else if ledger.shelf.is_up {
+                self.shelve(&mut ledger, token, idling);
+                return Release::Kept;
             } else {
-                if ledger.order != Order::Local {
-                    ledger.list(&token, idling);
-                }
-                token.make_idle(idling);
+                token.make_idle(idling, Mark::No);
                 return Release::Kept;
             }
         };
@@ -360,9 +271,8 @@ impl<O: Owner> Core<O> {
         if ledger.phase != Phase::Open || !O::is_wanted(self, token.meta()) {
             return Err(token);
         }
-        let plain =
-            ledger.waitlist.len() == 0 && ledger.order == Order::Local && !ledger.over_size();
-        token.pass(if plain { Report::None } else { Report::Wanted });
+        let plain = !ledger.shelf.is_up && !ledger.over_size();
+        token.pass(if plain { Mark::No } else { Mark::Yes });
         Ok(token)
     }
 
@@ -372,17 +282,8 @@ impl<O: Owner> Core<O> {
         ledger: &mut Ledger<O>,
         token: &mut SlotToken<O>,
     ) -> Popped<O> {
-        // Noticed while others still wait: the invariant of the module.
-        let others = if ledger.waitlist.len() > 1 {
-            Report::Wanted
-        } else {
-            Report::None
-        };
-        let report = match ledger.order {
-            Order::Local => others,
-            Order::Listed { .. } => Report::Wanted,
-        };
-        token.pass(report);
+        // Somebody waits, so the shelf is up; or a resume sets it up if others go on waiting.
+        token.pass(Mark::Yes);
         let popped = ledger.waitlist.pop();
         self.set_gate(ledger);
         popped.expect("called while somebody waits")

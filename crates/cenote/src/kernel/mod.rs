@@ -17,7 +17,27 @@
 //!
 //! > if somebody waits and the pool is not paused, no slot is idle and every leased slot has its mark.
 //!
-//! Giving back touches nothing after that compare-and-swap, which is why a lease need not hold a counted
+//! ## The shelf
+//! Marking is a look at every slot. Where one caller too many comes and goes, each of its waits would begin with one:
+//! beside 20,000 leases the pool would do little else. So after a look that found nothing idle the pool has a
+//! *shelf*. A connection that comes back to it while nobody waits is idle and *marked*, and a list in the ledger has
+//! it: it is *shelved*. Compare-and-swaps of claimers fail on a marked slot; a get takes the lock and the last of the
+//! list, and its lease begins with a mark. So, as long as the shelf is up:
+//!
+//! > no slot is free (idle without a mark), the list has exactly the shelved ones, and every leased slot has its mark.
+//!
+//! The next caller that finds the shelf empty can wait at once: there is nothing left to mark. The gate tells
+//! claimers that the shelf is up; one that has not seen it yet finds no slot free, for the words decide.
+//!
+//! The shelf is cleared, all shelved slots made free, once as many leases have come back without anybody having waited
+//! meanwhile as there are slots. So looking at all slots costs each lease a step or two, whatever callers do, and a
+//! pool of ten has its way without locks again after ten leases. Where somebody waits in an open pool, the shelf is up,
+//! and empty.
+//!
+//! A pool that keeps its idle connections in order ([`Order::Listed`]) has its shelf up for good.
+//!
+//! ## Why a lease holds no counted reference
+//! Giving back touches nothing after its compare-and-swap, which is why a lease need not hold a counted
 //! reference: the slot's own (`keep_alive`) protects it up to that instant, and afterwards it needs none.
 //!
 //! ## Locks
@@ -32,6 +52,7 @@ mod ledger;
 pub(crate) mod models;
 mod occupancy;
 mod phase;
+mod shelf;
 mod slot;
 mod state_word;
 mod table;
@@ -49,7 +70,7 @@ pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};
 pub(crate) use waiter::Waiter;
 
-use ledger::{GATE_ORDERED, Ledger};
+use ledger::{GATE_SHELF, Ledger};
 use slot::Slot;
 use table::Table;
 
@@ -82,9 +103,9 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
 /// How idle connections are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// By the thread's hint, then by slot: claims and releases take no lock.
+    /// By the thread's hint, then by slot: claims and releases take no lock, unless somebody waited of late.
     Local,
-    /// An exact list under the ledger's lock.
+    /// By an exact list under the ledger's lock: the shelf.
     Listed {
         /// Which end is taken from.
         newest_first: bool,
@@ -101,8 +122,7 @@ pub(crate) struct Core<O: Owner> {
     bound: AtomicUsize,
     table: Table<O>,
     /// Non-zero when a claim is not to look at the slots: somebody waits, or the pool is paused or closed, and
-    /// it gives up; or the pool keeps its idle connections in order, and it goes through the ledger. Written
-    /// under the ledger's lock.
+    /// it gives up; or the shelf is up, and it goes through the ledger. Written under the ledger's lock.
     gate: Apart<AtomicU64>,
     ledger: Apart<Mutex<Ledger<O>>>,
 }
@@ -119,7 +139,7 @@ impl<O: Owner> Core<O> {
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let gate = match order {
             Order::Local => 0,
-            Order::Listed { .. } => GATE_ORDERED,
+            Order::Listed { .. } => GATE_SHELF,
         };
         Arc::new(Self {
             owner,
@@ -132,10 +152,11 @@ impl<O: Owner> Core<O> {
     }
 
     /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap, unless
-    /// the pool keeps its idle connections in order.
+    /// the shelf is up.
     #[inline(always)]
     pub(crate) fn claim(&self) -> Option<SlotToken<O>> {
-        let gate = self.gate.0.load(Ordering::Relaxed);
+        // Acquire: a getter that sees the shelf cleared sees the slots that were freed.
+        let gate = self.gate.0.load(Ordering::Acquire);
         if gate != 0 {
             return self.claim_gated(gate);
         }
@@ -157,7 +178,7 @@ impl<O: Owner> Core<O> {
     #[inline(never)]
     fn claim_gated(&self, gate: u64) -> Option<SlotToken<O>> {
         match gate {
-            GATE_ORDERED => self.claim_listed(),
+            GATE_SHELF => self.claim_shelved(),
             _ => None,
         }
     }

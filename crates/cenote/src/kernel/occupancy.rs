@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::ledger::{Excess, GATE_ORDERED, Phase};
+use super::ledger::{Excess, Phase};
 use super::state_word::{State, StateWord};
 use super::token::{Opening, SlotToken};
 use super::{Core, Owner};
@@ -109,12 +109,19 @@ impl<O: Owner> Core<O> {
         if seen.state() != State::Idle {
             return None;
         }
-        if self.gate.0.load(Ordering::Relaxed) & GATE_ORDERED == 0 {
+        if seen.is_free() {
             return SlotToken::claim_from(slot, seen, State::Reserved);
         }
         let mut ledger = lock(&self.ledger.0);
-        let token = SlotToken::claim_from(slot, seen, State::Reserved)?;
-        ledger.unlist(&token);
+        // In the same idle period the shelf may have been cleared.
+        let word = slot.word(Ordering::Relaxed);
+        if word.state() != State::Idle || word.generation() != seen.generation() {
+            return None;
+        }
+        let token = SlotToken::claim_from(slot, word, State::Reserved)?;
+        if !word.is_free() {
+            ledger.shelf.unlist(&token);
+        }
         Some(token)
     }
 
@@ -151,7 +158,7 @@ impl<O: Owner> Core<O> {
     /// ledger: no connection slips between the two.
     pub(crate) fn recall(&self) -> Vec<SlotToken<O>> {
         let mut ledger = lock(&self.ledger.0);
-        ledger.idle.clear();
+        ledger.shelf.unlist_all();
         let slots = (0..self.bound()).filter_map(|index| self.table.slot(index));
         let idle: Vec<_> = slots.filter_map(SlotToken::claim_or_mark).collect();
         idle.iter().for_each(SlotToken::reserve);

@@ -6,7 +6,7 @@
 //! move in is `Acquire`, the move out `Release`, so an owner sees all that the previous owner did. The holder of the
 //! ledger's lock may mark a `Leased` word at any time; the mark changes nothing else of a held slot.
 
-use super::state_word::{State, StateWord};
+use super::state_word::{Mark, State, StateWord};
 use super::{Core, Owner};
 use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
@@ -64,11 +64,11 @@ impl<O: Owner> Slot<O> {
             .map(|_| word)
     }
 
-    /// Claims the slot for a user, if it is idle.
+    /// Claims the slot for a user, if it is free.
     #[inline(always)]
     pub(super) fn claim(&self) -> Option<StateWord> {
         let seen = self.word(Ordering::Relaxed);
-        if seen.state() == State::Idle {
+        if seen.is_free() {
             self.claim_from(seen, State::Leased)
         } else {
             None
@@ -88,11 +88,11 @@ impl<O: Owner> Slot<O> {
                         return Some(word);
                     }
                 }
-                State::Leased if !seen.must_report() => {
-                    let told = seen.with_report().0;
+                State::Leased if !seen.is_marked() => {
+                    let marked = seen.with(Mark::Yes).0;
                     if self
                         .word
-                        .compare_exchange(seen.0, told, Ordering::Relaxed, Ordering::Relaxed)
+                        .compare_exchange(seen.0, marked, Ordering::Relaxed, Ordering::Relaxed)
                         .is_ok()
                     {
                         return None;
@@ -102,6 +102,30 @@ impl<O: Owner> Slot<O> {
             }
             seen = self.word(Ordering::Relaxed);
         }
+    }
+
+    /// Under the ledger's lock, slot shelved: moves it to `word`, which only who looks at shelved slots could forestall,
+    /// and all who do hold the lock.
+    fn leave_shelf(&self, word: impl FnOnce(StateWord) -> StateWord, order: Ordering) -> StateWord {
+        let seen = self.word(Ordering::Relaxed);
+        debug_assert!(seen.state() == State::Idle && seen.is_marked());
+        let word = word(seen);
+        self.word.store(word.0, order);
+        word
+    }
+
+    /// Under the ledger's lock, slot shelved: leases it.
+    pub(super) fn take_shelved(&self) -> StateWord {
+        self.leave_shelf(
+            |seen| seen.next(State::Leased).with(Mark::Yes),
+            Ordering::Relaxed,
+        )
+    }
+
+    /// Under the ledger's lock, slot shelved: makes it free.
+    pub(super) fn unshelve(&self) {
+        // Release: who claims it need not take the lock, and sees what the last holder did through this.
+        self.leave_shelf(|seen| seen.to(State::Idle), Ordering::Release);
     }
 
     /// Under the ledger's lock, slot vacant: makes it a dial's.

@@ -1,5 +1,7 @@
-//! The state word of a slot: what it is doing, whether its holder must report to the ledger when it
-//! gives it back, and which use of the slot this is (its generation).
+//! The state word of a slot: what it is doing, its mark, and which use of the slot this is (its generation).
+//!
+//! A mark says that the slot's next move goes through the ledger: a leased slot is given back there, an idle one lies
+//! on the ledger's shelf and is leased from there.
 
 /// What a slot is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub(crate) enum State {
     Vacant = 0,
     /// A dial owns the slot.
     Opening = 1,
-    /// A connection that anyone may claim.
+    /// A connection that nobody holds: anyone may claim it, unless it is marked.
     Idle = 2,
     /// A user holds the connection.
     Leased = 3,
@@ -19,7 +21,15 @@ pub(crate) enum State {
     Closing = 5,
 }
 
-/// One value of a slot's state word: `generation << 8 | NOTICE | state`.
+/// Whether a slot's next move goes through the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mark {
+    No = 0,
+    Yes = MARK as u8,
+}
+
+/// One value of a slot's state word: `generation << 8 | MARK | state`.
 ///
 /// Every claim adds one to the generation, so a compare-and-swap from a word read earlier succeeds
 /// only while the slot is in the very same idle period. 56 bits last 200 years at 10 M claims a second.
@@ -27,7 +37,7 @@ pub(crate) enum State {
 pub(crate) struct StateWord(pub(crate) u64);
 
 const STATE: u64 = 0x07;
-const REPORT: u64 = 0x08;
+const MARK: u64 = 0x08;
 const GENERATION: u64 = 1 << 8;
 
 impl StateWord {
@@ -49,22 +59,28 @@ impl StateWord {
         self.0 >> 8
     }
 
-    /// Whether the holder must go through the ledger when it gives the slot back.
+    /// Whether the slot's next move goes through the ledger.
     #[inline(always)]
-    pub(crate) fn must_report(self) -> bool {
-        self.0 & REPORT != 0
+    pub(crate) fn is_marked(self) -> bool {
+        self.0 & MARK != 0
     }
 
-    /// The same use of the slot, holder told to report.
+    /// Whether anyone may claim the slot: it is idle, and not on the shelf.
     #[inline(always)]
-    pub(crate) fn with_report(self) -> StateWord {
-        StateWord(self.0 | REPORT)
+    pub(crate) fn is_free(self) -> bool {
+        self.0 & (STATE | MARK) == State::Idle as u64
+    }
+
+    /// The same use of the slot, with this mark as well.
+    #[inline(always)]
+    pub(crate) fn with(self, mark: Mark) -> StateWord {
+        StateWord(self.0 | mark as u64)
     }
 
     /// The same use of the slot in another state; a mark is done with.
     #[inline(always)]
     pub(crate) fn to(self, state: State) -> StateWord {
-        StateWord(self.0 & !(STATE | REPORT) | state as u64)
+        StateWord(self.0 & !(STATE | MARK) | state as u64)
     }
 
     /// The next use of the slot.
@@ -87,11 +103,19 @@ mod tests {
 
     #[test]
     fn a_mark_survives_nothing_but_itself() {
-        let leased = StateWord(0).next(State::Leased).with_report();
-        assert!(leased.must_report());
+        let leased = StateWord(0).next(State::Leased).with(Mark::Yes);
+        assert!(leased.is_marked());
         assert_eq!(leased.state(), State::Leased);
-        assert_eq!(leased.with_report(), leased, "told twice");
-        assert!(!leased.to(State::Idle).must_report());
-        assert!(!leased.next(State::Leased).must_report());
+        assert_eq!(leased.with(Mark::Yes), leased, "marked twice");
+        assert!(!leased.to(State::Idle).is_marked());
+        assert!(!leased.next(State::Leased).is_marked());
+    }
+
+    #[test]
+    fn anyone_may_claim_what_is_idle_and_has_no_mark() {
+        let leased = StateWord(0).next(State::Leased);
+        assert!(!leased.is_free());
+        assert!(leased.to(State::Idle).is_free());
+        assert!(!leased.to(State::Idle).with(Mark::Yes).is_free());
     }
 }

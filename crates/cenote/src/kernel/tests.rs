@@ -114,6 +114,71 @@ fn a_resume_looks_at_each_slot_once_however_many_wait() {
     assert_eq!((looks, core.demand().waiters), (MANY, 0));
 }
 
+/// Finds nothing idle, and leaves again.
+fn come_and_go(core: &Core<Least>) {
+    let waiter = pin!(Waiter::new(core));
+    let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 1);
+    assert!(matches!(joined, JoinOutcome::Queued { .. }));
+}
+
+#[test]
+fn of_callers_that_find_nothing_idle_the_first_looks_at_every_slot_and_the_next_at_none() {
+    let (core, mut all) = many(Order::Local);
+    let mut in_use = all.split_off(MANY - 8);
+    let (looks, ()) = looks::during(|| come_and_go(&core));
+    assert_eq!(looks, MANY);
+    for _ in 0..10 {
+        let token = in_use.pop().expect("eight are in use");
+        release_through_ledger(&core, token, IdleSince::Now);
+        let (looks, ()) = looks::during(|| {
+            in_use.extend(core.claim());
+            come_and_go(&core);
+        });
+        // The slot of the connection that it leased.
+        assert_eq!((looks, in_use.len()), (1, 8));
+    }
+}
+
+/// Nor does one who is turned away.
+#[test]
+fn callers_that_may_not_wait_look_at_every_slot_once() {
+    let (core, _all) = many(Order::Local);
+    let turned_away = || {
+        let waiter = pin!(Waiter::new(&core));
+        let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 0);
+        assert!(matches!(joined, JoinOutcome::Full));
+    };
+    assert_eq!(looks::during(turned_away).0, MANY);
+    assert_eq!(looks::during(turned_away).0, 0);
+}
+
+#[test]
+fn leases_end_without_the_ledger_again_after_as_many_returns_as_there_are_slots() {
+    let (core, mut all) = many(Order::Local);
+    come_and_go(&core);
+    let mut token = all.pop().expect("many are open");
+    let mut through_ledger = 0;
+    while let Err(back) = token.release() {
+        release_through_ledger(&core, back, IdleSince::Now);
+        through_ledger += 1;
+        token = core.claim().expect("idle");
+    }
+    assert_eq!(through_ledger, MANY);
+}
+
+/// Shelved last, it was used last.
+#[test]
+fn of_shelved_connections_the_last_to_come_back_is_leased_first() {
+    let (core, mut all) = many(Order::Local);
+    come_and_go(&core);
+    for slot in [5, 3] {
+        let token = all.swap_remove(slot);
+        release_through_ledger(&core, token, IdleSince::Now);
+    }
+    let again = [(); 2].map(|()| core.claim().map(|token| token.index()));
+    assert_eq!(again, [Some(3), Some(5)]);
+}
+
 #[test]
 fn what_a_holder_notes_can_be_read_by_all_and_outlives_the_connection() {
     let core = Core::new(Least, 2, Order::Local);
@@ -193,7 +258,7 @@ fn an_idle_connection_is_reserved_however_long_ago_it_was_listed() {
         for token in [(); 2].map(|()| open(&core)) {
             release_through_ledger(&core, token, IdleSince::Now);
         }
-        lock(&core.ledger.0).next_rank = 0;
+        lock(&core.ledger.0).shelf.next_rank = 0;
         let (index, seen, _) = core.slots().nth(reserved).expect("two are open");
         let token = core.reserve(index, seen).expect("idle");
         let other = core.claim().expect("idle");

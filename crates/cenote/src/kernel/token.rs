@@ -9,7 +9,7 @@ use std::mem;
 use std::ptr::{self, NonNull};
 
 use super::slot::Slot;
-use super::state_word::{State, StateWord};
+use super::state_word::{Mark, State, StateWord};
 use super::{Core, Owner, hint};
 use crate::sync::{Arc, Ordering};
 
@@ -39,7 +39,7 @@ unsafe impl<O: Owner> Send for SlotToken<O> {}
 unsafe impl<O: Owner> Sync for SlotToken<O> where O::Entry: Sync {}
 
 impl<O: Owner> SlotToken<O> {
-    /// Claims `slot` for a user, if it is idle.
+    /// Claims `slot` for a user, if it is free.
     #[inline(always)]
     pub(super) fn claim(slot: &Slot<O>) -> Option<Self> {
         slot.claim().map(|word| Self::new(slot, word))
@@ -50,6 +50,11 @@ impl<O: Owner> SlotToken<O> {
     pub(super) fn claim_from(slot: &Slot<O>, seen: StateWord, state: State) -> Option<Self> {
         let word = slot.claim_from(seen, state);
         word.map(|word| Self::new(slot, word))
+    }
+
+    /// Under the ledger's lock: as [`Slot::take_shelved`].
+    pub(super) fn take_shelved(slot: &Slot<O>) -> Self {
+        Self::new(slot, slot.take_shelved())
     }
 
     /// Under the ledger's lock: as [`Slot::claim_or_mark`].
@@ -158,7 +163,7 @@ impl<O: Owner> SlotToken<O> {
     /// to see the slot first; then the caller still holds it and goes through [`release`](Self::release).
     #[inline(always)]
     pub(crate) fn release(self) -> Result<(), Self> {
-        if self.word.state() != State::Leased || self.word.must_report() {
+        if self.word.state() != State::Leased || self.word.is_marked() {
             return Err(self);
         }
         let slot = self.slot();
@@ -189,25 +194,22 @@ impl<O: Owner> SlotToken<O> {
         self.slot().index
     }
 
-    /// Under the ledger's lock: makes the slot idle. The caller has its own handle of the core.
-    pub(super) fn make_idle(self, idling: IdleSince) {
+    /// Under the ledger's lock: makes the slot idle, free or on the shelf. The caller has its own handle of the core.
+    pub(super) fn make_idle(self, idling: IdleSince, mark: Mark) {
         let slot = self.slot();
         let idle = slot.word(Ordering::Relaxed).to(State::Idle);
         if idling == IdleSince::Now {
+            // Good once the slot is free.
             hint::set(self.core().key, slot, idle);
         }
-        slot.word.store(idle.0, Ordering::Release);
+        slot.word.store(idle.with(mark).0, Ordering::Release);
         mem::forget(self);
     }
 
     /// Under the ledger's lock: begins the next lease of a slot that passes from hand to hand.
-    pub(super) fn pass(&mut self, report: Report) {
+    pub(super) fn pass(&mut self, mark: Mark) {
         let slot = self.slot();
-        let next = slot.word(Ordering::Relaxed).next(State::Leased);
-        let next = match report {
-            Report::Wanted => next.with_report(),
-            Report::None => next,
-        };
+        let next = slot.word(Ordering::Relaxed).next(State::Leased).with(mark);
         slot.word.store(next.0, Ordering::Relaxed);
         self.word = next;
     }
@@ -252,13 +254,6 @@ impl<O: Owner> Drop for SlotToken<O> {
         });
         O::vacated(&core);
     }
-}
-
-/// Whether a lease begins with its holder told to report.
-#[derive(Clone, Copy)]
-pub(super) enum Report {
-    None,
-    Wanted,
 }
 
 /// The right to fill a slot: a dial in flight. Dropped, it leaves the slot vacant.

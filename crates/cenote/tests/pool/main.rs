@@ -1,6 +1,8 @@
 //! The exclusive pool: one lease on a connection at a time.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+/// A pool in which somebody has waited of late: all that looks at idle connections finds them.
+mod after_waiting;
 /// What time does to idle connections, and in which order they are taken.
 mod aging;
 /// Uses and drops where there is no runtime, another one, or one that has ended.

@@ -218,10 +218,10 @@ impl Owner for Choosy {
 }
 
 impl Choosy {
-    fn pool() -> Arc<Core<Self>> {
+    fn pool(connections: usize) -> Arc<Core<Self>> {
         let evicting = AtomicBool::new(false);
-        let core = Core::new(Self { evicting }, 1, Order::Local);
-        connect(&core);
+        let core = Core::new(Self { evicting }, connections, Order::Local);
+        (0..connections).for_each(|_| connect(&core));
         core
     }
 }
@@ -234,7 +234,7 @@ fn evict(core: &Core<Choosy>) {
 #[test]
 fn an_eviction_misses_no_connection_that_is_used_meanwhile() {
     explore(|| {
-        let core = Choosy::pool();
+        let core = Choosy::pool(1);
         let (user, evictor) = (core.clone(), core.clone());
         race([
             party(move || {
@@ -251,7 +251,7 @@ fn an_eviction_misses_no_connection_that_is_used_meanwhile() {
 #[test]
 fn an_eviction_misses_no_connection_that_is_being_checked() {
     explore(|| {
-        let core = Choosy::pool();
+        let core = Choosy::pool(1);
         let token = core.claim().unwrap();
         token.reserve();
         let (checker, evictor) = (core.clone(), core.clone());
@@ -259,6 +259,32 @@ fn an_eviction_misses_no_connection_that_is_being_checked() {
             party(move || match checker.relet(token) {
                 Ok(token) => give_back(token),
                 Err(token) => release(token),
+            }),
+            party(move || evict(&evictor)),
+        ]);
+        assert_eq!(core.demand().occupied, 0);
+    });
+}
+
+#[test]
+fn an_eviction_misses_no_connection_on_the_shelf_or_off_it() {
+    explore(|| {
+        let core = Choosy::pool(2);
+        let [shelved, leased] = [(); 2].map(|()| core.claim().unwrap());
+        {
+            let waiter = pin!(Waiter::new(&core));
+            let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 1);
+            assert!(matches!(joined, JoinOutcome::Queued { .. }));
+        }
+        give_back(shelved);
+        let (user, evictor) = (core.clone(), core.clone());
+        race([
+            // Clears the shelf.
+            party(move || give_back(leased)),
+            party(move || {
+                if let Some(token) = user.claim() {
+                    give_back(token);
+                }
             }),
             party(move || evict(&evictor)),
         ]);

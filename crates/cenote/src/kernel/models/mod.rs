@@ -12,6 +12,7 @@
 mod changing;
 mod idling;
 mod leaving;
+mod shelving;
 mod waiting;
 
 use std::future::poll_fn;
