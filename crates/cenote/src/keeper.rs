@@ -34,6 +34,8 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 struct List {
     end: Option<End>,
+    /// It has had a member: with none left, it ends.
+    has_begun: bool,
     /// By address: a listed member stays where it is.
     members: HashMap<usize, Listed>,
     /// When members are due, by address. Only the entry that agrees with the member's own `due` counts.
@@ -55,9 +57,6 @@ pub(crate) enum End {
     Died,
 }
 
-/// How often a keeper is asked for before the runtime is taken to have none.
-const TRIES: usize = 16;
-
 /// Looks at one stretch, after which the other tasks of the runtime have a turn.
 const STRETCH: usize = 32;
 
@@ -72,32 +71,23 @@ impl Keeper {
         member: &Arc<M>,
         at: Instant,
     ) -> Option<Arc<Self>> {
-        // A keeper that ends in that instant, for want of members, is not the one to ask.
-        for _ in 0..TRIES {
-            let keeper = Self::of(runtime)?;
-            if keeper.schedule(member, at).is_ok() {
-                return Some(keeper);
-            }
-        }
-        None
-    }
-
-    /// The keeper of this runtime, started if there is none. `None`: there is no runtime, or it was shut down.
-    fn of(runtime: &Runtime) -> Option<Arc<Self>> {
         let id = runtime.id()?;
-        let keeper = match registered(id) {
-            Some(keeper) => return Some(keeper),
-            None => Arc::new(Self {
-                runtime: id,
-                list: Mutex::new(List::default()),
-                earlier: Notify::new(),
-            }),
-        };
+        if let Some(keeper) = registered(id)
+            && keeper.schedule(member, at).is_ok()
+        {
+            return Some(keeper);
+        }
+        // There is none, or it has just ended for want of members.
+        let keeper = Arc::new(Self {
+            runtime: id,
+            list: Mutex::new(List::default()),
+            earlier: Notify::new(),
+        });
         // Another may have been registered since; both do.
         register(&keeper);
         runtime.spawn(run(Running(Arc::clone(&keeper))));
         // A runtime that was shut down has dropped the task by now.
-        (keeper.end() != Some(End::Died)).then_some(keeper)
+        keeper.schedule(member, at).ok().map(|()| keeper)
     }
 
     /// The runtime it runs on.
@@ -105,8 +95,7 @@ impl Keeper {
         self.runtime
     }
 
-    /// How it ended, if it has.
-    pub(crate) fn end(&self) -> Option<End> {
+    fn end(&self) -> Option<End> {
         lock(&self.list).end
     }
 
@@ -118,6 +107,7 @@ impl Keeper {
             if let Some(end) = list.end {
                 return Err(end);
             }
+            list.has_begun = true;
             let List { members, due, .. } = &mut *list;
             let listed = members.entry(key).or_insert_with(|| Listed {
                 member: Arc::clone(member) as Arc<dyn Member>,
@@ -153,11 +143,13 @@ impl Keeper {
         let mut list = lock(&self.list);
         loop {
             let Some(&Reverse((at, key))) = list.due.peek() else {
-                if list.members.is_empty() {
+                // Between looks every member is due some time.
+                debug_assert!(list.members.is_empty());
+                if list.has_begun {
                     list.end = Some(End::Idle);
                     return Next::Nothing;
                 }
-                unreachable!("between looks every member is due some time");
+                return Next::Later(None);
             };
             let is_current = |listed: &&mut Listed| listed.due == Some(at);
             let Some(listed) = list.members.get_mut(&key).filter(is_current) else {
@@ -165,7 +157,7 @@ impl Keeper {
                 continue;
             };
             if at > now {
-                return Next::At(at);
+                return Next::Later(Some(at));
             }
             listed.due = None;
             let member = Arc::clone(&listed.member);
@@ -210,7 +202,7 @@ impl Keeper {
                         tokio::task::yield_now().await;
                     }
                 }
-                Next::At(at) => {
+                Next::Later(Some(at)) => {
                     tokio::select! {
                         // In a fixed order, so that a seeded run can be repeated.
                         biased;
@@ -218,6 +210,7 @@ impl Keeper {
                         () = self.earlier.notified() => {}
                     }
                 }
+                Next::Later(None) => self.earlier.notified().await,
                 Next::Nothing => return,
             }
         }
@@ -226,7 +219,8 @@ impl Keeper {
 
 enum Next {
     Look(Arc<dyn Member>),
-    At(Instant),
+    /// Then, or when something is listed.
+    Later(Option<Instant>),
     Nothing,
 }
 

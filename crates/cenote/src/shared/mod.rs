@@ -269,6 +269,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             }
             state.refuse_all(after, &error);
         });
+        upkeep::dismiss(self);
         close
     }
 

@@ -12,6 +12,7 @@ use super::spares::{Recalled, Spares};
 use super::{growing, upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
+use crate::keeper::Keeper;
 use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
 use crate::pool::{OwnedLease, Pool};
 use crate::status::{PoolState, Sharing, Status};
@@ -33,6 +34,8 @@ pub(crate) struct Core<C: Connect> {
     ///
     /// > if somebody waits, no connection in service has room, and there are no spare places.
     state: Mutex<State<C>>,
+    /// What looks after the connections in service, or did last. A leaf lock, but for the keeper's own.
+    keeper: Mutex<Option<Arc<Keeper>>>,
 }
 
 /// In how many lanes spare places are kept: enough for the threads of a runtime.
@@ -167,11 +170,16 @@ impl<C: Connect> Core<C> {
             handles: AtomicUsize::new(1),
             spares,
             state: Mutex::new(state),
+            keeper: Mutex::new(None),
         })
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State<C>> {
         lock(&self.state)
+    }
+
+    pub(super) fn keeper(&self) -> MutexGuard<'_, Option<Arc<Keeper>>> {
+        lock(&self.keeper)
     }
 
     /// A carrier has given its connection back.

@@ -13,6 +13,7 @@ use crate::policy::sharing::{self, Retirement};
 use crate::pool::OwnedLease;
 use crate::rt::{self, Instant, nanos};
 use crate::settings::{SECOND, SHORTEST, Settings};
+use crate::status::PoolState;
 
 /// Nanoseconds.
 pub(crate) struct Times {
@@ -50,8 +51,20 @@ impl Times {
 /// Has the pool looked at every turn, as the state says it is.
 pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
     let first = rt::now() + Duration::from_nanos(core.limits.times.turn);
-    if Keeper::schedule_on(core.exclusive.runtime(), core, first).is_none() {
-        core.locked(State::unkeep);
+    match Keeper::schedule_on(core.exclusive.runtime(), core, first) {
+        Some(keeper) => *core.keeper() = Some(keeper),
+        None => return core.locked(State::unkeep),
+    }
+    if core.state().phase == PoolState::Closed {
+        // Closed meanwhile.
+        dismiss(core);
+    }
+}
+
+/// Ends the looks: the pool is closed.
+pub(super) fn dismiss<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
+    if let Some(keeper) = &*core.keeper() {
+        keeper.dismiss(core);
     }
 }
 

@@ -4,9 +4,9 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
+use crate::server::{Act, Server, ms, pass, secs};
 use cenote::{Builder, CloseReason, OwnedLease, Pool, TryGetError};
 use futures::poll;
-use crate::server::{Act, Server, ms, pass, secs};
 
 const IDLE: usize = 3;
 
