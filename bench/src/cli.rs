@@ -15,7 +15,8 @@ Examples:
   cargo run --release --manifest-path bench/Cargo.toml -- pool --only contend_64x8 --rounds 9
   cargo run --release --manifest-path bench/Cargo.toml -- postgres --subject cenote,deadpool
   cargo run --release --manifest-path bench/Cargo.toml -- mux --only mux_64,mux_1000
-  cargo run --release --manifest-path bench/Cargo.toml -- redis --json redis.json";
+  cargo run --release --manifest-path bench/Cargo.toml -- redis --json redis.json
+  cargo run --release --manifest-path bench/Cargo.toml -- idle --subject cenote,bb8";
 
 /// Measures Cenote beside its rivals, in one process and one run.
 ///
@@ -38,6 +39,11 @@ pub enum Command {
     /// `two_rmw` and `sem_queue` are floors, not pools: two atomic read-modify-writes, and a tokio semaphore around a
     /// lock-free queue. Five rounds take about half a minute; fewer are run where that would exceed a minute.
     Pool(PoolArgs),
+
+    /// Pools that nobody uses: 10,000 of them, with no connection and with one each
+    ///
+    /// Memory, processor time and wake-ups. Takes more than a minute for each subject, most of it spent waiting.
+    Idle(IdleArgs),
 
     /// `SELECT 1` on a real PostgreSQL that the run starts for itself, ten connections, 64 and 1,000 users
     ///
@@ -91,6 +97,26 @@ pub struct PoolArgs {
     /// Run only these subjects
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(subjects(&scenarios::all())))]
+    pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
+}
+
+#[derive(Args)]
+pub struct IdleArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&scenarios::idle())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&scenarios::idle())))]
     pub subject: Vec<String>,
 
     /// Run the one case that was chosen in this process, and print what it yields

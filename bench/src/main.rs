@@ -49,11 +49,19 @@ fn run(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Pool(args) => {
             let chosen = cli::select(scenarios::all(), &args.only, &args.subject);
-            measure_each(chosen, "pool", &args.common, args.alone, "")
+            let rounds = Rounds::Within(ROUNDS, LIMIT);
+            measure_each(chosen, "pool", &args.common, rounds, args.alone, "")
         }
         Command::Mux(args) => {
             let chosen = cli::select(mux::all(), &args.only, &args.subject);
-            measure_each(chosen, "mux", &args.common, args.alone, mux::LEGEND)
+            let rounds = Rounds::Within(ROUNDS, LIMIT);
+            measure_each(chosen, "mux", &args.common, rounds, args.alone, mux::LEGEND)
+        }
+        Command::Idle(args) => {
+            let chosen = cli::select(scenarios::idle(), &args.only, &args.subject);
+            // A minute each: one is enough.
+            let rounds = Rounds::Exactly(1);
+            measure_each(chosen, "idle", &args.common, rounds, args.alone, "")
         }
         Command::Postgres(args) => {
             let json = open_json(&args.common)?;
@@ -77,6 +85,7 @@ fn measure_each(
     scenarios: Vec<Scenario>,
     command: &'static str,
     args: &Common,
+    default: Rounds,
     alone: bool,
     legend: &str,
 ) -> Result<ExitCode, String> {
@@ -84,7 +93,7 @@ fn measure_each(
         return isolated::report(&scenarios).map(|()| ExitCode::SUCCESS);
     }
     let json = open_json(args)?;
-    let rounds = args.rounds(Rounds::Within(ROUNDS, LIMIT));
+    let rounds = args.rounds(default);
     measure(isolated::each(scenarios, command), rounds, legend, json)
 }
 

@@ -4,6 +4,7 @@
 
 mod contend;
 mod get_drop;
+mod idle_pools;
 mod memory;
 mod slots_flat;
 mod spike;
@@ -121,6 +122,16 @@ pub fn all() -> Vec<Scenario> {
             cases: cases!(case, spike::run: Cenote, CenoteOwned, Bb8, Deadpool, DeadpoolTimeout, Mobc),
         },
     ]
+}
+
+/// The scenarios of the `idle` run.
+pub fn idle() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "idle_pools",
+        about: "10,000 pools that nobody uses, with no connection and with one each",
+        machine: Machine::Own,
+        cases: cases!(case, idle_pools::run: Cenote, CenoteShared, Bb8, Deadpool, Mobc),
+    }]
 }
 
 /// Runs a future on two worker threads, as the measured tasks' home; a hang is a failure.

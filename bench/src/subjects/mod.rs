@@ -6,6 +6,7 @@
 mod bb8;
 mod cenote;
 mod cenote_blocking;
+mod cenote_shared;
 mod deadpool;
 mod mobc;
 mod r2d2;
@@ -15,6 +16,7 @@ mod two_rmw;
 pub use self::bb8::Bb8;
 pub use self::cenote::{Cenote, CenoteOwned};
 pub use self::cenote_blocking::CenoteBlocking;
+pub use self::cenote_shared::CenoteShared;
 pub use self::deadpool::{Deadpool, DeadpoolTimeout};
 pub use self::mobc::Mobc;
 pub use self::r2d2::R2d2;

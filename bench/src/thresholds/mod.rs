@@ -2,6 +2,7 @@
 //!
 //! A threshold whose subjects were not all measured is left out, not failed.
 
+mod idle;
 mod mux;
 mod pool;
 mod postgres;
@@ -81,6 +82,7 @@ pub fn judge(results: &Results) -> Vec<Verdict> {
         postgres::THRESHOLDS,
         mux::THRESHOLDS,
         redis::THRESHOLDS,
+        idle::THRESHOLDS,
     ];
     asked.into_iter().flatten().filter_map(answer).collect()
 }

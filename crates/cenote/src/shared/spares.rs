@@ -6,7 +6,7 @@
 //! recalls them first: after that every place is in the state, and each that comes free goes there, until the state
 //! allows some again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock, thread_number};
 
@@ -17,7 +17,10 @@ const MOST: usize = 32;
 pub(super) struct Spares<T> {
     /// A thread has one of them; two share one where there are more threads than lanes. Each has a count of its own, so
     /// that a place may go into its lane that leads there by itself.
-    lanes: Box<[Arc<Lane<T>>]>,
+    /// Made when spare places are first allowed: a pool that nobody uses has none.
+    lanes: OnceLock<Box<[Arc<Lane<T>>]>>,
+    /// How many lanes there are to be.
+    width: usize,
 }
 
 /// In cache lines of its own. Its lock is taken under the state's, one at a time; nothing is taken under it.
@@ -41,6 +44,20 @@ struct Kept<T> {
     takes: u64,
 }
 
+impl<T> Default for Lane<T> {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::new(Kept {
+                places: Vec::new(),
+                most: 0,
+                capacity: 0,
+                takes: 0,
+            }),
+            count: AtomicUsize::new(0),
+        }
+    }
+}
+
 /// What was recalled.
 pub(super) struct Recalled<T> {
     pub(super) places: Vec<T>,
@@ -49,38 +66,34 @@ pub(super) struct Recalled<T> {
 }
 
 impl<T> Spares<T> {
-    pub(super) fn new(lanes: usize) -> Self {
-        let lane = |_| {
-            Arc::new(Lane {
-                kept: Mutex::new(Kept {
-                    places: Vec::new(),
-                    most: 0,
-                    capacity: 0,
-                    takes: 0,
-                }),
-                count: AtomicUsize::new(0),
-            })
-        };
+    pub(super) fn new(width: usize) -> Self {
         Self {
-            lanes: (0..lanes).map(lane).collect(),
+            lanes: OnceLock::new(),
+            width,
         }
     }
 
-    fn of_thread(&self) -> &Arc<Lane<T>> {
-        // In 32 bits, of which a remainder takes less time.
-        &self.lanes[(thread_number() as u32 % self.lanes.len() as u32) as usize]
+    /// All lanes there are by now.
+    fn lanes(&self) -> &[Arc<Lane<T>>] {
+        self.lanes.get().map_or(&[], |lanes| lanes)
     }
 
-    /// This thread's lane, to give a place to.
+    fn of_thread(&self) -> Option<&Arc<Lane<T>>> {
+        let lanes = self.lanes.get()?;
+        // In 32 bits, of which a remainder takes less time.
+        Some(&lanes[(thread_number() as u32 % lanes.len() as u32) as usize])
+    }
+
+    /// This thread's lane, to give a place to, if any may be.
     #[inline]
-    pub(super) fn lane(&self) -> Arc<Lane<T>> {
-        Arc::clone(self.of_thread())
+    pub(super) fn lane(&self) -> Option<Arc<Lane<T>>> {
+        self.of_thread().cloned()
     }
 
     /// A spare place, if this thread's lane has one, and the capacity it was kept at.
     #[inline]
     pub(super) fn take(&self) -> Option<(T, usize)> {
-        let lane = self.of_thread();
+        let lane = self.of_thread()?;
         let mut kept = lock(&lane.kept);
         let place = kept.places.pop()?;
         lane.count.store(kept.places.len(), Ordering::Relaxed);
@@ -90,12 +103,13 @@ impl<T> Spares<T> {
 
     /// How many each lane may keep when `free` places are free: the fewer there are, the fewer lie about. 0: none.
     pub(super) fn ration(&self, free: usize) -> usize {
-        (free / (2 * self.lanes.len())).min(MOST)
+        (free / (2 * self.width)).min(MOST)
     }
 
     /// Lets each lane keep so many, of a connection of this capacity. The state's lock is held.
     pub(super) fn allow(&self, most: usize, capacity: usize) {
-        for lane in &self.lanes {
+        let made = || (0..self.width).map(|_| Arc::default()).collect();
+        for lane in self.lanes.get_or_init(made) {
             let mut kept = lock(&lane.kept);
             kept.most = most;
             kept.capacity = capacity;
@@ -108,7 +122,7 @@ impl<T> Spares<T> {
             places: Vec::new(),
             takes: 0,
         };
-        for lane in &self.lanes {
+        for lane in self.lanes() {
             let mut kept = lock(&lane.kept);
             kept.most = 0;
             recalled.places.append(&mut kept.places);
@@ -120,7 +134,7 @@ impl<T> Spares<T> {
 
     /// How many places are spare; nearly so while they are taken and kept.
     pub(super) fn count(&self) -> usize {
-        let counts = self.lanes.iter().map(|lane| &lane.count);
+        let counts = self.lanes().iter().map(|lane| &lane.count);
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
