@@ -131,7 +131,7 @@ impl<C: Connect> Builder<C> {
     }
 
     /// How long a dial and the `after_connect` hook may take together. Default: 3 s, less than
-    /// `acquire_timeout`, so that who waits for a silent server learns why it waited in vain.
+    /// `acquire_timeout`, so that a caller that waits for a silent server learns why it waited in vain.
     pub fn connect_timeout(self, limit: Duration) -> Self {
         self.map_settings(|s| s.connect_timeout = limit)
     }

@@ -46,7 +46,7 @@ use crate::dial::Dial;
 ///         if self.echo_owed {
 ///             return Err(io::Error::other("an earlier echo is still to come"));
 ///         }
-///         // From before the first await until after the last: whoever leaves in between leaves the mark.
+///         // From before the first await until after the last: a caller that leaves in between leaves the mark.
 ///         self.echo_owed = true;
 ///         self.socket.write_u8(byte).await?;
 ///         let echo = self.socket.read_u8().await?;

@@ -26,7 +26,7 @@ thread_local! {
 
 /// The slot this thread gave back last to the pool `key`, and its word then, if the thread remembers.
 ///
-/// Keys are never used twice, so who holds the pool with this key may follow the pointer: slots never move
+/// Keys are never used twice, so the holder of the pool with this key may follow the pointer: slots never move
 /// and live as long as their pool.
 #[inline(always)]
 pub(super) fn get<O: Owner>(key: u64) -> Option<(*const Slot<O>, StateWord)> {

@@ -1,5 +1,5 @@
-//! The ledger: the state behind the kernel's one lock, and how connections pass through it: to who joins
-//! the queue, from who gives one back. `shelf`, `occupancy` and `phase` have the rest of what takes the lock.
+//! The ledger: the state behind the kernel's one lock, and how connections pass through it: from the caller
+//! that returns one to the waiter at the head of the waitlist. `shelf`, `occupancy` and `phase` have the rest of what takes the lock.
 
 use std::pin::Pin;
 use std::task::{Poll, Waker};

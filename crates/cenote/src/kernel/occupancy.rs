@@ -63,7 +63,7 @@ impl<O: Owner> Core<O> {
         let slot = self.table.slot_or_grow(index);
         ledger.occupied += 1;
         ledger.opening += 1;
-        // Release pairs with `bound()`'s Acquire: who sees the bound sees the slot.
+        // Release pairs with `bound()`'s Acquire: a thread that sees the bound sees the slot.
         self.bound.store(bound.max(index + 1), Ordering::Release);
         Some(Opening::occupy(slot, self))
     }

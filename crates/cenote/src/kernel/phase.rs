@@ -20,7 +20,7 @@ impl<O: Owner> Core<O> {
         }
     }
 
-    /// Serves whoever queued meanwhile, in order.
+    /// Serves the waiters that queued meanwhile, in order.
     pub(crate) fn resume(&self) {
         let mut wakers = Vec::new();
         {
@@ -52,7 +52,7 @@ impl<O: Owner> Core<O> {
         self.refuse_all(why);
     }
 
-    /// Refuses all who wait.
+    /// Refuses all waiters.
     pub(crate) fn refuse_all(&self, why: impl FnMut() -> O::Refusal) {
         let wakers = {
             let mut ledger = lock(&self.ledger.0);
@@ -77,7 +77,7 @@ impl<O: Owner> Core<O> {
         next
     }
 
-    /// Wakes all who wait, in their places, to look after themselves.
+    /// Wakes all waiters, which stay in the waitlist, so that each looks after itself.
     pub(crate) fn wake_waiters(&self) {
         let wakers = lock(&self.ledger.0).waitlist.take_wakers();
         wake_all(wakers.into_iter().flatten());

@@ -1,7 +1,7 @@
 //! The shelf: idle connections that are leased through the ledger, and nowhere else.
 //!
 //! A pool that keeps its idle connections in order has a shelf for good. One that does not ([`Order::Local`]) has it
-//! for a while after somebody found nothing idle, so that the next who finds nothing need not look at all slots again
+//! for a while after a caller found nothing idle, so that the next such caller need not look at all slots again
 //! (module docs): until as many leases have come back with nobody waiting as there are slots to look at. The one look
 //! at all slots when the shelf is set up, and the one at most when it is cleared, are then a step or two for each of
 //! those leases.

@@ -104,8 +104,8 @@ impl<O: Owner> Slot<O> {
         }
     }
 
-    /// Under the ledger's lock, slot shelved: moves it to `word`, which only who looks at shelved slots could forestall,
-    /// and all who do hold the lock.
+    /// Under the ledger's lock, slot shelved: moves it to `word`, which only a thread that looks at shelved slots could forestall,
+    /// and each of those holds the lock.
     fn leave_shelf(&self, word: impl FnOnce(StateWord) -> StateWord, order: Ordering) -> StateWord {
         let seen = self.word(Ordering::Relaxed);
         debug_assert!(seen.state() == State::Idle && seen.is_marked());
@@ -124,7 +124,7 @@ impl<O: Owner> Slot<O> {
 
     /// Under the ledger's lock, slot shelved: makes it free.
     pub(super) fn unshelve(&self) {
-        // Release: who claims it need not take the lock, and sees what the last holder did through this.
+        // Release: a claim takes no lock, and sees by this what the last holder did.
         self.leave_shelf(|seen| seen.to(State::Idle), Ordering::Release);
     }
 

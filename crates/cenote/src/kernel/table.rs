@@ -11,18 +11,26 @@ use super::Owner;
 use super::slot::Slot;
 
 const SEGMENTS: usize = 20;
+/// The segments of the first 16 slots.
+const FIRST: usize = 3;
 
 /// The most slots a pool can have: 2^21, or 2,097,152.
 pub(crate) const MAX_SLOTS: usize = first_of(SEGMENTS);
 
 pub(crate) struct Table<O: Owner> {
-    segments: [OnceLock<Box<[Slot<O>]>>; SEGMENTS],
+    first: [Segment<O>; FIRST],
+    /// The other segments, listed apart: of ten thousand pools most never need any.
+    later: OnceLock<Box<[Segment<O>; SEGMENTS - FIRST]>>,
 }
+
+/// Its slots, once one of them is needed.
+type Segment<O> = OnceLock<Box<[Slot<O>]>>;
 
 impl<O: Owner> Table<O> {
     pub(crate) fn new() -> Self {
         Self {
-            segments: [const { OnceLock::new() }; SEGMENTS],
+            first: [const { OnceLock::new() }; FIRST],
+            later: OnceLock::new(),
         }
     }
 
@@ -32,17 +40,25 @@ impl<O: Owner> Table<O> {
         #[cfg(all(test, not(cenote_loom)))]
         looks::count();
         let (segment, offset) = place(index);
-        self.segments.get(segment)?.get()?.get(offset)
+        let segment = match segment {
+            0..FIRST => &self.first[segment],
+            _ => self.later.get()?.get(segment - FIRST)?,
+        };
+        segment.get()?.get(offset)
     }
 
     /// The slot at `index`, its segment allocated if this is the first use.
     pub(crate) fn slot_or_grow(&self, index: usize) -> &Slot<O> {
         let (segment, offset) = place(index);
-        let slots = self.segments[segment].get_or_init(|| {
-            (first_of(segment)..first_of(segment + 1))
-                .map(|i| Slot::new(i as u32))
-                .collect()
-        });
+        let indices = first_of(segment)..first_of(segment + 1);
+        let segment = match segment {
+            0..FIRST => &self.first[segment],
+            _ => {
+                let later = || Box::new([const { OnceLock::new() }; SEGMENTS - FIRST]);
+                &self.later.get_or_init(later)[segment - FIRST]
+            }
+        };
+        let slots = segment.get_or_init(|| indices.map(|i| Slot::new(i as u32)).collect());
         &slots[offset]
     }
 }

@@ -28,7 +28,7 @@ impl<'a, O: Owner> Waiter<'a, O> {
     }
 
     /// Counts as having arrived now: if the connection found without queueing does not do, it queues
-    /// ahead of those who arrive later.
+    /// ahead of those that arrive later.
     pub(crate) fn arrive(&self) {
         self.core.arrive(&self.cell);
     }

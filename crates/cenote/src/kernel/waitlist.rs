@@ -145,7 +145,7 @@ impl<O: Owner> Waitlist<O> {
         is_new
     }
 
-    /// Whether `waiter`, which has arrived and does not queue, comes before all who do.
+    /// Whether `waiter`, which has arrived and does not queue, comes before all that do.
     pub(super) fn is_first(&self, waiter: &WaiterCell<O>) -> bool {
         let number = waiter.number.load(Ordering::Relaxed);
         self.entries
@@ -253,7 +253,7 @@ impl<O: Owner> Waitlist<O> {
         (wakers, next)
     }
 
-    /// The wakers of all, who stay where they are and leave a new one when they look.
+    /// The wakers of all waiters, which stay in the waitlist and leave another waker when they are polled.
     pub(super) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
         self.entries
             .iter_mut()

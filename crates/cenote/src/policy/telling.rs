@@ -69,7 +69,7 @@ pub(crate) struct Failing {
     pub(crate) had_connection: bool,
 }
 
-/// What to tell those who wait.
+/// What to tell the waiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tell {
     /// The failure, now, whatever other dials there are: they would fail alike.

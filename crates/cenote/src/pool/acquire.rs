@@ -28,7 +28,7 @@ pub(crate) enum Limit {
     Setting,
     /// Its own, with a timer of its own.
     Own(Duration),
-    /// Without end: whoever polls watches the time.
+    /// Without end: the caller watches the time.
     None,
 }
 
@@ -279,7 +279,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 if may_grow {
                     dial::dial_if_needed(this.core);
                 }
-                // Whoever has served it by now has woken it.
+                // If it was served by now, it was woken as well.
                 self.keep_waiting(cx)
             }
             JoinOutcome::Full => {

@@ -1,5 +1,5 @@
 //! Opening connections: how many now (the policy says), each in a task of its own that no caller's
-//! cancellation reaches, and what a success or a failure means for those who wait.
+//! cancellation reaches, and what a success or a failure means for the waiters.
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,7 +27,7 @@ pub(crate) struct Dialer {
     last_error: Option<ConnectError>,
     /// When the first of the dials that failed in a row began.
     failing_since: Option<u64>,
-    /// When those who wait are to be told, if connecting still fails then.
+    /// When the waiters are to be told, if connecting still fails then.
     tell_at: Option<Telling>,
     /// Connections that proved dead before anyone could use them.
     arrived_dead: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Dialer {
     pub(crate) wake_at: Option<u64>,
     /// Upkeep found too few idle for long enough: dial until `min_idle` are.
     pub(crate) refill: bool,
-    /// Dials that have succeeded and whose connections are on their way to who waits for them. Changed and read under
+    /// Dials that have succeeded and whose connections are on their way to waiters. Changed and read under
     /// this lock, as the demand is: no other dial is begun for the same caller in between.
     arriving: usize,
     /// Checks under way for no caller in particular, and when the youngest began; [`Checking`](super::checking::Checking)
@@ -53,7 +53,7 @@ pub(crate) struct Dialer {
 #[derive(Clone, Copy)]
 struct Telling {
     at: u64,
-    /// To those who wait beside open connections, or to those who wait for the first.
+    /// To the waiters beside open connections, or to those that wait for the first.
     while_open: bool,
 }
 

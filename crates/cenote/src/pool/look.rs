@@ -1,5 +1,5 @@
-//! One look at a pool: those who wait and whose time has come are told, what is too old or idle too long is closed, what
-//! idles is checked, `min_idle` kept, leaks are reported, and dials begun that a back-off held up.
+//! One look at a pool: waiters whose time is up are told, connections too old or idle too long are closed, idle ones are
+//! checked, `min_idle` kept, leaks are reported, and dials begun that a back-off held up.
 //!
 //! A pool in use is looked at every turn, which also keeps its coarse clock. One that nobody has used for a while stops that
 //! clock and rests until something of it is due: it costs nothing then.
@@ -30,7 +30,7 @@ impl<C: Connect> Member for PoolCore<C> {
         next.map(|at| self.owner.clock.instant(at))
     }
 
-    /// Nothing counts as fresh any more, and those who wait are woken to see to another keeper.
+    /// Nothing counts as fresh any more, and the waiters are woken, so that one of them finds another keeper.
     fn abandoned(self: Arc<Self>, keeper: &Arc<Keeper>) {
         if is_kept_by(&self, keeper) {
             self.owner.clock.stop();
@@ -304,7 +304,7 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta,
     let Some(threshold) = core.owner.settings.leak_threshold else {
         return;
     };
-    let generation = word.generation();
+    let generation = word.generation() as u32;
     if meta.seen.swap(generation, Relaxed) != generation {
         // The first look at this lease; its holder may not have written its metadata yet.
         meta.seen_at.store(now, Relaxed);

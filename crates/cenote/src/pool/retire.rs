@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::state::{Entry, PoolCore, PoolToken, count};
+use super::state::{Entry, PoolCore, PoolToken};
 use crate::connect::Connect;
 use crate::event::{CloseReason, Event};
 use crate::kernel::Arc;
@@ -86,7 +86,7 @@ pub(crate) fn abort<C: Connect>(token: &mut PoolToken<C>) {
 fn announce<C: Connect>(token: &mut PoolToken<C>, reason: CloseReason, error: Option<&str>) {
     let (core, meta, entry) = token.parts();
     let shared = &core.owner;
-    count(&shared.metrics.closed[reason as usize]);
+    shared.metrics.count_closed(reason);
     let now = shared.clock.now();
     let info = meta.info(now, now);
     if let Some(before_close) = &shared.hooks.before_close {

@@ -1,6 +1,7 @@
 //! What all parts of one pool share: the connector, the settings, the notes on each slot and the tallies;
 //! and what the kernel tells the pool.
 
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::kernel::{Arc, Core, Owner, Phase, SlotToken, State};
 use crate::rt::{Clock, Runtime, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
 
 /// The kernel with this pool in it.
@@ -92,8 +93,9 @@ pub(crate) struct SlotMeta {
     pub(crate) uses_before: AtomicU64,
     /// Whether the pool opened it, and not somebody else.
     pub(crate) is_dialled: AtomicBool,
-    /// The generation that upkeep saw leased last, and when it first did: never again once it is reported.
-    pub(crate) seen: AtomicU64,
+    /// The generation that a look saw leased last, its low half, and when one first did: never again once it is
+    /// reported. Between two looks no slot is leased 2^32 times.
+    pub(crate) seen: AtomicU32,
     pub(crate) seen_at: AtomicU64,
 }
 
@@ -144,7 +146,21 @@ pub(crate) struct Metrics {
     pub(crate) checks: AtomicU64,
     pub(crate) resets: AtomicU64,
     pub(crate) leaks: AtomicU64,
-    pub(crate) closed: [AtomicU64; CloseReason::ALL.len()],
+    /// By reason; none until a connection was closed.
+    closed: OnceLock<Box<Closings>>,
+}
+
+type Closings = [AtomicU64; CloseReason::ALL.len()];
+
+impl Metrics {
+    pub(crate) fn count_closed(&self, reason: CloseReason) {
+        count(&self.closed.get_or_init(Box::default)[reason as usize]);
+    }
+
+    fn closed(&self) -> [u64; CloseReason::ALL.len()] {
+        let closed = self.closed.get();
+        std::array::from_fn(|reason| closed.map_or(0, |closed| closed[reason].load(Relaxed)))
+    }
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -160,7 +176,12 @@ pub(crate) enum Refusal {
 }
 
 impl<C: Connect> Shared<C> {
-    pub(crate) fn new(connector: C, settings: Settings, hooks: Hooks<C>, runtime: Runtime) -> Self {
+    pub(crate) fn new(
+        connector: C,
+        mut settings: Settings,
+        hooks: Hooks<C>,
+        runtime: Runtime,
+    ) -> Self {
         // The coarse clock lags by a turn at most: early rather than late.
         let fresh_below = match settings.check_after_idle {
             _ if hooks.before_get.is_some() => 0,
@@ -171,7 +192,7 @@ impl<C: Connect> Shared<C> {
         Self {
             fresh_below,
             plain_return: hooks.after_return.is_none(),
-            name: settings.name.as_str().into(),
+            name: std::mem::take(&mut settings.name).into(),
             connector,
             dialer: Mutex::new(Dialer::new(settings.seed)),
             settings,
@@ -290,7 +311,7 @@ impl<C: Connect> PoolCore<C> {
             checks: metrics.checks.load(Relaxed),
             resets: metrics.resets.load(Relaxed),
             leaks: metrics.leaks.load(Relaxed),
-            closed: std::array::from_fn(|reason| metrics.closed[reason].load(Relaxed)),
+            closed: metrics.closed(),
         }
     }
 
