@@ -55,10 +55,15 @@ impl Stage {
 
     /// Goes through all stages, and says how long the measured one took. Blocks the thread, which is no worker.
     pub fn conduct(&self) -> Duration {
-        thread::sleep(WARM_UP);
+        self.conduct_for(WARM_UP, WINDOW)
+    }
+
+    /// As [`conduct`](Self::conduct), with stages of other lengths.
+    pub fn conduct_for(&self, warm_up: Duration, window: Duration) -> Duration {
+        thread::sleep(warm_up);
         let begun = Instant::now();
         self.0.store(Self::MEASURED, Ordering::Relaxed);
-        thread::sleep(WINDOW);
+        thread::sleep(window);
         self.0.store(Self::OVER, Ordering::Relaxed);
         begun.elapsed()
     }

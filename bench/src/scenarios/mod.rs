@@ -3,9 +3,11 @@
 //! A scenario's loop is written once, generic over the subject; the lists below only name who takes part.
 
 mod contend;
+mod full;
 mod get_drop;
 mod idle_pools;
 mod memory;
+mod open;
 mod slots_flat;
 mod spike;
 mod stopwatch;
@@ -108,6 +110,18 @@ pub fn all() -> Vec<Scenario> {
             about: "get and drop with max_size 10, 1,000 or 10,000, half of it leased, in ns",
             machine: Machine::Own,
             cases: cases!(case, slots_flat::run: SemQueue, Cenote, CenoteOwned, Bb8, Deadpool, DeadpoolTimeout),
+        },
+        Scenario {
+            name: "open",
+            about: "opening one connection on the way to 1,000 or 80,000, all leased, in ns",
+            machine: Machine::Own,
+            cases: cases!(case, open::run: SemQueue, Cenote, CenoteOwned, Bb8, Deadpool),
+        },
+        Scenario {
+            name: "full",
+            about: "1,000 or 20,000 leased for good, 8 free, and 1, 10 or 1,000 users more than are free",
+            machine: Machine::Own,
+            cases: cases!(case, full::run: SemQueue, Cenote, CenoteOwned, Bb8, Deadpool),
         },
         Scenario {
             name: "memory",

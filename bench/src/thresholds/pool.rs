@@ -108,6 +108,24 @@ pub const THRESHOLDS: &[Threshold] = &[
         ),
     },
     Threshold {
+        scenario: "open",
+        asks: "cenote's time for one of 80,000 over that for one of 1,000",
+        bound: AtMost(2.0),
+        quantity: Ratio(
+            ("open", "cenote", "ns_80000"),
+            ("open", "cenote", "ns_1000"),
+        ),
+    },
+    Threshold {
+        scenario: "full",
+        asks: "cenote's rate beside 20,000 leased with one user too many over that with 1,000",
+        bound: AtLeast(0.5),
+        quantity: Ratio(
+            ("full", "cenote", "per_s_20000_and_1"),
+            ("full", "cenote", "per_s_20000_and_1000"),
+        ),
+    },
+    Threshold {
         scenario: "memory",
         asks: "cenote's bytes per idle slot",
         bound: AtMost(256.0),
