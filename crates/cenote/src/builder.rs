@@ -63,6 +63,14 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.max_size = connections)
     }
 
+    /// Connections kept open, idle or leased, however little is to do: none of the last so many is closed for having
+    /// idled. Default: 0.
+    ///
+    /// A pool below it dials at once, and after a failure at the pace of the back-off.
+    pub fn min_size(self, connections: usize) -> Self {
+        self.map_settings(|s| s.min_size = connections)
+    }
+
     /// Idle connections upkeep keeps ready, as far as `max_size` allows. Default: 0.
     ///
     /// Where fewer are idle, dials begin within 3 s, whatever the other settings: upkeep looks every second, counts

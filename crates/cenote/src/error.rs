@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -228,6 +229,33 @@ pub struct TimedOut {
     pub connect_error: Option<ConnectError>,
     /// The dial that was under way when it gave up, the longest if there were several.
     pub dialling: Option<Dialling>,
+    /// Where in the program the leases were taken that were out when it gave up: the places with the most, three at most.
+    /// Of an exclusive pool.
+    pub holders: Vec<Holder>,
+}
+
+/// A place in the program, and the leases taken there that are out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The call of `get`.
+    pub call_site: &'static Location<'static>,
+    /// How many leases.
+    pub leases: usize,
+    /// For how long the oldest of them has been out, to the turn of the pool's clock.
+    pub longest: Duration,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            call_site,
+            leases,
+            longest,
+        } = self;
+        let (file, line) = (call_site.file(), call_site.line());
+        write!(f, "{leases} at {file}:{line} for up to {longest:.1?}")
+    }
 }
 
 /// A dial under way.
@@ -258,13 +286,18 @@ impl fmt::Display for TimedOut {
             status,
             connect_error,
             dialling,
+            holders,
         } = self;
         write!(f, "pool {pool}: no connection within {waited:?} ({status})")?;
         match (connect_error, dialling) {
-            (Some(error), _) => write!(f, "; connecting fails: {error}"),
-            (None, Some(dialling)) => write!(f, "; {dialling}"),
-            (None, None) => Ok(()),
+            (Some(error), _) => write!(f, "; connecting fails: {error}")?,
+            (None, Some(dialling)) => write!(f, "; {dialling}")?,
+            (None, None) => {}
         }
+        for (i, holder) in holders.iter().enumerate() {
+            write!(f, "{}{holder}", if i == 0 { "; held: " } else { ", " })?;
+        }
+        Ok(())
     }
 }
 

@@ -80,11 +80,11 @@ pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
 async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
     let all_vacant = async {
         loop {
-            let vacated = core.owner.vacated.notified();
+            let changed = core.owner.changed.notified();
             if core.demand().occupied == 0 {
                 return;
             }
-            vacated.await;
+            changed.await;
         }
     };
     let runtime = &core.owner.runtime;

@@ -290,6 +290,7 @@ impl<C: Connect> Attempt<C> {
         let token = admit(opening, conn, self.id, took, Origin::Dialled);
         release(token, IdleSince::Now);
         core.owner.dialer().arriving -= 1;
+        core.owner.changed.notify_waiters();
         dial_if_needed(&core);
     }
 

@@ -226,6 +226,16 @@ impl Sweep {
     }
 }
 
+/// Whether fewer connections are idle than `min_idle`, or open than `min_size`.
+pub(crate) fn is_short<C: Connect>(core: &PoolCore<C>) -> bool {
+    let Settings {
+        min_idle, min_size, ..
+    } = core.owner.settings;
+    let demand = core.demand();
+    let open = demand.occupied - demand.opening - demand.closing;
+    count_idle(core) < min_idle || open < min_size
+}
+
 /// Closes the idle connections that are no longer open: dead ones are none of those that `min_idle` keeps ready.
 /// Least recently used first, which leaves the strict orders as they are.
 fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {

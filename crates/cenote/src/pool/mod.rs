@@ -14,6 +14,7 @@ mod checking;
 mod close;
 mod dial;
 mod get;
+mod holders;
 mod lease;
 mod look;
 #[cfg(all(test, cenote_shuttle))]
@@ -23,6 +24,7 @@ mod recycle;
 mod retire;
 mod state;
 mod upkeep;
+mod warm;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -293,6 +295,26 @@ impl<C: Connect> Pool<C> {
             // Those that came before the bound are seen off there.
             recycle::release(token, IdleSince::Before);
         }
+    }
+
+    /// Opens as many connections as [`min_idle`](Builder::min_idle) and [`min_size`](Builder::min_size) say, now, and
+    /// returns when they are there: for the start of a program, which is then ready for its first users, or knows why not.
+    ///
+    /// Waits for `acquire_timeout` at most. Dropping the future leaves the dials to go on.
+    ///
+    /// ```no_run
+    /// # async fn f<C: cenote::Connect>(connector: C) -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = cenote::Pool::builder(connector).min_idle(2).build()?;
+    /// pool.warm().await?; // a wrong password ends the program here
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Connect`](GetError::Connect): a dial has failed since this began; the pool goes on trying.
+    /// [`TimedOut`](GetError::TimedOut), [`Closed`](GetError::Closed), [`NoRuntime`](GetError::NoRuntime).
+    pub async fn warm(&self) -> Result<(), GetError> {
+        warm::warm(&self.core, self.settings().acquire_timeout).await
     }
 
     /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, leased

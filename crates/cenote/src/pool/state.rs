@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::dial::{self, Dialer};
+use super::holders::holders;
 use super::look::Sweep;
 use super::{recycle, retire};
 use crate::connect::Connect;
@@ -54,8 +55,8 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) taken_over_at: AtomicU64,
     /// It has not seen to that yet.
     pub(crate) is_unchecked: AtomicBool,
-    /// Told whenever a slot of a closed pool becomes vacant.
-    pub(crate) vacated: Notify,
+    /// Told whenever a slot becomes vacant, or a dial has become a connection.
+    pub(crate) changed: Notify,
     /// Taken before the kernel's ledger, never after; no user code runs under it.
     dialer: Mutex<Dialer>,
 }
@@ -208,7 +209,7 @@ impl<C: Connect> Shared<C> {
             sweep: Mutex::new(Sweep::default()),
             taken_over_at: AtomicU64::new(0),
             is_unchecked: AtomicBool::new(false),
-            vacated: Notify::new(),
+            changed: Notify::new(),
         }
     }
 
@@ -256,7 +257,7 @@ impl<C: Connect> Owner for Shared<C> {
     }
 
     fn vacated(core: &Arc<PoolCore<C>>) {
-        core.owner.vacated.notify_waiters();
+        core.owner.changed.notify_waiters();
         dial::dial_if_needed(core);
     }
 
@@ -326,6 +327,7 @@ impl<C: Connect> PoolCore<C> {
             status: self.status(),
             connect_error,
             dialling,
+            holders: holders(self),
         }))
     }
 }

@@ -296,6 +296,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
             status: self.status(),
             connect_error: self.exclusive.connect_error(),
             dialling: self.exclusive.dialling(),
+            holders: Vec::new(),
         }))
     }
 }

@@ -17,6 +17,8 @@ mod deadlines;
 mod dialling;
 /// When the pool grows, how fast, and when it does not.
 mod growth;
+/// Where the leases were taken that are out when a caller gives up.
+mod holders;
 /// Hooks that refuse, dawdle, hang or panic.
 mod hook_failures;
 /// The user's own code at the turns of a connection's life, and what the pool tells.
@@ -46,3 +48,5 @@ mod settings;
 mod timing;
 /// Who is served, in which order, and what those learn who are not.
 mod waiting;
+/// Connections that are there before anybody asks for them.
+mod warming;

@@ -1,0 +1,61 @@
+//! Opening what `min_idle` and `min_size` promise before anybody asks for it, and saying why not.
+
+use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::look::is_short;
+use super::state::PoolCore;
+use super::{dial, upkeep};
+use crate::connect::Connect;
+use crate::error::GetError;
+use crate::kernel::{Arc, Phase};
+use crate::rt;
+
+/// Opens connections until as many are open and idle as the settings say, for `limit` at most.
+pub(crate) async fn warm<C: Connect>(
+    core: &Arc<PoolCore<C>>,
+    limit: Option<Duration>,
+) -> Result<(), GetError> {
+    let shared = &core.owner;
+    let began = shared.clock.now();
+    if upkeep::ensure(core) == upkeep::Upkeep::Impossible {
+        return Err(shared.no_runtime());
+    }
+    let Some(limit) = limit else {
+        return fill(core).await;
+    };
+    let filled = rt::timeout(limit, fill(core)).await;
+    filled.unwrap_or_else(|_| {
+        let waited = shared.clock.now().saturating_sub(began);
+        Err(core.timed_out(Duration::from_nanos(waited)))
+    })
+}
+
+async fn fill<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<(), GetError> {
+    let shared = &core.owner;
+    let failed_before = shared.metrics.connect_failed.load(Relaxed);
+    loop {
+        let mut changed = pin!(shared.changed.notified());
+        // From here on: what changes while this looks is told.
+        changed.as_mut().enable();
+        if core.demand().phase == Phase::Closed {
+            return Err(shared.closed_error());
+        }
+        if !is_short(core) {
+            return Ok(());
+        }
+        let failures = shared.metrics.connect_failed.load(Relaxed) - failed_before;
+        let last_error = shared.dialer().last_error();
+        if let (1.., Some(error)) = (failures, last_error) {
+            return Err(GetError::Connect {
+                pool: shared.name.clone(),
+                failures: u32::try_from(failures).unwrap_or(u32::MAX),
+                error,
+            });
+        }
+        shared.dialer().refill = true;
+        dial::dial_if_needed(core);
+        changed.await;
+    }
+}
