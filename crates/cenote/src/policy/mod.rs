@@ -2,6 +2,8 @@
 //! began) and a seeded generator, and return what to do.
 
 pub(crate) mod backoff;
+#[cfg(test)]
+pub(crate) mod budget;
 pub(crate) mod growth;
 pub(crate) mod lifetime;
 pub(crate) mod sharing;
