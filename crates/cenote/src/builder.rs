@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::budget::{Budget, Membership};
 use crate::connect::Connect;
 use crate::error::SettingsError;
 use crate::event::{CloseReason, ConnectionInfo, Event};
@@ -36,6 +37,7 @@ pub struct Builder<C: Connect> {
     settings: Settings,
     hooks: Hooks<C>,
     runtime: Option<Handle>,
+    budget: Option<Budget>,
 }
 
 impl<C: Connect> Builder<C> {
@@ -45,6 +47,7 @@ impl<C: Connect> Builder<C> {
             settings: Settings::default(),
             hooks: Hooks::default(),
             runtime: None,
+            budget: None,
         }
     }
 
@@ -216,6 +219,17 @@ impl<C: Connect> Builder<C> {
         self
     }
 
+    /// Bounds the connections of this pool and of all others under the same [`Budget`] together, beside `max_size`.
+    /// Default: none.
+    ///
+    /// `min_idle` is then a reservation: so many connections no other pool can take. Any other that is idle may be closed
+    /// for another pool ([`CloseReason::Budget`]), as [`Budget`] says. [`Pool::add`] finds the pool full where the budget
+    /// is.
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.budget = Some(budget.clone());
+        self
+    }
+
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
     /// closes it and counts as a failed connect.
     ///
@@ -291,14 +305,21 @@ impl<C: Connect> Builder<C> {
     /// with the first `get` that has to wait.
     ///
     /// # Errors
-    /// A setting that can't work, named with what would.
+    /// A setting that can't work, named with what would; or a `min_idle` that exceeds its budget beside what other pools
+    /// have reserved of it.
     pub fn build(self) -> Result<Pool<C>, SettingsError> {
         self.validate()?;
+        let (setting, reserved) = self.settings.reserved();
+        let budget = self
+            .budget
+            .map(|budget| Membership::begin(&budget, setting, reserved))
+            .transpose()?;
         Ok(Pool::start(
             self.connector,
             self.settings,
             self.hooks,
             self.runtime.map_or_else(Runtime::callers, Runtime::Own),
+            budget,
         ))
     }
 

@@ -11,6 +11,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::BudgetStatus;
 use crate::connect::Connect;
 use crate::rt;
 use crate::status::Status;
@@ -232,6 +233,9 @@ pub struct TimedOut {
     /// Where in the program the leases were taken that were out when it gave up: the places with the most, three at most.
     /// Of an exclusive pool.
     pub holders: Vec<Holder>,
+    /// The [`Budget`](crate::Budget) that kept the pool, which had room itself, from opening one more: of several, the
+    /// narrowest.
+    pub budget: Option<BudgetStatus>,
 }
 
 /// A place in the program, and the leases taken there that are out.
@@ -287,12 +291,16 @@ impl fmt::Display for TimedOut {
             connect_error,
             dialling,
             holders,
+            budget,
         } = self;
         write!(f, "pool {pool}: no connection within {waited:?} ({status})")?;
         match (connect_error, dialling) {
             (Some(error), _) => write!(f, "; connecting fails: {error}")?,
             (None, Some(dialling)) => write!(f, "; {dialling}")?,
             (None, None) => {}
+        }
+        if let Some(budget) = budget {
+            write!(f, "; {budget}")?;
         }
         for (i, holder) in holders.iter().enumerate() {
             write!(f, "{}{holder}", if i == 0 { "; held: " } else { ", " })?;

@@ -53,6 +53,8 @@ reasons! {
     MaxIdle = "max_idle",
     /// More connections than `max_size` after a resize.
     Resized = "resized",
+    /// Another pool of the same [`Budget`](crate::Budget) had a use for its place, or the budget became smaller.
+    Budget = "budget",
     /// Sent away by `evict` or `retain`.
     Evicted = "evicted",
     /// The pool was closed.

@@ -108,6 +108,7 @@
 //! | many users on one connection | [`SharedPool`], [`Connect::capacity`] |
 //! | many requests at once over one connection | [`mux`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
+//! | several pools within one server's `max_connections` | [`Budget`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`], [`NoPool`], [`AnyPool`] |
 //! | a synchronous driver | [`blocking`] |
 //! | time-outs for it that any runtime will do for | [`time`] |
@@ -141,6 +142,7 @@
 #![deny(unsafe_code)]
 
 pub mod blocking;
+mod budget;
 mod builder;
 mod connect;
 mod dial;
@@ -169,6 +171,7 @@ mod sync;
 pub mod time;
 mod wake;
 
+pub use budget::{Budget, BudgetStatus};
 pub use builder::Builder;
 pub use connect::{Connect, FailureKind, Verdict};
 pub use dial::Dial;

@@ -184,6 +184,15 @@ impl Settings {
         Ok(())
     }
 
+    /// What a budget keeps for the pool, and which setting says so.
+    pub(crate) fn reserved(&self) -> (&'static str, usize) {
+        if self.min_size > self.min_idle {
+            ("min_size", self.min_size)
+        } else {
+            ("min_idle", self.min_idle)
+        }
+    }
+
     pub(crate) fn order(&self) -> Order {
         let max_idle = self.max_idle.unwrap_or(usize::MAX);
         match self.idle_order {

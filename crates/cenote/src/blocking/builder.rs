@@ -9,7 +9,7 @@ use crate::error::{BoxError, SettingsError};
 use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::policy::telling::ConnectFailures;
 use crate::settings::IdleOrder;
-use crate::{Backoff, builder};
+use crate::{Backoff, Budget, builder};
 
 /// Sets up a [`Pool`]. Each setting means what it means on [`cenote::Builder`](crate::Builder).
 #[must_use = "a builder does nothing until `build`"]
@@ -77,6 +77,7 @@ impl<C: Connect> Builder<C> {
         connect_failures_while_open: ConnectFailures,
         leak_threshold: impl Into<Option<Duration>>,
         seed: u64,
+        budget: &Budget,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,
     }
 

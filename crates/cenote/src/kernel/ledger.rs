@@ -271,7 +271,7 @@ impl<O: Owner> Core<O> {
         if ledger.phase != Phase::Open || !O::is_wanted(self, token.meta()) {
             return Err(token);
         }
-        let plain = !ledger.shelf.is_up && !ledger.over_size();
+        let plain = !ledger.shelf.is_up && !ledger.over_size() && !O::must_report(self);
         token.pass(if plain { Mark::No } else { Mark::Yes });
         Ok(token)
     }

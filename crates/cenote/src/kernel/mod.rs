@@ -92,6 +92,11 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     /// Whether a connection that comes back may stay. Called under the ledger's lock, so that it cannot be
     /// overtaken by [`Core::recall`]: a look at atomics, no more.
     fn is_wanted(core: &Core<Self>, meta: &Self::SlotMeta) -> bool;
+    /// Whether every lease is to come back through the ledger, and so through [`returned`](Self::returned)'s slow way.
+    /// Called under the ledger's lock: a look at atomics, no more.
+    fn must_report(_core: &Core<Self>) -> bool {
+        false
+    }
     /// A slot became vacant: somebody may want to dial, or wait for the end of the pool.
     fn vacated(core: &Arc<Core<Self>>);
     /// A user gives `token` back; `core` is the pool, if the user had a reference. Must not panic.

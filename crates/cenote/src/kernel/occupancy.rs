@@ -13,6 +13,8 @@ use crate::sync::{Arc, Ordering, lock};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
     pub(crate) waiters: usize,
+    /// Since when the first of them waits.
+    pub(crate) oldest: Option<u64>,
     pub(crate) occupied: usize,
     pub(crate) opening: usize,
     pub(crate) closing: usize,
@@ -145,6 +147,15 @@ impl<O: Owner> Core<O> {
         }
     }
 
+    /// Takes an idle slot for the pool itself; with none, every lease has its mark afterwards.
+    pub(crate) fn reserve_or_mark(&self) -> Option<SlotToken<O>> {
+        let mut ledger = lock(&self.ledger.0);
+        let mut slots = 0..self.bound();
+        let token = self.take_idle(&mut ledger, &mut slots)?;
+        token.reserve();
+        Some(token)
+    }
+
     /// `token` is on its way out: it no longer counts as a connection the pool has, though its slot stays
     /// occupied until the token is dropped.
     pub(crate) fn mark_closing(&self, token: &SlotToken<O>) {
@@ -169,6 +180,7 @@ impl<O: Owner> Core<O> {
         let ledger = lock(&self.ledger.0);
         Demand {
             waiters: ledger.waitlist.len(),
+            oldest: ledger.waitlist.oldest(),
             occupied: ledger.occupied,
             opening: ledger.opening,
             closing: ledger.closing,

@@ -22,6 +22,12 @@ impl<'a, O: Owner> Waiter<'a, O> {
         }
     }
 
+    /// Waits since `since`, by its owner's clock.
+    pub(crate) fn since(mut self, since: u64) -> Self {
+        self.cell.since = since;
+        self
+    }
+
     fn cell(self: Pin<&Self>) -> Pin<&WaiterCell<O>> {
         // SAFETY: `cell` is pinned whenever the waiter is: it is never moved out, and `Drop` leaves the queue.
         unsafe { self.map_unchecked(|waiter| &waiter.cell) }

@@ -35,6 +35,8 @@ pub(super) struct WaiterCell<O: Owner> {
     /// When it arrived, in the order of all; kept when it queues again, after the connection it was given
     /// proved dead. [`NONE`] before it has arrived. Its own future's alone.
     number: AtomicU64,
+    /// When it began to wait, by its owner's clock; told to who asks for the oldest.
+    pub(super) since: u64,
     outcome: UnsafeCell<Option<Outcome<O>>>,
     _pinned: PhantomPinned,
 }
@@ -52,6 +54,7 @@ impl<O: Owner> WaiterCell<O> {
         Self {
             status: AtomicU8::new(FREE),
             number: AtomicU64::new(NONE),
+            since: 0,
             outcome: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
@@ -109,6 +112,7 @@ struct WaitlistEntry<O: Owner> {
     /// `None` once it has left, or was refused between others.
     waiter: Option<NonNull<WaiterCell<O>>>,
     waker: Option<Waker>,
+    since: u64,
     deadline: u64,
 }
 
@@ -133,6 +137,11 @@ impl<O: Owner> Waitlist<O> {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Since when the first in line waits.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|first| first.since)
     }
 
     /// Gives `waiter` its number, unless it has one; whether it is new.
@@ -163,6 +172,7 @@ impl<O: Owner> Waitlist<O> {
             number,
             waiter: Some(NonNull::from(waiter.get_ref())),
             waker: Some(waker),
+            since: waiter.since,
             deadline,
         };
         self.len += 1;

@@ -50,6 +50,10 @@ impl<K: Copy + Ord> Line<K> {
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, K)> {
+        self.order.iter().copied()
+    }
+
     /// The pool behind `last`, or the first in line.
     pub(crate) fn next(&self, last: Option<(u64, K)>) -> Option<(u64, K)> {
         use std::ops::Bound::{Excluded, Unbounded};

@@ -2,7 +2,6 @@
 //! began) and a seeded generator, and return what to do.
 
 pub(crate) mod backoff;
-#[cfg(test)]
 pub(crate) mod budget;
 pub(crate) mod growth;
 pub(crate) mod lifetime;

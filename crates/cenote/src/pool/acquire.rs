@@ -177,7 +177,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         stale: Option<PoolToken<C>>,
         began: u64,
     ) -> Self {
-        let waiter = Waiter::new(core);
+        let waiter = Waiter::new(core).since(began);
         let stage = match stale {
             Some(token) => {
                 waiter.arrive();

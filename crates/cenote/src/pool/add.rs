@@ -8,12 +8,13 @@ use super::checking::Checking;
 use super::dial;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
-use super::state::{PoolCore, PoolToken};
+use super::state::{PoolCore, PoolToken, Shared};
 use super::upkeep;
+use crate::budget::After;
 use crate::connect::Connect;
 use crate::error::AddError;
 use crate::event::CloseReason;
-use crate::kernel::{Arc, IdleSince, Phase};
+use crate::kernel::{Arc, IdleSince, Opening, Phase};
 use crate::rt;
 
 pub(crate) fn add<C: Connect>(
@@ -29,7 +30,7 @@ pub(crate) fn add<C: Connect>(
     if !matches!(rt::calling(|| shared.connector.is_open(&conn)), Ok(true)) {
         return Err(AddError::Broken(conn));
     }
-    let Some(opening) = core.open(usize::MAX) else {
+    let Some(opening) = place(core) else {
         return Err(match core.demand().phase {
             Phase::Closed => AddError::Closed(conn),
             _ => AddError::Full(conn),
@@ -45,6 +46,23 @@ pub(crate) fn add<C: Connect>(
         dial::dial_if_needed(core);
     }
     Ok(())
+}
+
+/// A slot, and the budget's permit for it.
+fn place<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Opening<Shared<C>>> {
+    let budget = core.owner.budget.as_ref();
+    if budget.is_some_and(|budget| !budget.take()) {
+        return None;
+    }
+    let opening = core.open(usize::MAX);
+    if opening.is_none()
+        && let Some(budget) = budget
+    {
+        let mut after = After::default();
+        budget.give_back(&mut after);
+        after.run();
+    }
+    opening
 }
 
 /// Runs the `after_connect` hook. One that does not end well closes the connection; it says nothing of connecting.

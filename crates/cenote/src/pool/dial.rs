@@ -9,11 +9,12 @@ use super::admit::{Origin, admit};
 use super::recycle::release;
 use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta, count};
 use super::upkeep;
+use crate::budget::{After, Want};
 use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
 use crate::error::{BoxError, ConnectError, Dialling, GetError, endpoint};
 use crate::event::{ConnectionInfo, Event};
-use crate::kernel::{Arc, IdleSince, Opening, Phase, State};
+use crate::kernel::{Arc, Demand, IdleSince, Opening, Phase, State};
 use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::lifetime;
@@ -123,12 +124,14 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<PoolCore<C>>) {
         return;
     }
     let mut openings = Vec::new();
+    let mut after = After::default();
     {
         let mut dialer = shared.dialer();
-        while let Some(opening) = next(core, &mut dialer) {
+        while let Some(opening) = next(core, &mut dialer, &mut after) {
             openings.push(opening);
         }
     }
+    after.run();
     for opening in openings {
         upkeep::ensure(core);
         shared.runtime.spawn(dial(Attempt {
@@ -139,7 +142,39 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<PoolCore<C>>) {
     }
 }
 
-fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Opening<Shared<C>>> {
+/// The slot of a dial that is to begin, if one is due and the budget permits it.
+fn next<C: Connect>(
+    core: &Arc<PoolCore<C>>,
+    dialer: &mut Dialer,
+    after: &mut After,
+) -> Option<Opening<Shared<C>>> {
+    let shared = &core.owner;
+    let due = due(core, dialer);
+    if let Some(budget) = &shared.budget {
+        let Some(demand) = due else {
+            budget.withdraw(after);
+            return None;
+        };
+        let want = Want {
+            oldest: demand.oldest.map(|since| shared.on_budget_clock(since)),
+            is_opening: demand.opening > 0,
+        };
+        if !budget.ask(&want, after) {
+            return None;
+        }
+    }
+    due?;
+    let opening = core.open(shared.settings.max_connecting);
+    match (&opening, &shared.budget) {
+        (Some(_), _) => dialer.last_dial_at = shared.clock.now(),
+        (None, Some(budget)) => budget.give_back(after),
+        (None, None) => {}
+    }
+    opening
+}
+
+/// What calls for a dial, if one is due.
+fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Demand> {
     let shared = &core.owner;
     let demand = core.demand();
     if demand.phase != Phase::Open {
@@ -180,10 +215,7 @@ fn next<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Open
         dial_time: dialer.dial_time,
     };
     match growth::decide(&situation) {
-        Decision::Dial => {
-            dialer.last_dial_at = now;
-            core.open(shared.settings.max_connecting)
-        }
+        Decision::Dial => Some(demand),
         Decision::Wait(until) => {
             if dialer.wake_at.is_none_or(|at| until < at) {
                 dialer.wake_at = Some(until);
@@ -279,7 +311,11 @@ impl<C: Connect> Attempt<C> {
             dialer.arriving += 1;
             dialer.under_way.retain(|(id, _)| *id != self.id);
             // While new connections prove dead, opening one is no success yet.
-            dialer.dial_time = Some(growth::observe_dial(dialer.dial_time, took));
+            let dial_time = growth::observe_dial(dialer.dial_time, took);
+            dialer.dial_time = Some(dial_time);
+            if let Some(budget) = &core.owner.budget {
+                budget.observe_dial_time(dial_time);
+            }
             if core.owner.unproven_since.load(Relaxed) != PROVEN {
                 None
             } else {

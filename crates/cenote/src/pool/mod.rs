@@ -3,12 +3,13 @@
 //! `acquire` leads from a `get` to a lease, by `pre_lease_check` if it is to be checked first, `recycle` from the lease to the next one, `dial` opens
 //! connections, `retire` closes them, `upkeep` looks after those in between; `shared` is what they share.
 //!
-//! Locks, in the order they may be taken: the dialer's (`shared`), the kernel's ledger, the runtime's
+//! Locks, in the order they may be taken: the dialer's (`state`), the budget's, the kernel's ledger, the runtime's
 //! leaf. User code runs under none of them.
 
 mod acquire;
 mod add;
 mod admit;
+mod budget_member;
 mod check;
 mod checking;
 mod close;
@@ -37,6 +38,7 @@ use pre_lease_check::{PreLeaseCheck, Rejected};
 use state::{PoolCore, Shared};
 use upkeep::Upkeep;
 
+use crate::budget::{BudgetStatus, Membership};
 use crate::builder::Builder;
 use crate::connect::Connect;
 use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
@@ -83,6 +85,7 @@ impl<C: Connect> Pool<C> {
             Settings::default(),
             Hooks::default(),
             Runtime::callers(),
+            None,
         )
     }
 
@@ -91,13 +94,18 @@ impl<C: Connect> Pool<C> {
         settings: Settings,
         hooks: Hooks<C>,
         runtime: Runtime,
+        budget: Option<Membership>,
     ) -> Self {
         let (max_size, order) = (settings.max_size, settings.order());
         let core = Core::new(
-            Shared::new(connector, settings, hooks, runtime),
+            Shared::new(connector, settings, hooks, runtime, budget),
             max_size,
             order,
         );
+        if let Some(budget) = &core.owner.budget {
+            let weak = Arc::downgrade(&core);
+            budget.introduce(weak);
+        }
         upkeep::ensure(&core);
         Self { core }
     }
@@ -341,6 +349,11 @@ impl<C: Connect> Pool<C> {
     /// The dial that has been under way for longest.
     pub(crate) fn dialling(&self) -> Option<Dialling> {
         dial::under_way(&self.core)
+    }
+
+    /// The budget that keeps a pool that looks like `status` from opening one more.
+    pub(crate) fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
+        self.core.refused_by(status)
     }
 
     pub(crate) fn no_runtime(&self) -> GetError {

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::budget_member;
 use super::retire::retire;
 use super::state::{PoolCore, PoolToken, count};
 use crate::connect::{Connect, Verdict};
@@ -103,8 +104,12 @@ pub(crate) fn release<C: Connect>(token: PoolToken<C>, idling: IdleSince) {
 }
 
 fn release_in<C: Connect>(core: &PoolCore<C>, token: PoolToken<C>, idling: IdleSince) {
-    if let Release::Excess(token, why) = core.release(token, idling) {
-        retire(token, reason(why), None);
+    let Some(token) = budget_member::offer(core, token) else {
+        return;
+    };
+    match core.release(token, idling) {
+        Release::Excess(token, why) => retire(token, reason(why), None),
+        Release::Kept => budget_member::idled(core),
     }
 }
 

@@ -107,6 +107,7 @@ fn is_abrupt(reason: CloseReason) -> bool {
         | CloseReason::Retired
         | CloseReason::MaxIdle
         | CloseReason::Resized
+        | CloseReason::Budget
         | CloseReason::Evicted
         | CloseReason::PoolClosed => false,
         CloseReason::Broken

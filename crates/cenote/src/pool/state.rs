@@ -9,6 +9,7 @@ use super::dial::{self, Dialer};
 use super::holders::holders;
 use super::look::Sweep;
 use super::{recycle, retire};
+use crate::budget::{After, BudgetStatus, Membership};
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError, TimedOut};
 use crate::event::{CloseReason, ConnectionInfo};
@@ -57,7 +58,9 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) is_unchecked: AtomicBool,
     /// Told whenever a slot becomes vacant, or a dial has become a connection.
     pub(crate) changed: Notify,
-    /// Taken before the kernel's ledger, never after; no user code runs under it.
+    /// The pool's place under a bound that others share.
+    pub(crate) budget: Option<Membership>,
+    /// Taken before the budget's lock and the kernel's ledger, never after; no user code runs under it.
     dialer: Mutex<Dialer>,
 }
 
@@ -182,6 +185,7 @@ impl<C: Connect> Shared<C> {
         mut settings: Settings,
         hooks: Hooks<C>,
         runtime: Runtime,
+        budget: Option<Membership>,
     ) -> Self {
         // The coarse clock lags by a turn at most: early rather than late.
         let fresh_below = match settings.check_after_idle {
@@ -210,6 +214,7 @@ impl<C: Connect> Shared<C> {
             taken_over_at: AtomicU64::new(0),
             is_unchecked: AtomicBool::new(false),
             changed: Notify::new(),
+            budget,
         }
     }
 
@@ -223,6 +228,17 @@ impl<C: Connect> Shared<C> {
 
     pub(crate) fn sweep(&self) -> MutexGuard<'_, Sweep> {
         lock(&self.sweep)
+    }
+
+    /// The budget, while it has a use elsewhere for connections that come back.
+    pub(crate) fn contested_budget(&self) -> Option<&Membership> {
+        self.budget.as_ref().filter(|budget| budget.is_contested())
+    }
+
+    /// A time of the pool's on the clock of its budget, which it has.
+    pub(crate) fn on_budget_clock(&self, at: u64) -> u64 {
+        let instant = self.clock.instant(at);
+        self.budget.as_ref().map_or(0, |budget| budget.at(instant))
     }
 
     pub(crate) fn max_waiters(&self) -> usize {
@@ -256,7 +272,16 @@ impl<C: Connect> Owner for Shared<C> {
         meta.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
     }
 
+    fn must_report(core: &PoolCore<C>) -> bool {
+        core.owner.contested_budget().is_some()
+    }
+
     fn vacated(core: &Arc<PoolCore<C>>) {
+        if let Some(budget) = &core.owner.budget {
+            let mut after = After::default();
+            budget.give_back(&mut after);
+            after.run();
+        }
         core.owner.changed.notify_waiters();
         dial::dial_if_needed(core);
     }
@@ -316,18 +341,28 @@ impl<C: Connect> PoolCore<C> {
         }
     }
 
+    /// The budget that keeps a pool that looks like `status` from opening one more, if it is not the pool's own size.
+    pub(crate) fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
+        if status.size + status.opening >= status.max_size {
+            return None;
+        }
+        self.owner.budget.as_ref()?.refused_by()
+    }
+
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
         count(&self.owner.metrics.timed_out);
         // Each takes the dialer's lock, and lets it go before the next.
         let connect_error = self.owner.dialer().last_error();
         let dialling = dial::under_way(self);
+        let status = self.status();
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.owner.name.clone(),
             waited,
-            status: self.status(),
+            status,
             connect_error,
             dialling,
             holders: holders(self),
+            budget: self.refused_by(&status),
         }))
     }
 }

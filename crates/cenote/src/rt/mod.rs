@@ -66,6 +66,11 @@ impl Clock {
     pub(crate) fn instant(&self, at: u64) -> Instant {
         self.began + Duration::from_nanos(at)
     }
+
+    /// An instant on this clock; the beginning, if it was before.
+    pub(crate) fn at(&self, instant: Instant) -> u64 {
+        nanos(instant.saturating_duration_since(self.began))
+    }
 }
 
 /// A duration in nanoseconds; 584 years at most.

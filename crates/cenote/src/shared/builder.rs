@@ -151,6 +151,13 @@ impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
         self
     }
 
+    /// Bounds the connections of this pool and of all others under the same budget together, beside `max_size`; see
+    /// [`Budget`](crate::Budget). `min_size` is then a reservation. Default: none.
+    pub fn budget(mut self, budget: &crate::budget::Budget) -> Self {
+        self.exclusive = self.exclusive.budget(budget);
+        self
+    }
+
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
     /// closes it and counts as a failed connect.
     pub fn after_connect<F>(mut self, hook: F) -> Self

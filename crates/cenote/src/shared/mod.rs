@@ -290,13 +290,15 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     /// The error of a caller that waited `waited`.
     fn timed_out(self: &Arc<Self>, waited: Duration) -> GetError {
         self.state().timed_out += 1;
+        let status = self.status();
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.exclusive.name().into(),
             waited,
-            status: self.status(),
+            status,
             connect_error: self.exclusive.connect_error(),
             dialling: self.exclusive.dialling(),
             holders: Vec::new(),
+            budget: self.exclusive.refused_by(&status),
         }))
     }
 }

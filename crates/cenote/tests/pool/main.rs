@@ -7,6 +7,8 @@ mod after_waiting;
 mod aging;
 /// Uses and drops where there is no runtime, another one, or one that has ended.
 mod anywhere;
+/// Several pools under one budget of connections.
+mod budget;
 /// What changes while a pool runs: its size, a pause, eviction, its end.
 mod changing;
 /// The end of a pool: what is refused, what is waited for, what outlives it.

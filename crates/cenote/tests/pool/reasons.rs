@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
-use cenote::{Builder, CloseReason, ConnectError, Event, Lease, Pool, Verdict};
+use cenote::{Budget, Builder, CloseReason, ConnectError, Event, Lease, Pool, Verdict};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
@@ -12,6 +12,8 @@ use crate::server::{Act, Server, Told, ms, pass, secs};
 
 type Story = for<'a> fn(&'a Server, &'a Pool<Server>) -> BoxFuture<'a, ()>;
 type Settings = fn(Builder<Server>) -> Builder<Server>;
+
+static BUDGET: LazyLock<Budget> = LazyLock::new(|| Budget::new(1));
 
 fn as_it_is(builder: Builder<Server>) -> Builder<Server> {
     builder
@@ -58,6 +60,17 @@ fn stories() -> Vec<(CloseReason, Settings, Story)> {
                 async {
                     drop(join_all([pool.get(), pool.get()]).await);
                     pool.resize(1).unwrap();
+                }
+                .boxed()
+            },
+        ),
+        (
+            CloseReason::Budget,
+            |b| b.budget(&BUDGET),
+            |_, pool| {
+                async {
+                    use_once(pool).await;
+                    BUDGET.resize(0);
                 }
                 .boxed()
             },

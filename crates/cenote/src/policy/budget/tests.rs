@@ -5,12 +5,7 @@ use super::*;
 const MS: u64 = 1_000_000;
 
 fn in_order(line: &Line<char>) -> Vec<char> {
-    let mut last = None;
-    std::iter::from_fn(|| {
-        last = line.next(last);
-        last.map(|(_, key)| key)
-    })
-    .collect()
+    line.iter().map(|(_, key)| key).collect()
 }
 
 #[test]
@@ -39,6 +34,20 @@ fn a_pool_that_leaves_is_in_line_no_more() {
     assert_eq!(in_order(&line), ['a']);
     line.leave('a');
     assert!(line.is_empty());
+}
+
+#[test]
+fn the_line_can_be_walked_while_it_changes() {
+    let mut line = Line::new();
+    for (key, since) in [('a', 10), ('b', 20), ('c', 30)] {
+        line.enter(key, since);
+    }
+    let first = line.next(None);
+    assert_eq!(first, Some((10, 'a')));
+    line.leave('a');
+    line.leave('b');
+    assert_eq!(line.next(first), Some((30, 'c')));
+    assert_eq!(line.next(Some((30, 'c'))), None);
 }
 
 #[test]

@@ -1,0 +1,336 @@
+//! Who is served next. Every change of what is held, reserved or permitted ends in [`settle`](State::settle).
+
+use std::sync::Arc;
+
+use super::accounts::{Key, State};
+use super::member::{GRANTED, IN_LINE, OUT};
+use super::{After, BudgetMember, Want};
+use crate::policy::budget::{Returning, changes_hands, least_recently_used};
+use crate::sync::Ordering::Relaxed;
+
+/// Where a connection may have become idle since pools in line were last served.
+#[derive(Clone, Copy)]
+enum Fresh {
+    Nowhere,
+    At(Key),
+    Everywhere,
+}
+
+/// For whom a connection is to be closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Pool(Key),
+    /// For nobody: there are more than may be.
+    TheBound,
+}
+
+impl State {
+    /// Whether the pool may open one more. If not, it is in line, where it wants to be: it is woken when it may.
+    pub(super) fn ask(&mut self, key: Key, now: u64, want: &Want, after: &mut After) -> bool {
+        if self.account(key).granted > 0 {
+            self.change(key, |account| account.granted -= 1);
+            if self.account(key).granted == 0 {
+                self.member(key).standing.store(OUT, Relaxed);
+            }
+            return true;
+        }
+        if self.take(key, after) {
+            return true;
+        }
+        let refills = self.account(key).is_entitled().then_some(now);
+        match want.oldest.or(refills) {
+            // The next is asked for when the dial under way is over: `vacated` or its success see to it.
+            Some(since) if !want.is_opening => {
+                self.member_mut(key).refills_since = refills;
+                self.line.enter(key, since);
+                self.member(key).standing.store(IN_LINE, Relaxed);
+                self.is_contested.store(true, Relaxed);
+                self.settle(Fresh::Nowhere, after);
+            }
+            _ => {
+                self.leave(key);
+                self.settle(Fresh::Nowhere, after);
+            }
+        }
+        false
+    }
+
+    /// A permit for the pool, if there is room; it stays out of line.
+    pub(super) fn take(&mut self, key: Key, after: &mut After) -> bool {
+        let has_room = self.full_at(key, false).is_none();
+        if has_room {
+            self.leave(key);
+            self.change(key, |account| account.held += 1);
+            self.grew(key);
+            self.settle(Fresh::Nowhere, after);
+        }
+        has_room
+    }
+
+    /// The pool wants no more than it has; what it was granted is for others.
+    pub(super) fn withdraw(&mut self, key: Key, after: &mut After) {
+        self.leave(key);
+        self.change(key, |account| {
+            account.held -= account.granted;
+            account.granted = 0;
+        });
+        self.settle(Fresh::Nowhere, after);
+    }
+
+    /// A slot of the pool is vacant again.
+    pub(super) fn give_back(&mut self, key: Key, after: &mut After) {
+        self.change(key, |account| {
+            account.held -= 1;
+            // If it was another, the one that is leaving counts as staying until it is gone.
+            account.leaving = account.leaving.saturating_sub(1);
+        });
+        self.settle(Fresh::Nowhere, after);
+    }
+
+    /// A connection of the pool may have become idle.
+    pub(super) fn idled(&mut self, key: Key, after: &mut After) {
+        self.settle(Fresh::At(key), after);
+    }
+
+    /// The pool is no more.
+    pub(super) fn remove_member(&mut self, key: Key, after: &mut After) {
+        self.leave(key);
+        self.change(key, |account| *account = Default::default());
+        self.members.remove(&key);
+        self.settle(Fresh::Nowhere, after);
+    }
+
+    pub(super) fn resize(&mut self, key: Key, max: usize, after: &mut After) {
+        self.bound_mut(key).max = max;
+        // What was promised may be too much by now.
+        let promised: Vec<_> = self.line.iter().map(|(_, waiting)| waiting).collect();
+        for waiting in promised {
+            self.change(waiting, |account| account.is_promised = false);
+        }
+        if self.bound(key).is_exceeded() {
+            self.exceeded.insert(key);
+            self.is_contested.store(true, Relaxed);
+        }
+        self.settle(Fresh::Everywhere, after);
+    }
+
+    /// Whether the connection that comes back to the pool is to be closed, for the bound or for another pool.
+    /// `own_waiter`: since when the pool's own oldest waiter waits.
+    pub(super) fn claims(
+        &mut self,
+        key: Key,
+        returning: impl FnOnce(u64) -> Returning,
+        after: &mut After,
+    ) -> bool {
+        // Whoever is in line by then does wait, and for what comes back.
+        self.settle(Fresh::Nowhere, after);
+        let chain = Arc::clone(&self.member(key).chain);
+        let is_excess = |&bound: &Key| {
+            self.exceeded.contains(&bound) && self.can_spare(key, bound, For::TheBound)
+        };
+        if chain.iter().any(is_excess) {
+            self.close_for(For::TheBound, key);
+            self.settle(Fresh::Nowhere, after);
+            return true;
+        }
+        let first = self.line.iter().find(|(_, other)| {
+            let waits_at = self.member(*other).waits_at;
+            waits_at.is_some_and(|bound| self.can_spare(key, bound, For::Pool(*other)))
+        });
+        let Some((since, other)) = first else {
+            return false;
+        };
+        let changes = changes_hands(&returning(since));
+        if changes {
+            self.close_for(For::Pool(other), key);
+        }
+        changes
+    }
+
+    /// Serves those in line, as far as there is room, and has idle connections closed for the others.
+    fn settle(&mut self, fresh: Fresh, after: &mut After) {
+        self.shed(fresh, after);
+        let mut last = None;
+        while let Some(place @ (since, key)) = self.line.next(last) {
+            last = Some(place);
+            let Some(oldest) = self.oldest_waiter(key, after) else {
+                // A promise to it is free for those before it, too.
+                if self.account(key).is_promised {
+                    last = None;
+                }
+                self.leave(key);
+                continue;
+            };
+            if oldest > since {
+                // The one it came for waits no longer.
+                self.line.enter(key, oldest);
+                continue;
+            }
+            if self.full_at(key, false).is_none() {
+                if self.grant(key, after) {
+                    last = None;
+                }
+                continue;
+            }
+            if self.account(key).is_promised {
+                continue;
+            }
+            let Some(bound) = self.full_at(key, true) else {
+                // Enough are leaving.
+                self.promise(key);
+                continue;
+            };
+            let fresh = match self.member(key).waits_at {
+                Some(asked) if asked == bound => fresh,
+                _ => Fresh::Everywhere,
+            };
+            if self.close_idle(bound, For::Pool(key), fresh, after) {
+                continue;
+            }
+            self.member_mut(key).waits_at = Some(bound);
+            let is_root = self.member(key).chain.last() == Some(&bound);
+            if is_root && self.bound(bound).is_full_soon() {
+                // Nor is there anything for those behind it.
+                break;
+            }
+        }
+        let is_contested = !(self.line.is_empty() && self.exceeded.is_empty());
+        self.is_contested.store(is_contested, Relaxed);
+    }
+
+    /// Has idle connections closed until no bound is exceeded, or none is idle.
+    fn shed(&mut self, fresh: Fresh, after: &mut After) {
+        for bound in self.exceeded.clone() {
+            while self.bound(bound).is_exceeded()
+                && self.close_idle(bound, For::TheBound, fresh, after)
+            {}
+            if !self.bound(bound).is_exceeded() {
+                self.exceeded.remove(&bound);
+            }
+        }
+    }
+
+    /// Has the least recently used idle connection below `bound` closed. If there is none, every lease of those looked at
+    /// comes back to be claimed.
+    fn close_idle(&mut self, bound: Key, whom: For, fresh: Fresh, after: &mut After) -> bool {
+        let keys: Vec<_> = match fresh {
+            Fresh::Nowhere => return false,
+            Fresh::At(key) => vec![key],
+            Fresh::Everywhere => self.holders.iter().copied().collect(),
+        };
+        let pools: Vec<_> = keys
+            .into_iter()
+            .filter(|&key| self.can_spare(key, bound, whom))
+            .filter_map(|key| Some((key, self.pool(key, after)?)))
+            .collect();
+        loop {
+            let idle = pools.iter().filter_map(|(key, pool)| {
+                let idle = pool.least_recently_used()?;
+                Some((idle.since, (*key, pool, idle)))
+            });
+            let Some((key, pool, idle)) = least_recently_used(idle) else {
+                break;
+            };
+            // Else it was leased in that instant.
+            if let Some(close) = pool.reserve(&idle) {
+                after.close.push(close);
+                self.close_for(whom, key);
+                return true;
+            }
+        }
+        for (key, pool) in &pools {
+            // It came back in that instant.
+            if let Some(close) = pool.reserve_or_mark() {
+                after.close.push(close);
+                self.close_for(whom, *key);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a connection of the pool `key` can be closed, for whom and the room it makes at `bound`.
+    fn can_spare(&self, key: Key, bound: Key, whom: For) -> bool {
+        let member = self.member(key);
+        let sums = &self.bound(bound).sums;
+        let can_keep_promises = sums.reserved <= self.bound(bound).max;
+        let is_spare = match whom {
+            For::TheBound if !can_keep_promises => member.account.held > member.account.leaving,
+            _ => member.account.is_spare(),
+        };
+        is_spare && whom != For::Pool(key) && member.chain.contains(&bound)
+    }
+
+    /// A connection of the pool `key` is being closed.
+    fn close_for(&mut self, whom: For, key: Key) {
+        self.change(key, |account| account.leaving += 1);
+        if let For::Pool(other) = whom {
+            self.promise(other);
+        }
+    }
+
+    /// One that is leaving is leaving for the pool.
+    fn promise(&mut self, key: Key) {
+        self.change(key, |account| account.is_promised = true);
+        self.member_mut(key).waits_at = None;
+    }
+
+    /// Gives the pool in line a permit and wakes it; whether those in line have to look again.
+    fn grant(&mut self, key: Key, after: &mut After) -> bool {
+        let pool = self.pool(key, after);
+        self.leave(key);
+        let Some(pool) = pool else {
+            return true;
+        };
+        self.change(key, |account| {
+            account.held += 1;
+            account.granted += 1;
+        });
+        self.member(key).standing.store(GRANTED, Relaxed);
+        after.wake.push(pool);
+        self.grew(key)
+    }
+
+    /// A pool has one permit more. If that is more than what is reserved for it, its connections, of which others were
+    /// to have none, are to be had: those in line look again, true if there are any.
+    fn grew(&mut self, key: Key) -> bool {
+        if self.account(key).reserved == 0 {
+            return false;
+        }
+        let waiting: Vec<_> = self.line.iter().map(|(_, waiting)| waiting).collect();
+        for &key in &waiting {
+            self.member_mut(key).waits_at = None;
+        }
+        !waiting.is_empty()
+    }
+
+    /// Since when the pool waits for a permit, if it does.
+    fn oldest_waiter(&mut self, key: Key, after: &mut After) -> Option<u64> {
+        let pool = self.pool(key, after)?;
+        let member = self.member(key);
+        // In this order: who queues after the look finds the pool out of line, and asks.
+        member.standing.store(OUT, Relaxed);
+        let refills = member
+            .refills_since
+            .filter(|_| member.account.is_entitled());
+        let oldest = pool.oldest_waiter().into_iter().chain(refills).min()?;
+        member.standing.store(IN_LINE, Relaxed);
+        Some(oldest)
+    }
+
+    fn leave(&mut self, key: Key) {
+        self.line.leave(key);
+        self.change(key, |account| account.is_promised = false);
+        let member = self.member_mut(key);
+        member.standing.store(OUT, Relaxed);
+        member.refills_since = None;
+        member.waits_at = None;
+    }
+
+    /// The pool, unless it is gone. `after` keeps the reference: it may be the last.
+    fn pool(&self, key: Key, after: &mut After) -> Option<Arc<dyn BudgetMember>> {
+        let pool = self.member(key).pool.as_ref()?.upgrade()?;
+        after.looked_at.push(Arc::clone(&pool));
+        Some(pool)
+    }
+}

@@ -1,0 +1,76 @@
+//! What the pool does under a budget that others share: what it tells of its connections, and what it does with one that
+//! is wanted elsewhere.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::retire::retire;
+use super::state::{PoolCore, PoolToken};
+use super::upkeep;
+use crate::budget::{BudgetMember, Close, Idle};
+use crate::connect::Connect;
+use crate::event::CloseReason;
+use crate::kernel::{Arc, Phase, State};
+
+impl<C: Connect> BudgetMember for PoolCore<C> {
+    fn oldest_waiter(&self) -> Option<u64> {
+        let demand = self.demand();
+        let since = demand.oldest.filter(|_| demand.phase == Phase::Open);
+        since.map(|since| self.owner.on_budget_clock(since))
+    }
+
+    fn least_recently_used(&self) -> Option<Idle> {
+        let idle = self
+            .slots()
+            .filter(|(_, word, _)| word.state() == State::Idle)
+            .map(|(index, word, meta)| (meta.idle_since.load(Relaxed), index, word));
+        let (since, index, word) = idle.min_by_key(|(since, index, _)| (*since, *index))?;
+        Some(Idle {
+            since: self.owner.on_budget_clock(since),
+            index,
+            word,
+        })
+    }
+
+    fn reserve(&self, idle: &Idle) -> Option<Close> {
+        self.reserve(idle.index, idle.word).map(close)
+    }
+
+    fn reserve_or_mark(&self) -> Option<Close> {
+        self.reserve_or_mark().map(close)
+    }
+
+    /// By a look of its keeper: the caller is another pool's, on another runtime perhaps. A pool in line has waiters, or
+    /// idle connections to keep ready, and so is listed with a keeper that lives.
+    fn wake(self: Arc<Self>) {
+        upkeep::schedule(&self, self.owner.clock.now());
+    }
+}
+
+fn close<C: Connect>(token: PoolToken<C>) -> Close {
+    Box::new(|| retire(token, CloseReason::Budget, None))
+}
+
+/// The connection that comes back, unless it was closed for what the budget has a better use for.
+pub(crate) fn offer<C: Connect>(core: &PoolCore<C>, token: PoolToken<C>) -> Option<PoolToken<C>> {
+    let Some(budget) = core.owner.contested_budget() else {
+        return Some(token);
+    };
+    let demand = core.demand();
+    if demand.phase == Phase::Closed {
+        return Some(token);
+    }
+    let opened_at = token.meta().opened_at.load(Relaxed);
+    let is_claimed = budget.claims(core.owner.on_budget_clock(opened_at), core.oldest_waiter());
+    if is_claimed {
+        retire(token, CloseReason::Budget, None);
+        return None;
+    }
+    Some(token)
+}
+
+/// A connection of the pool may have become idle.
+pub(crate) fn idled<C: Connect>(core: &PoolCore<C>) {
+    if let Some(budget) = core.owner.contested_budget() {
+        budget.idled();
+    }
+}
