@@ -55,17 +55,22 @@ impl Stage {
 
     /// Goes through all stages, and says how long the measured one took. Blocks the thread, which is no worker.
     pub fn conduct(&self) -> Duration {
-        self.conduct_for(WARM_UP, WINDOW)
+        thread::sleep(WARM_UP);
+        let begun = Instant::now();
+        self.measure();
+        thread::sleep(WINDOW);
+        self.end();
+        begun.elapsed()
     }
 
-    /// As [`conduct`](Self::conduct), with stages of other lengths.
-    pub fn conduct_for(&self, warm_up: Duration, window: Duration) -> Duration {
-        thread::sleep(warm_up);
-        let begun = Instant::now();
+    /// Begins the measured stage.
+    pub fn measure(&self) {
         self.0.store(Self::MEASURED, Ordering::Relaxed);
-        thread::sleep(window);
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
         self.0.store(Self::OVER, Ordering::Relaxed);
-        begun.elapsed()
     }
 }
 
