@@ -124,6 +124,11 @@ impl Tally {
         self.sums.soon.held > self.max
     }
 
+    /// Whether more is promised than there will be.
+    pub(super) fn is_overbooked(&self) -> bool {
+        self.sums.soon.held > self.max || self.sums.soon.committed > self.max
+    }
+
     pub(super) fn is_full_soon(&self) -> bool {
         self.sums.soon.held >= self.max
     }

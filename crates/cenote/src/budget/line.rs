@@ -291,17 +291,39 @@ impl State {
         self.grew(key)
     }
 
-    /// A pool has one permit more. If that is more than what is reserved for it, its connections, of which others were
-    /// to have none, are to be had: those in line look again, true if there are any.
+    /// A pool has one permit more; whether those in line have to look again.
     fn grew(&mut self, key: Key) -> bool {
+        let is_revoked = self.revoke_overbooked(key);
+        // If that is more than what is reserved for it, its connections are to be had, of which others were to have none.
         if self.account(key).reserved == 0 {
-            return false;
+            return is_revoked;
         }
         let waiting: Vec<_> = self.line.iter().map(|(_, waiting)| waiting).collect();
         for &key in &waiting {
             self.member_mut(key).waits_at = None;
         }
         !waiting.is_empty()
+    }
+
+    /// The permit that the pool has now may be the one that was to come free for another: the youngest of those is in
+    /// line with nothing promised again. True if there was one.
+    fn revoke_overbooked(&mut self, key: Key) -> bool {
+        let chain = Arc::clone(&self.member(key).chain);
+        let mut is_revoked = false;
+        for &bound in &*chain {
+            while self.bound(bound).is_overbooked() {
+                let promised = self.line.iter().filter(|(_, other)| {
+                    let member = self.member(*other);
+                    member.account.is_promised && member.chain.contains(&bound)
+                });
+                let Some((_, youngest)) = promised.last() else {
+                    break;
+                };
+                self.change(youngest, |account| account.is_promised = false);
+                is_revoked = true;
+            }
+        }
+        is_revoked
     }
 
     /// Since when the pool waits for a permit, if it does.

@@ -139,7 +139,7 @@ impl Membership {
         is_taken
     }
 
-    /// The pool has no use for one more. Called under the lock that it asks under.
+    /// The pool has no use for one more. If it may have by now, it asks after this.
     pub(crate) fn withdraw(&self, after: &mut After) {
         if self.standing.load(Relaxed) != OUT {
             self.tree().state().withdraw(self.key, after);

@@ -97,6 +97,8 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     fn must_report(_core: &Core<Self>) -> bool {
         false
     }
+    /// The connection of a slot is gone, and the slot about to be vacant.
+    fn vacating(_core: &Core<Self>) {}
     /// A slot became vacant: somebody may want to dial, or wait for the end of the pool.
     fn vacated(core: &Arc<Core<Self>>);
     /// A user gives `token` back; `core` is the pool, if the user had a reference. Must not panic.

@@ -247,6 +247,7 @@ impl<O: Owner> Drop for SlotToken<O> {
             .keep_alive
             .with_mut(|keep_alive| unsafe { (*keep_alive).take() });
         let core = core.expect("an occupied slot has its keep_alive");
+        O::vacating(&core);
         let was = slot.word(Ordering::Relaxed);
         core.vacate(slot.index, was.state(), || {
             slot.word

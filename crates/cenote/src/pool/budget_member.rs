@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::retire::retire;
 use super::state::{PoolCore, PoolToken};
 use super::upkeep;
-use crate::budget::{BudgetMember, Close, Idle};
+use crate::budget::{After, BudgetMember, Close, Idle};
 use crate::connect::Connect;
 use crate::event::CloseReason;
 use crate::kernel::{Arc, Phase, State};
@@ -43,6 +43,10 @@ impl<C: Connect> BudgetMember for PoolCore<C> {
     /// idle connections to keep ready, and so is listed with a keeper that lives.
     fn wake(self: Arc<Self>) {
         upkeep::schedule(&self, self.owner.clock.now());
+        // Closed before it was granted anything, it does not look any more.
+        if self.demand().phase == Phase::Closed {
+            withdraw(&self);
+        }
     }
 }
 
@@ -66,6 +70,15 @@ pub(crate) fn offer<C: Connect>(core: &PoolCore<C>, token: PoolToken<C>) -> Opti
         return None;
     }
     Some(token)
+}
+
+/// The pool has no use for a permit any more.
+pub(crate) fn withdraw<C: Connect>(core: &PoolCore<C>) {
+    if let Some(budget) = &core.owner.budget {
+        let mut after = After::default();
+        budget.withdraw(&mut after);
+        after.run();
+    }
 }
 
 /// A connection of the pool may have become idle.

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::budget_member;
 use super::recycle::reason;
 use super::retire::retire;
 use super::state::{PoolCore, Refusal};
@@ -71,6 +72,7 @@ impl Future for Close {
 /// Closes the pool: no more leases, idle connections ended, leased ones when they come back.
 pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
     core.close(|| Refusal::Closed);
+    budget_member::withdraw(core);
     for (token, why) in core.reserve_excess() {
         retire(token, reason(why), None);
     }

@@ -276,12 +276,16 @@ impl<C: Connect> Owner for Shared<C> {
         core.owner.contested_budget().is_some()
     }
 
-    fn vacated(core: &Arc<PoolCore<C>>) {
+    /// Before the slot is vacant: a pool with no connections holds no permits.
+    fn vacating(core: &PoolCore<C>) {
         if let Some(budget) = &core.owner.budget {
             let mut after = After::default();
             budget.give_back(&mut after);
             after.run();
         }
+    }
+
+    fn vacated(core: &Arc<PoolCore<C>>) {
         core.owner.changed.notify_waiters();
         dial::dial_if_needed(core);
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    AddError, Budget, Builder, CloseReason, Connect, Dial, Lease, Pool, SharedPool, Verdict,
-    blocking,
+    AddError, Backoff, Budget, Builder, CloseReason, Connect, Dial, Lease, Pool, SharedPool,
+    Verdict, blocking,
 };
 use fastrand::Rng;
 use futures::future::join_all;
@@ -26,6 +26,8 @@ struct Server {
     exceeded: Arc<AtomicBool>,
     dials: Arc<AtomicUsize>,
     dial_time: Arc<Mutex<Duration>>,
+    /// How long a goodbye takes.
+    goodbye_time: Arc<Mutex<Duration>>,
     panics: Arc<AtomicBool>,
 }
 
@@ -92,6 +94,14 @@ impl Connect for Server {
 
     fn capacity(&self, session: &Session) -> usize {
         session.capacity
+    }
+
+    async fn close(&self, session: Session) {
+        let time = *self.goodbye_time.lock().unwrap();
+        if !time.is_zero() {
+            sleep(time).await;
+        }
+        drop(session);
     }
 }
 
@@ -495,6 +505,34 @@ async fn a_permit_that_its_pool_has_no_use_for_any_more_goes_to_the_next() {
     drop(timeout(NEVER, second).await.unwrap().unwrap());
     assert_eq!(b.counters().opened, 0);
     assert_whole(&server, &budget, [&a, &b, &c]).await;
+}
+
+/// The second comes while the connection that is closed for the first says its goodbye, and has an older caller.
+#[tokio::test(start_paused = true)]
+async fn a_pool_whose_permit_went_to_an_older_waiter_is_served_after_it() {
+    let (server, budget) = (Server::of(1), Budget::new(1));
+    *server.goodbye_time.lock().unwrap() = ms(200);
+    let failing = Server {
+        panics: Arc::new(AtomicBool::new(true)),
+        ..server.clone()
+    };
+    let [a, b] = pools(&server, &budget);
+    let older = builder(&failing, &budget)
+        .backoff(Backoff::new(ms(50), ms(50)))
+        .build()
+        .unwrap();
+    let mut oldest = pin!(older.get());
+    assert!(timeout(ms(21), oldest.as_mut()).await.is_err());
+    failing.panics.store(false, SeqCst);
+    // While the older one's pool waits until it may dial again.
+    a.add(server.enter()).unwrap();
+    let mut first = pin!(b.get());
+    assert!(poll!(first.as_mut()).is_pending());
+    let lease = timeout(NEVER, oldest).await.unwrap().unwrap();
+    assert_eq!(b.counters().opened, 0);
+    drop(lease);
+    drop(timeout(NEVER, first).await.unwrap().unwrap());
+    assert_whole(&server, &budget, [&a, &b, &older]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ mod leaving;
 mod looking_after;
 mod restarting;
 pub(crate) mod server;
+mod sharing;
 mod toy;
 
 use std::env;
