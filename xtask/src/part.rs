@@ -16,8 +16,12 @@ pub enum Part {
     Loom,
     Shuttle,
     Bench,
+    Package,
     Deny,
 }
+
+/// The members of the workspace that are not published.
+const UNPUBLISHED: [&str; 3] = ["cenote-situations", "cenote-soak", "xtask"];
 
 /// How a part does its work.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ pub enum Work {
 }
 
 impl Part {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Servers,
         Self::Fmt,
         Self::Clippy,
@@ -41,6 +45,7 @@ impl Part {
         Self::Loom,
         Self::Shuttle,
         Self::Bench,
+        Self::Package,
         Self::Deny,
     ];
 
@@ -56,6 +61,7 @@ impl Part {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
             Self::Bench => "bench",
+            Self::Package => "package",
             Self::Deny => "deny",
         }
     }
@@ -80,6 +86,7 @@ impl Part {
             Self::Bench => {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"
             }
+            Self::Package => "every crate that is published can be packaged",
             Self::Deny => {
                 "bans, licences and sources of the dependencies, if cargo-deny is installed"
             }
@@ -132,6 +139,13 @@ impl Part {
                 Invocation::cargo(["test", "--manifest-path", "bench/Cargo.toml"])
                     .args(["--test", "rivals", "--locked"])
                     .proof(Proof::TestsRan),
+            ]),
+            // Quietly: it warns of every test that is left out on purpose. Whether what is packaged compiles, the
+            // other parts tell; and nothing is downloaded.
+            Self::Package => Work::Run(vec![
+                Invocation::cargo(["package", "--workspace", "--quiet", "--no-verify"])
+                    .args(["--allow-dirty", "--offline"])
+                    .args(UNPUBLISHED.map(|name| format!("--exclude={name}"))),
             ]),
             Self::Deny => Work::RunWith(
                 "deny",

@@ -38,8 +38,13 @@
 //!
 //! Runs on a tokio runtime with I/O (`enable_io`, or `enable_all` as `#[tokio::main]` has): timers are Cenote's own.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod calls;
 mod connection;

@@ -43,8 +43,13 @@
 //! `/usr/lib/postgresql/*/bin` (the newest first). Where they are missing, the error says which
 //! Debian package has them.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod account;
 mod cluster;

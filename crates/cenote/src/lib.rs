@@ -138,8 +138,13 @@
 //! `std::process::Command` inherit none of them: the sockets of tokio and of the standard library are
 //! closed on exec. After a bare `fork`, without exec, the child must neither use nor drop anything of the
 //! pool, for both processes would write to one session: build a new pool there.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod blocking;
 mod budget;
