@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use cenote::mux::Mux;
-use cenote::{Connect, Dial, SharedPool, Verdict};
+use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
 
 use super::cenote_mux;
 use super::frame::Payload;
@@ -31,12 +31,14 @@ impl Connect for Dialler {
         mux.is_open()
     }
 
-    fn capacity(&self, mux: &Mux<Payload, Payload>) -> usize {
-        mux.max_in_flight() - mux.abandoned()
-    }
-
     fn verdict(&self, _: &mut Mux<Payload, Payload>) -> Verdict {
         Verdict::Reuse
+    }
+}
+
+impl Multiplex for Dialler {
+    fn capacity(&self, mux: &Mux<Payload, Payload>) -> usize {
+        mux.max_in_flight() - mux.abandoned()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 
-use cenote::{Connect, Dial, SharedPool, Verdict};
+use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
 
 use super::Subject;
 use crate::connector::{Connection, Connector, Setup};
@@ -26,7 +26,9 @@ impl Connect for Dialler {
     fn verdict(&self, _: &mut Connection) -> Verdict {
         Verdict::Reuse
     }
+}
 
+impl Multiplex for Dialler {
     fn capacity(&self, _: &Connection) -> usize {
         100
     }

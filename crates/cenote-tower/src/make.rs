@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, Dial, Multiplex, Verdict};
 use tower::{BoxError, Service, ServiceExt};
 
 /// A `MakeService`-style connector, a service that makes services, as a [`Connect`].
@@ -90,12 +90,23 @@ where
         (self.is_open)(service)
     }
 
-    fn capacity(&self, _: &S) -> usize {
-        self.capacity
-    }
-
     fn verdict(&self, service: &mut S) -> Verdict {
         (self.verdict)(service)
+    }
+}
+
+impl<M, T, S> Multiplex for MakeConnect<M, T, S>
+where
+    M: Service<T, Response = S, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    T: Clone + Send + Sync + 'static,
+    S: Send + Sync + 'static,
+{
+    fn capacity(&self, _: &S) -> usize {
+        self.capacity
     }
 }
 

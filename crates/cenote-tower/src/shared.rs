@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use cenote::{Connect, GetError, SharedLease, SharedPool};
+use cenote::{GetError, Multiplex, SharedLease, SharedPool};
 use tower::load::Load;
 use tower::{BoxError, Service, ServiceExt};
 
@@ -20,18 +20,18 @@ use tower::{BoxError, Service, ServiceExt};
 /// handle too; where order matters, wait for a reply before the next call, or use a [`Client`](crate::Client).
 ///
 /// Its [`Load`] is the number of leases and of those who wait for one.
-pub struct SharedClient<C: Connect<Connection: Sync>> {
+pub struct SharedClient<C: Multiplex> {
     pool: SharedPool<C>,
     place: Place<C>,
 }
 
-enum Place<C: Connect<Connection: Sync>> {
+enum Place<C: Multiplex> {
     None,
     Awaited(Pin<Box<dyn Future<Output = Result<SharedLease<C>, GetError>> + Send>>),
     Taken(SharedLease<C>),
 }
 
-impl<C: Connect<Connection: Sync>> SharedClient<C> {
+impl<C: Multiplex> SharedClient<C> {
     /// A service that calls through the pool's connections.
     pub fn new(pool: SharedPool<C>) -> Self {
         Self {
@@ -46,13 +46,13 @@ impl<C: Connect<Connection: Sync>> SharedClient<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Clone for SharedClient<C> {
+impl<C: Multiplex> Clone for SharedClient<C> {
     fn clone(&self) -> Self {
         Self::new(self.pool.clone())
     }
 }
 
-impl<C: Connect<Connection: Sync>> fmt::Debug for SharedClient<C> {
+impl<C: Multiplex> fmt::Debug for SharedClient<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SharedClient").field(&self.pool).finish()
     }
@@ -60,7 +60,7 @@ impl<C: Connect<Connection: Sync>> fmt::Debug for SharedClient<C> {
 
 impl<C, Req> Service<Req> for SharedClient<C>
 where
-    C: Connect<Connection: Service<Req, Error: Into<BoxError>, Future: Send> + Clone + Sync>,
+    C: Multiplex<Connection: Service<Req, Error: Into<BoxError>, Future: Send> + Clone>,
     Req: Send + 'static,
     <C::Connection as Service<Req>>::Response: Send,
 {
@@ -105,7 +105,7 @@ where
     }
 }
 
-impl<C: Connect<Connection: Sync>> Load for SharedClient<C> {
+impl<C: Multiplex> Load for SharedClient<C> {
     type Metric = usize;
 
     fn load(&self) -> usize {

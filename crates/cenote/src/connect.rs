@@ -1,4 +1,5 @@
-//! How the pool opens connections and judges them: the one trait a driver implements.
+//! How the pool opens connections and judges them: the trait a driver implements, and the one of those whose
+//! connections carry many users at once.
 
 use std::error::Error;
 use std::future::Future;
@@ -102,20 +103,6 @@ pub trait Connect: Send + Sync + 'static {
         true
     }
 
-    /// How many leases of a [`SharedPool`](crate::SharedPool) the connection can carry at once, as of now:
-    /// cheap, without I/O. Fixed by the protocol, or told by the peer and changing. Default: 1.
-    ///
-    /// 0 means not ready: it gets no new lease until this says otherwise, and is not closed for it; what is
-    /// over is said by [`is_open`](Self::is_open). Lowered below what the connection carries, it takes no
-    /// lease back. Asked at every get and return, and in each turn of upkeep, which is every second or
-    /// oftener; a panic counts as a connection that is not open.
-    ///
-    /// A [`Pool`](crate::Pool) gives a connection to one user at a time and does not ask.
-    fn capacity(&self, conn: &Self::Connection) -> usize {
-        let _ = conn;
-        1
-    }
-
     /// What to do with a connection that comes back: cheap, without I/O.
     ///
     /// There is no default, for none is safe: a connection is guilty until proven clean. Answer
@@ -172,6 +159,36 @@ pub trait Connect: Send + Sync + 'static {
         drop(conn);
         std::future::ready(())
     }
+}
+
+/// A connector whose connections carry many users at once: what a [`SharedPool`](crate::SharedPool) asks for beyond
+/// [`Connect`].
+///
+/// ```
+/// # use cenote::{Connect, Dial, Multiplex, Verdict};
+/// # struct Rpc;
+/// # struct Server;
+/// # impl Connect for Server {
+/// #     type Connection = Rpc;
+/// #     type Error = std::io::Error;
+/// #     async fn connect(&self, _: &Dial) -> std::io::Result<Rpc> { Ok(Rpc) }
+/// #     fn verdict(&self, _: &mut Rpc) -> Verdict { Verdict::Reuse }
+/// # }
+/// impl Multiplex for Server {
+///     fn capacity(&self, _: &Rpc) -> usize {
+///         1_000
+///     }
+/// }
+/// ```
+pub trait Multiplex: Connect<Connection: Sync> {
+    /// How many leases the connection can carry at once, as of now: cheap, without I/O. Fixed by the protocol, or
+    /// told by the peer and changing.
+    ///
+    /// 0 means not ready: it gets no new lease until this says otherwise, and is not closed for it; what is
+    /// over is said by [`is_open`](Connect::is_open). Lowered below what the connection carries, it takes no
+    /// lease back. Asked at every get and return, and in each turn of upkeep, which is every second or
+    /// oftener; a panic counts as a connection that is not open.
+    fn capacity(&self, conn: &Self::Connection) -> usize;
 }
 
 /// What a failed connect says about the next attempt.

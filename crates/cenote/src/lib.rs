@@ -105,7 +105,7 @@
 //! |---|---|
 //! | a pool for your driver | [`Connect`], [`Builder`] |
 //! | sockets for it that pass what hangs, and notice a peer that vanished | [`net`] |
-//! | many users on one connection | [`SharedPool`], [`Connect::capacity`] |
+//! | many users on one connection | [`SharedPool`], [`Multiplex`] |
 //! | many requests at once over one connection | [`mux`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
@@ -178,7 +178,7 @@ mod wake;
 
 pub use budget::{Budget, BudgetStatus};
 pub use builder::Builder;
-pub use connect::{Connect, FailureKind, Verdict};
+pub use connect::{Connect, FailureKind, Multiplex, Verdict};
 pub use dial::Dial;
 pub use erased::{AnyPool, BoxFuture, DynLease, DynPool};
 pub use error::{

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, FailureKind, Verdict};
+use cenote::{Connect, Dial, FailureKind, Multiplex, Verdict};
 
 use super::PipelinedConnection;
 use super::probe::Identity;
@@ -186,15 +186,6 @@ impl Connect for PipelinedConnector {
         conn.is_fit()
     }
 
-    /// As [`capacity`](PipelinedConnector::capacity) says; 0 while there is reason to doubt that the server
-    /// will answer ([`silence_limit`](PipelinedConnector::silence_limit)).
-    fn capacity(&self, conn: &PipelinedConnection) -> usize {
-        match conn.vitals().is_suspect() {
-            true => 0,
-            false => self.capacity,
-        }
-    }
-
     /// Asked when a connection leaves service: reset if a call was cut short, so that its answer is out of the
     /// way.
     fn verdict(&self, conn: &mut PipelinedConnection) -> Verdict {
@@ -224,6 +215,17 @@ impl Connect for PipelinedConnector {
     /// Says goodbye and waits until the socket is closed.
     async fn close(&self, conn: PipelinedConnection) {
         self.postgres.close(conn.into_exclusive()).await;
+    }
+}
+
+impl Multiplex for PipelinedConnector {
+    /// As [`capacity`](PipelinedConnector::capacity) says; 0 while there is reason to doubt that the server
+    /// will answer ([`silence_limit`](PipelinedConnector::silence_limit)).
+    fn capacity(&self, conn: &PipelinedConnection) -> usize {
+        match conn.vitals().is_suspect() {
+            true => 0,
+            false => self.capacity,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::MuxBuilder;
-use cenote::{Connect, Dial, FailureKind, Verdict};
+use cenote::{Connect, Dial, FailureKind, Multiplex, Verdict};
 
 use super::PipelinedConnection;
 use super::codec::{PipelineCodec, Request};
@@ -167,13 +167,6 @@ impl Connect for PipelinedConnector {
         conn.is_open()
     }
 
-    /// [`max_in_flight`](PipelinedConnector::max_in_flight), less the replies that are still to come for
-    /// callers that left; 0 while a `PING` has had no answer for a quarter of
-    /// [`ping_timeout`](PipelinedConnector::ping_timeout).
-    fn capacity(&self, conn: &PipelinedConnection) -> usize {
-        conn.capacity()
-    }
-
     /// Asked when a connection leaves service and nobody uses it: what its users may send leaves nothing behind.
     fn verdict(&self, _: &mut PipelinedConnection) -> Verdict {
         Verdict::Reuse
@@ -198,5 +191,14 @@ impl Connect for PipelinedConnector {
     /// Waits for the replies that are due, then closes.
     async fn close(&self, conn: PipelinedConnection) {
         conn.close().await;
+    }
+}
+
+impl Multiplex for PipelinedConnector {
+    /// [`max_in_flight`](PipelinedConnector::max_in_flight), less the replies that are still to come for
+    /// callers that left; 0 while a `PING` has had no answer for a quarter of
+    /// [`ping_timeout`](PipelinedConnector::ping_timeout).
+    fn capacity(&self, conn: &PipelinedConnection) -> usize {
+        conn.capacity()
     }
 }

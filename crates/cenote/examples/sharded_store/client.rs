@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cenote::mux::{CallError, Mux, MuxBuilder};
 use cenote::net::{Dialer, Host};
-use cenote::{Backoff, Connect, Dial, GetError, SettingsError, SharedPool, Verdict};
+use cenote::{Backoff, Connect, Dial, GetError, Multiplex, SettingsError, SharedPool, Verdict};
 use futures::future::try_join_all;
 
 use super::protocol::{ClientCodec, Reply, Request};
@@ -42,10 +42,6 @@ impl Connect for Dialler {
         mux.is_open()
     }
 
-    fn capacity(&self, mux: &Self::Connection) -> usize {
-        mux.capacity()
-    }
-
     /// Nobody has a call under way, and calls leave nothing behind.
     fn verdict(&self, mux: &mut Self::Connection) -> Verdict {
         if mux.is_open() {
@@ -53,6 +49,12 @@ impl Connect for Dialler {
         } else {
             Verdict::Close
         }
+    }
+}
+
+impl Multiplex for Dialler {
+    fn capacity(&self, mux: &Self::Connection) -> usize {
+        mux.capacity()
     }
 }
 

@@ -70,7 +70,7 @@
 //!
 //! Where one connection is not enough, or is to be replaced when it ends, a [`SharedPool`](crate::SharedPool) keeps
 //! them, each a mux. Its connector says what the pool cannot know: that a connection carries many leases
-//! ([`capacity`](Mux::capacity); without it, one at a time), and when it has ended ([`is_open`](Mux::is_open); without
+//! ([`Multiplex`](crate::Multiplex), with [`capacity`](Mux::capacity)), and when it has ended ([`is_open`](Mux::is_open); without
 //! it, it is leased for ever).
 //!
 //! ```
@@ -101,7 +101,7 @@
 //! # }
 //! use cenote::mux::{Mux, MuxBuilder};
 //! use cenote::net::{Dialer, Host};
-//! use cenote::{Connect, Dial, SharedPool, Verdict};
+//! use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
 //! use std::io;
 //! use std::time::Duration;
 //!
@@ -124,10 +124,6 @@
 //!         mux.is_open()
 //!     }
 //!
-//!     fn capacity(&self, mux: &Mux<Bytes, Bytes>) -> usize {
-//!         mux.capacity()
-//!     }
-//!
 //!     // Calls leave nothing behind, and late replies reach nobody.
 //!     fn verdict(&self, mux: &mut Mux<Bytes, Bytes>) -> Verdict {
 //!         if mux.is_open() { Verdict::Reuse } else { Verdict::Close }
@@ -135,6 +131,12 @@
 //!
 //!     async fn close(&self, mux: Mux<Bytes, Bytes>) {
 //!         mux.close().await;
+//!     }
+//! }
+//!
+//! impl Multiplex for Server {
+//!     fn capacity(&self, mux: &Mux<Bytes, Bytes>) -> usize {
+//!         mux.capacity()
 //!     }
 //! }
 //!
@@ -311,7 +313,7 @@ impl<Req, Resp> Mux<Req, Resp> {
     }
 
     /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
-    /// [`Connect::capacity`](crate::Connect::capacity): as many as requests may be pending, but for those whose callers
+    /// [`Multiplex::capacity`](crate::Multiplex::capacity): as many as requests may be pending, but for those whose callers
     /// have left; and none while the peer owes the answer to a ping for more than a quarter of
     /// [`ping_timeout`](MuxBuilder::ping_timeout). Such a peer either speaks again or the connection ends; until then
     /// the pool sends nobody new to it.

@@ -8,7 +8,7 @@ use super::SharedPool;
 use super::state::{Core, Limits};
 use super::upkeep::{CHECKED_AT_REST, Times};
 use crate::builder::Builder;
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::hooks::HookFuture;
@@ -20,9 +20,9 @@ use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 /// Sets up a [`SharedPool`].
 ///
 /// ```
-/// # use cenote::{Choice, Connect, SharedPool};
+/// # use cenote::{Choice, Multiplex, SharedPool};
 /// # use std::time::Duration;
-/// # fn pool<C: Connect<Connection: Sync>>(connector: C) -> Result<SharedPool<C>, cenote::SettingsError> {
+/// # fn pool<C: Multiplex>(connector: C) -> Result<SharedPool<C>, cenote::SettingsError> {
 /// SharedPool::builder(connector)
 ///     .name("orders")
 ///     .min_size(2)
@@ -34,7 +34,7 @@ use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 /// # }
 /// ```
 #[must_use = "a builder does nothing until `build`"]
-pub struct SharedBuilder<C: Connect<Connection: Sync>> {
+pub struct SharedBuilder<C: Multiplex> {
     exclusive: Builder<C>,
     choice: Choice,
     high_water: f64,
@@ -52,7 +52,7 @@ macro_rules! as_exclusive {
     };
 }
 
-impl<C: Connect<Connection: Sync>> SharedBuilder<C> {
+impl<C: Multiplex> SharedBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
         Self {
             // One connection carries many leases: four are a lot, and leave room for one that drains beside

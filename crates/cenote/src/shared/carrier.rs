@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::pool::OwnedLease;
 use crate::rt;
 use crate::sync::AtomicUsize;
 
-pub(super) struct Carrier<C: Connect> {
+pub(super) struct Carrier<C: Multiplex> {
     pub(super) core: Arc<Core<C>>,
     /// `None` only within its drop.
     lease: Option<OwnedLease<C>>,
@@ -41,7 +41,7 @@ pub(super) struct Seen {
     pub(super) capacity: usize,
 }
 
-impl<C: Connect> Carrier<C> {
+impl<C: Multiplex> Carrier<C> {
     pub(super) fn new(core: &Arc<Core<C>>, lease: OwnedLease<C>) -> Arc<Self> {
         Arc::new(Self {
             core: Arc::clone(core),
@@ -86,7 +86,7 @@ impl<C: Connect> Carrier<C> {
     }
 }
 
-impl<C: Connect> Drop for Carrier<C> {
+impl<C: Multiplex> Drop for Carrier<C> {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else {
             return;

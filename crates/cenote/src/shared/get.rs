@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::lease::SharedLease;
 use super::places::{Answer, Told};
 use super::state::Core;
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::rt::{self, nanos};
 
@@ -19,7 +19,7 @@ use crate::rt::{self, nanos};
 /// Dropping it leaves the queue and loses nothing: a place granted in that instant goes to the next in line,
 /// and a dial goes on.
 #[must_use = "a get does nothing until it is awaited"]
-pub struct SharedGet<'a, C: Connect<Connection: Sync>> {
+pub struct SharedGet<'a, C: Multiplex> {
     core: &'a Arc<Core<C>>,
     limit: Option<Duration>,
     stage: Stage,
@@ -38,7 +38,7 @@ struct Waiting {
     timer: Option<Pin<Box<rt::Sleep>>>,
 }
 
-impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
+impl<'a, C: Multiplex> SharedGet<'a, C> {
     #[inline]
     pub(super) fn new(core: &'a Arc<Core<C>>) -> Self {
         Self {
@@ -111,14 +111,14 @@ impl<'a, C: Connect<Connection: Sync>> SharedGet<'a, C> {
     }
 }
 
-enum Step<C: Connect<Connection: Sync>> {
+enum Step<C: Multiplex> {
     Done(Result<SharedLease<C>, GetError>),
     /// The connection was dead or full when it was looked at.
     AskAgain,
     Wait,
 }
 
-impl<C: Connect<Connection: Sync>> Future for SharedGet<'_, C> {
+impl<C: Multiplex> Future for SharedGet<'_, C> {
     type Output = Result<SharedLease<C>, GetError>;
 
     #[inline]
@@ -152,7 +152,7 @@ impl<C: Connect<Connection: Sync>> Future for SharedGet<'_, C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Drop for SharedGet<'_, C> {
+impl<C: Multiplex> Drop for SharedGet<'_, C> {
     fn drop(&mut self) {
         if let Stage::Waiting(waiting) = &self.stage
             && let Some(Told::Granted(grant)) = self.core.leave(waiting.number)

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use super::state::Core;
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::policy::telling::ConnectFailures;
 use crate::pool::Lease;
 
 /// Begins the growth that the state says is under way.
-pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
+pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
     let growth = Growth {
         core: Some(Arc::clone(core)),
     };
@@ -27,7 +27,7 @@ pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
 
 /// As much growth as needs no dial: true if a connection came into service. For one who says himself that
 /// growth is under way.
-pub(super) fn take_one<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) -> bool {
+pub(super) fn take_one<C: Multiplex>(core: &Arc<Core<C>>) -> bool {
     match core.exclusive.try_get() {
         Ok(lease) => {
             if core.adopt(Lease::into_owned(lease)) {
@@ -48,12 +48,12 @@ pub(super) fn take_one<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) -> boo
 
 /// The growth under way. Dropped before its end (its runtime was shut down), it leaves the next one to those
 /// who wait.
-struct Growth<C: Connect<Connection: Sync>> {
+struct Growth<C: Multiplex> {
     /// `None` once it has ended.
     core: Option<Arc<Core<C>>>,
 }
 
-impl<C: Connect<Connection: Sync>> Growth<C> {
+impl<C: Multiplex> Growth<C> {
     /// Takes what rests into service; comes back if that is not enough.
     fn take_idle(mut self) -> Option<Self> {
         while let Some(core) = &self.core {
@@ -98,7 +98,7 @@ impl<C: Connect<Connection: Sync>> Growth<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Drop for Growth<C> {
+impl<C: Multiplex> Drop for Growth<C> {
     fn drop(&mut self) {
         let Some(core) = self.core.take() else {
             return;

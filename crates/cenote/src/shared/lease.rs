@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::carrier::{Carrier, Ending};
 use super::state::Core;
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::event::ConnectionInfo;
 use crate::pool::OwnedLease;
 
@@ -18,15 +18,15 @@ use crate::pool::OwnedLease;
 ///
 /// Dropping it never blocks and never panics, on any thread, with or without a runtime. A holder that panics
 /// gives its lease back like any other: the connection serves others, and only it knows whether it is still
-/// sound ([`Connect::is_open`]). Forgotten ([`std::mem::forget`]), it costs its connection one place for good,
+/// sound ([`Connect::is_open`](crate::Connect::is_open)). Forgotten ([`std::mem::forget`]), it costs its connection one place for good,
 /// and keeps it from ever going.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
-pub struct SharedLease<C: Connect<Connection: Sync>> {
+pub struct SharedLease<C: Multiplex> {
     /// `None` only within its drop.
     carrier: Option<Arc<Carrier<C>>>,
 }
 
-impl<C: Connect<Connection: Sync>> SharedLease<C> {
+impl<C: Multiplex> SharedLease<C> {
     #[inline]
     pub(super) fn new(carrier: Arc<Carrier<C>>) -> Self {
         Self {
@@ -45,8 +45,8 @@ impl<C: Connect<Connection: Sync>> SharedLease<C> {
     /// ended it is closed. Another takes its place.
     ///
     /// ```
-    /// # use cenote::{Connect, SharedLease, SharedPool};
-    /// # async fn f<C: Connect<Connection = tokio::net::TcpStream>>(
+    /// # use cenote::{Multiplex, SharedLease, SharedPool};
+    /// # async fn f<C: Multiplex<Connection = tokio::net::TcpStream>>(
     /// #     pool: SharedPool<C>,
     /// # ) -> Result<(), cenote::GetError> {
     /// let conn = pool.get().await?;
@@ -76,7 +76,7 @@ impl<C: Connect<Connection: Sync>> SharedLease<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Deref for SharedLease<C> {
+impl<C: Multiplex> Deref for SharedLease<C> {
     type Target = C::Connection;
 
     #[inline(always)]
@@ -85,7 +85,7 @@ impl<C: Connect<Connection: Sync>> Deref for SharedLease<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Drop for SharedLease<C> {
+impl<C: Multiplex> Drop for SharedLease<C> {
     #[inline]
     fn drop(&mut self) {
         if let Some(carrier) = self.carrier.take() {
@@ -94,7 +94,7 @@ impl<C: Connect<Connection: Sync>> Drop for SharedLease<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> fmt::Debug for SharedLease<C> {
+impl<C: Multiplex> fmt::Debug for SharedLease<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SharedLease")
             .field(&Self::info(self))

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use state::Core;
 
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
 use crate::pool::Close;
 use crate::status::{Counters, PoolState, Status};
@@ -40,7 +40,7 @@ pub use builder::SharedBuilder;
 pub use get::SharedGet;
 pub use lease::SharedLease;
 
-/// A pool of connections that carry many leases at once, as many as [`Connect::capacity`] says.
+/// A pool of connections that carry many leases at once, as many as [`Multiplex::capacity`] says.
 ///
 /// A cheap handle: clones share the pool, and dropping the last one closes it. Leases may outlive it.
 ///
@@ -51,7 +51,7 @@ pub use lease::SharedLease;
 /// mistake told.
 ///
 /// ```
-/// # use cenote::{Connect, Dial, SharedPool, Verdict};
+/// # use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
 /// # struct Rpc;
 /// # impl Rpc {
 /// #     async fn call(&self, _: &str) {}
@@ -67,11 +67,6 @@ pub use lease::SharedLease;
 ///         Ok(Rpc)
 ///     }
 ///
-///     // Without this, one lease at a time.
-///     fn capacity(&self, _: &Rpc) -> usize {
-///         1_000
-///     }
-///
 ///     // Without this, a connection that has ended would be leased again.
 ///     fn is_open(&self, rpc: &Rpc) -> bool {
 ///         !rpc.is_closed()
@@ -80,6 +75,12 @@ pub use lease::SharedLease;
 ///     /// Asked when the last lease is over: no call is outstanding then, and calls leave no state behind.
 ///     fn verdict(&self, _: &mut Rpc) -> Verdict {
 ///         Verdict::Reuse
+///     }
+/// }
+///
+/// impl Multiplex for Server {
+///     fn capacity(&self, _: &Rpc) -> usize {
+///         1_000
 ///     }
 /// }
 ///
@@ -93,11 +94,11 @@ pub use lease::SharedLease;
 /// ```
 ///
 /// A connector for connections of a protocol of your own, each a [`Mux`](crate::mux::Mux): [there](crate::mux#in-a-pool).
-pub struct SharedPool<C: Connect<Connection: Sync>> {
+pub struct SharedPool<C: Multiplex> {
     core: Arc<Core<C>>,
 }
 
-impl<C: Connect<Connection: Sync>> SharedPool<C> {
+impl<C: Multiplex> SharedPool<C> {
     /// Sets up a pool of the connections that `connector` opens.
     pub fn builder(connector: C) -> SharedBuilder<C> {
         SharedBuilder::new(connector)
@@ -257,7 +258,7 @@ impl<C: Connect<Connection: Sync>> SharedPool<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Core<C> {
+impl<C: Multiplex> Core<C> {
     fn close(self: &Arc<Self>) -> Close {
         // First: what is given back below is closed at once.
         let close = self.exclusive.close();
@@ -303,7 +304,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Clone for SharedPool<C> {
+impl<C: Multiplex> Clone for SharedPool<C> {
     fn clone(&self) -> Self {
         self.core.handles.fetch_add(1, Relaxed);
         Self {
@@ -312,7 +313,7 @@ impl<C: Connect<Connection: Sync>> Clone for SharedPool<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Drop for SharedPool<C> {
+impl<C: Multiplex> Drop for SharedPool<C> {
     fn drop(&mut self) {
         // AcqRel: what other handles did comes before the end of the pool.
         if self.core.handles.fetch_sub(1, AcqRel) == 1 {
@@ -321,7 +322,7 @@ impl<C: Connect<Connection: Sync>> Drop for SharedPool<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> fmt::Debug for SharedPool<C> {
+impl<C: Multiplex> fmt::Debug for SharedPool<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedPool")
             .field("name", &self.name())

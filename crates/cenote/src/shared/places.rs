@@ -5,27 +5,27 @@ use std::task::Waker;
 
 use super::carrier::{Carrier, Seen};
 use super::state::{After, Core, State};
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::status::PoolState;
 use crate::wake::release;
 
 /// A place on a connection, counted as taken: to be [admitted](Core::admit) or [undone](Core::undo).
 #[must_use = "a place neither admitted nor undone is lost"]
-pub(super) struct Grant<C: Connect> {
+pub(super) struct Grant<C: Multiplex> {
     carrier: Arc<Carrier<C>>,
     /// Leases the connection had when this place was given, this one included.
     rank: usize,
 }
 
 /// What one who waited is told.
-pub(super) enum Told<C: Connect> {
+pub(super) enum Told<C: Multiplex> {
     Granted(Grant<C>),
     Refused(GetError),
 }
 
 /// What a caller learns when it asks.
-pub(super) enum Answer<C: Connect> {
+pub(super) enum Answer<C: Multiplex> {
     Granted(Grant<C>),
     /// It waits, under this number.
     Queued(u64),
@@ -34,7 +34,7 @@ pub(super) enum Answer<C: Connect> {
     Closed,
 }
 
-impl<C: Connect<Connection: Sync>> Core<C> {
+impl<C: Multiplex> Core<C> {
     /// A place for the caller with this number, or its place in the queue; a newcomer has none yet. Whoever
     /// was given a connection that proved dead comes again with its old number, and so before all who came
     /// after it.
@@ -229,7 +229,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     }
 }
 
-impl<C: Connect> State<C> {
+impl<C: Multiplex> State<C> {
     fn choose(&mut self) -> Option<usize> {
         let seats = &self.seats;
         self.chooser.choose(seats.len(), |i| seats[i].load())

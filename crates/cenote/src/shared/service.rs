@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::carrier::{Carrier, Ending, Seen};
 use super::places::Told;
 use super::state::{After, Core, Seat, State};
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::policy::sharing;
 use crate::pool::OwnedLease;
 use crate::status::PoolState;
 
-impl<C: Connect<Connection: Sync>> Core<C> {
+impl<C: Multiplex> Core<C> {
     /// Takes in what the connection at `i` says of itself: serves those who wait from the room it has, or
     /// takes it out of service.
     pub(super) fn note(&self, state: &mut State<C>, after: &mut After<C>, i: usize, seen: Seen) {

@@ -10,7 +10,7 @@ use super::carrier::Carrier;
 use super::places::Told;
 use super::spares::{Recalled, Spares};
 use super::{growing, upkeep};
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
 use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
@@ -20,7 +20,7 @@ use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::{release, wake_all};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
-pub(crate) struct Core<C: Connect> {
+pub(crate) struct Core<C: Multiplex> {
     /// Opens the connections, looks after those that rest, and ends them.
     pub(super) exclusive: Pool<C>,
     pub(super) limits: Limits,
@@ -60,7 +60,7 @@ pub(super) struct Limits {
 }
 
 /// Guarded by `Core::state`.
-pub(super) struct State<C: Connect> {
+pub(super) struct State<C: Multiplex> {
     pub(super) phase: PoolState,
     pub(super) max_size: usize,
     /// The connections in service, oldest first. Each carrier knows its index here.
@@ -93,7 +93,7 @@ pub(super) struct State<C: Connect> {
 }
 
 /// A connection in service.
-pub(super) struct Seat<C: Connect> {
+pub(super) struct Seat<C: Multiplex> {
     pub(super) carrier: Arc<Carrier<C>>,
     /// Spare places included.
     pub(super) in_flight: usize,
@@ -108,7 +108,7 @@ pub(super) struct Seat<C: Connect> {
     pub(super) idle_since: u64,
 }
 
-impl<C: Connect> Seat<C> {
+impl<C: Multiplex> Seat<C> {
     pub(super) fn load(&self) -> Load {
         Load {
             in_flight: self.in_flight,
@@ -118,7 +118,7 @@ impl<C: Connect> Seat<C> {
 }
 
 /// What follows once the lock is let go.
-pub(super) struct After<C: Connect> {
+pub(super) struct After<C: Multiplex> {
     /// Most often there is one.
     waker: Option<Waker>,
     wakers: Vec<Waker>,
@@ -130,7 +130,7 @@ pub(super) struct After<C: Connect> {
     keep: bool,
 }
 
-impl<C: Connect> After<C> {
+impl<C: Multiplex> After<C> {
     pub(super) fn wake(&mut self, waker: Option<Waker>) {
         match self.waker {
             None => self.waker = waker,
@@ -139,7 +139,7 @@ impl<C: Connect> After<C> {
     }
 }
 
-impl<C: Connect> Core<C> {
+impl<C: Multiplex> Core<C> {
     pub(super) fn new(exclusive: Pool<C>, limits: Limits, chooser: Chooser) -> Arc<Self> {
         let spares = Arc::new(Spares::new(lanes()));
         let state = State {
@@ -188,7 +188,7 @@ impl<C: Connect> Core<C> {
     }
 }
 
-impl<C: Connect<Connection: Sync>> Core<C> {
+impl<C: Multiplex> Core<C> {
     /// Changes the state under the lock, and after it does what follows.
     #[inline]
     pub(super) fn locked<T>(
@@ -232,7 +232,7 @@ impl<C: Connect<Connection: Sync>> Core<C> {
     }
 }
 
-impl<C: Connect> State<C> {
+impl<C: Multiplex> State<C> {
     /// Lets places that come free be spare, no more than `free` in all, for as long as there is nothing to decide.
     pub(super) fn allow_spares(&mut self, free: usize) {
         let most = self.spares.ration(free);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::carrier::{Carrier, Seen};
 use super::state::{After, Core, State};
-use crate::connect::Connect;
+use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
 use crate::policy::sharing::{self, Retirement};
 use crate::pool::OwnedLease;
@@ -49,7 +49,7 @@ impl Times {
 }
 
 /// Has the pool looked at every turn, as the state says it is.
-pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
+pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
     let first = rt::now() + Duration::from_nanos(core.limits.times.turn);
     match Keeper::schedule_on(core.exclusive.runtime(), core, first) {
         Some(keeper) => *core.keeper() = Some(keeper),
@@ -62,13 +62,13 @@ pub(super) fn start<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
 }
 
 /// Ends the looks: the pool is closed.
-pub(super) fn dismiss<C: Connect<Connection: Sync>>(core: &Arc<Core<C>>) {
+pub(super) fn dismiss<C: Multiplex>(core: &Arc<Core<C>>) {
     if let Some(keeper) = &*core.keeper() {
         keeper.dismiss(core);
     }
 }
 
-impl<C: Connect<Connection: Sync>> Member for Core<C> {
+impl<C: Multiplex> Member for Core<C> {
     fn look(self: Arc<Self>, _: &Arc<Keeper>) -> Option<Instant> {
         match self.turn() {
             Next::Turn => Some(rt::now() + Duration::from_nanos(self.limits.times.turn)),
@@ -93,13 +93,13 @@ enum Next {
 }
 
 /// A connection in service and what was found out about it outside the lock.
-struct Look<C: Connect> {
+struct Look<C: Multiplex> {
     carrier: Arc<Carrier<C>>,
     seen: Seen,
     is_old: bool,
 }
 
-impl<C: Connect<Connection: Sync>> Core<C> {
+impl<C: Multiplex> Core<C> {
     fn turn(self: &Arc<Self>) -> Next {
         let now = self.exclusive.clock().now();
         let carriers: Vec<_> = {

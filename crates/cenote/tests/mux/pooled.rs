@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cenote::mux::{CallError, Mux, MuxBuilder};
-use cenote::{Connect, Dial, SharedPool, Verdict};
+use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
 use futures::StreamExt;
 use futures::future::try_join_all;
 use tokio::io::{duplex, split};
@@ -110,10 +110,6 @@ impl Connect for Connector {
         mux.is_open()
     }
 
-    fn capacity(&self, mux: &Self::Connection) -> usize {
-        mux.capacity()
-    }
-
     fn verdict(&self, mux: &mut Self::Connection) -> Verdict {
         if mux.is_open() {
             Verdict::Reuse
@@ -124,6 +120,12 @@ impl Connect for Connector {
 
     async fn close(&self, mux: Self::Connection) {
         mux.close().await;
+    }
+}
+
+impl Multiplex for Connector {
+    fn capacity(&self, mux: &Self::Connection) -> usize {
+        mux.capacity()
     }
 }
 

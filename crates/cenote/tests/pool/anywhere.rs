@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use cenote::{CloseReason, Connect, Dial, GetError, OwnedLease, Pool, Verdict};
+use cenote::{CloseReason, Connect, Dial, GetError, Multiplex, OwnedLease, Pool, Verdict};
 use futures::executor;
 use tokio::runtime::Runtime;
 
@@ -284,12 +284,14 @@ impl Connect for Tied {
         !task.is_finished()
     }
 
-    fn capacity(&self, _: &Self::Connection) -> usize {
-        8
-    }
-
     fn verdict(&self, _: &mut Self::Connection) -> Verdict {
         Verdict::Reuse
+    }
+}
+
+impl Multiplex for Tied {
+    fn capacity(&self, _: &Self::Connection) -> usize {
+        8
     }
 }
 

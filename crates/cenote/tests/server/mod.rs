@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    Builder, Connect, Dial, Event, FailureKind, Pool, SharedBuilder, SharedPool, Verdict,
+    Builder, Connect, Dial, Event, FailureKind, Multiplex, Pool, SharedBuilder, SharedPool, Verdict,
 };
 
 /// How a step goes.
@@ -201,10 +201,6 @@ impl Connect for Server {
         conn.alive.load(SeqCst)
     }
 
-    fn capacity(&self, conn: &Conn) -> usize {
-        conn.capacity.load(SeqCst)
-    }
-
     fn verdict(&self, conn: &mut Conn) -> Verdict {
         let plan = *self.plan.lock().unwrap();
         assert!(!plan.verdict_panics, "told to");
@@ -243,6 +239,12 @@ impl Connect for Server {
     async fn close(&self, _conn: Conn) {
         let _ = self.act(|plan| plan.close).run().await;
         self.seen.goodbyes.fetch_add(1, SeqCst);
+    }
+}
+
+impl Multiplex for Server {
+    fn capacity(&self, conn: &Conn) -> usize {
+        conn.capacity.load(SeqCst)
     }
 }
 

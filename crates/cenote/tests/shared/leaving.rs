@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
-use cenote::{CloseReason, Connect, Dial, SharedBuilder, SharedLease, SharedPool, Verdict};
+use cenote::{
+    CloseReason, Connect, Dial, Multiplex, SharedBuilder, SharedLease, SharedPool, Verdict,
+};
 
 use crate::server::{Act, Server, Told, ms, pass, secs};
 
@@ -273,15 +275,17 @@ impl Connect for Numbered {
         Ok(self.opened.fetch_add(1, SeqCst))
     }
 
+    fn verdict(&self, _: &mut usize) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+impl Multiplex for Numbered {
     fn capacity(&self, conn: &usize) -> usize {
         if let (0, Some(pool)) = (conn, self.evicts.get()) {
             pool.evict();
         }
         8
-    }
-
-    fn verdict(&self, _: &mut usize) -> Verdict {
-        Verdict::Reuse
     }
 }
 

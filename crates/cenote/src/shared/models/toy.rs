@@ -6,7 +6,7 @@ use shuttle::future::yield_now;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
 
-use crate::connect::{Connect, Verdict};
+use crate::connect::{Connect, Multiplex, Verdict};
 use crate::dial::Dial;
 use crate::pool::models::server;
 
@@ -74,10 +74,6 @@ impl Connect for Toy {
         !conn.is_dead.load(SeqCst)
     }
 
-    fn capacity(&self, _: &Conn) -> usize {
-        self.0.rules().capacity.load(SeqCst)
-    }
-
     fn verdict(&self, _: &mut Conn) -> Verdict {
         Verdict::Reuse
     }
@@ -86,5 +82,11 @@ impl Connect for Toy {
         if conn.users.load(SeqCst) > 0 {
             self.0.complain("a connection in use was closed");
         }
+    }
+}
+
+impl Multiplex for Toy {
+    fn capacity(&self, _: &Conn) -> usize {
+        self.0.rules().capacity.load(SeqCst)
     }
 }
