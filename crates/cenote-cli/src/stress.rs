@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, SettingsError};
+use cenote::{Connect, ConnectionInfo, Dial, SettingsError};
 use tokio::sync::watch;
 use tokio_rustls::rustls::ClientConfig;
 
@@ -281,7 +281,11 @@ async fn attempt<S: Service>(service: &S, connect_timeout: Duration) -> Result<(
         .map_err(|_| late("one request"))?
         .map_err(|failure| failure.message)?;
     // The runs will show whether closing works.
-    let _ = tokio::time::timeout(connect_timeout, connector.close(connection)).await;
+    let _ = tokio::time::timeout(
+        connect_timeout,
+        connector.close(connection, &ConnectionInfo::default()),
+    )
+    .await;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cenote::net::{HostCause, each_host};
-use cenote::{Connect, Dial, FailureKind, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Verdict};
 use tokio_postgres::Config;
 #[cfg(feature = "rustls")]
 use tokio_postgres::config::SslMode;
@@ -440,7 +440,7 @@ impl Connect for PostgresConnector {
     }
 
     /// An empty query: one round trip.
-    async fn check(&self, conn: &mut PgConnection) -> Result<(), Error> {
+    async fn check(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
         conn.ping().await.map_err(|cause| {
             self.explain(conn, cause, |endpoint, cause| Error::Check {
                 endpoint,
@@ -451,7 +451,7 @@ impl Connect for PostgresConnector {
 
     /// Waits for outstanding replies, undoes what was left as [`ResetMode`] lists it, and runs
     /// [`setup`](PostgresConnector::setup): one round trip.
-    async fn reset(&self, conn: &mut PgConnection) -> Result<(), Error> {
+    async fn reset(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
         match conn.reset(self.setup.as_deref()).await {
             Ok(()) => Ok(()),
             Err(ResetError::Unclean(reason)) => Err(Error::Unclean {
@@ -465,7 +465,7 @@ impl Connect for PostgresConnector {
     }
 
     /// Says goodbye and waits until the socket is closed.
-    async fn close(&self, conn: PgConnection) {
+    async fn close(&self, conn: PgConnection, _: &ConnectionInfo) {
         conn.close().await;
     }
 }

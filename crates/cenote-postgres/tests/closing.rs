@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use cenote::{Connect, Dial, Lease};
+use cenote::{Connect, ConnectionInfo, Dial, Lease};
 use cenote_postgres::PgConnection;
 use fixture::{connector, eventually, named, patient, server, sessions, single};
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ async fn closing_waits_until_the_task_has_ended() {
     let connector = connector();
     let conn = connector.connect(&Dial::new()).await.expect("it connects");
     assert_eq!(tasks(), before + 1, "one task per connection");
-    connector.close(conn).await;
+    connector.close(conn, &ConnectionInfo::default()).await;
     assert_eq!(tasks(), before);
 }
 

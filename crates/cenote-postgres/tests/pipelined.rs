@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use cenote::{Connect, Dial, SharedPool};
+use cenote::{Connect, ConnectionInfo, Dial, SharedPool};
 use cenote_postgres::{PipelinedConnection, PipelinedConnector, PipelinedError};
 use fixture::{DEADLINE, connector, eventually};
 use tokio::task::JoinSet;
@@ -206,8 +206,14 @@ async fn a_connection_that_rests_after_a_cancelled_call_is_in_step() {
     let connector = pool.connector();
     let mut conn = connector.connect(&Dial::new()).await.expect("it connects");
     drop(fixture::cut_short(conn.query("SELECT 'not mine'", &[]), 1).await);
-    connector.check(&mut conn).await.expect("it is alive");
-    connector.reset(&mut conn).await.expect("it is in step");
+    connector
+        .check(&mut conn, &ConnectionInfo::default())
+        .await
+        .expect("it is alive");
+    connector
+        .reset(&mut conn, &ConnectionInfo::default())
+        .await
+        .expect("it is in step");
     assert_eq!(number(&conn, "SELECT 1::int8").await, 1);
-    connector.close(conn).await;
+    connector.close(conn, &ConnectionInfo::default()).await;
 }

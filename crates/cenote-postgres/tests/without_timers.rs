@@ -5,7 +5,7 @@ mod fixture;
 use std::time::Duration;
 
 use cenote::time::timeout;
-use cenote::{Connect, Dial, SharedPool};
+use cenote::{Connect, ConnectionInfo, Dial, SharedPool};
 use cenote_postgres::{Heard, PgListener, PipelinedConnector, PostgresConnector};
 use fixture::{connector, patient, server, single};
 use tokio::runtime::{Builder, Runtime};
@@ -49,7 +49,7 @@ fn a_dial_with_a_limit_of_its_own_logs_in() {
     let connector = PostgresConnector::new(&url).expect("the URL is valid");
     without_timers().block_on(async {
         let conn = connector.connect(&Dial::new()).await.expect("it connects");
-        connector.close(conn).await;
+        connector.close(conn, &ConnectionInfo::default()).await;
     });
 }
 

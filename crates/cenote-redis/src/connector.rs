@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::net::{DialError, Dialer, Host, HostFailure, Socket, each_host};
-use cenote::{Connect, Dial, FailureKind, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Verdict};
 
 use crate::cmd::Cmd;
 use crate::connection::RedisConnection;
@@ -357,18 +357,26 @@ impl Connect for RedisConnector {
 
     /// `PING`. An error reply, such as `NOPERM` or `LOADING`, proves as much as `PONG`; but `NOAUTH` says that the
     /// login is lost.
-    async fn check(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
+    async fn check(
+        &self,
+        conn: &mut RedisConnection,
+        _: &ConnectionInfo,
+    ) -> Result<(), RedisError> {
         proves_alive(conn.command(&Cmd::new("PING")).await)
     }
 
     /// Reads and drops the replies owed, then undoes what was left: `DISCARD`, `UNWATCH`, `SELECT`, or
     /// `RESET` (Redis 6.2) and a new login.
-    async fn reset(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
+    async fn reset(
+        &self,
+        conn: &mut RedisConnection,
+        _: &ConnectionInfo,
+    ) -> Result<(), RedisError> {
         handshake::restore_session(conn, &self.endpoint).await
     }
 
     /// Shuts the connection down in order.
-    async fn close(&self, conn: RedisConnection) {
+    async fn close(&self, conn: RedisConnection, _: &ConnectionInfo) {
         conn.shutdown().await;
     }
 }

@@ -6,7 +6,7 @@ mod fake;
 
 use std::sync::Arc;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, Verdict};
 use cenote_redis::{Cmd, RedisConnection, RedisConnector, RedisError, Refusal, Value};
 use fake::{Answer, FakeRedis, bulk, ends, poll_at_most, until};
 use tokio::sync::Semaphore;
@@ -100,7 +100,10 @@ async fn an_owed_reply_is_a_reset_and_the_reset_reads_it() {
     assert_eq!(connector.verdict(&mut conn), Verdict::Reset);
 
     gate.add_permits(1);
-    connector.reset(&mut conn).await.unwrap();
+    connector
+        .reset(&mut conn, &ConnectionInfo::default())
+        .await
+        .unwrap();
     assert_eq!(conn.owed_replies(), 0);
     assert_eq!(connector.verdict(&mut conn), Verdict::Reuse);
 }
@@ -114,8 +117,15 @@ async fn a_reset_cancelled_at_any_poll_can_be_done_again() {
             // Cancelled after it was written.
             let _ = poll_at_most(1, conn.command(&tag(old))).await;
         }
-        let finished = poll_at_most(polls, connector.reset(&mut conn)).await;
-        connector.reset(&mut conn).await.unwrap();
+        let finished = poll_at_most(
+            polls,
+            connector.reset(&mut conn, &ConnectionInfo::default()),
+        )
+        .await;
+        connector
+            .reset(&mut conn, &ConnectionInfo::default())
+            .await
+            .unwrap();
         assert_eq!(
             connector.verdict(&mut conn),
             Verdict::Reuse,

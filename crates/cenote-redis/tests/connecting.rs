@@ -4,7 +4,7 @@
 
 mod fake;
 
-use cenote::{Connect, Dial, GetError, Pool, with_causes};
+use cenote::{Connect, ConnectionInfo, Dial, GetError, Pool, with_causes};
 use cenote_redis::{Cmd, RedisConnector, RedisError};
 use cenote_testkit::RedisServer;
 use fake::ends;
@@ -132,7 +132,7 @@ async fn a_close_is_seen_by_the_server() {
     let connector = RedisConnector::new(&server.url()).unwrap();
     let mut conn = connector.connect(&Dial::new()).await.unwrap();
     let other = connector.connect(&Dial::new()).await.unwrap();
-    connector.close(other).await;
+    connector.close(other, &ConnectionInfo::default()).await;
     ends("only one client is left", async {
         loop {
             let info: String = conn.query(&Cmd::new("INFO").arg("clients")).await.unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{Connect, Dial, FailureKind, Pool, SharedPool, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Pool, SharedPool, Verdict};
 use cenote_redis::{Cmd, PipelinedConnector, RedisConnection, RedisConnector};
 use cenote_testkit::RedisServer;
 use fake::{Answer, FakeRedis, ends};
@@ -164,11 +164,17 @@ async fn a_refusal_undoes_nothing_that_was_done_before_it() {
     conn.command(&command("SELECT 1")).await.unwrap();
     conn.command(&command("SELECT 9999")).await.unwrap_err();
     assert_eq!(connector.verdict(&mut conn), Verdict::Reset);
-    connector.reset(&mut conn).await.unwrap();
+    connector
+        .reset(&mut conn, &ConnectionInfo::default())
+        .await
+        .unwrap();
     conn.command(&command("MULTI")).await.unwrap();
     conn.command(&command("MULTI")).await.unwrap_err();
     assert_eq!(connector.verdict(&mut conn), Verdict::Reset);
-    connector.reset(&mut conn).await.unwrap();
+    connector
+        .reset(&mut conn, &ConnectionInfo::default())
+        .await
+        .unwrap();
     assert_eq!(connector.verdict(&mut conn), Verdict::Reuse);
 }
 

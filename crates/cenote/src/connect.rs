@@ -5,6 +5,7 @@ use std::error::Error;
 use std::future::Future;
 
 use crate::dial::Dial;
+use crate::event::{CloseReason, ConnectionInfo};
 
 /// Opens connections to one endpoint and judges their health.
 ///
@@ -24,6 +25,7 @@ use crate::dial::Dial;
 /// | [`check`](Self::check) | for a round trip, after some idling | a peer that hangs is handed out |
 /// | [`reset`](Self::reset) | to bring back the session's first state | [`Verdict::Reset`] changes nothing |
 /// | [`close`](Self::close) | for a goodbye | the connection is dropped |
+/// | [`leaving`](Self::leaving) | nothing: it tells why a connection leaves | |
 /// | [`classify`](Self::classify) | whether another attempt may fare better | it is assumed so |
 /// | [`endpoint`](Self::endpoint) | what is dialled | the pool's own errors do not name it |
 ///
@@ -134,8 +136,9 @@ pub trait Connect: Send + Sync + 'static {
     fn check(
         &self,
         conn: &mut Self::Connection,
+        info: &ConnectionInfo,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        let _ = conn;
+        let _ = (conn, info);
         std::future::ready(Ok(()))
     }
 
@@ -145,8 +148,9 @@ pub trait Connect: Send + Sync + 'static {
     fn reset(
         &self,
         conn: &mut Self::Connection,
+        info: &ConnectionInfo,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        let _ = conn;
+        let _ = (conn, info);
         std::future::ready(Ok(()))
     }
 
@@ -155,9 +159,21 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// The first poll may happen wherever a connection leaves its pool, as in the drop of a lease; the rest
     /// runs in the background.
-    fn close(&self, conn: Self::Connection) -> impl Future<Output = ()> + Send {
+    fn close(
+        &self,
+        conn: Self::Connection,
+        info: &ConnectionInfo,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = info;
         drop(conn);
         std::future::ready(())
+    }
+
+    /// Tells why a connection leaves its pool, once for each and whatever the reason: before its goodbye if it is
+    /// said one, before [`detach`](crate::Lease::detach) gives it away, as the task that worked on it is cut short.
+    /// After the `before_close` hooks; cheap, without I/O. Its panic is ignored. Default: does nothing.
+    fn leaving(&self, conn: &mut Self::Connection, info: &ConnectionInfo, reason: CloseReason) {
+        let _ = (conn, info, reason);
     }
 }
 

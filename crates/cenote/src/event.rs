@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::error::ConnectError;
 
-/// What is known of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known of a connection. The default is of one that is in no pool: where a connector's methods are called by
+/// hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
     /// Its number in this pool, from 1 in the order of opening.

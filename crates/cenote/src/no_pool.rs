@@ -4,12 +4,16 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::connect::Connect;
 use crate::dial::Dial;
 use crate::erased::{AnyPool, BoxFuture, DynLease};
 use crate::error::{ConnectError, GetError};
+use crate::event::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed, Runtime};
 use crate::settings::CONNECT_TIMEOUT;
 
@@ -29,6 +33,7 @@ struct Shared<C> {
     connector: C,
     runtime: Runtime,
     connect_timeout: Duration,
+    next_id: AtomicU64,
 }
 
 /// For a goodbye.
@@ -47,6 +52,7 @@ impl<C: Connect> NoPool<C> {
                 connector,
                 runtime: Runtime::callers(),
                 connect_timeout,
+                next_id: AtomicU64::new(1),
             }),
         }
     }
@@ -67,6 +73,8 @@ impl<C: Connect> NoPool<C> {
         match rt::guarded(limit, connect).await {
             Ok(conn) => Ok(FreshLease {
                 conn: Some(conn),
+                id: self.shared.next_id.fetch_add(1, Relaxed),
+                opened: Instant::now(),
                 shared: Arc::clone(&self.shared),
             }),
             Err(failed) => Err(GetError::Connect {
@@ -99,6 +107,8 @@ impl<C: Connect> fmt::Debug for NoPool<C> {
 pub struct FreshLease<C: Connect> {
     /// `None` only while the lease ends.
     conn: Option<C::Connection>,
+    id: u64,
+    opened: Instant,
     shared: Arc<Shared<C>>,
 }
 
@@ -120,10 +130,21 @@ impl<C: Connect> DerefMut for FreshLease<C> {
 
 impl<C: Connect> Drop for FreshLease<C> {
     fn drop(&mut self) {
-        let Some(conn) = self.conn.take() else { return };
+        let Some(mut conn) = self.conn.take() else {
+            return;
+        };
         let shared = Arc::clone(&self.shared);
+        let info = ConnectionInfo {
+            id: self.id,
+            age: self.opened.elapsed(),
+            idle_for: Duration::ZERO,
+            uses: 1,
+        };
+        // As of a pool that keeps none idle.
+        let reason = CloseReason::MaxIdle;
+        let _ = rt::calling(|| shared.connector.leaving(&mut conn, &info, reason));
         self.shared.runtime.spawn(async move {
-            rt::within(TIMEOUT, async { shared.connector.close(conn).await }).await;
+            rt::within(TIMEOUT, async { shared.connector.close(conn, &info).await }).await;
         });
     }
 }

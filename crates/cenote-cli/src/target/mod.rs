@@ -10,7 +10,7 @@ mod url;
 
 use std::future::Future;
 
-use cenote::Connect;
+use cenote::{Connect, Multiplex};
 
 pub use self::echo::EchoService;
 pub use self::embedded::{Echo, EmbeddedServer};
@@ -24,7 +24,7 @@ use crate::secrets::is_a_name;
 pub trait Service: Send + Sync + 'static {
     type Connector: Connect;
     /// Its connections carry the requests of many users at once, in order.
-    type SharedConnector: Connect<Connection: Sync>;
+    type SharedConnector: Multiplex;
 
     /// What it is called where results are shown: made from what the driver understood, so without a password.
     fn label(&self) -> String;

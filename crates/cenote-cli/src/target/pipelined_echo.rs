@@ -5,7 +5,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use cenote::mux::{Mux, MuxBuilder};
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, Multiplex, Verdict};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::echo::EchoConnector;
@@ -46,16 +46,18 @@ impl Connect for PipelinedEcho {
         connection.is_open()
     }
 
-    fn capacity(&self, connection: &Mux<Bytes, Bytes>) -> usize {
-        connection.max_in_flight()
-    }
-
     fn verdict(&self, _: &mut Mux<Bytes, Bytes>) -> Verdict {
         Verdict::Reuse
     }
 
-    async fn close(&self, connection: Mux<Bytes, Bytes>) {
+    async fn close(&self, connection: Mux<Bytes, Bytes>, _: &ConnectionInfo) {
         connection.close().await;
+    }
+}
+
+impl Multiplex for PipelinedEcho {
+    fn capacity(&self, connection: &Mux<Bytes, Bytes>) -> usize {
+        connection.max_in_flight()
     }
 }
 

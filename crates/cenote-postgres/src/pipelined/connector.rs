@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, FailureKind, Multiplex, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Verdict};
 
 use super::PipelinedConnection;
 use super::probe::Identity;
@@ -201,20 +201,28 @@ impl Connect for PipelinedConnector {
     }
 
     /// An empty query: one round trip.
-    async fn check(&self, conn: &mut PipelinedConnection) -> Result<(), Error> {
+    async fn check(
+        &self,
+        conn: &mut PipelinedConnection,
+        info: &ConnectionInfo,
+    ) -> Result<(), Error> {
         let _owed = conn.vitals().owe();
-        self.postgres.check(conn.exclusive_mut()).await
+        self.postgres.check(conn.exclusive_mut(), info).await
     }
 
     /// As [`PostgresConnector`] does: waits for outstanding replies, in one round trip.
-    async fn reset(&self, conn: &mut PipelinedConnection) -> Result<(), Error> {
+    async fn reset(
+        &self,
+        conn: &mut PipelinedConnection,
+        info: &ConnectionInfo,
+    ) -> Result<(), Error> {
         let _owed = conn.vitals().owe();
-        self.postgres.reset(conn.exclusive_mut()).await
+        self.postgres.reset(conn.exclusive_mut(), info).await
     }
 
     /// Says goodbye and waits until the socket is closed.
-    async fn close(&self, conn: PipelinedConnection) {
-        self.postgres.close(conn.into_exclusive()).await;
+    async fn close(&self, conn: PipelinedConnection, info: &ConnectionInfo) {
+        self.postgres.close(conn.into_exclusive(), info).await;
     }
 }
 

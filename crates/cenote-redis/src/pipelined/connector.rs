@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::MuxBuilder;
-use cenote::{Connect, Dial, FailureKind, Multiplex, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Verdict};
 
 use super::PipelinedConnection;
 use super::codec::{PipelineCodec, Request};
@@ -184,12 +184,16 @@ impl Connect for PipelinedConnector {
     }
 
     /// `PING`. An error reply proves as much as `PONG`; but `NOAUTH` says that the login is lost.
-    async fn check(&self, conn: &mut PipelinedConnection) -> Result<(), RedisError> {
+    async fn check(
+        &self,
+        conn: &mut PipelinedConnection,
+        _: &ConnectionInfo,
+    ) -> Result<(), RedisError> {
         proves_alive(conn.command(&Cmd::new("PING")).await)
     }
 
     /// Waits for the replies that are due, then closes.
-    async fn close(&self, conn: PipelinedConnection) {
+    async fn close(&self, conn: PipelinedConnection, _: &ConnectionInfo) {
         conn.close().await;
     }
 }

@@ -1,7 +1,7 @@
 //! How a pool opens SMTP sessions and judges them.
 
 use cenote::net::{Dialer, Host, each_host};
-use cenote::{Connect, Dial, FailureKind, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Verdict};
 
 use super::session::{Session, SmtpError};
 
@@ -62,15 +62,15 @@ impl Connect for Smtp {
         }
     }
 
-    async fn reset(&self, session: &mut Session) -> Result<(), SmtpError> {
+    async fn reset(&self, session: &mut Session, _: &ConnectionInfo) -> Result<(), SmtpError> {
         session.reset().await
     }
 
-    async fn check(&self, session: &mut Session) -> Result<(), SmtpError> {
+    async fn check(&self, session: &mut Session, _: &ConnectionInfo) -> Result<(), SmtpError> {
         session.noop().await
     }
 
-    async fn close(&self, mut session: Session) {
+    async fn close(&self, mut session: Session, _: &ConnectionInfo) {
         // A server that is not interested in a goodbye is not interested in an error either.
         let _ = session.quit().await;
     }

@@ -15,6 +15,7 @@ use crate::builder;
 use crate::connect::{self, FailureKind, Verdict};
 use crate::dial::Dial;
 use crate::error::SettingsError;
+use crate::event::{CloseReason, ConnectionInfo};
 use crate::pool::{self, Close};
 
 /// The pool and its thread. Dropped with the last handle: the pool closes, and the thread ends when the
@@ -175,20 +176,34 @@ impl<C: Connect> connect::Connect for Threads<C> {
         self.0.endpoint()
     }
 
-    async fn check(&self, seat: &mut Self::Connection) -> Result<(), C::Error> {
-        let connector = Arc::clone(&self.0);
-        seat.run(move |conn| connector.check(conn)).await
+    async fn check(
+        &self,
+        seat: &mut Self::Connection,
+        info: &ConnectionInfo,
+    ) -> Result<(), C::Error> {
+        let (connector, info) = (Arc::clone(&self.0), *info);
+        seat.run(move |conn| connector.check(conn, &info)).await
     }
 
-    async fn reset(&self, seat: &mut Self::Connection) -> Result<(), C::Error> {
-        let connector = Arc::clone(&self.0);
-        seat.run(move |conn| connector.reset(conn)).await
+    async fn reset(
+        &self,
+        seat: &mut Self::Connection,
+        info: &ConnectionInfo,
+    ) -> Result<(), C::Error> {
+        let (connector, info) = (Arc::clone(&self.0), *info);
+        seat.run(move |conn| connector.reset(conn, &info)).await
     }
 
-    async fn close(&self, seat: Self::Connection) {
+    async fn close(&self, seat: Self::Connection, info: &ConnectionInfo) {
         if let Some(conn) = seat.0 {
-            let connector = Arc::clone(&self.0);
-            call(move || connector.close(conn)).await;
+            let (connector, info) = (Arc::clone(&self.0), *info);
+            call(move || connector.close(conn, &info)).await;
+        }
+    }
+
+    fn leaving(&self, seat: &mut Self::Connection, info: &ConnectionInfo, reason: CloseReason) {
+        if let Some(conn) = seat.get_mut() {
+            self.0.leaving(conn, info, reason);
         }
     }
 }

@@ -86,7 +86,7 @@ use std::time::Duration;
 
 use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
-use crate::event::ConnectionInfo;
+use crate::event::{CloseReason, ConnectionInfo};
 use crate::pool::{self, Closed};
 use crate::status::{Counters, Status};
 
@@ -139,8 +139,8 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// # Errors
     /// The driver's; the connection is closed.
-    fn check(&self, conn: &mut Self::Connection) -> Result<(), Self::Error> {
-        let _ = conn;
+    fn check(&self, conn: &mut Self::Connection, info: &ConnectionInfo) -> Result<(), Self::Error> {
+        let _ = (conn, info);
         Ok(())
     }
 
@@ -148,14 +148,22 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// # Errors
     /// The driver's; the connection is closed.
-    fn reset(&self, conn: &mut Self::Connection) -> Result<(), Self::Error> {
-        let _ = conn;
+    fn reset(&self, conn: &mut Self::Connection, info: &ConnectionInfo) -> Result<(), Self::Error> {
+        let _ = (conn, info);
         Ok(())
     }
 
     /// Says goodbye. Default: drops the connection.
-    fn close(&self, conn: Self::Connection) {
+    fn close(&self, conn: Self::Connection, info: &ConnectionInfo) {
+        let _ = info;
         drop(conn);
+    }
+
+    /// Tells why a connection leaves its pool; see [`cenote::Connect::leaving`](crate::Connect::leaving). Not of one
+    /// that is in the driver's hands, on a thread that has not come back. Runs where the connection leaves, on
+    /// whatever thread that is. Default: does nothing.
+    fn leaving(&self, conn: &mut Self::Connection, info: &ConnectionInfo, reason: CloseReason) {
+        let _ = (conn, info, reason);
     }
 }
 

@@ -101,7 +101,7 @@
 //! # }
 //! use cenote::mux::{Mux, MuxBuilder};
 //! use cenote::net::{Dialer, Host};
-//! use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
+//! use cenote::{Connect, ConnectionInfo, Dial, Multiplex, SharedPool, Verdict};
 //! use std::io;
 //! use std::time::Duration;
 //!
@@ -129,7 +129,7 @@
 //!         if mux.is_open() { Verdict::Reuse } else { Verdict::Close }
 //!     }
 //!
-//!     async fn close(&self, mux: Mux<Bytes, Bytes>) {
+//!     async fn close(&self, mux: Mux<Bytes, Bytes>, _: &ConnectionInfo) {
 //!         mux.close().await;
 //!     }
 //! }

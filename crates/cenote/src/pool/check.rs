@@ -29,9 +29,11 @@ pub(crate) async fn check<C: Connect>(token: &mut PoolToken<C>) -> Result<(), Un
     let core = Arc::clone(token.core());
     let shared = &core.owner;
     count(&shared.metrics.checks);
-    let conn = &mut token.entry_mut().conn;
+    let now = shared.clock.now();
+    let (_, meta, entry) = token.parts();
+    let info = meta.info(now, now);
     // Called within the guard: the method may panic before it returns its future.
-    let check = async { shared.connector.check(conn).await };
+    let check = async { shared.connector.check(&mut entry.conn, &info).await };
     match rt::guarded(shared.settings.check_timeout, check).await {
         Ok(()) => {
             token.meta().checked_at.store(shared.clock.now(), Relaxed);

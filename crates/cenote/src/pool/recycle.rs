@@ -7,7 +7,7 @@ use super::budget_member;
 use super::retire::retire;
 use super::state::{PoolCore, PoolToken, count};
 use crate::connect::{Connect, Verdict};
-use crate::event::CloseReason;
+use crate::event::{CloseReason, ConnectionInfo};
 use crate::kernel::{Arc, Excess, IdleSince, Release};
 use crate::rt::{self, Failed};
 
@@ -145,23 +145,29 @@ async fn renew<C: Connect>(mut token: PoolToken<C>, verdict: Verdict) {
         count(&shared.metrics.resets);
         // From here until the reset is through, the connection is dirty: if this task is cut short, its
         // token is dropped and the connection with it.
-        let conn = &mut token.entry_mut().conn;
-        let reset = async { shared.connector.reset(conn).await };
+        let (info, conn) = leased(&mut token);
+        let reset = async { shared.connector.reset(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, reset).await {
             return retire(token, CloseReason::ResetFailed, Some(&describe(failed)));
         }
     }
     if let Some(after_return) = &shared.hooks.after_return {
-        let now = shared.clock.now();
-        let (_, meta, entry) = token.parts();
-        let info = meta.info(now, meta.leased_at.load(Relaxed));
+        let (info, conn) = leased(&mut token);
         // Called within the guard: a hook may panic before it returns its future.
-        let hook = async { after_return(&mut entry.conn, &info).await };
+        let hook = async { after_return(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, hook).await {
             return retire(token, CloseReason::Hook, Some(&describe(failed)));
         }
     }
     return_to_pool(token);
+}
+
+/// A connection that was leased, and what is known of it.
+fn leased<C: Connect>(token: &mut PoolToken<C>) -> (ConnectionInfo, &mut C::Connection) {
+    let (core, meta, entry) = token.parts();
+    let now = core.owner.clock.now();
+    let info = meta.info(now, meta.leased_at.load(Relaxed));
+    (info, &mut entry.conn)
 }
 
 /// What went wrong, in words.

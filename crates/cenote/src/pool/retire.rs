@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::state::{Entry, PoolCore, PoolToken};
 use crate::connect::Connect;
-use crate::event::{CloseReason, Event};
+use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::kernel::Arc;
 use crate::rt;
 
@@ -22,7 +22,7 @@ pub(crate) fn retire<C: Connect>(
 ) {
     let core = Arc::clone(token.core());
     core.mark_closing(&token);
-    announce(&mut token, reason, error);
+    let info = announce(&mut token, reason, error);
     let Some(Entry { conn }) = token.take() else {
         return;
     };
@@ -32,7 +32,7 @@ pub(crate) fn retire<C: Connect>(
     }
     let runtime = &core.owner.runtime;
     let mut goodbye = Goodbye {
-        words: Box::pin(say_goodbye(Arc::clone(&core), conn)),
+        words: Box::pin(say_goodbye(Arc::clone(&core), conn, info)),
         token,
     };
     // A runtime that ends must not be asked for sockets or timers any more.
@@ -62,9 +62,13 @@ impl<C: Connect> Goodbye<C> {
     }
 }
 
-async fn say_goodbye<C: Connect>(core: Arc<PoolCore<C>>, conn: C::Connection) {
+async fn say_goodbye<C: Connect>(
+    core: Arc<PoolCore<C>>,
+    conn: C::Connection,
+    info: ConnectionInfo,
+) {
     // Called within: the method may panic before it returns its future.
-    let goodbye = async { core.owner.connector.close(conn).await };
+    let goodbye = async { core.owner.connector.close(conn, &info).await };
     // However it ended, the connection is gone.
     let _ = rt::catching(goodbye).await;
 }
@@ -83,7 +87,12 @@ pub(crate) fn abort<C: Connect>(token: &mut PoolToken<C>) {
     let _ = rt::calling(|| drop(entry));
 }
 
-fn announce<C: Connect>(token: &mut PoolToken<C>, reason: CloseReason, error: Option<&str>) {
+/// Tells everyone who is to know, while the connection is still there to be looked at.
+fn announce<C: Connect>(
+    token: &mut PoolToken<C>,
+    reason: CloseReason,
+    error: Option<&str>,
+) -> ConnectionInfo {
     let (core, meta, entry) = token.parts();
     let shared = &core.owner;
     shared.metrics.count_closed(reason);
@@ -92,11 +101,13 @@ fn announce<C: Connect>(token: &mut PoolToken<C>, reason: CloseReason, error: Op
     if let Some(before_close) = &shared.hooks.before_close {
         let _ = rt::calling(|| before_close(&mut entry.conn, &info, reason));
     }
+    let _ = rt::calling(|| shared.connector.leaving(&mut entry.conn, &info, reason));
     shared.hooks.tell(&Event::Closed {
         info,
         reason,
         error,
     });
+    info
 }
 
 /// Whether a goodbye would be pointless or harmful: the connection is broken, or in an unknown state.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use cenote::blocking::{Connect, OwnedLease, Pool};
-use cenote::{CloseReason, GetError, Verdict};
+use cenote::{CloseReason, ConnectionInfo, GetError, Verdict};
 
 /// A driver that does as it is told.
 #[derive(Clone, Default)]
@@ -20,6 +20,7 @@ struct State {
     checks: AtomicUsize,
     resets: AtomicUsize,
     goodbyes: AtomicUsize,
+    left: Mutex<Vec<(u64, CloseReason)>>,
     fails: AtomicBool,
     panics: AtomicBool,
     /// While true, `connect` blocks.
@@ -81,7 +82,7 @@ impl Connect for Driver {
         }
     }
 
-    fn check(&self, _: &mut Conn) -> io::Result<()> {
+    fn check(&self, _: &mut Conn, _: &ConnectionInfo) -> io::Result<()> {
         self.0.checks.fetch_add(1, SeqCst);
         if self.0.fails.load(SeqCst) {
             return Err(io::Error::other("the server refused"));
@@ -89,15 +90,19 @@ impl Connect for Driver {
         Ok(())
     }
 
-    fn reset(&self, conn: &mut Conn) -> io::Result<()> {
+    fn reset(&self, conn: &mut Conn, _: &ConnectionInfo) -> io::Result<()> {
         self.0.resets.fetch_add(1, SeqCst);
         conn.dirty = false;
         Ok(())
     }
 
-    fn close(&self, conn: Conn) {
+    fn close(&self, conn: Conn, _: &ConnectionInfo) {
         self.0.goodbyes.fetch_add(1, SeqCst);
         drop(conn);
+    }
+
+    fn leaving(&self, _: &mut Conn, info: &ConnectionInfo, reason: CloseReason) {
+        self.0.left.lock().unwrap().push((info.id, reason));
     }
 }
 
@@ -272,6 +277,19 @@ fn dropping_the_last_handle_says_goodbye_to_idle_connections() {
     drop(pool.get().unwrap());
     drop(pool);
     until(|| driver.0.goodbyes.load(SeqCst) == 1);
+}
+
+#[test]
+fn a_connector_is_told_why_its_connections_leave() {
+    let driver = Driver::default();
+    let pool = driver.pool(1);
+    OwnedLease::discard(pool.get_owned().unwrap());
+    drop(OwnedLease::detach(pool.get_owned().unwrap()));
+    let left = driver.0.left.lock().unwrap();
+    assert_eq!(
+        *left,
+        [(1, CloseReason::Discarded), (2, CloseReason::Detached)]
+    );
 }
 
 /// It may be called from within somebody else's runtime, and uses its own.

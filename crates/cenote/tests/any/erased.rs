@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use cenote::{AnyPool, BoxFuture, DynLease, DynPool, Event, GetError, NoPool};
+use cenote::{AnyPool, BoxFuture, CloseReason, DynLease, DynPool, Event, GetError, NoPool};
 
 use crate::server::{Act, Conn, Server, ms, pass, secs};
 
@@ -68,6 +68,11 @@ async fn no_pool_connects_each_time_and_says_goodbye() {
     assert_eq!(
         (server.connected(), server.seen.goodbyes.load(SeqCst)),
         (3, 3)
+    );
+    assert_eq!(
+        *server.seen.left.lock().unwrap(),
+        [CloseReason::MaxIdle; 3],
+        "as of a pool that keeps none idle"
     );
 }
 

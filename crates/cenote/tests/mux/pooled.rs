@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cenote::mux::{CallError, Mux, MuxBuilder};
-use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, Multiplex, SharedPool, Verdict};
 use futures::StreamExt;
 use futures::future::try_join_all;
 use tokio::io::{duplex, split};
@@ -118,7 +118,7 @@ impl Connect for Connector {
         }
     }
 
-    async fn close(&self, mux: Self::Connection) {
+    async fn close(&self, mux: Self::Connection, _: &ConnectionInfo) {
         mux.close().await;
     }
 }

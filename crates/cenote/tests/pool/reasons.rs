@@ -166,7 +166,7 @@ fn stories() -> Vec<(CloseReason, Settings, Story)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_reason_is_told_and_counted_and_handed_to_the_hook_as_itself() {
+async fn every_reason_is_told_and_counted_and_handed_to_hook_and_connector_as_itself() {
     let mut covered = BTreeSet::new();
     for (reason, settings, story) in stories() {
         let server = Server::default();
@@ -191,10 +191,52 @@ async fn every_reason_is_told_and_counted_and_handed_to_the_hook_as_itself() {
         assert_eq!(pool.counters().closed(), 1, "{reason}");
         let hooked: Vec<_> = hooked.lock().unwrap().iter().map(|(_, why)| *why).collect();
         assert_eq!(hooked, [reason]);
+        assert_eq!(*server.seen.left.lock().unwrap(), [reason]);
         covered.insert(reason.as_str());
     }
     let all: BTreeSet<_> = CloseReason::ALL.iter().map(|why| why.as_str()).collect();
     assert_eq!(covered, all);
+}
+
+/// The connector knows which connection it checks, resets and says goodbye to, how old it is and what it has carried.
+#[tokio::test(start_paused = true)]
+async fn a_connector_is_told_the_story_of_the_connection_it_works_on() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .max_size(1)
+        .check_after_idle(secs(2))
+        .build()
+        .unwrap();
+    use_once(&pool).await;
+    pass(secs(3)).await;
+    pool.get().await.unwrap().dirty = true;
+    pass(secs(1)).await;
+    pool.close().await;
+    let stories: Vec<_> = server.seen.stories.lock().unwrap().clone();
+    let told: Vec<_> = stories
+        .iter()
+        .map(|(turn, info)| (*turn, info.id, info.uses, info.age.as_secs()))
+        .collect();
+    let turns = [
+        ("check", 1, 1, 3),
+        ("reset", 1, 2, 3),
+        ("leaving", 1, 2, 4),
+        ("close", 1, 2, 4),
+    ];
+    assert_eq!(told, turns);
+    assert!(stories[0].1.idle_for >= secs(2), "{stories:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_panics_as_a_connection_leaves_costs_it_nothing_but_that() {
+    let server = Server::default();
+    server.plan(|plan| plan.leaving_panics = true);
+    let pool = server.pool(1);
+    use_once(&pool).await;
+    pool.close().await;
+    assert_eq!(server.open(), 0);
+    assert_eq!(server.seen.goodbyes.load(SeqCst), 1);
 }
 
 /// What went wrong is told with the reason.

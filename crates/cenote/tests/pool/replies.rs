@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, Dial, Pool, Verdict};
+use cenote::{CloseReason, Connect, ConnectionInfo, Dial, Pool, Verdict};
 use futures::future::join_all;
 use futures::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -104,12 +104,12 @@ impl Connect for Server {
         }
     }
 
-    async fn check(&self, line: &mut Line) -> Result<(), Infallible> {
+    async fn check(&self, line: &mut Line, _: &ConnectionInfo) -> Result<(), Infallible> {
         line.ask(0).await;
         Ok(())
     }
 
-    async fn reset(&self, line: &mut Line) -> Result<(), Infallible> {
+    async fn reset(&self, line: &mut Line, _: &ConnectionInfo) -> Result<(), Infallible> {
         while !line.owed.is_empty() {
             line.reply().await;
         }

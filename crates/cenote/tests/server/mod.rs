@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    Builder, Connect, Dial, Event, FailureKind, Multiplex, Pool, SharedBuilder, SharedPool, Verdict,
+    Builder, CloseReason, Connect, ConnectionInfo, Dial, Event, FailureKind, Multiplex, Pool,
+    SharedBuilder, SharedPool, Verdict,
 };
 
 /// How a step goes.
@@ -68,6 +69,7 @@ pub struct Plan {
     pub verdict: Option<Verdict>,
     pub verdict_panics: bool,
     pub is_open_panics: bool,
+    pub leaving_panics: bool,
     pub arrives_dead: bool,
     /// What its refusal is classified as.
     pub kind: FailureKind,
@@ -87,6 +89,10 @@ pub struct Seen {
     pub checks: AtomicUsize,
     pub resets: AtomicUsize,
     pub goodbyes: AtomicUsize,
+    /// What the connector was told of connections, and when.
+    pub stories: Mutex<Vec<(&'static str, ConnectionInfo)>>,
+    /// Why connections left.
+    pub left: Mutex<Vec<CloseReason>>,
     /// The switch of every connection there ever was.
     switches: Mutex<Vec<Arc<AtomicBool>>>,
 }
@@ -177,6 +183,10 @@ impl Server {
         }
     }
 
+    fn note(&self, turn: &'static str, info: &ConnectionInfo) {
+        self.seen.stories.lock().unwrap().push((turn, *info));
+    }
+
     /// Restarts the server: every connection there is now is dead, new ones are not.
     pub fn restart(&self) {
         for alive in self.seen.switches.lock().unwrap().drain(..) {
@@ -219,7 +229,8 @@ impl Connect for Server {
         self.plan.lock().unwrap().endpoint.map(Into::into)
     }
 
-    async fn check(&self, conn: &mut Conn) -> Result<(), Refused> {
+    async fn check(&self, conn: &mut Conn, info: &ConnectionInfo) -> Result<(), Refused> {
+        self.note("check", info);
         self.seen.checks.fetch_add(1, SeqCst);
         self.act(|plan| plan.check).run().await?;
         if conn.alive.load(SeqCst) {
@@ -229,16 +240,24 @@ impl Connect for Server {
         }
     }
 
-    async fn reset(&self, conn: &mut Conn) -> Result<(), Refused> {
+    async fn reset(&self, conn: &mut Conn, info: &ConnectionInfo) -> Result<(), Refused> {
+        self.note("reset", info);
         self.seen.resets.fetch_add(1, SeqCst);
         self.act(|plan| plan.reset).run().await?;
         conn.dirty = false;
         Ok(())
     }
 
-    async fn close(&self, _conn: Conn) {
+    async fn close(&self, _conn: Conn, info: &ConnectionInfo) {
+        self.note("close", info);
         let _ = self.act(|plan| plan.close).run().await;
         self.seen.goodbyes.fetch_add(1, SeqCst);
+    }
+
+    fn leaving(&self, _: &mut Conn, info: &ConnectionInfo, reason: CloseReason) {
+        self.note("leaving", info);
+        self.seen.left.lock().unwrap().push(reason);
+        assert!(!self.plan.lock().unwrap().leaving_panics, "told to");
     }
 }
 

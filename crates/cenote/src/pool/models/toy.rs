@@ -8,6 +8,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use super::server;
 use crate::connect::{Connect, Verdict};
 use crate::dial::Dial;
+use crate::event::ConnectionInfo;
 
 pub(super) type Server = server::Server<Rules>;
 pub(super) type Toy = server::Toy<Rules>;
@@ -87,14 +88,14 @@ impl Connect for Toy {
         }
     }
 
-    async fn check(&self, conn: &mut Conn) -> Result<(), Infallible> {
+    async fn check(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Infallible> {
         conn.begin();
         yield_now().await;
         conn.end();
         Ok(())
     }
 
-    async fn reset(&self, conn: &mut Conn) -> Result<(), Infallible> {
+    async fn reset(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Infallible> {
         conn.begin();
         yield_now().await;
         conn.is_dirty = false;
@@ -102,7 +103,7 @@ impl Connect for Toy {
         Ok(())
     }
 
-    async fn close(&self, conn: Conn) {
+    async fn close(&self, conn: Conn, _: &ConnectionInfo) {
         conn.begin();
         yield_now().await;
     }

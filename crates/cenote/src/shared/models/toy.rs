@@ -8,6 +8,7 @@ use shuttle::thread;
 
 use crate::connect::{Connect, Multiplex, Verdict};
 use crate::dial::Dial;
+use crate::event::ConnectionInfo;
 use crate::pool::models::server;
 
 pub(super) type Server = server::Server<Rules>;
@@ -78,7 +79,7 @@ impl Connect for Toy {
         Verdict::Reuse
     }
 
-    async fn close(&self, conn: Conn) {
+    async fn close(&self, conn: Conn, _: &ConnectionInfo) {
         if conn.users.load(SeqCst) > 0 {
             self.0.complain("a connection in use was closed");
         }

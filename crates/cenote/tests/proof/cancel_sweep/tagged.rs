@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, Verdict};
 
 use crate::server::{Act, Refused};
 
@@ -230,16 +230,16 @@ impl Connect for Tagging {
         }
     }
 
-    async fn check(&self, conn: &mut Conn) -> Result<(), Refused> {
+    async fn check(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Refused> {
         conn.step("check", self.0.steps().check).await
     }
 
-    async fn reset(&self, conn: &mut Conn) -> Result<(), Refused> {
+    async fn reset(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Refused> {
         conn.step("reset", self.0.steps().reset).await
     }
 
     /// A slow goodbye: the connection counts until it is over.
-    async fn close(&self, conn: Conn) {
+    async fn close(&self, conn: Conn, _: &ConnectionInfo) {
         let _ = Act::Slow.run().await;
         drop(conn);
     }

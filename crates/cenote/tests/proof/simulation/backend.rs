@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cenote::{Connect, Dial, Verdict};
+use cenote::{Connect, ConnectionInfo, Dial, Verdict};
 use fastrand::Rng;
 use tokio::time::sleep;
 
@@ -213,15 +213,15 @@ impl Connect for Backend {
         }
     }
 
-    async fn check(&self, conn: &mut Connection) -> Result<(), Unavailable> {
+    async fn check(&self, conn: &mut Connection, _: &ConnectionInfo) -> Result<(), Unavailable> {
         self.serve(conn.id, 3).await
     }
 
-    async fn reset(&self, conn: &mut Connection) -> Result<(), Unavailable> {
+    async fn reset(&self, conn: &mut Connection, _: &ConnectionInfo) -> Result<(), Unavailable> {
         conn.operate(20).await
     }
 
-    async fn close(&self, conn: Connection) {
+    async fn close(&self, conn: Connection, _: &ConnectionInfo) {
         // The goodbye; a backend that hangs takes it no better than a query.
         let _ = self.serve(conn.id, 10).await;
     }
