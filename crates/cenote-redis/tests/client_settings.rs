@@ -7,7 +7,7 @@ mod fake;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, Dial, Event};
+use cenote::{CloseReason, Connect, Dial, EventKind};
 use cenote_redis::{ClientBuilder, Cmd, RedisClient, RedisConnector};
 use cenote_testkit::RedisServer;
 use fake::{ends, until};
@@ -30,9 +30,9 @@ async fn a_client_tells_what_happens_to_connections_of_both_kinds() {
     let redis = builder(&server)
         .on_event(move |event| {
             let (opened, closed) = &mut *told.lock().unwrap();
-            match event {
-                Event::Opened { .. } => *opened += 1,
-                Event::Closed { reason, .. } => closed.push(*reason),
+            match &event.kind {
+                EventKind::Opened { .. } => *opened += 1,
+                EventKind::Closed { reason, .. } => closed.push(*reason),
                 _ => {}
             }
         })

@@ -180,7 +180,7 @@ impl<C: Connect> Builder<C> {
         self.map_settings(|s| s.connect_failures_while_open = policy)
     }
 
-    /// Reports a lease held for longer than this, once, as [`Event::Leaked`], with the place of its `get`.
+    /// Reports a lease held for longer than this, once, as [`EventKind::Leaked`](crate::EventKind::Leaked), with the place of its `get`.
     /// `None`: never. Default: `None`.
     pub fn leak_threshold(self, held: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.leak_threshold = held.into())
@@ -231,7 +231,8 @@ impl<C: Connect> Builder<C> {
     }
 
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
-    /// closes it and counts as a failed connect.
+    /// closes it and counts as a failed connect. Several run in the order given, until one fails; so do those of
+    /// every other turn.
     ///
     /// A connector whose reset restores the session to its default undoes what was set here: state that is
     /// to outlive resets belongs into the connector, as with `setup` of `cenote-postgres`.
@@ -255,12 +256,13 @@ impl<C: Connect> Builder<C> {
             + Sync
             + 'static,
     {
-        self.hooks.after_connect = Some(Box::new(hook));
+        self.hooks.after_connect.push(Box::new(hook));
         self
     }
 
     /// Runs before every lease, within `check_timeout`. An error or a panic closes the connection and the
-    /// caller is given another; only if the connection was never leased before does it see the error.
+    /// caller is given another; only if the connection was never leased before does it see the error. Several run
+    /// in the order given, until one fails.
     pub fn before_get<F>(mut self, hook: F) -> Self
     where
         F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
@@ -268,12 +270,12 @@ impl<C: Connect> Builder<C> {
             + Sync
             + 'static,
     {
-        self.hooks.before_get = Some(Box::new(hook));
+        self.hooks.before_get.push(Box::new(hook));
         self
     }
 
     /// Runs after every lease, in the background, within `reset_timeout`, after a reset if there is one. An
-    /// error or a panic closes the connection.
+    /// error or a panic closes the connection. Several run in the order given, until one fails.
     pub fn after_return<F>(mut self, hook: F) -> Self
     where
         F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>
@@ -281,23 +283,24 @@ impl<C: Connect> Builder<C> {
             + Sync
             + 'static,
     {
-        self.hooks.after_return = Some(Box::new(hook));
+        self.hooks.after_return.push(Box::new(hook));
         self
     }
 
     /// Called before a connection leaves the pool, whatever the reason, [`Lease::detach`](crate::Lease::detach)
-    /// included. Its panic is ignored.
+    /// included. Several are called in the order given, whatever happens in those before; a panic is ignored.
     pub fn before_close(
         mut self,
         hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,
     ) -> Self {
-        self.hooks.before_close = Some(Box::new(hook));
+        self.hooks.before_close.push(Box::new(hook));
         self
     }
 
-    /// Called with everything that happens; see [`Event`]. Its panic is ignored.
-    pub fn on_event(mut self, handler: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.hooks.on_event = Some(Box::new(handler));
+    /// Called with everything that happens; see [`Event`]. Several are called in the order given, whatever happens
+    /// in those before; a panic is ignored.
+    pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.hooks.observers.push(Box::new(observer));
         self
     }
 

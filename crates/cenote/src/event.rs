@@ -1,4 +1,4 @@
-//! What a pool tells about its connections: why each was opened and closed, what failed, who holds what.
+//! What a pool tells: why each connection was opened and closed, what failed, who holds what, who waited.
 
 use std::fmt;
 use std::panic::Location;
@@ -88,10 +88,25 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// Something that happened in a pool. Handlers run where it happened, between other work: keep them short.
+/// Something that happened in a pool. Observers are called where it happened, between other work: keep them short.
+///
+/// What is done for every lease is not told, so that it costs nothing: [`Counters::gets`](crate::Counters::gets) counts
+/// leases, and those whose callers had to wait are told as [`EventKind::Waited`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub struct Event<'a> {
+    /// The pool's name.
+    pub pool: &'a str,
+    /// What the pool connects to, if the connector [says](crate::Connect::endpoint).
+    pub endpoint: Option<&'a str>,
+    /// What happened.
+    pub kind: EventKind<'a>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind<'a> {
     /// A connection was opened.
     #[non_exhaustive]
     Opened {
@@ -130,4 +145,18 @@ pub enum Event<'a> {
         /// Where it was taken: the call of `get`.
         call_site: &'static Location<'static>,
     },
+    /// A caller that had to queue has a lease.
+    #[non_exhaustive]
+    Waited {
+        /// For how long it waited.
+        waited: Duration,
+    },
+    /// A caller's time was up.
+    #[non_exhaustive]
+    TimedOut {
+        /// For how long it waited.
+        waited: Duration,
+    },
+    /// A caller was sent away, for `max_waiters` were waiting.
+    Rejected,
 }

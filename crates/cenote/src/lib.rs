@@ -185,7 +185,7 @@ pub use error::{
     AddError, BoxError, ConnectError, Dialling, GetError, SettingsError, SharedError, TimedOut,
     TryGetError, with_causes,
 };
-pub use event::{CloseReason, ConnectionInfo, Event};
+pub use event::{CloseReason, ConnectionInfo, Event, EventKind};
 pub use hooks::HookFuture;
 pub use no_pool::{FreshLease, NoPool};
 pub use policy::backoff::Backoff;

@@ -38,15 +38,15 @@ pub struct ClientBuilder {
     shared_connections: usize,
     exclusive_connections: usize,
     both: OfBoth,
-    on_event: Option<Handler>,
+    observers: Vec<Observer>,
 }
 
 #[derive(Clone)]
-struct Handler(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
+struct Observer(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
 
-impl fmt::Debug for Handler {
+impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handler")
+        f.write_str("Observer")
     }
 }
 
@@ -132,7 +132,7 @@ impl ClientBuilder {
             shared_connections: 2,
             exclusive_connections: 10,
             both: OfBoth::default(),
-            on_event: None,
+            observers: Vec::new(),
         }
     }
 
@@ -156,28 +156,29 @@ impl ClientBuilder {
         self
     }
 
-    /// Called with everything that happens to connections of both kinds, each of which counts its own from 1. Its
-    /// panic is ignored. For a handler of either kind, make the pools by hand:
+    /// Called with everything that happens to connections of both kinds, each of which counts its own from 1:
+    /// [`Event::pool`] tells which. Several are called in the order given, whatever happens in those before; a panic is
+    /// ignored. For an observer of either kind, make the pools by hand:
     /// [`of_pools`](RedisClient::of_pools).
     ///
     /// ```
-    /// use cenote::Event;
+    /// use cenote::EventKind;
     /// use cenote_redis::{RedisClient, RedisConnector};
     ///
     /// # fn client() -> Result<RedisClient, Box<dyn std::error::Error>> {
     /// let connector = RedisConnector::new("redis://127.0.0.1:6379")?;
     /// let redis = RedisClient::builder(connector)
     ///     .on_event(|event| {
-    ///         if let Event::ConnectFailed { error, .. } = event {
-    ///             eprintln!("redis: {error}");
+    ///         if let EventKind::ConnectFailed { error, .. } = &event.kind {
+    ///             eprintln!("{}: {error}", event.pool);
     ///         }
     ///     })
     ///     .build()?;
     /// # Ok(redis)
     /// # }
     /// ```
-    pub fn on_event(mut self, handler: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Handler(Arc::new(handler)));
+    pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observers.push(Observer(Arc::new(observer)));
         self
     }
 
@@ -207,9 +208,9 @@ impl ClientBuilder {
         let mut exclusive = Pool::builder(self.exclusive)
             .name(format!("{} exclusive", self.name))
             .max_size(self.exclusive_connections);
-        if let Some(Handler(handler)) = self.on_event {
-            let same = handler.clone();
-            shared = shared.on_event(move |event| handler(event));
+        for Observer(observer) in self.observers {
+            let same = observer.clone();
+            shared = shared.on_event(move |event| observer(event));
             exclusive = exclusive.on_event(move |event| same(event));
         }
         let shared = self.both.shared(shared).build()?;

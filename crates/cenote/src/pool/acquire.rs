@@ -18,6 +18,7 @@ use super::state::{PoolCore, PoolToken, Refusal, Shared, count};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
+use crate::event::EventKind;
 use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
 use crate::rt::{self, Sleep, nanos};
 
@@ -30,6 +31,8 @@ pub(crate) enum Limit {
     Own(Duration),
     /// Without end: the caller watches the time.
     None,
+    /// Without end, for a shared pool that grows: no user's waiting.
+    Growth,
 }
 
 /// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
@@ -66,6 +69,7 @@ pin_project! {
         core: &'a Arc<PoolCore<C>>,
         limit: Limit,
         began: u64,
+        has_queued: bool,
         #[pin]
         waiter: Waiter<'a, Shared<C>>,
         stage: Stage<C>,
@@ -189,6 +193,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             core,
             limit,
             began,
+            has_queued: false,
             waiter,
             stage,
             timer: None,
@@ -226,7 +231,13 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 break outcome;
             }
         };
-        *self.project().stage = Stage::Done;
+        *self.as_mut().project().stage = Stage::Done;
+        if outcome.is_ok() && self.has_queued && !matches!(self.limit, Limit::Growth) {
+            let waited = || EventKind::Waited {
+                waited: self.waited(),
+            };
+            self.core.owner.tell(waited);
+        }
         Poll::Ready(outcome)
     }
 
@@ -255,6 +266,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 is_alone,
             } => {
                 *this.stage = Stage::Queued;
+                *this.has_queued = true;
                 // After queueing: an upkeep that ends from now on rouses this waiter.
                 let upkeep = match was_new {
                     true => upkeep::ensure_at(this.core, *this.began),
@@ -284,6 +296,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             }
             JoinOutcome::Full => {
                 count(&shared.metrics.rejected);
+                shared.tell(|| EventKind::Rejected);
                 let max_waiters = shared.max_waiters();
                 Poll::Ready(Err(GetError::QueueFull {
                     pool: shared.name.clone(),

@@ -23,7 +23,7 @@ pub(crate) fn add<C: Connect>(
 ) -> Result<(), AddError<C::Connection>> {
     upkeep::ensure(core);
     let shared = &core.owner;
-    let needs_runtime = shared.hooks.after_connect.is_some();
+    let needs_runtime = !shared.hooks.after_connect.is_empty();
     if needs_runtime && !shared.runtime.is_alive() {
         return Err(AddError::NoRuntime(conn));
     }
@@ -65,20 +65,17 @@ fn place<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Opening<Shared<C>>> {
     opening
 }
 
-/// Runs the `after_connect` hook. One that does not end well closes the connection; it says nothing of connecting.
+/// Runs the `after_connect` hooks. One that does not end well closes the connection; it says nothing of connecting.
 async fn introduce<C: Connect>(checking: Checking<C>, mut token: PoolToken<C>) {
     let core = Arc::clone(token.core());
     let shared = &core.owner;
-    if let Some(after_connect) = &shared.hooks.after_connect {
-        let now = shared.clock.now();
-        let (_, meta, entry) = token.parts();
-        let info = meta.info(now, now);
-        // Called within the guard: a hook may panic before it returns its future.
-        let hook = async { after_connect(&mut entry.conn, &info).await };
-        if let Err(failed) = rt::guarded(shared.settings.connect_timeout, hook).await {
-            retire(token, CloseReason::Hook, Some(&describe(failed)));
-            return drop(checking);
-        }
+    let now = shared.clock.now();
+    let (_, meta, entry) = token.parts();
+    let info = meta.info(now, now);
+    let hooks = shared.hooks.after_connect.run(&mut entry.conn, &info);
+    if let Err(failed) = rt::guarded(shared.settings.connect_timeout, hooks).await {
+        retire(token, CloseReason::Hook, Some(&describe(failed)));
+        return drop(checking);
     }
     return_to_pool(token);
     drop(checking);

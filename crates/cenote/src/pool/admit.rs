@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::state::{Entry, PoolToken, Shared, count};
 use crate::connect::Connect;
-use crate::event::Event;
+use crate::event::EventKind;
 use crate::kernel::{Arc, Opening};
 
 /// Where a connection comes from.
@@ -39,7 +39,7 @@ pub(crate) fn admit<C: Connect>(
     meta.uses_before.store(meta.uses.load(Relaxed), Relaxed);
     meta.is_dialled.store(origin == Origin::Dialled, Relaxed);
     count(&shared.metrics.opened);
-    shared.hooks.tell(&Event::Opened {
+    shared.tell(|| EventKind::Opened {
         info: meta.info(now, now),
         took,
     });

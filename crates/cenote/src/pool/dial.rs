@@ -12,8 +12,8 @@ use super::upkeep;
 use crate::budget::{After, Want};
 use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
-use crate::error::{BoxError, ConnectError, Dialling, GetError, endpoint};
-use crate::event::{ConnectionInfo, Event};
+use crate::error::{ConnectError, Dialling, GetError, endpoint};
+use crate::event::{ConnectionInfo, EventKind};
 use crate::kernel::{Arc, Demand, IdleSince, Opening, Phase, State};
 use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
@@ -259,17 +259,12 @@ async fn dial<C: Connect>(mut attempt: Attempt<C>) {
                 kind: rt::calling(|| shared.connector.classify(&error)).unwrap_or_default(),
                 error: ConnectError::Failed(StdArc::new(error)),
             })?;
-        if let Some(after_connect) = &shared.hooks.after_connect {
-            let info = ConnectionInfo {
-                id,
-                age: Duration::ZERO,
-                idle_for: Duration::ZERO,
-                uses: 0,
-            };
-            after_connect(&mut conn, &info)
-                .await
-                .map_err(|error: BoxError| Failure::from(ConnectError::Hook(error.into())))?;
-        }
+        let info = ConnectionInfo {
+            id,
+            ..ConnectionInfo::default()
+        };
+        let introduced = shared.hooks.after_connect.run(&mut conn, &info).await;
+        introduced.map_err(|error| Failure::from(ConnectError::Hook(error.into())))?;
         Ok(conn)
     };
     match rt::guarded(limit, connect).await {
@@ -406,7 +401,7 @@ fn failed<C: Connect>(
         }
         (gate.failures(), retry_in, tell, old)
     };
-    shared.hooks.tell(&Event::ConnectFailed {
+    shared.tell(|| EventKind::ConnectFailed {
         error,
         failures,
         retry_in,

@@ -15,7 +15,7 @@ use super::retire::retire;
 use super::state::{PoolCore, Refusal, Shared, SlotMeta, count};
 use super::upkeep::is_kept_by;
 use crate::connect::Connect;
-use crate::event::{CloseReason, Event};
+use crate::event::{CloseReason, EventKind};
 use crate::keeper::{Keeper, Member};
 use crate::kernel::{Arc, Core, Demand, IdleSince, Phase, State, StateWord};
 use crate::rt::{self, Instant, nanos};
@@ -331,7 +331,7 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta,
     }
     meta.seen_at.store(u64::MAX, Relaxed);
     count(&core.owner.metrics.leaks);
-    core.owner.hooks.tell(&Event::Leaked {
+    core.owner.tell(|| EventKind::Leaked {
         id: meta.id.load(Relaxed),
         held_for,
         call_site,

@@ -42,7 +42,7 @@ use crate::budget::{BudgetStatus, Membership};
 use crate::builder::Builder;
 use crate::connect::Connect;
 use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
-use crate::event::{CloseReason, ConnectionInfo};
+use crate::event::{CloseReason, ConnectionInfo, EventKind};
 use crate::hooks::Hooks;
 use crate::kernel::{Arc, Core, IdleSince, Phase, State};
 use crate::rt::{Clock, Runtime};
@@ -334,6 +334,11 @@ impl<C: Connect> Pool<C> {
     /// Whether the pool is closed.
     pub fn is_closed(&self) -> bool {
         self.core.demand().phase == Phase::Closed
+    }
+
+    /// Tells the observers; to be called under no lock.
+    pub(crate) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
+        self.core.owner.tell(kind);
     }
 
     /// The error of a caller that waited `waited` and watched the time itself.

@@ -99,11 +99,11 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
     {
         return Err(reject(token, now, unfit));
     }
-    if let Some(before_get) = &shared.hooks.before_get {
+    if !shared.hooks.before_get.is_empty() {
         let (_, meta, Entry { conn }) = token.parts();
         let info = meta.info(now, now);
-        let hook = async { before_get(conn, &info).await };
-        if let Err(failed) = rt::guarded(limit, hook).await {
+        let hooks = shared.hooks.before_get.run(conn, &info);
+        if let Err(failed) = rt::guarded(limit, hooks).await {
             let error: BoxError = match failed {
                 Failed::Error(error) => error,
                 other => describe(other).into(),

@@ -151,11 +151,10 @@ async fn renew<C: Connect>(mut token: PoolToken<C>, verdict: Verdict) {
             return retire(token, CloseReason::ResetFailed, Some(&describe(failed)));
         }
     }
-    if let Some(after_return) = &shared.hooks.after_return {
+    if !shared.hooks.after_return.is_empty() {
         let (info, conn) = leased(&mut token);
-        // Called within the guard: a hook may panic before it returns its future.
-        let hook = async { after_return(conn, &info).await };
-        if let Err(failed) = rt::guarded(limit, hook).await {
+        let hooks = shared.hooks.after_return.run(conn, &info);
+        if let Err(failed) = rt::guarded(limit, hooks).await {
             return retire(token, CloseReason::Hook, Some(&describe(failed)));
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::state::{Entry, PoolCore, PoolToken};
 use crate::connect::Connect;
-use crate::event::{CloseReason, ConnectionInfo, Event};
+use crate::event::{CloseReason, ConnectionInfo, EventKind};
 use crate::kernel::Arc;
 use crate::rt;
 
@@ -98,11 +98,9 @@ fn announce<C: Connect>(
     shared.metrics.count_closed(reason);
     let now = shared.clock.now();
     let info = meta.info(now, now);
-    if let Some(before_close) = &shared.hooks.before_close {
-        let _ = rt::calling(|| before_close(&mut entry.conn, &info, reason));
-    }
+    shared.hooks.before_close(&mut entry.conn, &info, reason);
     let _ = rt::calling(|| shared.connector.leaving(&mut entry.conn, &info, reason));
-    shared.hooks.tell(&Event::Closed {
+    shared.tell(|| EventKind::Closed {
         info,
         reason,
         error,

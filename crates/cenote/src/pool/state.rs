@@ -12,12 +12,12 @@ use super::{recycle, retire};
 use crate::budget::{After, BudgetStatus, Membership};
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError, TimedOut};
-use crate::event::{CloseReason, ConnectionInfo};
+use crate::event::{CloseReason, ConnectionInfo, Event, EventKind};
 use crate::hooks::Hooks;
 use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
 use crate::kernel::{Arc, Core, Owner, Phase, SlotToken, State};
-use crate::rt::{Clock, Runtime, nanos};
+use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
@@ -189,14 +189,14 @@ impl<C: Connect> Shared<C> {
     ) -> Self {
         // The coarse clock lags by a turn at most: early rather than late.
         let fresh_below = match settings.check_after_idle {
-            _ if hooks.before_get.is_some() => 0,
+            _ if !hooks.before_get.is_empty() => 0,
             // Never: but a stopped clock still counts as stale.
             None => u64::MAX / 2,
             Some(after) => nanos(after.saturating_sub(settings.turn())),
         };
         Self {
             fresh_below,
-            plain_return: hooks.after_return.is_none(),
+            plain_return: hooks.after_return.is_empty(),
             name: std::mem::take(&mut settings.name).into(),
             connector,
             dialer: Mutex::new(Dialer::new(settings.seed)),
@@ -239,6 +239,19 @@ impl<C: Connect> Shared<C> {
     pub(crate) fn on_budget_clock(&self, at: u64) -> u64 {
         let instant = self.clock.instant(at);
         self.budget.as_ref().map_or(0, |budget| budget.at(instant))
+    }
+
+    /// Tells the observers, if there are any. For places where no lock is held: they are user code.
+    pub(crate) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
+        if self.hooks.observers.is_empty() {
+            return;
+        }
+        let endpoint = rt::calling(|| self.connector.endpoint()).ok().flatten();
+        self.hooks.tell(&Event {
+            pool: &self.name,
+            endpoint: endpoint.as_deref(),
+            kind: kind(),
+        });
     }
 
     pub(crate) fn max_waiters(&self) -> usize {
@@ -355,6 +368,7 @@ impl<C: Connect> PoolCore<C> {
 
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
         count(&self.owner.metrics.timed_out);
+        self.owner.tell(|| EventKind::TimedOut { waited });
         // Each takes the dialer's lock, and lets it go before the next.
         let connect_error = self.owner.dialer().last_error();
         let dialling = dial::under_way(self);

@@ -115,12 +115,14 @@ impl<C: Multiplex> SharedBuilder<C> {
         /// The runtime that the pool's tasks and its connections live on. Default: the one that calls, or else the
         /// last that called; see [`Builder::runtime`](crate::Builder::runtime) for what that means.
         runtime(runtime: Handle);
-        /// Called before a connection is closed, whatever the reason. Its panic is ignored.
+        /// Called before a connection is closed, whatever the reason. Several are called in the order given; a panic is
+        /// ignored.
         before_close(
             hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static
         );
-        /// Called with everything that happens; see [`Event`]. Its panic is ignored.
-        on_event(handler: impl Fn(&Event<'_>) + Send + Sync + 'static);
+        /// Called with everything that happens; see [`Event`]. Several are called in the order given, whatever happens
+        /// in those before; a panic is ignored.
+        on_event(observer: impl Fn(&Event<'_>) + Send + Sync + 'static);
     }
 
     /// Connections kept open, in use or not; as soon as there are that many leases, they all serve. Default:
@@ -159,7 +161,7 @@ impl<C: Multiplex> SharedBuilder<C> {
     }
 
     /// Runs on every new connection before anyone gets it, within `connect_timeout`. An error or a panic
-    /// closes it and counts as a failed connect.
+    /// closes it and counts as a failed connect. Several run in the order given, until one fails.
     pub fn after_connect<F>(mut self, hook: F) -> Self
     where
         F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>

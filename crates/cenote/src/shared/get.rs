@@ -12,6 +12,7 @@ use super::places::{Answer, Told};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
+use crate::event::EventKind;
 use crate::rt::{self, nanos};
 
 /// A [`SharedPool::get`](crate::SharedPool::get) under way.
@@ -63,10 +64,13 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
                 None => Step::AskAgain,
             },
             Answer::Refused(error) => refused(error),
-            Answer::QueueFull => refused(GetError::QueueFull {
-                pool: self.core.exclusive.name().into(),
-                max_waiters: self.core.limits.max_waiters,
-            }),
+            Answer::QueueFull => {
+                self.core.exclusive.tell(|| EventKind::Rejected);
+                refused(GetError::QueueFull {
+                    pool: self.core.exclusive.name().into(),
+                    max_waiters: self.core.limits.max_waiters,
+                })
+            }
             Answer::Closed => refused(self.core.closed_error()),
             Answer::Queued(number) => {
                 if let Stage::Start = self.stage {
@@ -145,6 +149,14 @@ impl<C: Multiplex> Future for SharedGet<'_, C> {
                 }
             }
             if let Step::Done(outcome) = step {
+                if let (Stage::Waiting(waiting), Ok(_)) = (&this.stage, &outcome) {
+                    let exclusive = &this.core.exclusive;
+                    exclusive.tell(|| EventKind::Waited {
+                        waited: Duration::from_nanos(
+                            exclusive.clock().now().saturating_sub(waiting.began),
+                        ),
+                    });
+                }
                 this.stage = Stage::Done;
                 return Poll::Ready(outcome);
             }

@@ -69,7 +69,7 @@ impl<C: Multiplex> Growth<C> {
 
     async fn open(mut self) {
         while let Some(core) = &self.core {
-            match core.exclusive.get_owned().await {
+            match core.exclusive.get_owned().for_growth().await {
                 Ok(lease) => {
                     if !core.adopt(lease) {
                         self.core = None;

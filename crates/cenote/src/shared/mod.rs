@@ -33,6 +33,7 @@ use state::Core;
 
 use crate::connect::Multiplex;
 use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
+use crate::event::EventKind;
 use crate::pool::Close;
 use crate::status::{Counters, PoolState, Status};
 
@@ -291,6 +292,7 @@ impl<C: Multiplex> Core<C> {
     /// The error of a caller that waited `waited`.
     fn timed_out(self: &Arc<Self>, waited: Duration) -> GetError {
         self.state().timed_out += 1;
+        self.exclusive.tell(|| EventKind::TimedOut { waited });
         let status = self.status();
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.exclusive.name().into(),

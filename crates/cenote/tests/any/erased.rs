@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use cenote::{AnyPool, BoxFuture, CloseReason, DynLease, DynPool, Event, GetError, NoPool};
+use cenote::{AnyPool, BoxFuture, CloseReason, DynLease, DynPool, EventKind, GetError, NoPool};
 
 use crate::server::{Act, Conn, Server, ms, pass, secs};
 
@@ -101,7 +101,7 @@ async fn a_leak_through_an_erased_pool_is_reported_with_its_place() {
         .builder()
         .leak_threshold(secs(1))
         .on_event(move |event| {
-            if let Event::Leaked { call_site, .. } = event {
+            if let EventKind::Leaked { call_site, .. } = &event.kind {
                 told.lock().unwrap().push(call_site.file().to_owned());
             }
         })

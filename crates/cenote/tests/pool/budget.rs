@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    AddError, Backoff, Budget, Builder, CloseReason, Connect, Dial, Lease, Pool, SharedPool,
-    Verdict, blocking,
+    AddError, Backoff, Budget, Builder, CloseReason, Connect, ConnectionInfo, Dial, Lease,
+    Multiplex, Pool, SharedPool, Verdict, blocking,
 };
 use fastrand::Rng;
 use futures::future::join_all;
@@ -92,16 +92,18 @@ impl Connect for Server {
         Verdict::Reuse
     }
 
-    fn capacity(&self, session: &Session) -> usize {
-        session.capacity
-    }
-
-    async fn close(&self, session: Session) {
+    async fn close(&self, session: Session, _: &ConnectionInfo) {
         let time = *self.goodbye_time.lock().unwrap();
         if !time.is_zero() {
             sleep(time).await;
         }
         drop(session);
+    }
+}
+
+impl Multiplex for Server {
+    fn capacity(&self, session: &Session) -> usize {
+        session.capacity
     }
 }
 
@@ -671,7 +673,7 @@ impl blocking::Connect for Threaded {
         Verdict::Reuse
     }
 
-    fn check(&self, _: &mut Session) -> Result<(), Infallible> {
+    fn check(&self, _: &mut Session, _: &ConnectionInfo) -> Result<(), Infallible> {
         Ok(())
     }
 }

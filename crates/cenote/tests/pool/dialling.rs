@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use cenote::{Backoff, ConnectError, ConnectFailures, Event, GetError};
+use cenote::{Backoff, ConnectError, ConnectFailures, EventKind, GetError};
 use futures::future::join_all;
 use futures::poll;
 
@@ -280,9 +280,9 @@ async fn failed_dials_are_told_with_the_delay_until_the_next() {
             .builder()
             .backoff(Backoff::new(ms(100), ms(400)))
             .on_event(move |event| {
-                if let Event::ConnectFailed {
+                if let EventKind::ConnectFailed {
                     failures, retry_in, ..
-                } = event
+                } = &event.kind
                 {
                     told.lock().unwrap().push((*failures, *retry_in));
                 }

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cenote::{CloseReason, Event, GetError, Lease};
+use cenote::{CloseReason, EventKind, GetError, Lease};
 
-use crate::server::{Act, Server, assert_quiet, ms, pass, secs};
+use crate::server::{Act, Server, Told, assert_quiet, ms, pass, secs, words};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -148,9 +148,9 @@ async fn every_open_and_every_close_is_told_with_its_reason() {
     let pool = server
         .builder()
         .max_size(1)
-        .on_event(move |event| match event {
-            Event::Opened { info, .. } => note(&told, format!("opened {}", info.id)),
-            Event::Closed { info, reason, .. } => {
+        .on_event(move |event| match &event.kind {
+            EventKind::Opened { info, .. } => note(&told, format!("opened {}", info.id)),
+            EventKind::Closed { info, reason, .. } => {
                 note(&told, format!("closed {}: {reason}", info.id))
             }
             _ => {}
@@ -192,11 +192,11 @@ async fn a_lease_held_too_long_is_reported_once_with_the_place_of_its_get() {
         .builder()
         .leak_threshold(secs(10))
         .on_event(move |event| {
-            if let Event::Leaked {
+            if let EventKind::Leaked {
                 call_site,
                 held_for,
                 ..
-            } = event
+            } = &event.kind
             {
                 assert!(*held_for >= secs(10));
                 told.lock()
@@ -282,4 +282,128 @@ async fn a_connection_being_checked_is_not_a_leak() {
     let held = pool.get().await.unwrap();
     assert_eq!(pool.counters().leaks, 0);
     drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_of_one_turn_all_run_in_the_order_given() {
+    let server = Server::default();
+    let log = Log::default();
+    let mut builder = server.builder().max_size(1);
+    for which in ["first", "second"] {
+        let [a, b, c, d] = [(); 4].map(|()| log.clone());
+        builder = builder
+            .after_connect(move |_, _| {
+                note(&a, format!("after_connect, {which}"));
+                Box::pin(async { Ok(()) })
+            })
+            .before_get(move |_, _| {
+                note(&b, format!("before_get, {which}"));
+                Box::pin(async { Ok(()) })
+            })
+            .after_return(move |_, _| {
+                note(&c, format!("after_return, {which}"));
+                Box::pin(async { Ok(()) })
+            })
+            .before_close(move |_, _, _| note(&d, format!("before_close, {which}")));
+    }
+    let pool = builder.build().unwrap();
+    drop(pool.get().await.unwrap());
+    pass(ms(1)).await;
+    pool.close().await;
+    let turns = [
+        "after_connect",
+        "before_get",
+        "after_return",
+        "before_close",
+    ];
+    let expected: Vec<_> = turns
+        .iter()
+        .flat_map(|turn| [format!("{turn}, first"), format!("{turn}, second")])
+        .collect();
+    assert_eq!(*log.lock().unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_hook_that_fails_ends_its_turn() {
+    let server = Server::default();
+    let log = Log::default();
+    let later = log.clone();
+    let pool = server
+        .builder()
+        .after_return(|_, _| Box::pin(async { Err("no".into()) }))
+        .after_return(move |_, _| {
+            note(&later, "the second ran");
+            Box::pin(async { Ok(()) })
+        })
+        .build()
+        .unwrap();
+    drop(pool.get().await.unwrap());
+    pass(ms(1)).await;
+    assert_eq!(pool.counters().closed_by(CloseReason::Hook), 1);
+    assert!(log.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_observers_hear_what_happens_though_the_first_of_them_panics() {
+    let server = Server::default();
+    let log = Log::default();
+    let [a, b] = [(); 2].map(|()| log.clone());
+    let pool = server
+        .builder()
+        .before_close(|_, _, _| panic!("told to"))
+        .before_close(move |_, _, _| note(&a, "before_close"))
+        .on_event(|_| panic!("told to"))
+        .on_event(move |event| {
+            if let EventKind::Closed { .. } = event.kind {
+                note(&b, "closed");
+            }
+        })
+        .build()
+        .unwrap();
+    Lease::discard(pool.get().await.unwrap());
+    assert_eq!(*log.lock().unwrap(), ["before_close", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_names_its_pool_and_what_that_connects_to() {
+    let server = Server::default();
+    server.plan(|plan| plan.endpoint = Some("db.example:5432"));
+    let log = Log::default();
+    let told = log.clone();
+    let pool = server
+        .builder()
+        .name("orders")
+        .on_event(move |event| note(&told, format!("{}, {:?}", event.pool, event.endpoint)))
+        .build()
+        .unwrap();
+    drop(pool.get().await.unwrap());
+    assert_eq!(log.lock().unwrap()[0], r#"orders, Some("db.example:5432")"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_wait_that_give_up_and_that_are_sent_away_are_told() {
+    let server = Server::default();
+    let told = Told::default();
+    let log = told.clone();
+    let builder = server.builder().max_size(1).max_waiters(1);
+    let observed = builder.on_event(move |event| log.note(&words(event)));
+    let pool = observed.build().unwrap();
+    let held = pool.get().await.unwrap();
+    assert_eq!(told.take(), ["opened 1", "waited 0ns"], "for the dial");
+    let waiter = pool.get().timeout(secs(1));
+    let (waited, rejected) = tokio::join!(waiter, async {
+        pass(ms(10)).await;
+        pool.get().await
+    });
+    assert!(waited.unwrap_err().is_timeout());
+    assert!(matches!(rejected, Err(GetError::QueueFull { .. })));
+    assert_eq!(told.take(), ["rejected", "timed out after 1s"]);
+    let (lease, ()) = tokio::join!(pool.get(), async {
+        pass(ms(20)).await;
+        drop(held);
+    });
+    drop(lease.unwrap());
+    assert_eq!(told.take(), ["waited 20ms"]);
+    drop(pool.get().await.unwrap());
+    assert_eq!(told.take(), [""; 0], "nothing of those served at once");
 }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-use cenote::{Event, Pool};
+use cenote::{EventKind, Pool};
 use futures::poll;
 
 use crate::server::{Act, Server, Told, ms, pass, secs};
@@ -21,7 +21,7 @@ fn watched(server: &Server, max_size: usize) -> (Pool<Server>, Places) {
         .acquire_timeout(None)
         .leak_threshold(secs(10))
         .on_event(move |event| {
-            if let Event::Leaked { call_site, .. } = event {
+            if let EventKind::Leaked { call_site, .. } = &event.kind {
                 assert_eq!(call_site.file(), file!());
                 told.lock().unwrap().push(call_site.line());
             }
@@ -115,7 +115,7 @@ async fn resets_checks_dials_and_goodbyes_are_no_leaks() {
             .acquire_timeout(None)
             .leak_threshold(ms(20))
             .on_event(move |event| {
-                if let Event::Leaked { call_site, .. } = event {
+                if let EventKind::Leaked { call_site, .. } = &event.kind {
                     told.lock().unwrap().push(call_site.line());
                 }
             })

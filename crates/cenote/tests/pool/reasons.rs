@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use cenote::{Budget, Builder, CloseReason, ConnectError, Event, Lease, Pool, Verdict};
+use cenote::{Budget, Builder, CloseReason, ConnectError, EventKind, Lease, Pool, Verdict};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
@@ -308,7 +308,7 @@ async fn an_open_is_told_with_how_long_it_took() {
             .boxed()
         })
         .on_event(move |event| {
-            if let Event::Opened { took, info, .. } = event {
+            if let EventKind::Opened { took, info, .. } = &event.kind {
                 assert_eq!((info.uses, info.id), (0, 1));
                 log.lock().unwrap().push(*took);
             }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    Builder, CloseReason, Connect, ConnectionInfo, Dial, Event, FailureKind, Multiplex, Pool,
-    SharedBuilder, SharedPool, Verdict,
+    Builder, CloseReason, Connect, ConnectionInfo, Dial, Event, EventKind, FailureKind, Multiplex,
+    Pool, SharedBuilder, SharedPool, Verdict,
 };
 
 /// How a step goes.
@@ -272,11 +272,19 @@ impl Multiplex for Server {
 pub struct Told(Arc<Mutex<Vec<String>>>);
 
 impl Told {
-    /// Records the events of the pool that `builder` builds.
+    /// Records what happens to the connections of the pool that `builder` builds; of callers it keeps no record.
     pub fn by(builder: Builder<Server>) -> (Builder<Server>, Told) {
         let told = Told::default();
         let log = told.clone();
-        let builder = builder.on_event(move |event| log.note(&words(event)));
+        let builder = builder.on_event(move |event| {
+            let is_of_a_caller = matches!(
+                event.kind,
+                EventKind::Waited { .. } | EventKind::TimedOut { .. } | EventKind::Rejected
+            );
+            if !is_of_a_caller {
+                log.note(&words(event));
+            }
+        });
         (builder, told)
     }
 
@@ -290,20 +298,24 @@ impl Told {
     }
 }
 
-fn words(event: &Event<'_>) -> String {
-    match event {
-        Event::Opened { info, .. } => format!("opened {}", info.id),
-        Event::ConnectFailed {
+/// An event in words.
+pub fn words(event: &Event<'_>) -> String {
+    match &event.kind {
+        EventKind::Opened { info, .. } => format!("opened {}", info.id),
+        EventKind::ConnectFailed {
             error, failures, ..
         } => format!("connect failed ({failures}): {error}"),
-        Event::Closed {
+        EventKind::Closed {
             info,
             reason,
             error: Some(error),
             ..
         } => format!("closed {}: {reason}, {error}", info.id),
-        Event::Closed { info, reason, .. } => format!("closed {}: {reason}", info.id),
-        Event::Leaked { id, .. } => format!("leaked {id}"),
+        EventKind::Closed { info, reason, .. } => format!("closed {}: {reason}", info.id),
+        EventKind::Leaked { id, .. } => format!("leaked {id}"),
+        EventKind::Waited { waited, .. } => format!("waited {waited:?}"),
+        EventKind::TimedOut { waited, .. } => format!("timed out after {waited:?}"),
+        EventKind::Rejected => "rejected".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -212,7 +212,7 @@ async fn a_connection_s_uses_are_the_leases_it_carried() {
     let pool = server
         .shared()
         .on_event(move |event| {
-            if let cenote::Event::Closed { info, .. } = event {
+            if let cenote::EventKind::Closed { info, .. } = &event.kind {
                 log.note(&info.uses.to_string());
             }
         })

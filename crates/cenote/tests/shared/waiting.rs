@@ -9,7 +9,7 @@ use cenote::{GetError, SharedLease, SharedPool, TryGetError};
 use futures::future::join_all;
 use futures::poll;
 
-use crate::server::{Act, Server, ms, pass, secs};
+use crate::server::{Act, Server, Told, ms, pass, secs, words};
 
 /// One connection, and all it can carry.
 async fn full(server: &Server) -> (SharedPool<Server>, Vec<SharedLease<Server>>) {
@@ -250,4 +250,31 @@ async fn quit(connect: Act, around: Around, polls: usize, beat: u64, when: &str)
     pass(secs(3)).await;
     capacity.store(4, SeqCst);
     assert_all_there(&pool, &server, when).await;
+}
+
+/// The pool beneath waits for its dials; that is no user's waiting.
+#[tokio::test(start_paused = true)]
+async fn users_that_wait_that_give_up_and_that_are_sent_away_are_told_each_once() {
+    let server = Server::default();
+    let told = Told::default();
+    let log = told.clone();
+    let builder = server.shared().max_size(1).max_waiters(1);
+    let observed = builder.on_event(move |event| log.note(&words(event)));
+    let pool = observed.build().unwrap();
+    let mut held = vec![pool.get().await.unwrap()];
+    assert_eq!(told.take(), ["opened 1", "waited 0ns"]);
+    held.extend((0..3).map(|_| pool.try_get().unwrap()));
+    let (waited, rejected) = tokio::join!(pool.get().timeout(secs(1)), async {
+        pass(ms(10)).await;
+        pool.get().await
+    });
+    assert!(waited.unwrap_err().is_timeout());
+    assert!(matches!(rejected, Err(GetError::QueueFull { .. })));
+    assert_eq!(told.take(), ["rejected", "timed out after 1s"]);
+    let (lease, ()) = tokio::join!(pool.get(), async {
+        pass(ms(20)).await;
+        held.pop();
+    });
+    assert!(lease.is_ok());
+    assert_eq!(told.take(), ["waited 20ms"]);
 }

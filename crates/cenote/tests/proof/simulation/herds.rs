@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, ConnectFailures, Dial, Event, Pool, Verdict};
+use cenote::{CloseReason, Connect, ConnectFailures, Dial, EventKind, Pool, Verdict};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -104,10 +104,10 @@ fn lifetimes_that_began_together_do_not_end_together() {
             .idle_timeout(None)
             .max_lifetime(Duration::from_secs(1_800))
             .on_event(move |event| {
-                if let Event::Closed {
+                if let EventKind::Closed {
                     reason: CloseReason::MaxLifetime,
                     ..
-                } = event
+                } = &event.kind
                 {
                     log.lock().unwrap().push(began.elapsed().as_secs());
                 }
