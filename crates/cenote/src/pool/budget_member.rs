@@ -39,12 +39,11 @@ impl<C: Connect> BudgetMember for PoolCore<C> {
         self.reserve_or_mark().map(close)
     }
 
-    /// By a look of its keeper: the caller is another pool's, on another runtime perhaps. A pool in line has waiters, or
-    /// idle connections to keep ready, and so is listed with a keeper that lives.
+    /// By a look of its keeper: the caller is another pool's, on another runtime perhaps.
     fn wake(self: Arc<Self>) {
-        upkeep::schedule(&self, self.owner.clock.now());
-        // Closed before it was granted anything, it does not look any more.
-        if self.demand().phase == Phase::Closed {
+        let is_kept = upkeep::schedule(&self, self.owner.clock.now());
+        // Closed, or left by its keeper, before it was granted anything, it does not look any more.
+        if !is_kept || self.demand().phase == Phase::Closed {
             withdraw(&self);
         }
     }

@@ -116,13 +116,14 @@ fn keep<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> bool {
     true
 }
 
-/// Has the pool looked at by then, if it is looked after at all.
-pub(crate) fn schedule<C: Connect>(core: &Arc<PoolCore<C>>, at: u64) {
+/// Has the pool looked at by then, if it is looked after at all: false if not. A keeper that has ended is replaced when
+/// the pool is used next.
+pub(crate) fn schedule<C: Connect>(core: &Arc<PoolCore<C>>, at: u64) -> bool {
     let shared = &core.owner;
-    if let Some(keeper) = &*shared.keeper() {
-        // One that has ended is replaced when the pool is used next.
-        let _ = keeper.schedule(core, shared.clock.instant(at));
-    }
+    let at = shared.clock.instant(at);
+    let keeper = shared.keeper();
+    let is_listed = |keeper: &std::sync::Arc<Keeper>| keeper.schedule(core, at).is_ok();
+    keeper.as_ref().is_some_and(is_listed)
 }
 
 /// Ends the looks: the pool is closed.
