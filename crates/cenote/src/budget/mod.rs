@@ -63,6 +63,9 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 ///   had the connection for eight times as long as its dials take, from 10 ms to 2 s: so every pool is served, and most
 ///   of the time does not go into dials.
 ///
+/// A connection of a [`SharedPool`](crate::SharedPool) comes back once it carries no lease for a moment, so one that is in
+/// use without a break stays where it is.
+///
 /// The `min_idle` of each pool (of a [`SharedPool`](crate::SharedPool) its `min_size`) is reserved for it: others get
 /// neither these permits nor those connections.
 ///
