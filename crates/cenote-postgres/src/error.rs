@@ -21,18 +21,21 @@ pub enum ConfigError {
         "the PostgreSQL URL starts with `{scheme}://`; \
          give `postgres://user@host/database` or `host=... user=... dbname=...`"
     )]
+    #[non_exhaustive]
     Scheme {
         /// What it is.
         scheme: String,
     },
     /// The text is no connection string; the reason names the part.
     #[error("the PostgreSQL connection string is not valid: {reason}")]
+    #[non_exhaustive]
     Syntax {
         /// What is wrong with it.
         reason: String,
     },
     /// A setting is missing or has a value that cannot work.
     #[error("the PostgreSQL setting `{setting}` {problem}")]
+    #[non_exhaustive]
     Setting {
         /// The setting's name.
         setting: &'static str,
@@ -77,6 +80,7 @@ pub enum Error {
     /// The statements of [`PostgresConnector::setup`](crate::PostgresConnector::setup) failed on a new
     /// connection.
     #[error("setting up the session at {endpoint} failed: {}", causes(cause))]
+    #[non_exhaustive]
     Setup {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -90,6 +94,7 @@ pub enum Error {
         "`setup` cannot be used with `behind_transaction_pooler` at {endpoint}: \
          give settings to the pooler or the role"
     )]
+    #[non_exhaustive]
     SetupBehindPooler {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -99,6 +104,7 @@ pub enum Error {
         "the connection to PostgreSQL at {endpoint} failed its check: {}",
         causes(cause)
     )]
+    #[non_exhaustive]
     Check {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -107,6 +113,7 @@ pub enum Error {
     },
     /// The server refused a statement of the reset, or the connection broke.
     #[error("resetting the session at {endpoint} failed: {}", causes(cause))]
+    #[non_exhaustive]
     Reset {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -115,6 +122,7 @@ pub enum Error {
     },
     /// The connection was closed while it was checked or reset, and said why.
     #[error("the connection to PostgreSQL at {endpoint} was closed: {reason}")]
+    #[non_exhaustive]
     Closed {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -153,6 +161,7 @@ pub enum Error {
     },
     /// The reset ran, and showed a session that is not fit for another user.
     #[error("the session at {endpoint} cannot be reset: {reason}")]
+    #[non_exhaustive]
     Unclean {
         /// The hosts and ports.
         endpoint: Arc<str>,

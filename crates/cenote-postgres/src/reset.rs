@@ -35,6 +35,7 @@ const ROLLBACK: &str = "ROLLBACK;";
 /// In either mode a call that was dropped before its end, a transaction that was neither committed nor
 /// rolled back, and any access to the driver's own client mean a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ResetMode {
     /// Resets when a user may have left something behind, as far as statements show it: everything but
     /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `WITH`, `VALUES`, `TABLE` and `SHOW`; these too when they

@@ -18,6 +18,7 @@ pub(crate) mod sealed {
     use crate::statement::Statement;
 
     /// What is to be run.
+    #[derive(Debug)]
     pub enum What<'a> {
         /// Text, which takes a single round trip when it has no parameters whose types must be asked for.
         Text(&'a str),

@@ -106,7 +106,7 @@ async fn statements_that_need_a_session_of_their_own_are_refused_and_not_sent() 
             conn.query_typed(sql, &[]).await.map(drop),
         ] {
             match refused {
-                Err(PipelinedError::NeedsExclusive { word: said }) => assert_eq!(&*said, word),
+                Err(PipelinedError::NeedsExclusive { word: said, .. }) => assert_eq!(&*said, word),
                 other => panic!("{sql}: {other:?}"),
             }
         }

@@ -281,7 +281,7 @@ fn roots_of(
 
 /// The system's error alone where there is one address and the URL has it.
 fn cause_of(mut error: DialError) -> io::Error {
-    if let DialError::Unreachable { host, failures } = &mut error
+    if let DialError::Unreachable { host, failures, .. } = &mut error
         && let [only] = failures.as_slice()
         && host.to_string() == only.address.to_string()
         && let Some(only) = failures.pop()

@@ -41,6 +41,7 @@ pub enum UrlError {
     Unencoded,
     /// A `%` is not followed by two hexadecimal digits, or what it encodes is not UTF-8.
     #[error("{part} of the Redis URL has a % that is not followed by two digits of UTF-8 text")]
+    #[non_exhaustive]
     PercentEncoding {
         /// The part of the URL.
         part: &'static str,
@@ -52,6 +53,7 @@ pub enum UrlError {
     #[error(
         "\"{found}\" in the Redis URL is not a database number, as in redis://host/0 or unix:///path?db=0"
     )]
+    #[non_exhaustive]
     Database {
         /// The path, without its slash, or the option's value.
         found: String,
@@ -61,12 +63,14 @@ pub enum UrlError {
         "the Redis URL has an unknown option \"{name}\"; known are protocol, client_name and sslrootcert, and for Unix \
          sockets db, user and pass"
     )]
+    #[non_exhaustive]
     UnknownOption {
         /// Its name.
         name: String,
     },
     /// `protocol` is neither 2 nor 3.
     #[error("the option protocol of the Redis URL is \"{found}\", not 2 or 3")]
+    #[non_exhaustive]
     Protocol {
         /// Its value.
         found: String,
@@ -76,6 +80,7 @@ pub enum UrlError {
     RootsWithoutTls,
     /// The root certificates that `sslrootcert` names cannot be used.
     #[error("the option sslrootcert of the Redis URL: {problem}")]
+    #[non_exhaustive]
     Roots {
         /// Why.
         problem: String,

@@ -93,12 +93,14 @@ pub enum FrameError {
     ///
     /// [`RedisConnector::max_reply_size`]: crate::RedisConnector::max_reply_size
     #[error("a reply is larger than max_reply_size ({limit} bytes)")]
+    #[non_exhaustive]
     TooLarge {
         /// The setting, in bytes.
         limit: usize,
     },
     /// A reply nests arrays deeper than any server does.
     #[error("a reply nests more than {limit} levels deep")]
+    #[non_exhaustive]
     TooDeep {
         /// The deepest nesting that is read.
         limit: usize,
@@ -121,6 +123,7 @@ pub enum RedisError {
     /// No TCP connection came about. The source is a [`DialError`](cenote::net::DialError) with each address and its
     /// cause, unless the one address is in the URL already.
     #[error("cannot connect to {endpoint}")]
+    #[non_exhaustive]
     Connect {
         /// Where the connection was to go.
         endpoint: Arc<str>,
@@ -129,6 +132,7 @@ pub enum RedisError {
     },
     /// Of several hosts none gave a connection.
     #[error("none of the hosts of {endpoint} gave a connection")]
+    #[non_exhaustive]
     Hosts {
         /// The hosts.
         endpoint: Arc<str>,
@@ -137,6 +141,7 @@ pub enum RedisError {
     },
     /// The TLS handshake failed.
     #[error("TLS handshake with {endpoint} failed")]
+    #[non_exhaustive]
     Tls {
         /// Where the connection was to go.
         endpoint: Arc<str>,
@@ -146,6 +151,7 @@ pub enum RedisError {
     /// The peer said nothing, and the time for the dial is as good as over. A tenth of it, or a tenth of a second, is
     /// left, so that this is told before the pool gives up by itself.
     #[error("{endpoint} did not answer within {waited:?}: {step}")]
+    #[non_exhaustive]
     NoAnswer {
         /// Where the connection was to go.
         endpoint: Arc<str>,
@@ -159,6 +165,7 @@ pub enum RedisError {
         "{endpoint} closed the connection without an answer to the login: a server may be full or ending, a port for \
          TLS wants a rediss:// URL, and one of PostgreSQL closes like this, too"
     )]
+    #[non_exhaustive]
     NotWelcome {
         /// Where the connection was to go.
         endpoint: Arc<str>,
@@ -168,6 +175,7 @@ pub enum RedisError {
     /// The server refused a step of setting up the session: a wrong or missing password, a
     /// database number out of range.
     #[error("{endpoint} refused {step}: {reply}")]
+    #[non_exhaustive]
     Handshake {
         /// The server.
         endpoint: Arc<str>,
@@ -184,6 +192,7 @@ pub enum RedisError {
     Conversion(#[from] ConversionError),
     /// Reading or writing failed. The connection is finished.
     #[error("the connection to {endpoint} failed")]
+    #[non_exhaustive]
     Io {
         /// The server.
         endpoint: Arc<str>,
@@ -192,12 +201,14 @@ pub enum RedisError {
     },
     /// The server closed the connection while a reply was due. The connection is finished.
     #[error("{endpoint} closed the connection before it replied")]
+    #[non_exhaustive]
     Closed {
         /// The server.
         endpoint: Arc<str>,
     },
     /// The peer does not speak RESP, or not as agreed. The connection is finished.
     #[error("{endpoint} broke the protocol")]
+    #[non_exhaustive]
     Protocol {
         /// The server.
         endpoint: Arc<str>,
@@ -206,6 +217,7 @@ pub enum RedisError {
     },
     /// The server said nothing when it must have. The connection is finished.
     #[error("{endpoint} is silent: {silence}")]
+    #[non_exhaustive]
     Silent {
         /// The server.
         endpoint: Arc<str>,
@@ -216,6 +228,7 @@ pub enum RedisError {
     /// many before it, or the connection ended. [`CallError::written`] tells whether the server may have seen
     /// the command.
     #[error("no reply from {endpoint}")]
+    #[non_exhaustive]
     Call {
         /// The server.
         endpoint: Arc<str>,
@@ -231,6 +244,7 @@ pub enum RedisError {
     Settings(#[from] SettingsError),
     /// Nothing was sent or read, for the reason given; the connection is as it was before.
     #[error("{command} refused: {reason}")]
+    #[non_exhaustive]
     Refused {
         /// The command's name, or the method's.
         command: String,

@@ -1,5 +1,6 @@
 //! The settings of a pool, one method each.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -332,5 +333,13 @@ impl<C: Connect> Builder<C> {
 
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         self.settings.validate()
+    }
+}
+
+impl<C: Connect> fmt::Debug for Builder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -29,6 +29,7 @@ pub enum ConnectError {
     /// The connector's error.
     Failed(SharedError),
     /// `connect_timeout` passed.
+    #[non_exhaustive]
     TimedOut {
         /// The setting.
         limit: Duration,
@@ -104,6 +105,7 @@ pub enum GetError {
     /// No connection came free in time: `acquire_timeout`, or the get's own time-out.
     TimedOut(Box<TimedOut>),
     /// `max_waiters` callers were waiting already.
+    #[non_exhaustive]
     QueueFull {
         /// The pool's name.
         pool: Arc<str>,
@@ -113,6 +115,7 @@ pub enum GetError {
     /// The pool has no connection to give, and connecting fails in a way that
     /// [`connect_failures`](crate::Builder::connect_failures) says is to be told; beside open connections,
     /// [`connect_failures_while_open`](crate::Builder::connect_failures_while_open).
+    #[non_exhaustive]
     Connect {
         /// The pool's name.
         pool: Arc<str>,
@@ -122,6 +125,7 @@ pub enum GetError {
         error: ConnectError,
     },
     /// The `before_get` hook refused a connection that was just opened, so another would fare no better.
+    #[non_exhaustive]
     Hook {
         /// The pool's name.
         pool: Arc<str>,
@@ -129,12 +133,14 @@ pub enum GetError {
         error: SharedError,
     },
     /// The pool is closed.
+    #[non_exhaustive]
     Closed {
         /// The pool's name.
         pool: Arc<str>,
     },
     /// A caller could not be served at once outside any tokio runtime (it had to wait, or its connection to
     /// be checked), and the pool has seen none that still runs.
+    #[non_exhaustive]
     NoRuntime {
         /// The pool's name.
         pool: Arc<str>,
@@ -193,6 +199,28 @@ impl Error for GetError {
 }
 
 impl GetError {
+    /// That `pool` has no connection to give, for opening one failed, so many times in a row: for [pools of one's own](crate::AnyPool).
+    pub fn connect(pool: impl Into<Arc<str>>, failures: u32, error: ConnectError) -> Self {
+        Self::Connect {
+            pool: pool.into(),
+            failures,
+            error,
+        }
+    }
+
+    /// That the `before_get` hook of `pool` refused a connection: for [pools of one's own](crate::AnyPool).
+    pub fn hook(pool: impl Into<Arc<str>>, error: SharedError) -> Self {
+        Self::Hook {
+            pool: pool.into(),
+            error,
+        }
+    }
+
+    /// That `pool` is closed: for [pools of one's own](crate::AnyPool).
+    pub fn closed(pool: impl Into<Arc<str>>) -> Self {
+        Self::Closed { pool: pool.into() }
+    }
+
     /// The last connect error, if connecting is what went wrong.
     pub fn connect_error(&self) -> Option<&ConnectError> {
         match self {

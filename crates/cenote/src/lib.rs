@@ -140,6 +140,7 @@
 //! pool, for both processes would write to one session: build a new pool there.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
+#![deny(missing_debug_implementations)]
 #![deny(unsafe_code)]
 
 #[cfg(doctest)]

@@ -77,15 +77,15 @@ impl<C: Connect> NoPool<C> {
                 opened: Instant::now(),
                 shared: Arc::clone(&self.shared),
             }),
-            Err(failed) => Err(GetError::Connect {
-                pool: name(),
-                failures: 1,
-                error: match failed {
+            Err(failed) => Err(GetError::connect(
+                name(),
+                1,
+                match failed {
                     Failed::TimedOut => ConnectError::timed_out(&self.shared.connector, limit),
                     Failed::Panicked(panic) => ConnectError::Panicked(panic.into()),
                     Failed::Error(error) => ConnectError::Failed(Arc::new(error)),
                 },
-            }),
+            )),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::event::CloseReason;
 
 /// Whether a pool gives leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PoolState {
     /// It does.
     Open,

@@ -16,6 +16,7 @@ pub enum PipelinedError {
          take a lease of an exclusive pool (`cenote::Pool` on a `PostgresConnector`) for it",
         because(.word)
     )]
+    #[non_exhaustive]
     NeedsExclusive {
         /// The word in its text that says so.
         word: Box<str>,
@@ -26,6 +27,7 @@ pub enum PipelinedError {
          take a lease of an exclusive pool (`cenote::Pool` on a `PostgresConnector`) for it, \
          or name it to `PostgresConnector::trust_function` if it leaves a session as it was"
     )]
+    #[non_exhaustive]
     UntrustedFunction {
         /// The function, without its schema.
         name: Box<str>,
@@ -40,6 +42,7 @@ pub enum PipelinedError {
     /// The connection ended before the answer came, for every user of it. Whether the statement ran is not
     /// known.
     #[error("the connection to PostgreSQL at {endpoint} ended: {reason}")]
+    #[non_exhaustive]
     Closed {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -50,6 +53,7 @@ pub enum PipelinedError {
     },
     /// The reply has another number of rows than was asked for. The statement ran.
     #[error("the statement at {endpoint} returned {rows} rows instead of {wanted}")]
+    #[non_exhaustive]
     RowCount {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -66,6 +70,7 @@ pub enum PipelinedError {
          {bound} bytes, for its callers; ask for less at once, poll the calls sent before, \
          or take a lease of an exclusive pool"
     )]
+    #[non_exhaustive]
     TooLarge {
         /// The hosts and ports.
         endpoint: Arc<str>,
@@ -75,6 +80,7 @@ pub enum PipelinedError {
     /// The server refused the statement, a parameter is of another type or number than asked for, or
     /// the wire broke.
     #[error("the statement failed at {endpoint}: {}", causes(cause))]
+    #[non_exhaustive]
     Failed {
         /// The hosts and ports.
         endpoint: Arc<str>,

@@ -1,5 +1,6 @@
 //! The settings of a blocking pool: those of [`cenote::Builder`](crate::Builder), hooks synchronous.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,5 +109,13 @@ impl<C: Connect> Builder<C> {
         Ok(Pool {
             driver: Arc::new(Driver::start(self.builder)?),
         })
+    }
+}
+
+impl<C: Connect> fmt::Debug for Builder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("settings", self.builder.settings())
+            .finish_non_exhaustive()
     }
 }

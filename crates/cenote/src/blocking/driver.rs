@@ -145,6 +145,7 @@ async fn call<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R
 }
 
 /// A synchronous connector as the pool wants it.
+#[derive(Debug)]
 pub struct Threads<C>(pub(super) Arc<C>);
 
 impl<C: Connect> connect::Connect for Threads<C> {

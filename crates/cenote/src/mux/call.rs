@@ -1,5 +1,6 @@
 //! A call under way.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -223,5 +224,13 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
 impl<Req, Resp> Drop for Call<'_, Req, Resp> {
     fn drop(&mut self) {
         self.leave(GaveUp::Dropped);
+    }
+}
+
+impl<Req, Resp> fmt::Debug for Call<'_, Req, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("mux", self.handle.mux())
+            .finish_non_exhaustive()
     }
 }

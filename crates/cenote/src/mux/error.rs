@@ -13,6 +13,7 @@ use crate::error::SharedError;
 #[non_exhaustive]
 pub enum CallError {
     /// No reply within `call_timeout`, or the call's own time-out.
+    #[non_exhaustive]
     TimedOut {
         /// The time-out.
         limit: Duration,
@@ -20,11 +21,13 @@ pub enum CallError {
         written: Written,
     },
     /// As many requests as may be pending are, and `max_queued` wait for their turn.
+    #[non_exhaustive]
     QueueFull {
         /// The setting.
         max_queued: usize,
     },
     /// The connection ended.
+    #[non_exhaustive]
     Lost {
         /// Why.
         cause: Lost,
@@ -61,6 +64,16 @@ impl Error for CallError {
 }
 
 impl CallError {
+    /// A call that had no reply within `limit`: for tests of what is built on a mux.
+    pub fn timed_out(limit: Duration, written: Written) -> Self {
+        Self::TimedOut { limit, written }
+    }
+
+    /// A call whose connection ended: for tests of what is built on a mux.
+    pub fn lost(cause: Lost, written: Written) -> Self {
+        Self::Lost { cause, written }
+    }
+
     /// Whether the peer may have seen the request. If not, it is safe to send it again elsewhere.
     pub fn written(&self) -> Written {
         match self {
@@ -102,11 +115,13 @@ pub enum Lost {
     /// The codec could not make sense of what the peer sent.
     Malformed(SharedError),
     /// More bytes without a whole frame than `max_frame`.
+    #[non_exhaustive]
     FrameTooLong {
         /// The setting.
         limit: usize,
     },
     /// A reply with a tag that no pending request has.
+    #[non_exhaustive]
     UnknownTag {
         /// The tag.
         tag: u64,
@@ -116,12 +131,14 @@ pub enum Lost {
     /// The codec could not encode the ping.
     Ping(SharedError),
     /// Silence: not a byte within `ping_timeout` of a ping.
+    #[non_exhaustive]
     Silent {
         /// The setting.
         limit: Duration,
     },
     /// Too many calls in a row timed out, or too many whose callers have left were never answered: it took
     /// no new calls any more, and the pending ones have ended.
+    #[non_exhaustive]
     Sick {
         /// In a row.
         timed_out: u32,

@@ -62,6 +62,14 @@ impl<Req, Resp> Reserve<Req, Resp> {
     }
 }
 
+impl<Req, Resp> fmt::Debug for Reserve<Req, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reserve")
+            .field("mux", &self.mux)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<Req, Resp> Future for Reserve<Req, Resp> {
     type Output = Result<Permit<Req, Resp>, CallError>;
 

@@ -1,5 +1,6 @@
 //! A mux's settings and how one is built.
 
+use std::fmt;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -370,5 +371,15 @@ where
     fn decode_eof(&mut self, input: &mut bytes::BytesMut) -> Result<Option<Reply<Resp>>, BoxError> {
         let item = self.0.decode_eof(input).map_err(Into::into)?;
         Ok(item.map(&self.1))
+    }
+}
+
+impl<Req> fmt::Debug for MuxBuilder<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MuxBuilder")
+            .field("settings", &self.settings)
+            .field("max_abandoned", &self.max_abandoned)
+            .field("encoders", &self.encoders)
+            .finish_non_exhaustive()
     }
 }

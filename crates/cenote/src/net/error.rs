@@ -17,6 +17,7 @@ use crate::connect::FailureKind;
 #[non_exhaustive]
 pub enum DialError {
     /// The name could not be looked up.
+    #[non_exhaustive]
     Lookup {
         /// The host.
         host: Host,
@@ -24,6 +25,7 @@ pub enum DialError {
         source: io::Error,
     },
     /// The resolver did not answer before the dial's deadline.
+    #[non_exhaustive]
     LookupTimedOut {
         /// The host.
         host: Host,
@@ -36,6 +38,7 @@ pub enum DialError {
         host: Host,
     },
     /// Nothing accepted a connection at any address.
+    #[non_exhaustive]
     Unreachable {
         /// The host.
         host: Host,
@@ -43,6 +46,7 @@ pub enum DialError {
         failures: Vec<AddressError>,
     },
     /// Nothing accepted a connection on the Unix socket.
+    #[non_exhaustive]
     Path {
         /// The host.
         host: Host,

@@ -1,5 +1,6 @@
 //! The end of a pool: told at once, waited for as long as the caller likes.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -100,5 +101,13 @@ async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
         .filter(|(_, word, _)| !matches!(word.state(), State::Vacant | State::Opening));
     Closed {
         abandoned: abandoned.count(),
+    }
+}
+
+impl fmt::Debug for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Close")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! The futures that `get` and `get_owned` return.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -98,5 +99,21 @@ impl<C: Connect> Future for GetOwned<'_, C> {
         acquire
             .poll_slowly(stale, cx)
             .map(|token| token.map(OwnedLease::new))
+    }
+}
+
+impl<C: Connect> fmt::Debug for Get<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Get")
+            .field("pool", &self.acquire.core().owner.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Connect> fmt::Debug for GetOwned<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GetOwned")
+            .field("pool", &self.acquire.core().owner.name)
+            .finish_non_exhaustive()
     }
 }

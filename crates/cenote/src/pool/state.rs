@@ -265,9 +265,7 @@ impl<C: Connect> Shared<C> {
     }
 
     pub(crate) fn closed_error(&self) -> GetError {
-        GetError::Closed {
-            pool: self.name.clone(),
-        }
+        GetError::closed(self.name.clone())
     }
 }
 

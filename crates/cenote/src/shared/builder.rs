@@ -1,5 +1,6 @@
 //! The settings of a shared pool: the exclusive pool's where they mean the same, and those of sharing.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -211,5 +212,22 @@ impl<C: Multiplex> SharedBuilder<C> {
         Ok(SharedPool {
             core: Core::new(exclusive.build()?, limits, chooser),
         })
+    }
+}
+
+impl<C: Multiplex> fmt::Debug for SharedBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            exclusive,
+            choice,
+            high_water,
+            shrink_after,
+        } = self;
+        f.debug_struct("SharedBuilder")
+            .field("settings", exclusive.settings())
+            .field("choice", choice)
+            .field("high_water", high_water)
+            .field("shrink_after", shrink_after)
+            .finish_non_exhaustive()
     }
 }

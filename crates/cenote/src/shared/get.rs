@@ -1,6 +1,7 @@
 //! The way of a `get`: the first poll takes a place and is done, or queues. No timer, no allocation and no
 //! task until there is something to wait for.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -171,5 +172,13 @@ impl<C: Multiplex> Drop for SharedGet<'_, C> {
         {
             self.core.undo(&grant);
         }
+    }
+}
+
+impl<C: Multiplex> fmt::Debug for SharedGet<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedGet")
+            .field("pool", &self.core.exclusive.name())
+            .finish_non_exhaustive()
     }
 }

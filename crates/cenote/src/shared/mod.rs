@@ -284,9 +284,7 @@ impl<C: Multiplex> Core<C> {
     }
 
     fn closed_error(&self) -> GetError {
-        GetError::Closed {
-            pool: self.exclusive.name().into(),
-        }
+        GetError::closed(self.exclusive.name())
     }
 
     /// The error of a caller that waited `waited`.

@@ -92,16 +92,9 @@ fn a_get_s_error_says_everything_once() {
         ConnectError::Failed(refused()),
         ConnectError::Hook(refused()),
     ] {
-        assert_said_once(&GetError::Connect {
-            pool: "orders".into(),
-            failures: 3,
-            error,
-        });
+        assert_said_once(&GetError::connect("orders", 3, error));
     }
-    assert_said_once(&GetError::Hook {
-        pool: "orders".into(),
-        error: refused(),
-    });
+    assert_said_once(&GetError::hook("orders", refused()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,15 +144,9 @@ fn a_call_s_error_says_everything_once() {
     ];
     for cause in lost {
         assert_said_once(&cause);
-        assert_said_once(&CallError::Lost {
-            cause,
-            written: Written::Perhaps,
-        });
+        assert_said_once(&CallError::lost(cause, Written::Perhaps));
     }
     assert_said_once(&CallError::Encode(refused()));
-    let error = CallError::TimedOut {
-        limit: Duration::from_secs(1),
-        written: Written::No,
-    };
+    let error = CallError::timed_out(Duration::from_secs(1), Written::No);
     assert_eq!(chain(&error).len(), 1);
 }

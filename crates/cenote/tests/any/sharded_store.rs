@@ -98,7 +98,7 @@ async fn a_call_that_was_under_way_when_the_worker_died_says_so() {
     assert!(futures::poll!(call.as_mut()).is_pending());
     workers[0].kill();
     let error = call.await.unwrap_err();
-    let StoreError::Call(CallError::Lost { cause, written }) = &error else {
+    let StoreError::Call(CallError::Lost { cause, written, .. }) = &error else {
         panic!("{error}");
     };
     assert_eq!(*written, Written::Perhaps);

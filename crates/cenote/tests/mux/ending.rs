@@ -26,7 +26,8 @@ async fn a_close_lets_pending_and_queued_calls_finish_and_takes_no_more() {
             refused,
             CallError::Lost {
                 cause: Lost::Closed,
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{refused}"

@@ -305,7 +305,7 @@ fn end(lost: &Lost) -> End {
         Lost::PeerClosed => End::PeerClosed,
         Lost::CutShort => End::CutShort,
         Lost::Malformed(_) => End::Malformed,
-        Lost::UnknownTag { tag } => End::UnknownTag(*tag),
+        Lost::UnknownTag { tag, .. } => End::UnknownTag(*tag),
         Lost::NoRequest => End::NoRequest,
         other => panic!("{other}"),
     }

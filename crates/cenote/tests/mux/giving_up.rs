@@ -58,7 +58,8 @@ async fn a_silent_peer_is_given_up_within_ten_seconds_though_somebody_waits_for_
             error,
             CallError::Lost {
                 cause: Lost::Sick { .. },
-                written: Written::Perhaps
+                written: Written::Perhaps,
+                ..
             }
         ),
         "{error}"
@@ -326,7 +327,8 @@ async fn calls_that_wait_for_a_peer_s_sign_of_life_are_refused_unsent_when_none_
             error,
             CallError::Lost {
                 cause: Lost::Silent { .. },
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{error}"

@@ -31,7 +31,7 @@ async fn ends_all(client: &Client, calls: Pending<'_>, is_why: impl Fn(&Lost) ->
     let unsent = calls.len() - 1;
     for (n, call) in calls.into_iter().enumerate() {
         let error = call.await.unwrap_err();
-        let CallError::Lost { cause, written } = &error else {
+        let CallError::Lost { cause, written, .. } = &error else {
             panic!("{error}");
         };
         assert!(is_why(cause), "{error}");
@@ -81,7 +81,7 @@ async fn a_decoder_that_panics_ends_every_call() {
 #[tokio::test(start_paused = true)]
 async fn an_unknown_tag_ends_every_call() {
     hears(&head(0, 77), |why| {
-        matches!(why, Lost::UnknownTag { tag: 77 })
+        matches!(why, Lost::UnknownTag { tag: 77, .. })
     })
     .await;
 }
@@ -98,7 +98,7 @@ async fn an_over_long_frame_ends_every_call() {
     far.write_all(&head(1_000_000, 0)).await.unwrap();
     far.write_all(&[0; 993]).await.unwrap();
     let lost = ends_all(&client, calls, |why| {
-        matches!(why, Lost::FrameTooLong { limit: 1000 })
+        matches!(why, Lost::FrameTooLong { limit: 1000, .. })
     })
     .await;
     assert!(lost.to_string().contains("max_frame"), "{lost}");
@@ -156,7 +156,7 @@ async fn a_second_reply_to_one_request_is_told_from_a_reply_to_another() {
     let error = next.await.unwrap_err();
     let tag = u64::from(first.tag.unwrap());
     assert!(
-        matches!(error, CallError::Lost { cause: Lost::UnknownTag { tag: unknown }, .. } if unknown == tag),
+        matches!(error, CallError::Lost { cause: Lost::UnknownTag { tag: unknown , .. }, .. } if unknown == tag),
         "{error}"
     );
 }
@@ -268,7 +268,8 @@ async fn an_encoder_that_panics_ends_the_connection_and_sends_nothing() {
             error,
             CallError::Lost {
                 cause: Lost::Panicked,
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{error}"
@@ -286,7 +287,8 @@ async fn a_call_whose_encoder_panics_leaves_no_tag_taken() {
             error,
             CallError::Lost {
                 cause: Lost::Panicked,
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{error}"

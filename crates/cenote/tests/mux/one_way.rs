@@ -171,7 +171,8 @@ async fn a_sender_that_waits_learns_that_the_connection_is_being_closed() {
             error,
             CallError::Lost {
                 cause: Lost::Closed,
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{error}"

@@ -49,7 +49,8 @@ async fn calls_that_time_out_one_after_the_other_end_the_connection() {
             lost,
             Lost::Sick {
                 timed_out: 3,
-                abandoned: 3
+                abandoned: 3,
+                ..
             }
         ),
         "{lost}"
@@ -60,7 +61,8 @@ async fn calls_that_time_out_one_after_the_other_end_the_connection() {
             error,
             CallError::Lost {
                 cause: Lost::Sick { .. },
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{error}"
@@ -115,7 +117,8 @@ async fn too_many_tags_in_quarantine_end_the_connection() {
             lost,
             Lost::Sick {
                 timed_out: 0,
-                abandoned: 3
+                abandoned: 3,
+                ..
             }
         ),
         "{lost}"
@@ -140,7 +143,8 @@ async fn a_sick_connection_finishes_what_is_pending_and_refuses_what_waits() {
             error,
             CallError::Lost {
                 cause: Lost::Sick { .. },
-                written: Written::No
+                written: Written::No,
+                ..
             }
         ),
         "{error}"
@@ -170,7 +174,8 @@ async fn a_sick_connection_whose_pending_calls_never_end_closes_after_the_drain_
             error,
             CallError::Lost {
                 cause: Lost::Sick { .. },
-                written: Written::Perhaps
+                written: Written::Perhaps,
+                ..
             }
         ),
         "{error}"

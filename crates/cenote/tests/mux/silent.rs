@@ -24,7 +24,7 @@ async fn a_peer_that_vanished_is_found_while_idle() {
     let began = Instant::now();
     let lost = client.closed().await;
     assert!(
-        matches!(lost, Lost::Silent { limit } if limit == ms(500)),
+        matches!(lost, Lost::Silent { limit , .. } if limit == ms(500)),
         "{lost}"
     );
     assert!(
@@ -47,7 +47,8 @@ async fn a_peer_that_vanished_is_found_while_calls_wait() {
             error,
             CallError::Lost {
                 cause: Lost::Silent { .. },
-                written: Written::Perhaps
+                written: Written::Perhaps,
+                ..
             }
         ),
         "{error}"

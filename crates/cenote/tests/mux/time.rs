@@ -37,7 +37,7 @@ async fn a_call_times_out_within_an_eighth_of_its_time_out() {
             let (took, error) = time_out(&client, None).await;
             assert_within_an_eighth(took, limit);
             assert!(
-                matches!(error, CallError::TimedOut { limit: said, written: Written::Perhaps } if said == limit),
+                matches!(error, CallError::TimedOut { limit: said, written: Written::Perhaps , .. } if said == limit),
                 "{error}"
             );
         }

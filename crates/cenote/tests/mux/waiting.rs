@@ -62,7 +62,7 @@ async fn a_call_beyond_the_bound_of_the_queue_is_refused_by_name() {
     }
     let error = client.call(Bytes::from("out")).await.unwrap_err();
     assert!(
-        matches!(error, CallError::QueueFull { max_queued: 2 }),
+        matches!(error, CallError::QueueFull { max_queued: 2, .. }),
         "{error}"
     );
     assert_eq!(error.written(), Written::No);
@@ -79,7 +79,7 @@ async fn with_no_queue_a_call_is_served_or_refused() {
     let refused = client.call(Bytes::from("refused")).await;
     assert!(matches!(
         refused,
-        Err(CallError::QueueFull { max_queued: 0 })
+        Err(CallError::QueueFull { max_queued: 0, .. })
     ));
     tokio::spawn(peer.echo());
     assert_eq!(only.await.unwrap(), "only");
@@ -97,7 +97,7 @@ async fn a_queued_call_that_times_out_was_not_sent_and_passes_its_turn_on() {
     assert!(poll!(&mut last).is_pending());
     let error = quitter.await.unwrap_err();
     assert!(
-        matches!(error, CallError::TimedOut { limit, written: Written::No } if limit == ms(50)),
+        matches!(error, CallError::TimedOut { limit, written: Written::No , .. } if limit == ms(50)),
         "{error}"
     );
     let request = peer.request().await;

@@ -286,7 +286,7 @@ impl Model {
         let refusal = match self.phase {
             PoolState::Closed => Closed,
             PoolState::Paused => Paused,
-            PoolState::Open => NoneIdle,
+            _ => NoneIdle,
         };
         let had = self.idle();
         match got {
