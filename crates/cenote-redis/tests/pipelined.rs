@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::{CallError, Lost};
-use cenote::{Connect, Dial, with_causes};
+use cenote::{Connect, Dial, Multiplex, with_causes};
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnector, RedisError, Refusal, Value,
 };

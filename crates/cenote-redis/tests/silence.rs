@@ -6,7 +6,7 @@ mod fake;
 
 use std::time::Duration;
 
-use cenote::{Connect, Dial};
+use cenote::{Connect, Dial, Multiplex};
 use cenote_redis::{
     Cmd, Message, PipelinedConnection, PipelinedConnector, RedisClient, RedisConnection,
     RedisConnector, RedisError, Silence, Value,
