@@ -245,7 +245,7 @@ async fn one_run<S: Service>(
 ) -> Result<Measured, SettingsError> {
     let (acquire, connect) = (plan.acquire_timeout, plan.connect_timeout);
     Ok(match setup {
-        Setup::NoPool => {
+        Setup::Unpooled => {
             // Who connects waits for a connection too.
             let way = Unpooled::new(service, connect.min(acquire));
             measure(Arc::new(way), plan.load, stop, progress).await

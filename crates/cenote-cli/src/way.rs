@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cenote::{Lease, NoPool, Pool, SettingsError, SharedPool, Status};
+use cenote::{Lease, Pool, SettingsError, SharedPool, Status};
 
 use crate::failure::Failure;
 use crate::target::Service;
@@ -58,7 +58,7 @@ impl Gauges {
 /// Each visit opens a connection and closes it.
 pub struct Unpooled<S: Service> {
     service: S,
-    pool: NoPool<S::Connector>,
+    pool: cenote::Unpooled<S::Connector>,
     opening: AtomicUsize,
     leased: AtomicUsize,
     opened: AtomicU64,
@@ -66,7 +66,7 @@ pub struct Unpooled<S: Service> {
 
 impl<S: Service> Unpooled<S> {
     pub fn new(service: S, connect_timeout: Duration) -> Self {
-        let pool = NoPool::with_timeout(service.connector(), connect_timeout);
+        let pool = cenote::Unpooled::with_timeout(service.connector(), connect_timeout);
         Self {
             service,
             pool,

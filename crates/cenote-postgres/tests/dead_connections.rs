@@ -4,12 +4,12 @@ mod fixture;
 
 use std::time::Duration;
 
-use cenote::{Builder, Pool};
+use cenote::{Pool, PoolBuilder};
 use cenote_postgres::{PgConnection, PostgresConnector};
 use fixture::{eventually, named, patient, server, sessions, single, text};
 
 /// A pool whose connections are all open and idle.
-async fn filled(builder: Builder<PostgresConnector>, size: usize) -> Pool<PostgresConnector> {
+async fn filled(builder: PoolBuilder<PostgresConnector>, size: usize) -> Pool<PostgresConnector> {
     let pool = builder
         .max_size(size)
         .min_idle(size)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{GetError, SharedBuilder, SharedPool};
+use cenote::{GetError, SharedPool, SharedPoolBuilder};
 use cenote_postgres::{PipelinedConnector, PipelinedError};
 use cenote_testkit::{Fault, FaultProxy, PostgresServer};
 use fastrand::Rng;
@@ -72,7 +72,7 @@ impl Seen {
     }
 }
 
-fn patient(url: &str) -> SharedBuilder<PipelinedConnector> {
+fn patient(url: &str) -> SharedPoolBuilder<PipelinedConnector> {
     let connector = PipelinedConnector::new(url).expect("the URL is valid");
     SharedPool::builder(connector)
         .acquire_timeout(DEADLINE)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{OwnedLease, SharedBuilder, SharedPool};
+use cenote::{OwnedLease, SharedPool, SharedPoolBuilder};
 use cenote_postgres::{PipelinedConnection, PipelinedConnector, PipelinedError, PostgresConnector};
 use cenote_testkit::{Fault, FaultProxy, PgBouncerServer, PostgresServer};
 use fixture::{DEADLINE, eventually, server};
@@ -32,7 +32,7 @@ fn connector(url: &str) -> PipelinedConnector {
     connector.silence_limit(LIMIT)
 }
 
-fn pool(connector: PipelinedConnector) -> SharedBuilder<PipelinedConnector> {
+fn pool(connector: PipelinedConnector) -> SharedPoolBuilder<PipelinedConnector> {
     SharedPool::builder(connector)
         .acquire_timeout(DEADLINE)
         .connect_timeout(DEADLINE)

@@ -7,7 +7,7 @@ mod fake;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::mux::{CallError, Lost};
+use cenote::mux::{CallError, Disconnected};
 use cenote::{Connect, Dial, Multiplex, with_causes};
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnector, RedisError, Refusal, Value,
@@ -240,13 +240,13 @@ async fn a_server_that_falls_silent_is_found_out_by_a_ping() {
     let redis = connector.connect(&Dial::new()).await.unwrap();
     let error = ends("the call", redis.command(&Cmd::new("STALL"))).await;
     let Err(RedisError::Call {
-        source: CallError::Lost { cause, .. },
+        source: CallError::Disconnected { cause, .. },
         ..
     }) = error
     else {
         panic!("{error:?}");
     };
-    assert!(matches!(cause, Lost::Silent { .. }), "{cause}");
+    assert!(matches!(cause, Disconnected::Silent { .. }), "{cause}");
     assert!(!connector.is_open(&redis));
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cenote::mux::MuxBuilder;
-use cenote::{Connect, Dial, NoPool, Pool, SharedPool, Verdict, blocking};
+use cenote::{Connect, Dial, Multiplex, Pool, SharedPool, Unpooled, Verdict, blocking};
 use futures::executor::block_on;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::codec::BytesCodec;
@@ -75,7 +75,7 @@ fn without_timers() -> io::Result<Runtime> {
 fn outside_a_runtime() -> Outcome {
     let pool = Pool::new(Server::Up);
     let shared = SharedPool::new(Server::Up);
-    let none = NoPool::new(Server::Up);
+    let none = Unpooled::new(Server::Up);
     let outcomes = [
         text(block_on(pool.get())),
         text(block_on(pool.get().timeout(SOON))),
@@ -107,7 +107,7 @@ fn on_one_without_timers() -> Outcome {
             text(pool.get().timeout(SOON).await),
             text(shared.get().timeout(SOON).await),
             text(silent.get().await),
-            text(NoPool::with_timeout(Server::Silent, SOON).get().await),
+            text(Unpooled::with_timeout(Server::Silent, SOON).get().await),
         ];
         drop((held, shared_too));
         pool.close().await;

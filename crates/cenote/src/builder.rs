@@ -33,7 +33,7 @@ use crate::settings::{IdleOrder, Settings};
 /// # }
 /// ```
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder<C: Connect> {
+pub struct PoolBuilder<C: Connect> {
     connector: C,
     settings: Settings,
     hooks: Hooks<C>,
@@ -41,7 +41,7 @@ pub struct Builder<C: Connect> {
     budget: Option<Budget>,
 }
 
-impl<C: Connect> Builder<C> {
+impl<C: Connect> PoolBuilder<C> {
     pub(crate) fn new(connector: C) -> Self {
         Self {
             connector,
@@ -239,9 +239,9 @@ impl<C: Connect> Builder<C> {
     /// to outlive resets belongs into the connector, as with `setup` of `cenote-postgres`.
     ///
     /// ```
-    /// # use cenote::{Builder, Connect};
+    /// # use cenote::{PoolBuilder, Connect};
     /// # struct Conn; impl Conn { async fn run(&mut self, _: &str) -> std::io::Result<()> { Ok(()) } }
-    /// # fn set<C: Connect<Connection = Conn>>(builder: Builder<C>) -> Builder<C> {
+    /// # fn set<C: Connect<Connection = Conn>>(builder: PoolBuilder<C>) -> PoolBuilder<C> {
     /// builder.after_connect(|conn, _info| {
     ///     Box::pin(async move {
     ///         conn.run("SET application_name = 'orders'").await?;
@@ -336,9 +336,9 @@ impl<C: Connect> Builder<C> {
     }
 }
 
-impl<C: Connect> fmt::Debug for Builder<C> {
+impl<C: Connect> fmt::Debug for PoolBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("PoolBuilder")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

@@ -89,7 +89,7 @@ pub trait Connect: Send + Sync + 'static {
     /// Opens a connection, ready for use.
     ///
     /// Runs in a task of the pool's own, under
-    /// [`connect_timeout`](crate::Builder::connect_timeout), whose end `dial` tells; a `get` that is cancelled
+    /// [`connect_timeout`](crate::PoolBuilder::connect_timeout), whose end `dial` tells; a `get` that is cancelled
     /// does not cancel it.
     fn connect(
         &self,
@@ -129,9 +129,9 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// A round trip that proves the connection alive, under
-    /// [`check_timeout`](crate::Builder::check_timeout): before a lease that follows
-    /// [`check_after_idle`](crate::Builder::check_after_idle) of idling, and every
-    /// [`keepalive`](crate::Builder::keepalive) while idle. An error, a panic or a time-out closes the
+    /// [`check_timeout`](crate::PoolBuilder::check_timeout): before a lease that follows
+    /// [`check_after_idle`](crate::PoolBuilder::check_after_idle) of idling, and every
+    /// [`keepalive`](crate::PoolBuilder::keepalive) while idle. An error, a panic or a time-out closes the
     /// connection. Default: does nothing.
     fn check(
         &self,
@@ -143,7 +143,7 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// Brings a connection back to the state it was opened in, after [`Verdict::Reset`]. Runs in the
-    /// background, under [`reset_timeout`](crate::Builder::reset_timeout); an error, a panic or a time-out
+    /// background, under [`reset_timeout`](crate::PoolBuilder::reset_timeout); an error, a panic or a time-out
     /// closes the connection. Default: does nothing.
     fn reset(
         &self,
@@ -154,7 +154,7 @@ pub trait Connect: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Says goodbye, under [`close_timeout`](crate::Builder::close_timeout), to a connection that is still
+    /// Says goodbye, under [`close_timeout`](crate::PoolBuilder::close_timeout), to a connection that is still
     /// good but no longer wanted. Broken and discarded ones are dropped without it. Default: drops it.
     ///
     /// The first poll may happen wherever a connection leaves its pool, as in the drop of a lease; the rest

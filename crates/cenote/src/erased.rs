@@ -17,16 +17,16 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What every pool of `T`s can do, whatever connects them. Object safe.
 ///
-/// Implemented by [`Pool`], by [`NoPool`](crate::NoPool) and by [`DynPool`]; implement it for a pool of
+/// Implemented by [`Pool`], by [`Unpooled`](crate::Unpooled) and by [`DynPool`]; implement it for a pool of
 /// your own and everything that takes a [`DynPool`] takes yours.
 ///
 /// ```
-/// use cenote::{AnyPool, BoxFuture, DynLease, DynPool, GetError};
+/// use cenote::{ErasedPool, BoxFuture, DynLease, DynPool, GetError};
 ///
 /// /// Hands out numbers.
 /// struct Counting(std::sync::atomic::AtomicU64);
 ///
-/// impl AnyPool<u64> for Counting {
+/// impl ErasedPool<u64> for Counting {
 ///     fn get(&self) -> BoxFuture<'_, Result<DynLease<u64>, GetError>> {
 ///         let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 ///         Box::pin(async move { Ok(DynLease::new(Box::new(number))) })
@@ -39,7 +39,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// # Ok(())
 /// # }
 /// ```
-pub trait AnyPool<T>: Send + Sync + 'static {
+pub trait ErasedPool<T>: Send + Sync + 'static {
     /// Leases a connection; see [`Pool::get`].
     ///
     /// # Errors
@@ -144,11 +144,11 @@ impl<T> fmt::Debug for DynLease<T> {
 }
 
 /// A pool of `T`s of whatever kind, to be stored and shared. Cheap to clone.
-pub struct DynPool<T>(Arc<dyn AnyPool<T>>);
+pub struct DynPool<T>(Arc<dyn ErasedPool<T>>);
 
 impl<T: 'static> DynPool<T> {
     /// Wraps a pool.
-    pub fn new(pool: impl AnyPool<T>) -> Self {
+    pub fn new(pool: impl ErasedPool<T>) -> Self {
         Self(Arc::new(pool))
     }
 
@@ -184,7 +184,7 @@ impl<T: 'static> fmt::Debug for DynPool<T> {
     }
 }
 
-impl<C: Connect> AnyPool<C::Connection> for Pool<C> {
+impl<C: Connect> ErasedPool<C::Connection> for Pool<C> {
     #[track_caller]
     fn get(&self) -> BoxFuture<'_, Result<DynLease<C::Connection>, GetError>> {
         let get = self.get_owned_at(Location::caller());

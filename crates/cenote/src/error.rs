@@ -20,14 +20,14 @@ use crate::status::Status;
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An error that several callers share.
-pub type SharedError = Arc<dyn Error + Send + Sync>;
+pub type ArcError = Arc<dyn Error + Send + Sync>;
 
 /// Why a connection could not be opened. Cheap to clone: all callers that waited for it share it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The connector's error.
-    Failed(SharedError),
+    Failed(ArcError),
     /// `connect_timeout` passed.
     #[non_exhaustive]
     TimedOut {
@@ -39,7 +39,7 @@ pub enum ConnectError {
     /// The connector panicked; the message of the panic.
     Panicked(Arc<str>),
     /// The `after_connect` hook refused the connection.
-    Hook(SharedError),
+    Hook(ArcError),
     /// The connection was dead before anyone could use it: `is_open` said no, or its first check failed.
     DeadOnArrival,
     /// The runtime that dialled was shut down meanwhile.
@@ -113,8 +113,8 @@ pub enum GetError {
         max_waiters: usize,
     },
     /// The pool has no connection to give, and connecting fails in a way that
-    /// [`connect_failures`](crate::Builder::connect_failures) says is to be told; beside open connections,
-    /// [`connect_failures_while_open`](crate::Builder::connect_failures_while_open).
+    /// [`connect_failures`](crate::PoolBuilder::connect_failures) says is to be told; beside open connections,
+    /// [`connect_failures_while_open`](crate::PoolBuilder::connect_failures_while_open).
     #[non_exhaustive]
     Connect {
         /// The pool's name.
@@ -130,7 +130,7 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
         /// What the hook said.
-        error: SharedError,
+        error: ArcError,
     },
     /// The pool is closed.
     #[non_exhaustive]
@@ -199,7 +199,7 @@ impl Error for GetError {
 }
 
 impl GetError {
-    /// That `pool` has no connection to give, for opening one failed, so many times in a row: for [pools of one's own](crate::AnyPool).
+    /// That `pool` has no connection to give, for opening one failed, so many times in a row: for [pools of one's own](crate::ErasedPool).
     pub fn connect(pool: impl Into<Arc<str>>, failures: u32, error: ConnectError) -> Self {
         Self::Connect {
             pool: pool.into(),
@@ -208,15 +208,15 @@ impl GetError {
         }
     }
 
-    /// That the `before_get` hook of `pool` refused a connection: for [pools of one's own](crate::AnyPool).
-    pub fn hook(pool: impl Into<Arc<str>>, error: SharedError) -> Self {
+    /// That the `before_get` hook of `pool` refused a connection: for [pools of one's own](crate::ErasedPool).
+    pub fn hook(pool: impl Into<Arc<str>>, error: ArcError) -> Self {
         Self::Hook {
             pool: pool.into(),
             error,
         }
     }
 
-    /// That `pool` is closed: for [pools of one's own](crate::AnyPool).
+    /// That `pool` is closed: for [pools of one's own](crate::ErasedPool).
     pub fn closed(pool: impl Into<Arc<str>>) -> Self {
         Self::Closed { pool: pool.into() }
     }

@@ -103,16 +103,16 @@
 //!
 //! | you want | see |
 //! |---|---|
-//! | a pool for your driver | [`Connect`], [`Builder`] |
+//! | a pool for your driver | [`Connect`], [`PoolBuilder`] |
 //! | sockets for it that pass what hangs, and notice a peer that vanished | [`net`] |
 //! | many users on one connection | [`SharedPool`], [`Multiplex`] |
 //! | many requests at once over one connection | [`mux`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
-//! | pools of several kinds in one place, or none at all | [`DynPool`], [`NoPool`], [`AnyPool`] |
+//! | pools of several kinds in one place, or none at all | [`DynPool`], [`Unpooled`], [`ErasedPool`] |
 //! | a synchronous driver | [`blocking`] |
 //! | time-outs for it that any runtime will do for | [`time`] |
-//! | to know what happens | [`Pool::status`], [`Pool::counters`], [`Builder::on_event`] |
+//! | to know what happens | [`Pool::status`], [`Pool::counters`], [`PoolBuilder::on_event`] |
 //!
 //! # Time and runtimes
 //!
@@ -130,7 +130,7 @@
 //! so does what was opened on it: connections whose sockets or tasks lived there are found closed, or fail their
 //! check, and are replaced; a dial under way fails, with [`ConnectError::Aborted`]; a lease that was taken to
 //! another runtime gives its driver's errors. The pool, its settings and its counts go on, and so does whoever
-//! waits for it elsewhere. [`Builder::runtime`] gives the connections a runtime that outlives them all.
+//! waits for it elsewhere. [`PoolBuilder::runtime`] gives the connections a runtime that outlives them all.
 //!
 //! # Processes
 //!
@@ -178,21 +178,21 @@ pub mod time;
 mod wake;
 
 pub use budget::{Budget, BudgetStatus};
-pub use builder::Builder;
+pub use builder::PoolBuilder;
 pub use connect::{Connect, FailureKind, Multiplex, Verdict};
 pub use dial::Dial;
-pub use erased::{AnyPool, BoxFuture, DynLease, DynPool};
+pub use erased::{BoxFuture, DynLease, DynPool, ErasedPool};
 pub use error::{
-    AddError, BoxError, ConnectError, Dialling, GetError, SettingsError, SharedError, TimedOut,
+    AddError, ArcError, BoxError, ConnectError, Dialling, GetError, SettingsError, TimedOut,
     TryGetError, with_causes,
 };
 pub use event::{CloseReason, ConnectionInfo, Event, EventKind};
 pub use hooks::HookFuture;
-pub use no_pool::{FreshLease, NoPool};
+pub use no_pool::{Unpooled, UnpooledLease};
 pub use policy::backoff::Backoff;
 pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
-pub use pool::{Close, Closed, Get, GetOwned, Lease, OwnedLease, Pool};
+pub use pool::{Close, CloseReport, Get, GetOwned, Lease, OwnedLease, Pool};
 pub use settings::IdleOrder;
-pub use shared::{SharedBuilder, SharedGet, SharedLease, SharedPool};
+pub use shared::{SharedGet, SharedLease, SharedPool, SharedPoolBuilder};
 pub use status::{Counters, PoolState, Sharing, Status};

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::connect::Connect;
 use crate::dial::Dial;
-use crate::erased::{AnyPool, BoxFuture, DynLease};
+use crate::erased::{BoxFuture, DynLease, ErasedPool};
 use crate::error::{ConnectError, GetError};
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed, Runtime};
@@ -20,12 +20,12 @@ use crate::settings::CONNECT_TIMEOUT;
 /// Connects at every [`get`](Self::get) and closes when the lease is dropped.
 ///
 /// ```
-/// # use cenote::{Connect, DynPool, NoPool, Pool};
+/// # use cenote::{Connect, DynPool, Unpooled, Pool};
 /// # fn pool<C: Connect>(connector: C, pooled: bool) -> DynPool<C::Connection> {
-/// if pooled { DynPool::new(Pool::new(connector)) } else { DynPool::new(NoPool::new(connector)) }
+/// if pooled { DynPool::new(Pool::new(connector)) } else { DynPool::new(Unpooled::new(connector)) }
 /// # }
 /// ```
-pub struct NoPool<C: Connect> {
+pub struct Unpooled<C: Connect> {
     shared: Arc<Shared<C>>,
 }
 
@@ -39,7 +39,7 @@ struct Shared<C> {
 /// For a goodbye.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-impl<C: Connect> NoPool<C> {
+impl<C: Connect> Unpooled<C> {
     /// Connects with `connector`, within 3 s.
     pub fn new(connector: C) -> Self {
         Self::with_timeout(connector, CONNECT_TIMEOUT)
@@ -61,7 +61,7 @@ impl<C: Connect> NoPool<C> {
     ///
     /// # Errors
     /// [`GetError::Connect`], [`GetError::NoRuntime`] outside a tokio runtime.
-    pub async fn get(&self) -> Result<FreshLease<C>, GetError> {
+    pub async fn get(&self) -> Result<UnpooledLease<C>, GetError> {
         let name = || Arc::from("none");
         self.shared.runtime.see();
         if tokio::runtime::Handle::try_current().is_err() {
@@ -71,7 +71,7 @@ impl<C: Connect> NoPool<C> {
         let dial = Dial::within(limit);
         let connect = async { self.shared.connector.connect(&dial).await };
         match rt::guarded(limit, connect).await {
-            Ok(conn) => Ok(FreshLease {
+            Ok(conn) => Ok(UnpooledLease {
                 conn: Some(conn),
                 id: self.shared.next_id.fetch_add(1, Relaxed),
                 opened: Instant::now(),
@@ -90,21 +90,21 @@ impl<C: Connect> NoPool<C> {
     }
 }
 
-impl<C: Connect> AnyPool<C::Connection> for NoPool<C> {
+impl<C: Connect> ErasedPool<C::Connection> for Unpooled<C> {
     fn get(&self) -> BoxFuture<'_, Result<DynLease<C::Connection>, GetError>> {
-        Box::pin(async move { NoPool::get(self).await.map(DynLease::new) })
+        Box::pin(async move { Unpooled::get(self).await.map(DynLease::new) })
     }
 }
 
-impl<C: Connect> fmt::Debug for NoPool<C> {
+impl<C: Connect> fmt::Debug for Unpooled<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NoPool")
+        f.write_str("Unpooled")
     }
 }
 
 /// A connection opened for one use.
 #[must_use = "the connection is closed as soon as the lease is dropped"]
-pub struct FreshLease<C: Connect> {
+pub struct UnpooledLease<C: Connect> {
     /// `None` only while the lease ends.
     conn: Option<C::Connection>,
     id: u64,
@@ -114,7 +114,7 @@ pub struct FreshLease<C: Connect> {
 
 const OPEN: &str = "a lease has its connection until it ends";
 
-impl<C: Connect> Deref for FreshLease<C> {
+impl<C: Connect> Deref for UnpooledLease<C> {
     type Target = C::Connection;
 
     fn deref(&self) -> &C::Connection {
@@ -122,13 +122,13 @@ impl<C: Connect> Deref for FreshLease<C> {
     }
 }
 
-impl<C: Connect> DerefMut for FreshLease<C> {
+impl<C: Connect> DerefMut for UnpooledLease<C> {
     fn deref_mut(&mut self) -> &mut C::Connection {
         self.conn.as_mut().expect(OPEN)
     }
 }
 
-impl<C: Connect> Drop for FreshLease<C> {
+impl<C: Connect> Drop for UnpooledLease<C> {
     fn drop(&mut self) {
         let Some(mut conn) = self.conn.take() else {
             return;
@@ -149,8 +149,8 @@ impl<C: Connect> Drop for FreshLease<C> {
     }
 }
 
-impl<C: Connect> fmt::Debug for FreshLease<C> {
+impl<C: Connect> fmt::Debug for UnpooledLease<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FreshLease")
+        f.write_str("UnpooledLease")
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::{
-    Backoff, Builder, ConnectFailures, Event, Pool, SettingsError, SharedBuilder, SharedPool,
+    Backoff, ConnectFailures, Event, Pool, PoolBuilder, SettingsError, SharedPool,
+    SharedPoolBuilder,
 };
 
 use super::RedisClient;
@@ -59,7 +60,7 @@ macro_rules! of_both {
         }
 
         impl OfBoth {
-            fn exclusive(&self, mut pool: Builder<RedisConnector>) -> Builder<RedisConnector> {
+            fn exclusive(&self, mut pool: PoolBuilder<RedisConnector>) -> PoolBuilder<RedisConnector> {
                 $(if let Some(value) = self.$name {
                     pool = pool.$name(value);
                 })*
@@ -68,8 +69,8 @@ macro_rules! of_both {
 
             fn shared(
                 &self,
-                mut pool: SharedBuilder<PipelinedConnector>,
-            ) -> SharedBuilder<PipelinedConnector> {
+                mut pool: SharedPoolBuilder<PipelinedConnector>,
+            ) -> SharedPoolBuilder<PipelinedConnector> {
                 $(if let Some(value) = self.$name {
                     pool = pool.$name(value);
                 })*

@@ -64,7 +64,7 @@ fn kind(error: &RedisError) -> Kind {
         RedisError::Protocol { .. } => Kind::Other(ErrorKind::Parse, "no reply of Redis"),
         RedisError::Call { source, .. } => match source {
             CallError::TimedOut { .. } => Kind::Io(io::ErrorKind::TimedOut),
-            CallError::Lost { .. } => Kind::Io(io::ErrorKind::ConnectionAborted),
+            CallError::Disconnected { .. } => Kind::Io(io::ErrorKind::ConnectionAborted),
             // QueueFull, Encode: nothing was written.
             _ => Kind::Other(ErrorKind::Client, "the command was not sent"),
         },

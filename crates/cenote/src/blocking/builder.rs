@@ -1,4 +1,4 @@
-//! The settings of a blocking pool: those of [`cenote::Builder`](crate::Builder), hooks synchronous.
+//! The settings of a blocking pool: those of [`cenote::PoolBuilder`](crate::PoolBuilder), hooks synchronous.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::policy::telling::ConnectFailures;
 use crate::settings::IdleOrder;
 use crate::{Backoff, Budget, builder};
 
-/// Sets up a [`Pool`]. Each setting means what it means on [`cenote::Builder`](crate::Builder).
+/// Sets up a [`Pool`]. Each setting means what it means on [`cenote::PoolBuilder`](crate::PoolBuilder).
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder<C: Connect> {
-    builder: builder::Builder<Threads<C>>,
+pub struct PoolBuilder<C: Connect> {
+    builder: builder::PoolBuilder<Threads<C>>,
 }
 
 macro_rules! settings {
     ($($name:ident: $type:ty,)*) => {
         $(
-            #[doc = concat!("See [`cenote::Builder::", stringify!($name), "`](crate::Builder::", stringify!($name), ").")]
+            #[doc = concat!("See [`cenote::PoolBuilder::", stringify!($name), "`](crate::PoolBuilder::", stringify!($name), ").")]
             pub fn $name(self, value: $type) -> Self {
                 Self { builder: self.builder.$name(value) }
             }
@@ -32,7 +32,7 @@ macro_rules! settings {
 macro_rules! hooks {
     ($($name:ident,)*) => {
         $(
-            #[doc = concat!("See [`cenote::Builder::", stringify!($name), "`](crate::Builder::", stringify!($name), "); runs on a thread of its own.")]
+            #[doc = concat!("See [`cenote::PoolBuilder::", stringify!($name), "`](crate::PoolBuilder::", stringify!($name), "); runs on a thread of its own.")]
             pub fn $name<F>(self, hook: F) -> Self
             where
                 F: Fn(&mut C::Connection, &ConnectionInfo) -> Result<(), BoxError> + Send + Sync + 'static,
@@ -48,10 +48,10 @@ macro_rules! hooks {
     };
 }
 
-impl<C: Connect> Builder<C> {
+impl<C: Connect> PoolBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
         Self {
-            builder: builder::Builder::new(Threads(Arc::new(connector))),
+            builder: builder::PoolBuilder::new(Threads(Arc::new(connector))),
         }
     }
 
@@ -88,7 +88,7 @@ impl<C: Connect> Builder<C> {
         after_return,
     }
 
-    /// See [`cenote::Builder::before_close`](crate::Builder::before_close).
+    /// See [`cenote::PoolBuilder::before_close`](crate::PoolBuilder::before_close).
     pub fn before_close(
         self,
         hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,
@@ -112,9 +112,9 @@ impl<C: Connect> Builder<C> {
     }
 }
 
-impl<C: Connect> fmt::Debug for Builder<C> {
+impl<C: Connect> fmt::Debug for PoolBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("PoolBuilder")
             .field("settings", self.builder.settings())
             .finish_non_exhaustive()
     }

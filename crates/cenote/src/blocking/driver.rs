@@ -28,7 +28,7 @@ pub(super) struct Driver<C: Connect> {
 }
 
 impl<C: Connect> Driver<C> {
-    pub(super) fn start(builder: builder::Builder<Threads<C>>) -> Result<Self, SettingsError> {
+    pub(super) fn start(builder: builder::PoolBuilder<Threads<C>>) -> Result<Self, SettingsError> {
         let (end, ended) = oneshot::channel();
         let thread = |error: io::Error| SettingsError {
             setting: "upkeep thread",

@@ -87,10 +87,10 @@ use std::time::Duration;
 use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo};
-use crate::pool::{self, Closed};
+use crate::pool::{self, CloseReport};
 use crate::status::{Counters, Status};
 
-pub use builder::Builder;
+pub use builder::PoolBuilder;
 use driver::{Driver, Seat, Threads};
 
 /// Opens connections to one endpoint and judges their health, synchronously. The methods mean what those
@@ -175,8 +175,8 @@ pub struct Pool<C: Connect> {
 
 impl<C: Connect> Pool<C> {
     /// Sets up a pool of the connections that `connector` opens.
-    pub fn builder(connector: C) -> Builder<C> {
-        Builder::new(connector)
+    pub fn builder(connector: C) -> PoolBuilder<C> {
+        PoolBuilder::new(connector)
     }
 
     /// A pool with default settings.
@@ -332,7 +332,7 @@ impl<C: Connect> Close<C> {
     }
 
     /// Blocks the thread until all connections are closed, or the time is up.
-    pub fn wait(self) -> Closed {
+    pub fn wait(self) -> CloseReport {
         let Self { close, driver } = self;
         wait::until_ready(close, || driver.enter())
     }

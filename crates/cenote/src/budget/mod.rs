@@ -37,7 +37,7 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 
 /// A bound on how many connections several pools have together, those being opened or closed included.
 ///
-/// A cheap handle: clones are the same budget. Pools are put under it where they are [built](crate::Builder::budget), and
+/// A cheap handle: clones are the same budget. Pools are put under it where they are [built](crate::PoolBuilder::budget), and
 /// need not know of each other:
 ///
 /// ```

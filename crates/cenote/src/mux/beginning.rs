@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use super::desk::Desk;
 use super::engine::Engine;
-use super::error::{CallError, Lost, Written};
+use super::error::{CallError, Disconnected, Sent};
 use super::lane::{Held, Order, Unencoded};
 use super::tags::Turn;
 use crate::sync::MutexGuard;
@@ -146,8 +146,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         match error {
             Unencoded::Refused(error) => CallError::Encode(error.into()),
             Unencoded::Panicked => {
-                self.end(Lost::Panicked);
-                self.lost(Written::No)
+                self.end(Disconnected::Panicked);
+                self.lost(Sent::No)
             }
         }
     }

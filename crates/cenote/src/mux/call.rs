@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Mux;
 use super::beginning::Place;
 use super::engine::Engine;
-use super::error::{CallError, Written};
+use super::error::{CallError, Sent};
 use super::silence::GaveUp;
 use super::tags::Turn;
 use crate::rt::Sleep;
@@ -134,7 +134,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             }
             Stage::Queued(turn) => match turn.poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(Err(engine.lost(Written::No))),
+                Poll::Ready(None) => return Poll::Ready(Err(engine.lost(Sent::No))),
                 Poll::Ready(Some(index)) => index,
             },
             Stage::Pending(index) => {
@@ -143,7 +143,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                     Poll::Ready(reply) => {
                         engine.finish(*index);
                         self.stage = Stage::Done;
-                        Poll::Ready(reply.ok_or_else(|| engine.lost(Written::Perhaps)))
+                        Poll::Ready(reply.ok_or_else(|| engine.lost(Sent::Maybe)))
                     }
                 };
             }
@@ -174,22 +174,22 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     }
 
     /// Leaves without a reply.
-    fn leave(&mut self, how: GaveUp) -> Written {
+    fn leave(&mut self, how: GaveUp) -> Sent {
         let engine = self.handle.engine();
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Queued(turn) => {
                 engine.leave_turn(&turn);
-                Written::No
+                Sent::No
             }
             Stage::Pending(index) => {
                 engine.leave(index, how, self.heard);
-                Written::Perhaps
+                Sent::Maybe
             }
             Stage::Reserved(index) => {
                 engine.finish(index);
-                Written::No
+                Sent::No
             }
-            Stage::New | Stage::Done => Written::No,
+            Stage::New | Stage::Done => Sent::No,
         }
     }
 }
@@ -206,8 +206,8 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
             && let Some(limit) = call.poll_time(cx)
         {
             // Before it takes its turn, which may have come: the peer had no time to answer.
-            let written = call.leave(GaveUp::TimedOut);
-            return Poll::Ready(Err(CallError::TimedOut { limit, written }));
+            let sent = call.leave(GaveUp::TimedOut);
+            return Poll::Ready(Err(CallError::TimedOut { limit, sent }));
         }
         if let Poll::Ready(done) = call.poll_reply(cx) {
             call.stage = Stage::Done;
@@ -216,8 +216,8 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
         let Some(limit) = call.poll_time(cx) else {
             return Poll::Pending;
         };
-        let written = call.leave(GaveUp::TimedOut);
-        Poll::Ready(Err(CallError::TimedOut { limit, written }))
+        let sent = call.leave(GaveUp::TimedOut);
+        Poll::Ready(Err(CallError::TimedOut { limit, sent }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What callers go to when a lane does not serve them: the phase, the tags that are in no lane's stock, and the
 //! queue for them.
 
-use super::error::{CallError, Lost, Written};
+use super::error::{CallError, Disconnected, Sent};
 use super::lane::{Held, Lanes};
 use super::silence::Row;
 use super::tags::Tags;
@@ -21,8 +21,8 @@ pub(super) struct Desk {
 pub(super) enum Phase {
     Open,
     /// No new calls; it ends when the pending ones have, for this reason.
-    Draining(Lost),
-    Ended(Lost),
+    Draining(Disconnected),
+    Ended(Disconnected),
 }
 
 impl Desk {
@@ -40,9 +40,9 @@ impl Desk {
     pub(super) fn accepts(&self) -> Result<(), CallError> {
         match &self.phase {
             Phase::Open => Ok(()),
-            Phase::Draining(cause) | Phase::Ended(cause) => Err(CallError::Lost {
+            Phase::Draining(cause) | Phase::Ended(cause) => Err(CallError::Disconnected {
                 cause: cause.clone(),
-                written: Written::No,
+                sent: Sent::No,
             }),
         }
     }

@@ -26,7 +26,7 @@ use super::Mux;
 use super::cells::Delivery;
 use super::desk::Phase;
 use super::engine::Engine;
-use super::error::Lost;
+use super::error::Disconnected;
 use super::settings::Ticks;
 use crate::error::BoxError;
 use crate::rt::{self, Sleep, catching};
@@ -140,7 +140,7 @@ where
         let lost = catching(poll_fn(|cx| self.poll(cx))).await;
         // Left by a panic: their replies have come.
         wake_all(self.wakers.drain(..));
-        self.engine.end(lost.unwrap_or(Lost::Panicked));
+        self.engine.end(lost.unwrap_or(Disconnected::Panicked));
         // Whether the peer hears of it is its own affair.
         let engine = Arc::clone(&self.engine);
         let goodbye = poll_fn(|cx| lock(&engine.writer).poll_shutdown(cx));
@@ -148,7 +148,7 @@ where
     }
 
     /// Until the connection has ended.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Disconnected> {
         match self.poll_steps(cx) {
             Ok(true) => {
                 // Behind all tasks that can run.
@@ -161,7 +161,7 @@ where
     }
 
     /// Whether it is to step back and then write.
-    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnected> {
         // Before it looks at anything: whoever changes it after that wakes this task.
         self.engine.ask.set_driver(cx.waker());
         let (wrote, advances) = {
@@ -219,7 +219,7 @@ where
     }
 
     /// Reads until nothing is there or more than one caller was given a reply, which is then said.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Lost> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnected> {
         let mut delivered = false;
         loop {
             self.input.reserve(READ);
@@ -246,16 +246,16 @@ where
             }
             if is_end {
                 return Err(if self.input.is_empty() {
-                    Lost::PeerClosed
+                    Disconnected::PeerClosed
                 } else {
-                    Lost::CutShort
+                    Disconnected::CutShort
                 });
             }
         }
     }
 
     /// Gives what has come whole to its callers.
-    fn decode(&mut self, is_end: bool) -> Result<(), Lost> {
+    fn decode(&mut self, is_end: bool) -> Result<(), Disconnected> {
         loop {
             let reply = if is_end {
                 if self.input.is_empty() {
@@ -263,10 +263,10 @@ where
                 }
                 // Nothing whole was left in it, so that an error means what is missing.
                 let reply = self.decode.decode_eof(&mut self.input);
-                reply.map_err(|_| Lost::CutShort)
+                reply.map_err(|_| Disconnected::CutShort)
             } else {
                 let reply = self.decode.decode(&mut self.input);
-                reply.map_err(|error| Lost::Malformed(error.into()))
+                reply.map_err(|error| Disconnected::Malformed(error.into()))
             };
             match reply? {
                 Some(reply) => self.deliver(reply)?,
@@ -275,12 +275,12 @@ where
         }
         let limit = self.engine.settings.max_frame;
         if self.input.len() > limit {
-            return Err(Lost::FrameTooLong { limit });
+            return Err(Disconnected::FrameTooLong { limit });
         }
         Ok(())
     }
 
-    fn deliver(&mut self, Reply { tag, message }: Reply<Resp>) -> Result<(), Lost> {
+    fn deliver(&mut self, Reply { tag, message }: Reply<Resp>) -> Result<(), Disconnected> {
         let Engine { cells, lanes, .. } = &*self.engine;
         let delivery = match tag {
             Some(tag) => cells.deliver_to_tag(tag, message),
@@ -304,7 +304,11 @@ where
                 drop(message);
             }
             Delivery::Unknown => {
-                return Err(tag.map_or(Lost::NoRequest, |tag| Lost::UnknownTag { tag }));
+                return Err(
+                    tag.map_or(Disconnected::NoRequest, |tag| Disconnected::UnknownTag {
+                        tag,
+                    }),
+                );
             }
         }
         Ok(())
@@ -323,7 +327,7 @@ where
     }
 
     /// Counts the ticks; wakes those whose time is over; pings.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnected> {
         let Some(clock) = &mut self.clock else {
             return Ok(());
         };
@@ -338,7 +342,7 @@ where
                 let silent = |sent| ping.silent - sent;
                 match ping.sent {
                     Some(sent) if silent(sent) >= limit => {
-                        return Err(Lost::Silent { limit });
+                        return Err(Disconnected::Silent { limit });
                     }
                     Some(sent) if silent(sent) >= limit / 4 => engine.suspects(),
                     None if ping.silent >= ping.after || engine.desk().row.goes_on(heard) => {
@@ -363,7 +367,7 @@ where
 /// However the task ends, nobody waits for it, and the connection's halves are dropped whoever has a handle.
 impl<Req, Resp, D> Drop for Driver<Req, Resp, D> {
     fn drop(&mut self) {
-        self.engine.end(Lost::RuntimeGone);
+        self.engine.end(Disconnected::RuntimeGone);
         let half = lock(&self.engine.writer).take_half();
         drop(half);
     }

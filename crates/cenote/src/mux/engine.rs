@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::ask::Ask;
 use super::cells::{Cells, Left};
 use super::desk::{Desk, Phase};
-use super::error::{CallError, Lost, Written};
+use super::error::{CallError, Disconnected, Sent};
 use super::lane::{Lanes, Shut};
 use super::settings::Settings;
 use super::silence::{GaveUp, Heard};
@@ -259,7 +259,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         if is_sick && matches!(desk.phase, Phase::Open) {
             self.drain(
                 desk,
-                Lost::Sick {
+                Disconnected::Sick {
                     timed_out,
                     abandoned,
                 },
@@ -271,12 +271,12 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// No new calls from now on; the driver ends the connection when the pending ones have ended. Those that
     /// wait for their turn have it still, unless the peer is sick: then they are better served elsewhere.
-    pub(super) fn drain(&self, mut desk: MutexGuard<'_, Desk>, why: Lost) {
+    pub(super) fn drain(&self, mut desk: MutexGuard<'_, Desk>, why: Disconnected) {
         if !matches!(desk.phase, Phase::Open) {
             return;
         }
         let queued = match why {
-            Lost::Sick { .. } => desk.tags.refuse_all(),
+            Disconnected::Sick { .. } => desk.tags.refuse_all(),
             _ => Vec::new(),
         };
         desk.phase = Phase::Draining(why);
@@ -289,7 +289,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// The connection has ended: everyone learns why, the driver included.
-    pub(super) fn end(&self, why: Lost) {
+    pub(super) fn end(&self, why: Disconnected) {
         let mut desk = self.desk();
         if matches!(desk.phase, Phase::Ended(_)) {
             return;
@@ -315,12 +315,12 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// Why a pending call has no reply.
-    pub(super) fn lost(&self, written: Written) -> CallError {
+    pub(super) fn lost(&self, sent: Sent) -> CallError {
         let cause = match &self.desk().phase {
             Phase::Ended(why) | Phase::Draining(why) => why.clone(),
-            Phase::Open => Lost::Closed,
+            Phase::Open => Disconnected::Closed,
         };
-        CallError::Lost { cause, written }
+        CallError::Disconnected { cause, sent }
     }
 
     pub(super) fn call_timeout(&self) -> Duration {

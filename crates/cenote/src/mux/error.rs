@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::SharedError;
+use crate::error::ArcError;
 
 /// Why a call has no reply.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub enum CallError {
         /// The time-out.
         limit: Duration,
         /// Whether the peer may have seen the request.
-        written: Written,
+        sent: Sent,
     },
     /// As many requests as may be pending are, and `max_queued` wait for their turn.
     #[non_exhaustive]
@@ -28,25 +28,25 @@ pub enum CallError {
     },
     /// The connection ended.
     #[non_exhaustive]
-    Lost {
+    Disconnected {
         /// Why.
-        cause: Lost,
+        cause: Disconnected,
         /// Whether the peer may have seen the request.
-        written: Written,
+        sent: Sent,
     },
     /// The codec could not encode the request. Nothing was written; the connection is as before.
-    Encode(SharedError),
+    Encode(ArcError),
 }
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut { limit, written } => write!(f, "no reply within {limit:?}{written}"),
+            Self::TimedOut { limit, sent } => write!(f, "no reply within {limit:?}{sent}"),
             Self::QueueFull { max_queued } => write!(
                 f,
                 "{max_queued} calls wait for their turn already, the most there may be (max_queued)"
             ),
-            Self::Lost { cause, written } => write!(f, "the connection ended: {cause}{written}"),
+            Self::Disconnected { cause, sent } => write!(f, "the connection ended: {cause}{sent}"),
             Self::Encode(error) => write!(f, "the request could not be encoded: {error}"),
         }
     }
@@ -56,7 +56,7 @@ impl fmt::Display for CallError {
 impl Error for CallError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Lost { cause, .. } => cause.source(),
+            Self::Disconnected { cause, .. } => cause.source(),
             Self::Encode(error) => error.source(),
             Self::TimedOut { .. } | Self::QueueFull { .. } => None,
         }
@@ -65,39 +65,39 @@ impl Error for CallError {
 
 impl CallError {
     /// A call that had no reply within `limit`: for tests of what is built on a mux.
-    pub fn timed_out(limit: Duration, written: Written) -> Self {
-        Self::TimedOut { limit, written }
+    pub fn timed_out(limit: Duration, sent: Sent) -> Self {
+        Self::TimedOut { limit, sent }
     }
 
     /// A call whose connection ended: for tests of what is built on a mux.
-    pub fn lost(cause: Lost, written: Written) -> Self {
-        Self::Lost { cause, written }
+    pub fn lost(cause: Disconnected, sent: Sent) -> Self {
+        Self::Disconnected { cause, sent }
     }
 
     /// Whether the peer may have seen the request. If not, it is safe to send it again elsewhere.
-    pub fn written(&self) -> Written {
+    pub fn sent(&self) -> Sent {
         match self {
-            Self::TimedOut { written, .. } | Self::Lost { written, .. } => *written,
-            Self::QueueFull { .. } | Self::Encode(_) => Written::No,
+            Self::TimedOut { sent, .. } | Self::Disconnected { sent, .. } => *sent,
+            Self::QueueFull { .. } | Self::Encode(_) => Sent::No,
         }
     }
 }
 
 /// Whether the peer may have seen a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum Sent {
     /// It has seen nothing of it.
     No,
     /// It may have, and may have acted on it.
-    Perhaps,
+    Maybe,
 }
 
 /// As the end of a sentence about a request.
-impl fmt::Display for Written {
+impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::No => "; the request was not sent",
-            Self::Perhaps => "; the request may have arrived",
+            Self::Maybe => "; the request may have arrived",
         })
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Display for Written {
 /// Why a connection ended. Every call that was pending learns it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Lost {
+pub enum Disconnected {
     /// The peer closed it.
     PeerClosed,
     /// The peer closed it in the middle of a frame.
@@ -113,7 +113,7 @@ pub enum Lost {
     /// Reading or writing failed.
     Io(Arc<io::Error>),
     /// The codec could not make sense of what the peer sent.
-    Malformed(SharedError),
+    Malformed(ArcError),
     /// More bytes without a whole frame than `max_frame`.
     #[non_exhaustive]
     FrameTooLong {
@@ -129,7 +129,7 @@ pub enum Lost {
     /// A reply when no request was pending, or one without a tag.
     NoRequest,
     /// The codec could not encode the ping.
-    Ping(SharedError),
+    Ping(ArcError),
     /// Silence: not a byte within `ping_timeout` of a ping.
     #[non_exhaustive]
     Silent {
@@ -153,7 +153,7 @@ pub enum Lost {
     RuntimeGone,
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for Disconnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerClosed => f.write_str("the peer closed it"),
@@ -191,7 +191,7 @@ impl fmt::Display for Lost {
     }
 }
 
-impl Error for Lost {
+impl Error for Disconnected {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Io(error) => error.source(),
@@ -201,7 +201,7 @@ impl Error for Lost {
     }
 }
 
-impl From<io::Error> for Lost {
+impl From<io::Error> for Disconnected {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))
     }

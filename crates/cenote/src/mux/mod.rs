@@ -204,7 +204,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use call::Call;
-pub use error::{CallError, Lost, Written};
+pub use error::{CallError, Disconnected, Sent};
 pub use frame::{Frame, Tag};
 pub use permit::{Permit, Reserve};
 pub use settings::MuxBuilder;
@@ -244,7 +244,7 @@ impl<Req, Resp> Mux<Req, Resp> {
     ///
     /// # Errors
     /// [`CallError::TimedOut`] after `call_timeout`; [`CallError::QueueFull`] when too many wait for their
-    /// turn; [`CallError::Lost`] when the connection has ended or takes no new calls;
+    /// turn; [`CallError::Disconnected`] when the connection has ended or takes no new calls;
     /// [`CallError::Encode`] when the codec refuses the request.
     pub fn call(&self, request: Req) -> Call<'_, Req, Resp> {
         Call::new(self, request)
@@ -254,7 +254,7 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// that they are ready first. Queues as a call does, with no time-out of its own.
     ///
     /// # Errors
-    /// [`CallError::QueueFull`] and [`CallError::Lost`], as [`call`](Self::call).
+    /// [`CallError::QueueFull`] and [`CallError::Disconnected`], as [`call`](Self::call).
     pub fn reserve(&self) -> Reserve<Req, Resp> {
         Reserve::new(self.same())
     }
@@ -264,7 +264,7 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// it arrives is not known. Dropped before it is done, nothing is sent.
     ///
     /// # Errors
-    /// [`CallError::Lost`] and [`CallError::Encode`], as [`call`](Self::call).
+    /// [`CallError::Disconnected`] and [`CallError::Encode`], as [`call`](Self::call).
     pub async fn send(&self, message: Req) -> Result<(), CallError> {
         let mut message = message;
         loop {
@@ -328,12 +328,12 @@ impl<Req, Resp> Mux<Req, Resp> {
     /// closes; after `drain_timeout` it closes all the same. Done when it is closed. Dropping the future
     /// does not stop it.
     pub async fn close(&self) {
-        self.engine.drain(self.engine.desk(), Lost::Closed);
+        self.engine.drain(self.engine.desk(), Disconnected::Closed);
         self.closed().await;
     }
 
     /// Waits until the connection has ended, and says why.
-    pub async fn closed(&self) -> Lost {
+    pub async fn closed(&self) -> Disconnected {
         loop {
             let mut ended = pin!(self.engine.ended.notified());
             ended.as_mut().enable();
@@ -359,7 +359,7 @@ impl<Req, Resp> Drop for Mux<Req, Resp> {
     fn drop(&mut self) {
         // A handle is cloned from a handle, so that nothing can follow the last.
         if self.engine.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.engine.drain(self.engine.desk(), Lost::Closed);
+            self.engine.drain(self.engine.desk(), Disconnected::Closed);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use super::Mux;
 use super::beginning::Place;
 use super::call::Call;
-use super::error::{CallError, Written};
+use super::error::{CallError, Sent};
 use super::tags::Turn;
 
 /// The right to one call, from [`Mux::reserve`]. It counts as a pending request until it is used or dropped.
@@ -89,7 +89,7 @@ impl<Req, Resp> Future for Reserve<Req, Resp> {
                 Poll::Ready(granted) => {
                     let outcome = granted
                         .map(|index| self.permit(index))
-                        .ok_or_else(|| engine.lost(Written::No));
+                        .ok_or_else(|| engine.lost(Sent::No));
                     self.turn = None;
                     Poll::Ready(outcome)
                 }

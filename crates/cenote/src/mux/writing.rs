@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use super::engine::Engine;
-use super::error::{CallError, Lost};
+use super::error::{CallError, Disconnected};
 use super::lane::{Order, Unencoded};
 use super::writer::Writer;
 use crate::rt::calling;
@@ -31,7 +31,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             Ok(wrote) => wrote,
             Err(_) => {
                 drop(writer);
-                self.end(Lost::Panicked);
+                self.end(Disconnected::Panicked);
                 return;
             }
         };
@@ -95,7 +95,7 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// Appends a request whose reply nobody waits for, unless the last is still without one. The driver's
     /// to call, which then sees that it is asked.
-    pub(super) fn ping(&self, request: Req) -> Result<(), Lost> {
+    pub(super) fn ping(&self, request: Req) -> Result<(), Disconnected> {
         let mut desk = self.desk();
         if desk.pinged {
             return Ok(());
@@ -107,8 +107,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         drop(desk);
         self.ask.ask();
         appended.map_err(|error| match error {
-            Unencoded::Refused(error) => Lost::Ping(error.into()),
-            Unencoded::Panicked => Lost::Panicked,
+            Unencoded::Refused(error) => Disconnected::Ping(error.into()),
+            Unencoded::Panicked => Disconnected::Panicked,
         })
     }
 

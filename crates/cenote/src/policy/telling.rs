@@ -12,19 +12,19 @@ use crate::rt::nanos;
 
 /// When callers who wait learn that connecting fails.
 ///
-/// [`Builder::connect_failures`](crate::Builder::connect_failures) sets it for the time when the pool has no
-/// connection open, [`Builder::connect_failures_while_open`](crate::Builder::connect_failures_while_open) for the
+/// [`PoolBuilder::connect_failures`](crate::PoolBuilder::connect_failures) sets it for the time when the pool has no
+/// connection open, [`PoolBuilder::connect_failures_while_open`](crate::PoolBuilder::connect_failures_while_open) for the
 /// time when it has, and all are in use. Whatever is set, the pool dials on at the pace of the
 /// [`Backoff`](crate::Backoff) as long as somebody waits.
 ///
 /// ```
-/// # use cenote::{Builder, Connect, ConnectFailures};
+/// # use cenote::{PoolBuilder, Connect, ConnectFailures};
 /// # use std::time::Duration;
-/// # fn set<C: Connect>(builder: Builder<C>) -> Builder<C> {
+/// # fn set<C: Connect>(builder: PoolBuilder<C>) -> PoolBuilder<C> {
 /// // Nobody is left waiting once connecting has failed for two seconds.
 /// builder.connect_failures(ConnectFailures::FailAfterTime(Duration::from_secs(2)))
 /// # }
-/// # fn never_retry<C: Connect>(builder: Builder<C>) -> Builder<C> {
+/// # fn never_retry<C: Connect>(builder: PoolBuilder<C>) -> PoolBuilder<C> {
 /// // One failed dial ends the waiting of all, with idle connections elsewhere or without.
 /// builder
 ///     .connect_failures(ConnectFailures::FailAfter(1))
@@ -47,7 +47,7 @@ pub enum ConnectFailures {
     /// Once connecting has failed for this long, everyone's waiting ends with the connect error; after that each
     /// further failure ends the waiting of those who came since. Counted from the start of the first dial that
     /// failed; so a dial that hangs is told at the end of its
-    /// [`connect_timeout`](crate::Builder::connect_timeout), if that comes later. At least 1 ms.
+    /// [`connect_timeout`](crate::PoolBuilder::connect_timeout), if that comes later. At least 1 ms.
     FailAfterTime(Duration),
     /// They wait until their time-out, which then carries the last connect error.
     KeepWaiting,

@@ -27,12 +27,12 @@ pub struct Close {
     waiting: Option<Waiting>,
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Closed> + Send + Sync>>;
+type Waiting = Pin<Box<dyn Future<Output = CloseReport> + Send + Sync>>;
 
 /// How a close ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Closed {
+pub struct CloseReport {
     /// Connections this call stopped waiting for: still leased, reset or said goodbye to when its time was
     /// up. They end when that is over.
     pub abandoned: usize,
@@ -58,9 +58,9 @@ impl Close {
 }
 
 impl Future for Close {
-    type Output = Closed;
+    type Output = CloseReport;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         if let Some(wait) = self.wait.take() {
             let limit = self.limit;
             self.waiting = Some(wait(limit));
@@ -80,7 +80,7 @@ pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
     upkeep::dismiss(core);
 }
 
-async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
+async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> CloseReport {
     let all_vacant = async {
         loop {
             let changed = core.owner.changed.notified();
@@ -99,7 +99,7 @@ async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> Closed {
     let abandoned = core
         .slots()
         .filter(|(_, word, _)| !matches!(word.state(), State::Vacant | State::Opening));
-    Closed {
+    CloseReport {
         abandoned: abandoned.count(),
     }
 }

@@ -39,7 +39,7 @@ use state::{PoolCore, Shared};
 use upkeep::Upkeep;
 
 use crate::budget::{BudgetStatus, Membership};
-use crate::builder::Builder;
+use crate::builder::PoolBuilder;
 use crate::connect::Connect;
 use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo, EventKind};
@@ -49,7 +49,7 @@ use crate::rt::{Clock, Runtime};
 use crate::settings::Settings;
 use crate::status::{Counters, Status};
 
-pub use close::{Close, Closed};
+pub use close::{Close, CloseReport};
 pub use get::{Get, GetOwned};
 pub use lease::{Lease, OwnedLease};
 
@@ -74,8 +74,8 @@ pub struct Pool<C: Connect> {
 
 impl<C: Connect> Pool<C> {
     /// Sets up a pool of the connections that `connector` opens.
-    pub fn builder(connector: C) -> Builder<C> {
-        Builder::new(connector)
+    pub fn builder(connector: C) -> PoolBuilder<C> {
+        PoolBuilder::new(connector)
     }
 
     /// A pool with default settings, which are always possible.
@@ -120,7 +120,7 @@ impl<C: Connect> Pool<C> {
     /// - [`TimedOut`](GetError::TimedOut): the time passed; carries the last connect error if connects fail.
     /// - [`QueueFull`](GetError::QueueFull): `max_waiters` were waiting already.
     /// - [`Connect`](GetError::Connect): nothing is open, and connecting fails as it does where something is set wrong;
-    ///   see [`connect_failures`](Builder::connect_failures).
+    ///   see [`connect_failures`](PoolBuilder::connect_failures).
     /// - [`Hook`](GetError::Hook): the `before_get` hook refused a new connection.
     /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
     /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.
@@ -305,7 +305,7 @@ impl<C: Connect> Pool<C> {
         }
     }
 
-    /// Opens as many connections as [`min_idle`](Builder::min_idle) and [`min_size`](Builder::min_size) say, now, and
+    /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say, now, and
     /// returns when they are there: for the start of a program, which is then ready for its first users, or knows why not.
     ///
     /// Waits for `acquire_timeout` at most. Dropping the future leaves the dials to go on.

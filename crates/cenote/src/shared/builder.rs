@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::SharedPool;
 use super::state::{Core, Limits};
 use super::upkeep::{CHECKED_AT_REST, Times};
-use crate::builder::Builder;
+use crate::builder::PoolBuilder;
 use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::event::{CloseReason, ConnectionInfo, Event};
@@ -35,8 +35,8 @@ use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 /// # }
 /// ```
 #[must_use = "a builder does nothing until `build`"]
-pub struct SharedBuilder<C: Multiplex> {
-    exclusive: Builder<C>,
+pub struct SharedPoolBuilder<C: Multiplex> {
+    exclusive: PoolBuilder<C>,
     choice: Choice,
     high_water: f64,
     shrink_after: Duration,
@@ -53,12 +53,12 @@ macro_rules! as_exclusive {
     };
 }
 
-impl<C: Multiplex> SharedBuilder<C> {
+impl<C: Multiplex> SharedPoolBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
         Self {
             // One connection carries many leases: four are a lot, and leave room for one that drains beside
             // those that serve.
-            exclusive: Builder::new(connector).max_size(4),
+            exclusive: PoolBuilder::new(connector).max_size(4),
             choice: Choice::default(),
             high_water: 0.75,
             shrink_after: MINUTE,
@@ -105,7 +105,7 @@ impl<C: Multiplex> SharedBuilder<C> {
         /// How long the pool waits after failed connects. Default: 100 ms to 2 s, full jitter.
         backoff(backoff: Backoff);
         /// When callers who wait learn that connecting fails while nothing is open; see
-        /// [`Builder::connect_failures`](crate::Builder::connect_failures). Default: [`ConnectFailures::RideOut`].
+        /// [`PoolBuilder::connect_failures`](crate::PoolBuilder::connect_failures). Default: [`ConnectFailures::RideOut`].
         connect_failures(policy: ConnectFailures);
         /// When callers who wait beside open connections, all of them full, learn that opening one more fails.
         /// Default: [`ConnectFailures::KeepWaiting`], for leases end.
@@ -114,7 +114,7 @@ impl<C: Multiplex> SharedBuilder<C> {
         /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
         seed(seed: u64);
         /// The runtime that the pool's tasks and its connections live on. Default: the one that calls, or else the
-        /// last that called; see [`Builder::runtime`](crate::Builder::runtime) for what that means.
+        /// last that called; see [`PoolBuilder::runtime`](crate::PoolBuilder::runtime) for what that means.
         runtime(runtime: Handle);
         /// Called before a connection is closed, whatever the reason. Several are called in the order given; a panic is
         /// ignored.
@@ -215,7 +215,7 @@ impl<C: Multiplex> SharedBuilder<C> {
     }
 }
 
-impl<C: Multiplex> fmt::Debug for SharedBuilder<C> {
+impl<C: Multiplex> fmt::Debug for SharedPoolBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             exclusive,
@@ -223,7 +223,7 @@ impl<C: Multiplex> fmt::Debug for SharedBuilder<C> {
             high_water,
             shrink_after,
         } = self;
-        f.debug_struct("SharedBuilder")
+        f.debug_struct("SharedPoolBuilder")
             .field("settings", exclusive.settings())
             .field("choice", choice)
             .field("high_water", high_water)

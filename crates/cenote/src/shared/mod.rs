@@ -37,7 +37,7 @@ use crate::event::EventKind;
 use crate::pool::Close;
 use crate::status::{Counters, PoolState, Status};
 
-pub use builder::SharedBuilder;
+pub use builder::SharedPoolBuilder;
 pub use get::SharedGet;
 pub use lease::SharedLease;
 
@@ -48,7 +48,7 @@ pub use lease::SharedLease;
 /// A caller is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
 /// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails, and
-/// when, is set by [`connect_failures`](SharedBuilder::connect_failures): by default a restart is ridden out, and a
+/// when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden out, and a
 /// mistake told.
 ///
 /// ```
@@ -101,8 +101,8 @@ pub struct SharedPool<C: Multiplex> {
 
 impl<C: Multiplex> SharedPool<C> {
     /// Sets up a pool of the connections that `connector` opens.
-    pub fn builder(connector: C) -> SharedBuilder<C> {
-        SharedBuilder::new(connector)
+    pub fn builder(connector: C) -> SharedPoolBuilder<C> {
+        SharedPoolBuilder::new(connector)
     }
 
     /// A pool with default settings.
@@ -121,7 +121,7 @@ impl<C: Multiplex> SharedPool<C> {
     /// - [`TimedOut`](GetError::TimedOut): the time passed; carries the last connect error if connects fail.
     /// - [`QueueFull`](GetError::QueueFull): `max_waiters` were waiting already.
     /// - [`Connect`](GetError::Connect): nothing is open, and connecting fails as it does where something is set wrong;
-    ///   see [`connect_failures`](SharedBuilder::connect_failures).
+    ///   see [`connect_failures`](SharedPoolBuilder::connect_failures).
     /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
     /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.
     #[inline]

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use cenote::{AnyPool, BoxFuture, CloseReason, DynLease, DynPool, EventKind, GetError, NoPool};
+use cenote::{
+    BoxFuture, CloseReason, DynLease, DynPool, ErasedPool, EventKind, GetError, Unpooled,
+};
 
 use crate::server::{Act, Conn, Server, ms, pass, secs};
 
@@ -12,7 +14,7 @@ struct Own {
     gets: AtomicUsize,
 }
 
-impl AnyPool<Conn> for Own {
+impl ErasedPool<Conn> for Own {
     fn get(&self) -> BoxFuture<'_, Result<DynLease<Conn>, GetError>> {
         self.gets.fetch_add(1, SeqCst);
         Box::pin(async { Ok(DynLease::new(Box::new(self.server.conn()))) })
@@ -24,7 +26,7 @@ async fn ours_none_and_the_user_s_own_stand_in_one_place() {
     let server = Server::default();
     let pools: Vec<DynPool<Conn>> = vec![
         DynPool::new(server.pool(2)),
-        DynPool::new(NoPool::new(server.clone())),
+        DynPool::new(Unpooled::new(server.clone())),
         DynPool::new(Own {
             server: server.clone(),
             gets: AtomicUsize::new(0),
@@ -59,7 +61,7 @@ async fn a_discarded_lease_of_our_pool_is_closed_though_erased() {
 #[tokio::test(start_paused = true)]
 async fn no_pool_connects_each_time_and_says_goodbye() {
     let server = Server::default();
-    let pool = NoPool::with_timeout(server.clone(), secs(1));
+    let pool = Unpooled::with_timeout(server.clone(), secs(1));
     for _ in 0..3 {
         drop(pool.get().await.unwrap());
         pass(ms(1)).await;
@@ -85,7 +87,7 @@ async fn no_pool_tells_why_it_could_not_connect() {
     ] {
         let server = Server::default();
         server.plan(|plan| plan.connect = act);
-        let error = NoPool::new(server.clone()).get().await.unwrap_err();
+        let error = Unpooled::new(server.clone()).get().await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(server.open(), 0);
     }

@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::mux::{CallError, Lost, Written};
-use cenote::{Connect, ConnectError, ConnectFailures, Dial, GetError, NoPool, Pool, Verdict};
+use cenote::mux::{CallError, Disconnected, Sent};
+use cenote::{Connect, ConnectError, ConnectFailures, Dial, GetError, Pool, Unpooled, Verdict};
 use futures::FutureExt;
 
 /// A driver's error, with a cause of its own.
@@ -114,7 +114,7 @@ async fn a_time_out_says_everything_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_error_of_no_pool_says_everything_once() {
-    assert_said_once(&NoPool::new(Refusing).get().await.unwrap_err());
+    assert_said_once(&Unpooled::new(Refusing).get().await.unwrap_err());
 }
 
 /// The way to the driver's error, which the chain of causes skips.
@@ -138,15 +138,15 @@ async fn the_driver_s_own_error_is_reached_by_its_type() {
 #[test]
 fn a_call_s_error_says_everything_once() {
     let lost = [
-        Lost::Malformed(refused()),
-        Lost::Ping(refused()),
-        Lost::Io(Arc::new(io::Error::other(Refused(Inner)))),
+        Disconnected::Malformed(refused()),
+        Disconnected::Ping(refused()),
+        Disconnected::Io(Arc::new(io::Error::other(Refused(Inner)))),
     ];
     for cause in lost {
         assert_said_once(&cause);
-        assert_said_once(&CallError::lost(cause, Written::Perhaps));
+        assert_said_once(&CallError::lost(cause, Sent::Maybe));
     }
     assert_said_once(&CallError::Encode(refused()));
-    let error = CallError::timed_out(Duration::from_secs(1), Written::No);
+    let error = CallError::timed_out(Duration::from_secs(1), Sent::No);
     assert_eq!(chain(&error).len(), 1);
 }

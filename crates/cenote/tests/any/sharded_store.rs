@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use cenote::GetError;
-use cenote::mux::{CallError, Lost, Written};
+use cenote::mux::{CallError, Disconnected, Sent};
 use client::{Store, StoreError};
 use tokio::task::JoinSet;
 use worker::Worker;
@@ -69,7 +69,7 @@ async fn a_killed_worker_fails_its_shard_at_once_and_serves_again_when_it_is_bac
     // Whatever was open ends, and then nothing answers; the other shards are as before.
     let error = loop {
         match store.lookup_all("articles", &[0, 1, 2]).await {
-            Ok(_) | Err(StoreError::Call(CallError::Lost { .. })) => {}
+            Ok(_) | Err(StoreError::Call(CallError::Disconnected { .. })) => {}
             Err(error) => break error,
         }
     };
@@ -98,12 +98,15 @@ async fn a_call_that_was_under_way_when_the_worker_died_says_so() {
     assert!(futures::poll!(call.as_mut()).is_pending());
     workers[0].kill();
     let error = call.await.unwrap_err();
-    let StoreError::Call(CallError::Lost { cause, written, .. }) = &error else {
+    let StoreError::Call(CallError::Disconnected { cause, sent, .. }) = &error else {
         panic!("{error}");
     };
-    assert_eq!(*written, Written::Perhaps);
+    assert_eq!(*sent, Sent::Maybe);
     assert!(
-        matches!(cause, Lost::PeerClosed | Lost::CutShort | Lost::Io(_)),
+        matches!(
+            cause,
+            Disconnected::PeerClosed | Disconnected::CutShort | Disconnected::Io(_)
+        ),
         "{cause}"
     );
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 
 use bytes::Bytes;
-use cenote::mux::{Call, CallError, Lost};
+use cenote::mux::{Call, CallError, Disconnected};
 use futures::executor;
 use futures::poll;
 use tokio::runtime::{Builder, Runtime};
@@ -90,8 +90,8 @@ fn a_call_on_another_runtime_learns_that_the_connections_is_gone() {
             assert!(
                 matches!(
                     error,
-                    CallError::Lost {
-                        cause: Lost::RuntimeGone,
+                    CallError::Disconnected {
+                        cause: Disconnected::RuntimeGone,
                         ..
                     }
                 ),
@@ -102,8 +102,8 @@ fn a_call_on_another_runtime_learns_that_the_connections_is_gone() {
         assert!(
             matches!(
                 error,
-                CallError::Lost {
-                    cause: Lost::RuntimeGone,
+                CallError::Disconnected {
+                    cause: Disconnected::RuntimeGone,
                     ..
                 }
             ),
@@ -129,7 +129,7 @@ fn a_runtime_that_ends_in_a_panic_is_a_runtime_that_is_gone() {
     let client = told.recv().unwrap();
     unwinding.join().unwrap_err();
     let lost = executor::block_on(client.closed());
-    assert!(matches!(lost, Lost::RuntimeGone), "{lost}");
+    assert!(matches!(lost, Disconnected::RuntimeGone), "{lost}");
 }
 
 #[test]

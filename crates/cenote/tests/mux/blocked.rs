@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, MuxBuilder};
+use cenote::mux::{CallError, Disconnected, MuxBuilder};
 use futures::future::join_all;
 use futures::poll;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, simplex, split};
@@ -123,8 +123,8 @@ async fn a_peer_that_closes_while_writing_is_blocked_is_noticed() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::PeerClosed,
+            CallError::Disconnected {
+                cause: Disconnected::PeerClosed,
                 ..
             }
         ),
@@ -142,7 +142,7 @@ async fn a_reset_while_writing_is_blocked_is_noticed() {
     // Closed with bytes unread.
     drop(far);
     let error = big.await.unwrap_err();
-    assert!(matches!(error, CallError::Lost { .. }), "{error}");
+    assert!(matches!(error, CallError::Disconnected { .. }), "{error}");
 }
 
 struct Broken;
@@ -177,7 +177,7 @@ async fn a_reply_that_came_is_delivered_though_writing_fails() {
     let reply = client.call(Bytes::from("a")).await;
     assert_eq!(reply.unwrap(), "ok");
     let lost = client.closed().await;
-    assert!(matches!(lost, Lost::Io(_)), "{lost}");
+    assert!(matches!(lost, Disconnected::Io(_)), "{lost}");
 }
 
 /// The drain's time-out holds for a line that takes no more.
@@ -191,8 +191,8 @@ async fn a_close_ends_though_nothing_can_be_written() {
     assert!(began.elapsed() < secs(1));
     assert!(matches!(
         big.await,
-        Err(CallError::Lost {
-            cause: Lost::Closed,
+        Err(CallError::Disconnected {
+            cause: Disconnected::Closed,
             ..
         })
     ));

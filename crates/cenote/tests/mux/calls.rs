@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, Written};
+use cenote::mux::{CallError, Disconnected, Sent};
 use tokio::time::sleep;
 
 use crate::peer::pair;
@@ -58,7 +58,7 @@ async fn a_call_that_timed_out_keeps_its_tag_until_its_reply_has_come() {
         matches!(
             error,
             CallError::TimedOut {
-                written: Written::Perhaps,
+                sent: Sent::Maybe,
                 ..
             }
         ),
@@ -78,7 +78,7 @@ async fn a_call_that_timed_out_keeps_its_tag_until_its_reply_has_come() {
 async fn a_peer_that_closes_an_idle_connection_is_noticed_at_once() {
     let (client, peer) = pair(|settings| settings);
     drop(peer);
-    assert!(matches!(client.closed().await, Lost::PeerClosed));
+    assert!(matches!(client.closed().await, Disconnected::PeerClosed));
     assert!(!client.is_open());
 }
 

@@ -1,7 +1,7 @@
 //! How a connection is closed from this side: no new calls, the pending ones finish.
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, Written};
+use cenote::mux::{CallError, Disconnected, Sent};
 use futures::{StreamExt, poll};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -24,9 +24,9 @@ async fn a_close_lets_pending_and_queued_calls_finish_and_takes_no_more() {
     assert!(
         matches!(
             refused,
-            CallError::Lost {
-                cause: Lost::Closed,
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Closed,
+                sent: Sent::No,
                 ..
             }
         ),
@@ -41,7 +41,7 @@ async fn a_close_lets_pending_and_queued_calls_finish_and_takes_no_more() {
     peer.reply(request.tag, request.message).await;
     assert_eq!(queued.await.unwrap(), "queued");
     closing.await.unwrap();
-    assert!(matches!(client.closed().await, Lost::Closed));
+    assert!(matches!(client.closed().await, Disconnected::Closed));
     assert!(peer.0.next().await.is_none());
 }
 
@@ -65,23 +65,20 @@ async fn a_close_gives_up_on_calls_after_its_time_out() {
     let began = Instant::now();
     client.close().await;
     assert!(began.elapsed() >= secs(2) && began.elapsed() < secs(3));
-    let ends = [
-        (pending.await, Written::Perhaps),
-        (queued.await, Written::No),
-    ];
+    let ends = [(pending.await, Sent::Maybe), (queued.await, Sent::No)];
     for (ended, expected) in ends {
         let error = ended.unwrap_err();
         assert!(
             matches!(
                 error,
-                CallError::Lost {
-                    cause: Lost::Closed,
+                CallError::Disconnected {
+                    cause: Disconnected::Closed,
                     ..
                 }
             ),
             "{error}"
         );
-        assert_eq!(error.written(), expected);
+        assert_eq!(error.sent(), expected);
     }
     assert_eq!(load(&client), (0, 0, 0));
 }
@@ -94,7 +91,7 @@ async fn a_close_whose_future_is_dropped_goes_on() {
     assert!(poll!(Box::pin(client.close())).is_pending());
     tokio::spawn(peer.echo());
     assert_eq!(pending.await.unwrap(), "pending");
-    assert!(matches!(client.closed().await, Lost::Closed));
+    assert!(matches!(client.closed().await, Disconnected::Closed));
 }
 
 /// Nothing wakes the driver but those who leave: no clock, no reply.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cenote::mux::{Call, CallError, Frame, Lost, Mux, MuxBuilder, Tag};
+use cenote::mux::{Call, CallError, Disconnected, Frame, Mux, MuxBuilder, Tag};
 use futures::future::join_all;
 use futures::poll;
 use proptest::collection::vec;
@@ -300,13 +300,13 @@ fn reading<T: Label>(mut bytes: BytesMut, pending: &[(T, Bytes)]) -> (Vec<Option
     (answers, end)
 }
 
-fn end(lost: &Lost) -> End {
+fn end(lost: &Disconnected) -> End {
     match lost {
-        Lost::PeerClosed => End::PeerClosed,
-        Lost::CutShort => End::CutShort,
-        Lost::Malformed(_) => End::Malformed,
-        Lost::UnknownTag { tag, .. } => End::UnknownTag(*tag),
-        Lost::NoRequest => End::NoRequest,
+        Disconnected::PeerClosed => End::PeerClosed,
+        Disconnected::CutShort => End::CutShort,
+        Disconnected::Malformed(_) => End::Malformed,
+        Disconnected::UnknownTag { tag, .. } => End::UnknownTag(*tag),
+        Disconnected::NoRequest => End::NoRequest,
         other => panic!("{other}"),
     }
 }
@@ -357,7 +357,7 @@ async fn play<T: Label>(script: Script) {
     for (reply, call) in replies.into_iter().zip(stayed) {
         match (reply, &answers[call]) {
             (Ok(reply), Some(answer)) => assert_eq!(reply, answer, "call {call}"),
-            (Err(CallError::Lost { cause, .. }), None) => assert_eq!(end(&cause), expected),
+            (Err(CallError::Disconnected { cause, .. }), None) => assert_eq!(end(&cause), expected),
             (reply, answer) => panic!("call {call}: {reply:?} and not {answer:?}"),
         }
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Frame, Lost, MuxBuilder, Written};
+use cenote::mux::{CallError, Disconnected, Frame, MuxBuilder, Sent};
 use futures::poll;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -14,11 +14,11 @@ use crate::peer::{Client, Peer, load, ms, pair, rest, secs};
 const BY_DEFAULT: fn(MuxBuilder<Bytes>) -> MuxBuilder<Bytes> = |settings| settings;
 
 /// Calls again and again, and waits no longer than this; until it learns that the connection is lost.
-async fn impatient(client: Client, limit: Duration) -> Lost {
+async fn impatient(client: Client, limit: Duration) -> Disconnected {
     loop {
         match timeout(limit, client.call(Bytes::from("asked"))).await {
             Err(_) => {}
-            Ok(Err(CallError::Lost { cause, .. })) => return cause,
+            Ok(Err(CallError::Disconnected { cause, .. })) => return cause,
             Ok(other) => panic!("{other:?}"),
         }
     }
@@ -36,11 +36,11 @@ async fn a_silent_peer_is_given_up_within_ten_seconds_by_users_with_time_outs_of
             crowd.spawn(impatient(client.clone(), limit));
         }
         let lost = client.closed().await;
-        assert!(matches!(lost, Lost::Sick { .. }), "{lost}");
+        assert!(matches!(lost, Disconnected::Sick { .. }), "{lost}");
         let took = began.elapsed();
         assert!(took <= secs(10), "{took:?} with {users} of {limit:?}");
         for lost in crowd.join_all().await {
-            assert!(matches!(lost, Lost::Sick { .. }), "{lost}");
+            assert!(matches!(lost, Disconnected::Sick { .. }), "{lost}");
         }
     }
 }
@@ -56,9 +56,9 @@ async fn a_silent_peer_is_given_up_within_ten_seconds_though_somebody_waits_for_
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Sick { .. },
-                written: Written::Perhaps,
+            CallError::Disconnected {
+                cause: Disconnected::Sick { .. },
+                sent: Sent::Maybe,
                 ..
             }
         ),
@@ -74,15 +74,15 @@ async fn a_silent_peer_is_asked_nothing_more_while_those_who_wait_finish() {
     let mut patient = client.call(Bytes::from("patient"));
     assert!(poll!(&mut patient).is_pending());
     let lost = impatient(client.clone(), secs(1)).await;
-    assert!(matches!(lost, Lost::Sick { .. }), "{lost}");
+    assert!(matches!(lost, Disconnected::Sick { .. }), "{lost}");
     assert!(!client.is_open());
     let refused = client.call(Bytes::from("new")).await.unwrap_err();
-    assert_eq!(refused.written(), Written::No);
+    assert_eq!(refused.sent(), Sent::No);
     // It speaks again, and the patient one has its reply.
     let request = peer.request().await;
     peer.reply(request.tag, request.message).await;
     assert_eq!(patient.await.unwrap(), "patient");
-    assert!(matches!(client.closed().await, Lost::Sick { .. }));
+    assert!(matches!(client.closed().await, Disconnected::Sick { .. }));
 }
 
 /// Answers what says so, late; the rest never.
@@ -266,7 +266,7 @@ async fn a_caller_that_gives_up_has_a_silent_peer_pinged() {
     let is_pinged = async { while peer.request().await.message != "ping" {} };
     timeout(secs(3), is_pinged).await.unwrap();
     let lost = client.closed().await;
-    assert!(matches!(lost, Lost::Silent { .. }), "{lost}");
+    assert!(matches!(lost, Disconnected::Silent { .. }), "{lost}");
     assert!(began.elapsed() <= secs(10), "{:?}", began.elapsed());
 }
 
@@ -325,9 +325,9 @@ async fn calls_that_wait_for_a_peer_s_sign_of_life_are_refused_unsent_when_none_
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Silent { .. },
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Silent { .. },
+                sent: Sent::No,
                 ..
             }
         ),
@@ -341,7 +341,7 @@ async fn a_call_that_waits_for_a_peer_s_sign_of_life_times_out_unsent() {
     let error = client.call(Bytes::from("waits")).timeout(secs(1)).await;
     let error = error.unwrap_err();
     assert!(matches!(error, CallError::TimedOut { .. }), "{error}");
-    assert_eq!(error.written(), Written::No);
+    assert_eq!(error.sent(), Sent::No);
     assert_eq!(load(&client), (0, 0, 0));
 }
 
@@ -389,5 +389,5 @@ async fn a_silent_peer_is_given_up_though_all_tags_are_those_of_callers_that_lef
         assert!(call.await.is_err());
     }
     let lost = timeout(secs(10), impatient(client, secs(1))).await;
-    assert!(matches!(lost, Ok(Lost::Sick { .. })), "{lost:?}");
+    assert!(matches!(lost, Ok(Disconnected::Sick { .. })), "{lost:?}");
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cenote::mux::{Call, CallError, Lost, MuxBuilder, Written};
+use cenote::mux::{Call, CallError, Disconnected, MuxBuilder, Sent};
 use futures::{SinkExt, StreamExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 
@@ -27,15 +27,19 @@ fn two(settings: MuxBuilder<Bytes>) -> MuxBuilder<Bytes> {
 }
 
 /// All calls end for this reason, those that were not sent say so, and no more are taken.
-async fn ends_all(client: &Client, calls: Pending<'_>, is_why: impl Fn(&Lost) -> bool) -> Lost {
+async fn ends_all(
+    client: &Client,
+    calls: Pending<'_>,
+    is_why: impl Fn(&Disconnected) -> bool,
+) -> Disconnected {
     let unsent = calls.len() - 1;
     for (n, call) in calls.into_iter().enumerate() {
         let error = call.await.unwrap_err();
-        let CallError::Lost { cause, written, .. } = &error else {
+        let CallError::Disconnected { cause, sent, .. } = &error else {
             panic!("{error}");
         };
         assert!(is_why(cause), "{error}");
-        assert_eq!(*written == Written::No, n == unsent, "{n}: {error}");
+        assert_eq!(*sent == Sent::No, n == unsent, "{n}: {error}");
         assert!(error.to_string().contains(&cause.to_string()), "{error}");
     }
     assert!(!client.is_open());
@@ -52,7 +56,7 @@ async fn is_closed(mut far: DuplexStream) {
 }
 
 /// A client with calls, to whom the peer says this.
-async fn hears(bytes: &[u8], is_why: impl Fn(&Lost) -> bool) {
+async fn hears(bytes: &[u8], is_why: impl Fn(&Disconnected) -> bool) {
     let (client, mut far) = raw(two);
     let calls = busy(&client).await;
     far.write_all(bytes).await.unwrap();
@@ -69,26 +73,35 @@ fn head(length: usize, tag: u32) -> [u8; 8] {
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_frame_ends_every_call() {
-    hears(&head(MALFORMED, 0), |why| matches!(why, Lost::Malformed(_))).await;
+    hears(&head(MALFORMED, 0), |why| {
+        matches!(why, Disconnected::Malformed(_))
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_decoder_that_panics_ends_every_call() {
-    hears(&head(PANICS, 0), |why| matches!(why, Lost::Panicked)).await;
+    hears(&head(PANICS, 0), |why| {
+        matches!(why, Disconnected::Panicked)
+    })
+    .await;
 }
 
 /// Noria panics at a tag it does not know.
 #[tokio::test(start_paused = true)]
 async fn an_unknown_tag_ends_every_call() {
     hears(&head(0, 77), |why| {
-        matches!(why, Lost::UnknownTag { tag: 77, .. })
+        matches!(why, Disconnected::UnknownTag { tag: 77, .. })
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_answers_nothing_ends_every_call() {
-    hears(&head(0, u32::MAX), |why| matches!(why, Lost::NoRequest)).await;
+    hears(&head(0, u32::MAX), |why| {
+        matches!(why, Disconnected::NoRequest)
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +111,7 @@ async fn an_over_long_frame_ends_every_call() {
     far.write_all(&head(1_000_000, 0)).await.unwrap();
     far.write_all(&[0; 993]).await.unwrap();
     let lost = ends_all(&client, calls, |why| {
-        matches!(why, Lost::FrameTooLong { limit: 1000, .. })
+        matches!(why, Disconnected::FrameTooLong { limit: 1000, .. })
     })
     .await;
     assert!(lost.to_string().contains("max_frame"), "{lost}");
@@ -129,7 +142,7 @@ async fn an_end_in_the_middle_of_a_frame_ends_every_call() {
         let frame = [&head(4, 0)[..], b"four"].concat();
         far.write_all(&frame[..cut]).await.unwrap();
         drop(far);
-        ends_all(&client, calls, |why| matches!(why, Lost::CutShort)).await;
+        ends_all(&client, calls, |why| matches!(why, Disconnected::CutShort)).await;
     }
 }
 
@@ -138,7 +151,10 @@ async fn an_end_between_frames_ends_every_call() {
     let (client, far) = raw(two);
     let calls = busy(&client).await;
     drop(far);
-    ends_all(&client, calls, |why| matches!(why, Lost::PeerClosed)).await;
+    ends_all(&client, calls, |why| {
+        matches!(why, Disconnected::PeerClosed)
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +172,7 @@ async fn a_second_reply_to_one_request_is_told_from_a_reply_to_another() {
     let error = next.await.unwrap_err();
     let tag = u64::from(first.tag.unwrap());
     assert!(
-        matches!(error, CallError::Lost { cause: Lost::UnknownTag { tag: unknown , .. }, .. } if unknown == tag),
+        matches!(error, CallError::Disconnected { cause: Disconnected::UnknownTag { tag: unknown , .. }, .. } if unknown == tag),
         "{error}"
     );
 }
@@ -174,8 +190,8 @@ async fn a_second_reply_does_not_take_the_first_away() {
     assert_eq!(call.await.unwrap(), "asks");
     assert!(matches!(
         other.await,
-        Err(CallError::Lost {
-            cause: Lost::UnknownTag { .. },
+        Err(CallError::Disconnected {
+            cause: Disconnected::UnknownTag { .. },
             ..
         })
     ));
@@ -210,7 +226,7 @@ async fn in_order_a_reply_to_no_request_ends_the_connection() {
     peer.send(Bytes::from("too many")).await.unwrap();
     assert_eq!(call.await.unwrap()[..], *b"one");
     let lost = client.closed().await;
-    assert!(matches!(lost, Lost::NoRequest), "{lost}");
+    assert!(matches!(lost, Disconnected::NoRequest), "{lost}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +236,7 @@ async fn a_request_that_cannot_be_encoded_fails_alone_and_sends_nothing() {
     assert!(poll!(&mut before).is_pending());
     let error = client.call(Bytes::from("unspeakable")).await.unwrap_err();
     assert!(matches!(error, CallError::Encode(_)), "{error}");
-    assert_eq!(error.written(), Written::No);
+    assert_eq!(error.sent(), Sent::No);
     let error = client.send(Bytes::from("unspeakable")).await.unwrap_err();
     assert!(matches!(error, CallError::Encode(_)), "{error}");
     assert_eq!(load(&client), (1, 0, 0));
@@ -266,15 +282,15 @@ async fn an_encoder_that_panics_ends_the_connection_and_sends_nothing() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Panicked,
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Panicked,
+                sent: Sent::No,
                 ..
             }
         ),
         "{error}"
     );
-    ends_all(&client, calls, |why| matches!(why, Lost::Panicked)).await;
+    ends_all(&client, calls, |why| matches!(why, Disconnected::Panicked)).await;
     assert!(peer.0.next().await.is_none());
 }
 
@@ -285,16 +301,16 @@ async fn a_call_whose_encoder_panics_leaves_no_tag_taken() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Panicked,
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Panicked,
+                sent: Sent::No,
                 ..
             }
         ),
         "{error}"
     );
     assert_eq!(load(&client), (0, 0, 0));
-    assert!(matches!(client.closed().await, Lost::Panicked));
+    assert!(matches!(client.closed().await, Disconnected::Panicked));
 }
 
 /// A reply that nobody waits for, and whose drop panics: those whose replies came before it have them.
@@ -316,7 +332,7 @@ async fn a_reply_whose_drop_panics_ends_the_connection_and_keeps_no_other_back()
     }
     frames.flush().await.unwrap();
     first.await.unwrap().unwrap();
-    assert!(matches!(client.closed().await, Lost::Panicked));
+    assert!(matches!(client.closed().await, Disconnected::Panicked));
 }
 
 /// Decodes replies that must not be dropped.
@@ -381,10 +397,10 @@ async fn a_write_half_that_panics_ends_every_call() {
     let (read, _) = split(near);
     let client: Client = MuxBuilder::new().tagged(read, Panics, Codec).unwrap();
     let error = client.call(Bytes::from("asks")).await.unwrap_err();
-    let CallError::Lost { cause, .. } = error else {
+    let CallError::Disconnected { cause, .. } = error else {
         panic!("{error}");
     };
-    assert!(matches!(cause, Lost::Panicked), "{cause}");
+    assert!(matches!(cause, Disconnected::Panicked), "{cause}");
     assert!(!client.is_open());
     assert_eq!(load(&client), (0, 0, 0));
 }

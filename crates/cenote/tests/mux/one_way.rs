@@ -1,7 +1,7 @@
 //! Messages that have no reply.
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, Written};
+use cenote::mux::{CallError, Disconnected, Sent};
 use futures::{FutureExt, StreamExt, poll};
 use tokio::task::JoinSet;
 
@@ -125,7 +125,7 @@ async fn what_was_sent_is_written_though_a_close_comes_in_between() {
         let received = peer.0.next().await;
         match sent {
             Ok(()) => assert_eq!(received.unwrap().unwrap().message.len(), size),
-            Err(error) => assert_eq!(error.written(), Written::No),
+            Err(error) => assert_eq!(error.sent(), Sent::No),
         }
         closing.await.unwrap();
     }
@@ -144,13 +144,7 @@ async fn a_sender_that_waits_learns_that_the_connection_ended() {
     });
     let error = ended.unwrap_err();
     assert!(
-        matches!(
-            error,
-            CallError::Lost {
-                written: Written::No,
-                ..
-            }
-        ),
+        matches!(error, CallError::Disconnected { sent: Sent::No, .. }),
         "{error}"
     );
     assert!(client.send(message(2)).await.is_err());
@@ -169,9 +163,9 @@ async fn a_sender_that_waits_learns_that_the_connection_is_being_closed() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Closed,
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Closed,
+                sent: Sent::No,
                 ..
             }
         ),

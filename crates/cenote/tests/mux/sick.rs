@@ -1,7 +1,7 @@
 //! Tags in quarantine, late replies, and a peer that answers too little.
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, Written};
+use cenote::mux::{CallError, Disconnected, Sent};
 use futures::poll;
 
 use crate::peer::{Client, load, ms, pair, rest, secs};
@@ -47,7 +47,7 @@ async fn calls_that_time_out_one_after_the_other_end_the_connection() {
     assert!(
         matches!(
             lost,
-            Lost::Sick {
+            Disconnected::Sick {
                 timed_out: 3,
                 abandoned: 3,
                 ..
@@ -59,9 +59,9 @@ async fn calls_that_time_out_one_after_the_other_end_the_connection() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Sick { .. },
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Sick { .. },
+                sent: Sent::No,
                 ..
             }
         ),
@@ -92,7 +92,7 @@ async fn calls_that_time_out_in_the_queue_do_not_count() {
     let mut slow = client.call(Bytes::from("slow"));
     assert!(poll!(&mut slow).is_pending());
     for _ in 0..5 {
-        assert_eq!(time_out(&client).await.written(), Written::No);
+        assert_eq!(time_out(&client).await.sent(), Sent::No);
     }
     assert!(client.is_open());
     let request = peer.request().await;
@@ -115,7 +115,7 @@ async fn too_many_tags_in_quarantine_end_the_connection() {
     assert!(
         matches!(
             lost,
-            Lost::Sick {
+            Disconnected::Sick {
                 timed_out: 0,
                 abandoned: 3,
                 ..
@@ -141,9 +141,9 @@ async fn a_sick_connection_finishes_what_is_pending_and_refuses_what_waits() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Sick { .. },
-                written: Written::No,
+            CallError::Disconnected {
+                cause: Disconnected::Sick { .. },
+                sent: Sent::No,
                 ..
             }
         ),
@@ -153,7 +153,7 @@ async fn a_sick_connection_finishes_what_is_pending_and_refuses_what_waits() {
     let request = peer.request().await;
     peer.reply(request.tag, request.message).await;
     assert_eq!(pending.await.unwrap(), "pending");
-    assert!(matches!(client.closed().await, Lost::Sick { .. }));
+    assert!(matches!(client.closed().await, Disconnected::Sick { .. }));
 }
 
 /// At the end of the drain the reason is still the one it began with.
@@ -172,9 +172,9 @@ async fn a_sick_connection_whose_pending_calls_never_end_closes_after_the_drain_
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Sick { .. },
-                written: Written::Perhaps,
+            CallError::Disconnected {
+                cause: Disconnected::Sick { .. },
+                sent: Sent::Maybe,
                 ..
             }
         ),
@@ -197,6 +197,6 @@ async fn when_the_last_caller_of_a_sick_connection_leaves_it_closes_at_once() {
     time_out(&client).await;
     rest().await;
     drop(last);
-    assert!(matches!(client.closed().await, Lost::Sick { .. }));
+    assert!(matches!(client.closed().await, Disconnected::Sick { .. }));
     assert!(began.elapsed() < secs(1));
 }

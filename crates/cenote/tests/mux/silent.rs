@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, MuxBuilder, Written};
+use cenote::mux::{CallError, Disconnected, MuxBuilder, Sent};
 use futures::{SinkExt, StreamExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, sleep};
@@ -24,7 +24,7 @@ async fn a_peer_that_vanished_is_found_while_idle() {
     let began = Instant::now();
     let lost = client.closed().await;
     assert!(
-        matches!(lost, Lost::Silent { limit , .. } if limit == ms(500)),
+        matches!(lost, Disconnected::Silent { limit , .. } if limit == ms(500)),
         "{lost}"
     );
     assert!(
@@ -45,9 +45,9 @@ async fn a_peer_that_vanished_is_found_while_calls_wait() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Silent { .. },
-                written: Written::Perhaps,
+            CallError::Disconnected {
+                cause: Disconnected::Silent { .. },
+                sent: Sent::Maybe,
                 ..
             }
         ),
@@ -169,8 +169,8 @@ async fn a_vanished_peer_is_found_while_writing_is_blocked() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Silent { .. },
+            CallError::Disconnected {
+                cause: Disconnected::Silent { .. },
                 ..
             }
         ),
@@ -189,8 +189,8 @@ async fn a_peer_that_vanishes_during_a_drain_is_found() {
     assert!(began.elapsed() < secs(3));
     assert!(matches!(
         call.await,
-        Err(CallError::Lost {
-            cause: Lost::Silent { .. },
+        Err(CallError::Disconnected {
+            cause: Disconnected::Silent { .. },
             ..
         })
     ));
@@ -200,7 +200,7 @@ async fn a_peer_that_vanishes_during_a_drain_is_found() {
 async fn a_ping_that_cannot_be_encoded_ends_the_connection_by_name() {
     let (client, _peer) = pair(|settings| settings.ping(secs(1), || Bytes::from("unspeakable")));
     let lost = client.closed().await;
-    assert!(matches!(lost, Lost::Ping(_)), "{lost}");
+    assert!(matches!(lost, Disconnected::Ping(_)), "{lost}");
     assert!(lost.to_string().contains("unspeakable"), "{lost}");
 }
 
@@ -211,8 +211,8 @@ async fn a_ping_that_panics_ends_the_connection_and_every_call() {
     assert!(
         matches!(
             error,
-            CallError::Lost {
-                cause: Lost::Panicked,
+            CallError::Disconnected {
+                cause: Disconnected::Panicked,
                 ..
             }
         ),
@@ -257,7 +257,7 @@ async fn a_peer_that_takes_in_no_more_of_a_large_request_is_silent() {
     let mut large = client.call(Bytes::from(vec![0; LARGE]));
     assert!(poll!(&mut large).is_pending());
     let lost = client.closed().await;
-    assert!(matches!(lost, Lost::Silent { .. }), "{lost}");
+    assert!(matches!(lost, Disconnected::Silent { .. }), "{lost}");
     assert!(large.await.is_err());
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Written};
+use cenote::mux::{CallError, Sent};
 use futures::poll;
 use tokio::time::{Instant, advance, sleep};
 
@@ -37,7 +37,7 @@ async fn a_call_times_out_within_an_eighth_of_its_time_out() {
             let (took, error) = time_out(&client, None).await;
             assert_within_an_eighth(took, limit);
             assert!(
-                matches!(error, CallError::TimedOut { limit: said, written: Written::Perhaps , .. } if said == limit),
+                matches!(error, CallError::TimedOut { limit: said, sent: Sent::Maybe , .. } if said == limit),
                 "{error}"
             );
         }
@@ -126,11 +126,11 @@ async fn a_queued_call_has_no_more_time_than_another() {
         async {
             first.await.unwrap();
             let error = second.await.unwrap_err();
-            (error.written(), began.elapsed())
+            (error.sent(), began.elapsed())
         },
-        async { (third.await.unwrap_err().written(), began.elapsed()) }
+        async { (third.await.unwrap_err().sent(), began.elapsed()) }
     );
-    assert_eq!((second.0, third.0), (Written::Perhaps, Written::No));
+    assert_eq!((second.0, third.0), (Sent::Maybe, Sent::No));
     assert_within_an_eighth(second.1, secs(8));
     assert_within_an_eighth(third.1 - secs(5), secs(8));
 }

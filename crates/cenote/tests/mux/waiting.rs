@@ -1,7 +1,7 @@
 //! Back-pressure: the cap, the queue for it, and its bound.
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Written};
+use cenote::mux::{CallError, Sent};
 use futures::future::join_all;
 use futures::poll;
 
@@ -65,7 +65,7 @@ async fn a_call_beyond_the_bound_of_the_queue_is_refused_by_name() {
         matches!(error, CallError::QueueFull { max_queued: 2, .. }),
         "{error}"
     );
-    assert_eq!(error.written(), Written::No);
+    assert_eq!(error.sent(), Sent::No);
     assert!(error.to_string().contains("max_queued"), "{error}");
     calls.pop();
     assert!(poll!(client.call(Bytes::from("fits"))).is_pending());
@@ -97,7 +97,7 @@ async fn a_queued_call_that_times_out_was_not_sent_and_passes_its_turn_on() {
     assert!(poll!(&mut last).is_pending());
     let error = quitter.await.unwrap_err();
     assert!(
-        matches!(error, CallError::TimedOut { limit, written: Written::No , .. } if limit == ms(50)),
+        matches!(error, CallError::TimedOut { limit, sent: Sent::No , .. } if limit == ms(50)),
         "{error}"
     );
     let request = peer.request().await;
@@ -119,7 +119,7 @@ async fn a_call_whose_turn_comes_too_late_is_not_sent() {
     let request = peer.request().await;
     peer.reply(request.tag, request.message).await;
     first.await.unwrap();
-    assert_eq!(late.await.unwrap_err().written(), Written::No);
+    assert_eq!(late.await.unwrap_err().sent(), Sent::No);
     assert_eq!(load(&client), (0, 0, 0));
 }
 

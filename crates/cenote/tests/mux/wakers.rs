@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use cenote::mux::{CallError, Lost};
+use cenote::mux::{CallError, Disconnected};
 use futures::{SinkExt, StreamExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
@@ -110,14 +110,14 @@ async fn the_end_is_told_to_all_though_a_waker_panics() {
         drop(peer);
         rest().await;
         assert_eq!(woken.times(), 1);
-        assert!(matches!(client.closed().await, Lost::PeerClosed));
+        assert!(matches!(client.closed().await, Disconnected::PeerClosed));
         for call in calls {
             let error = call.await.unwrap_err();
             assert!(
                 matches!(
                     error,
-                    CallError::Lost {
-                        cause: Lost::PeerClosed,
+                    CallError::Disconnected {
+                        cause: Disconnected::PeerClosed,
                         ..
                     }
                 ),
@@ -176,7 +176,7 @@ async fn all_callers_that_wait_for_the_end_are_told_though_a_waker_panics() {
     rest().await;
     assert_eq!(woken.times(), 2);
     for end in ends {
-        assert!(matches!(end.await, Lost::PeerClosed));
+        assert!(matches!(end.await, Disconnected::PeerClosed));
     }
 }
 

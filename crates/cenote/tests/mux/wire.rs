@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Lost, MuxBuilder};
+use cenote::mux::{CallError, Disconnected, MuxBuilder};
 use cenote_testkit::{Fault, FaultProxy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -46,7 +46,7 @@ async fn connect(
 /// Those who call, one call after the other, each with a message of its own, until they are told that the
 /// connection is lost, or to stop.
 struct Crowd {
-    callers: JoinSet<Option<Lost>>,
+    callers: JoinSet<Option<Disconnected>>,
     answered: Arc<AtomicUsize>,
     enough: Arc<AtomicBool>,
 }
@@ -78,7 +78,7 @@ impl Crowd {
     }
 
     /// Why each of them stopped, which they all must.
-    async fn ended(self) -> Vec<Option<Lost>> {
+    async fn ended(self) -> Vec<Option<Disconnected>> {
         timeout(secs(60), self.callers.join_all())
             .await
             .expect("all are told")
@@ -90,7 +90,7 @@ async fn ask(
     caller: usize,
     answered: Arc<AtomicUsize>,
     enough: Arc<AtomicBool>,
-) -> Option<Lost> {
+) -> Option<Disconnected> {
     for turn in 0.. {
         if enough.load(SeqCst) {
             return None;
@@ -111,7 +111,7 @@ async fn ask(
                 assert_eq!(reply, asked);
                 answered.fetch_add(1, SeqCst);
             }
-            Err(CallError::Lost { cause, .. }) => return Some(cause),
+            Err(CallError::Disconnected { cause, .. }) => return Some(cause),
             Err(CallError::TimedOut { .. }) => {}
             Err(error) => panic!("{error}"),
         }
@@ -149,7 +149,7 @@ async fn survives(fault: Fault) {
 async fn ends(
     fault: Fault,
     settings: impl FnOnce(MuxBuilder<Bytes>) -> MuxBuilder<Bytes>,
-    is_why: impl Fn(&Lost) -> bool,
+    is_why: impl Fn(&Disconnected) -> bool,
 ) {
     let proxy = FaultProxy::start(server().await).await.unwrap();
     let client = connect(&proxy, settings).await;
@@ -189,7 +189,7 @@ async fn a_reset_is_told_to_everyone() {
     ends(
         Fault::Reset,
         |settings| settings,
-        |why| matches!(why, Lost::Io(_)),
+        |why| matches!(why, Disconnected::Io(_)),
     )
     .await;
 }
@@ -197,7 +197,8 @@ async fn a_reset_is_told_to_everyone() {
 /// In the middle of a frame, or between two.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_of_the_stream_is_told_to_everyone() {
-    let is_end = |why: &Lost| matches!(why, Lost::PeerClosed | Lost::CutShort);
+    let is_end =
+        |why: &Disconnected| matches!(why, Disconnected::PeerClosed | Disconnected::CutShort);
     ends(Fault::HalfClose, |settings| settings, is_end).await;
 }
 
@@ -205,7 +206,7 @@ async fn an_end_of_the_stream_is_told_to_everyone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_is_gone_is_found_by_a_ping() {
     ends(Fault::BlackHole, pinging, |why| {
-        matches!(why, Lost::Silent { .. })
+        matches!(why, Disconnected::Silent { .. })
     })
     .await;
 }
@@ -218,7 +219,7 @@ async fn a_network_that_is_gone_is_found_by_time_outs() {
         settings.call_timeout(ms(200)).max_in_flight(CALLERS)
     };
     ends(Fault::BlackHole, impatient, |why| {
-        matches!(why, Lost::Sick { .. })
+        matches!(why, Disconnected::Sick { .. })
     })
     .await;
 }
@@ -230,6 +231,9 @@ async fn a_hundred_callers_of_a_server_that_never_says_a_word_are_told() {
     let client = connect(&proxy, pinging).await;
     let crowd = Crowd::on(&client);
     for lost in crowd.ended().await {
-        assert!(matches!(lost, Some(Lost::Silent { .. })), "{lost:?}");
+        assert!(
+            matches!(lost, Some(Disconnected::Silent { .. })),
+            "{lost:?}"
+        );
     }
 }

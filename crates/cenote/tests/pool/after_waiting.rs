@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::server::{Act, Server, ms, pass, secs};
-use cenote::{Builder, CloseReason, OwnedLease, Pool, TryGetError};
+use cenote::{CloseReason, OwnedLease, Pool, PoolBuilder, TryGetError};
 use futures::poll;
 
 const IDLE: usize = 3;
 
 /// A pool with [`IDLE`] idle connections, and one leased: somebody waited while all were leased, and left.
-async fn waited_in(builder: Builder<Server>) -> (Pool<Server>, OwnedLease<Server>) {
+async fn waited_in(builder: PoolBuilder<Server>) -> (Pool<Server>, OwnedLease<Server>) {
     let pool = builder.max_size(IDLE + 1).build().unwrap();
     let mut leases = Vec::new();
     for _ in 0..=IDLE {

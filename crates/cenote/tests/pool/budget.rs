@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    AddError, Backoff, Budget, Builder, CloseReason, Connect, ConnectionInfo, Dial, Lease,
-    Multiplex, Pool, SharedPool, Verdict, blocking,
+    AddError, Backoff, Budget, CloseReason, Connect, ConnectionInfo, Dial, Lease, Multiplex, Pool,
+    PoolBuilder, SharedPool, Verdict, blocking,
 };
 use fastrand::Rng;
 use futures::future::join_all;
@@ -118,7 +118,7 @@ fn secs(seconds: u64) -> Duration {
 /// Against hanging: virtual time, far beyond anything that is waited for.
 const NEVER: Duration = Duration::from_secs(3_600);
 
-fn builder(server: &Server, budget: &Budget) -> Builder<Server> {
+fn builder(server: &Server, budget: &Budget) -> PoolBuilder<Server> {
     Pool::builder(server.clone())
         .max_size(100)
         .seed(1)

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use cenote::{Budget, Builder, CloseReason, ConnectError, EventKind, Lease, Pool, Verdict};
+use cenote::{Budget, CloseReason, ConnectError, EventKind, Lease, Pool, PoolBuilder, Verdict};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
 use crate::server::{Act, Server, Told, ms, pass, secs};
 
 type Story = for<'a> fn(&'a Server, &'a Pool<Server>) -> BoxFuture<'a, ()>;
-type Settings = fn(Builder<Server>) -> Builder<Server>;
+type Settings = fn(PoolBuilder<Server>) -> PoolBuilder<Server>;
 
 static BUDGET: LazyLock<Budget> = LazyLock::new(|| Budget::new(1));
 
-fn as_it_is(builder: Builder<Server>) -> Builder<Server> {
+fn as_it_is(builder: PoolBuilder<Server>) -> PoolBuilder<Server> {
     builder
 }
 

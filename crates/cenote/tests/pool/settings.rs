@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use cenote::{Backoff, Builder, ConnectFailures};
+use cenote::{Backoff, ConnectFailures, PoolBuilder};
 
 use crate::server::{Server, ms, secs};
 
 #[track_caller]
-fn refused(setting: &str, accepted: &str, set: impl FnOnce(Builder<Server>) -> Builder<Server>) {
+fn refused(
+    setting: &str,
+    accepted: &str,
+    set: impl FnOnce(PoolBuilder<Server>) -> PoolBuilder<Server>,
+) {
     let error = set(Server::default().builder()).build().unwrap_err();
     assert_eq!(error.setting, setting, "{error}");
     assert!(error.accepted.contains(accepted), "{error}");

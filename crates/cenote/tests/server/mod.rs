@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::{
-    Builder, CloseReason, Connect, ConnectionInfo, Dial, Event, EventKind, FailureKind, Multiplex,
-    Pool, SharedBuilder, SharedPool, Verdict,
+    CloseReason, Connect, ConnectionInfo, Dial, Event, EventKind, FailureKind, Multiplex, Pool,
+    PoolBuilder, SharedPool, SharedPoolBuilder, Verdict,
 };
 
 /// How a step goes.
@@ -135,11 +135,11 @@ impl Server {
         of(&self.plan.lock().unwrap())
     }
 
-    pub fn builder(&self) -> Builder<Server> {
+    pub fn builder(&self) -> PoolBuilder<Server> {
         Pool::builder(self.clone())
     }
 
-    pub fn shared(&self) -> SharedBuilder<Server> {
+    pub fn shared(&self) -> SharedPoolBuilder<Server> {
         SharedPool::builder(self.clone())
     }
 
@@ -273,7 +273,7 @@ pub struct Told(Arc<Mutex<Vec<String>>>);
 
 impl Told {
     /// Records what happens to the connections of the pool that `builder` builds; of callers it keeps no record.
-    pub fn by(builder: Builder<Server>) -> (Builder<Server>, Told) {
+    pub fn by(builder: PoolBuilder<Server>) -> (PoolBuilder<Server>, Told) {
         let told = Told::default();
         let log = told.clone();
         let builder = builder.on_event(move |event| {

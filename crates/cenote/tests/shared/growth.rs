@@ -217,7 +217,7 @@ async fn a_resize_down_drains_the_least_loaded() {
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_named() {
-    let refused = |setting: &str, builder: cenote::SharedBuilder<Server>| {
+    let refused = |setting: &str, builder: cenote::SharedPoolBuilder<Server>| {
         let error = builder.build().unwrap_err();
         assert_eq!(error.setting, setting, "{error}");
     };

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
 use cenote::{
-    CloseReason, Connect, Dial, Multiplex, SharedBuilder, SharedLease, SharedPool, Verdict,
+    CloseReason, Connect, Dial, Multiplex, SharedLease, SharedPool, SharedPoolBuilder, Verdict,
 };
 
 use crate::server::{Act, Server, Told, ms, pass, secs};
 
 /// Lifetimes without jitter.
-fn aging(server: &Server) -> SharedBuilder<Server> {
+fn aging(server: &Server) -> SharedPoolBuilder<Server> {
     server
         .shared()
         .max_lifetime(secs(10))

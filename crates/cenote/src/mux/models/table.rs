@@ -75,12 +75,12 @@ fn a_call_that_begins_as_the_connection_ends_is_told() {
         race([
             party(move || {
                 let error = block_on(call).unwrap_err();
-                let CallError::Lost { cause, .. } = error else {
+                let CallError::Disconnected { cause, .. } = error else {
                     panic!("{error}");
                 };
-                assert!(matches!(cause, Lost::PeerClosed), "{cause}");
+                assert!(matches!(cause, Disconnected::PeerClosed), "{cause}");
             }),
-            party(move || driver.engine.end(Lost::PeerClosed)),
+            party(move || driver.engine.end(Disconnected::PeerClosed)),
         ]);
         assert_eq!(load(&client), (0, 0, 0));
     });
@@ -96,7 +96,7 @@ fn a_call_that_queues_as_the_connection_ends_is_told() {
         let driver = client.clone();
         race([
             party(move || assert!(block_on(queues).is_err())),
-            party(move || driver.engine.end(Lost::PeerClosed)),
+            party(move || driver.engine.end(Disconnected::PeerClosed)),
             party(move || assert!(block_on(pending).is_err())),
         ]);
         assert_eq!(load(&client), (0, 0, 0));
@@ -155,7 +155,7 @@ fn a_turn_that_comes_as_the_connection_ends_leaves_no_tag_taken() {
         race([
             party(move || drop(first)),
             party(move || assert!(block_on(waits).is_err())),
-            party(move || driver.engine.end(Lost::PeerClosed)),
+            party(move || driver.engine.end(Disconnected::PeerClosed)),
         ]);
         // A caller that left before the end waits for a reply that will never come.
         assert_eq!(client.in_flight(), client.abandoned());

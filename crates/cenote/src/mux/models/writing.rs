@@ -35,7 +35,10 @@ fn until_closed(mut driver: Driver<u32, u32, Numbers>) -> impl FnOnce() + Send {
     move || {
         let _timers = timers().enter();
         let lost = block_on(poll_fn(|cx| driver.poll(cx)));
-        assert!(matches!(lost, Lost::Closed | Lost::PeerClosed), "{lost}");
+        assert!(
+            matches!(lost, Disconnected::Closed | Disconnected::PeerClosed),
+            "{lost}"
+        );
     }
 }
 
@@ -161,7 +164,11 @@ fn a_message_and_a_close(takes: Option<usize>) {
     let is_sent = Arc::clone(&sent);
     race([
         party(move || *is_sent.lock().unwrap() = block_on(client.send(1)).is_ok()),
-        party(move || closes.engine.drain(closes.engine.desk(), Lost::Closed)),
+        party(move || {
+            closes
+                .engine
+                .drain(closes.engine.desk(), Disconnected::Closed)
+        }),
         party(driver),
     ]);
     let expected = if *sent.lock().unwrap() { FRAME } else { 0 };
@@ -219,7 +226,11 @@ fn a_close_beside_the_last_caller_that_leaves_is_done() {
         begin(&mut call);
         race([
             party(move || drop(call)),
-            party(move || client.engine.drain(client.engine.desk(), Lost::Closed)),
+            party(move || {
+                client
+                    .engine
+                    .drain(client.engine.desk(), Disconnected::Closed)
+            }),
             party(driver),
         ]);
     });

@@ -34,7 +34,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use shuttle::{Config, MaxSteps, Runner, thread};
 
 use super::{Arc, Lease, OwnedLease, Pool};
-use crate::builder::Builder;
+use crate::builder::PoolBuilder;
 use crate::error::GetError;
 use crate::rt::model::advance;
 use crate::settings::IdleOrder;
@@ -71,7 +71,7 @@ pub(crate) fn below(end: usize) -> usize {
 
 /// A pool without time-outs of waiting, with any order of its idle connections, which are checked before
 /// they are leased, or not.
-fn builder(server: &Server, max_size: usize) -> Builder<Toy> {
+fn builder(server: &Server, max_size: usize) -> PoolBuilder<Toy> {
     let orders = [
         IdleOrder::Local,
         IdleOrder::MostRecent,

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use shuttle::future::block_on;
 
-use super::{SharedBuilder, SharedLease, SharedPool};
+use super::{SharedLease, SharedPool, SharedPoolBuilder};
 use crate::error::GetError;
 use crate::pool::models::{Party, below, dawdle, explore, in_time, party, race, time_passes};
 use toy::{Server, Toy};
@@ -22,7 +22,7 @@ const CAPACITY: usize = 4;
 const SPACIOUS: usize = 4 * CAPACITY;
 const HIGH: usize = SPACIOUS * 3 / 4;
 
-fn builder(server: &Server, max_size: usize) -> SharedBuilder<Toy> {
+fn builder(server: &Server, max_size: usize) -> SharedPoolBuilder<Toy> {
     SharedPool::builder(server.connector())
         .max_size(max_size)
         .acquire_timeout(None)

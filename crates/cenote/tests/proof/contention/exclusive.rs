@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 
-use cenote::{Builder, CloseReason, IdleOrder, Lease, OwnedLease, Pool, Verdict};
+use cenote::{CloseReason, IdleOrder, Lease, OwnedLease, Pool, PoolBuilder, Verdict};
 use futures::future::join_all;
 use futures::poll;
 use tokio::task::yield_now;
@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use super::{TURNS, USERS, used_by_many};
 use crate::server::{Server, assert_quiet};
 
-fn unhurried(builder: Builder<Server>) -> Pool<Server> {
+fn unhurried(builder: PoolBuilder<Server>) -> Pool<Server> {
     builder
         .acquire_timeout(None)
         .max_waiters(None)

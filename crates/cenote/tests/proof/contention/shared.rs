@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Poll;
 
-use cenote::{Choice, SharedBuilder, SharedLease, SharedPool};
+use cenote::{Choice, SharedLease, SharedPool, SharedPoolBuilder};
 use futures::future::join_all;
 use futures::poll;
 use tokio::task::yield_now;
@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 use super::{TURNS, USERS, used_by_many};
 use crate::server::{Conn, Server, ms, pass};
 
-fn unhurried(builder: SharedBuilder<Server>) -> SharedPool<Server> {
+fn unhurried(builder: SharedPoolBuilder<Server>) -> SharedPool<Server> {
     builder
         .acquire_timeout(None)
         .max_waiters(None)
