@@ -37,6 +37,12 @@ impl Connect for Server {
     }
 }
 
+impl Multiplex for Server {
+    fn capacity(&self, _: &<Self as Connect>::Connection) -> usize {
+        1
+    }
+}
+
 impl blocking::Connect for Server {
     type Connection = u32;
     type Error = io::Error;
