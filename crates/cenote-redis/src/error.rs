@@ -225,7 +225,7 @@ pub enum RedisError {
         silence: Silence,
     },
     /// A call on a [`PipelinedConnection`](crate::PipelinedConnection) has no reply: it timed out, found too
-    /// many before it, or the connection ended. [`CallError::written`] tells whether the server may have seen
+    /// many before it, or the connection ended. [`CallError::sent`] tells whether the server may have seen
     /// the command.
     #[error("no reply from {endpoint}")]
     #[non_exhaustive]

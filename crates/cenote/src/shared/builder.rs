@@ -86,10 +86,10 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         /// The share of `max_lifetime` that chance may take off, rolled once for each connection, so that
         /// those opened together do not end together. Default: 0.1.
         lifetime_jitter(share: f64);
-        /// A connection that has had no lease for this long is [checked](Connect::check) before the next.
+        /// A connection that has had no lease for this long is [checked](crate::Connect::check) before the next.
         /// `None`: never. Default: 1 s, kept to within a quarter, early rather than late.
         check_after_idle(idle: impl Into<Option<Duration>>);
-        /// [Checks](Connect::check) connections without leases in the background this often. `None`: never.
+        /// [Checks](crate::Connect::check) connections without leases in the background this often. `None`: never.
         /// Default: 2 min. Those in use are the protocol's to keep alive: a check needs a connection alone.
         keepalive(period: impl Into<Option<Duration>>);
         /// How long a dial and the `after_connect` hook may take together. Default: 3 s. A new connection
@@ -98,7 +98,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         /// How long a check may take. Default: 5 s.
         check_timeout(limit: Duration);
         /// How long a reset may take. Default: 5 s. Connections are reset when they leave service, if
-        /// [`Connect::verdict`] says so.
+        /// [`verdict`](crate::Connect::verdict) says so.
         reset_timeout(limit: Duration);
         /// How long a goodbye may take; the connection's place is free after that. Default: 5 s.
         close_timeout(limit: Duration);
