@@ -175,8 +175,8 @@ async fn an_event_handler_may_panic_at_every_event() {
     server.plan(|plan| plan.connect = Act::Fail);
     pool.get().await.unwrap_err();
     server.plan(|plan| plan.connect = Act::Ok);
-    // Opened, leaked, closed, three failed connects.
-    assert_eq!(seen.load(SeqCst), 6);
+    // Opened, waited for, leaked, closed, three failed connects.
+    assert_eq!(seen.load(SeqCst), 7);
     assert_whole(&pool).await;
 }
 
