@@ -28,8 +28,6 @@ impl Connect for Dialler {
     }
 }
 
-impl Multiplex for Dialler {}
-
 impl Multiplex for Dialler {
     fn capacity(&self, _: &Connection) -> usize {
         100

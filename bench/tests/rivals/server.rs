@@ -141,7 +141,11 @@ impl cenote::Connect for Server {
         cenote::Verdict::Reuse
     }
 
-    async fn check(&self, conn: &mut Connection) -> Result<(), Refused> {
+    async fn check(
+        &self,
+        conn: &mut Connection,
+        _: &cenote::ConnectionInfo,
+    ) -> Result<(), Refused> {
         self.check(conn).await
     }
 }
