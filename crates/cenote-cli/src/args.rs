@@ -128,7 +128,7 @@ pub struct Stress {
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Each request opens a connection and closes it
-    Unpooled,
+    NoPool,
     /// One pool; a user has a connection alone while using it
     Exclusive,
     /// Few connections that all users send on at once, without waiting for each other's answers
@@ -168,7 +168,7 @@ pub struct Load {
 /// How connections are had in one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
-    Unpooled,
+    NoPool,
     Exclusive { pool_size: usize },
     Shared { connections: usize },
 }
@@ -176,7 +176,7 @@ pub enum Setup {
 impl Setup {
     pub fn mode(self) -> Mode {
         match self {
-            Self::Unpooled => Mode::Unpooled,
+            Self::NoPool => Mode::NoPool,
             Self::Exclusive { .. } => Mode::Exclusive,
             Self::Shared { .. } => Mode::Shared,
         }
@@ -184,7 +184,7 @@ impl Setup {
 
     pub fn pool_size(self) -> Option<usize> {
         match self {
-            Self::Unpooled => None,
+            Self::NoPool => None,
             Self::Exclusive { pool_size } => Some(pool_size),
             Self::Shared { connections } => Some(connections),
         }
@@ -194,7 +194,7 @@ impl Setup {
 impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unpooled => f.write_str("no pool"),
+            Self::NoPool => f.write_str("no pool"),
             Self::Exclusive { pool_size } => write!(f, "exclusive pool of {pool_size}"),
             Self::Shared { connections } => write!(f, "shared pool of {connections}"),
         }
@@ -320,8 +320,8 @@ fn runs(
         return Err(refuse(ErrorKind::ArgumentConflict, what));
     }
     let mut runs = Vec::new();
-    if wanted(Mode::Unpooled) {
-        runs.push(Setup::Unpooled);
+    if wanted(Mode::NoPool) {
+        runs.push(Setup::NoPool);
     }
     if wanted(Mode::Exclusive) {
         let sizes = match sweep {

@@ -101,7 +101,7 @@ impl Results {
     }
 
     pub fn no_pool(&self) -> Option<&Run> {
-        self.runs.iter().find(|run| run.mode == Mode::Unpooled)
+        self.runs.iter().find(|run| run.mode == Mode::NoPool)
     }
 
     /// The exclusive pool that served best, if there was one: the smallest whose rate is as good as the highest.
@@ -199,7 +199,7 @@ impl Run {
     /// `no pool`, `exclusive pool`, `shared pool`.
     pub fn name(&self) -> &'static str {
         match self.mode {
-            Mode::Unpooled => "no pool",
+            Mode::NoPool => "no pool",
             Mode::Exclusive => "exclusive pool",
             Mode::Shared => "shared pool",
         }

@@ -24,7 +24,7 @@ use crate::target::{
     Address, EchoService, EmbeddedServer, PostgresService, RedisService, Service, Url,
 };
 use crate::verdict::Verdict;
-use crate::way::{Exclusive, Shared, Unpooled};
+use crate::way::{Exclusive, NoPool, Shared};
 use crate::{format, report, roots, secrets, table};
 
 /// Ctrl-C's exit status by custom.
@@ -245,9 +245,9 @@ async fn one_run<S: Service>(
 ) -> Result<Measured, SettingsError> {
     let (acquire, connect) = (plan.acquire_timeout, plan.connect_timeout);
     Ok(match setup {
-        Setup::Unpooled => {
+        Setup::NoPool => {
             // Who connects waits for a connection too.
-            let way = Unpooled::new(service, connect.min(acquire));
+            let way = NoPool::new(service, connect.min(acquire));
             measure(Arc::new(way), plan.load, stop, progress).await
         }
         Setup::Exclusive { pool_size } => {

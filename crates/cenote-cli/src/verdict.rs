@@ -188,7 +188,7 @@ fn latency(without: Option<Percentiles>, with: Option<Percentiles>) -> String {
 fn connections(run: &Run) -> String {
     let (one, many) = match run.mode {
         Mode::Shared => ("shared connection", "shared connections"),
-        Mode::Unpooled | Mode::Exclusive => ("connection", "connections"),
+        Mode::NoPool | Mode::Exclusive => ("connection", "connections"),
     };
     format::plural(run.pool_size.unwrap_or(0) as u64, one, many)
 }
@@ -233,7 +233,7 @@ mod tests {
             .record_n(5_000_000, requests)
             .expect("in range");
         let errors = match setup {
-            Setup::Unpooled => vec![ErrorCount {
+            Setup::NoPool => vec![ErrorCount {
                 kind: "connect: refused".into(),
                 count: 7,
                 example: String::new(),
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_pool_that_helps_is_worth_a_multiple_of_the_requests() {
         assert_eq!(
-            said(&[(Setup::Unpooled, 1000), (pool(10), 38_000)]),
+            said(&[(Setup::NoPool, 1000), (pool(10), 38_000)]),
             "The pool was worth 38 times the requests: with 10 connections 1,000 users got 38,000 \
              requests/s instead of 1,000, 99 % of the answers within 5 ms instead of 5 ms, for 10 \
              connections opened instead of 1,000, and 0 failed instead of 7."
@@ -272,11 +272,7 @@ mod tests {
     #[test]
     fn what_sharing_gave_is_said_beside_the_pool() {
         let shared = Setup::Shared { connections: 1 };
-        let said = said(&[
-            (Setup::Unpooled, 1000),
-            (pool(10), 38_000),
-            (shared, 90_000),
-        ]);
+        let said = said(&[(Setup::NoPool, 1000), (pool(10), 38_000), (shared, 90_000)]);
         assert!(
             said.starts_with("The pool was worth 38 times the requests: "),
             "{said}"
@@ -292,7 +288,7 @@ mod tests {
     #[test]
     fn sharing_alone_is_compared_with_no_pool() {
         let shared = Setup::Shared { connections: 2 };
-        let said = said(&[(Setup::Unpooled, 1000), (shared, 90_000)]);
+        let said = said(&[(Setup::NoPool, 1000), (shared, 90_000)]);
         assert!(
             said.starts_with(
                 "The pool was worth 90 times the requests: with 2 shared connections 1,000 users got"
@@ -303,13 +299,13 @@ mod tests {
 
     #[test]
     fn a_pool_that_changes_nothing_is_not_praised() {
-        let said = said(&[(Setup::Unpooled, 1000), (pool(10), 1030)]);
+        let said = said(&[(Setup::NoPool, 1000), (pool(10), 1030)]);
         assert!(said.starts_with("The pool was worth little: "), "{said}");
     }
 
     #[test]
     fn a_pool_that_costs_requests_was_too_small() {
-        let said = said(&[(Setup::Unpooled, 1000), (pool(1), 300)]);
+        let said = said(&[(Setup::NoPool, 1000), (pool(1), 300)]);
         assert!(
             said.starts_with("The pool was too small to be worth it: "),
             "{said}"
@@ -319,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_server_that_was_gone_says_nothing_about_the_pool() {
-        let mut results = results(&[(Setup::Unpooled, 1000), (pool(10), 0)]);
+        let mut results = results(&[(Setup::NoPool, 1000), (pool(10), 0)]);
         results.runs[1].connections_opened = 0;
         let said = Verdict::of(&results).to_string();
         assert!(said.starts_with("The pool could not be tried: "), "{said}");
@@ -328,7 +324,7 @@ mod tests {
     #[test]
     fn what_failed_is_said_of_a_pool_alone_too() {
         let mut results = results(&[(pool(10), 1000)]);
-        results.runs[0].errors = run(Setup::Unpooled, 1).errors;
+        results.runs[0].errors = run(Setup::NoPool, 1).errors;
         let said = Verdict::of(&results).to_string();
         assert!(said.contains("1,000 requests/s, and 7 failed: "), "{said}");
     }
@@ -337,7 +333,7 @@ mod tests {
     fn a_sweep_that_was_best_at_its_largest_size_says_that_more_may_be_better() {
         let alone = said(&[(pool(4), 500), (pool(8), 1000)]);
         assert!(alone.ends_with("; a larger pool may give more."), "{alone}");
-        let compared = said(&[(Setup::Unpooled, 100), (pool(4), 500), (pool(8), 1000)]);
+        let compared = said(&[(Setup::NoPool, 100), (pool(4), 500), (pool(8), 1000)]);
         assert!(
             compared.ends_with("; a size larger than those tried may give more."),
             "{compared}"
@@ -346,7 +342,7 @@ mod tests {
 
     #[test]
     fn where_nothing_worked_without_the_pool_it_was_worth_everything() {
-        let said = said(&[(Setup::Unpooled, 0), (pool(10), 300)]);
+        let said = said(&[(Setup::NoPool, 0), (pool(10), 300)]);
         assert!(
             said.starts_with("The pool was worth everything: "),
             "{said}"
@@ -355,7 +351,7 @@ mod tests {
 
     #[test]
     fn one_mode_alone_is_compared_with_nothing() {
-        let alone = said(&[(Setup::Unpooled, 1000)]);
+        let alone = said(&[(Setup::NoPool, 1000)]);
         assert!(alone.contains("nothing to compare it with"), "{alone}");
         let alone = said(&[(pool(10), 1000)]);
         assert!(alone.contains("nothing to compare that with"), "{alone}");

@@ -56,7 +56,7 @@ impl Gauges {
 }
 
 /// Each visit opens a connection and closes it.
-pub struct Unpooled<S: Service> {
+pub struct NoPool<S: Service> {
     service: S,
     pool: cenote::Unpooled<S::Connector>,
     opening: AtomicUsize,
@@ -64,7 +64,7 @@ pub struct Unpooled<S: Service> {
     opened: AtomicU64,
 }
 
-impl<S: Service> Unpooled<S> {
+impl<S: Service> NoPool<S> {
     pub fn new(service: S, connect_timeout: Duration) -> Self {
         let pool = cenote::Unpooled::with_timeout(service.connector(), connect_timeout);
         Self {
@@ -77,7 +77,7 @@ impl<S: Service> Unpooled<S> {
     }
 }
 
-impl<S: Service> Way for Unpooled<S> {
+impl<S: Service> Way for NoPool<S> {
     async fn visit(&self) -> Result<Visit, Failure> {
         let asked = Instant::now();
         let opening = Counted::new(&self.opening);

@@ -178,7 +178,7 @@ pub fn sweep_latency(results: &Results) -> Chart {
 /// The class that colours a mode everywhere.
 pub fn class(run: &Run) -> &'static str {
     match run.mode {
-        Mode::Unpooled => "no-pool",
+        Mode::NoPool => "no-pool",
         Mode::Exclusive => "exclusive",
         Mode::Shared => "shared",
     }
