@@ -27,6 +27,9 @@ pub(super) struct Shelf {
     listed: VecDeque<Listed>,
 }
 
+/// A cleared shelf keeps memory for this many.
+const SLACK: usize = 64;
+
 /// A place in the order of idle connections.
 struct Listed {
     rank: u32,
@@ -45,6 +48,11 @@ impl Shelf {
 
     pub(super) fn len(&self) -> usize {
         self.listed.len()
+    }
+
+    #[cfg(all(test, not(cenote_loom)))]
+    pub(super) fn capacity(&self) -> usize {
+        self.listed.capacity()
     }
 
     /// Lists `token`, whose slot is to be shelved.
@@ -142,13 +150,12 @@ impl<O: Owner> Core<O> {
         ))
     }
 
-    /// Puts `token`, which serves nobody, on the shelf; and clears that, if enough leases have come back with nobody
-    /// waiting.
+    /// Puts `token`, which serves nobody, on the shelf; and clears that, if enough leases have come back since somebody
+    /// last queued.
     pub(super) fn shelve(&self, ledger: &mut Ledger<O>, token: SlotToken<O>, idling: IdleSince) {
         ledger.shelf.list(&token, idling);
         token.make_idle(idling, Mark::Yes);
-        if ledger.order != Order::Local || ledger.waitlist.len() > 0 || idling == IdleSince::Before
-        {
+        if ledger.order != Order::Local || idling == IdleSince::Before {
             return;
         }
         ledger.shelf.returns += 1;
@@ -163,6 +170,9 @@ impl<O: Owner> Core<O> {
         for listed in ledger.shelf.listed.drain(..) {
             let slot = self.table.slot(listed.index as usize);
             slot.expect("a listed slot is in the table").unshelve();
+        }
+        if ledger.shelf.listed.capacity() > SLACK {
+            ledger.shelf.listed = VecDeque::new();
         }
         self.set_gate(ledger);
     }

@@ -166,6 +166,17 @@ fn leases_end_without_the_ledger_again_after_as_many_returns_as_there_are_slots(
     assert_eq!(through_ledger, MANY);
 }
 
+#[test]
+fn a_shelf_that_is_cleared_leaves_no_memory_behind() {
+    let (core, all) = many(Order::Local);
+    come_and_go(&core);
+    for token in all {
+        release_through_ledger(&core, token, IdleSince::Now);
+    }
+    assert!(core.claim().expect("idle").release().is_ok());
+    assert!(lock(&core.ledger.0).shelf.capacity() <= 64);
+}
+
 /// Shelved last, it was used last.
 #[test]
 fn of_shelved_connections_the_last_to_come_back_is_leased_first() {
