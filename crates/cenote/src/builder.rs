@@ -59,7 +59,7 @@ impl<C: Connect> PoolBuilder<C> {
 
     /// The name that errors and reports carry. Default: "unnamed".
     pub fn name(self, name: impl Into<String>) -> Self {
-        self.map_settings(|s| s.name = name.into())
+        self.map_settings(|s| s.name = name.into().into())
     }
 
     /// Connections there may be at once, those being opened included. Default: 10.

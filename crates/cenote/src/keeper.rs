@@ -5,10 +5,11 @@
 //! What a look does, and when the next is due, is the member's to say.
 //!
 //! Locks: `KEEPERS`, then a keeper's own; both are leaves otherwise: no member is called and none dropped under them.
+//! `KEEPERS` is never waited for: a forked child may find it taken for good, by a thread that it does not have.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, TryLockError};
 
 use crate::rt::{self, Instant, Runtime, RuntimeId};
 use crate::sync::{Mutex, lock};
@@ -60,9 +61,11 @@ pub(crate) enum End {
 /// Looks at one stretch, after which the other tasks of the runtime have a turn.
 const STRETCH: usize = 32;
 
-/// The keepers of this process. One that has ended is not among them.
-static KEEPERS: std::sync::Mutex<Option<HashMap<RuntimeId, Arc<Keeper>>>> =
-    std::sync::Mutex::new(None);
+/// The keepers of this process, so that the pools of a runtime find theirs. One that is not among them, as another thread
+/// was here at that moment, serves all the same; one that stays after its end is not asked again.
+static KEEPERS: std::sync::Mutex<Option<Keepers>> = std::sync::Mutex::new(None);
+
+type Keepers = HashMap<RuntimeId, Arc<Keeper>>;
 
 impl Keeper {
     /// Has `member` looked at by then, by the keeper of this runtime. `None`: there is no runtime, or it was shut down.
@@ -83,7 +86,7 @@ impl Keeper {
             list: Mutex::new(List::default()),
             earlier: Notify::new(),
         });
-        // Another may have been registered since; both do.
+        // There may be another by now: both do.
         register(&keeper);
         runtime.spawn(run(Running(Arc::clone(&keeper))));
         // A runtime that was shut down has dropped the task by now.
@@ -251,12 +254,20 @@ impl Drop for Running {
     }
 }
 
+fn keepers() -> Option<MutexGuard<'static, Option<Keepers>>> {
+    match KEEPERS.try_lock() {
+        Ok(keepers) => Some(keepers),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 /// Models have a keeper for each pool: theirs end with the model, and no two share one.
 fn registered(id: RuntimeId) -> Option<Arc<Keeper>> {
     if cfg!(cenote_shuttle) {
         return None;
     }
-    let keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let keepers = keepers()?;
     let keeper = keepers.as_ref()?.get(&id)?;
     keeper.end().is_none().then(|| Arc::clone(keeper))
 }
@@ -265,17 +276,23 @@ fn register(keeper: &Arc<Keeper>) {
     if cfg!(cenote_shuttle) {
         return;
     }
-    let mut keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let keepers = keepers.get_or_insert_default();
-    let _replaced = keepers.insert(keeper.runtime, Arc::clone(keeper));
+    let replaced = keepers().map(|mut keepers| {
+        let keepers = keepers.get_or_insert_default();
+        keepers.insert(keeper.runtime, Arc::clone(keeper))
+    });
+    // Outside the lock.
+    drop(replaced);
 }
 
 fn unregister(keeper: &Arc<Keeper>) {
-    let mut keepers = KEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(keepers) = &mut *keepers
+    if let Some(mut keepers) = keepers()
+        && let Some(keepers) = &mut *keepers
         && let Some(registered) = keepers.get(&keeper.runtime)
         && Arc::ptr_eq(registered, keeper)
     {
         keepers.remove(&keeper.runtime);
     }
 }
+
+#[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
+mod tests;

@@ -28,7 +28,7 @@ pub enum IdleOrder {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) name: String,
+    pub(crate) name: std::sync::Arc<str>,
     pub(crate) max_size: usize,
     pub(crate) min_idle: usize,
     /// Connections kept open, idle or leased; a shared pool's.

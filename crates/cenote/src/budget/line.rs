@@ -122,7 +122,7 @@ impl State {
         returning: impl FnOnce(u64) -> Returning,
         after: &mut After,
     ) -> bool {
-        // Whoever is in line by then does wait, and for what comes back.
+        // A pool that is in line by then does wait, and for what comes back.
         self.settle(Fresh::Nowhere, after);
         let chain = Arc::clone(&self.member(key).chain);
         let is_excess = |&bound: &Key| {

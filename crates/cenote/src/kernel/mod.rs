@@ -162,7 +162,7 @@ impl<O: Owner> Core<O> {
     /// the shelf is up.
     #[inline(always)]
     pub(crate) fn claim(&self) -> Option<SlotToken<O>> {
-        // Acquire: a getter that sees the shelf cleared sees the slots that were freed.
+        // Acquire: a caller that sees the shelf cleared sees the slots that were freed.
         let gate = self.gate.0.load(Ordering::Acquire);
         if gate != 0 {
             return self.claim_gated(gate);

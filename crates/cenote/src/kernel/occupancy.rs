@@ -50,6 +50,13 @@ impl VacantSlots {
     }
 }
 
+impl Demand {
+    /// Connections there are, those on their way in or out apart.
+    pub(crate) fn open(&self) -> usize {
+        self.occupied - self.opening - self.closing
+    }
+}
+
 impl<O: Owner> Core<O> {
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
     pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {

@@ -119,10 +119,10 @@ impl<'a, C: Connect> Acquire<'a, C> {
             return FastPath::Nothing;
         }
         match self.core.claim() {
-            Some(token) if is_fresh(self.core, &token) => {
-                FastPath::Leased(leased(self.core, token, self.call_site))
-            }
-            Some(token) => FastPath::Stale(token),
+            Some(token) => match fresh_at(self.core, &token) {
+                Some(now) => FastPath::Leased(leased(token, now, self.call_site)),
+                None => FastPath::Stale(token),
+            },
             None => FastPath::Nothing,
         }
     }
@@ -153,12 +153,12 @@ impl<'a, C: Connect> Acquire<'a, C> {
                     return Poll::Ready(Err(core.owner.no_runtime()));
                 }
                 // The pool may have rested, and its clock stood: now the clock tells.
-                let stale = match stale {
-                    Some(token) if is_fresh(core, &token) => {
-                        return Poll::Ready(Ok(leased(core, token, call_site)));
-                    }
-                    stale => stale,
-                };
+                if let Some(token) = &stale
+                    && let Some(now) = fresh_at(core, token)
+                {
+                    let token = stale.expect("looked at just now");
+                    return Poll::Ready(Ok(leased(token, now, call_site)));
+                }
                 none.insert(Box::pin(Waiting::begin(core, *limit, stale, now)))
             }
         };
@@ -166,7 +166,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
             Ok(token) => token,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        let token = leased(core, token, call_site);
+        let token = leased(token, core.owner.clock.now(), call_site);
         if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
             dial::set_proven(core);
         }
@@ -318,7 +318,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
 
     /// `token` if it can be leased as it is; else it is checked first.
     fn accept(self: Pin<&mut Self>, token: PoolToken<C>) -> Option<PoolToken<C>> {
-        if is_fresh(self.core, &token) {
+        if fresh_at(self.core, &token).is_some() {
             return Some(token);
         }
         *self.project().stage = Stage::PreLeaseCheck(PreLeaseCheck::start(token));
@@ -382,28 +382,28 @@ impl<'a, C: Connect> Waiting<'a, C> {
     }
 }
 
-/// Whether the connection can be leased without an asynchronous step.
+/// If the connection can be leased without an asynchronous step, the time by which that is so. Never while the clock is
+/// stopped, so that no lease begins at a time that is none.
 #[inline(always)]
-pub(crate) fn is_fresh<C: Connect>(core: &PoolCore<C>, token: &PoolToken<C>) -> bool {
+pub(crate) fn fresh_at<C: Connect>(core: &PoolCore<C>, token: &PoolToken<C>) -> Option<u64> {
     let shared = &core.owner;
-    let idle = shared
-        .clock
-        .coarse()
-        .saturating_sub(token.meta().idle_since.load(Relaxed));
-    idle < shared.fresh_below
+    let now = shared.clock.coarse();
+    let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
+    let is_fresh = idle < shared.fresh_below
         && matches!(
             rt::calling(|| shared.connector.is_open(&token.entry().conn)),
             Ok(true)
-        )
+        );
+    is_fresh.then_some(now)
 }
 
 /// Begins the lease.
 #[inline(always)]
 pub(crate) fn leased<C: Connect>(
-    core: &PoolCore<C>,
     token: PoolToken<C>,
+    now: u64,
     call_site: &'static Location<'static>,
 ) -> PoolToken<C> {
-    token.meta().leased(core.owner.clock.coarse(), call_site);
+    token.meta().leased(now, call_site);
     token
 }

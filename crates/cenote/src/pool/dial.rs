@@ -14,7 +14,7 @@ use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
 use crate::error::{ConnectError, Dialling, GetError, endpoint};
 use crate::event::{ConnectionInfo, EventKind};
-use crate::kernel::{Arc, Demand, IdleSince, Opening, Phase, State};
+use crate::kernel::{Arc, Demand, IdleSince, Opening, Phase};
 use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::lifetime;
@@ -94,6 +94,11 @@ impl Dialer {
     pub(crate) fn check_began(&mut self, now: u64) {
         self.checking += 1;
         self.checking_since = now;
+    }
+
+    /// Checks under way for no caller in particular.
+    pub(crate) fn checking(&self) -> usize {
+        self.checking
     }
 
     pub(crate) fn check_ended(&mut self) {
@@ -182,17 +187,7 @@ fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Deman
     }
     let mut missing = demand.waiters.saturating_sub(dialer.arriving);
     if dialer.refill {
-        let idle = core
-            .slots()
-            .filter(|(_, word, _)| word.state() == State::Idle)
-            .count();
-        let Settings {
-            min_idle, min_size, ..
-        } = shared.settings;
-        let open = demand.occupied - demand.opening - demand.closing;
-        let short = min_idle
-            .saturating_sub(idle)
-            .max(min_size.saturating_sub(open));
+        let short = core.shortage(&demand);
         dialer.refill = short > 0;
         missing = missing.max(short);
     }
@@ -365,7 +360,7 @@ fn failed<C: Connect>(
         Slot::Open => (1, 0),
     };
     let others = |all: usize, own: usize| all.saturating_sub(own);
-    let open = others(demand.occupied - demand.opening - demand.closing, own_open);
+    let open = others(demand.open(), own_open);
     let is_last_dial = others(demand.opening, own_opening) == 0;
     let while_open = open > 0;
     // The old error is dropped after the lock: its drop is user code.

@@ -99,7 +99,7 @@ fn is_busy(demand: &Demand) -> bool {
 fn next_due<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &Sweep, now: u64) -> Option<u64> {
     let settings = &core.owner.settings;
     let after = |since: u64, limit: Option<Duration>| Some(since.saturating_add(nanos(limit?)));
-    let spare = spare(core, count_idle(core));
+    let spare = spare(core, core.count_idle());
     let mut next = match settings.min_idle.max(settings.min_size) {
         0 => None,
         _ => Some(sweep.next.max(now + nanos(SECOND))),
@@ -141,8 +141,6 @@ pub(crate) struct Sweep {
     was_short: bool,
     /// When idle connections are asked again whether they are open.
     next_look: u64,
-    /// One more reference for each check under way.
-    checking: Arc<()>,
 }
 
 impl Sweep {
@@ -162,10 +160,10 @@ impl Sweep {
             self.next_look = now + nanos(SECOND);
             look_at_idle(core);
         }
-        let idle = count_idle(core);
+        let idle = core.count_idle();
         let mut spare = spare(core, idle);
         // A quarter at a time, so that callers find the rest; a check may outlast a turn.
-        let checking = Arc::strong_count(&self.checking) - 1;
+        let checking = core.owner.dialer().checking();
         let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
         for (index, word, meta) in core.slots() {
             match word.state() {
@@ -183,12 +181,8 @@ impl Sweep {
                         }
                         Due::Check => {
                             checks -= 1;
-                            let counted = self.checking.clone();
-                            let checking = Checking::begin(core);
-                            core.owner.runtime.spawn(async move {
-                                check_idle(checking, token).await;
-                                drop(counted);
-                            });
+                            let check = check_idle(Checking::begin(core), token);
+                            core.owner.runtime.spawn(check);
                         }
                     }
                 }
@@ -217,23 +211,12 @@ impl Sweep {
         if min_idle.max(min_size) == 0 {
             return;
         }
-        let demand = core.demand();
-        let short = count_idle(core) < min_idle;
-        if demand.occupied < min_idle.max(min_size) || (short && self.was_short) {
+        let short = core.count_idle() < min_idle;
+        if core.demand().occupied < min_idle.max(min_size) || (short && self.was_short) {
             core.owner.dialer().refill = true;
         }
         self.was_short = short;
     }
-}
-
-/// Whether fewer connections are idle than `min_idle`, or open than `min_size`.
-pub(crate) fn is_short<C: Connect>(core: &PoolCore<C>) -> bool {
-    let Settings {
-        min_idle, min_size, ..
-    } = core.owner.settings;
-    let demand = core.demand();
-    let open = demand.occupied - demand.opening - demand.closing;
-    count_idle(core) < min_idle || open < min_size
 }
 
 /// Closes the idle connections that are no longer open: dead ones are none of those that `min_idle` keeps ready.
@@ -259,21 +242,13 @@ fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
     }
 }
 
-fn count_idle<C: Connect>(core: &PoolCore<C>) -> usize {
-    core.slots()
-        .filter(|(_, word, _)| word.state() == State::Idle)
-        .count()
-}
-
 /// Idle connections there are beyond `min_idle` and `min_size`.
 fn spare<C: Connect>(core: &PoolCore<C>, idle: usize) -> usize {
     let Settings {
         min_idle, min_size, ..
     } = core.owner.settings;
-    let demand = core.demand();
-    let open = demand.occupied - demand.opening - demand.closing;
     idle.saturating_sub(min_idle)
-        .min(open.saturating_sub(min_size))
+        .min(core.demand().open().saturating_sub(min_size))
 }
 
 /// What an idle connection is due for.

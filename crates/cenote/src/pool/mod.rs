@@ -33,7 +33,7 @@ use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
-use acquire::{Acquire, is_fresh, leased};
+use acquire::{Acquire, fresh_at, leased};
 use pre_lease_check::{PreLeaseCheck, Rejected};
 use state::{PoolCore, Shared};
 use upkeep::Upkeep;
@@ -157,17 +157,17 @@ impl<C: Connect> Pool<C> {
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
         let call_site = Location::caller();
         while let Some(token) = self.core.claim() {
-            if is_fresh(&self.core, &token) {
-                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+            if let Some(now) = fresh_at(&self.core, &token) {
+                return Ok(Lease::new(leased(token, now, call_site), &self.core));
             }
             if upkeep::ensure(&self.core) == Upkeep::Impossible {
                 // Nothing can be checked here.
                 recycle::release(token, IdleSince::Before);
                 break;
             }
-            if is_fresh(&self.core, &token) {
+            if let Some(now) = fresh_at(&self.core, &token) {
                 // The pool had rested, and its clock stood.
-                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+                return Ok(Lease::new(leased(token, now, call_site), &self.core));
             }
             drop(PreLeaseCheck::start(token));
         }
@@ -180,20 +180,21 @@ impl<C: Connect> Pool<C> {
         call_site: &'static Location<'static>,
     ) -> Result<Lease<'_, C>, TryGetError> {
         while let Some(token) = self.core.claim() {
-            if is_fresh(&self.core, &token) {
-                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+            if let Some(now) = fresh_at(&self.core, &token) {
+                return Ok(Lease::new(leased(token, now, call_site), &self.core));
             }
             if upkeep::ensure(&self.core) == Upkeep::Impossible {
                 recycle::release(token, IdleSince::Before);
                 break;
             }
-            if is_fresh(&self.core, &token) {
-                return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+            if let Some(now) = fresh_at(&self.core, &token) {
+                return Ok(Lease::new(leased(token, now, call_site), &self.core));
             }
             let mut pre_lease_check = PreLeaseCheck::start(token);
             match poll_fn(|cx| pre_lease_check.poll(cx)).await {
                 Ok(token) => {
-                    return Ok(Lease::new(leased(&self.core, token, call_site), &self.core));
+                    let now = self.core.owner.clock.now();
+                    return Ok(Lease::new(leased(token, now, call_site), &self.core));
                 }
                 Err(Rejected::Closed) => {}
                 Err(Rejected::Fatal(_)) => break,

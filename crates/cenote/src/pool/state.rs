@@ -16,7 +16,7 @@ use crate::event::{CloseReason, ConnectionInfo, Event, EventKind};
 use crate::hooks::Hooks;
 use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
-use crate::kernel::{Arc, Core, Owner, Phase, SlotToken, State};
+use crate::kernel::{Arc, Core, Demand, Owner, Phase, SlotToken, State};
 use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::Settings;
 use crate::status::{Counters, PoolState, Status};
@@ -182,7 +182,7 @@ pub(crate) enum Refusal {
 impl<C: Connect> Shared<C> {
     pub(crate) fn new(
         connector: C,
-        mut settings: Settings,
+        settings: Settings,
         hooks: Hooks<C>,
         runtime: Runtime,
         budget: Option<Membership>,
@@ -197,7 +197,7 @@ impl<C: Connect> Shared<C> {
         Self {
             fresh_below,
             plain_return: hooks.after_return.is_empty(),
-            name: std::mem::take(&mut settings.name).into(),
+            name: Arc::clone(&settings.name),
             connector,
             dialer: Mutex::new(Dialer::new(settings.seed)),
             settings,
@@ -312,6 +312,21 @@ impl<C: Connect> Owner for Shared<C> {
 }
 
 impl<C: Connect> PoolCore<C> {
+    pub(crate) fn count_idle(&self) -> usize {
+        self.slots()
+            .filter(|(_, word, _)| word.state() == State::Idle)
+            .count()
+    }
+
+    /// Connections missing of the idle that `min_idle` asks for, or of the open that `min_size` does.
+    pub(crate) fn shortage(&self, demand: &Demand) -> usize {
+        let Settings {
+            min_idle, min_size, ..
+        } = self.owner.settings;
+        let idle = min_idle.saturating_sub(self.count_idle());
+        idle.max(min_size.saturating_sub(demand.open()))
+    }
+
     pub(crate) fn status(&self) -> Status {
         let (mut idle, mut leased, mut upkeep) = (0, 0, 0);
         for (_, word, _) in self.slots() {

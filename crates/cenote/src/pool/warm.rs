@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::look::is_short;
 use super::state::PoolCore;
 use super::{dial, upkeep};
 use crate::connect::Connect;
@@ -39,10 +38,11 @@ async fn fill<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<(), GetError> {
         let mut changed = pin!(shared.changed.notified());
         // From here on: what changes while this looks is told.
         changed.as_mut().enable();
-        if core.demand().phase == Phase::Closed {
+        let demand = core.demand();
+        if demand.phase == Phase::Closed {
             return Err(shared.closed_error());
         }
-        if !is_short(core) {
+        if core.shortage(&demand) == 0 {
             return Ok(());
         }
         let failures = shared.metrics.connect_failed.load(Relaxed) - failed_before;

@@ -39,6 +39,8 @@ mod reasons;
 mod replies;
 /// A server that dies, hangs, comes back.
 mod restarts;
+/// A pool that nobody uses is not looked at, and is as before when somebody does.
+mod resting;
 /// What becomes of a connection after a lease.
 mod returning;
 /// The connector whose every step does as it is told.

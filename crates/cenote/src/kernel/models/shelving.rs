@@ -124,7 +124,7 @@ fn a_shelf_that_is_cleared_hides_nothing_from_a_waiter_that_arrives() {
     });
 }
 
-/// While the shelf is cleared, a getter that read the gate before goes for the free slots.
+/// While the shelf is cleared, a caller that read the gate before goes for the free slots.
 #[test]
 fn a_connection_off_the_shelf_is_found_without_waiting() {
     explore(|| {

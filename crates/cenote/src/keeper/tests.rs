@@ -1,0 +1,124 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use super::*;
+
+/// Notes when it is looked at, and what it is to say then.
+#[derive(Default)]
+struct Toy {
+    looks: Mutex<Vec<Instant>>,
+    every: Option<Duration>,
+    panics: bool,
+    is_abandoned: AtomicBool,
+}
+
+impl Toy {
+    fn looks(&self) -> Vec<Instant> {
+        self.looks.lock().unwrap().clone()
+    }
+}
+
+impl Member for Toy {
+    fn look(self: Arc<Self>, _: &Arc<Keeper>) -> Option<Instant> {
+        let now = rt::now();
+        self.looks.lock().unwrap().push(now);
+        assert!(!self.panics, "told to");
+        self.every.map(|every| now + every)
+    }
+
+    fn abandoned(self: Arc<Self>, _: &Arc<Keeper>) {
+        self.is_abandoned.store(true, SeqCst);
+    }
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn schedule(member: &Arc<Toy>, at: Instant) -> Arc<Keeper> {
+    Keeper::schedule_on(&Runtime::callers(), member, at).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_is_looked_at_when_it_is_due_and_not_before() {
+    let (toy, now) = (Arc::new(Toy::default()), rt::now());
+    schedule(&toy, now + secs(10));
+    sleep(secs(9)).await;
+    assert!(toy.looks().is_empty());
+    sleep(secs(2)).await;
+    assert_eq!(toy.looks(), [now + secs(10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_times_the_earlier_counts_and_then_what_the_look_says() {
+    let every = Some(secs(60));
+    let (toy, now) = (
+        Arc::new(Toy {
+            every,
+            ..Toy::default()
+        }),
+        rt::now(),
+    );
+    let keeper = schedule(&toy, now + secs(10));
+    sleep(secs(1)).await;
+    keeper.schedule(&toy, now + secs(5)).unwrap();
+    keeper.schedule(&toy, now + secs(20)).unwrap();
+    sleep(secs(100)).await;
+    assert_eq!(toy.looks(), [now + secs(5), now + secs(65)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_members_of_a_runtime_have_one_task_which_ends_with_the_last() {
+    let toys = [(); 100].map(|()| Arc::new(Toy::default()));
+    let now = rt::now();
+    for (i, toy) in toys.iter().enumerate() {
+        schedule(toy, now + secs(i as u64));
+    }
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
+    sleep(secs(101)).await;
+    assert!(toys.iter().all(|toy| toy.looks().len() == 1));
+    assert!(toys.iter().all(|toy| Arc::strong_count(toy) == 1));
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_dismissed_is_let_go_and_not_looked_at() {
+    let toy = Arc::new(Toy::default());
+    let keeper = schedule(&toy, rt::now() + secs(10));
+    keeper.dismiss(&toy);
+    assert_eq!(Arc::strong_count(&toy), 1);
+    sleep(secs(20)).await;
+    assert!(toy.looks().is_empty());
+    assert_eq!(keeper.schedule(&toy, rt::now()), Err(End::Idle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_panics_ends_no_other_s() {
+    let panics = Arc::new(Toy {
+        panics: true,
+        ..Toy::default()
+    });
+    let calm = Arc::new(Toy::default());
+    let now = rt::now();
+    schedule(&panics, now + secs(1));
+    schedule(&calm, now + secs(2));
+    sleep(secs(3)).await;
+    assert_eq!((panics.looks().len(), calm.looks().len()), (1, 1));
+}
+
+#[test]
+fn members_hear_of_the_end_of_their_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let toy = Arc::new(Toy::default());
+    let keeper = runtime.block_on(async { schedule(&toy, rt::now() + secs(3_600)) });
+    drop(runtime);
+    assert!(toy.is_abandoned.load(SeqCst));
+    assert_eq!(keeper.schedule(&toy, rt::now()), Err(End::Died));
+}
