@@ -59,6 +59,7 @@ impl<C: Connect> PoolBuilder<C> {
         name: impl Into<String>,
         max_size: usize,
         min_idle: usize,
+        min_size: usize,
         max_idle: impl Into<Option<usize>>,
         idle_order: IdleOrder,
         acquire_timeout: impl Into<Option<Duration>>,

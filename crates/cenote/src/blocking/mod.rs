@@ -232,6 +232,15 @@ impl<C: Connect> Pool<C> {
         Ok(OwnedLease(pool::Lease::into_owned(lease)))
     }
 
+    /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say, now,
+    /// blocking the thread until they are there: as [`cenote::Pool::warm`](crate::Pool::warm).
+    ///
+    /// # Errors
+    /// As those of [`cenote::Pool::warm`](crate::Pool::warm).
+    pub fn warm(&self) -> Result<(), GetError> {
+        wait::outcome(self.pool().warm())
+    }
+
     /// Leases an idle connection, or says why not; never dials, and waits for nobody else's lease. A connection
     /// that must be checked first is checked here, which may take as long as `check_timeout`.
     ///

@@ -323,7 +323,11 @@ impl<C: Connect> Pool<C> {
     /// [`Connect`](GetError::Connect): a dial has failed since this began; the pool goes on trying.
     /// [`TimedOut`](GetError::TimedOut), [`Closed`](GetError::Closed), [`NoRuntime`](GetError::NoRuntime).
     pub async fn warm(&self) -> Result<(), GetError> {
-        warm::warm(&self.core, self.settings().acquire_timeout).await
+        self.warm_within(self.settings().acquire_timeout).await
+    }
+
+    pub(crate) async fn warm_within(&self, limit: Option<Duration>) -> Result<(), GetError> {
+        warm::warm(&self.core, limit).await
     }
 
     /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, leased

@@ -232,6 +232,18 @@ impl<C: Multiplex> SharedPool<C> {
         Ok(())
     }
 
+    /// Opens as many connections as [`min_size`](SharedPoolBuilder::min_size) says, now, and returns when they are there: as
+    /// [`Pool::warm`](crate::Pool::warm).
+    ///
+    /// # Errors
+    /// As those of [`Pool::warm`](crate::Pool::warm).
+    pub async fn warm(&self) -> Result<(), GetError> {
+        self.core
+            .exclusive
+            .warm_within(self.core.limits.acquire_timeout)
+            .await
+    }
+
     /// Replaces every connection open now, without disturbing those who use one: each is closed once the leases
     /// it carries have ended, and gets no new ones. For when credentials or addresses have changed, or another
     /// server has taken over.

@@ -194,6 +194,20 @@ fn getters_learn_why_connecting_fails() {
 }
 
 #[test]
+fn a_warm_pool_has_its_connections_or_says_why_not() {
+    let driver = Driver::default();
+    let builder = Pool::builder(driver.clone()).max_size(5);
+    let pool = builder.min_idle(2).min_size(3).build().unwrap();
+    pool.warm().unwrap();
+    assert_eq!(pool.status().idle, 3);
+    let driver = Driver::default();
+    driver.0.panics.store(true, SeqCst);
+    let pool = Pool::builder(driver).min_idle(1).build().unwrap();
+    let error = pool.warm().unwrap_err();
+    assert!(matches!(error, GetError::Connect { .. }), "{error}");
+}
+
+#[test]
 fn a_driver_that_panics_is_a_failed_connect() {
     let driver = Driver::default();
     driver.0.panics.store(true, SeqCst);

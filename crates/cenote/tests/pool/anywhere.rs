@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use cenote::{CloseReason, Connect, Dial, GetError, Multiplex, OwnedLease, Pool, Verdict};
+use cenote::{CloseReason, Connect, Dial, GetError, Lease, Multiplex, OwnedLease, Pool, Verdict};
 use futures::executor;
 use tokio::runtime::Runtime;
 
@@ -31,6 +31,18 @@ fn a_lease_can_be_dropped_on_a_thread_without_a_runtime() {
     thread::spawn(move || drop(lease)).join().unwrap();
     runtime.block_on(async { drop(pool.get().await.unwrap()) });
     assert_eq!(pool.counters().resets, 1);
+}
+
+/// Until the next keeper has looked, the pool's clock stands still.
+#[test]
+fn a_lease_taken_as_another_runtime_takes_over_begins_now() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    runtime().block_on(async { drop(pool.get().await.unwrap()) });
+    runtime().block_on(async {
+        let lease = pool.get().await.unwrap();
+        assert!(Lease::info(&lease).idle_for < secs(3_600));
+    });
 }
 
 #[test]

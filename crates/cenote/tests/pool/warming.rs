@@ -68,6 +68,28 @@ async fn a_closed_pool_is_not_warmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shared_pool_has_min_size_connections_when_it_is_warm() {
+    let server = Server::default();
+    let pool = server.shared().max_size(3).min_size(2).build().unwrap();
+    pool.warm().await.unwrap();
+    assert_eq!(server.open(), 2);
+    let never = server.shared().build().unwrap();
+    never.warm().await.unwrap();
+    assert_eq!(never.status().size, 0, "none were asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_min_size_misses_are_opened_before_anybody_asks() {
+    let server = Server::default();
+    let pool = server.builder().max_size(5).min_size(2).build().unwrap();
+    pass(secs(4)).await;
+    assert_eq!((server.open(), pool.counters().opened), (2, 2));
+    pool.evict();
+    pass(secs(4)).await;
+    assert_eq!((server.open(), pool.counters().opened), (2, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_min_size_connections_do_not_idle_out() {
     let server = Server::default();
     let builder = Pool::builder(server.clone()).max_size(5).min_size(2);
