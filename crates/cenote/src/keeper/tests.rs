@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
