@@ -99,7 +99,7 @@ impl<S: Service> Way for NoPool<S> {
 
     fn gauges(&self) -> Gauges {
         let opening = self.opening.load(Ordering::Relaxed);
-        // Whoever waits, waits for a connect.
+        // A user that waits, waits for a connect.
         Gauges {
             idle: 0,
             leased: self.leased.load(Ordering::Relaxed),

@@ -129,8 +129,8 @@
 //! A pool in a `static` meets many runtimes, as each `#[tokio::test]` has one of its own. When one of them ends,
 //! so does what was opened on it: connections whose sockets or tasks lived there are found closed, or fail their
 //! check, and are replaced; a dial under way fails, with [`ConnectError::Aborted`]; a lease that was taken to
-//! another runtime gives its driver's errors. The pool, its settings and its counts go on, and so does whoever
-//! waits for it elsewhere. [`PoolBuilder::runtime`] gives the connections a runtime that outlives them all.
+//! another runtime gives its driver's errors. The pool, its settings and its counts go on, and its
+//! waiters elsewhere go on waiting. [`PoolBuilder::runtime`] gives the connections a runtime that outlives them all.
 //!
 //! # Processes
 //!

@@ -28,7 +28,7 @@ pub struct Measured {
     pub samples: Vec<Sample>,
 }
 
-/// Tells users to stop: whoever cancels the run holds the sender.
+/// Tells users to stop: what cancels the run holds the sender.
 pub type Stop = watch::Receiver<bool>;
 
 /// A user whose request failed waits this long: a server that refuses is not hammered.

@@ -65,7 +65,7 @@ impl Door {
         self.addr
     }
 
-    /// Refuses whoever comes from now on, and resets those who were accepted by the system only.
+    /// Refuses clients from now on, and resets those that only the system has accepted.
     pub(crate) fn close(&self) {
         self.listener().take();
     }

@@ -98,7 +98,7 @@ impl Shared {
 }
 
 impl FaultProxy {
-    /// Listens on a free port of 127.0.0.1 and connects whoever comes to `upstream`, without a fault. The
+    /// Listens on a free port of 127.0.0.1 and connects each client to `upstream`, without a fault. The
     /// server's address is resolved once, now; the server need not run yet. Faults that have chance in them
     /// get a random [`seed`](Self::seed).
     ///

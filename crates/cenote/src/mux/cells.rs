@@ -1,10 +1,10 @@
 //! The tag table: for each request that is pending, where its reply goes.
 //!
-//! Whoever has a tag, from the desk or a lane's stock, has its cell; from the request on it is the caller's and the
-//! reader's to share, under the cell's own lock. A tag is in quarantine while its cell is `Abandoned`: its caller has
+//! A tag, from the desk or a lane's stock, is the right to its cell; from the request on the caller and the reader
+//! share the cell, under the cell's own lock. A tag is in quarantine while its cell is `Abandoned`: its caller has
 //! left, its reply is still to come.
 //!
-//! Promises: a reply reaches the request it answers or nobody; whoever waits in a cell is woken when its
+//! Promises: a reply reaches the request it answers or nobody; a caller that waits in a cell is woken when its
 //! reply comes and when the connection ends.
 //!
 //! Lock order: desk, lane, cell. No user code runs under a cell's lock: replies are dropped, and wakers cloned, dropped

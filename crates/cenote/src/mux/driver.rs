@@ -162,7 +162,7 @@ where
 
     /// Whether it is to step back and then write.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnected> {
-        // Before it looks at anything: whoever changes it after that wakes this task.
+        // Before the driver looks at anything: a caller that changes something after that wakes this task.
         self.engine.ask.set_driver(cx.waker());
         let (wrote, advances) = {
             let mut writer = lock(&self.engine.writer);
@@ -364,7 +364,7 @@ where
     }
 }
 
-/// However the task ends, nobody waits for it, and the connection's halves are dropped whoever has a handle.
+/// However the task ends, no caller waits for it any more, and the connection's halves are dropped though handles remain.
 impl<Req, Resp, D> Drop for Driver<Req, Resp, D> {
     fn drop(&mut self) {
         self.engine.end(Disconnected::RuntimeGone);

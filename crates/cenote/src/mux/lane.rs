@@ -2,7 +2,7 @@
 //! one of them; two share one where there are more threads than lanes.
 //!
 //! A lane holds a clone of the codec's encoder, the frames that it has made since the lane was last taken, and a
-//! stock of free tags. Whoever holds the writer's lock takes what all lanes hold.
+//! stock of free tags. The holder of the writer's lock takes what all lanes hold.
 //!
 //! ## Order
 //! Requests made on one handle are written in the order of their first polls, though its caller moves from thread
@@ -271,8 +271,8 @@ impl<Req> Lanes<Req> {
         Ok(appended)
     }
 
-    /// Shuts all stocks: what was in them. Whoever comes to a lane after that goes by the desk; whatever was done
-    /// under its lock before is seen.
+    /// Shuts all stocks and takes what was in them. A call that begins after that goes by the desk; on return no call is
+    /// still beginning through a lane, for each lane's lock was taken.
     pub(super) fn shut(&self) -> Vec<u32> {
         let mut tags = Vec::new();
         for lane in &self.lanes {

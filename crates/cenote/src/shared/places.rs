@@ -35,9 +35,8 @@ pub(super) enum Answer<C: Multiplex> {
 }
 
 impl<C: Multiplex> Core<C> {
-    /// A place for the caller with this number, or its place in the queue; a newcomer has none yet. Whoever
-    /// was given a connection that proved dead comes again with its old number, and so before all who came
-    /// after it.
+    /// A place for the caller with this number, or its place in the queue; a newcomer has none yet. A caller
+    /// whose connection proved dead comes again with its old number, and so before all that came after it.
     pub(super) fn ask(self: &Arc<Self>, number: Option<u64>, waker: &Waker) -> Answer<C> {
         let asked = self.ask_with(number, waker, &mut None);
         asked.unwrap_or_else(|| {

@@ -49,7 +49,7 @@ impl<C: Multiplex> Core<C> {
             ..
         } = &state.seats[i];
         if *leases == 0 {
-            // The gate closes when it is gone. Whoever asks after that sees to growth.
+            // The gate closes when the connection is gone. The next caller drives growth.
             carrier.end_as(Ending::ArrivedDead);
             return state.unseat(after, i);
         }

@@ -30,7 +30,7 @@ pub(crate) struct Core<C: Multiplex> {
     pub(super) spares: Arc<Spares<Arc<Carrier<C>>>>,
     /// Under it are taken the locks of the spare places and no others: no user code, no waker and no drop of a
     /// connection runs under it; what has to follow is put into [`After`] and done by [`locked`](Self::locked) once it
-    /// is let go. Whoever lets it go leaves this true:
+    /// is let go. When it is let go, this is true:
     ///
     /// > if somebody waits, no connection in service has room, and there are no spare places.
     state: Mutex<State<C>>,
@@ -310,7 +310,8 @@ impl<C: Multiplex> State<C> {
         }
     }
 
-    /// Upkeep has ended before its time. Whoever comes next starts another, and so must come to the state.
+    /// The keeper died with its runtime. With no spare places left, the next caller takes the lock and has the pool listed
+    /// with another.
     pub(super) fn unkeep(&mut self, after: &mut After<C>) {
         self.is_kept = false;
         self.recall_spares(after);
