@@ -169,8 +169,8 @@ impl PgConnection {
     /// # Errors
     ///
     /// [`crate::Error::Closed`] when the connection ended. [`crate::Error::Silent`] when the server did not answer
-    /// for 5 s ([`ping_timeout`](crate::PostgresConnector::ping_timeout)); the connection is then closed. [`crate::Error::NotificationsLost`] in the place of those that found
-    /// no room.
+    /// for 5 s ([`ping_timeout`](crate::PostgresConnector::ping_timeout)); the connection is then closed.
+    /// [`crate::Error::NotificationsLost`] in the place of those that found no room.
     pub async fn notification(&mut self) -> Result<Notification, crate::Error> {
         loop {
             if let Some(notification) = self.try_notification()? {
@@ -213,7 +213,8 @@ impl PgConnection {
     }
 
     /// The notices (`RAISE NOTICE`, warnings) that came since this was last called or the lease began: the latest
-    /// hundred, as far as their texts have 1 MiB together. They come before the end of the reply to the statement that they are about.
+    /// hundred, as far as their texts have 1 MiB together. They come before the end of the reply to the statement that
+    /// they are about.
     pub fn take_notices(&self) -> Vec<DbError> {
         self.driver.inbox().take_notices()
     }

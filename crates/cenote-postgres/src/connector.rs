@@ -71,10 +71,10 @@ impl PostgresConnector {
     /// share of what is left of the dial for TCP, TLS and login; several addresses of one host race, 250 ms apart.
     /// A host that refuses the password or the database ends the walk. `target_session_attrs` picks by role.
     ///
-    /// A connection on which a write is refused (SQLSTATE 25006) is replaced when the server takes none any more: it may
-    /// have been demoted. Not so one that is read-only on purpose: by `target_session_attrs=read-only`; or since it was
-    /// so from the beginning, by the options, the role, [`setup`](Self::setup) or the server, as PostgreSQL reports it
-    /// from version 14 on, and so was every connection of this connector before it.
+    /// A connection on which a write is refused (SQLSTATE 25006) is replaced when the server takes none any more: it
+    /// may have been demoted. Not so one that is read-only on purpose: by `target_session_attrs=read-only`; or since it
+    /// was so from the beginning, by the options, the role, [`setup`](Self::setup) or the server, as PostgreSQL reports
+    /// it from version 14 on, and so was every connection of this connector before it.
     ///
     /// A peer that is gone without a word is found out by the system within ten seconds, as
     /// [`Dialer`](cenote::net::Dialer) says; `keepalives`, `keepalives_idle`, `keepalives_interval`,
@@ -331,8 +331,8 @@ impl PostgresConnector {
         Ok(conn)
     }
 
-    /// Whether a session that begins is read-only on purpose. Where one before took writes it is not: the server has been
-    /// demoted, or the name leads to a standby for a while.
+    /// Whether a session that begins is read-only on purpose. Where one before took writes it is not: the server has
+    /// been demoted, or the name leads to a standby for a while.
     fn is_for_reading(&self, conn: &PgConnection) -> bool {
         let is_read_only = conn.session().status().is_read_only();
         if !is_read_only {

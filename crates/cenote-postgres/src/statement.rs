@@ -13,8 +13,8 @@ use crate::traces::Traces;
 /// A statement prepared on one connection, to be run there any number of times.
 ///
 /// The server forgets it once every clone is dropped and the connection's cache has let go of it. On another
-/// connection its text is prepared there for each run, or taken from the cache of that one if it came from a cache. Its parameters and columns are those of [`tokio_postgres::Statement`],
-/// which it dereferences to.
+/// connection its text is prepared there for each run, or taken from the cache of that one if it came from a cache. Its
+/// parameters and columns are those of [`tokio_postgres::Statement`], which it dereferences to.
 ///
 /// When the server can no longer run it, because tables or types changed, it is prepared anew at its next run, and
 /// that run is repeated unless a transaction is open; what it dereferences to stays as it was at first.

@@ -19,8 +19,8 @@ fn server() -> PostgresServer {
         .expect("PostgreSQL starts")
 }
 
-/// A user who is no superuser is refused the eighteenth (SQLSTATE 53300), and with it any connection that is opened before
-/// the server has ended another.
+/// A user who is no superuser is refused the eighteenth (SQLSTATE 53300), and with it any connection that is opened
+/// before the server has ended another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_pools_serve_all_their_users_and_the_server_refuses_no_connection() {
     let server = server();

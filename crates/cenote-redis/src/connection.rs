@@ -68,8 +68,8 @@ use crate::wire::Wire;
 /// # Invalidations
 ///
 /// After `CLIENT TRACKING ON` in RESP3, the server tells which keys changed
-/// ([`Message::Invalidated`](crate::Message::Invalidated)): `next_message` waits for that, and what comes between the replies to other commands,
-/// which may be used as before, is kept for it. What takes more than 1 MiB becomes one
+/// ([`Message::Invalidated`](crate::Message::Invalidated)): `next_message` waits for that, and what comes between the
+/// replies to other commands, which may be used as before, is kept for it. What takes more than 1 MiB becomes one
 /// [`Message::AllInvalidated`](crate::Message::AllInvalidated). At
 /// return tracking ends. (In RESP2, redirect them to a connection that subscribes to `__redis__:invalidate`.)
 ///

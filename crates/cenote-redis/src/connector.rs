@@ -28,10 +28,10 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 /// unix://[[user]:password@]/path[?db=DATABASE&user=USER&pass=PASSWORD&protocol=2|3&client_name=NAME]
 /// ```
 ///
-/// `rediss://` is the first over TLS and needs the feature `rustls`; `sslrootcert` names a file of root certificates, in
-/// PEM, to be trusted instead of the system's. `valkey://`, `valkeys://`, `redis+unix://` and `valkey+unix://` are other
-/// names for the same. The port is 6379 and the database 0 unless given. User,
-/// password and path are percent-encoded.
+/// `rediss://` is the first over TLS and needs the feature `rustls`; `sslrootcert` names a file of root certificates,
+/// in PEM, to be trusted instead of the system's. `valkey://`, `valkeys://`, `redis+unix://` and `valkey+unix://` are
+/// other names for the same. The port is 6379 and the database 0 unless given. User, password and path are
+/// percent-encoded.
 ///
 /// RESP3 is asked for first, by `HELLO`; where the server or a proxy before it knows no RESP3, or knows or permits
 /// no `HELLO`, the login goes on in RESP2. `protocol=2` asks for that at once, as it must be for a proxy that
@@ -39,9 +39,9 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 ///
 /// # Several hosts
 ///
-/// Hosts are tried in the order given until one lets the connection in, each with an equal share of the time that is left;
-/// the addresses of one host race. A wrong password ends the search. Which host is the master is not asked, so list
-/// servers that are alike, or of which one is up at a time.
+/// Hosts are tried in the order given until one lets the connection in, each with an equal share of the time that is
+/// left; the addresses of one host race. A wrong password ends the search. Which host is the master is not asked, so
+/// list servers that are alike, or of which one is up at a time.
 ///
 /// # Failover
 ///

@@ -317,8 +317,8 @@ pub enum Refusal {
     NotListening,
     /// The command would make replies impossible to count (CLIENT REPLY OFF and SKIP).
     Silences,
-    /// The command would turn the connection into a replication stream (SYNC, PSYNC), or is part of one and has no reply
-    /// (REPLCONF).
+    /// The command would turn the connection into a replication stream (SYNC, PSYNC), or is part of one and has no
+    /// reply (REPLCONF).
     Replicates,
     /// The command starts or ends listening, which only [`command`](crate::RedisConnection::command) and
     /// [`subscribe`](crate::RedisConnection::subscribe) with its like can do.

@@ -297,8 +297,8 @@ async fn a_subscription_that_the_server_ends_is_a_message() {
     assert_eq!(redis.query::<String>(&cmd("TAG x")).await.unwrap(), "x");
 }
 
-/// While a confirmation is late, the connection asks for a sign of life behind it: the server answers in order, an error
-/// to the subscription first.
+/// While a confirmation is late, the connection asks for a sign of life behind it: the server answers in order, an
+/// error to the subscription first.
 #[tokio::test]
 async fn the_answer_to_a_ping_of_its_own_is_told_from_that_to_a_subscription() {
     for (late, usable) in [

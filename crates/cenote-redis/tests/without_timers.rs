@@ -1,4 +1,5 @@
-//! A runtime that was built without timers (`enable_time`) serves all that connections do: their timers are not tokio's.
+//! A runtime that was built without timers (`enable_time`) serves all that connections do: their timers are not
+//! tokio's.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

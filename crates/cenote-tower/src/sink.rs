@@ -9,8 +9,8 @@ use cenote::BoxFuture;
 use cenote::mux::{CallError, Mux};
 use futures_sink::Sink;
 
-/// A [`Mux`] as a sink: each item goes out by [`Mux::send`], in order, whatever threads the sink is used on, and none has
-/// a reply. Two sinks into one connection have an order each.
+/// A [`Mux`] as a sink: each item goes out by [`Mux::send`], in order, whatever threads the sink is used on, and none
+/// has a reply. Two sinks into one connection have an order each.
 ///
 /// Ready when the item before is among those to be written; flushed then too, since whether a message
 /// arrives is not known of a message without a reply. Closing it drains and closes the connection for all who share

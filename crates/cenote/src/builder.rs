@@ -181,8 +181,8 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.connect_failures_while_open = policy)
     }
 
-    /// Reports a lease held for longer than this, once, as [`EventKind::Leaked`](crate::EventKind::Leaked), with the place of its `get`.
-    /// `None`: never. Default: `None`.
+    /// Reports a lease held for longer than this, once, as [`EventKind::Leaked`](crate::EventKind::Leaked), with the
+    /// place of its `get`. `None`: never. Default: `None`.
     pub fn leak_threshold(self, held: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.leak_threshold = held.into())
     }
@@ -223,9 +223,9 @@ impl<C: Connect> PoolBuilder<C> {
     /// Bounds the connections of this pool and of all others under the same [`Budget`] together, beside `max_size`.
     /// Default: none.
     ///
-    /// `min_idle` is then a reservation: so many connections no other pool can take. Any other that is idle may be closed
-    /// for another pool ([`CloseReason::Budget`]), as [`Budget`] says. [`Pool::add`] finds the pool full where the budget
-    /// is.
+    /// `min_idle` is then a reservation: so many connections no other pool can take. Any other that is idle may be
+    /// closed for another pool ([`CloseReason::Budget`]), as [`Budget`] says. [`Pool::add`] finds the pool full where
+    /// the budget is.
     pub fn budget(mut self, budget: &Budget) -> Self {
         self.budget = Some(budget.clone());
         self
@@ -309,8 +309,8 @@ impl<C: Connect> PoolBuilder<C> {
     /// with the first `get` that has to wait.
     ///
     /// # Errors
-    /// A setting that can't work, named with what would; or a `min_idle` that exceeds its budget beside what other pools
-    /// have reserved of it.
+    /// A setting that can't work, named with what would; or a `min_idle` that exceeds its budget beside what other
+    /// pools have reserved of it.
     pub fn build(self) -> Result<Pool<C>, SettingsError> {
         self.validate()?;
         let (setting, reserved) = self.settings.reserved();

@@ -199,7 +199,8 @@ impl Error for GetError {
 }
 
 impl GetError {
-    /// That `pool` has no connection to give, for opening one failed, so many times in a row: for [pools of one's own](crate::ErasedPool).
+    /// That `pool` has no connection to give, for opening one failed, so many times in a row: for [pools of one's
+    /// own](crate::ErasedPool).
     pub fn connect(pool: impl Into<Arc<str>>, failures: u32, error: ConnectError) -> Self {
         Self::Connect {
             pool: pool.into(),
@@ -258,8 +259,8 @@ pub struct TimedOut {
     pub connect_error: Option<ConnectError>,
     /// The dial that was under way when it gave up, the longest if there were several.
     pub dialling: Option<Dialling>,
-    /// Where in the program the leases were taken that were out when it gave up: the places with the most, three at most.
-    /// Of an exclusive pool.
+    /// Where in the program the leases were taken that were out when it gave up: the places with the most, three at
+    /// most. Of an exclusive pool.
     pub holders: Vec<Holder>,
     /// The [`Budget`](crate::Budget) that kept the pool, which had room itself, from opening one more: of several, the
     /// narrowest.
@@ -411,8 +412,8 @@ impl<T> AddError<T> {
     }
 }
 
-/// An error's text with those of all its causes behind it, as in `cannot connect: connection refused`: for logs, and for
-/// the errors of connectors, whose texts should be complete where those of their drivers leave the cause to
+/// An error's text with those of all its causes behind it, as in `cannot connect: connection refused`: for logs, and
+/// for the errors of connectors, whose texts should be complete where those of their drivers leave the cause to
 /// [`source`](Error::source).
 ///
 /// Nothing is left out where an error repeats its cause in its own text.

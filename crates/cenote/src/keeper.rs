@@ -1,8 +1,8 @@
 //! The keeper: one task for each runtime, which looks after all pools there, each when something of it is due.
 //!
 //! A pool with nothing due costs no wake-up, and one that has nothing to look after is not even listed. Promises that a
-//! member listed for a time is looked at soon after, and that each member is told when the keeper dies with its runtime.
-//! What a look does, and when the next is due, is the member's to say.
+//! member listed for a time is looked at soon after, and that each member is told when the keeper dies with its
+//! runtime. What a look does, and when the next is due, is the member's to say.
 //!
 //! Locks: `KEEPERS`, then a keeper's own; both are leaves otherwise: no member is called and none dropped under them.
 //! `KEEPERS` is never waited for: a forked child may find it taken for good, by a thread that it does not have.
@@ -61,8 +61,8 @@ pub(crate) enum End {
 /// Looks at one stretch, after which the other tasks of the runtime have a turn.
 const STRETCH: usize = 32;
 
-/// The keepers of this process, so that the pools of a runtime find theirs. One that is not among them, as another thread
-/// was here at that moment, serves all the same; one that stays after its end is not asked again.
+/// The keepers of this process, so that the pools of a runtime find theirs. One that is not among them, as another
+/// thread was here at that moment, serves all the same; one that stays after its end is not asked again.
 static KEEPERS: std::sync::Mutex<Option<Keepers>> = std::sync::Mutex::new(None);
 
 type Keepers = HashMap<RuntimeId, Arc<Keeper>>;

@@ -122,9 +122,9 @@
 //! over. Pause time before the pool is used: timers set by then fire in real time, the last of them within a second
 //! unless a dial or a check is under way.
 //!
-//! The pool needs no timers of that runtime, for it has its own: one thread for the process, `cenote-timers`, begun with
-//! the first, wakes what waits. It is there for connectors too: [`time`]. Connectors that use tokio's own timers or its
-//! sockets need a runtime that has them.
+//! The pool needs no timers of that runtime, for it has its own: one thread for the process, `cenote-timers`, begun
+//! with the first, wakes what waits. It is there for connectors too: [`time`]. Connectors that use tokio's own timers
+//! or its sockets need a runtime that has them.
 //!
 //! A pool in a `static` meets many runtimes, as each `#[tokio::test]` has one of its own. When one of them ends,
 //! so does what was opened on it: connections whose sockets or tasks lived there are found closed, or fail their

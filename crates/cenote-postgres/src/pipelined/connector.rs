@@ -104,8 +104,9 @@ impl PipelinedConnector {
     /// or behind a transaction pooler, the connection lives.
     ///
     /// A connection that owes nothing is asked for a sign of life after as long (not behind a transaction
-    /// pooler), and ends if none comes in half of that and nobody waits. One whose runtime stands still, so that nobody reads what the server answers, ends for callers
-    /// on other runtimes after one and a half times this, once `max_timeouts` of them gave up.
+    /// pooler), and ends if none comes in half of that and nobody waits. One whose runtime stands still, so that nobody
+    /// reads what the server answers, ends for callers on other runtimes after one and a half times this, once
+    /// `max_timeouts` of them gave up.
     ///
     /// A caller that waits on a connection that ends gets [`Closed`](super::PipelinedError::Closed) at once, and the
     /// server is asked to cancel what it still runs for it.

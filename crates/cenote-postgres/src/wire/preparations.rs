@@ -1,8 +1,8 @@
 //! The statements that are being prepared, so that one whose caller leaves meanwhile can be dropped later.
 //!
 //! The driver keeps the name that it gives a statement to itself, and forgets one whose preparation is cut short, while
-//! the server keeps the statement until the session ends. So the text goes to the driver with a tag in front, a comment;
-//! the wire takes that off again, and notes under which name the server gets the statement.
+//! the server keeps the statement until the session ends. So the text goes to the driver with a tag in front, a
+//! comment; the wire takes that off again, and notes under which name the server gets the statement.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

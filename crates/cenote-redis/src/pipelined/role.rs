@@ -1,6 +1,7 @@
 //! Whether the server of a shared connection is still the one to be asked.
 //!
-//! A server that says `READONLY` is a replica now: the connection carries what it has to the end and takes no new callers.
+//! A server that says `READONLY` is a replica now: the connection carries what it has to the end and takes no new
+//! callers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -232,8 +232,8 @@ impl<C: Connect> Pool<C> {
         Ok(OwnedLease(pool::Lease::into_owned(lease)))
     }
 
-    /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say, now,
-    /// blocking the thread until they are there: as [`cenote::Pool::warm`](crate::Pool::warm).
+    /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say,
+    /// now, blocking the thread until they are there: as [`cenote::Pool::warm`](crate::Pool::warm).
     ///
     /// # Errors
     /// As those of [`cenote::Pool::warm`](crate::Pool::warm).

@@ -242,8 +242,8 @@ impl State {
         }
     }
 
-    /// The narrowest bound that permits the pool no more than it has; with `soon`, none even once all that is promised is
-    /// done.
+    /// The narrowest bound that permits the pool no more than it has; with `soon`, none even once all that is promised
+    /// is done.
     pub(super) fn full_at(&self, key: Key, soon: bool) -> Option<Key> {
         let Member { chain, account, .. } = self.member(key);
         let held = if soon {

@@ -210,8 +210,8 @@ impl State {
         }
     }
 
-    /// Has the least recently used idle connection below `bound` closed. If there is none, every lease of those looked at
-    /// comes back to be claimed.
+    /// Has the least recently used idle connection below `bound` closed. If there is none, every lease of those looked
+    /// at comes back to be claimed.
     fn close_idle(&mut self, bound: Key, whom: For, fresh: Fresh, after: &mut After) -> bool {
         let keys: Vec<_> = match fresh {
             Fresh::Nowhere => return false,
@@ -294,7 +294,8 @@ impl State {
     /// A pool has one permit more; whether those in line have to look again.
     fn grew(&mut self, key: Key) -> bool {
         let is_revoked = self.revoke_overbooked(key);
-        // If that is more than what is reserved for it, its connections are to be had, of which others were to have none.
+        // If that is more than what is reserved for it, its connections are to be had, of which others were to have
+        // none.
         if self.account(key).reserved == 0 {
             return is_revoked;
         }

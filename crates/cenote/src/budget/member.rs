@@ -157,8 +157,8 @@ impl Membership {
         self.tree().is_contested.load(Relaxed)
     }
 
-    /// While connections are wanted elsewhere: whether one that comes back after it was held since `held_since` is to be
-    /// closed. Both times are on the budget's clock.
+    /// While connections are wanted elsewhere: whether one that comes back after it was held since `held_since` is to
+    /// be closed. Both times are on the budget's clock.
     pub(crate) fn claims(&self, held_since: u64, own_waiter: Option<u64>) -> bool {
         let mut after = After::default();
         let now = self.tree().clock.now();

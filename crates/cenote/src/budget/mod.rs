@@ -1,17 +1,17 @@
 //! A bound on the connections of several pools together: may one more be opened? Bounds may lie within bounds. Asked
-//! where a connection is opened or closed, and nowhere else; while some pool waits for a permit, also where a connection
-//! comes back.
+//! where a connection is opened or closed, and nowhere else; while some pool waits for a permit, also where a
+//! connection comes back.
 //!
-//! A permit is not an object: every slot that is not vacant holds one, and it is given back where the slot is vacated, so
-//! however a connection ends, its permit is back.
+//! A permit is not an object: every slot that is not vacant holds one, and it is given back where the slot is vacated,
+//! so however a connection ends, its permit is back.
 //!
 //! `accounts` has what each pool holds and each bound carries; `line` who is served next; `member` what a pool does.
 //!
 //! ## Locks
 //! One for all bounds with a common root. It lies between a pool's dialer, under which a pool asks, and the kernel's
-//! ledgers, in which idle connections are looked for: a leaf it cannot be, since which connection is closed for whom has
-//! to be decided over all pools at once. No user code runs under it: connections to be closed, pools to be woken and
-//! references that may be the last are put into [`After`], for when the lock is let go.
+//! ledgers, in which idle connections are looked for: a leaf it cannot be, since which connection is closed for whom
+//! has to be decided over all pools at once. No user code runs under it: connections to be closed, pools to be woken
+//! and references that may be the last are put into [`After`], for when the lock is let go.
 //!
 //! ## How no wake-up is lost
 //! > If a pool waits for a permit and none is on its way to it, no pool below its bound has an idle connection it could
@@ -37,8 +37,8 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 
 /// A bound on how many connections several pools have together, those being opened or closed included.
 ///
-/// A cheap handle: clones are the same budget. Pools are put under it where they are [built](crate::PoolBuilder::budget), and
-/// need not know of each other:
+/// A cheap handle: clones are the same budget. Pools are put under it where they are
+/// [built](crate::PoolBuilder::budget), and need not know of each other:
 ///
 /// ```
 /// # use cenote::{Budget, Connect, Pool, SettingsError};
@@ -63,8 +63,8 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 ///   had the connection for eight times as long as its dials take, from 10 ms to 2 s: so every pool is served, and most
 ///   of the time does not go into dials.
 ///
-/// A connection of a [`SharedPool`](crate::SharedPool) comes back once it carries no lease for a moment, so one that is in
-/// use without a break stays where it is.
+/// A connection of a [`SharedPool`](crate::SharedPool) comes back once it carries no lease for a moment, so one that is
+/// in use without a break stays where it is.
 ///
 /// The `min_idle` of each pool (of a [`SharedPool`](crate::SharedPool) its `min_size`) is reserved for it: others get
 /// neither these permits nor those connections.

@@ -1,5 +1,6 @@
 //! The ledger: the state behind the kernel's one lock, and how connections pass through it: from the caller
-//! that returns one to the waiter at the head of the waitlist. `shelf`, `occupancy` and `phase` have the rest of what takes the lock.
+//! that returns one to the waiter at the head of the waitlist. `shelf`, `occupancy` and `phase` have the rest of what
+//! takes the lock.
 
 use std::pin::Pin;
 use std::task::{Poll, Waker};

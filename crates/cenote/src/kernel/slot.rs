@@ -1,10 +1,10 @@
 //! A slot: a state word, the connection behind it, and what is known of that.
 //!
 //! ## Who may touch what
-//! `word` is the lock of the slot. The thread that moved it from `Idle` (or from `Vacant`, under the ledger's lock) to a
-//! held state owns `keep_alive` and `entry` until it moves the word back; a [`token`](super::token) stands for that. The
-//! move in is `Acquire`, the move out `Release`, so an owner sees all that the previous owner did. The holder of the
-//! ledger's lock may mark a `Leased` word at any time; the mark changes nothing else of a held slot.
+//! `word` is the lock of the slot. The thread that moved it from `Idle` (or from `Vacant`, under the ledger's lock) to
+//! a held state owns `keep_alive` and `entry` until it moves the word back; a [`token`](super::token) stands for that.
+//! The move in is `Acquire`, the move out `Release`, so an owner sees all that the previous owner did. The holder of
+//! the ledger's lock may mark a `Leased` word at any time; the mark changes nothing else of a held slot.
 
 use super::state_word::{Mark, State, StateWord};
 use super::{Core, Owner};
@@ -104,8 +104,8 @@ impl<O: Owner> Slot<O> {
         }
     }
 
-    /// Under the ledger's lock, slot shelved: moves it to `word`, which only a thread that looks at shelved slots could forestall,
-    /// and each of those holds the lock.
+    /// Under the ledger's lock, slot shelved: moves it to `word`, which only a thread that looks at shelved slots could
+    /// forestall, and each of those holds the lock.
     fn leave_shelf(&self, word: impl FnOnce(StateWord) -> StateWord, order: Ordering) -> StateWord {
         let seen = self.word(Ordering::Relaxed);
         debug_assert!(seen.state() == State::Idle && seen.is_marked());

@@ -2,8 +2,8 @@
 //! address is good for as long as the table is.
 //!
 //! The first segments have 1, 3 and 12 slots, for most pools are small, and connections lie in their slots; each after
-//! them has as many as all before: 16, 32, and so on. So a table has at most four times the slots that were ever needed,
-//! and an index at and above 16 says its segment by its highest bit.
+//! them has as many as all before: 16, 32, and so on. So a table has at most four times the slots that were ever
+//! needed, and an index at and above 16 says its segment by its highest bit.
 
 use std::sync::OnceLock;
 

@@ -24,8 +24,8 @@ pub(crate) enum IdleSince {
 
 /// The right to a slot's connection: a lease, or the pool itself at work on it.
 ///
-/// Given back with [`release`](Self::release) or, through the ledger, [`Core::release`]; dropped, it takes the connection with it and
-/// leaves the slot vacant: a connection is guilty until its holder says otherwise.
+/// Given back with [`release`](Self::release) or, through the ledger, [`Core::release`]; dropped, it takes the
+/// connection with it and leaves the slot vacant: a connection is guilty until its holder says otherwise.
 pub(crate) struct SlotToken<O: Owner> {
     slot: NonNull<Slot<O>>,
     /// The slot's word when this token was made. It may have changed since; it is kept because looking at

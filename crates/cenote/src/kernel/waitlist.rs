@@ -98,8 +98,8 @@ impl<O: Owner> WaiterCell<O> {
 
 /// The ring. All methods are called under the ledger's lock, which owns it.
 pub(super) struct Waitlist<O: Owner> {
-    /// In the order of their numbers. The first and the last have their waiters; entries between them whose waiters have left
-    /// are cleared away before they outnumber those with waiters and [`SLACK`].
+    /// In the order of their numbers. The first and the last have their waiters; entries between them whose waiters
+    /// have left are cleared away before they outnumber those with waiters and [`SLACK`].
     entries: VecDeque<WaitlistEntry<O>>,
     /// The last number given.
     last: u64,
@@ -271,7 +271,8 @@ impl<O: Owner> Waitlist<O> {
             .collect()
     }
 
-    /// After the first waiter has left or was served: the first entry has a waiter again. The back is another processor's.
+    /// After the first waiter has left or was served: the first entry has a waiter again. The back is another
+    /// processor's.
     fn tidy_front(&mut self) {
         while self.entries.front().is_some_and(WaitlistEntry::is_left) {
             self.entries.pop_front();

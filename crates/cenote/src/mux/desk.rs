@@ -9,8 +9,8 @@ use super::tags::Tags;
 pub(super) struct Desk {
     pub(super) phase: Phase,
     pub(super) tags: Tags,
-    /// Whether the lanes' stocks are shut, so that all tags are here. They are while anyone waits for one, while none is
-    /// given, and in every phase but `Open`.
+    /// Whether the lanes' stocks are shut, so that all tags are here. They are while anyone waits for one, while none
+    /// is given, and in every phase but `Open`.
     is_shut: bool,
     /// A ping is without a reply. Its cell is the one after those of `tags`, so that it never waits for one.
     pub(super) pinged: bool,

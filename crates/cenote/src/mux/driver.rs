@@ -364,7 +364,8 @@ where
     }
 }
 
-/// However the task ends, no caller waits for it any more, and the connection's halves are dropped though handles remain.
+/// However the task ends, no caller waits for it any more, and the connection's halves are dropped though handles
+/// remain.
 impl<Req, Resp, D> Drop for Driver<Req, Resp, D> {
     fn drop(&mut self) {
         self.engine.end(Disconnected::RuntimeGone);

@@ -231,7 +231,8 @@ impl<Req, Resp> Engine<Req, Resp> {
             || settings.max_silence.is_some_and(is_long)
     }
 
-    /// The peer gave a sign of life: bytes came, or a large request goes in. The driver's to call, as is [`suspects`](Self::suspects).
+    /// The peer gave a sign of life: bytes came, or a large request goes in. The driver's to call, as is
+    /// [`suspects`](Self::suspects).
     pub(super) fn hears(&self) {
         if self.heard.bytes() {
             let mut desk = self.desk();
@@ -240,8 +241,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// The peer owes the answer to a ping for long: until it speaks or the connection ends, new calls wait for their turn,
-    /// and what they ask is not sent.
+    /// The peer owes the answer to a ping for long: until it speaks or the connection ends, new calls wait for their
+    /// turn, and what they ask is not sent.
     pub(super) fn suspects(&self) {
         let mut desk = self.desk();
         if !desk.tags.are_withheld() {

@@ -271,8 +271,8 @@ impl<Req> Lanes<Req> {
         Ok(appended)
     }
 
-    /// Shuts all stocks and takes what was in them. A call that begins after that goes by the desk; on return no call is
-    /// still beginning through a lane, for each lane's lock was taken.
+    /// Shuts all stocks and takes what was in them. A call that begins after that goes by the desk; on return no call
+    /// is still beginning through a lane, for each lane's lock was taken.
     pub(super) fn shut(&self) -> Vec<u32> {
         let mut tags = Vec::new();
         for lane in &self.lanes {

@@ -70,8 +70,8 @@
 //!
 //! Where one connection is not enough, or is to be replaced when it ends, a [`SharedPool`](crate::SharedPool) keeps
 //! them, each a mux. Its connector says what the pool cannot know: that a connection carries many leases
-//! ([`Multiplex`](crate::Multiplex), with [`capacity`](Mux::capacity)), and when it has ended ([`is_open`](Mux::is_open); without
-//! it, it is leased for ever).
+//! ([`Multiplex`](crate::Multiplex), with [`capacity`](Mux::capacity)), and when it has ended
+//! ([`is_open`](Mux::is_open); without it, it is leased for ever).
 //!
 //! ```
 //! # use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -213,8 +213,8 @@ use desk::Phase;
 use engine::Engine;
 use lane::Order;
 
-/// One connection that many callers share; a [`MuxBuilder`] makes one. Cheap to clone; when the last clone is dropped, the connection
-/// is closed once its pending calls have ended.
+/// One connection that many callers share; a [`MuxBuilder`] makes one. Cheap to clone; when the last clone is dropped,
+/// the connection is closed once its pending calls have ended.
 pub struct Mux<Req, Resp> {
     engine: Arc<Engine<Req, Resp>>,
     /// Of this handle's requests.
@@ -300,8 +300,8 @@ impl<Req, Resp> Mux<Req, Resp> {
         self.engine.desk().tags.waiting()
     }
 
-    /// How busy it is: its pending requests and the calls that wait for their turn. Nearly so while calls begin and end,
-    /// and cheap enough for every call, as where connections are balanced by load.
+    /// How busy it is: its pending requests and the calls that wait for their turn. Nearly so while calls begin and
+    /// end, and cheap enough for every call, as where connections are balanced by load.
     pub fn load(&self) -> usize {
         let (pending, queued) = self.engine.pending_and_queued();
         pending + queued

@@ -155,8 +155,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
         self
     }
 
-    /// After how many time-outs without a byte from the peer in between the connection takes no new calls, ends when its
-    /// pending ones have, and is to be replaced. With [pings](Self::ping) it is they that decide, and this does not
+    /// After how many time-outs without a byte from the peer in between the connection takes no new calls, ends when
+    /// its pending ones have, and is to be replaced. With [pings](Self::ping) it is they that decide, and this does not
     /// count. At least 1. Default: 8.
     pub fn max_timeouts(mut self, in_a_row: u32) -> Self {
         self.settings.max_timeouts = in_a_row;
@@ -168,8 +168,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
     /// the call times out or is dropped while its reply is due, as by `tokio::time::timeout` around it. With
     /// [pings](Self::ping) it is they that decide, and this does not count.
     ///
-    /// A request too large for the line to take at once counts as such a byte with each step in which it goes in; it does
-    /// so for pings, too, which wait behind it.
+    /// A request too large for the line to take at once counts as such a byte with each step in which it goes in; it
+    /// does so for pings, too, which wait behind it.
     ///
     /// Without pings there is no telling a peer that vanished from one that is only slow with everything: where all
     /// replies may take longer than callers wait, set it longer, or to `None`, and only `max_timeouts` counts. At least

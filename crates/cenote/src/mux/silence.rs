@@ -1,8 +1,9 @@
 //! Whether the peer still says anything: the callers that gave up on it, one after the other, since its last byte.
 //!
-//! A caller gives up when its call times out or is dropped while its reply is due: a time-out of the caller's own around
-//! the call drops it. A call that saw bytes come says nothing about the peer's silence, and any byte ends a row; so does
-//! each step of a request too large for the line to take at once. All of it is advice: one may be missed under contention.
+//! A caller gives up when its call times out or is dropped while its reply is due: a time-out of the caller's own
+//! around the call drops it. A call that saw bytes come says nothing about the peer's silence, and any byte ends a row;
+//! so does each step of a request too large for the line to take at once. All of it is advice: one may be missed under
+//! contention.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;

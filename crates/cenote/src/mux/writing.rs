@@ -23,8 +23,8 @@ impl<Req, Resp> Engine<Req, Resp> {
             self.ask.ask();
             return;
         };
-        // Room in the line is the driver's to be woken for, never a caller's: see `ask`. A driver that has not run yet has no
-        // waker, and looks for what is left to write when it runs.
+        // Room in the line is the driver's to be woken for, never a caller's: see `ask`. A driver that has not run yet
+        // has no waker, and looks for what is left to write when it runs.
         let driver = self.ask.driver();
         let mut cx = Context::from_waker(driver.as_ref().unwrap_or(Waker::noop()));
         let wrote = match calling(|| self.poll_write(&mut writer, &mut cx)) {

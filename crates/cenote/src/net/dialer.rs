@@ -81,8 +81,8 @@ impl Dialer {
     ///
     /// # Panics
     ///
-    /// As all of tokio's I/O: outside a runtime, or on one without I/O (`enable_io`). A pool's dials are always within a
-    /// runtime.
+    /// As all of tokio's I/O: outside a runtime, or on one without I/O (`enable_io`). A pool's dials are always within
+    /// a runtime.
     ///
     /// # Errors
     ///

@@ -9,11 +9,11 @@
 //!
 //! The second rule alone, a plain bound on the total, lets the pools that hold the permits keep them for ever: of 30
 //! saturated pools under a budget of 20, 15 never serve anybody. The third without the quantum spends most of the
-//! connections' time on dials. With a quantum of five to ten dial times 84 to 100 % of the rate remain, and nobody waits
-//! for ever. `simulation` has the figures.
+//! connections' time on dials. With a quantum of five to ten dial times 84 to 100 % of the rate remain, and nobody
+//! waits for ever. `simulation` has the figures.
 //!
-//! A pool in line asks for one permit at a time, and for the next when its dial is over: two connections for the two who
-//! wait would each serve one of them and cost as much as a turn of another pool.
+//! A pool in line asks for one permit at a time, and for the next when its dial is over: two connections for the two
+//! who wait would each serve one of them and cost as much as a turn of another pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,8 +36,8 @@ impl<K: Copy + Ord> Line<K> {
         self.order.is_empty()
     }
 
-    /// The pool `key` waits, its oldest waiter since `since`; it may have been in line already, for an older waiter that
-    /// waits no longer.
+    /// The pool `key` waits, its oldest waiter since `since`; it may have been in line already, for an older waiter
+    /// that waits no longer.
     pub(crate) fn enter(&mut self, key: K, since: u64) {
         self.leave(key);
         self.since.insert(key, since);
@@ -92,8 +92,8 @@ pub(crate) fn changes_hands(returning: &Returning) -> bool {
 
 /// Dial times in a quantum.
 const DIAL_TIMES: u64 = 8;
-/// Below, closing and opening would be all that a process does; above, a connection that takes long to open would be kept
-/// for longer than callers of other pools wait.
+/// Below, closing and opening would be all that a process does; above, a connection that takes long to open would be
+/// kept for longer than callers of other pools wait.
 const MIN_QUANTUM: u64 = 10_000_000;
 const MAX_QUANTUM: u64 = 2_000_000_000;
 

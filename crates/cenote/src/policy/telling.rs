@@ -13,8 +13,8 @@ use crate::rt::nanos;
 /// When callers who wait learn that connecting fails.
 ///
 /// [`PoolBuilder::connect_failures`](crate::PoolBuilder::connect_failures) sets it for the time when the pool has no
-/// connection open, [`PoolBuilder::connect_failures_while_open`](crate::PoolBuilder::connect_failures_while_open) for the
-/// time when it has, and all are in use. Whatever is set, the pool dials on at the pace of the
+/// connection open, [`PoolBuilder::connect_failures_while_open`](crate::PoolBuilder::connect_failures_while_open) for
+/// the time when it has, and all are in use. Whatever is set, the pool dials on at the pace of the
 /// [`Backoff`](crate::Backoff) as long as somebody waits.
 ///
 /// ```

@@ -1,5 +1,5 @@
-//! What the pool does under a budget that others share: what it tells of its connections, and what it does with one that
-//! is wanted elsewhere.
+//! What the pool does under a budget that others share: what it tells of its connections, and what it does with one
+//! that is wanted elsewhere.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -43,8 +43,8 @@ pub(crate) struct Dialer {
     /// Dials that have succeeded and whose connections are on their way to waiters. Changed and read under
     /// this lock, as the demand is: no other dial is begun for the same caller in between.
     arriving: usize,
-    /// Checks under way for no caller in particular, and when the youngest began; [`Checking`](super::checking::Checking)
-    /// counts them.
+    /// Checks under way for no caller in particular, and when the youngest began;
+    /// [`Checking`](super::checking::Checking) counts them.
     checking: usize,
     checking_since: u64,
     rng: fastrand::Rng,

@@ -1,8 +1,8 @@
-//! One look at a pool: waiters whose time is up are told, connections too old or idle too long are closed, idle ones are
-//! checked, `min_idle` kept, leaks are reported, and dials begun that a back-off held up.
+//! One look at a pool: waiters whose time is up are told, connections too old or idle too long are closed, idle ones
+//! are checked, `min_idle` kept, leaks are reported, and dials begun that a back-off held up.
 //!
-//! A pool in use is looked at every turn, which also keeps its coarse clock. One that nobody has used for a while stops that
-//! clock and rests until something of it is due: it costs nothing then.
+//! A pool in use is looked at every turn, which also keeps its coarse clock. One that nobody has used for a while stops
+//! that clock and rests until something of it is due: it costs nothing then.
 
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
@@ -94,8 +94,8 @@ fn is_busy(demand: &Demand) -> bool {
 
 /// When something is due of a pool that nobody uses.
 ///
-/// A lease may end unseen after this, and its connection be idle from then on: so what is leased counts as idle since now.
-/// It is never due earlier than that.
+/// A lease may end unseen after this, and its connection be idle from then on: so what is leased counts as idle since
+/// now. It is never due earlier than that.
 fn next_due<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &Sweep, now: u64) -> Option<u64> {
     let settings = &core.owner.settings;
     let after = |since: u64, limit: Option<Duration>| Some(since.saturating_add(nanos(limit?)));

@@ -1,7 +1,8 @@
 //! The exclusive pool: a handle anyone may clone, and behind it the parts of a connection's life.
 //!
-//! `acquire` leads from a `get` to a lease, by `pre_lease_check` if it is to be checked first, `recycle` from the lease to the next one, `dial` opens
-//! connections, `retire` closes them, `upkeep` looks after those in between; `shared` is what they share.
+//! `acquire` leads from a `get` to a lease, by `pre_lease_check` if it is to be checked first, `recycle` from the lease
+//! to the next one, `dial` opens connections, `retire` closes them, `upkeep` looks after those in between; `shared` is
+//! what they share.
 //!
 //! Locks, in the order they may be taken: the dialer's (`state`), the budget's, the kernel's ledger, the runtime's
 //! leaf. User code runs under none of them.
@@ -306,8 +307,9 @@ impl<C: Connect> Pool<C> {
         }
     }
 
-    /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say, now, and
-    /// returns when they are there: for the start of a program, which is then ready for its first users, or knows why not.
+    /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say,
+    /// now, and returns when they are there: for the start of a program, which is then ready for its first users, or
+    /// knows why not.
     ///
     /// Waits for `acquire_timeout` at most. Dropping the future leaves the dials to go on.
     ///

@@ -1,5 +1,5 @@
-//! Which keeper looks after a pool, and that one does: started where a caller is, listed there, taken over when the last
-//! one died with its runtime or stands still with it. What a look does is in [`look`](super::look).
+//! Which keeper looks after a pool, and that one does: started where a caller is, listed there, taken over when the
+//! last one died with its runtime or stands still with it. What a look does is in [`look`](super::look).
 //!
 //! The pool's coarse clock tells whether it is looked after. Stopped, it reads later than everything, so that the next
 //! `get` finds nothing fresh, takes the slow way, and comes by [`ensure`].

@@ -1,6 +1,6 @@
 //! The only way in for time and for tasks: tokio's clock, so that `tokio::time::pause` drives every test, timers that
-//! need nothing of the runtime they are used on, and tokio's runtimes, the caller's when there is one and else the one the pool was used on last. When the
-//! pool's models run, shuttle's tasks and a clock that moves when told.
+//! need nothing of the runtime they are used on, and tokio's runtimes, the caller's when there is one and else the one
+//! the pool was used on last. When the pool's models run, shuttle's tasks and a clock that moves when told.
 
 use std::any::Any;
 use std::future::Future;

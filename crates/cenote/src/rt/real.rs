@@ -88,8 +88,9 @@ impl Runtime {
         poll()
     }
 
-    /// As [`within`](Self::within), in a drop, which may be anywhere. `None` where there is another runtime, or no context
-    /// any more: tokio drops tasks where no runtime can be entered, and the locals of a thread that ends in any order.
+    /// As [`within`](Self::within), in a drop, which may be anywhere. `None` where there is another runtime, or no
+    /// context any more: tokio drops tasks where no runtime can be entered, and the locals of a thread that ends in any
+    /// order.
     pub(crate) fn try_within<T>(&self, poll: impl FnOnce() -> T) -> Option<T> {
         match Handle::try_current() {
             Ok(current) => {
@@ -102,10 +103,10 @@ impl Runtime {
     }
 }
 
-// Timers. Tokio's belong to a runtime and panic where it has none (`enable_time`), and in the task that polls them once it has
-// been shut down; it can be asked about neither. So ours belong to a runtime that has them and is never shut down, on a
-// thread of its own, whose only work is to wake. Where time is paused they are the caller's runtime's, whose clock
-// is the one that moves: that happens in tests alone.
+// Timers. Tokio's belong to a runtime and panic where it has none (`enable_time`), and in the task that polls them once
+// it has been shut down; it can be asked about neither. So ours belong to a runtime that has them and is never shut
+// down, on a thread of its own, whose only work is to wake. Where time is paused they are the caller's runtime's, whose
+// clock is the one that moves: that happens in tests alone.
 
 pin_project! {
     /// A timer under way, of [`sleep`] or [`sleep_until`]. Dropping it takes it back.
@@ -218,8 +219,8 @@ fn with_timers<T>(set: impl FnOnce() -> T) -> T {
 /// caller's must do.
 fn timers() -> Option<Handle> {
     static FIRST: OnceLock<Option<Timers>> = OnceLock::new();
-    // A child of a fork has none of its parent's threads, and so begins its own. A parent that has its timers never takes
-    // this lock, so that its fork does not find it taken.
+    // A child of a fork has none of its parent's threads, and so begins its own. A parent that has its timers never
+    // takes this lock, so that its fork does not find it taken.
     static LATER: Mutex<Option<Timers>> = Mutex::new(None);
     let process = process::id();
     let is_own = |timers: &&Timers| timers.process == process;

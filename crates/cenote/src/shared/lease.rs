@@ -18,8 +18,8 @@ use crate::pool::OwnedLease;
 ///
 /// Dropping it never blocks and never panics, on any thread, with or without a runtime. A holder that panics
 /// gives its lease back like any other: the connection serves others, and only it knows whether it is still
-/// sound ([`Connect::is_open`](crate::Connect::is_open)). Forgotten ([`std::mem::forget`]), it costs its connection one place for good,
-/// and keeps it from ever going.
+/// sound ([`Connect::is_open`](crate::Connect::is_open)). Forgotten ([`std::mem::forget`]), it costs its connection one
+/// place for good, and keeps it from ever going.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct SharedLease<C: Multiplex> {
     /// `None` only within its drop.

@@ -5,8 +5,8 @@
 //! that pool's, and there is one life of a connection in the code. This layer decides which connection
 //! carries a new lease (`policy::sharing`), who waits, and when a connection enters service or leaves it.
 //!
-//! `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a connection's
-//! life in service; `state` is what they go by, under one lock.
+//! `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a
+//! connection's life in service; `state` is what they go by, under one lock.
 //!
 //! Locks: under `state`'s only those of the spare places are taken, and under these none, so that nothing of the
 //! exclusive pool is called under any.
@@ -47,9 +47,9 @@ pub use lease::SharedLease;
 ///
 /// A caller is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
-/// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails, and
-/// when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden out, and a
-/// mistake told.
+/// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails,
+/// and when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden out,
+/// and a mistake told.
 ///
 /// ```
 /// # use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
@@ -94,7 +94,8 @@ pub use lease::SharedLease;
 /// # }
 /// ```
 ///
-/// A connector for connections of a protocol of your own, each a [`Mux`](crate::mux::Mux): [there](crate::mux#in-a-pool).
+/// A connector for connections of a protocol of your own, each a [`Mux`](crate::mux::Mux):
+/// [there](crate::mux#in-a-pool).
 pub struct SharedPool<C: Multiplex> {
     core: Arc<Core<C>>,
 }
@@ -232,7 +233,8 @@ impl<C: Multiplex> SharedPool<C> {
         Ok(())
     }
 
-    /// Opens as many connections as [`min_size`](SharedPoolBuilder::min_size) says, now, and returns when they are there: as
+    /// Opens as many connections as [`min_size`](SharedPoolBuilder::min_size) says, now, and returns when they are
+    /// there: as
     /// [`Pool::warm`](crate::Pool::warm).
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 //! touches nothing that other threads touch.
 //!
 //! There are some while one connection carries all leases and nobody waits, so that there is nothing to decide. A spare
-//! place stays counted as taken, and no more are kept than leave the others room. What decides by the number of leases, or
-//! counts them, recalls these places first: after that every place is in the state, and each that comes free goes there, until the state
-//! allows some again.
+//! place stays counted as taken, and no more are kept than leave the others room. What decides by the number of leases,
+//! or counts them, recalls these places first: after that every place is in the state, and each that comes free goes
+//! there, until the state allows some again.
 
 use std::sync::{Arc, OnceLock};
 

@@ -80,8 +80,8 @@ pub(super) struct State<C: Multiplex> {
     pub(super) is_growing: bool,
     /// An upkeep task runs, or is about to.
     pub(super) is_kept: bool,
-    /// The waiters, by their numbers, which are in the order of arrival. One that was woken and has not looked since has
-    /// no waker here.
+    /// The waiters, by their numbers, which are in the order of arrival. One that was woken and has not looked since
+    /// has no waker here.
     pub(super) queue: BTreeMap<u64, Option<Waker>>,
     /// What those who waited are to be told when they ask. No number is in both maps.
     pub(super) told: BTreeMap<u64, Told<C>>,
@@ -310,8 +310,8 @@ impl<C: Multiplex> State<C> {
         }
     }
 
-    /// The keeper died with its runtime. With no spare places left, the next caller takes the lock and has the pool listed
-    /// with another.
+    /// The keeper died with its runtime. With no spare places left, the next caller takes the lock and has the pool
+    /// listed with another.
     pub(super) fn unkeep(&mut self, after: &mut After<C>) {
         self.is_kept = false;
         self.recall_spares(after);

@@ -7,7 +7,8 @@ use std::process::Command;
 /// Set in such a process to the name of its test.
 const NAME: &str = "CENOTE_TEST_ALONE";
 
-/// Runs `body` in a new process of this binary, in which nothing else runs but the test `name`: the one that calls this.
+/// Runs `body` in a new process of this binary, in which nothing else runs but the test `name`: the one that calls
+/// this.
 #[track_caller]
 pub fn alone(name: &str, body: impl FnOnce()) {
     if env::var_os(NAME).is_some_and(|own| own == name) {

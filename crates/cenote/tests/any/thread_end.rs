@@ -1,5 +1,5 @@
-//! What a thread keeps for itself is dropped as the thread ends. In a process of its own: where anybody has paused tokio's
-//! time, tokio's own `Instant::now` panics on such a thread.
+//! What a thread keeps for itself is dropped as the thread ends. In a process of its own: where anybody has paused
+//! tokio's time, tokio's own `Instant::now` panics on such a thread.
 
 use std::cell::RefCell;
 use std::thread;
@@ -14,8 +14,8 @@ thread_local! {
     static KEPT: RefCell<Option<OwnedLease<Server>>> = const { RefCell::new(None) };
 }
 
-/// What a lease that a thread keeps for itself needs at its end, when tokio's own state of the thread may be gone already:
-/// a panic there is the end of the process.
+/// What a lease that a thread keeps for itself needs at its end, when tokio's own state of the thread may be gone
+/// already: a panic there is the end of the process.
 fn end_with_a_lease(
     lease_ends: impl Fn(&mut OwnedLease<Server>) + Sync,
     counted: fn(&Counters) -> u64,

@@ -1,5 +1,5 @@
-//! Callers that give up on a silent peer, by the call's time-out or by one of their own around it, which drops the call:
-//! the connection ends soon, and takes no new calls before. What is only slow lives.
+//! Callers that give up on a silent peer, by the call's time-out or by one of their own around it, which drops the
+//! call: the connection ends soon, and takes no new calls before. What is only slow lives.
 
 use std::time::Duration;
 

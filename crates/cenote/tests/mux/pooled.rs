@@ -182,8 +182,8 @@ async fn a_mux_whose_peer_died_is_not_leased_again() {
     }
 }
 
-/// A black hole under users with time-outs of a second, which drop their calls: nobody was served for the 40 s that were
-/// watched.
+/// A black hole under users with time-outs of a second, which drop their calls: nobody was served for the 40 s that
+/// were watched.
 #[tokio::test(start_paused = true)]
 async fn users_of_a_pool_whose_only_peer_fell_silent_are_served_again_within_ten_seconds() {
     for ping in [None, Some(secs(5)), Some(secs(600))] {

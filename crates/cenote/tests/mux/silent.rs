@@ -240,8 +240,8 @@ async fn slow_reader(mut peer: DuplexStream) {
 
 const LARGE: usize = 200 * BUFFER;
 
-/// A large value over a slow line: a peer that takes it in says nothing before it has all of it, nor can a ping behind it
-/// arrive.
+/// A large value over a slow line: a peer that takes it in says nothing before it has all of it, nor can a ping behind
+/// it arrive.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_a_large_request_in_slowly_is_not_silent() {
     let (client, peer) = raw(pinging);

@@ -25,7 +25,8 @@ mod holders;
 mod hook_failures;
 /// The user's own code at the turns of a connection's life, and what the pool tells.
 mod hooks;
-/// What befell others between the concerns of the rest: set-up that never holds, fairness, sockets that outlive their use.
+/// What befell others between the concerns of the rest: set-up that never holds, fairness, sockets that outlive their
+/// use.
 mod incidents;
 /// Leases held too long are reported once, with the place where they were taken.
 mod leaks;

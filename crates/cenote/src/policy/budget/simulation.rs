@@ -1,6 +1,6 @@
 //! Many pools under one budget, as an event simulation on a time of its own: what each rule for moving permits makes of
-//! the rate, of the longest wait, and of the pools that are served at all. Leases take 2 ms in the mean, exponentially; a
-//! dial takes 20 ms and counts as a connection; each user asks again as soon as it was served.
+//! the rate, of the longest wait, and of the pools that are served at all. Leases take 2 ms in the mean, exponentially;
+//! a dial takes 20 ms and counts as a connection; each user asks again as soon as it was served.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -240,8 +240,8 @@ impl Simulation {
         );
     }
 
-    /// Since when the oldest waiter of a pool that is to open one more waits. Two at once only where that costs no other
-    /// pool a connection, and the first two at that.
+    /// Since when the oldest waiter of a pool that is to open one more waits. Two at once only where that costs no
+    /// other pool a connection, and the first two at that.
     fn wants(&self, pool: usize) -> Option<u64> {
         let Pool {
             waiters,

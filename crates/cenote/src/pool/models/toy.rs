@@ -1,4 +1,5 @@
-//! A server whose connections one user has at a time: it complains of two, of dirt, and of more connections than may be.
+//! A server whose connections one user has at a time: it complains of two, of dirt, and of more connections than may
+//! be.
 
 use std::convert::Infallible;
 

@@ -1,8 +1,8 @@
 //! The shared pool under shuttle, as the exclusive pool's models (`pool::models`): users, those who leave, upkeep,
 //! growth and the end, in thousands of random schedules. A wake-up lost shows as a deadlock.
 //!
-//! With two lanes of spare places, and four leases on the only connection or sixteen on the first of two, some are spare
-//! whenever one user gives back while nobody else is there; each model begins so.
+//! With two lanes of spare places, and four leases on the only connection or sixteen on the first of two, some are
+//! spare whenever one user gives back while nobody else is there; each model begins so.
 
 mod toy;
 
