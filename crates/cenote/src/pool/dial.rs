@@ -6,120 +6,20 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::admit::{Origin, admit};
+use super::dialer::{Dialer, Telling};
 use super::recycle::release;
 use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta, count};
 use super::upkeep;
 use crate::budget::{After, Want};
 use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
-use crate::error::{ConnectError, Dialling, GetError, endpoint};
+use crate::error::{ConnectError, GetError};
 use crate::event::{ConnectionInfo, EventKind};
 use crate::kernel::{Arc, Demand, IdleSince, Opening, Phase};
-use crate::policy::backoff::Gate;
 use crate::policy::growth::{self, Decision, Situation};
-use crate::policy::lifetime;
 use crate::policy::telling::{self, ConnectFailures, Failing, Tell};
 use crate::rt::{self, Failed};
 use crate::settings::Settings;
-
-/// What the pool knows of its dials.
-pub(crate) struct Dialer {
-    gate: Gate,
-    last_error: Option<ConnectError>,
-    /// When the first of the dials that failed in a row began.
-    failing_since: Option<u64>,
-    /// When the waiters are to be told, if connecting still fails then.
-    tell_at: Option<Telling>,
-    /// Connections that proved dead before anyone could use them.
-    arrived_dead: u64,
-    /// The dials under way, by their connections' numbers, and when each began. A handful.
-    under_way: Vec<(u64, u64)>,
-    last_dial_at: u64,
-    dial_time: Option<u64>,
-    /// When upkeep should drive again; it is poked for an earlier time only.
-    pub(crate) wake_at: Option<u64>,
-    /// Upkeep found too few idle for long enough: dial until `min_idle` are.
-    pub(crate) refill: bool,
-    /// Dials that have succeeded and whose connections are on their way to waiters. Changed and read under
-    /// this lock, as the demand is: no other dial is begun for the same caller in between.
-    arriving: usize,
-    /// Checks under way for no caller in particular, and when the youngest began;
-    /// [`Checking`](super::checking::Checking) counts them.
-    checking: usize,
-    checking_since: u64,
-    rng: fastrand::Rng,
-}
-
-/// A failure to be told later.
-#[derive(Clone, Copy)]
-struct Telling {
-    at: u64,
-    /// To the waiters beside open connections, or to those that wait for the first.
-    while_open: bool,
-}
-
-impl Dialer {
-    pub(crate) fn new(seed: Option<u64>) -> Self {
-        Self {
-            gate: Gate::default(),
-            last_error: None,
-            failing_since: None,
-            tell_at: None,
-            arrived_dead: 0,
-            under_way: Vec::new(),
-            last_dial_at: 0,
-            dial_time: None,
-            wake_at: None,
-            refill: false,
-            arriving: 0,
-            checking: 0,
-            checking_since: 0,
-            rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-        }
-    }
-
-    /// Connecting works. The error that was the last, to be dropped when the lock is let go: its drop is user code.
-    fn succeeded(&mut self) -> Option<ConnectError> {
-        self.gate.succeeded();
-        self.failing_since = None;
-        self.tell_at = None;
-        self.last_error.take()
-    }
-
-    /// When to look whether a failure is due to be told.
-    pub(crate) fn tell_at(&self) -> Option<u64> {
-        self.tell_at.map(|telling| telling.at)
-    }
-
-    pub(crate) fn check_began(&mut self, now: u64) {
-        self.checking += 1;
-        self.checking_since = now;
-    }
-
-    /// Checks under way for no caller in particular.
-    pub(crate) fn checking(&self) -> usize {
-        self.checking
-    }
-
-    pub(crate) fn check_ended(&mut self) {
-        self.checking -= 1;
-    }
-
-    /// When a connection opened now is at the end of its lifetime.
-    pub(crate) fn draw_expiry(&mut self, now: u64, settings: &Settings) -> u64 {
-        let Settings {
-            max_lifetime,
-            lifetime_jitter,
-            ..
-        } = settings;
-        lifetime::expires_at(now, *max_lifetime, *lifetime_jitter, &mut self.rng)
-    }
-
-    /// Why connects have been failing; `None` since the last that did not.
-    pub(crate) fn last_error(&self) -> Option<ConnectError> {
-        self.last_error.clone()
-    }
-}
 
 /// Starts the dials that are due. Called whenever something changed that may call for one: a caller
 /// queued, a slot became vacant, a dial ended, the size grew, time passed.
@@ -444,20 +344,6 @@ pub(crate) fn tell_due<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
     {
         refuse(core, failures, &error);
     }
-}
-
-/// The dial that has been under way for longest.
-pub(crate) fn under_way<C: Connect>(core: &PoolCore<C>) -> Option<Dialling> {
-    let shared = &core.owner;
-    let began = {
-        let dialer = shared.dialer();
-        dialer.under_way.iter().map(|(_, began)| *began).min()
-    }?;
-    let elapsed = shared.clock.now().saturating_sub(began) / 1_000_000;
-    Some(Dialling {
-        elapsed: Duration::from_millis(elapsed),
-        endpoint: endpoint(&shared.connector),
-    })
 }
 
 /// A connection opened at `opened_at` proved dead before it was ever leased: a failed connect. The error of the caller

@@ -12,7 +12,7 @@ use super::checking::Checking;
 use super::dial;
 use super::recycle::{reason, release};
 use super::retire::retire;
-use super::state::{PoolCore, Refusal, Shared, SlotMeta, count};
+use super::state::{PoolCore, Refusal, Shared, SlotMeta, Sweep, count};
 use super::upkeep::is_kept_by;
 use crate::connect::Connect;
 use crate::event::{CloseReason, EventKind};
@@ -127,20 +127,6 @@ fn next_due<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &Sweep, now: u64) -> Opt
     }
     // What is due already is done at the next sweep.
     next.map(|at| at.max(sweep.next))
-}
-
-/// One look at every slot, and what it remembers from turn to turn.
-#[derive(Default)]
-pub(crate) struct Sweep {
-    /// When the next is due.
-    next: u64,
-    /// Leases begun so far, and when that number was last seen to grow.
-    uses: u64,
-    used_at: u64,
-    /// The last look found fewer idle than `min_idle`.
-    was_short: bool,
-    /// When idle connections are asked again whether they are open.
-    next_look: u64,
 }
 
 impl Sweep {

@@ -1,8 +1,8 @@
 //! The exclusive pool: a handle anyone may clone, and behind it the parts of a connection's life.
 //!
 //! `acquire` leads from a `get` to a lease, by `pre_lease_check` if it is to be checked first, `recycle` from the lease
-//! to the next one, `dial` opens connections, `retire` closes them, `upkeep` looks after those in between; `shared` is
-//! what they share.
+//! to the next one, `dial` opens connections, `retire` closes them, `look` looks after those in between; `state` is
+//! what they share, and `owner` what the kernel is told.
 //!
 //! Locks, in the order they may be taken: the dialer's (`state`), the budget's, the kernel's ledger, the runtime's
 //! leaf. User code runs under none of them.
@@ -15,14 +15,17 @@ mod check;
 mod checking;
 mod close;
 mod dial;
+mod dialer;
 mod get;
 mod holders;
 mod lease;
 mod look;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
+mod owner;
 mod pre_lease_check;
 mod recycle;
+mod report;
 mod retire;
 mod state;
 mod upkeep;
@@ -360,7 +363,7 @@ impl<C: Connect> Pool<C> {
 
     /// The dial that has been under way for longest.
     pub(crate) fn dialling(&self) -> Option<Dialling> {
-        dial::under_way(&self.core)
+        self.core.dialling()
     }
 
     /// The budget that keeps a pool that looks like `status` from opening one more.

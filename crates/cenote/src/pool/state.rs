@@ -1,25 +1,21 @@
-//! What all parts of one pool share: the connector, the settings, the notes on each slot and the tallies;
-//! and what the kernel tells the pool.
+//! What all parts of one pool share: the connector, the settings, the metadata of each slot, the counters, and what one
+//! look remembers for the next. The ground floor of the folder: no other file of it but `dialer` is imported here.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::dial::{self, Dialer};
-use super::holders::holders;
-use super::look::Sweep;
-use super::{recycle, retire};
-use crate::budget::{After, BudgetStatus, Membership};
+use super::dialer::Dialer;
+use crate::budget::Membership;
 use crate::connect::Connect;
-use crate::error::{ConnectError, GetError, TimedOut};
+use crate::error::{ConnectError, GetError};
 use crate::event::{CloseReason, ConnectionInfo, Event, EventKind};
 use crate::hooks::Hooks;
 use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
-use crate::kernel::{Arc, Core, Demand, Owner, Phase, SlotToken, State};
+use crate::kernel::{Arc, Core, Demand, SlotToken, State};
 use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::Settings;
-use crate::status::{Counters, PoolState, Status};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
 
@@ -62,6 +58,20 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) budget: Option<Membership>,
     /// Taken before the budget's lock and the kernel's ledger, never after; no user code runs under it.
     dialer: Mutex<Dialer>,
+}
+
+/// What one look at the pool remembers for the next.
+#[derive(Default)]
+pub(crate) struct Sweep {
+    /// When the next is due.
+    pub(super) next: u64,
+    /// Leases begun so far, and when that number was last seen to grow.
+    pub(super) uses: u64,
+    pub(super) used_at: u64,
+    /// The last look found fewer idle than `min_idle`.
+    pub(super) was_short: bool,
+    /// When idle connections are asked again whether they are open.
+    pub(super) next_look: u64,
 }
 
 /// No new connection is suspect: later than any was opened.
@@ -161,7 +171,7 @@ impl Metrics {
         count(&self.closed.get_or_init(Box::default)[reason as usize]);
     }
 
-    fn closed(&self) -> [u64; CloseReason::ALL.len()] {
+    pub(super) fn closed(&self) -> [u64; CloseReason::ALL.len()] {
         let closed = self.closed.get();
         std::array::from_fn(|reason| closed.map_or(0, |closed| closed[reason].load(Relaxed)))
     }
@@ -269,48 +279,6 @@ impl<C: Connect> Shared<C> {
     }
 }
 
-impl<C: Connect> Owner for Shared<C> {
-    type Entry = Entry<C::Connection>;
-    type SlotMeta = SlotMeta;
-    type Refusal = Refusal;
-
-    /// Only a task cut short drops a token with its connection in it.
-    fn abort(token: &mut PoolToken<C>) {
-        retire::abort(token);
-    }
-
-    fn is_wanted(core: &PoolCore<C>, meta: &SlotMeta) -> bool {
-        meta.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
-    }
-
-    fn must_report(core: &PoolCore<C>) -> bool {
-        core.owner.contested_budget().is_some()
-    }
-
-    /// Before the slot is vacant: a pool with no connections holds no permits.
-    fn vacating(core: &PoolCore<C>) {
-        if let Some(budget) = &core.owner.budget {
-            let mut after = After::default();
-            budget.give_back(&mut after);
-            after.run();
-        }
-    }
-
-    fn vacated(core: &Arc<PoolCore<C>>) {
-        core.owner.changed.notify_waiters();
-        dial::dial_if_needed(core);
-    }
-
-    #[inline(always)]
-    fn returned(token: PoolToken<C>, core: Option<&PoolCore<C>>) {
-        recycle::recycle(token, core);
-    }
-
-    fn return_unclaimed(token: PoolToken<C>) {
-        recycle::return_to_pool(token);
-    }
-}
-
 impl<C: Connect> PoolCore<C> {
     pub(crate) fn count_idle(&self) -> usize {
         self.slots()
@@ -325,75 +293,5 @@ impl<C: Connect> PoolCore<C> {
         } = self.owner.settings;
         let idle = min_idle.saturating_sub(self.count_idle());
         idle.max(min_size.saturating_sub(demand.open()))
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        let (mut idle, mut leased, mut upkeep) = (0, 0, 0);
-        for (_, word, _) in self.slots() {
-            match word.state() {
-                State::Idle => idle += 1,
-                State::Leased => leased += 1,
-                State::Reserved | State::Closing => upkeep += 1,
-                State::Vacant | State::Opening => {}
-            }
-        }
-        let demand = self.demand();
-        Status {
-            state: match demand.phase {
-                Phase::Open => PoolState::Open,
-                Phase::Paused => PoolState::Paused,
-                Phase::Closed => PoolState::Closed,
-            },
-            max_size: demand.max_size,
-            size: idle + leased + upkeep,
-            idle,
-            leased,
-            upkeep,
-            opening: demand.opening,
-            waiters: demand.waiters,
-            sharing: None,
-        }
-    }
-
-    pub(crate) fn counters(&self) -> Counters {
-        let metrics = &self.owner.metrics;
-        Counters {
-            gets: self.all_meta().map(|meta| meta.uses.load(Relaxed)).sum(),
-            waited: self.demand().waited,
-            timed_out: metrics.timed_out.load(Relaxed),
-            rejected: metrics.rejected.load(Relaxed),
-            opened: metrics.opened.load(Relaxed),
-            connect_failed: metrics.connect_failed.load(Relaxed),
-            checks: metrics.checks.load(Relaxed),
-            resets: metrics.resets.load(Relaxed),
-            leaks: metrics.leaks.load(Relaxed),
-            closed: metrics.closed(),
-        }
-    }
-
-    /// The budget that keeps a pool that looks like `status` from opening one more, if it is not the pool's own size.
-    pub(crate) fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
-        if status.size + status.opening >= status.max_size {
-            return None;
-        }
-        self.owner.budget.as_ref()?.refused_by()
-    }
-
-    pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
-        count(&self.owner.metrics.timed_out);
-        self.owner.tell(|| EventKind::TimedOut { waited });
-        // Each takes the dialer's lock, and lets it go before the next.
-        let connect_error = self.owner.dialer().last_error();
-        let dialling = dial::under_way(self);
-        let status = self.status();
-        GetError::TimedOut(Box::new(TimedOut {
-            pool: self.owner.name.clone(),
-            waited,
-            status,
-            connect_error,
-            dialling,
-            holders: holders(self),
-            budget: self.refused_by(&status),
-        }))
     }
 }

@@ -1,0 +1,51 @@
+//! What the kernel asks of the pool, and tells it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::state::{Entry, PoolCore, PoolToken, Refusal, Shared, SlotMeta};
+use super::{dial, recycle, retire};
+use crate::budget::After;
+use crate::connect::Connect;
+use crate::kernel::{Arc, Owner};
+
+impl<C: Connect> Owner for Shared<C> {
+    type Entry = Entry<C::Connection>;
+    type SlotMeta = SlotMeta;
+    type Refusal = Refusal;
+
+    /// Only a task cut short drops a token with its connection in it.
+    fn abort(token: &mut PoolToken<C>) {
+        retire::abort(token);
+    }
+
+    fn is_wanted(core: &PoolCore<C>, meta: &SlotMeta) -> bool {
+        meta.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
+    }
+
+    fn must_report(core: &PoolCore<C>) -> bool {
+        core.owner.contested_budget().is_some()
+    }
+
+    /// Before the slot is vacant: a pool with no connections holds no permits.
+    fn vacating(core: &PoolCore<C>) {
+        if let Some(budget) = &core.owner.budget {
+            let mut after = After::default();
+            budget.give_back(&mut after);
+            after.run();
+        }
+    }
+
+    fn vacated(core: &Arc<PoolCore<C>>) {
+        core.owner.changed.notify_waiters();
+        dial::dial_if_needed(core);
+    }
+
+    #[inline(always)]
+    fn returned(token: PoolToken<C>, core: Option<&PoolCore<C>>) {
+        recycle::recycle(token, core);
+    }
+
+    fn return_unclaimed(token: PoolToken<C>) {
+        recycle::return_to_pool(token);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the pool says of itself: as it is now, since it began, and to a caller whose time is up.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::holders::holders;
+use super::state::{PoolCore, count};
+use crate::budget::BudgetStatus;
+use crate::connect::Connect;
+use crate::error::{Dialling, GetError, TimedOut, endpoint};
+use crate::event::EventKind;
+use crate::kernel::{Phase, State};
+use crate::status::{Counters, PoolState, Status};
+
+impl<C: Connect> PoolCore<C> {
+    pub(crate) fn status(&self) -> Status {
+        let (mut idle, mut leased, mut upkeep) = (0, 0, 0);
+        for (_, word, _) in self.slots() {
+            match word.state() {
+                State::Idle => idle += 1,
+                State::Leased => leased += 1,
+                State::Reserved | State::Closing => upkeep += 1,
+                State::Vacant | State::Opening => {}
+            }
+        }
+        let demand = self.demand();
+        Status {
+            state: match demand.phase {
+                Phase::Open => PoolState::Open,
+                Phase::Paused => PoolState::Paused,
+                Phase::Closed => PoolState::Closed,
+            },
+            max_size: demand.max_size,
+            size: idle + leased + upkeep,
+            idle,
+            leased,
+            upkeep,
+            opening: demand.opening,
+            waiters: demand.waiters,
+            sharing: None,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let metrics = &self.owner.metrics;
+        Counters {
+            gets: self.all_meta().map(|meta| meta.uses.load(Relaxed)).sum(),
+            waited: self.demand().waited,
+            timed_out: metrics.timed_out.load(Relaxed),
+            rejected: metrics.rejected.load(Relaxed),
+            opened: metrics.opened.load(Relaxed),
+            connect_failed: metrics.connect_failed.load(Relaxed),
+            checks: metrics.checks.load(Relaxed),
+            resets: metrics.resets.load(Relaxed),
+            leaks: metrics.leaks.load(Relaxed),
+            closed: metrics.closed(),
+        }
+    }
+
+    /// The budget that keeps a pool that looks like `status` from opening one more, if it is not the pool's own size.
+    pub(crate) fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
+        if status.size + status.opening >= status.max_size {
+            return None;
+        }
+        self.owner.budget.as_ref()?.refused_by()
+    }
+
+    pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
+        count(&self.owner.metrics.timed_out);
+        self.owner.tell(|| EventKind::TimedOut { waited });
+        // Each takes the dialer's lock, and lets it go before the next.
+        let connect_error = self.owner.dialer().last_error();
+        let dialling = self.dialling();
+        let status = self.status();
+        GetError::TimedOut(Box::new(TimedOut {
+            pool: self.owner.name.clone(),
+            waited,
+            status,
+            connect_error,
+            dialling,
+            holders: holders(self),
+            budget: self.refused_by(&status),
+        }))
+    }
+
+    /// The dial that has been under way for longest.
+    pub(crate) fn dialling(&self) -> Option<Dialling> {
+        let shared = &self.owner;
+        let began = {
+            let dialer = shared.dialer();
+            dialer.under_way.iter().map(|(_, began)| *began).min()
+        }?;
+        let elapsed = shared.clock.now().saturating_sub(began) / 1_000_000;
+        Some(Dialling {
+            elapsed: Duration::from_millis(elapsed),
+            endpoint: endpoint(&shared.connector),
+        })
+    }
+}
