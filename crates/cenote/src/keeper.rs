@@ -5,14 +5,15 @@
 //! runtime. What a look does, and when the next is due, is the member's to say.
 //!
 //! Locks: `KEEPERS`, then a keeper's own; both are leaves otherwise: no member is called and none dropped under them.
-//! `KEEPERS` is never waited for: a forked child may find it taken for good, by a thread that it does not have.
+//! `KEEPERS` is waited for with patience that ends: a forked child may find it taken for good, by a thread that it does
+//! not have.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, MutexGuard, TryLockError};
 
 use crate::rt::{self, Instant, Runtime, RuntimeId};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock, pause};
 use crate::wake::Notify;
 
 /// What a keeper looks after.
@@ -61,8 +62,12 @@ pub(crate) enum End {
 /// Looks at one stretch, after which the other tasks of the runtime have a turn.
 const STRETCH: usize = 32;
 
-/// The keepers of this process, so that the pools of a runtime find theirs. One that is not among them, as another
-/// thread was here at that moment, serves all the same; one that stays after its end is not asked again.
+/// How often the keepers are asked for before they are taken to be out of reach for good: for a tenth of a second or
+/// more, where the lock's holder was preempted.
+const PATIENCE: u32 = 3_000;
+
+/// The keepers of this process, so that the pools of a runtime find theirs. One that is not among them serves all the
+/// same; one that stays after its end is not asked again.
 static KEEPERS: std::sync::Mutex<Option<Keepers>> = std::sync::Mutex::new(None);
 
 type Keepers = HashMap<RuntimeId, Arc<Keeper>>;
@@ -254,12 +259,17 @@ impl Drop for Running {
     }
 }
 
+/// `None` only where the lock is taken for good.
 fn keepers() -> Option<MutexGuard<'static, Option<Keepers>>> {
-    match KEEPERS.try_lock() {
-        Ok(keepers) => Some(keepers),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
+    for round in 0..PATIENCE {
+        match KEEPERS.try_lock() {
+            Ok(keepers) => return Some(keepers),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            // Another thread is looking, or adding one: some instructions.
+            Err(TryLockError::WouldBlock) => pause(round),
+        }
     }
+    None
 }
 
 /// Models have a keeper for each pool: theirs end with the model, and no two share one.

@@ -105,7 +105,7 @@ fn closing_many_idle_connections_looks_at_each_slot_once() {
 fn a_resume_looks_at_each_slot_once_however_many_wait() {
     let core = many_idle(Order::Local);
     core.pause();
-    let waiters: Vec<_> = (0..MANY).map(|_| Box::pin(Waiter::new(&core))).collect();
+    let waiters: Vec<_> = (0..MANY).map(|_| Box::pin(Waiter::new(&core, 0))).collect();
     for waiter in &waiters {
         let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, MANY);
         assert!(matches!(joined, JoinOutcome::Queued { .. }));
@@ -116,7 +116,7 @@ fn a_resume_looks_at_each_slot_once_however_many_wait() {
 
 /// Finds nothing idle, and leaves again.
 fn come_and_go(core: &Core<Least>) {
-    let waiter = pin!(Waiter::new(core));
+    let waiter = pin!(Waiter::new(core, 0));
     let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 1);
     assert!(matches!(joined, JoinOutcome::Queued { .. }));
 }
@@ -144,7 +144,7 @@ fn of_callers_that_find_nothing_idle_the_first_looks_at_every_slot_and_the_next_
 fn callers_that_may_not_wait_look_at_every_slot_once() {
     let (core, _all) = many(Order::Local);
     let turned_away = || {
-        let waiter = pin!(Waiter::new(&core));
+        let waiter = pin!(Waiter::new(&core, 0));
         let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 0);
         assert!(matches!(joined, JoinOutcome::Full));
     };
@@ -247,7 +247,7 @@ fn idle_connections_are_taken_in_order_after_somebody_waited_too() {
         release_through_ledger(&core, token, IdleSince::Now);
     }
     let [zero, one] = [(); 2].map(|()| core.claim().expect("idle"));
-    let waiter = pin!(Waiter::new(&core));
+    let waiter = pin!(Waiter::new(&core, 0));
     let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 1);
     assert!(matches!(joined, JoinOutcome::Queued { .. }));
     assert!(waiter.as_ref().leave().is_none());
@@ -296,7 +296,7 @@ fn a_connection_on_its_way_out_is_not_one_too_many() {
 #[test]
 fn each_time_that_somebody_queues_is_counted() {
     let core = Core::new(Least, 1, Order::Local);
-    let (first, second) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+    let (first, second) = (pin!(Waiter::new(&core, 0)), pin!(Waiter::new(&core, 0)));
     let join = |waiter: Pin<&Waiter<'_, Least>>| {
         let _ = waiter.join(Waker::noop(), u64::MAX, 1);
         core.demand().waited
@@ -312,7 +312,7 @@ fn each_time_that_somebody_queues_is_counted() {
 #[test]
 fn who_queues_is_told_whether_it_is_alone() {
     let core = Core::new(Least, 1, Order::Local);
-    let (first, second) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+    let (first, second) = (pin!(Waiter::new(&core, 0)), pin!(Waiter::new(&core, 0)));
     let join = |waiter: Pin<&Waiter<'_, Least>>| match waiter.join(Waker::noop(), 0, 2) {
         JoinOutcome::Queued { is_alone, .. } => is_alone,
         _ => panic!("nothing is open"),

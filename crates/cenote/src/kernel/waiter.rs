@@ -15,17 +15,21 @@ pub(crate) struct Waiter<'a, O: Owner> {
 }
 
 impl<'a, O: Owner> Waiter<'a, O> {
-    pub(crate) fn new(core: &'a Core<O>) -> Self {
+    /// One that waits since `since`, by its owner's clock.
+    pub(crate) fn new(core: &'a Core<O>, since: u64) -> Self {
         Self {
             core,
-            cell: WaiterCell::new(),
+            cell: WaiterCell::new(since),
         }
     }
 
-    /// Waits since `since`, by its owner's clock.
-    pub(crate) fn since(mut self, since: u64) -> Self {
-        self.cell.since = since;
-        self
+    pub(crate) fn since(&self) -> u64 {
+        self.cell.since()
+    }
+
+    /// Whether it was ever queued.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.cell.has_queued()
     }
 
     fn cell(self: Pin<&Self>) -> Pin<&WaiterCell<O>> {

@@ -22,7 +22,7 @@ use std::task::Waker;
 use super::Owner;
 use super::slot::Slot;
 use super::token::SlotToken;
-use crate::sync::{AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
 
 const FREE: u8 = 0;
 const QUEUED: u8 = 1;
@@ -35,8 +35,10 @@ pub(super) struct WaiterCell<O: Owner> {
     /// When it arrived, in the order of all; kept when it queues again, after the connection it was given
     /// proved dead. [`NONE`] before it has arrived. Its own future's alone.
     number: AtomicU64,
-    /// When it began to wait, by its owner's clock; told to who asks for the oldest.
-    pub(super) since: u64,
+    /// Since when it waits, by its owner's clock. Never changed once it may be queued.
+    since: u64,
+    /// Whether it was ever queued. Its own future's alone.
+    has_queued: AtomicBool,
     outcome: UnsafeCell<Option<Outcome<O>>>,
     _pinned: PhantomPinned,
 }
@@ -50,14 +52,23 @@ enum Outcome<O: Owner> {
 unsafe impl<O: Owner> Send for WaiterCell<O> {}
 
 impl<O: Owner> WaiterCell<O> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(since: u64) -> Self {
         Self {
             status: AtomicU8::new(FREE),
             number: AtomicU64::new(NONE),
-            since: 0,
+            since,
+            has_queued: AtomicBool::new(false),
             outcome: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
+    }
+
+    pub(super) fn since(&self) -> u64 {
+        self.since
+    }
+
+    pub(super) fn has_queued(&self) -> bool {
+        self.has_queued.load(Ordering::Relaxed)
     }
 
     /// Whether it is neither queued nor settled. To be asked by its own future.
@@ -112,12 +123,11 @@ struct WaitlistEntry<O: Owner> {
     /// `None` once it has left, or was refused between others.
     waiter: Option<NonNull<WaiterCell<O>>>,
     waker: Option<Waker>,
-    since: u64,
     deadline: u64,
 }
 
 // SAFETY: the pointers lead to pinned, `Send` waiters that are gone from the ring before they go; what is read of them
-// through it is atomic, or the holder's of a [`Popped`] alone.
+// through it is atomic, never changed once a waiter is queued, or the holder's of a [`Popped`] alone.
 unsafe impl<O: Owner> Send for Waitlist<O> {}
 
 /// The number of a waiter that has not arrived.
@@ -141,7 +151,10 @@ impl<O: Owner> Waitlist<O> {
 
     /// Since when the first in line waits.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.entries.front().map(|first| first.since)
+        let first = self.entries.front()?.waiter?;
+        // SAFETY: an entry with its waiter is queued: the waiter is taken out of the ring, under the lock that is held
+        // here, before it goes. `since` is not written any more.
+        Some(unsafe { first.as_ref() }.since)
     }
 
     /// Gives `waiter` its number, unless it has one; whether it is new.
@@ -164,35 +177,33 @@ impl<O: Owner> Waitlist<O> {
 
     /// Queues `waiter`, which has arrived, by its number.
     pub(super) fn join(&mut self, waiter: Pin<&WaiterCell<O>>, waker: Waker, deadline: u64) {
-        assert!(waiter.is_idle(), "a waiter has one entry_index at most");
+        assert!(waiter.is_idle(), "a waiter has one entry at most");
         let number = waiter.number.load(Ordering::Relaxed);
         // Published by the lock.
         waiter.status.store(QUEUED, Ordering::Relaxed);
-        let entry_index = WaitlistEntry {
+        waiter.has_queued.store(true, Ordering::Relaxed);
+        let entry = WaitlistEntry {
             number,
             waiter: Some(NonNull::from(waiter.get_ref())),
             waker: Some(waker),
-            since: waiter.since,
             deadline,
         };
         self.len += 1;
         match self.entries.back() {
             Some(last) if number < last.number => {
                 let index = self.entries.partition_point(|other| other.number < number);
-                self.entries.insert(index, entry_index);
+                self.entries.insert(index, entry);
             }
-            _ => self.entries.push_back(entry_index),
+            _ => self.entries.push_back(entry),
         }
     }
 
     /// The index of the entry of `waiter`, unless it is gone.
     fn find(&self, waiter: Pin<&WaiterCell<O>>) -> Option<usize> {
         let number = waiter.number.load(Ordering::Relaxed);
-        let index = self
-            .entries
-            .partition_point(|entry_index| entry_index.number < number);
-        let entry_index = self.entries.get(index)?;
-        (entry_index.number == number && !entry_index.is_left()).then_some(index)
+        let index = self.entries.partition_point(|entry| entry.number < number);
+        let entry = self.entries.get(index)?;
+        (entry.number == number && !entry.is_left()).then_some(index)
     }
 
     /// Replaces the waker of `waiter`; the old one is to be dropped outside the lock. `Err`: its entry is gone.
@@ -211,9 +222,9 @@ impl<O: Owner> Waitlist<O> {
     pub(super) fn leave(&mut self, waiter: Pin<&WaiterCell<O>>) -> Result<Option<Waker>, ()> {
         let index = self.find(waiter).ok_or(())?;
         waiter.status.store(FREE, Ordering::Relaxed);
-        let entry_index = &mut self.entries[index];
-        entry_index.waiter = None;
-        let waker = entry_index.waker.take();
+        let entry = &mut self.entries[index];
+        entry.waiter = None;
+        let waker = entry.waker.take();
         self.len -= 1;
         self.tidy();
         Ok(waker)
@@ -221,12 +232,12 @@ impl<O: Owner> Waitlist<O> {
 
     /// The turn of the oldest.
     pub(super) fn pop(&mut self) -> Option<Popped<O>> {
-        let entry_index = self.entries.pop_front()?;
+        let entry = self.entries.pop_front()?;
         self.len -= 1;
         self.tidy_front();
         Some(Popped {
-            waiter: entry_index.waiter.expect("the first entry_index is taken"),
-            waker: entry_index.waker,
+            waiter: entry.waiter.expect("the first entry has its waiter"),
+            waker: entry.waker,
         })
     }
 
@@ -245,16 +256,16 @@ impl<O: Owner> Waitlist<O> {
     ) -> (Vec<Option<Waker>>, Option<u64>) {
         let mut wakers = Vec::new();
         let mut next = None;
-        for entry_index in &mut self.entries {
-            let Some(waiter) = entry_index.waiter else {
+        for entry in &mut self.entries {
+            let Some(waiter) = entry.waiter else {
                 continue;
             };
-            if entry_index.deadline <= now {
-                entry_index.waiter = None;
-                let waker = entry_index.waker.take();
+            if entry.deadline <= now {
+                entry.waiter = None;
+                let waker = entry.waker.take();
                 wakers.push(Popped { waiter, waker }.refuse(why()));
-            } else if entry_index.deadline != u64::MAX {
-                next = Some(entry_index.deadline);
+            } else if entry.deadline != u64::MAX {
+                next = Some(entry.deadline);
                 break;
             }
         }
@@ -267,7 +278,7 @@ impl<O: Owner> Waitlist<O> {
     pub(super) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
         self.entries
             .iter_mut()
-            .map(|entry_index| entry_index.waker.take())
+            .map(|entry| entry.waker.take())
             .collect()
     }
 
@@ -289,7 +300,7 @@ impl<O: Owner> Waitlist<O> {
             self.entries.pop_back();
         }
         if self.entries.len() > 2 * self.len + SLACK {
-            self.entries.retain(|entry_index| !entry_index.is_left());
+            self.entries.retain(|entry| !entry.is_left());
         }
     }
 }

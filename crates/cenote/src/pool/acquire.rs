@@ -68,8 +68,6 @@ pin_project! {
     struct Waiting<'a, C: Connect> {
         core: &'a Arc<PoolCore<C>>,
         limit: Limit,
-        began: u64,
-        has_queued: bool,
         #[pin]
         waiter: Waiter<'a, Shared<C>>,
         stage: Stage<C>,
@@ -181,7 +179,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         stale: Option<PoolToken<C>>,
         began: u64,
     ) -> Self {
-        let waiter = Waiter::new(core).since(began);
+        let waiter = Waiter::new(core, began);
         let stage = match stale {
             Some(token) => {
                 waiter.arrive();
@@ -192,8 +190,6 @@ impl<'a, C: Connect> Waiting<'a, C> {
         Self {
             core,
             limit,
-            began,
-            has_queued: false,
             waiter,
             stage,
             timer: None,
@@ -232,7 +228,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             }
         };
         *self.as_mut().project().stage = Stage::Done;
-        if outcome.is_ok() && self.has_queued && !matches!(self.limit, Limit::Growth) {
+        if outcome.is_ok() && self.waiter.has_queued() && !matches!(self.limit, Limit::Growth) {
             let waited = || EventKind::Waited {
                 waited: self.waited(),
             };
@@ -251,7 +247,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         // Else it has been busy with a connection that proved dead, perhaps for long.
         let was_new = matches!(this.stage, Stage::Start);
         let deadline = match (&this.limit, shared.settings.acquire_timeout) {
-            (Limit::Setting, Some(limit)) => this.began.saturating_add(nanos(limit)),
+            (Limit::Setting, Some(limit)) => this.waiter.since().saturating_add(nanos(limit)),
             _ => u64::MAX,
         };
         match this
@@ -266,10 +262,9 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 is_alone,
             } => {
                 *this.stage = Stage::Queued;
-                *this.has_queued = true;
                 // After queueing: an upkeep that ends from now on rouses this waiter.
                 let upkeep = match was_new {
-                    true => upkeep::ensure_at(this.core, *this.began),
+                    true => upkeep::ensure_at(this.core, this.waiter.since()),
                     false => upkeep::ensure(this.core),
                 };
                 if upkeep == Upkeep::Impossible || (may_grow && shared.runtime.handle().is_none()) {
@@ -341,7 +336,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         };
         let at = shared
             .clock
-            .instant(this.began.saturating_add(nanos(limit)));
+            .instant(this.waiter.since().saturating_add(nanos(limit)));
         let set = || Box::pin(shared.runtime.within(|| rt::sleep_until(at)));
         let timer = this.timer.get_or_insert_with(set);
         let is_up = timer.as_mut().poll(cx);
@@ -361,7 +356,13 @@ impl<'a, C: Connect> Waiting<'a, C> {
     }
 
     fn waited(&self) -> Duration {
-        Duration::from_nanos(self.core.owner.clock.now().saturating_sub(self.began))
+        Duration::from_nanos(
+            self.core
+                .owner
+                .clock
+                .now()
+                .saturating_sub(self.waiter.since()),
+        )
     }
 
     fn timed_out(&self) -> GetError {

@@ -1,5 +1,5 @@
-//! What a pool knows of its dials and checks: the gate behind failures, what is under way, what is to be told when. Guarded
-//! by the dialer's lock; what to do about it is for `dial`.
+//! What a pool knows of its dials and checks: the gate behind failures, what is under way, what is to be told when.
+//! Guarded by the dialer's lock; what to do about it is for `dial`.
 
 use crate::error::ConnectError;
 use crate::policy::backoff::Gate;

@@ -81,7 +81,7 @@ fn a_return_to_a_paused_pool_serves_nobody_until_it_resumes() {
     explore(|| {
         let core = pool(1);
         let token = core.claim().unwrap();
-        let waiter = pin!(Waiter::new(&core));
+        let waiter = pin!(Waiter::new(&core, 0));
         let mut cx = Context::from_waker(Waker::noop());
         // Queued before the pause: the lease has its mark and comes back through the ledger.
         assert!(join_or_poll(waiter.as_ref(), &mut false, &mut cx).is_pending());
@@ -103,7 +103,7 @@ fn a_resume_serves_as_many_as_it_can_and_keeps_a_place_for_the_rest() {
         let core = pool(2);
         core.pause();
         assert!(core.claim().is_none());
-        let [first, second, third] = std::array::from_fn(|_| Box::pin(Waiter::new(&core)));
+        let [first, second, third] = std::array::from_fn(|_| Box::pin(Waiter::new(&core, 0)));
         for waiter in [&first, &second, &third] {
             waitlist(waiter.as_ref());
         }
@@ -272,7 +272,7 @@ fn an_eviction_misses_no_connection_on_the_shelf_or_off_it() {
         let core = Choosy::pool(2);
         let [shelved, leased] = [(); 2].map(|()| core.claim().unwrap());
         {
-            let waiter = pin!(Waiter::new(&core));
+            let waiter = pin!(Waiter::new(&core, 0));
             let joined = waiter.as_ref().join(Waker::noop(), u64::MAX, 1);
             assert!(matches!(joined, JoinOutcome::Queued { .. }));
         }

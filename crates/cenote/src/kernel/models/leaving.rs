@@ -4,7 +4,7 @@ use super::*;
 
 /// Queues, and leaves at once if it was not served.
 fn come_and_leave(core: &Pool) {
-    let waiter = pin!(Waiter::new(core));
+    let waiter = pin!(Waiter::new(core, 0));
     let mut cx = Context::from_waker(Waker::noop());
     if let Poll::Ready(Ok(token)) = join_or_poll(waiter.as_ref(), &mut false, &mut cx) {
         give_back(token);
@@ -36,7 +36,7 @@ fn a_waiter_that_gives_up_learns_what_came_first() {
         let quitter = core.clone();
         race([
             party(move || {
-                let waiter = pin!(Waiter::new(&quitter));
+                let waiter = pin!(Waiter::new(&quitter, 0));
                 let mut cx = Context::from_waker(Waker::noop());
                 let served = match join_or_poll(waiter.as_ref(), &mut false, &mut cx) {
                     Poll::Ready(outcome) => Some(outcome),
@@ -47,6 +47,22 @@ fn a_waiter_that_gives_up_learns_what_came_first() {
                     give_back(token);
                 }
             }),
+            party(move || give_back(token)),
+        ]);
+        assert_quiet(&core, 1);
+    });
+}
+
+/// The age of the oldest waiter is read in its future, which may be about to go.
+#[test]
+fn the_oldest_waiter_is_looked_at_while_it_leaves_or_is_served() {
+    explore(|| {
+        let core = pool(1);
+        let token = core.claim().unwrap();
+        let (quitter, onlooker) = (core.clone(), core.clone());
+        race([
+            party(move || come_and_leave(&quitter)),
+            party(move || assert_ne!(onlooker.demand().oldest, Some(1))),
             party(move || give_back(token)),
         ]);
         assert_quiet(&core, 1);
@@ -99,7 +115,7 @@ fn the_refusal_of_all_leaves_the_pool_open() {
     explore(|| {
         let core = pool(1);
         let token = core.claim().unwrap();
-        let waiter = pin!(Waiter::new(&core));
+        let waiter = pin!(Waiter::new(&core, 0));
         waitlist(waiter.as_ref());
         core.refuse_all(|| ());
         assert!(served(waiter.as_ref()).unwrap().is_err());

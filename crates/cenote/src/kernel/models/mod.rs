@@ -124,7 +124,7 @@ fn get(core: &Pool) -> Result<SlotToken<Model>, ()> {
 /// As [`get`], without a first look.
 fn wait(core: &Pool) -> Result<SlotToken<Model>, ()> {
     block_on(async {
-        let waiter = pin!(Waiter::new(core));
+        let waiter = pin!(Waiter::new(core, 0));
         let mut queued = false;
         poll_fn(|cx| join_or_poll(waiter.as_ref(), &mut queued, cx)).await
     })
@@ -153,7 +153,7 @@ fn get_or_connect(core: &Pool) -> SlotToken<Model> {
         return token;
     }
     block_on(async {
-        let waiter = pin!(Waiter::new(core));
+        let waiter = pin!(Waiter::new(core, 0));
         let mut queued = false;
         poll_fn(|cx| {
             if queued {

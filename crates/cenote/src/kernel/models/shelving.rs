@@ -7,7 +7,7 @@ fn shelving<const N: usize>() -> (Pool, [SlotToken<Model>; N]) {
     let core = pool(N);
     let all = [(); N].map(|()| core.claim().unwrap());
     {
-        let waiter = pin!(Waiter::new(&core));
+        let waiter = pin!(Waiter::new(&core, 0));
         waitlist(waiter.as_ref());
     }
     (core, all)
@@ -64,7 +64,7 @@ fn returns_before_the_last_wait_do_not_clear_the_shelf() {
         let (core, leased) = half_shelved();
         let shelved = core.claim().unwrap();
         {
-            let waiter = pin!(Waiter::new(&core));
+            let waiter = pin!(Waiter::new(&core, 0));
             waitlist(waiter.as_ref());
         }
         give_back(shelved);
@@ -239,7 +239,7 @@ fn a_paused_pool_keeps_what_is_on_its_shelf() {
         let (core, leased) = half_shelved();
         core.pause();
         assert!(core.claim().is_none());
-        let waiter = pin!(Waiter::new(&core));
+        let waiter = pin!(Waiter::new(&core, 0));
         waitlist(waiter.as_ref());
         give_back(leased);
         assert!(is_shelved(&core, 0) && is_shelved(&core, 1));

@@ -81,7 +81,7 @@ fn a_waiter_is_woken_through_its_newest_waker() {
         let caller = core.clone();
         race([
             party(move || {
-                let waiter = pin!(Waiter::new(&caller));
+                let waiter = pin!(Waiter::new(&caller, 0));
                 let mut stale = Context::from_waker(Waker::noop());
                 let mut queued = false;
                 let token = match join_or_poll(waiter.as_ref(), &mut queued, &mut stale) {
@@ -128,7 +128,7 @@ fn a_lease_handed_on_is_handed_on_again() {
     explore(|| {
         let core = pool(1);
         let token = core.claim().unwrap();
-        let (first, second) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
+        let (first, second) = (pin!(Waiter::new(&core, 0)), pin!(Waiter::new(&core, 0)));
         waitlist(first.as_ref());
         waitlist(second.as_ref());
         let word = |core: &Pool| core.slots().next().unwrap().1;
@@ -150,7 +150,7 @@ fn what_the_pool_had_in_hand_is_handed_on_as_a_lease() {
         let core = pool(1);
         let token = core.claim().unwrap();
         token.reserve();
-        let waiter = pin!(Waiter::new(&core));
+        let waiter = pin!(Waiter::new(&core, 0));
         waitlist(waiter.as_ref());
         release(token);
         assert_eq!(states(&core), [State::Leased]);
@@ -173,8 +173,8 @@ fn the_bound_on_waiters_spares_whose_turn_it_was() {
     explore(|| {
         let core = pool(1);
         let token = core.claim().unwrap();
-        let (early, first) = (pin!(Waiter::new(&core)), pin!(Waiter::new(&core)));
-        let late = pin!(Waiter::new(&core));
+        let (early, first) = (pin!(Waiter::new(&core, 0)), pin!(Waiter::new(&core, 0)));
+        let late = pin!(Waiter::new(&core, 0));
         // It was given a connection that will prove dead.
         early.arrive();
         let queued = |joined| matches!(joined, JoinOutcome::Queued { .. });
@@ -193,7 +193,7 @@ fn a_deadline_is_watched_once_it_is_the_earliest() {
     explore(|| {
         let core = pool(1);
         let token = core.claim().unwrap();
-        let waiters: [_; 5] = std::array::from_fn(|_| Box::pin(Waiter::new(&core)));
+        let waiters: [_; 5] = std::array::from_fn(|_| Box::pin(Waiter::new(&core, 0)));
         let arms = |waiter: usize, deadline: u64| {
             let waiter = waiters[waiter].as_ref();
             match waiter.join(Waker::noop(), deadline, usize::MAX) {
@@ -225,7 +225,7 @@ fn a_deadline_and_a_return_do_not_miss_each_other() {
         let (caller, upkeep) = (core.clone(), core.clone());
         race([
             party(move || {
-                let waiter = pin!(Waiter::new(&caller));
+                let waiter = pin!(Waiter::new(&caller, 0));
                 let mut queued = false;
                 let outcome = block_on(poll_fn(|cx| {
                     if queued {
@@ -274,7 +274,7 @@ fn who_is_roused_is_still_served() {
 fn a_getter_is_told_to_dial_where_that_helps() {
     explore(|| {
         let core = Core::new(Model, 2, Order::Local);
-        let waiters: [_; 3] = std::array::from_fn(|_| Box::pin(Waiter::new(&core)));
+        let waiters: [_; 3] = std::array::from_fn(|_| Box::pin(Waiter::new(&core, 0)));
         let grows = |waiter: usize| match waiters[waiter].as_ref().join(Waker::noop(), 0, 9) {
             JoinOutcome::Queued { may_grow, .. } => may_grow,
             _ => panic!("nothing is idle"),

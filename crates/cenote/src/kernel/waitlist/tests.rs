@@ -11,7 +11,7 @@ use crate::kernel::{Arc, Core, JoinOutcome, Order, Waiter};
 type Waiters = Vec<Pin<Box<WaiterCell<Least>>>>;
 
 fn waiters(count: usize) -> Waiters {
-    (0..count).map(|_| Box::pin(WaiterCell::new())).collect()
+    (0..count).map(|_| Box::pin(WaiterCell::new(0))).collect()
 }
 
 fn join(waitlist: &mut Waitlist<Least>, waiter: &Pin<Box<WaiterCell<Least>>>, deadline: u64) {
@@ -274,7 +274,7 @@ fn no_waker_is_woken_or_dropped_under_the_lock() {
     for act in acts {
         let core = Core::new(Least, 1, Order::Local);
         {
-            let waiter = pin!(Waiter::new(&core));
+            let waiter = pin!(Waiter::new(&core, 0));
             let waker = Waker::from(Arc::new(Watch {
                 core: core.clone(),
                 locked: locked.clone(),
@@ -282,7 +282,7 @@ fn no_waker_is_woken_or_dropped_under_the_lock() {
             let joined = waiter.as_ref().join(&waker, 5, 1);
             assert!(matches!(joined, JoinOutcome::Queued { .. }));
             // One in vain, and the last but that in the queue.
-            let late = pin!(Waiter::new(&core));
+            let late = pin!(Waiter::new(&core, 0));
             assert!(matches!(
                 late.as_ref().join(&waker, 5, 1),
                 JoinOutcome::Full
