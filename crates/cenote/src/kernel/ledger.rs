@@ -135,7 +135,7 @@ impl<O: Owner> Core<O> {
     ) -> JoinOutcome<O> {
         // Cloned before the lock: a waker's clone is user code.
         let waker = waker.clone();
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         if ledger.phase == Phase::Closed {
             return JoinOutcome::Closed;
         }
@@ -171,7 +171,7 @@ impl<O: Owner> Core<O> {
     /// Gives `waiter`, which found a connection without queueing, its place in the order of arrival: it may
     /// come to queue yet.
     pub(super) fn arrive(&self, waiter: &WaiterCell<O>) {
-        lock(&self.ledger.0).waitlist.arrive(waiter);
+        lock(&self.ledger).waitlist.arrive(waiter);
     }
 
     /// The outcome, if there is one; else `waker` is woken when there is.
@@ -180,7 +180,7 @@ impl<O: Owner> Core<O> {
         waiter: Pin<&WaiterCell<O>>,
         waker: Waker,
     ) -> Poll<Result<SlotToken<O>, O::Refusal>> {
-        let renewed = lock(&self.ledger.0).waitlist.renew(waiter, waker);
+        let renewed = lock(&self.ledger).waitlist.renew(waiter, waker);
         // The wakers are dropped here, outside the lock: their drops are user code.
         match renewed {
             Ok(old) => {
@@ -200,7 +200,7 @@ impl<O: Owner> Core<O> {
         waiter: Pin<&WaiterCell<O>>,
     ) -> Option<Result<SlotToken<O>, O::Refusal>> {
         let left = {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             let left = ledger.waitlist.leave(waiter);
             self.set_gate(&ledger);
             left
@@ -228,15 +228,15 @@ impl<O: Owner> Core<O> {
         };
         let gate = phase | shelf | waiters;
         // While it stays the same, every thread keeps its copy of the line.
-        if self.gate.0.load(Ordering::Relaxed) != gate {
-            self.gate.0.store(gate, Ordering::Release);
+        if self.gate.load(Ordering::Relaxed) != gate {
+            self.gate.store(gate, Ordering::Release);
         }
     }
 
     /// Gives `token` back through the ledger: to the head of the queue, to idle, or refused.
     pub(crate) fn release(&self, mut token: SlotToken<O>, idling: IdleSince) -> Release<O> {
         let popped = {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             let room = match ledger.order {
                 Order::Local => true,
                 Order::Listed { max_idle, .. } => ledger.shelf.len() < max_idle,
@@ -268,7 +268,7 @@ impl<O: Owner> Core<O> {
     /// A connection the pool itself had in hand becomes a user's lease; refused unless the pool is
     /// open and wants it still.
     pub(crate) fn relet(&self, mut token: SlotToken<O>) -> Result<SlotToken<O>, SlotToken<O>> {
-        let ledger = lock(&self.ledger.0);
+        let ledger = lock(&self.ledger);
         if ledger.phase != Phase::Open || !O::is_wanted(self, token.meta()) {
             return Err(token);
         }

@@ -122,22 +122,23 @@ pub(crate) enum Order {
 }
 
 /// A pool's heart: `owner` is the pool built on it.
+///
+/// In declared order. What is written at every hand-over comes first, beside the counts of references, and what is read
+/// at every get last: the owner, whose settings no lease looks at, lies between the two, so that they never share a
+/// pair of cache lines. Aligned, so that neither end shares a line with other memory. Each of the two on an aligned
+/// pair of its own would cost an empty pool another 240 bytes.
+#[repr(C, align(64))]
 pub(crate) struct Core<O: Owner> {
+    ledger: Mutex<Ledger<O>>,
     pub(crate) owner: O,
     key: u64,
     /// Slots at and beyond this were never occupied, or are vacant.
     bound: AtomicUsize,
-    table: Table<O>,
     /// Non-zero when a claim is not to look at the slots: somebody waits, or the pool is paused or closed, and
     /// it gives up; or the shelf is up, and it goes through the ledger. Written under the ledger's lock.
-    gate: Apart<AtomicU64>,
-    ledger: Apart<Mutex<Ledger<O>>>,
+    gate: AtomicU64,
+    table: Table<O>,
 }
-
-/// Alone on its pair of cache lines: what is read at every get must not share one with what is written at
-/// every hand-over.
-#[repr(align(128))]
-struct Apart<T>(T);
 
 impl<O: Owner> Core<O> {
     pub(crate) fn new(owner: O, max_size: usize, order: Order) -> Arc<Self> {
@@ -149,12 +150,12 @@ impl<O: Owner> Core<O> {
             Order::Listed { .. } => GATE_SHELF,
         };
         Arc::new(Self {
+            ledger: Mutex::new(Ledger::new(max_size, order)),
             owner,
             key,
             bound: AtomicUsize::new(0),
+            gate: AtomicU64::new(gate),
             table: Table::new(),
-            gate: Apart(AtomicU64::new(gate)),
-            ledger: Apart(Mutex::new(Ledger::new(max_size, order))),
         })
     }
 
@@ -163,7 +164,7 @@ impl<O: Owner> Core<O> {
     #[inline(always)]
     pub(crate) fn claim(&self) -> Option<SlotToken<O>> {
         // Acquire: a caller that sees the shelf cleared sees the slots that were freed.
-        let gate = self.gate.0.load(Ordering::Acquire);
+        let gate = self.gate.load(Ordering::Acquire);
         if gate != 0 {
             return self.claim_gated(gate);
         }

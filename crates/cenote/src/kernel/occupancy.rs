@@ -60,7 +60,7 @@ impl Demand {
 impl<O: Owner> Core<O> {
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
     pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         if ledger.phase == Phase::Closed
             || ledger.occupied >= ledger.max_size
             || ledger.opening >= max_opening
@@ -86,14 +86,14 @@ impl<O: Owner> Core<O> {
 
     /// A dial became a connection; `change` moves the slot's word.
     pub(super) fn opened(&self, change: impl FnOnce()) {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         ledger.opening -= 1;
         change();
     }
 
     /// A slot becomes vacant; `change` moves its word.
     pub(super) fn vacate(&self, index: u32, was: State, change: impl FnOnce()) {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         ledger.occupied -= 1;
         match was {
             State::Opening => ledger.opening -= 1,
@@ -121,7 +121,7 @@ impl<O: Owner> Core<O> {
         if seen.is_free() {
             return SlotToken::claim_from(slot, seen, State::Reserved);
         }
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         // In the same idle period the shelf may have been cleared.
         let word = slot.word(Ordering::Relaxed);
         if word.state() != State::Idle || word.generation() != seen.generation() {
@@ -137,7 +137,7 @@ impl<O: Owner> Core<O> {
     /// The idle slots the pool should not have, to be closed: it is closed, or over its size. Those that are missing
     /// are leased, and have their marks.
     pub(crate) fn reserve_excess(&self) -> Vec<(SlotToken<O>, Excess)> {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         let mut slots = 0..self.bound();
         let mut excess = Vec::new();
         loop {
@@ -156,7 +156,7 @@ impl<O: Owner> Core<O> {
 
     /// Takes an idle slot for the pool itself; with none, every lease has its mark afterwards.
     pub(crate) fn reserve_or_mark(&self) -> Option<SlotToken<O>> {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         let mut slots = 0..self.bound();
         let token = self.take_idle(&mut ledger, &mut slots)?;
         token.reserve();
@@ -166,7 +166,7 @@ impl<O: Owner> Core<O> {
     /// `token` is on its way out: it no longer counts as a connection the pool has, though its slot stays
     /// occupied until the token is dropped.
     pub(crate) fn mark_closing(&self, token: &SlotToken<O>) {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         if token.state() != State::Closing {
             ledger.close_soon(token);
         }
@@ -175,7 +175,7 @@ impl<O: Owner> Core<O> {
     /// Takes every idle slot for the pool itself, and makes every lease now out come back through the
     /// ledger: no connection slips between the two.
     pub(crate) fn recall(&self) -> Vec<SlotToken<O>> {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         ledger.shelf.unlist_all();
         let slots = (0..self.bound()).filter_map(|index| self.table.slot(index));
         let idle: Vec<_> = slots.filter_map(SlotToken::claim_or_mark).collect();
@@ -184,7 +184,7 @@ impl<O: Owner> Core<O> {
     }
 
     pub(crate) fn demand(&self) -> Demand {
-        let ledger = lock(&self.ledger.0);
+        let ledger = lock(&self.ledger);
         Demand {
             waiters: ledger.waitlist.len(),
             oldest: ledger.waitlist.oldest(),

@@ -8,12 +8,12 @@ use crate::wake::wake_all;
 impl<O: Owner> Core<O> {
     /// The caller then closes all that [`reserve_excess`](Self::reserve_excess) gives, or dials more.
     pub(crate) fn resize(&self, max_size: usize) {
-        lock(&self.ledger.0).max_size = max_size;
+        lock(&self.ledger).max_size = max_size;
     }
 
     /// No leases until [`resume`](Self::resume); callers queue.
     pub(crate) fn pause(&self) {
-        let mut ledger = lock(&self.ledger.0);
+        let mut ledger = lock(&self.ledger);
         if ledger.phase == Phase::Open {
             ledger.phase = Phase::Paused;
             self.set_gate(&ledger);
@@ -24,7 +24,7 @@ impl<O: Owner> Core<O> {
     pub(crate) fn resume(&self) {
         let mut wakers = Vec::new();
         {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             if ledger.phase == Phase::Paused {
                 ledger.phase = Phase::Open;
             }
@@ -45,7 +45,7 @@ impl<O: Owner> Core<O> {
     /// [`reserve_excess`](Self::reserve_excess) gives; leases come back through the ledger after that.
     pub(crate) fn close(&self, why: impl FnMut() -> O::Refusal) {
         {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             ledger.phase = Phase::Closed;
             self.set_gate(&ledger);
         }
@@ -55,7 +55,7 @@ impl<O: Owner> Core<O> {
     /// Refuses all waiters.
     pub(crate) fn refuse_all(&self, why: impl FnMut() -> O::Refusal) {
         let wakers = {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             let wakers = ledger.waitlist.refuse_all(why);
             ledger.armed = u64::MAX;
             self.set_gate(&ledger);
@@ -67,7 +67,7 @@ impl<O: Owner> Core<O> {
     /// Refuses those whose deadline has come; the next deadline to watch, if any.
     pub(crate) fn refuse_due(&self, now: u64, why: impl FnMut() -> O::Refusal) -> Option<u64> {
         let (wakers, next) = {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             let (wakers, next) = ledger.waitlist.refuse_due(now, why);
             ledger.armed = next.unwrap_or(u64::MAX);
             self.set_gate(&ledger);
@@ -79,7 +79,7 @@ impl<O: Owner> Core<O> {
 
     /// Wakes all waiters, which stay in the waitlist, so that each looks after itself.
     pub(crate) fn wake_waiters(&self) {
-        let wakers = lock(&self.ledger.0).waitlist.take_wakers();
+        let wakers = lock(&self.ledger).waitlist.take_wakers();
         wake_all(wakers.into_iter().flatten());
     }
 }

@@ -104,7 +104,7 @@ impl<O: Owner> Core<O> {
     /// As [`claim`](Self::claim), while the shelf is up.
     pub(super) fn claim_shelved(&self) -> Option<SlotToken<O>> {
         {
-            let mut ledger = lock(&self.ledger.0);
+            let mut ledger = lock(&self.ledger);
             if ledger.phase != Phase::Open || ledger.waitlist.len() > 0 {
                 return None;
             }

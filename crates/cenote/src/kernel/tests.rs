@@ -174,7 +174,7 @@ fn a_shelf_that_is_cleared_leaves_no_memory_behind() {
         release_through_ledger(&core, token, IdleSince::Now);
     }
     assert!(core.claim().expect("idle").release().is_ok());
-    assert!(lock(&core.ledger.0).shelf.capacity() <= 64);
+    assert!(lock(&core.ledger).shelf.capacity() <= 64);
 }
 
 /// Shelved last, it was used last.
@@ -269,7 +269,7 @@ fn an_idle_connection_is_reserved_however_long_ago_it_was_listed() {
         for token in [(); 2].map(|()| open(&core)) {
             release_through_ledger(&core, token, IdleSince::Now);
         }
-        lock(&core.ledger.0).shelf.next_rank = 0;
+        lock(&core.ledger).shelf.next_rank = 0;
         let (index, seen, _) = core.slots().nth(reserved).expect("two are open");
         let token = core.reserve(index, seen).expect("idle");
         let other = core.claim().expect("idle");

@@ -24,40 +24,46 @@ pub(crate) type PoolCore<C> = Core<Shared<C>>;
 /// The right to one of this pool's connections.
 pub(crate) type PoolToken<C> = SlotToken<Shared<C>>;
 
+/// In declared order: what is written while the pool works, next to the kernel's ledger; then what leases do not look
+/// at; last what each of them reads, next to the kernel's table. So no two threads meet on a cache line that neither
+/// of them needs from the other.
+#[repr(C)]
 pub(crate) struct Shared<C: Connect> {
-    pub(crate) connector: C,
-    pub(crate) settings: Settings,
-    pub(crate) hooks: Hooks<C>,
-    pub(crate) clock: Clock,
-    pub(crate) runtime: Runtime,
-    pub(crate) name: std::sync::Arc<str>,
-    /// Idle for less than this by the coarse clock, a connection is leased as it is.
-    pub(crate) fresh_below: u64,
-    /// Whether a clean connection can come back without an asynchronous step.
-    pub(crate) plain_return: bool,
-    /// `Pool` handles. The last one dropped closes the pool; leases and upkeep do not count.
-    pub(crate) handles: AtomicUsize,
-    /// Connections with a smaller id leave the pool when they come back.
-    pub(crate) evict_below: AtomicU64,
-    pub(crate) next_id: AtomicU64,
-    pub(crate) metrics: Metrics,
-    /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
-    /// else [`PROVEN`].
-    pub(crate) unproven_since: AtomicU64,
+    /// Taken before the budget's lock and the kernel's ledger, never after; no user code runs under it.
+    dialer: Mutex<Dialer>,
     /// What looks after the pool, or did last. Only keepers' locks are taken under it.
     keeper: Mutex<Option<std::sync::Arc<Keeper>>>,
     /// What the last look remembers. A leaf lock.
     sweep: Mutex<Sweep>,
+    pub(crate) metrics: Metrics,
+    /// `Pool` handles. The last one dropped closes the pool; leases and upkeep do not count.
+    pub(crate) handles: AtomicUsize,
+    pub(crate) next_id: AtomicU64,
     /// When a keeper last took over from one that had died or stood still: what was idle then is checked.
     pub(crate) taken_over_at: AtomicU64,
     /// It has not seen to that yet.
     pub(crate) is_unchecked: AtomicBool,
     /// Told whenever a slot becomes vacant, or a dial has become a connection.
     pub(crate) changed: Notify,
+
+    pub(crate) settings: Settings,
+    pub(crate) name: std::sync::Arc<str>,
+    pub(crate) hooks: Hooks<C>,
+    pub(crate) runtime: Runtime,
     /// The pool's place under a bound that others share.
     pub(crate) budget: Option<Membership>,
-    /// Taken before the budget's lock and the kernel's ledger, never after; no user code runs under it.
-    dialer: Mutex<Dialer>,
+
+    /// Connections with a smaller id leave the pool when they come back.
+    pub(crate) evict_below: AtomicU64,
+    /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
+    /// else [`PROVEN`].
+    pub(crate) unproven_since: AtomicU64,
+    pub(crate) clock: Clock,
+    /// Idle for less than this by the coarse clock, a connection is leased as it is.
+    pub(crate) fresh_below: u64,
+    /// Whether a clean connection can come back without an asynchronous step.
+    pub(crate) plain_return: bool,
+    pub(crate) connector: C,
 }
 
 /// What one look at the pool remembers for the next.

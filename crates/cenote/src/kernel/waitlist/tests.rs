@@ -235,7 +235,7 @@ struct Watch {
 
 impl Watch {
     fn look(&self) {
-        if self.core.ledger.0.try_lock().is_err() {
+        if self.core.ledger.try_lock().is_err() {
             self.locked.fetch_add(1, Ordering::Relaxed);
         }
     }
