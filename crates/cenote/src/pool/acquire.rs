@@ -294,7 +294,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 shared.tell(|| EventKind::Rejected);
                 let max_waiters = shared.max_waiters();
                 Poll::Ready(Err(GetError::QueueFull {
-                    pool: shared.name.clone(),
+                    pool: shared.settings.name.clone(),
                     max_waiters,
                 }))
             }
@@ -373,7 +373,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         let shared = &self.core.owner;
         match why {
             Refusal::Connect { failures, error } => GetError::Connect {
-                pool: shared.name.clone(),
+                pool: shared.settings.name.clone(),
                 failures,
                 error,
             },

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::admit::{Origin, admit};
-use super::dialer::{Dialer, Telling};
+use super::dialer::{Dialer, Outage, Telling};
 use super::recycle::release;
 use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta, count};
 use super::upkeep;
@@ -95,6 +95,7 @@ fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Deman
         return None;
     }
     let now = shared.clock.now();
+    let gate = dialer.gate();
     let situation = Situation {
         now,
         missing,
@@ -104,8 +105,8 @@ fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Deman
         opening: demand.opening,
         max_size: demand.max_size,
         max_connecting: shared.settings.max_connecting,
-        gate_opens_at: dialer.gate.opens_at(),
-        probing: dialer.gate.failures() > 0,
+        gate_opens_at: gate.opens_at(),
+        probing: gate.failures() > 0,
         last_dial_at: dialer.last_dial_at,
         dial_time: dialer.dial_time,
     };
@@ -196,7 +197,7 @@ impl<C: Connect> Attempt<C> {
         let core = Arc::clone(opening.core());
         let took = core.owner.clock.now().saturating_sub(self.began);
         // Dropped after the lock: an error's drop is user code.
-        let _old_error = {
+        let _ended = {
             let mut dialer = core.owner.dialer();
             dialer.arriving += 1;
             dialer.under_way.retain(|(id, _)| *id != self.id);
@@ -268,32 +269,31 @@ fn failed<C: Connect>(
         let now = shared.clock.now();
         let mut dialer = shared.dialer();
         let Dialer {
-            gate,
+            outage,
             rng,
-            last_error,
-            failing_since,
             arrived_dead,
-            tell_at,
             ..
         } = &mut *dialer;
-        gate.failed(now, &shared.settings.backoff, rng);
-        let old = last_error.replace(error.clone());
-        let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
+        let outage = outage.get_or_insert_with(|| Box::new(Outage::new(began, error.clone())));
+        outage.gate.failed(now, &shared.settings.backoff, rng);
+        let old = std::mem::replace(&mut outage.last_error, error.clone());
+        let gate = outage.gate;
         if slot == Slot::Open {
             *arrived_dead += 1;
         }
         let failing = Failing {
             now,
-            since: *failing_since.get_or_insert(began),
+            since: outage.since,
             failures: gate.failures(),
             kind: *kind,
             had_connection: shared.metrics.opened.load(Relaxed) > *arrived_dead,
         };
         let tell = telling::decide(policy(&shared.settings, while_open), &failing);
         if let Tell::At(at) = tell {
-            *tell_at = Some(Telling { at, while_open });
+            outage.tell_at = Some(Telling { at, while_open });
             upkeep::schedule(core, at);
         }
+        let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
         (gate.failures(), retry_in, tell, old)
     };
     shared.tell(|| EventKind::ConnectFailed {
@@ -335,13 +335,14 @@ pub(crate) fn tell_due<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
     let while_open = demand.occupied > demand.opening + demand.closing;
     let (telling, failures, error) = {
         let mut dialer = shared.dialer();
-        let telling = dialer.tell_at.take_if(|telling| telling.at <= now);
-        (telling, dialer.gate.failures(), dialer.last_error())
+        let Some(outage) = &mut dialer.outage else {
+            return;
+        };
+        let telling = outage.tell_at.take_if(|telling| telling.at <= now);
+        (telling, outage.gate.failures(), outage.last_error.clone())
     };
     // If it has become the other, the next failure tells.
-    if let (Some(telling), Some(error)) = (telling, error)
-        && telling.while_open == while_open
-    {
+    if telling.is_some_and(|telling| telling.while_open == while_open) {
         refuse(core, failures, &error);
     }
 }
@@ -358,7 +359,7 @@ pub(crate) fn dead_on_arrival<C: Connect>(
     let error = ConnectError::DeadOnArrival;
     let failures = failed(core, &error.clone().into(), opened_at, Slot::Open)?;
     Some(GetError::Connect {
-        pool: core.owner.name.clone(),
+        pool: core.owner.settings.name.clone(),
         failures,
         error,
     })
@@ -375,7 +376,7 @@ pub(crate) fn proves(unproven_since: u64, meta: &SlotMeta) -> bool {
 /// A new connection was leased after all.
 #[cold]
 pub(crate) fn set_proven<C: Connect>(core: &PoolCore<C>) {
-    let _old_error = {
+    let _ended = {
         let mut dialer = core.owner.dialer();
         core.owner.unproven_since.store(PROVEN, Relaxed);
         dialer.succeeded()

@@ -8,12 +8,8 @@ use crate::settings::Settings;
 
 /// What the pool knows of its dials.
 pub(crate) struct Dialer {
-    pub(super) gate: Gate,
-    pub(super) last_error: Option<ConnectError>,
-    /// When the first of the dials that failed in a row began.
-    pub(super) failing_since: Option<u64>,
-    /// When the waiters are to be told, if connecting still fails then.
-    pub(super) tell_at: Option<Telling>,
+    /// What failed since the last dial that did not. Apart, for most pools have none.
+    pub(super) outage: Option<Box<Outage>>,
     /// Connections that proved dead before anyone could use them.
     pub(super) arrived_dead: u64,
     /// The dials under way, by their connections' numbers, and when each began. A handful.
@@ -34,6 +30,28 @@ pub(crate) struct Dialer {
     pub(super) rng: fastrand::Rng,
 }
 
+/// The dials that failed in a row.
+pub(super) struct Outage {
+    pub(super) gate: Gate,
+    pub(super) last_error: ConnectError,
+    /// When the first of them began.
+    pub(super) since: u64,
+    /// When the waiters are to be told, if connecting still fails then.
+    pub(super) tell_at: Option<Telling>,
+}
+
+impl Outage {
+    /// Begins with the dial that began at `since` and failed with `error`.
+    pub(super) fn new(since: u64, error: ConnectError) -> Self {
+        Self {
+            gate: Gate::default(),
+            last_error: error,
+            since,
+            tell_at: None,
+        }
+    }
+}
+
 /// A failure to be told later.
 #[derive(Clone, Copy)]
 pub(super) struct Telling {
@@ -45,10 +63,7 @@ pub(super) struct Telling {
 impl Dialer {
     pub(crate) fn new(seed: Option<u64>) -> Self {
         Self {
-            gate: Gate::default(),
-            last_error: None,
-            failing_since: None,
-            tell_at: None,
+            outage: None,
             arrived_dead: 0,
             under_way: Vec::new(),
             last_dial_at: 0,
@@ -62,17 +77,21 @@ impl Dialer {
         }
     }
 
-    /// Connecting works. The error that was the last, to be dropped when the lock is let go: its drop is user code.
-    pub(super) fn succeeded(&mut self) -> Option<ConnectError> {
-        self.gate.succeeded();
-        self.failing_since = None;
-        self.tell_at = None;
-        self.last_error.take()
+    /// Connecting works. What failed before is to be dropped when the lock is let go: an error's drop is user code.
+    pub(super) fn succeeded(&mut self) -> Option<Box<Outage>> {
+        self.outage.take()
+    }
+
+    /// Until when no dial begins, and after how many failures.
+    pub(super) fn gate(&self) -> Gate {
+        self.outage
+            .as_ref()
+            .map_or_else(Gate::default, |outage| outage.gate)
     }
 
     /// When to look whether a failure is due to be told.
     pub(crate) fn tell_at(&self) -> Option<u64> {
-        self.tell_at.map(|telling| telling.at)
+        self.outage.as_ref()?.tell_at.map(|telling| telling.at)
     }
 
     pub(crate) fn check_began(&mut self, now: u64) {
@@ -101,6 +120,6 @@ impl Dialer {
 
     /// Why connects have been failing; `None` since the last that did not.
     pub(crate) fn last_error(&self) -> Option<ConnectError> {
-        self.last_error.clone()
+        self.outage.as_ref().map(|outage| outage.last_error.clone())
     }
 }

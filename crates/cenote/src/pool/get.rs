@@ -105,7 +105,7 @@ impl<C: Connect> Future for GetOwned<'_, C> {
 impl<C: Connect> fmt::Debug for Get<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Get")
-            .field("pool", &self.acquire.core().owner.name)
+            .field("pool", &self.acquire.core().owner.settings.name)
             .finish_non_exhaustive()
     }
 }
@@ -113,7 +113,7 @@ impl<C: Connect> fmt::Debug for Get<'_, C> {
 impl<C: Connect> fmt::Debug for GetOwned<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GetOwned")
-            .field("pool", &self.acquire.core().owner.name)
+            .field("pool", &self.acquire.core().owner.settings.name)
             .finish_non_exhaustive()
     }
 }

@@ -241,7 +241,7 @@ impl<C: Connect> Pool<C> {
 
     /// The pool's name.
     pub fn name(&self) -> &str {
-        &self.core.owner.name
+        &self.core.owner.settings.name
     }
 
     /// The connector the pool was built with.

@@ -110,7 +110,7 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
             };
             retire(token, CloseReason::Hook, Some(&error.to_string()));
             return Err(match info.uses {
-                0 => Rejected::Fatal(GetError::hook(shared.name.clone(), error.into())),
+                0 => Rejected::Fatal(GetError::hook(shared.settings.name.clone(), error.into())),
                 _ => Rejected::Closed,
             });
         }

@@ -73,7 +73,7 @@ impl<C: Connect> PoolCore<C> {
         let dialling = self.dialling();
         let status = self.status();
         GetError::TimedOut(Box::new(TimedOut {
-            pool: self.owner.name.clone(),
+            pool: self.owner.settings.name.clone(),
             waited,
             status,
             connect_error,

@@ -13,7 +13,7 @@ use crate::event::{CloseReason, ConnectionInfo, Event, EventKind};
 use crate::hooks::Hooks;
 use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
-use crate::kernel::{Arc, Core, Demand, SlotToken, State};
+use crate::kernel::{Core, Demand, SlotToken, State};
 use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::Settings;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
@@ -47,7 +47,6 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) changed: Notify,
 
     pub(crate) settings: Settings,
-    pub(crate) name: std::sync::Arc<str>,
     pub(crate) hooks: Hooks<C>,
     pub(crate) runtime: Runtime,
     /// The pool's place under a bound that others share.
@@ -213,7 +212,6 @@ impl<C: Connect> Shared<C> {
         Self {
             fresh_below,
             plain_return: hooks.after_return.is_empty(),
-            name: Arc::clone(&settings.name),
             connector,
             dialer: Mutex::new(Dialer::new(settings.seed)),
             settings,
@@ -264,7 +262,7 @@ impl<C: Connect> Shared<C> {
         }
         let endpoint = rt::calling(|| self.connector.endpoint()).ok().flatten();
         self.hooks.tell(&Event {
-            pool: &self.name,
+            pool: &self.settings.name,
             endpoint: endpoint.as_deref(),
             kind: kind(),
         });
@@ -276,12 +274,12 @@ impl<C: Connect> Shared<C> {
 
     pub(crate) fn no_runtime(&self) -> GetError {
         GetError::NoRuntime {
-            pool: self.name.clone(),
+            pool: self.settings.name.clone(),
         }
     }
 
     pub(crate) fn closed_error(&self) -> GetError {
-        GetError::closed(self.name.clone())
+        GetError::closed(self.settings.name.clone())
     }
 }
 

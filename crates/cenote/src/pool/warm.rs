@@ -49,7 +49,7 @@ async fn fill<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<(), GetError> {
         let last_error = shared.dialer().last_error();
         if let (1.., Some(error)) = (failures, last_error) {
             return Err(GetError::Connect {
-                pool: shared.name.clone(),
+                pool: shared.settings.name.clone(),
                 failures: u32::try_from(failures).unwrap_or(u32::MAX),
                 error,
             });
