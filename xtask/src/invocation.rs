@@ -1,4 +1,4 @@
-//! One run of cargo: its arguments, its environment and what proves that it passed.
+//! One run of cargo: its version, its arguments, its environment and what proves that it passed.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,6 +21,8 @@ pub enum Proof {
 /// A run of cargo.
 #[derive(Debug)]
 pub struct Invocation {
+    /// The version of Rust, if not the one that runs this.
+    rust: Option<&'static str>,
     args: Vec<OsString>,
     flags: Option<(&'static str, &'static str)>,
     variables: Vec<(&'static str, String)>,
@@ -31,6 +33,7 @@ impl Invocation {
     pub fn cargo<const N: usize>(args: [&str; N]) -> Self {
         let args = args.map(OsString::from).to_vec();
         Self {
+            rust: None,
             args,
             flags: None,
             variables: Vec::new(),
@@ -40,6 +43,12 @@ impl Invocation {
 
     pub fn args<A: Into<OsString>, const N: usize>(mut self, args: [A; N]) -> Self {
         self.args.extend(args.map(Into::into));
+        self
+    }
+
+    /// Runs cargo of this version of Rust, which rustup has.
+    pub fn of_rust(mut self, version: &'static str) -> Self {
+        self.rust = Some(version);
         self
     }
 
@@ -67,7 +76,14 @@ impl Invocation {
 
     /// Runs it; what it prints goes where this program's own output goes, as it comes.
     pub fn run(&self) -> Result<(), String> {
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = match self.rust {
+            Some(version) => {
+                let mut rustup = Command::new("rustup");
+                rustup.args(["run", version, "cargo"]);
+                rustup
+            }
+            None => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+        };
         command.args(&self.args).stdin(Stdio::null());
         if let Some((variable, flags)) = self.flags {
             command.env(variable, joined(env::var_os(variable).as_deref(), flags));
@@ -134,6 +150,9 @@ impl fmt::Display for Invocation {
             write!(f, "{name}={value} ")?;
         }
         f.write_str("cargo")?;
+        if let Some(version) = self.rust {
+            write!(f, " +{version}")?;
+        }
         self.args
             .iter()
             .try_for_each(|arg| write!(f, " {}", arg.display()))

@@ -6,6 +6,7 @@
 
 mod cli;
 mod invocation;
+mod needs;
 mod part;
 mod run;
 mod servers;

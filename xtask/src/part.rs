@@ -17,6 +17,9 @@ pub enum Part {
     Shuttle,
     Bench,
     Package,
+    Oldest,
+    Minimal,
+    Targets,
     Deny,
 }
 
@@ -30,12 +33,38 @@ pub enum Work {
     InstallServers,
     /// Runs these one after the other.
     Run(Vec<Invocation>),
-    /// The same, if the cargo subcommand of this name is installed.
-    RunWith(&'static str, Vec<Invocation>),
+    /// The same, once what they need is there; else skips the part.
+    RunWith(Vec<Need>, Vec<Invocation>),
 }
 
+/// What a part needs beside the toolchain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The cargo subcommand of this name.
+    Subcommand(&'static str),
+    /// A toolchain of this version, which rustup may install.
+    Rust(&'static str),
+    /// The standard library of this target, which rustup may install.
+    Target(&'static str),
+}
+
+/// The oldest Rust of `cenote`, `cenote-tower` and `cenote-testkit`, as their manifests declare it.
+const OLDEST: &str = "1.85";
+/// The oldest Rust of the other published crates, whose dependencies ask for it.
+const OLDEST_OF_OTHERS: &str = "1.88";
+const WINDOWS: &str = "x86_64-pc-windows-gnu";
+const MACOS: &str = "aarch64-apple-darwin";
+/// The published crates that are libraries.
+const LIBRARIES: [&str; 5] = [
+    "-pcenote",
+    "-pcenote-tower",
+    "-pcenote-postgres",
+    "-pcenote-redis",
+    "-pcenote-testkit",
+];
+
 impl Part {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Servers,
         Self::Fmt,
         Self::Clippy,
@@ -46,6 +75,9 @@ impl Part {
         Self::Shuttle,
         Self::Bench,
         Self::Package,
+        Self::Oldest,
+        Self::Minimal,
+        Self::Targets,
         Self::Deny,
     ];
 
@@ -62,6 +94,9 @@ impl Part {
             Self::Shuttle => "shuttle",
             Self::Bench => "bench",
             Self::Package => "package",
+            Self::Oldest => "oldest",
+            Self::Minimal => "minimal",
+            Self::Targets => "targets",
             Self::Deny => "deny",
         }
     }
@@ -87,6 +122,9 @@ impl Part {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"
             }
             Self::Package => "every crate that is published can be packaged",
+            Self::Oldest => "each crate with the oldest Rust that it declares, if rustup has it",
+            Self::Minimal => "the libraries with the oldest dependencies that they declare",
+            Self::Targets => "the libraries compile for Windows and macOS, if rustup has these",
             Self::Deny => {
                 "bans, licences and sources of the dependencies, if cargo-deny is installed"
             }
@@ -147,14 +185,64 @@ impl Part {
                     .args(["--allow-dirty", "--offline"])
                     .args(UNPUBLISHED.map(|name| format!("--exclude={name}"))),
             ]),
+            Self::Oldest => Work::RunWith(
+                vec![Need::Rust(OLDEST), Need::Rust(OLDEST_OF_OTHERS)],
+                vec![
+                    with_rust(OLDEST, ["test", "--lib", "--tests", "--all-features"]).args([
+                        "-pcenote",
+                        "-pcenote-tower",
+                        "-pcenote-testkit",
+                    ]),
+                    with_rust(
+                        OLDEST_OF_OTHERS,
+                        ["check", "--all-targets", "--all-features"],
+                    )
+                    .args([
+                        "-pcenote-postgres",
+                        "-pcenote-redis",
+                        "-pcenote-cli",
+                    ]),
+                ],
+            ),
+            // Of cargo's unstable options, the one for another lock file.
+            Self::Minimal => Work::Run(vec![
+                Invocation::cargo(["check", "--all-features", "--locked", "-Zlockfile-path"])
+                    .args([
+                        "--config",
+                        r#"resolver.lockfile-path="xtask/minimal/Cargo.lock""#,
+                    ])
+                    .args(LIBRARIES)
+                    .args(["--target-dir".into(), target_folder().join("minimal")])
+                    .variable("RUSTC_BOOTSTRAP", 1),
+            ]),
+            // Without TLS: `ring` compiles C, and so needs a C compiler for the target.
+            Self::Targets => Work::RunWith(
+                vec![Need::Target(WINDOWS), Need::Target(MACOS)],
+                [WINDOWS, MACOS]
+                    .map(|target| {
+                        Invocation::cargo(["check", "--locked", "--target", target])
+                            .args(["--features=cenote-redis/redis-rs"])
+                            .args(LIBRARIES)
+                            .flags("RUSTFLAGS", "-D warnings")
+                    })
+                    .into(),
+            ),
             Self::Deny => Work::RunWith(
-                "deny",
+                vec![Need::Subcommand("deny")],
                 vec![Invocation::cargo([
                     "deny", "check", "bans", "licenses", "sources",
                 ])],
             ),
         }
     }
+}
+
+/// Cargo of another version, in a folder of its own.
+fn with_rust<const N: usize>(version: &'static str, args: [&str; N]) -> Invocation {
+    Invocation::cargo(args)
+        .of_rust(version)
+        .args(["--locked"])
+        .args(["--target-dir".into(), target_folder().join(version)])
 }
 
 /// The models of one checker.
@@ -188,6 +276,28 @@ mod tests {
         for part in Part::ALL {
             if let Work::Run(invocations) | Work::RunWith(_, invocations) = part.work() {
                 assert!(!invocations.is_empty(), "{part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn manifests_declare_the_oldest_rust_that_is_checked() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        for (version, crates) in [
+            (OLDEST, ["cenote", "cenote-tower", "cenote-testkit"]),
+            (
+                OLDEST_OF_OTHERS,
+                ["cenote-postgres", "cenote-redis", "cenote-cli"],
+            ),
+        ] {
+            for name in crates {
+                let manifest = std::fs::read_to_string(format!("{root}/crates/{name}/Cargo.toml"))
+                    .expect("each crate has a manifest");
+                let declared = format!("rust-version = \"{version}\"");
+                assert!(
+                    manifest.contains(&declared),
+                    "{name} declares not {version}"
+                );
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Runs the parts one after the other under headings, times each, and stops at the first failure.
 
 use crate::invocation::Invocation;
+use crate::needs;
 use crate::part::{Part, Work};
 use crate::servers;
 use crate::verify::{self, Effort};
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How a part ended that did not fail.
@@ -59,11 +59,9 @@ fn one(part: Part) -> Result<Outcome, String> {
     match part.work() {
         Work::InstallServers => servers::install()?,
         Work::Run(invocations) => each(&invocations)?,
-        Work::RunWith(subcommand, invocations) => {
-            if !has_subcommand(subcommand) {
-                let why = format!(
-                    "cargo-{subcommand} is not installed (`cargo install --locked cargo-{subcommand}`)"
-                );
+        Work::RunWith(needs, invocations) => {
+            let unmet = needs.into_iter().find_map(|need| needs::meet(need).err());
+            if let Some(why) = unmet {
                 return Ok(Outcome::Skipped(why));
             }
             each(&invocations)?;
@@ -78,16 +76,6 @@ fn each(invocations: &[Invocation]) -> Result<(), String> {
         invocation.run()?;
     }
     Ok(())
-}
-
-fn has_subcommand(name: &str) -> bool {
-    Command::new(format!("cargo-{name}"))
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 fn heading(text: &str) {
@@ -128,10 +116,5 @@ mod tests {
         let told = failure(Part::Clippy, "`cargo clippy` failed (exit status: 101)");
         assert!(told.starts_with("clippy: `cargo clippy` failed"), "{told}");
         assert!(told.ends_with("cargo xtask test --only clippy"), "{told}");
-    }
-
-    #[test]
-    fn a_subcommand_that_is_not_installed_is_not_found() {
-        assert!(!has_subcommand("no-such-subcommand"));
     }
 }

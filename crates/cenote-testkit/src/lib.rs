@@ -36,8 +36,9 @@
 //! * **The port is not an ephemeral one** (where the system's settings allow), so that a client
 //!   reconnecting to a dead server can neither meet itself nor take the port away.
 //!
-//! Every method of a server takes `&self`, blocks the calling thread and needs no async runtime. Linux
-//! only: processes are found in `/proc`, and the guardian is a script of `sh`. The proxy runs on tokio.
+//! Every method of a server takes `&self`, blocks the calling thread and needs no async runtime. Servers are there on
+//! Linux only: processes are found in `/proc`, and the guardian is a script of `sh`. The proxy runs on tokio, on any
+//! system; the faults for which nothing may arrive at a socket are Linux's too, and an error elsewhere.
 //!
 //! The servers' programs are looked for in `PATH` and, for PostgreSQL, in
 //! `/usr/lib/postgresql/*/bin` (the newest first). Where they are missing, the error says which
@@ -52,24 +53,37 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(target_os = "linux")]
 mod account;
+#[cfg(target_os = "linux")]
 mod cluster;
 mod error;
+#[cfg(target_os = "linux")]
 mod guardian;
+#[cfg(target_os = "linux")]
 mod percent;
+#[cfg(target_os = "linux")]
 mod pgbouncer;
 mod port;
+#[cfg(target_os = "linux")]
 mod postgres;
+#[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
 mod programs;
 mod proxy;
+#[cfg(target_os = "linux")]
 mod redis;
+#[cfg(target_os = "linux")]
 mod server;
 mod silent;
 
 pub use error::ServerError;
+#[cfg(target_os = "linux")]
 pub use pgbouncer::{PgBouncerBuilder, PgBouncerServer};
+#[cfg(target_os = "linux")]
 pub use postgres::{PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
+#[cfg(target_os = "linux")]
 pub use redis::{RedisBuilder, RedisServer};
 pub use silent::SilentAddress;

@@ -133,18 +133,18 @@ impl PostgresBuilder {
     }
 
     fn verify(&self) -> Result<(), ServerError> {
-        if let Some(count) = self.max_connections
-            && !(1..=MOST_CONNECTIONS).contains(&count)
-        {
+        let too_many_or_none = |count: &u32| !(1..=MOST_CONNECTIONS).contains(count);
+        if let Some(count) = self.max_connections.filter(too_many_or_none) {
             return Err(ServerError::BadSetting {
                 setting: "max_connections",
                 value: count.to_string(),
                 accepted: "it must be 1 to 100000",
             });
         }
-        if let Some(password) = &self.password
-            && (password.is_empty() || password.contains(['\n', '\r', '\0']))
-        {
+        let is_unfit = |password: &&String| {
+            password.is_empty() || password.contains(['\n', '\r', '\0'])
+        };
+        if let Some(password) = self.password.as_ref().filter(is_unfit) {
             return Err(ServerError::BadSetting {
                 setting: "password",
                 value: format!("{password:?}"),

@@ -228,16 +228,16 @@ impl<R: Recipe> Server<R> {
         life: &'a mut Life,
         attempted: &'static str,
     ) -> Result<&'a mut Running, ServerError> {
-        if let Some(running) = &mut life.running
-            && matches!(running.child.try_wait(), Ok(None))
-        {
-            return Ok(running);
+        let runs = |running: &mut Running| matches!(running.child.try_wait(), Ok(None));
+        let runs = life.running.as_mut().is_some_and(runs);
+        match &mut life.running {
+            Some(running) if runs => Ok(running),
+            _ => Err(ServerError::NotRunning {
+                server: R::NAME,
+                port: self.port,
+                attempted,
+            }),
         }
-        Err(ServerError::NotRunning {
-            server: R::NAME,
-            port: self.port,
-            attempted,
-        })
     }
 
     /// Ends a server that runs, by `signal`; by force if that takes too long.
@@ -305,7 +305,8 @@ impl<R: Recipe> Server<R> {
                 Ok(Some(status)) => break self.exited(status),
                 Err(source) => break ServerError::system("wait for the server")(source),
             }
-            if ready && let Some(tree) = ProcessTree::of(pid) {
+            let tree = if ready { ProcessTree::of(pid) } else { None };
+            if let Some(tree) = tree {
                 life.running = Some(Running { child, tree });
                 return Ok(());
             }

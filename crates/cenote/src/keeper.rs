@@ -80,9 +80,8 @@ impl Keeper {
         at: Instant,
     ) -> Option<Arc<Self>> {
         let id = runtime.id()?;
-        if let Some(keeper) = registered(id)
-            && keeper.schedule(member, at).is_ok()
-        {
+        let takes = |keeper: &Arc<Self>| keeper.schedule(member, at).is_ok();
+        if let Some(keeper) = registered(id).filter(takes) {
             return Some(keeper);
         }
         // There is none, or it has just ended for want of members.
@@ -295,11 +294,14 @@ fn register(keeper: &Arc<Keeper>) {
 }
 
 fn unregister(keeper: &Arc<Keeper>) {
-    if let Some(mut keepers) = keepers()
-        && let Some(keepers) = &mut *keepers
-        && let Some(registered) = keepers.get(&keeper.runtime)
-        && Arc::ptr_eq(registered, keeper)
-    {
+    let Some(mut keepers) = keepers() else {
+        return;
+    };
+    let Some(keepers) = &mut *keepers else {
+        return;
+    };
+    let registered = keepers.get(&keeper.runtime);
+    if registered.is_some_and(|registered| Arc::ptr_eq(registered, keeper)) {
         keepers.remove(&keeper.runtime);
     }
 }

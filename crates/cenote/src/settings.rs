@@ -97,9 +97,7 @@ impl Settings {
     /// Refuses what can't work, first offender first.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         self.check_max_size(self.max_size)?;
-        if let Some(max_idle) = self.max_idle
-            && max_idle < self.min_idle
-        {
+        if let Some(max_idle) = self.max_idle.filter(|max_idle| *max_idle < self.min_idle) {
             let wanted = format!(
                 "at least min_idle ({}); lower min_idle or raise max_idle",
                 self.min_idle

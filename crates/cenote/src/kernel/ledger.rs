@@ -140,11 +140,10 @@ impl<O: Owner> Core<O> {
             return JoinOutcome::Closed;
         }
         let is_new = ledger.waitlist.arrive(&waiter);
-        if ledger.waitlist.is_first(&waiter)
-            && ledger.phase == Phase::Open
-            && let Some(token) = self.take_idle(&mut ledger, &mut (0..self.bound()))
-        {
-            return JoinOutcome::Granted(token);
+        if ledger.waitlist.is_first(&waiter) && ledger.phase == Phase::Open {
+            if let Some(token) = self.take_idle(&mut ledger, &mut (0..self.bound())) {
+                return JoinOutcome::Granted(token);
+            }
         }
         // Whose turn it was already is not sent away.
         if ledger.waitlist.len() >= max_waiters && is_new {

@@ -51,10 +51,10 @@ where
                     }
                 }
             }
-            if let Some(end) = end.as_mut().as_pin_mut()
-                && end.poll(cx).is_ready()
-            {
-                return Poll::Ready(None);
+            if let Some(end) = end.as_mut().as_pin_mut() {
+                if end.poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
             }
             // The timer is polled in any case, so that it wakes the task.
             let due = match next_start.as_mut().as_pin_mut() {

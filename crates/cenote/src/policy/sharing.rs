@@ -73,10 +73,10 @@ impl Chooser {
                 Some(chosen)
             }
             Choice::LeastLoaded => {
-                if count > FEW
-                    && let Some(chosen) = self.better_of_two(count, &load)
-                {
-                    return Some(chosen);
+                if count > FEW {
+                    if let Some(chosen) = self.better_of_two(count, &load) {
+                        return Some(chosen);
+                    }
                 }
                 (0..count).filter(has_room).reduce(|best, i| {
                     if load(i).is_lighter(load(best)) {
