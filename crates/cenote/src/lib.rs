@@ -149,7 +149,6 @@ struct Readme;
 
 pub mod blocking;
 mod budget;
-mod builder;
 mod connect;
 mod dial;
 mod erased;
@@ -162,6 +161,7 @@ mod keeper;
     reason = "the only module with any; each use says why it is sound"
 )]
 mod kernel;
+mod lifecycle;
 pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
@@ -178,7 +178,6 @@ pub mod time;
 mod wake;
 
 pub use budget::{Budget, BudgetStatus};
-pub use builder::PoolBuilder;
 pub use connect::{Connect, FailureKind, Multiplex, Verdict};
 pub use dial::Dial;
 pub use erased::{BoxFuture, DynLease, DynPool, ErasedPool};
@@ -192,7 +191,7 @@ pub use no_pool::{Unpooled, UnpooledLease};
 pub use policy::backoff::Backoff;
 pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
-pub use pool::{Close, CloseReport, Get, GetOwned, Lease, OwnedLease, Pool};
+pub use pool::{Close, CloseReport, Get, GetOwned, Lease, OwnedLease, Pool, PoolBuilder};
 pub use settings::IdleOrder;
 pub use shared::{SharedGet, SharedLease, SharedPool, SharedPoolBuilder};
 pub use status::{Counters, PoolState, Sharing, Status};

@@ -10,12 +10,12 @@ use crate::error::{BoxError, SettingsError};
 use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::policy::telling::ConnectFailures;
 use crate::settings::IdleOrder;
-use crate::{Backoff, Budget, builder};
+use crate::{Backoff, Budget, pool};
 
 /// Sets up a [`Pool`]. Each setting means what it means on [`cenote::PoolBuilder`](crate::PoolBuilder).
 #[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder<C: Connect> {
-    builder: builder::PoolBuilder<Threads<C>>,
+    builder: pool::PoolBuilder<Threads<C>>,
 }
 
 macro_rules! settings {
@@ -51,7 +51,7 @@ macro_rules! hooks {
 impl<C: Connect> PoolBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
         Self {
-            builder: builder::PoolBuilder::new(Threads(Arc::new(connector))),
+            builder: pool::PoolBuilder::new(Threads(Arc::new(connector))),
         }
     }
 

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use tokio::task;
 
 use super::Connect;
-use crate::builder;
 use crate::connect::{self, FailureKind, Verdict};
 use crate::dial::Dial;
 use crate::error::SettingsError;
@@ -28,7 +27,7 @@ pub(super) struct Driver<C: Connect> {
 }
 
 impl<C: Connect> Driver<C> {
-    pub(super) fn start(builder: builder::PoolBuilder<Threads<C>>) -> Result<Self, SettingsError> {
+    pub(super) fn start(builder: pool::PoolBuilder<Threads<C>>) -> Result<Self, SettingsError> {
         let (end, ended) = oneshot::channel();
         let thread = |error: io::Error| SettingsError {
             setting: "upkeep thread",

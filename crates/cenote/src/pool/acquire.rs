@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::dial;
-use super::pre_lease_check::{PreLeaseCheck, Rejected};
-use super::recycle::release;
-use super::state::{PoolCore, PoolToken, Refusal, Shared, count};
-use super::upkeep::{self, Upkeep};
+use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::event::EventKind;
 use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
+use crate::lifecycle::dial;
+use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
+use crate::lifecycle::recycle::release;
+use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared, count};
+use crate::lifecycle::upkeep::{self, Upkeep};
 use crate::rt::{self, Sleep, nanos};
 
 /// How long a caller waits.
@@ -366,7 +367,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
     }
 
     fn timed_out(&self) -> GetError {
-        self.core.timed_out(self.waited())
+        timed_out(self.core, self.waited())
     }
 
     fn refused(&self, why: Refusal) -> GetError {

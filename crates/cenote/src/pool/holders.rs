@@ -5,10 +5,10 @@ use std::panic::Location;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::PoolCore;
 use crate::connect::Connect;
 use crate::error::Holder;
 use crate::kernel::State;
+use crate::lifecycle::state::PoolCore;
 
 /// More places than that make no error clearer.
 const NAMED: usize = 3;

@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::state::{PoolCore, PoolToken, Shared};
-use super::{dial, retire};
 use crate::connect::Connect;
 use crate::event::{CloseReason, ConnectionInfo};
 use crate::kernel::{Arc, LeaseToken, Owner};
+use crate::lifecycle::state::{PoolCore, PoolToken, Shared};
+use crate::lifecycle::{dial, retire};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
 ///

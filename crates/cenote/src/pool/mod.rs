@@ -1,34 +1,17 @@
-//! The exclusive pool: a handle anyone may clone, and behind it the parts of a connection's life.
+//! The exclusive pool: a handle anyone may clone, over the life of its connections ([`lifecycle`](crate::lifecycle)).
+//! It decides what a lease is, who waits for one and for how long.
 //!
-//! `acquire` leads from a `get` to a lease, by `pre_lease_check` if it is to be checked first, `recycle` from the lease
-//! to the next one, `dial` opens connections, `retire` closes them, `look` looks after those in between; `state` is
-//! what they share, and `owner` what the kernel is told.
-//!
-//! Locks, in the order they may be taken: the dialer's (`state`), the budget's, the kernel's ledger, the runtime's
-//! leaf. User code runs under none of them.
+//! `acquire` leads from a `get` to a lease, whose drop is a return to the lifecycle's `recycle`.
 
 mod acquire;
-mod add;
-mod admit;
-mod budget_member;
-mod check;
-mod checking;
+mod builder;
 mod close;
-mod dial;
-mod dialer;
 mod get;
 mod holders;
 mod lease;
-mod look;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
-mod owner;
-mod pre_lease_check;
-mod recycle;
-mod report;
-mod retire;
-mod state;
-mod upkeep;
+mod timed_out;
 mod warm;
 
 use std::fmt;
@@ -38,21 +21,23 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
 use acquire::{Acquire, fresh_at, leased};
-use pre_lease_check::{PreLeaseCheck, Rejected};
-use state::{PoolCore, Shared};
-use upkeep::Upkeep;
+use timed_out::timed_out;
 
 use crate::budget::{BudgetStatus, Membership};
-use crate::builder::PoolBuilder;
 use crate::connect::Connect;
 use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
 use crate::event::{CloseReason, ConnectionInfo, EventKind};
 use crate::hooks::Hooks;
 use crate::kernel::{Arc, Core, IdleSince, Phase, State};
+use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
+use crate::lifecycle::state::{PoolCore, Shared};
+use crate::lifecycle::upkeep::{self, Upkeep};
+use crate::lifecycle::{add, dial, recycle, retire};
 use crate::rt::{Clock, Runtime};
 use crate::settings::Settings;
 use crate::status::{Counters, Status};
 
+pub use builder::PoolBuilder;
 pub use close::{Close, CloseReport};
 pub use get::{Get, GetOwned};
 pub use lease::{Lease, OwnedLease};
@@ -353,7 +338,7 @@ impl<C: Connect> Pool<C> {
 
     /// The error of a caller that waited `waited` and watched the time itself.
     pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
-        self.core.timed_out(waited)
+        timed_out(&self.core, waited)
     }
 
     /// Why connects have been failing; `None` since the last that did not.

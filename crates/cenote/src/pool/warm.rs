@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::PoolCore;
-use super::{dial, upkeep};
+use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, Phase};
+use crate::lifecycle::state::PoolCore;
+use crate::lifecycle::{dial, upkeep};
 use crate::rt;
 
 /// Opens connections until as many are open and idle as the settings say, for `limit` at most.
@@ -27,7 +28,7 @@ pub(crate) async fn warm<C: Connect>(
     let filled = rt::timeout(limit, fill(core)).await;
     filled.unwrap_or_else(|_| {
         let waited = shared.clock.now().saturating_sub(began);
-        Err(core.timed_out(Duration::from_nanos(waited)))
+        Err(timed_out(core, Duration::from_nanos(waited)))
     })
 }
 

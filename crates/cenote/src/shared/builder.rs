@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use super::SharedPool;
 use super::state::{Core, Limits};
 use super::upkeep::{CHECKED_AT_REST, Times};
-use crate::builder::PoolBuilder;
 use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::event::{CloseReason, ConnectionInfo, Event};
@@ -16,6 +15,7 @@ use crate::hooks::HookFuture;
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::{Choice, Chooser, Marks};
 use crate::policy::telling::ConnectFailures;
+use crate::pool::PoolBuilder;
 use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 
 /// Sets up a [`SharedPool`].

@@ -33,8 +33,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use shuttle::{Config, MaxSteps, Runner, thread};
 
-use super::{Arc, Lease, OwnedLease, Pool};
-use crate::builder::PoolBuilder;
+use super::{Arc, Lease, OwnedLease, Pool, PoolBuilder};
 use crate::error::GetError;
 use crate::rt::model::advance;
 use crate::settings::IdleOrder;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::Pool;
 use crate::budget::{Budget, Membership};
 use crate::connect::Connect;
 use crate::error::SettingsError;
@@ -12,7 +13,6 @@ use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::hooks::{HookFuture, Hooks};
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
-use crate::pool::Pool;
 use crate::rt::Runtime;
 use crate::settings::{IdleOrder, Settings};
 

@@ -1,14 +1,12 @@
-//! What the pool says of itself: as it is now, since it began, and to a caller whose time is up.
+//! What can be said of the connections: as they are now, and since the pool began.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::holders::holders;
-use super::state::{PoolCore, count};
+use super::state::PoolCore;
 use crate::budget::BudgetStatus;
 use crate::connect::Connect;
-use crate::error::{Dialling, GetError, TimedOut, endpoint};
-use crate::event::EventKind;
+use crate::error::{Dialling, endpoint};
 use crate::kernel::{Phase, State};
 use crate::status::{Counters, PoolState, Status};
 
@@ -63,24 +61,6 @@ impl<C: Connect> PoolCore<C> {
             return None;
         }
         self.owner.budget.as_ref()?.refused_by()
-    }
-
-    pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
-        count(&self.owner.metrics.timed_out);
-        self.owner.tell(|| EventKind::TimedOut { waited });
-        // Each takes the dialer's lock, and lets it go before the next.
-        let connect_error = self.owner.dialer().last_error();
-        let dialling = self.dialling();
-        let status = self.status();
-        GetError::TimedOut(Box::new(TimedOut {
-            pool: self.owner.settings.name.clone(),
-            waited,
-            status,
-            connect_error,
-            dialling,
-            holders: holders(self),
-            budget: self.refused_by(&status),
-        }))
     }
 
     /// The dial that has been under way for longest.

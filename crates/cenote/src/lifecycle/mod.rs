@@ -1,0 +1,25 @@
+//! The life of the connections to one endpoint: opened, checked, handed back and made clean, closed. It knows no user:
+//! what a lease is, who waits for one and for how long is for the faces on it, the pools.
+//!
+//! `dial` opens connections, `admit` takes them in, `check` asks them for a sign of life, `recycle` leads from a lease
+//! to the next, `retire` closes them, `look` looks after those in between; `state` is what they share, and `owner` what
+//! the kernel is told.
+//!
+//! Locks, in the order they may be taken: the dialer's (`state`), the budget's, the kernel's ledger, the runtime's
+//! leaf. User code runs under none of them.
+
+pub(crate) mod add;
+mod admit;
+pub(crate) mod budget_member;
+mod check;
+mod checking;
+pub(crate) mod dial;
+mod dialer;
+mod look;
+mod owner;
+pub(crate) mod pre_lease_check;
+pub(crate) mod recycle;
+mod report;
+pub(crate) mod retire;
+pub(crate) mod state;
+pub(crate) mod upkeep;
