@@ -1,12 +1,11 @@
 //! A mux as a sink of one-way messages.
 
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use cenote::BoxFuture;
-use cenote::mux::{CallError, Mux};
+use cenote::mux::{self, CallError, Mux};
 use futures_sink::Sink;
 
 /// A [`Mux`] as a sink: each item goes out by [`Mux::send`], in order, whatever threads the sink is used on, and none
@@ -15,18 +14,18 @@ use futures_sink::Sink;
 /// Ready when the item before is among those to be written; flushed then too, since whether a message
 /// arrives is not known of a message without a reply. Closing it drains and closes the connection for all who share
 /// it. An item whose sending fails is lost, and the error says why.
-pub struct MuxSink<Req, Resp> {
+pub struct MuxSink<Req: 'static, Resp: 'static> {
     /// One handle for all items, for it is the handle that keeps them in order.
-    mux: Arc<Mux<Req, Resp>>,
-    sending: Option<BoxFuture<'static, Result<(), CallError>>>,
-    closing: Option<BoxFuture<'static, ()>>,
+    mux: Mux<Req, Resp>,
+    sending: Option<mux::Send<'static, Req, Resp>>,
+    closing: Option<mux::Close<'static, Req, Resp>>,
 }
 
-impl<Req, Resp> MuxSink<Req, Resp> {
+impl<Req: 'static, Resp: 'static> MuxSink<Req, Resp> {
     /// A sink into `mux`.
     pub fn new(mux: Mux<Req, Resp>) -> Self {
         Self {
-            mux: Arc::new(mux),
+            mux,
             sending: None,
             closing: None,
         }
@@ -36,19 +35,19 @@ impl<Req, Resp> MuxSink<Req, Resp> {
         let Some(sending) = &mut self.sending else {
             return Poll::Ready(Ok(()));
         };
-        let sent = ready!(sending.as_mut().poll(cx));
+        let sent = ready!(Pin::new(sending).poll(cx));
         self.sending = None;
         Poll::Ready(sent)
     }
 }
 
-impl<Req, Resp> fmt::Debug for MuxSink<Req, Resp> {
+impl<Req: 'static, Resp: 'static> fmt::Debug for MuxSink<Req, Resp> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MuxSink").field(&*self.mux).finish()
+        f.debug_tuple("MuxSink").field(&self.mux).finish()
     }
 }
 
-impl<Req: Send + 'static, Resp: Send + 'static> Sink<Req> for MuxSink<Req, Resp> {
+impl<Req: 'static, Resp: 'static> Sink<Req> for MuxSink<Req, Resp> {
     type Error = CallError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
@@ -56,8 +55,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Sink<Req> for MuxSink<Req, Resp>
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Req) -> Result<(), CallError> {
-        let mux = Arc::clone(&self.mux);
-        self.sending = Some(Box::pin(async move { mux.send(item).await }));
+        self.sending = Some(self.mux.send(item).into_owned());
         Ok(())
     }
 
@@ -67,10 +65,8 @@ impl<Req: Send + 'static, Resp: Send + 'static> Sink<Req> for MuxSink<Req, Resp>
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         ready!(self.poll_sent(cx))?;
-        let mux = Arc::clone(&self.mux);
-        let closing = self
-            .closing
-            .get_or_insert_with(|| Box::pin(async move { mux.close().await }));
-        closing.as_mut().poll(cx).map(Ok)
+        let Self { mux, closing, .. } = &mut *self;
+        let closing = closing.get_or_insert_with(|| mux.close().into_owned());
+        Pin::new(closing).poll(cx).map(Ok)
     }
 }

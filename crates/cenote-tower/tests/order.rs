@@ -4,11 +4,13 @@ mod server;
 
 use std::thread;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use cenote::mux::{Mux, MuxBuilder};
 use cenote_tower::{Client, MuxSink};
+use futures::future::join_all;
 use futures::{FutureExt, SinkExt};
 use server::{Line, Lines, Server};
+use tokio::io::{AsyncReadExt, duplex, split};
 use tower::{Service, ServiceExt};
 
 /// More than there are lanes for the threads of one connection.
@@ -79,4 +81,52 @@ async fn calls_of_one_client_arrive_in_order_whatever_threads_they_are_made_from
     }
     drop((client, calls));
     assert_in_order(&server).await;
+}
+
+/// Several sinks on many threads, whose peer reads nothing until all of them have to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn items_of_one_sink_arrive_in_order_though_the_peer_stalls() {
+    const SINKS: usize = 8;
+    const ITEMS: u32 = 500;
+    let (near, mut far) = duplex(64);
+    let (read, write) = split(near);
+    let mux: Mux<Line, Line> = MuxBuilder::new()
+        .encoders(8)
+        .max_buffered(128)
+        .in_order(read, write, Lines)
+        .expect("good settings");
+    let sinks = (0..SINKS).map(|sink| {
+        let mut items = MuxSink::new(mux.clone());
+        tokio::spawn(async move {
+            for item in 0..ITEMS {
+                let line = format!("{sink} {item}");
+                items.send(Bytes::from(line)).await.expect("it is open");
+            }
+            items
+        })
+    });
+    let sinks: Vec<_> = sinks.collect();
+    // Until the line is full, what may wait is there, and nothing more is sent.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    let reader = tokio::spawn(async move {
+        let mut bytes = bytes::BytesMut::new();
+        let mut next = [0; SINKS];
+        while far.read_buf(&mut bytes).await.expect("whole") > 0 {
+            while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+                let line = String::from_utf8(bytes.split_to(end).to_vec()).expect("text");
+                bytes.advance(1);
+                let (sink, item) = line.split_once(' ').expect("two numbers");
+                let sink: usize = sink.parse().expect("a sink");
+                assert_eq!(item.parse(), Ok(next[sink]), "of sink {sink}");
+                next[sink] += 1;
+            }
+        }
+        next
+    });
+    // Their handles are dropped when all of them are done: the connection is closed then, and all is written.
+    drop(join_all(sinks).await);
+    drop(mux);
+    assert_eq!(reader.await.expect("in order"), [ITEMS; SINKS]);
 }

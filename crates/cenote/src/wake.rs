@@ -83,6 +83,45 @@ impl Future for Notified<'_> {
     }
 }
 
+/// As [`Notify`], for futures that are to be named and kept without a tie to what they wait for. In no model: shuttle
+/// cannot look into it.
+pub(crate) struct OwnedNotify(Arc<tokio::sync::Notify>);
+
+impl OwnedNotify {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(tokio::sync::Notify::new()))
+    }
+
+    /// Counts as waiting from now on, polled or not. Allocates.
+    pub(crate) fn notified(&self) -> OwnedNotified {
+        OwnedNotified {
+            notified: Box::pin(Arc::clone(&self.0).notified_owned()),
+        }
+    }
+
+    pub(crate) fn notify_waiters(&self) {
+        self.0.notify_waiters();
+    }
+}
+
+/// Waits to be notified.
+pub(crate) struct OwnedNotified {
+    notified: Pin<Box<tokio::sync::futures::OwnedNotified>>,
+}
+
+impl Future for OwnedNotified {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // What has come already needs no waker.
+        if self.notified.as_mut().enable() {
+            return Poll::Ready(());
+        }
+        let guarded = guarding(cx.waker());
+        (self.notified.as_mut()).poll(&mut Context::from_waker(&guarded))
+    }
+}
+
 /// A waker that wakes `waker` and keeps its panics to itself.
 pub(crate) fn guarding(waker: &Waker) -> Waker {
     Waker::from(Arc::new(Guarded(Some(waker.clone()))))

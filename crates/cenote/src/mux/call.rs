@@ -7,13 +7,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Mux;
 use super::beginning::Place;
-use super::engine::Engine;
 use super::error::{CallError, Sent};
+use super::handle::{Mux, MuxRef};
 use super::silence::GaveUp;
 use super::tags::Turn;
 use crate::rt::Sleep;
+
+impl<Req, Resp> Mux<Req, Resp> {
+    /// Sends a request and waits for its reply. Nothing happens before the first poll. Calls made on one handle are
+    /// sent in the order of their first polls, those that waited for their turn when it has come; those on
+    /// clones of it in any order.
+    ///
+    /// # Errors
+    /// [`CallError::TimedOut`] after `call_timeout`; [`CallError::QueueFull`] when too many wait for their
+    /// turn; [`CallError::Disconnected`] when the connection has ended or takes no new calls;
+    /// [`CallError::Encode`] when the codec refuses the request.
+    pub fn call(&self, request: Req) -> Call<'_, Req, Resp> {
+        Call::new(self, request)
+    }
+}
 
 /// A [`Mux::call`] under way.
 ///
@@ -21,7 +34,7 @@ use crate::rt::Sleep;
 /// goes to the next in line, and a tag stays taken until its reply has come, which is then dropped.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Call<'a, Req, Resp> {
-    handle: Handle<'a, Req, Resp>,
+    handle: MuxRef<'a, Req, Resp>,
     request: Option<Req>,
     stage: Stage,
     /// The tick at which it began.
@@ -29,24 +42,6 @@ pub struct Call<'a, Req, Resp> {
     /// What was heard of the peer by the time its request was made.
     heard: u32,
     own: Option<Own>,
-}
-
-enum Handle<'a, Req, Resp> {
-    Borrowed(&'a Mux<Req, Resp>),
-    Owned(Mux<Req, Resp>),
-}
-
-impl<Req, Resp> Handle<'_, Req, Resp> {
-    fn mux(&self) -> &Mux<Req, Resp> {
-        match self {
-            Self::Borrowed(mux) => mux,
-            Self::Owned(mux) => mux,
-        }
-    }
-
-    fn engine(&self) -> &Engine<Req, Resp> {
-        &self.mux().engine
-    }
 }
 
 enum Stage {
@@ -59,7 +54,7 @@ enum Stage {
     Done,
 }
 
-/// A time-out of its own.
+/// A time-out of the call's own.
 struct Own {
     limit: Duration,
     /// Set when there is something to wait for.
@@ -69,7 +64,7 @@ struct Own {
 impl<'a, Req, Resp> Call<'a, Req, Resp> {
     pub(super) fn new(mux: &'a Mux<Req, Resp>, request: Req) -> Self {
         Self {
-            handle: Handle::Borrowed(mux),
+            handle: MuxRef::Borrowed(mux),
             request: Some(request),
             stage: Stage::New,
             began: 0,
@@ -80,7 +75,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
 
     pub(super) fn reserved(mux: Mux<Req, Resp>, index: u32, request: Req) -> Self {
         Self {
-            handle: Handle::Owned(mux),
+            handle: MuxRef::Owned(mux),
             request: Some(request),
             stage: Stage::Reserved(index),
             began: 0,
@@ -98,12 +93,8 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
 
     /// The same call without its tie to the handle it was made on: for tasks and structs of their own.
     pub fn into_owned(mut self) -> Call<'static, Req, Resp> {
-        let owned = match &self.handle {
-            Handle::Borrowed(mux) => mux.same(),
-            Handle::Owned(mux) => mux.same(),
-        };
         Call {
-            handle: Handle::Owned(owned),
+            handle: self.handle.to_owned(),
             request: self.request.take(),
             stage: std::mem::replace(&mut self.stage, Stage::Done),
             began: self.began,
@@ -202,12 +193,12 @@ impl<Req, Resp> Future for Call<'_, Req, Resp> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let call = self.get_mut();
-        if let Stage::Queued(_) = call.stage
-            && let Some(limit) = call.poll_time(cx)
-        {
+        if matches!(call.stage, Stage::Queued(_)) {
             // Before it takes its turn, which may have come: the peer had no time to answer.
-            let sent = call.leave(GaveUp::TimedOut);
-            return Poll::Ready(Err(CallError::TimedOut { limit, sent }));
+            if let Some(limit) = call.poll_time(cx) {
+                let sent = call.leave(GaveUp::TimedOut);
+                return Poll::Ready(Err(CallError::TimedOut { limit, sent }));
+            }
         }
         if let Poll::Ready(done) = call.poll_reply(cx) {
             call.stage = Stage::Done;

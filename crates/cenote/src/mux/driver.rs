@@ -22,11 +22,11 @@ use tokio::runtime::Handle;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::io::poll_read_buf;
 
-use super::Mux;
 use super::cells::Delivery;
 use super::desk::Phase;
 use super::engine::Engine;
 use super::error::Disconnected;
+use super::handle::Mux;
 use super::settings::Ticks;
 use crate::error::BoxError;
 use crate::rt::{self, Sleep, catching};

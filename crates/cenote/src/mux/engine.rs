@@ -30,7 +30,7 @@ use super::tags::{Tags, Turn};
 use super::writer::Writer;
 use crate::rt::{self, Runtime, Sleep};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
-use crate::wake::{Notify, release, wake_all};
+use crate::wake::{OwnedNotify, release, wake_all};
 
 pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
@@ -46,11 +46,11 @@ pub(super) struct Engine<Req, Resp> {
     abandoned: AtomicUsize,
     /// Whether new calls are taken: the phase, to be read without a lock.
     is_open: AtomicBool,
-    /// How many [`Mux`](super::Mux) handles there are; the last to go begins the drain.
+    /// How many [`Mux`](super::handle::Mux) handles there are; the last to go begins the drain.
     pub(super) handles: AtomicUsize,
     /// Told when the lanes were taken, and when the connection ended.
-    pub(super) room: Notify,
-    pub(super) ended: Notify,
+    pub(super) room: OwnedNotify,
+    pub(super) ended: OwnedNotify,
     /// After how many ticks a call has had its time.
     ticks_per_call: u32,
     runtime: Runtime,
@@ -80,8 +80,8 @@ impl<Req, Resp> Engine<Req, Resp> {
             abandoned: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             handles: AtomicUsize::new(1),
-            room: Notify::new(),
-            ended: Notify::new(),
+            room: OwnedNotify::new(),
+            ended: OwnedNotify::new(),
             ticks_per_call: ticks.map_or(u32::MAX, |ticks| ticks.per_call),
             runtime,
             settings,

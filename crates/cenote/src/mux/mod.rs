@@ -183,193 +183,29 @@ mod ask;
 mod beginning;
 mod call;
 mod cells;
+mod close;
 mod desk;
 mod driver;
 mod engine;
 mod error;
 mod frame;
+mod handle;
 mod lane;
 #[cfg(all(test, cenote_loom))]
 mod models;
 mod permit;
+mod send;
 mod settings;
 mod silence;
 mod tags;
 mod writer;
 mod writing;
 
-use std::fmt;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 pub use call::Call;
+pub use close::{Close, Closed};
 pub use error::{CallError, Disconnected, Sent};
 pub use frame::{Frame, Tag};
+pub use handle::Mux;
 pub use permit::{Permit, Reserve};
+pub use send::Send;
 pub use settings::MuxBuilder;
-
-use desk::Phase;
-use engine::Engine;
-use lane::Order;
-
-/// One connection that many callers share; a [`MuxBuilder`] makes one. Cheap to clone; when the last clone is dropped,
-/// the connection is closed once its pending calls have ended.
-pub struct Mux<Req, Resp> {
-    engine: Arc<Engine<Req, Resp>>,
-    /// Of this handle's requests.
-    order: Arc<Order>,
-}
-
-impl<Req, Resp> Mux<Req, Resp> {
-    fn new(engine: Engine<Req, Resp>) -> Self {
-        Self {
-            engine: Arc::new(engine),
-            order: Arc::new(Order::new()),
-        }
-    }
-
-    /// The same handle, for a call that is to own it.
-    fn same(&self) -> Self {
-        self.engine.handles.fetch_add(1, Ordering::Relaxed);
-        Self {
-            engine: Arc::clone(&self.engine),
-            order: Arc::clone(&self.order),
-        }
-    }
-
-    /// Sends a request and waits for its reply. Nothing happens before the first poll. Calls made on one handle are
-    /// sent in the order of their first polls, those that waited for their turn when it has come; those on
-    /// clones of it in any order.
-    ///
-    /// # Errors
-    /// [`CallError::TimedOut`] after `call_timeout`; [`CallError::QueueFull`] when too many wait for their
-    /// turn; [`CallError::Disconnected`] when the connection has ended or takes no new calls;
-    /// [`CallError::Encode`] when the codec refuses the request.
-    pub fn call(&self, request: Req) -> Call<'_, Req, Resp> {
-        Call::new(self, request)
-    }
-
-    /// Waits for a turn before the request is known, so that the call itself need not: for those who must say
-    /// that they are ready first. Queues as a call does, with no time-out of its own.
-    ///
-    /// # Errors
-    /// [`CallError::QueueFull`] and [`CallError::Disconnected`], as [`call`](Self::call).
-    pub fn reserve(&self) -> Reserve<Req, Resp> {
-        Reserve::new(self.same())
-    }
-
-    /// Sends a message that has no reply. Waits while more than `max_buffered` bytes are to be written. Done
-    /// when the message is among those to be written next, in order with what else was sent on this handle; whether
-    /// it arrives is not known. Dropped before it is done, nothing is sent.
-    ///
-    /// # Errors
-    /// [`CallError::Disconnected`] and [`CallError::Encode`], as [`call`](Self::call).
-    pub async fn send(&self, message: Req) -> Result<(), CallError> {
-        let mut message = message;
-        loop {
-            let mut room = pin!(self.engine.room.notified());
-            // Listening before it looks, so that room made meanwhile is not missed.
-            room.as_mut().enable();
-            match self.engine.send(message, &self.order) {
-                Ok(done) => return done,
-                Err(back) => message = back,
-            }
-            room.await;
-        }
-    }
-
-    /// Whether it takes new calls: it has not ended, is not being closed and its peer answers.
-    pub fn is_open(&self) -> bool {
-        self.engine.is_open()
-    }
-
-    /// How many requests have no reply yet, those whose callers have left included; nearly so while calls begin and
-    /// end.
-    pub fn in_flight(&self) -> usize {
-        self.engine.in_flight()
-    }
-
-    /// Of those, how many whose callers have left.
-    pub fn abandoned(&self) -> usize {
-        self.engine.abandoned()
-    }
-
-    /// How many calls wait for their turn.
-    pub fn queued(&self) -> usize {
-        self.engine.desk().tags.waiting()
-    }
-
-    /// How busy it is: its pending requests and the calls that wait for their turn. Nearly so while calls begin and
-    /// end, and cheap enough for every call, as where connections are balanced by load.
-    pub fn load(&self) -> usize {
-        let (pending, queued) = self.engine.pending_and_queued();
-        pending + queued
-    }
-
-    /// How many requests may be pending at once.
-    pub fn max_in_flight(&self) -> usize {
-        self.engine.settings.max_in_flight
-    }
-
-    /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
-    /// [`Multiplex::capacity`](crate::Multiplex::capacity): as many as requests may be pending, but for those whose callers
-    /// have left; and none while the peer owes the answer to a ping for more than a quarter of
-    /// [`ping_timeout`](MuxBuilder::ping_timeout). Such a peer either speaks again or the connection ends; until then
-    /// the pool sends nobody new to it.
-    pub fn capacity(&self) -> usize {
-        if self.engine.heard.is_suspect() {
-            return 0;
-        }
-        self.max_in_flight().saturating_sub(self.abandoned())
-    }
-
-    /// Takes no new calls, lets the pending ones finish, those that wait for their turn included, and then
-    /// closes; after `drain_timeout` it closes all the same. Done when it is closed. Dropping the future
-    /// does not stop it.
-    pub async fn close(&self) {
-        self.engine.drain(self.engine.desk(), Disconnected::Closed);
-        self.closed().await;
-    }
-
-    /// Waits until the connection has ended, and says why.
-    pub async fn closed(&self) -> Disconnected {
-        loop {
-            let mut ended = pin!(self.engine.ended.notified());
-            ended.as_mut().enable();
-            if let Phase::Ended(why) = &self.engine.desk().phase {
-                return why.clone();
-            }
-            ended.await;
-        }
-    }
-}
-
-impl<Req, Resp> Clone for Mux<Req, Resp> {
-    fn clone(&self) -> Self {
-        self.engine.handles.fetch_add(1, Ordering::Relaxed);
-        Self {
-            engine: Arc::clone(&self.engine),
-            order: Arc::new(Order::clone(&self.order)),
-        }
-    }
-}
-
-impl<Req, Resp> Drop for Mux<Req, Resp> {
-    fn drop(&mut self) {
-        // A handle is cloned from a handle, so that nothing can follow the last.
-        if self.engine.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.engine.drain(self.engine.desk(), Disconnected::Closed);
-        }
-    }
-}
-
-impl<Req, Resp> fmt::Debug for Mux<Req, Resp> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mux")
-            .field("is_open", &self.is_open())
-            .field("in_flight", &self.in_flight())
-            .field("queued", &self.queued())
-            .finish_non_exhaustive()
-    }
-}

@@ -6,11 +6,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::Mux;
 use super::beginning::Place;
 use super::call::Call;
 use super::error::{CallError, Sent};
+use super::handle::Mux;
 use super::tags::Turn;
+
+impl<Req, Resp> Mux<Req, Resp> {
+    /// Waits for a turn before the request is known, so that the call itself need not: for those who must say
+    /// that they are ready first. Queues as a call does, with no time-out of its own.
+    ///
+    /// # Errors
+    /// [`CallError::QueueFull`] and [`CallError::Disconnected`], as [`call`](Self::call).
+    pub fn reserve(&self) -> Reserve<Req, Resp> {
+        Reserve::new(self.same())
+    }
+}
 
 /// The right to one call, from [`Mux::reserve`]. It counts as a pending request until it is used or dropped.
 #[must_use = "a permit dropped at once was never needed"]

@@ -8,10 +8,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::Mux;
 use super::driver::{Decode, Driver, Reply};
 use super::engine::Engine;
 use super::frame::{Frame, Tag};
+use super::handle::Mux;
 use super::lane::{Encode, Lanes, MAX_LANES};
 use super::writer::Writer;
 use crate::error::{BoxError, SettingsError};

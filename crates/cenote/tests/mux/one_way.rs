@@ -1,7 +1,7 @@
 //! Messages that have no reply.
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Disconnected, Sent};
+use cenote::mux::{self, CallError, Disconnected, Sent};
 use futures::{FutureExt, StreamExt, poll};
 use tokio::task::JoinSet;
 
@@ -49,6 +49,34 @@ async fn a_sender_waits_while_too_much_is_to_be_written() {
     }
     waits.await.unwrap();
     assert_eq!(peer.request().await.message, message(sent));
+}
+
+/// What a service or a sink of one's own keeps while it is polled.
+struct Kept {
+    sends: Vec<mux::Send<'static, Bytes, Bytes>>,
+    close: Option<mux::Close<'static, Bytes, Bytes>>,
+    closed: Option<mux::Closed<'static, Bytes, Bytes>>,
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_and_a_close_are_kept_without_a_tie_to_their_handle() {
+    let (client, mut peer) = pair(|settings| settings.max_buffered(1));
+    let mut kept = Kept {
+        sends: (0..3)
+            .map(|n| client.send(message(n)).into_owned())
+            .collect(),
+        close: Some(client.close().into_owned()),
+        closed: Some(client.closed().into_owned()),
+    };
+    drop(client);
+    for (n, sent) in (0..).zip(kept.sends) {
+        sent.await.unwrap();
+        assert_eq!(peer.request().await.message, message(n));
+    }
+    let closed = kept.closed.take().unwrap();
+    kept.close.take().unwrap().await;
+    assert!(matches!(closed.await, Disconnected::Closed));
+    assert!(peer.0.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,18 +12,22 @@ mod writing;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
 use loom::future::block_on;
 
-use super::*;
+use super::call::Call;
+use super::cells::Delivery;
+use super::engine::Engine;
+use super::error::{CallError, Disconnected};
+use super::handle::Mux;
+use super::lane::{Encode, Lanes};
+use super::settings::Settings;
+use super::writer::Writer;
 use crate::kernel::models::{explore, party, race};
-use crate::mux::cells::Delivery;
-use crate::mux::lane::{Encode, Lanes};
-use crate::mux::settings::Settings;
-use crate::mux::writer::Writer;
 use line::Line;
 
 type Client = Mux<u32, u32>;
