@@ -23,27 +23,15 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::io::poll_read_buf;
 
 use super::cells::Delivery;
+use super::codec::{Decode, Reply};
 use super::desk::Phase;
 use super::engine::Engine;
 use super::error::Disconnected;
 use super::handle::Mux;
 use super::settings::Ticks;
-use crate::error::BoxError;
 use crate::rt::{self, Sleep, catching};
 use crate::sync::lock;
 use crate::wake::wake_all;
-
-/// A reply as the codec gave it; in order, without a tag.
-pub(super) struct Reply<Resp> {
-    pub(super) tag: Option<u64>,
-    pub(super) message: Resp,
-}
-
-/// A codec's decoder.
-pub(super) trait Decode<Resp>: Send + 'static {
-    fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
-    fn decode_eof(&mut self, input: &mut BytesMut) -> Result<Option<Reply<Resp>>, BoxError>;
-}
 
 /// Read at once: hundreds of replies, and not so many that their callers overflow the runtime's queue and
 /// their cells the cache before they run.
@@ -70,6 +58,9 @@ pub(super) struct Driver<Req, Resp, D> {
     drain: Option<Pin<Box<Sleep>>>,
 }
 
+/// Makes the request of a ping.
+pub(super) type MakePing<Req> = Arc<dyn Fn() -> Req + Send + Sync>;
+
 /// What happens at set times.
 struct Clock<Req> {
     ticks: Interval,
@@ -78,7 +69,7 @@ struct Clock<Req> {
 }
 
 struct Ping<Req> {
-    request: Box<dyn Fn() -> Req + Send>,
+    request: MakePing<Req>,
     after: Duration,
     /// For how long not a byte came.
     silent: Duration,
@@ -98,7 +89,7 @@ where
         mux: &Mux<Req, Resp>,
         read: Box<dyn AsyncRead + Send + Unpin>,
         decode: D,
-        ping: Option<Box<dyn Fn() -> Req + Send>>,
+        ping: Option<MakePing<Req>>,
     ) {
         runtime.spawn(Self::new(mux, read, decode, ping).run());
     }
@@ -107,7 +98,7 @@ where
         mux: &Mux<Req, Resp>,
         read: Box<dyn AsyncRead + Send + Unpin>,
         decode: D,
-        ping: Option<Box<dyn Fn() -> Req + Send>>,
+        ping: Option<MakePing<Req>>,
     ) -> Self {
         let settings = &mux.engine.settings;
         let clock = settings.ticks().map(|Ticks { every, .. }| {

@@ -256,7 +256,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     fn judge(&self, desk: MutexGuard<'_, Desk>, is_silent: bool) {
         let timed_out = desk.row.timed_out(self.heard.times());
         let abandoned = desk.tags.abandoned();
-        let is_sick = is_silent || abandoned >= self.settings.max_abandoned;
+        let is_sick = is_silent || abandoned >= self.settings.max_abandoned();
         if is_sick && matches!(desk.phase, Phase::Open) {
             self.drain(
                 desk,

@@ -17,18 +17,16 @@ use std::sync::atomic::AtomicUsize as Tally;
 
 use bytes::BytesMut;
 
+use super::codec::Encode;
+use super::settings::MAX_ENCODERS;
 use super::tags::Tags;
 use crate::error::BoxError;
 use crate::rt::calling;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock, thread_number};
 
-/// Encodes a request with its tag; in order, tags are not encoded.
-pub(super) type Encode<Req> =
-    Box<dyn FnMut(Option<u32>, Req, &mut BytesMut) -> Result<(), BoxError> + Send>;
-
 /// A handle knows its lane in so many bits.
 const LANE_BITS: u32 = 8;
-pub(super) const MAX_LANES: usize = 1 << (LANE_BITS - 1);
+const _: () = assert!(MAX_ENCODERS < 1 << LANE_BITS);
 
 /// A buffer that grew beyond this is not kept.
 const KEEP: usize = 1 << 20;

@@ -181,9 +181,11 @@
 
 mod ask;
 mod beginning;
+mod builder;
 mod call;
 mod cells;
 mod close;
+mod codec;
 mod desk;
 mod driver;
 mod engine;
@@ -201,6 +203,7 @@ mod tags;
 mod writer;
 mod writing;
 
+pub use builder::MuxBuilder;
 pub use call::Call;
 pub use close::{Close, Closed};
 pub use error::{CallError, Disconnected, Sent};
@@ -208,4 +211,3 @@ pub use frame::{Frame, Tag};
 pub use handle::Mux;
 pub use permit::{Permit, Reserve};
 pub use send::Send;
-pub use settings::MuxBuilder;

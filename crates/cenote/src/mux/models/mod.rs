@@ -21,10 +21,11 @@ use loom::future::block_on;
 
 use super::call::Call;
 use super::cells::Delivery;
+use super::codec::Encode;
 use super::engine::Engine;
 use super::error::{CallError, Disconnected};
 use super::handle::Mux;
-use super::lane::{Encode, Lanes};
+use super::lane::Lanes;
 use super::settings::Settings;
 use super::writer::Writer;
 use crate::kernel::models::{explore, party, race};
@@ -44,16 +45,13 @@ fn client(max_in_flight: usize, line: &Line) -> Client {
 fn with_lanes(lanes: usize, max_in_flight: usize, line: &Line) -> Client {
     let settings = Settings {
         max_in_flight,
-        max_queued: usize::MAX,
-        max_buffered: usize::MAX,
         max_frame: FRAME,
         call_timeout: None,
         drain_timeout: Duration::MAX,
         max_timeouts: u32::MAX,
-        max_abandoned: usize::MAX,
+        max_abandoned: Some(usize::MAX),
         max_silence: None,
-        ping_after: None,
-        ping_timeout: Duration::MAX,
+        ..Settings::default()
     };
     let encoder = || -> Encode<u32> {
         Box::new(|tag, message, buffer| {

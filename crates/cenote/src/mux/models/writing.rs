@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use super::line::Then;
 use super::*;
 use crate::error::BoxError;
-use crate::mux::driver::{Decode, Driver, Reply};
+use crate::mux::codec::{Decode, Reply};
+use crate::mux::driver::Driver;
 
 struct Numbers;
 
