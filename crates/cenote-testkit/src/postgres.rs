@@ -141,9 +141,8 @@ impl PostgresBuilder {
                 accepted: "it must be 1 to 100000",
             });
         }
-        let is_unfit = |password: &&String| {
-            password.is_empty() || password.contains(['\n', '\r', '\0'])
-        };
+        let is_unfit =
+            |password: &&String| password.is_empty() || password.contains(['\n', '\r', '\0']);
         if let Some(password) = self.password.as_ref().filter(is_unfit) {
             return Err(ServerError::BadSetting {
                 setting: "password",

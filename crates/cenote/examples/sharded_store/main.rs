@@ -83,11 +83,7 @@ async fn work(id: u64, store: Arc<Store>, tally: Arc<Tally>) {
             let rows = store.lookup("articles", id).await?;
             assert!(rows.contains(&row), "a row that was written is there");
             // Half of the clients need all shards, the others theirs alone.
-            let step = if id.is_multiple_of(2) {
-                1
-            } else {
-                WORKERS as u64
-            };
+            let step = if id % 2 == 0 { 1 } else { WORKERS as u64 };
             let neighbours = [id + step, id + 2 * step, id + 3 * step];
             store.lookup_all("articles", &neighbours).await
         };

@@ -55,9 +55,7 @@ fn place<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Opening<Shared<C>>> {
         return None;
     }
     let opening = core.open(usize::MAX);
-    if opening.is_none()
-        && let Some(budget) = budget
-    {
+    if let (None, Some(budget)) = (&opening, budget) {
         let mut after = After::default();
         budget.give_back(&mut after);
         after.run();

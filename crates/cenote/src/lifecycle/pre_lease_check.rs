@@ -94,10 +94,10 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
         .max(meta.checked_at.load(Relaxed));
     let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
     let is_due = check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after);
-    if (unwatched || is_due)
-        && let Err(unfit) = check(&mut token).await
-    {
-        return Err(reject(token, now, unfit));
+    if unwatched || is_due {
+        if let Err(unfit) = check(&mut token).await {
+            return Err(reject(token, now, unfit));
+        }
     }
     if !shared.hooks.before_get.is_empty() {
         let (_, meta, Entry { conn }) = token.parts();

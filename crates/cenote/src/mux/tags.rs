@@ -131,9 +131,10 @@ impl Tags {
     pub(super) fn grant(&mut self) -> Vec<Waker> {
         self.withheld = false;
         let mut next = Vec::new();
-        while self.waiting > 0
-            && let Some(index) = self.take()
-        {
+        while self.waiting > 0 {
+            let Some(index) = self.take() else {
+                break;
+            };
             next.extend(self.give_back(index));
         }
         next
@@ -142,9 +143,10 @@ impl Tags {
     /// A tag is free: the next in line has it, and is to be woken.
     #[must_use]
     pub(super) fn give_back(&mut self, index: u32) -> Option<Waker> {
-        while !self.withheld
-            && let Some(turn) = self.turns.pop_front()
-        {
+        while !self.withheld {
+            let Some(turn) = self.turns.pop_front() else {
+                break;
+            };
             let mut state = lock(&turn.0);
             if let State::Waiting { .. } = *state {
                 self.waiting -= 1;

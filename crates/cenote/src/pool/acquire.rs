@@ -152,9 +152,8 @@ impl<'a, C: Connect> Acquire<'a, C> {
                     return Poll::Ready(Err(core.owner.no_runtime()));
                 }
                 // The pool may have rested, and its clock stood: now the clock tells.
-                if let Some(token) = &stale
-                    && let Some(now) = fresh_at(core, token)
-                {
+                let fresh = stale.as_ref().and_then(|token| fresh_at(core, token));
+                if let Some(now) = fresh {
                     let token = stale.expect("looked at just now");
                     return Poll::Ready(Ok(leased(token, now, call_site)));
                 }
@@ -277,12 +276,11 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 }
                 // Where the runtime that upkeep is on may not be driven while this one is, one caller at
                 // least had better watch the time: woken by it, it sees to upkeep for all.
-                if is_alone
-                    && let (Limit::Setting, Some(limit)) =
-                        (&this.limit, shared.settings.acquire_timeout)
-                    && upkeep::is_elsewhere(this.core)
-                {
-                    *this.limit = Limit::Own(limit);
+                if is_alone && matches!(this.limit, Limit::Setting) {
+                    let is_elsewhere = |_: &Duration| upkeep::is_elsewhere(this.core);
+                    if let Some(limit) = shared.settings.acquire_timeout.filter(is_elsewhere) {
+                        *this.limit = Limit::Own(limit);
+                    }
                 }
                 if may_grow {
                     dial::dial_if_needed(this.core);

@@ -167,10 +167,10 @@ impl<C: Multiplex> Future for SharedGet<'_, C> {
 
 impl<C: Multiplex> Drop for SharedGet<'_, C> {
     fn drop(&mut self) {
-        if let Stage::Waiting(waiting) = &self.stage
-            && let Some(Told::Granted(grant)) = self.core.leave(waiting.number)
-        {
-            self.core.undo(&grant);
+        if let Stage::Waiting(waiting) = &self.stage {
+            if let Some(Told::Granted(grant)) = self.core.leave(waiting.number) {
+                self.core.undo(&grant);
+            }
         }
     }
 }

@@ -188,9 +188,8 @@ impl<C: Multiplex> Core<C> {
     #[inline]
     pub(super) fn release(mut carrier: Arc<Carrier<C>>) {
         let seen = carrier.look();
-        if seen.is_open
-            && let Some(lane) = carrier.core.spares.lane()
-        {
+        let lane = seen.is_open.then(|| carrier.core.spares.lane()).flatten();
+        if let Some(lane) = lane {
             // Not if it drains: it had left its seat before others could be spare.
             let is_seated = |carrier: &Arc<Carrier<C>>| carrier.seat().is_some();
             match lane.keep(carrier, seen.capacity, is_seated) {

@@ -25,9 +25,10 @@ impl<C: Multiplex> Core<C> {
         if seen.capacity > 0 {
             state.seats[i].warm_until = 0;
         }
-        while state.seats[i].load().has_room()
-            && let Some((number, waker)) = state.queue.pop_first()
-        {
+        while state.seats[i].load().has_room() {
+            let Some((number, waker)) = state.queue.pop_first() else {
+                break;
+            };
             let grant = state.occupy(i);
             state.told.insert(number, Told::Granted(grant));
             after.wake(waker);

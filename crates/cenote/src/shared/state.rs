@@ -236,10 +236,10 @@ impl<C: Multiplex> State<C> {
     /// Lets places that come free be spare, no more than `free` in all, for as long as there is nothing to decide.
     pub(super) fn allow_spares(&mut self, free: usize) {
         let most = self.spares.ration(free);
-        if let [seat] = &self.seats[..]
-            && most > 0
-            && !self.has_spares
-        {
+        if most == 0 || self.has_spares {
+            return;
+        }
+        if let [seat] = &self.seats[..] {
             self.spares.allow(most, seat.capacity);
             self.has_spares = true;
         }

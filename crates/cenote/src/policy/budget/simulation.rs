@@ -170,9 +170,10 @@ impl Simulation {
     }
 
     fn run(mut self, length: u64) -> Outcome {
-        while let Some(Reverse((at, _, what))) = self.agenda.pop()
-            && at < length
-        {
+        while let Some(Reverse((at, _, what))) = self.agenda.pop() {
+            if at >= length {
+                break;
+            }
             self.now = at;
             match what {
                 Happening::Asks { user } => self.ask(user),
@@ -299,10 +300,9 @@ impl Simulation {
     /// A connection comes back to its pool, or has been opened for it.
     fn give_back(&mut self, pool: usize, held_since: u64) {
         let own_waiter = self.pools[pool].waiters.front().map(|(since, _)| *since);
-        if self.rule != Rule::Never
-            && let Some((other_waiter, other)) = self.first_in_line()
-            && other != pool
-            && changes_hands(&Returning {
+        let next = self.first_in_line().filter(|(_, other)| *other != pool);
+        let moves_to = next.filter(|(other_waiter, _)| {
+            let returning = Returning {
                 now: self.now,
                 held_since,
                 quantum: match self.rule {
@@ -310,9 +310,11 @@ impl Simulation {
                     _ => u64::MAX,
                 },
                 own_waiter,
-                other_waiter,
-            })
-        {
+                other_waiter: *other_waiter,
+            };
+            self.rule != Rule::Never && changes_hands(&returning)
+        });
+        if let Some((_, other)) = moves_to {
             self.occupied -= 1;
             self.pools[pool].open -= 1;
             self.grow(other);

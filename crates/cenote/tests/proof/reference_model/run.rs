@@ -269,9 +269,8 @@ impl<'p> Driver<'p> {
         loop {
             while let Some(next) = woken.next() {
                 let found = self.pending.iter().position(|get| get.is_woken_by(next));
-                if let Some(index) = found
-                    && let (getter, Some(outcome)) = self.poll_getter(index)
-                {
+                let polled = found.map(|index| self.poll_getter(index));
+                if let Some((getter, Some(outcome))) = polled {
                     served_late |= matches!(outcome, Outcome::Served(_)) && Instant::now() > soon;
                     outcomes.push((getter, outcome));
                 }
