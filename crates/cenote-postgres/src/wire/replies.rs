@@ -140,11 +140,10 @@ fn refuse_overlong(kind: u8, length: usize) -> io::Result<()> {
 fn is_dropped(kind: u8, requests: &mut Requests) -> bool {
     match kind {
         b'1' => {
-            let is_parsed = |awaited: &mut Awaited| {
-                !matches!(awaited, Awaited::ReadyAfterSync | Awaited::ReadyAfterQuery)
-            };
-            let parsed = requests.awaited.pop_front_if(is_parsed);
-            parsed == Some(Awaited::ParsedUnasked)
+            match requests.awaited.front() {
+                Some(Awaited::ReadyAfterSync | Awaited::ReadyAfterQuery) | None => false,
+                Some(_) => requests.awaited.pop_front() == Some(Awaited::ParsedUnasked),
+            }
         }
         b'Z' => {
             requests.skip();

@@ -98,7 +98,10 @@ impl Groups {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let (_, effects) = self.queue().pop_front_if(|(first, _)| *first == request)?;
+        let mut queue = self.queue();
+        queue.front().filter(|(first, _)| *first == request)?;
+        let (_, effects) = queue.pop_front()?;
+        drop(queue);
         self.count.fetch_sub(1, Ordering::Relaxed);
         Some(effects)
     }

@@ -272,7 +272,8 @@ mod tests {
             let mut bytes = Vec::new();
             sent(&value, &mut bytes);
             let decoded = Decoder::new(1 << 20).decode(&mut BytesMut::from(&bytes[..]));
-            prop_assert_eq!(decoded.as_ref(), Ok(&Some(value.clone())));
+            let whole = Some(value.clone());
+            prop_assert_eq!(decoded.as_ref(), Ok(&whole));
             let ours = redis::Value::from(value.clone());
             prop_assert_eq!(&ours, &redis::parse_redis_value(&bytes).unwrap());
             prop_assert_eq!(Value::from(ours), value);
