@@ -142,9 +142,12 @@ pub trait Connect: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Brings a connection back to the state it was opened in, after [`Verdict::Reset`]. Runs in the
-    /// background, under [`reset_timeout`](crate::PoolBuilder::reset_timeout); an error, a panic or a time-out
-    /// closes the connection. Default: does nothing.
+    /// Brings a connection back to the state it was opened in, after [`Verdict::Reset`], under
+    /// [`reset_timeout`](crate::PoolBuilder::reset_timeout); an error, a panic or a time-out closes the connection.
+    /// A connection that is closed anyway, with its pool or by `evict`, is not reset first. Default: does nothing.
+    ///
+    /// The first poll may happen where the lease is dropped; the rest runs in the background. So a reset that has
+    /// nothing to wait for costs no task.
     fn reset(
         &self,
         conn: &mut Self::Connection,
@@ -228,7 +231,7 @@ pub enum FailureKind {
 pub enum Verdict {
     /// It is clean: the next caller may have it at once.
     Reuse,
-    /// Its session state must be reset first; the pool does that in the background.
+    /// Its session state must be reset first, which the pool does.
     Reset,
     /// It is beyond repair, or repairing costs more than a new one.
     Close,

@@ -1,7 +1,5 @@
 //! What the kernel asks of the pool, and tells it.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::state::{Entry, PoolCore, PoolToken, Refusal, Shared, SlotMeta};
 use super::{dial, recycle, retire};
 use crate::budget::After;
@@ -19,7 +17,7 @@ impl<C: Connect> Owner for Shared<C> {
     }
 
     fn is_wanted(core: &PoolCore<C>, meta: &SlotMeta) -> bool {
-        meta.id.load(Relaxed) >= core.owner.evict_below.load(Relaxed)
+        !core.owner.is_evicted(meta)
     }
 
     fn must_report(core: &PoolCore<C>) -> bool {

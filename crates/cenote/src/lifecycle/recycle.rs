@@ -1,14 +1,18 @@
 //! The way back of a lease: one compare-and-swap when the connection is clean and nobody asked to see it,
-//! and everything else that may become of it.
+//! and else what [`policy::recycle`](crate::policy::recycle) decides.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
 
 use super::budget_member;
 use super::retire::retire;
 use super::state::{PoolCore, PoolToken, count};
 use crate::connect::{Connect, Verdict};
 use crate::event::{CloseReason, ConnectionInfo};
-use crate::kernel::{Arc, Excess, IdleSince, Release};
+use crate::kernel::{Arc, Excess, IdleSince, Phase, Release};
+use crate::policy::recycle::{self as policy, Condition, Fate, Returned, Wanted};
 use crate::rt::{self, Failed};
 
 /// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a
@@ -57,43 +61,62 @@ enum Detour {
 #[cold]
 #[inline(never)]
 fn recycle_slowly<C: Connect>(token: PoolToken<C>, core: Option<&PoolCore<C>>, detour: Detour) {
-    let verdict = match (detour, core) {
-        (Detour::HolderPanicked, _) => return retire(token, CloseReason::Panicked, None),
+    let (condition, panic) = match (detour, core) {
         (Detour::Ledger, Some(core)) => return release_in(core, token, IdleSince::Now),
         (Detour::Ledger, None) => return release(token, IdleSince::Now),
-        (Detour::Judged(verdict), _) => verdict,
+        (Detour::HolderPanicked, _) => (Condition::HolderPanicked, None),
+        (Detour::Judged(Ok(Some(verdict))), _) => (Condition::Judged(verdict), None),
+        (Detour::Judged(Ok(None)), _) => (Condition::NotOpen, None),
+        (Detour::Judged(Err(panic)), _) => (Condition::VerdictPanicked, Some(panic)),
     };
-    let shared = &token.core().owner;
-    let end_of_life = token.meta().end_of_life(shared.clock.now());
-    match verdict {
-        Err(panic) => retire(token, CloseReason::Verdict, Some(&panic)),
-        Ok(None) => retire(token, CloseReason::Broken, None),
-        Ok(Some(Verdict::Close)) => retire(token, CloseReason::Verdict, None),
-        Ok(Some(verdict)) => match end_of_life {
-            Some(reason) => retire(token, reason, None),
-            None => keep(token, verdict),
-        },
-    }
-}
-
-/// Keeps a connection that the connector would reuse or reset.
-fn keep<C: Connect>(token: PoolToken<C>, verdict: Verdict) {
-    match verdict {
-        Verdict::Reuse if token.core().owner.plain_return => return_to_pool(token),
-        verdict => reset_in_background(token, verdict),
-    }
+    let fate = decide(&token, condition, Hook::ToCome);
+    carry_out(token, fate, panic.as_deref());
 }
 
 /// Makes a clean connection idle, or hands it on, from now on counted as idle.
 pub(crate) fn return_to_pool<C: Connect>(token: PoolToken<C>) {
-    let now = token.core().owner.clock.now();
-    let meta = token.meta();
-    if let Some(reason) = meta.end_of_life(now) {
-        // While it was reset, or a hook had it.
-        return retire(token, reason, None);
+    // Its time may have come while it was reset, or a hook had it.
+    let fate = decide(&token, Condition::Judged(Verdict::Reuse), Hook::Done);
+    carry_out(token, fate, None);
+}
+
+/// Whether the `after_return` hook is still to see a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    ToCome,
+    Done,
+}
+
+/// What becomes of the connection in this condition, by all that is known of it now.
+fn decide<C: Connect>(token: &PoolToken<C>, condition: Condition, hook: Hook) -> Fate {
+    let core = token.core();
+    let shared = &core.owner;
+    let wanted = if core.demand().phase == Phase::Closed {
+        Wanted::PoolClosed
+    } else if shared.is_evicted(token.meta()) {
+        Wanted::Evicted
+    } else {
+        Wanted::Yes
+    };
+    policy::decide(&Returned {
+        condition,
+        end_of_life: token.meta().end_of_life(shared.clock.now()),
+        wanted,
+        has_hook: hook == Hook::ToCome && !shared.hooks.after_return.is_empty(),
+    })
+}
+
+fn carry_out<C: Connect>(token: PoolToken<C>, fate: Fate, error: Option<&str>) {
+    match fate {
+        Fate::Close(reason) => retire(token, reason, error),
+        Fate::Idle => {
+            let now = token.core().owner.clock.now();
+            token.meta().idle_since.store(now, Relaxed);
+            release(token, IdleSince::Now);
+        }
+        Fate::Hook => renew(token, Work::Hook),
+        Fate::Reset => renew(token, Work::ResetAndHook),
     }
-    meta.idle_since.store(now, Relaxed);
-    release(token, IdleSince::Now);
 }
 
 /// Makes a connection idle, or hands it on, its notes as they are.
@@ -123,25 +146,35 @@ pub(crate) fn reason(why: Excess) -> CloseReason {
     }
 }
 
-/// Resets the connection if it needs that, and runs the `after_return` hook.
-fn reset_in_background<C: Connect>(token: PoolToken<C>, verdict: Verdict) {
-    token.reserve();
-    let runtime = &Arc::clone(token.core()).owner.runtime;
-    if runtime.handle().is_none() {
-        return retire(
-            token,
-            CloseReason::ResetFailed,
-            Some("no runtime to run it on"),
-        );
-    }
-    runtime.spawn(renew(token, verdict));
+/// What a connection needs before it is idle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Hook,
+    ResetAndHook,
 }
 
-async fn renew<C: Connect>(mut token: PoolToken<C>, verdict: Verdict) {
+/// Has the connection made clean, and seen by the hook: here, if that is done at its first poll, else in the background.
+fn renew<C: Connect>(token: PoolToken<C>, work: Work) {
+    token.reserve();
+    let core = Arc::clone(token.core());
+    let runtime = &core.owner.runtime;
+    if !runtime.is_alive() {
+        let error = Some("no runtime to run it on");
+        return retire(token, CloseReason::ResetFailed, error);
+    }
+    let mut renewing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(renewing(token, work));
+    // The task that polls again brings a waker.
+    let mut cx = Context::from_waker(Waker::noop());
+    if runtime.try_within(|| renewing.as_mut().poll(&mut cx)) != Some(Poll::Ready(())) {
+        runtime.spawn(renewing);
+    }
+}
+
+async fn renewing<C: Connect>(mut token: PoolToken<C>, work: Work) {
     let core = Arc::clone(token.core());
     let shared = &core.owner;
     let limit = shared.settings.reset_timeout;
-    if verdict == Verdict::Reset {
+    if work == Work::ResetAndHook {
         count(&shared.metrics.resets);
         // From here until the reset is through, the connection is dirty: if this task is cut short, its
         // token is dropped and the connection with it.

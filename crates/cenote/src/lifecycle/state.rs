@@ -244,6 +244,11 @@ impl<C: Connect> Shared<C> {
         lock(&self.sweep)
     }
 
+    /// Whether the connection of this slot was open when all were to be replaced.
+    pub(crate) fn is_evicted(&self, meta: &SlotMeta) -> bool {
+        meta.id.load(Relaxed) < self.evict_below.load(Relaxed)
+    }
+
     /// The budget, while it has a use elsewhere for connections that come back.
     pub(crate) fn contested_budget(&self) -> Option<&Membership> {
         self.budget.as_ref().filter(|budget| budget.is_contested())

@@ -5,5 +5,6 @@ pub(crate) mod backoff;
 pub(crate) mod budget;
 pub(crate) mod growth;
 pub(crate) mod lifetime;
+pub(crate) mod recycle;
 pub(crate) mod sharing;
 pub(crate) mod telling;

@@ -275,8 +275,9 @@ impl<C: Connect> PoolBuilder<C> {
         self
     }
 
-    /// Runs after every lease, in the background, within `reset_timeout`, after a reset if there is one. An
-    /// error or a panic closes the connection. Several run in the order given, until one fails.
+    /// Runs after every lease, within `reset_timeout`, after a reset if there is one. An error or a panic closes the
+    /// connection; one that is closed anyway is not shown to it. Several run in the order given, until one fails. The
+    /// first poll happens where the lease is dropped, the rest in the background.
     pub fn after_return<F>(mut self, hook: F) -> Self
     where
         F: for<'a> Fn(&'a mut C::Connection, &ConnectionInfo) -> HookFuture<'a>

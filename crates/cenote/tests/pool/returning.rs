@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{CloseReason, Lease, OwnedLease, Verdict};
+use cenote::{CloseReason, Lease, OwnedLease, Pool, Verdict};
 use futures::{FutureExt, poll};
 
 use crate::server::{Act, Server, assert_quiet, ms, pass, secs};
@@ -22,6 +22,37 @@ async fn a_dirty_connection_is_reset_before_anyone_gets_it() {
     let conn = pool.get().await.unwrap();
     assert!(!conn.dirty);
     assert_eq!((conn.id, pool.counters().resets), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_with_nothing_to_wait_for_is_over_when_the_lease_is_dropped() {
+    let server = Server::default();
+    let pool = server.pool(1);
+    pool.get().await.unwrap().dirty = true;
+    let conn = pool.try_get().unwrap();
+    assert!(!conn.dirty);
+    assert_eq!((conn.id, pool.counters().resets), (0, 1));
+}
+
+/// A session that is about to end needs no first state.
+#[tokio::test(start_paused = true)]
+async fn a_dirty_connection_without_a_future_is_closed_and_not_reset() {
+    let evict = |pool: &Pool<Server>| pool.evict();
+    let close = |pool: &Pool<Server>| drop(pool.close());
+    let ends: [(fn(&Pool<Server>), CloseReason); 2] = [
+        (evict, CloseReason::Evicted),
+        (close, CloseReason::PoolClosed),
+    ];
+    for (end, reason) in ends {
+        let server = Server::default();
+        let pool = server.pool(1);
+        let mut conn = pool.get().await.unwrap();
+        conn.dirty = true;
+        end(&pool);
+        drop(conn);
+        assert_eq!(pool.counters().closed_by(reason), 1);
+        assert_eq!(server.seen.resets.load(SeqCst), 0, "{reason}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

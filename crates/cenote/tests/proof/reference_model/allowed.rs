@@ -128,6 +128,11 @@ impl Modes {
         acts.all(|act| matches!(act, Act::Ok | Act::Fail))
     }
 
+    /// A reset begun now ends at its first poll.
+    fn resets_are_instant(&self) -> bool {
+        matches!(self.reset, Act::Ok | Act::Fail)
+    }
+
     fn new_turn(&mut self) {
         self.this_turn = vec![
             (Step::Connect, self.connect),
@@ -182,17 +187,24 @@ impl Model {
         Ok(())
     }
 
-    /// A connection that came back is still there: to be reset or to be used again, not to be closed.
+    /// A connection that came back is still there: in its reset, or idle, or on its way to the next, not closed.
     pub fn came_back(&mut self, id: usize) -> Checked {
         let Ok(conn) = self.pooled_conn(id) else {
             return Ok(());
         };
-        let over_size = self.size() > self.max_size;
+        let in_reset = conn.soiled && !self.modes.resets_are_instant();
+        // How many are too many is asked after the reset.
+        let over_size = self.size() > self.max_size && !in_reset;
         let unwanted = conn.doomed || over_size || self.phase == PoolState::Closed;
-        ensure(conn.alive && (conn.soiled || !unwanted), || {
+        ensure(conn.alive && !unwanted, || {
             format!("connection {id} came back and should have been closed")
         })?;
-        self.resetting += usize::from(conn.soiled);
+        if in_reset {
+            self.resetting += 1;
+        } else {
+            let came_back = self.pooled.iter_mut().filter(|conn| conn.id == id);
+            came_back.for_each(|conn| conn.soiled = false);
+        }
         Ok(())
     }
 
