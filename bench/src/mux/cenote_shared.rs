@@ -3,10 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 
-use cenote::mux::Mux;
-use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
+use cenote::mux::{MuxConnect, Transport};
+use cenote::{Dial, SharedPool};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::cenote_mux;
+use super::cenote_mux::MuxCodec;
 use super::frame::Payload;
 use super::subject::Subject;
 use crate::callers::CallError;
@@ -15,30 +17,19 @@ use crate::callers::CallError;
 const CONNECTIONS: usize = 2;
 
 #[derive(Clone)]
-pub struct CenoteShared(SharedPool<Dialler>);
+pub struct CenoteShared(SharedPool<MuxConnect<Server, Payload, Payload>>);
 
-struct Dialler(SocketAddr);
+struct Server(SocketAddr);
 
-impl Connect for Dialler {
-    type Connection = Mux<Payload, Payload>;
+impl Transport for Server {
+    type Read = OwnedReadHalf;
+    type Write = OwnedWriteHalf;
     type Error = io::Error;
 
-    async fn connect(&self, _: &Dial) -> io::Result<Mux<Payload, Payload>> {
-        cenote_mux::connect(self.0).await
-    }
-
-    fn is_open(&self, mux: &Mux<Payload, Payload>) -> bool {
-        mux.is_open()
-    }
-
-    fn verdict(&self, _: &mut Mux<Payload, Payload>) -> Verdict {
-        Verdict::Reuse
-    }
-}
-
-impl Multiplex for Dialler {
-    fn capacity(&self, mux: &Mux<Payload, Payload>) -> usize {
-        mux.max_in_flight() - mux.abandoned()
+    async fn open(&self, _: &Dial) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
+        let connection = TcpStream::connect(self.0).await?;
+        connection.set_nodelay(true)?;
+        Ok(connection.into_split())
     }
 }
 
@@ -46,7 +37,7 @@ impl Subject for CenoteShared {
     const NAME: &'static str = "cenote_shared";
 
     async fn open(server: SocketAddr) -> Result<Self, CallError> {
-        let pool = SharedPool::builder(Dialler(server))
+        let pool = SharedPool::builder(MuxConnect::tagged(Server(server), MuxCodec))
             .min_size(CONNECTIONS)
             .max_size(CONNECTIONS)
             .build()?;

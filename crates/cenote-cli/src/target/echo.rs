@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Service;
 use super::embedded::{Echo, EmbeddedServer};
-use super::pipelined_echo::PipelinedEcho;
+use super::pipelined_echo::{PipelinedEcho, pipelined};
 use crate::failure::{Failure, Stage};
 
 /// An echo server and the request that it is to send back.
@@ -89,7 +89,7 @@ impl Service for EchoService {
     }
 
     fn shared_connector(&self, users: usize) -> PipelinedEcho {
-        PipelinedEcho::new(self.connector.clone(), self.payload.len(), users)
+        pipelined(self.connector.clone(), self.payload.len(), users)
     }
 
     async fn shared_request(&self, connection: &Mux<Bytes, Bytes>) -> Result<(), Failure> {
@@ -110,7 +110,7 @@ pub struct EchoConnector {
 }
 
 impl EchoConnector {
-    pub(super) async fn open(&self, dial: &Dial) -> io::Result<Box<dyn Stream>> {
+    pub(super) async fn stream(&self, dial: &Dial) -> io::Result<Box<dyn Stream>> {
         let host = Host::new(&*self.host, self.port);
         let socket = Dialer::new().connect(&host, dial).await?;
         if let Socket::Tcp(tcp) = &socket {
@@ -132,7 +132,7 @@ impl Connect for EchoConnector {
 
     async fn connect(&self, dial: &Dial) -> io::Result<EchoConnection> {
         Ok(EchoConnection {
-            stream: self.open(dial).await?,
+            stream: self.stream(dial).await?,
             answer: Vec::new(),
             owed: Owed::Nothing,
         })
@@ -146,7 +146,7 @@ impl Connect for EchoConnector {
     }
 }
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// A connection to an echo server.

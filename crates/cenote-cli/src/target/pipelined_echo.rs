@@ -4,60 +4,36 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use cenote::mux::{Mux, MuxBuilder};
-use cenote::{Connect, ConnectionInfo, Dial, Multiplex, Verdict};
+use cenote::Dial;
+use cenote::mux::{MuxBuilder, MuxConnect, Transport};
+use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::echo::EchoConnector;
+use super::echo::{EchoConnector, Stream};
 
 /// Opens connections to an echo server that many users share.
-pub struct PipelinedEcho {
+pub type PipelinedEcho = MuxConnect<EchoConnector, Bytes, Bytes>;
+
+/// A connector for requests of this size, so many of which may be under way on a connection.
+pub fn pipelined(
     connector: EchoConnector,
     request_size: usize,
     max_in_flight: usize,
+) -> PipelinedEcho {
+    let settings = MuxBuilder::new()
+        .max_in_flight(max_in_flight)
+        // In the other modes no request has a time-out either.
+        .call_timeout(None);
+    MuxConnect::in_order(connector, FixedSize(request_size)).settings(settings)
 }
 
-impl PipelinedEcho {
-    pub fn new(connector: EchoConnector, request_size: usize, max_in_flight: usize) -> Self {
-        Self {
-            connector,
-            request_size,
-            max_in_flight,
-        }
-    }
-}
-
-impl Connect for PipelinedEcho {
-    type Connection = Mux<Bytes, Bytes>;
+impl Transport for EchoConnector {
+    type Read = ReadHalf<Box<dyn Stream>>;
+    type Write = WriteHalf<Box<dyn Stream>>;
     type Error = io::Error;
 
-    async fn connect(&self, dial: &Dial) -> io::Result<Mux<Bytes, Bytes>> {
-        let (read, write) = tokio::io::split(self.connector.open(dial).await?);
-        let codec = FixedSize(self.request_size);
-        MuxBuilder::new()
-            .max_in_flight(self.max_in_flight)
-            // In the other modes no request has a time-out either.
-            .call_timeout(None)
-            .in_order(read, write, codec)
-            .map_err(io::Error::other)
-    }
-
-    fn is_open(&self, connection: &Mux<Bytes, Bytes>) -> bool {
-        connection.is_open()
-    }
-
-    fn verdict(&self, _: &mut Mux<Bytes, Bytes>) -> Verdict {
-        Verdict::Reuse
-    }
-
-    async fn close(&self, connection: Mux<Bytes, Bytes>, _: &ConnectionInfo) {
-        connection.close().await;
-    }
-}
-
-impl Multiplex for PipelinedEcho {
-    fn capacity(&self, connection: &Mux<Bytes, Bytes>) -> usize {
-        connection.max_in_flight()
+    async fn open(&self, dial: &Dial) -> io::Result<(Self::Read, Self::Write)> {
+        Ok(split(self.stream(dial).await?))
     }
 }
 

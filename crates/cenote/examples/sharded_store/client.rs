@@ -4,13 +4,12 @@
 //! address and so a pool. A request for several shards goes to all of them at once, and the first error wins.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cenote::mux::{CallError, Mux, MuxBuilder};
-use cenote::net::{Dialer, Host};
-use cenote::{Backoff, Connect, Dial, GetError, Multiplex, SettingsError, SharedPool, Verdict};
+use cenote::mux::{CallError, MuxBuilder, MuxConnect};
+use cenote::net::Host;
+use cenote::{Backoff, GetError, SettingsError, SharedPool};
 use futures::future::try_join_all;
 
 use super::protocol::{ClientCodec, Reply, Request};
@@ -22,40 +21,13 @@ const WRITERS: usize = 2;
 const PENDING: usize = 512;
 const QUEUE: usize = 1_024;
 
-pub struct Dialler(SocketAddr);
+type Worker = MuxConnect<Host, Request, Reply>;
 
-impl Connect for Dialler {
-    type Connection = Mux<Request, Reply>;
-    type Error = io::Error;
-
-    async fn connect(&self, dial: &Dial) -> io::Result<Self::Connection> {
-        let socket = Dialer::new().connect(&Host::from(self.0), dial).await?;
-        let (read, write) = tokio::io::split(socket);
-        MuxBuilder::new()
-            .max_in_flight(PENDING)
-            .call_timeout(Duration::from_secs(1))
-            .tagged(read, write, ClientCodec)
-            .map_err(io::Error::other)
-    }
-
-    fn is_open(&self, mux: &Self::Connection) -> bool {
-        mux.is_open()
-    }
-
-    /// Nobody has a call under way, and calls leave nothing behind.
-    fn verdict(&self, mux: &mut Self::Connection) -> Verdict {
-        if mux.is_open() {
-            Verdict::Reuse
-        } else {
-            Verdict::Close
-        }
-    }
-}
-
-impl Multiplex for Dialler {
-    fn capacity(&self, mux: &Self::Connection) -> usize {
-        mux.capacity()
-    }
+fn worker(address: SocketAddr) -> Worker {
+    let settings = MuxBuilder::new()
+        .max_in_flight(PENDING)
+        .call_timeout(Duration::from_secs(1));
+    MuxConnect::tagged(Host::from(address), ClientCodec).settings(settings)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +45,7 @@ pub enum StoreError {
 type Key = (SocketAddr, usize);
 
 pub struct Store {
-    pools: HashMap<Key, SharedPool<Dialler>>,
+    pools: HashMap<Key, SharedPool<Worker>>,
     views: Vec<Key>,
     table: Vec<Key>,
 }
@@ -87,7 +59,7 @@ impl Store {
         let sizes = views.iter().map(|key| (*key, READERS));
         let sizes = sizes.chain(table.iter().map(|key| (*key, WRITERS)));
         let pools = sizes.map(|(key, size)| {
-            let pool = SharedPool::builder(Dialler(key.0))
+            let pool = SharedPool::builder(worker(key.0))
                 .name(format!("{}, shard {}", key.0, key.1))
                 .max_size(size)
                 .max_waiters(QUEUE)

@@ -69,9 +69,7 @@
 //! # In a pool
 //!
 //! Where one connection is not enough, or is to be replaced when it ends, a [`SharedPool`](crate::SharedPool) keeps
-//! them, each a mux. Its connector says what the pool cannot know: that a connection carries many leases
-//! ([`Multiplex`](crate::Multiplex), with [`capacity`](Mux::capacity)), and when it has ended
-//! ([`is_open`](Mux::is_open); without it, it is leased for ever).
+//! them, each a mux, and a [`MuxConnect`] opens them: by a host or a [`Transport`] of your own, a codec and settings.
 //!
 //! ```
 //! # use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -99,51 +97,15 @@
 //! #         Ok(Some(Frame { tag: Some(tag), message: input.split_to(length).freeze() }))
 //! #     }
 //! # }
-//! use cenote::mux::{Mux, MuxBuilder};
-//! use cenote::net::{Dialer, Host};
-//! use cenote::{Connect, ConnectionInfo, Dial, Multiplex, SharedPool, Verdict};
-//! use std::io;
+//! use cenote::SharedPool;
+//! use cenote::mux::{MuxBuilder, MuxConnect};
+//! use cenote::net::Host;
 //! use std::time::Duration;
-//!
-//! struct Server(Host);
-//!
-//! impl Connect for Server {
-//!     type Connection = Mux<Bytes, Bytes>;
-//!     type Error = io::Error;
-//!
-//!     async fn connect(&self, dial: &Dial) -> io::Result<Mux<Bytes, Bytes>> {
-//!         let socket = Dialer::new().connect(&self.0, dial).await?;
-//!         let (read, write) = tokio::io::split(socket);
-//!         MuxBuilder::new()
-//!             .ping(Duration::from_secs(5), || Bytes::from("ping"))
-//!             .tagged(read, write, Codec)
-//!             .map_err(io::Error::other)
-//!     }
-//!
-//!     fn is_open(&self, mux: &Mux<Bytes, Bytes>) -> bool {
-//!         mux.is_open()
-//!     }
-//!
-//!     // Calls leave nothing behind, and late replies reach nobody.
-//!     fn verdict(&self, mux: &mut Mux<Bytes, Bytes>) -> Verdict {
-//!         if mux.is_open() { Verdict::Reuse } else { Verdict::Close }
-//!     }
-//!
-//!     async fn close(&self, mux: Mux<Bytes, Bytes>, _: &ConnectionInfo) {
-//!         mux.close().await;
-//!     }
-//! }
-//!
-//! impl Multiplex for Server {
-//!     fn capacity(&self, mux: &Mux<Bytes, Bytes>) -> usize {
-//!         mux.capacity()
-//!     }
-//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-//! # let server = Server(Host::from(listener.local_addr()?));
+//! # let server = Host::from(listener.local_addr()?);
 //! # tokio::spawn(async move {
 //! #     while let Ok((mut socket, _)) = listener.accept().await {
 //! #         tokio::spawn(async move {
@@ -152,9 +114,12 @@
 //! #         });
 //! #     }
 //! # });
-//! let pool = SharedPool::builder(server).max_size(4).build()?;
+//! let settings = MuxBuilder::new().ping(Duration::from_secs(5), || Bytes::from("ping"));
+//! let connect = MuxConnect::tagged(server, Codec).settings(settings);
+//! let pool = SharedPool::builder(connect).max_size(4).build()?;
+//!
 //! let ask = async |question: &'static str| {
-//!     let reply = pool.get().await?.call(Bytes::from(question)).await?;
+//!     let reply: Bytes = pool.get().await?.call(Bytes::from(question)).await?;
 //!     Ok::<_, Box<dyn std::error::Error>>(reply)
 //! };
 //! let (one, other) = tokio::try_join!(ask("one"), ask("other"))?; // on one connection
@@ -163,6 +128,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A connector whose connections are more than a mux is written out: [`Connect`](crate::Connect) with
+//! [`is_open`](Mux::is_open), without which a connection that has ended is leased for ever, and
+//! [`Multiplex`](crate::Multiplex) with [`capacity`](Mux::capacity).
 //!
 //! # What it promises
 //!
@@ -186,6 +155,7 @@ mod call;
 mod cells;
 mod close;
 mod codec;
+mod connect;
 mod desk;
 mod driver;
 mod engine;
@@ -200,14 +170,17 @@ mod send;
 mod settings;
 mod silence;
 mod tags;
+mod transport;
 mod writer;
 mod writing;
 
 pub use builder::MuxBuilder;
 pub use call::Call;
 pub use close::{Close, Closed};
+pub use connect::{MuxConnect, MuxConnectError};
 pub use error::{CallError, Disconnected, Sent};
 pub use frame::{Frame, Tag};
 pub use handle::Mux;
 pub use permit::{Permit, Reserve};
 pub use send::Send;
+pub use transport::Transport;

@@ -65,6 +65,7 @@ mod options;
 mod quiet;
 mod race;
 mod socket;
+mod split;
 
 #[cfg(unix)]
 use std::os::fd::AsFd as AsSocket;
@@ -78,3 +79,4 @@ pub use hosts::{HostCause, HostFailure, HostsError, each_host};
 pub use options::Keepalive;
 pub use quiet::is_quiet;
 pub use socket::Socket;
+pub use split::{ReadHalf, WriteHalf};

@@ -1,5 +1,5 @@
-//! A mux as the connection of a shared pool, by the connector that the documentation shows: calls of all users go over
-//! few connections, and one whose peer died or fell silent serves nobody new.
+//! A mux as the connection of a shared pool: calls of all users go over few connections, and one whose peer died or fell
+//! silent serves nobody new.
 
 use std::io;
 use std::sync::Arc;
@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, Mux, MuxBuilder};
-use cenote::{Connect, ConnectionInfo, Dial, Multiplex, SharedPool, Verdict};
+use cenote::mux::{CallError, MuxBuilder, MuxConnect, Transport};
+use cenote::net::Host;
+use cenote::{Connect, Dial, FailureKind, SharedPool};
 use futures::StreamExt;
 use futures::future::try_join_all;
-use tokio::io::{duplex, split};
+use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::codec::Framed;
+use tokio_util::codec::{Framed, LinesCodec};
 
 use crate::peer::{Codec, Peer, ms, secs};
 
@@ -82,59 +84,31 @@ impl Server {
     }
 }
 
-struct Connector {
-    server: Server,
-    ping: Option<Duration>,
-}
-
-impl Connect for Connector {
-    type Connection = Mux<Bytes, Bytes>;
+impl Transport for Server {
+    type Read = ReadHalf<DuplexStream>;
+    type Write = WriteHalf<DuplexStream>;
     type Error = io::Error;
 
-    async fn connect(&self, _: &Dial) -> io::Result<Self::Connection> {
+    async fn open(&self, _: &Dial) -> io::Result<(Self::Read, Self::Write)> {
         let (near, far) = duplex(64 << 10);
-        self.server.opened.fetch_add(1, SeqCst);
+        self.opened.fetch_add(1, SeqCst);
         let peer = Peer(Framed::new(far, Codec));
-        tokio::spawn(self.server.clone().serve(peer));
-        let (read, write) = split(near);
-        let mut settings = MuxBuilder::new();
-        if let Some(after) = self.ping {
-            settings = settings.ping(after, || Bytes::from("ping"));
-        }
-        settings
-            .tagged(read, write, Codec)
-            .map_err(io::Error::other)
-    }
-
-    fn is_open(&self, mux: &Self::Connection) -> bool {
-        mux.is_open()
-    }
-
-    fn verdict(&self, mux: &mut Self::Connection) -> Verdict {
-        if mux.is_open() {
-            Verdict::Reuse
-        } else {
-            Verdict::Close
-        }
-    }
-
-    async fn close(&self, mux: Self::Connection, _: &ConnectionInfo) {
-        mux.close().await;
+        tokio::spawn(self.clone().serve(peer));
+        Ok(split(near))
     }
 }
 
-impl Multiplex for Connector {
-    fn capacity(&self, mux: &Self::Connection) -> usize {
-        mux.capacity()
+fn pool(
+    server: &Server,
+    ping: Option<Duration>,
+    max_size: usize,
+) -> SharedPool<MuxConnect<Server, Bytes, Bytes>> {
+    let mut settings = MuxBuilder::new();
+    if let Some(after) = ping {
+        settings = settings.ping(after, || Bytes::from("ping"));
     }
-}
-
-fn pool(server: &Server, ping: Option<Duration>, max_size: usize) -> SharedPool<Connector> {
-    let connector = Connector {
-        server: server.clone(),
-        ping,
-    };
-    let builder = SharedPool::builder(connector).max_size(max_size);
+    let connect = MuxConnect::tagged(server.clone(), Codec).settings(settings);
+    let builder = SharedPool::builder(connect).max_size(max_size);
     builder.build().unwrap()
 }
 
@@ -239,4 +213,47 @@ async fn a_connection_whose_peer_owes_the_answer_to_a_ping_is_leased_to_nobody_n
     assert!(suspect.is_open());
     assert_eq!(other.call(Bytes::from("asked")).await.unwrap(), "asked");
     assert_eq!(server.opened(), 2);
+}
+
+/// In order, over TCP, and closed with a goodbye: the peer sees the end of the stream.
+#[tokio::test]
+async fn a_host_and_a_codec_are_a_connector() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = Host::from(listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let (mut read, mut write) = socket.split();
+        tokio::io::copy(&mut read, &mut write).await.unwrap()
+    });
+    let pool = SharedPool::new(MuxConnect::in_order(host, LinesCodec::new()));
+    let ask = async |line: &str| pool.get().await.unwrap().call(line.to_owned()).await;
+    let (one, other): (Result<String, _>, _) = tokio::join!(ask("one"), ask("other"));
+    assert_eq!(
+        (one.unwrap(), other.unwrap()),
+        ("one".into(), "other".into())
+    );
+    pool.close().await;
+    assert_eq!(server.await.unwrap(), "one\nother\n".len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_cannot_work_fail_the_get_by_name_and_at_once() {
+    let server = Server::new(Mood::Answers);
+    let settings = MuxBuilder::new().max_frame(0);
+    let connect = MuxConnect::tagged(server, Codec).settings(settings);
+    let pool = SharedPool::new(connect);
+    let refused = timeout(secs(1), pool.get()).await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("max_frame"), "{refused}");
+}
+
+/// By a function, of which the pool learns no more than its error.
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_transport_is_the_connector_s() {
+    let transport = |_: Dial| async {
+        Err::<(DuplexStream, DuplexStream), _>(io::Error::other("no such store"))
+    };
+    let connect = MuxConnect::<_, Bytes, Bytes>::tagged(transport, Codec);
+    let error = connect.connect(&Dial::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "no such store");
+    assert_eq!(connect.classify(&error), FailureKind::Transient);
 }
