@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::Future;
 
 use crate::dial::Dial;
-use crate::event::{CloseReason, ConnectionInfo};
+use crate::report::{CloseReason, ConnectionInfo};
 
 /// Opens connections to one endpoint and judges their health.
 ///

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::pool::{OwnedLease, Pool};
-use crate::status::Status;
+use crate::report::Status;
 
 /// A boxed future, as object-safe methods return them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

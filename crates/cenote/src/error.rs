@@ -7,14 +7,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::BudgetStatus;
 use crate::connect::Connect;
+use crate::report::{Holder, Status};
 use crate::rt;
-use crate::status::Status;
 
 /// Any error, as hooks return them.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -265,30 +264,6 @@ pub struct TimedOut {
     /// The [`Budget`](crate::Budget) that kept the pool, which had room itself, from opening one more: of several, the
     /// narrowest.
     pub budget: Option<BudgetStatus>,
-}
-
-/// A place in the program, and the leases taken there that are out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Holder {
-    /// The call of `get`.
-    pub call_site: &'static Location<'static>,
-    /// How many leases.
-    pub leases: usize,
-    /// For how long the oldest of them has been out, to the turn of the pool's clock.
-    pub longest: Duration,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            call_site,
-            leases,
-            longest,
-        } = self;
-        let (file, line) = (call_site.file(), call_site.line());
-        write!(f, "{leases} at {file}:{line} for up to {longest:.1?}")
-    }
 }
 
 /// A dial under way.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::connect::Connect;
 use crate::error::BoxError;
-use crate::event::{CloseReason, ConnectionInfo, Event};
+use crate::report::{CloseReason, ConnectionInfo, Event};
 use crate::rt;
 
 /// What an asynchronous hook returns: `Box::pin(async move { .. })`.

@@ -153,7 +153,6 @@ mod connect;
 mod dial;
 mod erased;
 mod error;
-mod event;
 mod hooks;
 mod keeper;
 #[allow(
@@ -168,10 +167,10 @@ pub mod net;
 mod no_pool;
 mod policy;
 mod pool;
+mod report;
 mod rt;
 mod settings;
 mod shared;
-mod status;
 mod sync;
 #[cfg(not(cenote_shuttle))]
 pub mod time;
@@ -185,13 +184,14 @@ pub use error::{
     AddError, ArcError, BoxError, ConnectError, Dialling, GetError, SettingsError, TimedOut,
     TryGetError, with_causes,
 };
-pub use event::{CloseReason, ConnectionInfo, Event, EventKind};
 pub use hooks::HookFuture;
 pub use no_pool::{Unpooled, UnpooledLease};
 pub use policy::backoff::Backoff;
 pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
 pub use pool::{Close, CloseReport, Get, GetOwned, Lease, OwnedLease, Pool, PoolBuilder};
+pub use report::{
+    CloseReason, ConnectionInfo, Counters, Event, EventKind, Holder, PoolState, Sharing, Status,
+};
 pub use settings::IdleOrder;
 pub use shared::{SharedGet, SharedLease, SharedPool, SharedPoolBuilder};
-pub use status::{Counters, PoolState, Sharing, Status};

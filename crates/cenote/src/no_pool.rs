@@ -13,7 +13,7 @@ use crate::connect::Connect;
 use crate::dial::Dial;
 use crate::erased::{BoxFuture, DynLease, ErasedPool};
 use crate::error::{ConnectError, GetError};
-use crate::event::{CloseReason, ConnectionInfo};
+use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed, Runtime};
 use crate::settings::CONNECT_TIMEOUT;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::driver::{Driver, Threads};
 use super::{Connect, Pool};
 use crate::error::{BoxError, SettingsError};
-use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::policy::telling::ConnectFailures;
+use crate::report::{CloseReason, ConnectionInfo, Event};
 use crate::settings::IdleOrder;
 use crate::{Backoff, Budget, pool};
 

@@ -86,9 +86,8 @@ use std::time::Duration;
 
 use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
-use crate::event::{CloseReason, ConnectionInfo};
 use crate::pool::{self, CloseReport};
-use crate::status::{Counters, Status};
+use crate::report::{CloseReason, ConnectionInfo, Counters, Status};
 
 pub use builder::PoolBuilder;
 use driver::{Driver, Seat, Threads};

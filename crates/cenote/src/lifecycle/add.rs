@@ -13,8 +13,8 @@ use super::upkeep;
 use crate::budget::After;
 use crate::connect::Connect;
 use crate::error::AddError;
-use crate::event::CloseReason;
 use crate::kernel::{Arc, IdleSince, Opening, Phase};
+use crate::report::CloseReason;
 use crate::rt;
 
 pub(crate) fn add<C: Connect>(

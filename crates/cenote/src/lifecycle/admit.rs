@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::{Entry, PoolToken, Shared, count};
+use super::state::{Entry, PoolToken, Shared};
 use crate::connect::Connect;
-use crate::event::EventKind;
 use crate::kernel::{Arc, Opening};
+use crate::report::{EventKind, count};
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use super::state::{PoolCore, PoolToken};
 use super::upkeep;
 use crate::budget::{After, BudgetMember, Close, Idle};
 use crate::connect::Connect;
-use crate::event::CloseReason;
 use crate::kernel::{Arc, Phase, State};
+use crate::report::CloseReason;
 
 impl<C: Connect> BudgetMember for PoolCore<C> {
     fn oldest_waiter(&self) -> Option<u64> {

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::checking::Checking;
 use super::recycle::{describe, release};
 use super::retire::retire;
-use super::state::{PoolToken, count};
+use super::state::PoolToken;
 use crate::connect::Connect;
-use crate::event::CloseReason;
 use crate::kernel::{Arc, IdleSince};
+use crate::report::{CloseReason, count};
 use crate::rt;
 
 /// Why a connection is closed after its check, and what went wrong, where that can be said.

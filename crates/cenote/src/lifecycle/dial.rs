@@ -8,16 +8,16 @@ use std::time::Duration;
 use super::admit::{Origin, admit};
 use super::dialer::{Dialer, Outage, Telling};
 use super::recycle::release;
-use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta, count};
+use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta};
 use super::upkeep;
 use crate::budget::{After, Want};
 use crate::connect::{Connect, FailureKind};
 use crate::dial::Dial;
 use crate::error::{ConnectError, GetError};
-use crate::event::{ConnectionInfo, EventKind};
 use crate::kernel::{Arc, Demand, IdleSince, Opening, Phase};
 use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::telling::{self, ConnectFailures, Failing, Tell};
+use crate::report::{ConnectionInfo, EventKind, count};
 use crate::rt::{self, Failed};
 use crate::settings::Settings;
 

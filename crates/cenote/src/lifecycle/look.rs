@@ -12,12 +12,12 @@ use super::checking::Checking;
 use super::dial;
 use super::recycle::{reason, release};
 use super::retire::retire;
-use super::state::{PoolCore, Refusal, Shared, SlotMeta, Sweep, count};
+use super::state::{PoolCore, Refusal, Shared, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
 use crate::connect::Connect;
-use crate::event::{CloseReason, EventKind};
 use crate::keeper::{Keeper, Member};
 use crate::kernel::{Arc, Core, Demand, IdleSince, Phase, State, StateWord};
+use crate::report::{CloseReason, EventKind, count};
 use crate::rt::{self, Instant, nanos};
 use crate::settings::{SECOND, Settings};
 

@@ -14,8 +14,8 @@ use super::retire::retire;
 use super::state::{Entry, PoolCore, PoolToken};
 use crate::connect::Connect;
 use crate::error::{BoxError, GetError};
-use crate::event::CloseReason;
 use crate::kernel::{Arc, IdleSince};
+use crate::report::CloseReason;
 use crate::rt::{self, Failed, nanos};
 
 /// Why a connection can't be leased; it is closed.

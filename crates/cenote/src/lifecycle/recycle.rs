@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Waker};
 
 use super::budget_member;
 use super::retire::retire;
-use super::state::{PoolCore, PoolToken, count};
+use super::state::{PoolCore, PoolToken};
 use crate::connect::{Connect, Verdict};
-use crate::event::{CloseReason, ConnectionInfo};
 use crate::kernel::{Arc, Excess, IdleSince, Phase, Release};
 use crate::policy::recycle::{self as policy, Condition, Fate, Returned, Wanted};
+use crate::report::{CloseReason, ConnectionInfo, count};
 use crate::rt::{self, Failed};
 
 /// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a

@@ -8,7 +8,7 @@ use crate::budget::BudgetStatus;
 use crate::connect::Connect;
 use crate::error::{Dialling, endpoint};
 use crate::kernel::{Phase, State};
-use crate::status::{Counters, PoolState, Status};
+use crate::report::{Counters, PoolState, Status};
 
 impl<C: Connect> PoolCore<C> {
     pub(crate) fn status(&self) -> Status {
@@ -40,19 +40,9 @@ impl<C: Connect> PoolCore<C> {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        let metrics = &self.owner.metrics;
-        Counters {
-            gets: self.all_meta().map(|meta| meta.uses.load(Relaxed)).sum(),
-            waited: self.demand().waited,
-            timed_out: metrics.timed_out.load(Relaxed),
-            rejected: metrics.rejected.load(Relaxed),
-            opened: metrics.opened.load(Relaxed),
-            connect_failed: metrics.connect_failed.load(Relaxed),
-            checks: metrics.checks.load(Relaxed),
-            resets: metrics.resets.load(Relaxed),
-            leaks: metrics.leaks.load(Relaxed),
-            closed: metrics.closed(),
-        }
+        let gets = self.all_meta().map(|meta| meta.uses.load(Relaxed)).sum();
+        let waited = self.demand().waited;
+        self.owner.metrics.counters(gets, waited)
     }
 
     /// The budget that keeps a pool that looks like `status` from opening one more, if it is not the pool's own size.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::state::{Entry, PoolCore, PoolToken};
 use crate::connect::Connect;
-use crate::event::{CloseReason, ConnectionInfo, EventKind};
 use crate::kernel::Arc;
+use crate::report::{CloseReason, ConnectionInfo, EventKind};
 use crate::rt;
 
 /// Closes the connection of `token` for `reason`; its slot is vacant when that is done: at once, if there is no

@@ -1,7 +1,6 @@
 //! What all parts of one pool share: the connector, the settings, the metadata of each slot, the counters, and what one
 //! look remembers for the next. The ground floor of the folder: no other file of it but `dialer` is imported here.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use super::dialer::Dialer;
 use crate::budget::Membership;
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError};
-use crate::event::{CloseReason, ConnectionInfo, Event, EventKind};
 use crate::hooks::Hooks;
 use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
 use crate::kernel::{Core, Demand, SlotToken, State};
+use crate::report::{CloseReason, ConnectionInfo, Event, EventKind, Metrics};
 use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::Settings;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
@@ -153,37 +152,6 @@ impl SlotMeta {
             uses: self.uses.load(Relaxed) - self.uses_before.load(Relaxed),
         }
     }
-}
-
-/// Counts of what is rare; leases are counted slot by slot.
-#[derive(Default)]
-pub(crate) struct Metrics {
-    pub(crate) timed_out: AtomicU64,
-    pub(crate) rejected: AtomicU64,
-    pub(crate) opened: AtomicU64,
-    pub(crate) connect_failed: AtomicU64,
-    pub(crate) checks: AtomicU64,
-    pub(crate) resets: AtomicU64,
-    pub(crate) leaks: AtomicU64,
-    /// By reason; none until a connection was closed.
-    closed: OnceLock<Box<Closings>>,
-}
-
-type Closings = [AtomicU64; CloseReason::ALL.len()];
-
-impl Metrics {
-    pub(crate) fn count_closed(&self, reason: CloseReason) {
-        count(&self.closed.get_or_init(Box::default)[reason as usize]);
-    }
-
-    pub(super) fn closed(&self) -> [u64; CloseReason::ALL.len()] {
-        let closed = self.closed.get();
-        std::array::from_fn(|reason| closed.map_or(0, |closed| closed[reason].load(Relaxed)))
-    }
-}
-
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
 }
 
 /// Why a waiter waits no longer.

@@ -14,13 +14,13 @@ use pin_project_lite::pin_project;
 use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::event::EventKind;
 use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
 use crate::lifecycle::dial;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::recycle::release;
-use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared, count};
+use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared};
 use crate::lifecycle::upkeep::{self, Upkeep};
+use crate::report::{EventKind, count};
 use crate::rt::{self, Sleep, nanos};
 
 /// How long a caller waits.

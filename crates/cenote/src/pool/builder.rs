@@ -9,10 +9,10 @@ use super::Pool;
 use crate::budget::{Budget, Membership};
 use crate::connect::Connect;
 use crate::error::SettingsError;
-use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::hooks::{HookFuture, Hooks};
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
+use crate::report::{CloseReason, ConnectionInfo, Event};
 use crate::rt::Runtime;
 use crate::settings::{IdleOrder, Settings};
 

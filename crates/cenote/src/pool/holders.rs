@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::connect::Connect;
-use crate::error::Holder;
 use crate::kernel::State;
 use crate::lifecycle::state::PoolCore;
+use crate::report::Holder;
 
 /// More places than that make no error clearer.
 const NAMED: usize = 3;

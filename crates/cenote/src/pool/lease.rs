@@ -5,10 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::connect::Connect;
-use crate::event::{CloseReason, ConnectionInfo};
 use crate::kernel::{Arc, LeaseToken, Owner};
 use crate::lifecycle::state::{PoolCore, PoolToken, Shared};
 use crate::lifecycle::{dial, retire};
+use crate::report::{CloseReason, ConnectionInfo};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
 ///

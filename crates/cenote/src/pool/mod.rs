@@ -26,16 +26,15 @@ use timed_out::timed_out;
 use crate::budget::{BudgetStatus, Membership};
 use crate::connect::Connect;
 use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
-use crate::event::{CloseReason, ConnectionInfo, EventKind};
 use crate::hooks::Hooks;
 use crate::kernel::{Arc, Core, IdleSince, Phase, State};
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::state::{PoolCore, Shared};
 use crate::lifecycle::upkeep::{self, Upkeep};
 use crate::lifecycle::{add, dial, recycle, retire};
+use crate::report::{CloseReason, ConnectionInfo, Counters, EventKind, Status};
 use crate::rt::{Clock, Runtime};
 use crate::settings::Settings;
-use crate::status::{Counters, Status};
 
 pub use builder::PoolBuilder;
 pub use close::{Close, CloseReport};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::holders::holders;
 use crate::connect::Connect;
 use crate::error::{GetError, TimedOut};
-use crate::event::EventKind;
-use crate::lifecycle::state::{PoolCore, count};
+use crate::lifecycle::state::PoolCore;
+use crate::report::{EventKind, count};
 
 /// The error of a caller that waited `waited`; counted, and told.
 pub(super) fn timed_out<C: Connect>(core: &PoolCore<C>, waited: Duration) -> GetError {

@@ -10,12 +10,12 @@ use super::state::{Core, Limits};
 use super::upkeep::{CHECKED_AT_REST, Times};
 use crate::connect::Multiplex;
 use crate::error::SettingsError;
-use crate::event::{CloseReason, ConnectionInfo, Event};
 use crate::hooks::HookFuture;
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::{Choice, Chooser, Marks};
 use crate::policy::telling::ConnectFailures;
 use crate::pool::PoolBuilder;
+use crate::report::{CloseReason, ConnectionInfo, Event};
 use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 
 /// Sets up a [`SharedPool`].

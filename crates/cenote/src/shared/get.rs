@@ -13,7 +13,7 @@ use super::places::{Answer, Told};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
-use crate::event::EventKind;
+use crate::report::EventKind;
 use crate::rt::{self, nanos};
 
 /// A [`SharedPool::get`](crate::SharedPool::get) under way.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::carrier::{Carrier, Ending};
 use super::state::Core;
 use crate::connect::Multiplex;
-use crate::event::ConnectionInfo;
 use crate::pool::OwnedLease;
+use crate::report::ConnectionInfo;
 
 /// The right to use a connection that others use too, until it is dropped.
 ///

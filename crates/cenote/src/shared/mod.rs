@@ -33,9 +33,8 @@ use state::Core;
 
 use crate::connect::Multiplex;
 use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
-use crate::event::EventKind;
 use crate::pool::Close;
-use crate::status::{Counters, PoolState, Status};
+use crate::report::{Counters, EventKind, PoolState, Status};
 
 pub use builder::SharedPoolBuilder;
 pub use get::SharedGet;

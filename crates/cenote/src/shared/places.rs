@@ -7,7 +7,7 @@ use super::carrier::{Carrier, Seen};
 use super::state::{After, Core, State};
 use crate::connect::Multiplex;
 use crate::error::GetError;
-use crate::status::PoolState;
+use crate::report::PoolState;
 use crate::wake::release;
 
 /// A place on a connection, counted as taken: to be [admitted](Core::admit) or [undone](Core::undo).

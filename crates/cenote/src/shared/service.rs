@@ -8,7 +8,7 @@ use super::state::{After, Core, Seat, State};
 use crate::connect::Multiplex;
 use crate::policy::sharing;
 use crate::pool::OwnedLease;
-use crate::status::PoolState;
+use crate::report::PoolState;
 
 impl<C: Multiplex> Core<C> {
     /// Takes in what the connection at `i` says of itself: serves those who wait from the room it has, or

@@ -15,7 +15,7 @@ use crate::error::GetError;
 use crate::keeper::Keeper;
 use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
 use crate::pool::{OwnedLease, Pool};
-use crate::status::{PoolState, Sharing, Status};
+use crate::report::{PoolState, Sharing, Status};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::{release, wake_all};
 

@@ -11,9 +11,9 @@ use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
 use crate::policy::sharing::{self, Retirement};
 use crate::pool::OwnedLease;
+use crate::report::PoolState;
 use crate::rt::{self, Instant, nanos};
 use crate::settings::{SECOND, SHORTEST, Settings};
-use crate::status::PoolState;
 
 /// Nanoseconds.
 pub(crate) struct Times {

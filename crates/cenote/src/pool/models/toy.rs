@@ -9,7 +9,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use super::server;
 use crate::connect::{Connect, Verdict};
 use crate::dial::Dial;
-use crate::event::ConnectionInfo;
+use crate::report::ConnectionInfo;
 
 pub(super) type Server = server::Server<Rules>;
 pub(super) type Toy = server::Toy<Rules>;

@@ -8,8 +8,8 @@ use shuttle::thread;
 
 use crate::connect::{Connect, Multiplex, Verdict};
 use crate::dial::Dial;
-use crate::event::ConnectionInfo;
 use crate::pool::models::server;
+use crate::report::ConnectionInfo;
 
 pub(super) type Server = server::Server<Rules>;
 pub(super) type Toy = server::Toy<Rules>;

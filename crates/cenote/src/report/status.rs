@@ -1,8 +1,6 @@
-//! What a pool looks like from outside: its state now, and what happened since it began.
+//! What a pool looks like from outside, now.
 
 use std::fmt;
-
-use crate::event::CloseReason;
 
 /// Whether a pool gives leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,69 +102,5 @@ impl fmt::Display for Status {
             Some(sharing) => write!(f, "; {sharing}"),
             None => Ok(()),
         }
-    }
-}
-
-/// What happened since the pool began. Exact when nobody is using it.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Leases given.
-    pub gets: u64,
-    /// Times a caller queued: for a connection to come back or to be opened, whether it got one or not.
-    pub waited: u64,
-    /// Callers that gave up after their time-out.
-    pub timed_out: u64,
-    /// Callers sent away because `max_waiters` were waiting.
-    pub rejected: u64,
-    /// Connections opened.
-    pub opened: u64,
-    /// Connects that failed, timed out or panicked.
-    pub connect_failed: u64,
-    /// Checks run: before a lease, or while idle.
-    pub checks: u64,
-    /// Resets run after a lease.
-    pub resets: u64,
-    /// Leases reported as held for longer than `leak_threshold`.
-    pub leaks: u64,
-    pub(crate) closed: [u64; CloseReason::ALL.len()],
-}
-
-impl Counters {
-    /// Connections the pool closed or gave away.
-    pub fn closed(&self) -> u64 {
-        self.closed.iter().sum()
-    }
-
-    /// Connections closed for `reason`.
-    pub fn closed_by(&self, reason: CloseReason) -> u64 {
-        self.closed[reason as usize]
-    }
-}
-
-impl fmt::Debug for Counters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let closed: Vec<_> = CloseReason::ALL
-            .iter()
-            .map(|&why| (why.as_str(), self.closed_by(why)))
-            .collect();
-        f.debug_struct("Counters")
-            .field("gets", &self.gets)
-            .field("waited", &self.waited)
-            .field("timed_out", &self.timed_out)
-            .field("rejected", &self.rejected)
-            .field("opened", &self.opened)
-            .field("connect_failed", &self.connect_failed)
-            .field("checks", &self.checks)
-            .field("resets", &self.resets)
-            .field("leaks", &self.leaks)
-            .field(
-                "closed",
-                &closed
-                    .into_iter()
-                    .filter(|(_, n)| *n > 0)
-                    .collect::<Vec<_>>(),
-            )
-            .finish()
     }
 }

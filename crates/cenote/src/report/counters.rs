@@ -1,0 +1,118 @@
+//! What happened since a pool began: counted in [`Metrics`], told as [`Counters`].
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::close_reason::CloseReason;
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+
+/// Counts of what is rare; leases are counted slot by slot.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    pub(crate) timed_out: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) connect_failed: AtomicU64,
+    pub(crate) checks: AtomicU64,
+    pub(crate) resets: AtomicU64,
+    pub(crate) leaks: AtomicU64,
+    /// By reason; none until a connection was closed.
+    closed: OnceLock<Box<Closings>>,
+}
+
+type Closings = [AtomicU64; CloseReason::ALL.len()];
+
+impl Metrics {
+    pub(crate) fn count_closed(&self, reason: CloseReason) {
+        count(&self.closed.get_or_init(Box::default)[reason as usize]);
+    }
+
+    /// With what is counted elsewhere.
+    pub(crate) fn counters(&self, gets: u64, waited: u64) -> Counters {
+        Counters {
+            gets,
+            waited,
+            timed_out: self.timed_out.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            opened: self.opened.load(Relaxed),
+            connect_failed: self.connect_failed.load(Relaxed),
+            checks: self.checks.load(Relaxed),
+            resets: self.resets.load(Relaxed),
+            leaks: self.leaks.load(Relaxed),
+            closed: self.closed(),
+        }
+    }
+
+    fn closed(&self) -> [u64; CloseReason::ALL.len()] {
+        let closed = self.closed.get();
+        std::array::from_fn(|reason| closed.map_or(0, |closed| closed[reason].load(Relaxed)))
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+/// What happened since the pool began. Exact when nobody is using it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Leases given.
+    pub gets: u64,
+    /// Times a caller queued: for a connection to come back or to be opened, whether it got one or not.
+    pub waited: u64,
+    /// Callers that gave up after their time-out.
+    pub timed_out: u64,
+    /// Callers sent away because `max_waiters` were waiting.
+    pub rejected: u64,
+    /// Connections opened.
+    pub opened: u64,
+    /// Connects that failed, timed out or panicked.
+    pub connect_failed: u64,
+    /// Checks run: before a lease, or while idle.
+    pub checks: u64,
+    /// Resets run after a lease.
+    pub resets: u64,
+    /// Leases reported as held for longer than `leak_threshold`.
+    pub leaks: u64,
+    pub(crate) closed: [u64; CloseReason::ALL.len()],
+}
+
+impl Counters {
+    /// Connections the pool closed or gave away.
+    pub fn closed(&self) -> u64 {
+        self.closed.iter().sum()
+    }
+
+    /// Connections closed for `reason`.
+    pub fn closed_by(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize]
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed: Vec<_> = CloseReason::ALL
+            .iter()
+            .map(|&why| (why.as_str(), self.closed_by(why)))
+            .collect();
+        f.debug_struct("Counters")
+            .field("gets", &self.gets)
+            .field("waited", &self.waited)
+            .field("timed_out", &self.timed_out)
+            .field("rejected", &self.rejected)
+            .field("opened", &self.opened)
+            .field("connect_failed", &self.connect_failed)
+            .field("checks", &self.checks)
+            .field("resets", &self.resets)
+            .field("leaks", &self.leaks)
+            .field(
+                "closed",
+                &closed
+                    .into_iter()
+                    .filter(|(_, n)| *n > 0)
+                    .collect::<Vec<_>>(),
+            )
+            .finish()
+    }
+}

@@ -1,0 +1,82 @@
+//! What a pool tells as it happens: why each connection was opened and closed, what failed, who waited, who holds a
+//! lease for too long.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use super::close_reason::CloseReason;
+use super::connection_info::ConnectionInfo;
+use crate::error::ConnectError;
+
+/// Something that happened in a pool. Observers are called where it happened, between other work: keep them short.
+///
+/// What is done for every lease is not told, so that it costs nothing: [`Counters::gets`](crate::Counters::gets) counts
+/// leases, and those whose callers had to wait are told as [`EventKind::Waited`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// The pool's name.
+    pub pool: &'a str,
+    /// What the pool connects to, if the connector [says](crate::Connect::endpoint).
+    pub endpoint: Option<&'a str>,
+    /// What happened.
+    pub kind: EventKind<'a>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind<'a> {
+    /// A connection was opened.
+    #[non_exhaustive]
+    Opened {
+        /// The connection.
+        info: ConnectionInfo,
+        /// How long the dial and the `after_connect` hook took.
+        took: Duration,
+    },
+    /// A dial failed.
+    #[non_exhaustive]
+    ConnectFailed {
+        /// Why.
+        error: &'a ConnectError,
+        /// Failures in a row, this one included.
+        failures: u32,
+        /// How long the pool waits before it dials again.
+        retry_in: Duration,
+    },
+    /// A connection is leaving the pool.
+    #[non_exhaustive]
+    Closed {
+        /// The connection.
+        info: ConnectionInfo,
+        /// Why.
+        reason: CloseReason,
+        /// What went wrong, if something did.
+        error: Option<&'a str>,
+    },
+    /// A lease has been held for longer than `leak_threshold`. Told once for each lease.
+    #[non_exhaustive]
+    Leaked {
+        /// The connection's number.
+        id: u64,
+        /// How long it has been held.
+        held_for: Duration,
+        /// Where it was taken: the call of `get`.
+        call_site: &'static Location<'static>,
+    },
+    /// A caller that had to queue has a lease.
+    #[non_exhaustive]
+    Waited {
+        /// For how long it waited.
+        waited: Duration,
+    },
+    /// A caller's time was up.
+    #[non_exhaustive]
+    TimedOut {
+        /// For how long it waited.
+        waited: Duration,
+    },
+    /// A caller was sent away, for `max_waiters` were waiting.
+    Rejected,
+}
