@@ -10,10 +10,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, MutexGuard, TryLockError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::rt::{self, Instant, Runtime, RuntimeId};
-use crate::sync::{Mutex, lock, pause};
+use crate::sync::{Mutex, lock, lock_patiently};
 use crate::wake::Notify;
 
 /// What a keeper looks after.
@@ -61,10 +61,6 @@ pub(crate) enum End {
 
 /// Looks at one stretch, after which the other tasks of the runtime have a turn.
 const STRETCH: usize = 32;
-
-/// How often the keepers are asked for before they are taken to be out of reach for good: for a tenth of a second or
-/// more, where the lock's holder was preempted.
-const PATIENCE: u32 = 3_000;
 
 /// The keepers of this process, so that the pools of a runtime find theirs. One that is not among them serves all the
 /// same; one that stays after its end is not asked again.
@@ -260,15 +256,7 @@ impl Drop for Running {
 
 /// `None` only where the lock is taken for good.
 fn keepers() -> Option<MutexGuard<'static, Option<Keepers>>> {
-    for round in 0..PATIENCE {
-        match KEEPERS.try_lock() {
-            Ok(keepers) => return Some(keepers),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            // Another thread is looking, or adding one: some instructions.
-            Err(TryLockError::WouldBlock) => pause(round),
-        }
-    }
-    None
+    lock_patiently(&KEEPERS)
 }
 
 /// Models have a keeper for each pool: theirs end with the model, and no two share one.

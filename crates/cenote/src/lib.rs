@@ -191,7 +191,9 @@ pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
 pub use pool::{Close, CloseReport, Get, GetOwned, Lease, OwnedLease, Pool, PoolBuilder};
 pub use report::{
-    CloseReason, ConnectionInfo, Counters, Event, EventKind, Holder, PoolState, Sharing, Status,
+    CloseReason, ConnectionInfo, ConnectionSnapshot, ConnectionState, Counters, Event, EventKind,
+    GetOutcome, Histogram, Holder, PoolSettings, PoolState, Sharing, SharingSettings, Snapshot,
+    Status, Timings,
 };
 pub use settings::IdleOrder;
 pub use shared::{SharedGet, SharedLease, SharedPool, SharedPoolBuilder};

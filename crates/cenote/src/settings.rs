@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) connect_failures: ConnectFailures,
     pub(crate) connect_failures_while_open: ConnectFailures,
     pub(crate) leak_threshold: Option<Duration>,
+    pub(crate) slow_get: Option<Duration>,
     pub(crate) seed: Option<u64>,
 }
 
@@ -88,6 +89,7 @@ impl Default for Settings {
             connect_failures: ConnectFailures::default(),
             connect_failures_while_open: ConnectFailures::KeepWaiting,
             leak_threshold: None,
+            slow_get: Some(SECOND),
             seed: None,
         }
     }
@@ -157,6 +159,8 @@ impl Settings {
         }
         // Zero has a meaning here: check before every lease.
         check_duration("check_after_idle", self.check_after_idle, Duration::ZERO)?;
+        // And here: every get that waits.
+        check_duration("slow_get", self.slow_get, Duration::ZERO)?;
         if self.backoff.max < self.backoff.base {
             let wanted = format!("at least backoff.base ({:?})", self.backoff.base);
             return refuse("backoff.max", format!("{:?}", self.backoff.max), &wanted);
@@ -249,7 +253,9 @@ fn never(setting: &str) -> &'static str {
     match setting {
         "acquire_timeout" => "; None waits without end",
         "idle_timeout" | "max_lifetime" => "; None never closes for it",
-        "keepalive" | "leak_threshold" | "check_after_idle" => "; None switches it off",
+        "keepalive" | "leak_threshold" | "slow_get" | "check_after_idle" => {
+            "; None switches it off"
+        }
         _ => "",
     }
 }

@@ -127,8 +127,10 @@ mod cell {
 #[cfg(not(cenote_loom))]
 pub(crate) use cell::UnsafeCell;
 pub(crate) use real::*;
+use std::sync::TryLockError;
 #[cfg(not(cenote_shuttle))]
 pub(crate) use tokio::sync::Notify;
+
 // Counting references is `std`'s business, not what the models are about.
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
@@ -146,4 +148,23 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// How often a lock of the whole process is asked for before it is taken to be out of reach for good: for a tenth of a
+/// second or more, where the lock's holder was preempted.
+const PATIENCE: u32 = 3_000;
+
+/// Locks what belongs to the whole process and is held for some instructions at a time. `None`: it is taken for good, as
+/// a forked child may find it, by a thread that it does not have.
+pub(crate) fn lock_patiently<T>(
+    mutex: &std::sync::Mutex<T>,
+) -> Option<std::sync::MutexGuard<'_, T>> {
+    for round in 0..PATIENCE {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => pause(round),
+        }
+    }
+    None
 }

@@ -78,6 +78,7 @@ impl<C: Connect> PoolBuilder<C> {
         connect_failures: ConnectFailures,
         connect_failures_while_open: ConnectFailures,
         leak_threshold: impl Into<Option<Duration>>,
+        slow_get: impl Into<Option<Duration>>,
         seed: u64,
         budget: &Budget,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,

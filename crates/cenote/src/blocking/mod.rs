@@ -87,7 +87,7 @@ use std::time::Duration;
 use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::pool::{self, CloseReport};
-use crate::report::{CloseReason, ConnectionInfo, Counters, Status};
+use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
 
 pub use builder::PoolBuilder;
 use driver::{Driver, Seat, Threads};
@@ -198,7 +198,7 @@ impl<C: Connect> Pool<C> {
     #[track_caller]
     pub fn get(&self) -> Result<Lease<'_, C>, GetError> {
         let limit = self.pool().settings().acquire_timeout;
-        wait::get(self.pool(), self.pool().get().untimed(), limit).map(Lease)
+        wait::get(self.pool().get().untimed(), limit).map(Lease)
     }
 
     /// As [`get`](Self::get), waiting `limit` at most.
@@ -207,7 +207,7 @@ impl<C: Connect> Pool<C> {
     /// As [`cenote::Pool::get`](crate::Pool::get).
     #[track_caller]
     pub fn get_timeout(&self, limit: Duration) -> Result<Lease<'_, C>, GetError> {
-        wait::get(self.pool(), self.pool().get().untimed(), Some(limit)).map(Lease)
+        wait::get(self.pool().get().untimed(), Some(limit)).map(Lease)
     }
 
     /// As [`get`](Self::get), for a lease without a tie to this handle.
@@ -217,7 +217,7 @@ impl<C: Connect> Pool<C> {
     #[track_caller]
     pub fn get_owned(&self) -> Result<OwnedLease<C>, GetError> {
         let limit = self.pool().settings().acquire_timeout;
-        let lease = wait::get(self.pool(), self.pool().get().untimed(), limit)?;
+        let lease = wait::get(self.pool().get().untimed(), limit)?;
         Ok(OwnedLease(pool::Lease::into_owned(lease)))
     }
 
@@ -227,7 +227,7 @@ impl<C: Connect> Pool<C> {
     /// As [`cenote::Pool::get`](crate::Pool::get).
     #[track_caller]
     pub fn get_owned_timeout(&self, limit: Duration) -> Result<OwnedLease<C>, GetError> {
-        let lease = wait::get(self.pool(), self.pool().get().untimed(), Some(limit))?;
+        let lease = wait::get(self.pool().get().untimed(), Some(limit))?;
         Ok(OwnedLease(pool::Lease::into_owned(lease)))
     }
 
@@ -268,6 +268,16 @@ impl<C: Connect> Pool<C> {
     /// What happened since the pool began.
     pub fn counters(&self) -> Counters {
         self.pool().counters()
+    }
+
+    /// How long callers waited and connecting took since the pool began, as histograms.
+    pub fn timings(&self) -> Timings {
+        self.pool().timings()
+    }
+
+    /// The pool from all sides, for the person on call; see [`cenote::Pool::inspect`](crate::Pool::inspect).
+    pub fn inspect(&self) -> Snapshot {
+        self.pool().inspect()
     }
 
     /// The pool's name.
@@ -383,6 +393,11 @@ macro_rules! lease {
             /// Has the connection closed, with a goodbye, when this lease ends.
             pub fn retire(lease: &Self) {
                 <$token>::retire(&lease.0);
+            }
+
+            /// Says what this lease is for; see [`cenote::Lease::set_label`](crate::Lease::set_label).
+            pub fn set_label(lease: &Self, label: &'static str) {
+                <$token>::set_label(&lease.0, label);
             }
 
             /// Takes the connection out of the pool for good.

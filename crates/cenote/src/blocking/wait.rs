@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::pool::{Get, Lease, Pool};
+use crate::pool::{Get, Lease};
 
 struct Unpark(Thread);
 
@@ -26,7 +26,6 @@ impl Wake for Unpark {
 /// The outcome of `get`, within `limit`. What is ready at once costs no waker.
 #[inline]
 pub(super) fn get<'a, C: Connect>(
-    pool: &'a Pool<C>,
     get: Get<'a, C>,
     limit: Option<Duration>,
 ) -> Result<Lease<'a, C>, GetError> {
@@ -34,10 +33,9 @@ pub(super) fn get<'a, C: Connect>(
     match get.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
         Poll::Pending => {
-            let began = Instant::now();
             // A limit beyond the clock's range is none.
-            let deadline = limit.and_then(|limit| began.checked_add(limit));
-            park_until(get, deadline).unwrap_or_else(|| Err(pool.timed_out(began.elapsed())))
+            let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+            park_until(get.as_mut(), deadline).unwrap_or_else(|| get.time_out())
         }
     }
 }

@@ -186,6 +186,10 @@ impl Membership {
         self.dial_time.store(nanos, Relaxed);
     }
 
+    pub(crate) fn status(&self) -> BudgetStatus {
+        self.budget.status()
+    }
+
     /// The bound that keeps the pool from opening one more, if there is one.
     pub(crate) fn refused_by(&self) -> Option<BudgetStatus> {
         let state = self.tree().state();

@@ -196,15 +196,12 @@ fn what_a_holder_notes_can_be_read_by_all_and_outlives_the_connection() {
     let token = [(); 2].map(|()| open(&core));
     let here = Location::caller();
     token[1].meta().set(here);
-    let noted: Vec<_> = core.slots().map(|(.., meta)| meta.get()).collect();
+    let place = |site: &call_site::CallSite| site.get().map(|site| site.call_site);
+    let noted: Vec<_> = core.slots().map(|(.., meta)| place(meta)).collect();
     assert_eq!(noted, [None, Some(here)]);
     drop(token);
     assert_eq!(core.slots().count(), 0);
-    let noted: Vec<_> = core
-        .all_meta()
-        .map(call_site::CallSite::get)
-        .take(2)
-        .collect();
+    let noted: Vec<_> = core.all_meta().map(place).take(2).collect();
     assert_eq!(noted, [None, Some(here)]);
 }
 

@@ -196,6 +196,7 @@ impl<C: Connect> Attempt<C> {
         };
         let core = Arc::clone(opening.core());
         let took = core.owner.clock.now().saturating_sub(self.began);
+        core.owner.metrics.times.connected(took);
         // Dropped after the lock: an error's drop is user code.
         let _ended = {
             let mut dialer = core.owner.dialer();

@@ -83,7 +83,7 @@ impl Dialer {
     }
 
     /// Until when no dial begins, and after how many failures.
-    pub(super) fn gate(&self) -> Gate {
+    pub(crate) fn gate(&self) -> Gate {
         self.outage
             .as_ref()
             .map_or_else(Gate::default, |outage| outage.gate)

@@ -16,6 +16,7 @@ use super::state::{PoolCore, Refusal, Shared, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
+use crate::kernel::call_site::Site;
 use crate::kernel::{Arc, Core, Demand, IdleSince, Phase, State, StateWord};
 use crate::report::{CloseReason, EventKind, count};
 use crate::rt::{self, Instant, nanos};
@@ -284,7 +285,7 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta,
     // A lease handed over but not taken yet has the metadata of the lease before.
     let since = meta.leased_at.load(Relaxed).max(meta.seen_at.load(Relaxed));
     let held_for = Duration::from_nanos(now.saturating_sub(since));
-    let Some(call_site) = meta.call_site.get() else {
+    let Some(Site { call_site, label }) = meta.call_site.get() else {
         return;
     };
     if held_for < threshold {
@@ -296,5 +297,6 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta,
         id: meta.id.load(Relaxed),
         held_for,
         call_site,
+        label,
     });
 }

@@ -149,7 +149,11 @@ impl SlotMeta {
             id: self.id.load(Relaxed),
             age: since(&self.opened_at, now),
             idle_for: since(&self.idle_since, taken_at),
-            uses: self.uses.load(Relaxed) - self.uses_before.load(Relaxed),
+            // Read by another thread, the two may be of different moments.
+            uses: self
+                .uses
+                .load(Relaxed)
+                .saturating_sub(self.uses_before.load(Relaxed)),
         }
     }
 }

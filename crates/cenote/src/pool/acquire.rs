@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use super::ended_get::EndedGet;
 use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
@@ -20,7 +21,7 @@ use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::recycle::release;
 use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared};
 use crate::lifecycle::upkeep::{self, Upkeep};
-use crate::report::{EventKind, count};
+use crate::report::{EventKind, GetOutcome, count};
 use crate::rt::{self, Sleep, nanos};
 
 /// How long a caller waits.
@@ -60,7 +61,16 @@ impl<C: Connect> SlowPath<'_, C> {
     #[cold]
     #[inline(never)]
     fn end(&mut self) {
-        self.0.take();
+        let Some(waiting) = self.0.take() else {
+            return;
+        };
+        let core = waiting.core;
+        let left = waiting.left();
+        drop(waiting);
+        // Once it has left: observers are user code.
+        if let Some(left) = left {
+            core.owner.get_ended(&left);
+        }
     }
 }
 
@@ -68,6 +78,7 @@ pin_project! {
     /// What a caller needs that could not be served at once.
     struct Waiting<'a, C: Connect> {
         core: &'a Arc<PoolCore<C>>,
+        call_site: &'static Location<'static>,
         limit: Limit,
         #[pin]
         waiter: Waiter<'a, Shared<C>>,
@@ -157,24 +168,27 @@ impl<'a, C: Connect> Acquire<'a, C> {
                     let token = stale.expect("looked at just now");
                     return Poll::Ready(Ok(leased(token, now, call_site)));
                 }
-                none.insert(Box::pin(Waiting::begin(core, *limit, stale, now)))
+                none.insert(Box::pin(Waiting::begin(
+                    core, call_site, *limit, stale, now,
+                )))
             }
         };
-        let token = match ready!(slow.as_mut().poll(cx)) {
-            Ok(token) => token,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        let token = leased(token, core.owner.clock.now(), call_site);
-        if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
-            dial::set_proven(core);
+        Poll::Ready(ready!(slow.as_mut().poll(cx)))
+    }
+
+    /// Ends it, for a caller that watches the time itself. A connection granted in that instant is leased all the same.
+    pub(crate) fn time_out(&mut self) -> Result<PoolToken<C>, GetError> {
+        match &mut *self.slow.0 {
+            Some(slow) => slow.as_mut().time_out(),
+            None => Err(timed_out(self.core, Duration::ZERO)),
         }
-        Poll::Ready(Ok(token))
     }
 }
 
 impl<'a, C: Connect> Waiting<'a, C> {
     fn begin(
         core: &'a Arc<PoolCore<C>>,
+        call_site: &'static Location<'static>,
         limit: Limit,
         stale: Option<PoolToken<C>>,
         began: u64,
@@ -189,6 +203,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         };
         Self {
             core,
+            call_site,
             limit,
             waiter,
             stage,
@@ -227,14 +242,64 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 break outcome;
             }
         };
+        Poll::Ready(self.done(outcome))
+    }
+
+    /// Begins the lease, and tells how it went.
+    fn done(
+        mut self: Pin<&mut Self>,
+        outcome: Result<PoolToken<C>, GetError>,
+    ) -> Result<PoolToken<C>, GetError> {
         *self.as_mut().project().stage = Stage::Done;
-        if outcome.is_ok() && self.waiter.has_queued() && !matches!(self.limit, Limit::Growth) {
-            let waited = || EventKind::Waited {
-                waited: self.waited(),
-            };
-            self.core.owner.tell(waited);
+        let core = self.core;
+        let now = core.owner.clock.now();
+        let outcome = outcome.map(|token| {
+            let token = leased(token, now, self.call_site);
+            if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
+                dial::set_proven(core);
+            }
+            token
+        });
+        if !matches!(self.limit, Limit::Growth) {
+            core.owner.get_ended(&self.ended(
+                now,
+                match outcome {
+                    Ok(_) => GetOutcome::Leased,
+                    Err(_) => GetOutcome::Failed,
+                },
+            ));
         }
-        Poll::Ready(outcome)
+        outcome
+    }
+
+    fn ended(&self, now: u64, outcome: GetOutcome) -> EndedGet {
+        EndedGet {
+            waited: now.saturating_sub(self.waiter.since()),
+            has_queued: self.waiter.has_queued(),
+            call_site: self.call_site,
+            outcome,
+        }
+    }
+
+    /// What there is to tell of a get that is dropped.
+    fn left(&self) -> Option<EndedGet> {
+        match (&self.stage, self.limit) {
+            (Stage::Done, _) | (_, Limit::Growth) => None,
+            _ => Some(self.ended(self.core.owner.clock.now(), GetOutcome::Abandoned)),
+        }
+    }
+
+    fn time_out(mut self: Pin<&mut Self>) -> Result<PoolToken<C>, GetError> {
+        let outcome = match self.stage {
+            Stage::Queued => match self.as_mut().give_up(Self::timed_out) {
+                Ok(Some(token)) => Ok(token),
+                // Granted, but it would have to be checked first.
+                Ok(None) => Err(self.timed_out()),
+                Err(error) => Err(error),
+            },
+            _ => Err(self.timed_out()),
+        };
+        self.done(outcome)
     }
 
     /// A connection to lease, or one to prepare first; pending when it queued.

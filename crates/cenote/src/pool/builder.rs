@@ -187,6 +187,28 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.leak_threshold = held.into())
     }
 
+    /// Tells of a get that took longer than this, as [`EventKind::SlowGet`](crate::EventKind::SlowGet) with its call
+    /// site, once it has ended: with a lease, an error, or because its caller left. Zero: of every get that could not be
+    /// served at once. `None`: of none. Default: 1 s. A get that is served at once is not even timed.
+    ///
+    /// ```
+    /// # use cenote::{Connect, EventKind, Pool};
+    /// # use std::time::Duration;
+    /// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::SettingsError> {
+    /// Pool::builder(connector)
+    ///     .slow_get(Duration::from_millis(200))
+    ///     .on_event(|event| {
+    ///         if let EventKind::SlowGet { waited, call_site, outcome, .. } = &event.kind {
+    ///             eprintln!("pool {}: get at {call_site} took {waited:?}: {outcome:?}", event.pool);
+    ///         }
+    ///     })
+    ///     .build()
+    /// # }
+    /// ```
+    pub fn slow_get(self, threshold: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.slow_get = threshold.into())
+    }
+
     /// Seeds the random numbers behind jitter and back-off, so that a run on virtual time
     /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
     pub fn seed(self, seed: u64) -> Self {

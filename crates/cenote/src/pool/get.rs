@@ -38,10 +38,16 @@ impl<'a, C: Connect> Get<'a, C> {
         self
     }
 
-    /// Waits without end: the caller watches the time.
+    /// Waits without end: the caller watches the time, and says when it is [over](Self::time_out).
     pub(crate) fn untimed(mut self) -> Self {
         self.acquire.limit(Limit::None);
         self
+    }
+
+    /// Ends it, for its time is up: most often with the error that says so.
+    pub(crate) fn time_out(&mut self) -> Result<Lease<'a, C>, GetError> {
+        let core = self.acquire.core();
+        self.acquire.time_out().map(|token| Lease::new(token, core))
     }
 }
 

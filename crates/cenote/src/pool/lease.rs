@@ -55,6 +55,11 @@ impl<C: Connect> OwnedLease<C> {
         }
     }
 
+    /// The connection's number.
+    pub(crate) fn id(lease: &Self) -> u64 {
+        lease.loan.token().meta().id.load(Relaxed)
+    }
+
     /// Whether the connection is older than its lifetime.
     pub(crate) fn is_expired(lease: &Self, now: u64) -> bool {
         lease.loan.token().meta().end_of_life(now).is_some()
@@ -128,6 +133,27 @@ macro_rules! lease {
             /// Takes the connection out of the pool for good; its place is free for another.
             pub fn detach(lease: Self) -> C::Connection {
                 retire::detach(lease.loan.into_token())
+            }
+
+            /// Says what this lease is for: reports of leaks, time-outs and [`inspect`](crate::Pool::inspect) show the
+            /// label beside the call site, which alone says little where all leases are taken in one function. Until
+            /// the lease ends, or has another label.
+            ///
+            /// ```
+            /// # use cenote::{Connect, GetError, Lease, Pool};
+            /// async fn connection<'a, C: Connect>(
+            ///     pool: &'a Pool<C>,
+            ///     purpose: &'static str,
+            /// ) -> Result<Lease<'a, C>, GetError> {
+            ///     let lease = pool.get().await?; // the call site of all
+            ///     Lease::set_label(&lease, purpose);
+            ///     Ok(lease)
+            /// }
+            /// ```
+            ///
+            /// Each pair of a call site and a label is kept for the life of the process, once.
+            pub fn set_label(lease: &Self, label: &'static str) {
+                lease.loan.token().meta().call_site.set_label(label);
             }
 
             /// What the pool knows of the connection.

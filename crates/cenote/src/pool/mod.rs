@@ -6,8 +6,10 @@
 mod acquire;
 mod builder;
 mod close;
+mod ended_get;
 mod get;
 mod holders;
+mod inspect;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
@@ -21,7 +23,6 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
 use acquire::{Acquire, fresh_at, leased};
-use timed_out::timed_out;
 
 use crate::budget::{BudgetStatus, Membership};
 use crate::connect::Connect;
@@ -32,12 +33,13 @@ use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::state::{PoolCore, Shared};
 use crate::lifecycle::upkeep::{self, Upkeep};
 use crate::lifecycle::{add, dial, recycle, retire};
-use crate::report::{CloseReason, ConnectionInfo, Counters, EventKind, Status};
+use crate::report::{CloseReason, ConnectionInfo, Counters, EventKind, Snapshot, Status, Timings};
 use crate::rt::{Clock, Runtime};
 use crate::settings::Settings;
 
 pub use builder::PoolBuilder;
 pub use close::{Close, CloseReport};
+pub(crate) use ended_get::EndedGet;
 pub use get::{Get, GetOwned};
 pub use lease::{Lease, OwnedLease};
 
@@ -223,6 +225,31 @@ impl<C: Connect> Pool<C> {
         self.core.counters()
     }
 
+    /// How long callers waited and connecting took since the pool began, as histograms.
+    pub fn timings(&self) -> Timings {
+        self.core.timings()
+    }
+
+    /// The pool from all sides, for the person on call: the settings in force, status and counters, who holds what since
+    /// when and from which call site, for how long the oldest caller has waited, why connecting fails, and when it is
+    /// tried again. Looks at every slot: cheap, but not for every request. At any time and anywhere, also once the pool
+    /// is closed.
+    ///
+    /// ```
+    /// # use cenote::{Connect, Pool};
+    /// # async fn f<C: Connect>(pool: Pool<C>) -> Result<(), cenote::GetError> {
+    /// let lease = pool.get().await?;
+    /// println!("{}", pool.inspect());
+    /// for holder in pool.inspect().holders() {
+    ///     println!("{holder}"); // 7 at src/report.rs:88 for up to 41.0s
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inspect(&self) -> Snapshot {
+        self.core.inspect()
+    }
+
     /// The pool's name.
     pub fn name(&self) -> &str {
         &self.core.owner.settings.name
@@ -335,9 +362,9 @@ impl<C: Connect> Pool<C> {
         self.core.owner.tell(kind);
     }
 
-    /// The error of a caller that waited `waited` and watched the time itself.
-    pub(crate) fn timed_out(&self, waited: Duration) -> GetError {
-        timed_out(&self.core, waited)
+    /// Counts and tells how a get of a layer above ended.
+    pub(crate) fn get_ended(&self, get: &EndedGet) {
+        self.core.owner.get_ended(get);
     }
 
     /// Why connects have been failing; `None` since the last that did not.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::close_reason::CloseReason;
+use super::timings::Stopwatch;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Counts of what is rare; leases are counted slot by slot.
@@ -11,11 +12,13 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 pub(crate) struct Metrics {
     pub(crate) timed_out: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
     pub(crate) opened: AtomicU64,
     pub(crate) connect_failed: AtomicU64,
     pub(crate) checks: AtomicU64,
     pub(crate) resets: AtomicU64,
     pub(crate) leaks: AtomicU64,
+    pub(crate) times: Stopwatch,
     /// By reason; none until a connection was closed.
     closed: OnceLock<Box<Closings>>,
 }
@@ -34,6 +37,7 @@ impl Metrics {
             waited,
             timed_out: self.timed_out.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
+            abandoned: self.abandoned.load(Relaxed),
             opened: self.opened.load(Relaxed),
             connect_failed: self.connect_failed.load(Relaxed),
             checks: self.checks.load(Relaxed),
@@ -65,6 +69,9 @@ pub struct Counters {
     pub timed_out: u64,
     /// Callers sent away because `max_waiters` were waiting.
     pub rejected: u64,
+    /// Callers that left before they had a lease: they dropped a get that could not be served at once, as a time-out
+    /// around it does.
+    pub abandoned: u64,
     /// Connections opened.
     pub opened: u64,
     /// Connects that failed, timed out or panicked.
@@ -101,6 +108,7 @@ impl fmt::Debug for Counters {
             .field("waited", &self.waited)
             .field("timed_out", &self.timed_out)
             .field("rejected", &self.rejected)
+            .field("abandoned", &self.abandoned)
             .field("opened", &self.opened)
             .field("connect_failed", &self.connect_failed)
             .field("checks", &self.checks)
@@ -114,5 +122,34 @@ impl fmt::Debug for Counters {
                     .collect::<Vec<_>>(),
             )
             .finish()
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} leases, {} callers waited, {} timed out, {} rejected, {} abandoned; {} connections opened, {} connects \
+             failed, {} checks, {} resets, {} leaks, {} closed",
+            self.gets,
+            self.waited,
+            self.timed_out,
+            self.rejected,
+            self.abandoned,
+            self.opened,
+            self.connect_failed,
+            self.checks,
+            self.resets,
+            self.leaks,
+            self.closed(),
+        )?;
+        let reasons = CloseReason::ALL
+            .iter()
+            .filter(|why| self.closed_by(**why) > 0);
+        for (i, &why) in reasons.enumerate() {
+            let colon = if i == 0 { ": " } else { ", " };
+            write!(f, "{colon}{} {why}", self.closed_by(why))?;
+        }
+        Ok(())
     }
 }

@@ -23,6 +23,18 @@ pub struct Event<'a> {
     pub kind: EventKind<'a>,
 }
 
+/// How a get ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GetOutcome {
+    /// It gave a lease.
+    Leased,
+    /// It gave an error: its time was up, connecting failed, or the pool was closed.
+    Failed,
+    /// Its caller left: the future was dropped, as a time-out around it does.
+    Abandoned,
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -64,6 +76,19 @@ pub enum EventKind<'a> {
         held_for: Duration,
         /// Where it was taken: the call of `get`.
         call_site: &'static Location<'static>,
+        /// What its holder [calls](crate::Lease::set_label) it.
+        label: Option<&'static str>,
+    },
+    /// A get that could not be served at once took longer than [`slow_get`](crate::PoolBuilder::slow_get), and has
+    /// ended, one way or the other. Told beside [`Waited`](Self::Waited) and [`TimedOut`](Self::TimedOut), after them.
+    #[non_exhaustive]
+    SlowGet {
+        /// For how long it waited.
+        waited: Duration,
+        /// The call of `get`.
+        call_site: &'static Location<'static>,
+        /// How it ended.
+        outcome: GetOutcome,
     },
     /// A caller that had to queue has a lease.
     #[non_exhaustive]

@@ -110,6 +110,9 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         /// When callers who wait beside open connections, all of them full, learn that opening one more fails.
         /// Default: [`ConnectFailures::KeepWaiting`], for leases end.
         connect_failures_while_open(policy: ConnectFailures);
+        /// Tells of a get that took longer than this, once it has ended; see
+        /// [`PoolBuilder::slow_get`](crate::PoolBuilder::slow_get). Default: 1 s.
+        slow_get(threshold: impl Into<Option<Duration>>);
         /// Seeds the random numbers behind choice, jitter and back-off, so that a run on virtual time
         /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
         seed(seed: u64);
@@ -195,6 +198,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         let exclusive = self.exclusive.map_settings(|s| {
             seed = s.seed;
             limits = Some(Limits {
+                choice: self.choice,
                 marks: Marks {
                     high: self.high_water,
                 },

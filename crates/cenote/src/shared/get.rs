@@ -3,17 +3,19 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::lease::SharedLease;
-use super::places::{Answer, Told};
+use super::places::{Answer, Told, Turn};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
-use crate::report::EventKind;
+use crate::pool::EndedGet;
+use crate::report::{EventKind, GetOutcome};
 use crate::rt::{self, nanos};
 
 /// A [`SharedPool::get`](crate::SharedPool::get) under way.
@@ -23,6 +25,7 @@ use crate::rt::{self, nanos};
 #[must_use = "a get does nothing until it is awaited"]
 pub struct SharedGet<'a, C: Multiplex> {
     core: &'a Arc<Core<C>>,
+    call_site: &'static Location<'static>,
     limit: Option<Duration>,
     stage: Stage,
 }
@@ -34,17 +37,16 @@ enum Stage {
 }
 
 struct Waiting {
-    number: u64,
-    /// By the pool's clock.
-    began: u64,
+    turn: Turn,
     timer: Option<Pin<Box<rt::Sleep>>>,
 }
 
 impl<'a, C: Multiplex> SharedGet<'a, C> {
     #[inline]
-    pub(super) fn new(core: &'a Arc<Core<C>>) -> Self {
+    pub(super) fn new(core: &'a Arc<Core<C>>, call_site: &'static Location<'static>) -> Self {
         Self {
             core,
+            call_site,
             limit: core.limits.acquire_timeout,
             stage: Stage::Start,
         }
@@ -73,13 +75,9 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
                 })
             }
             Answer::Closed => refused(self.core.closed_error()),
-            Answer::Queued(number) => {
+            Answer::Queued(turn) => {
                 if let Stage::Start = self.stage {
-                    self.stage = Stage::Waiting(Waiting {
-                        number,
-                        began: self.core.exclusive.clock().now(),
-                        timer: None,
-                    });
+                    self.stage = Stage::Waiting(Waiting { turn, timer: None });
                 }
                 Step::Wait
             }
@@ -91,16 +89,12 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
         let (Stage::Waiting(waiting), Some(limit)) = (&mut self.stage, self.limit) else {
             return Poll::Pending;
         };
-        let Waiting {
-            number,
-            began,
-            timer,
-        } = waiting;
-        let (number, began) = (*number, *began);
+        let Waiting { turn, timer } = waiting;
+        let Turn { number, since } = *turn;
         let exclusive = &self.core.exclusive;
         let at = exclusive
             .clock()
-            .instant(began.saturating_add(nanos(limit)));
+            .instant(since.saturating_add(nanos(limit)));
         let set = || Box::pin(exclusive.runtime().within(|| rt::sleep_until(at)));
         ready!(timer.get_or_insert_with(set).as_mut().poll(cx));
         Poll::Ready(match self.core.leave(number) {
@@ -108,11 +102,24 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
             Some(Told::Granted(grant)) => self.follow(Answer::Granted(grant)),
             Some(Told::Refused(error)) => Step::Done(Err(error)),
             None => {
-                let waited = exclusive.clock().now().saturating_sub(began);
+                let waited = exclusive.clock().now().saturating_sub(since);
                 let error = self.core.timed_out(Duration::from_nanos(waited));
                 Step::Done(Err(error))
             }
         })
+    }
+}
+
+impl<C: Multiplex> SharedGet<'_, C> {
+    /// Tells how it ended, after waiting.
+    fn ended(&self, turn: Turn, outcome: GetOutcome) {
+        let exclusive = &self.core.exclusive;
+        exclusive.get_ended(&EndedGet {
+            waited: exclusive.clock().now().saturating_sub(turn.since),
+            has_queued: true,
+            call_site: self.call_site,
+            outcome,
+        });
     }
 }
 
@@ -130,7 +137,7 @@ impl<C: Multiplex> Future for SharedGet<'_, C> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            let number = match &this.stage {
+            let turn = match &this.stage {
                 Stage::Start => {
                     if let Some(carrier) = this.core.take_spare() {
                         this.stage = Stage::Done;
@@ -138,10 +145,10 @@ impl<C: Multiplex> Future for SharedGet<'_, C> {
                     }
                     None
                 }
-                Stage::Waiting(waiting) => Some(waiting.number),
+                Stage::Waiting(waiting) => Some(waiting.turn),
                 Stage::Done => panic!("a get was polled after it was done"),
             };
-            let answer = this.core.ask(number, cx.waker());
+            let answer = this.core.ask(turn, cx.waker());
             let mut step = this.follow(answer);
             if let Step::Wait = step {
                 match this.watch(cx) {
@@ -150,15 +157,16 @@ impl<C: Multiplex> Future for SharedGet<'_, C> {
                 }
             }
             if let Step::Done(outcome) = step {
-                if let (Stage::Waiting(waiting), Ok(_)) = (&this.stage, &outcome) {
-                    let exclusive = &this.core.exclusive;
-                    exclusive.tell(|| EventKind::Waited {
-                        waited: Duration::from_nanos(
-                            exclusive.clock().now().saturating_sub(waiting.began),
-                        ),
-                    });
+                let waiting = std::mem::replace(&mut this.stage, Stage::Done);
+                if let Stage::Waiting(waiting) = waiting {
+                    this.ended(
+                        waiting.turn,
+                        match outcome {
+                            Ok(_) => GetOutcome::Leased,
+                            Err(_) => GetOutcome::Failed,
+                        },
+                    );
                 }
-                this.stage = Stage::Done;
                 return Poll::Ready(outcome);
             }
         }
@@ -167,11 +175,13 @@ impl<C: Multiplex> Future for SharedGet<'_, C> {
 
 impl<C: Multiplex> Drop for SharedGet<'_, C> {
     fn drop(&mut self) {
-        if let Stage::Waiting(waiting) = &self.stage {
-            if let Some(Told::Granted(grant)) = self.core.leave(waiting.number) {
-                self.core.undo(&grant);
-            }
+        let Stage::Waiting(Waiting { turn, .. }) = self.stage else {
+            return;
+        };
+        if let Some(Told::Granted(grant)) = self.core.leave(turn.number) {
+            self.core.undo(&grant);
         }
+        self.ended(turn, GetOutcome::Abandoned);
     }
 }
 

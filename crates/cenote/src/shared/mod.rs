@@ -15,6 +15,7 @@ mod builder;
 mod carrier;
 mod get;
 mod growing;
+mod inspect;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
@@ -25,6 +26,7 @@ mod state;
 mod upkeep;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
@@ -34,7 +36,7 @@ use state::Core;
 use crate::connect::Multiplex;
 use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
 use crate::pool::Close;
-use crate::report::{Counters, EventKind, PoolState, Status};
+use crate::report::{Counters, EventKind, PoolState, Snapshot, Status, Timings};
 
 pub use builder::SharedPoolBuilder;
 pub use get::SharedGet;
@@ -125,8 +127,14 @@ impl<C: Multiplex> SharedPool<C> {
     /// - [`Closed`](GetError::Closed): the pool is closed, before or while waiting.
     /// - [`NoRuntime`](GetError::NoRuntime): it had to wait, and there is no tokio runtime to connect on.
     #[inline]
+    #[track_caller]
     pub fn get(&self) -> SharedGet<'_, C> {
-        SharedGet::new(&self.core)
+        self.get_at(Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn get_at(&self, call_site: &'static Location<'static>) -> SharedGet<'_, C> {
+        SharedGet::new(&self.core, call_site)
     }
 
     /// Leases a place if there is one at once, or says why not; never waits and never dials.
@@ -185,18 +193,18 @@ impl<C: Multiplex> SharedPool<C> {
     /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of
     /// this pool, everything else its connections.
     pub fn counters(&self) -> Counters {
-        let own = |state: &mut state::State<C>, after: &mut _| {
-            state.recall_spares(after);
-            (state.gets, state.waited, state.timed_out, state.rejected)
-        };
-        let (gets, waited, timed_out, rejected) = self.core.locked(own);
-        Counters {
-            gets,
-            waited,
-            timed_out,
-            rejected,
-            ..self.core.exclusive.counters()
-        }
+        self.core.counters()
+    }
+
+    /// How long callers waited and connecting took since the pool began, as histograms.
+    pub fn timings(&self) -> Timings {
+        self.core.exclusive.timings()
+    }
+
+    /// The pool from all sides, for the person on call; see [`Pool::inspect`](crate::Pool::inspect). Who holds a lease the
+    /// pool does not know, only how many there are on each connection.
+    pub fn inspect(&self) -> Snapshot {
+        self.core.inspect()
     }
 
     /// The pool's name.

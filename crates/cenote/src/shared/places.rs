@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::carrier::{Carrier, Seen};
-use super::state::{After, Core, State};
+use super::state::{After, Core, State, Waiter};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::report::PoolState;
@@ -24,51 +24,65 @@ pub(super) enum Told<C: Multiplex> {
     Refused(GetError),
 }
 
+/// A waiter's: its number, by which it comes before all that came later, and since when it waits, by the pool's clock.
+#[derive(Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) number: u64,
+    pub(super) since: u64,
+}
+
 /// What a caller learns when it asks.
 pub(super) enum Answer<C: Multiplex> {
     Granted(Grant<C>),
-    /// It waits, under this number.
-    Queued(u64),
+    /// It waits.
+    Queued(Turn),
     Refused(GetError),
     QueueFull,
     Closed,
 }
 
 impl<C: Multiplex> Core<C> {
-    /// A place for the caller with this number, or its place in the queue; a newcomer has none yet. A caller
-    /// whose connection proved dead comes again with its old number, and so before all that came after it.
-    pub(super) fn ask(self: &Arc<Self>, number: Option<u64>, waker: &Waker) -> Answer<C> {
-        let asked = self.ask_with(number, waker, &mut None);
+    /// A place for the caller whose turn this is, or its turn; a newcomer has none yet. A caller whose connection proved
+    /// dead comes again with its old turn, and so before all that came after it.
+    pub(super) fn ask(self: &Arc<Self>, turn: Option<Turn>, waker: &Waker) -> Answer<C> {
+        let asked = self.ask_with(turn, waker, &mut None);
         asked.unwrap_or_else(|| {
             // Under no lock: it is user code.
-            let mut own = Some(waker.clone());
-            let asked = self.ask_with(number, waker, &mut own);
+            let own = waker.clone();
+            let since = turn.map_or_else(|| self.exclusive.clock().now(), |turn| turn.since);
+            let mut own = Some(Waiter {
+                since,
+                waker: Some(own),
+            });
+            let asked = self.ask_with(turn, waker, &mut own);
             asked.expect("it has a waker to leave")
         })
     }
 
-    /// None: it has to wait, and there is no clone of its waker to leave.
+    /// None: it has to wait, and there is no waiter to leave.
     fn ask_with(
         self: &Arc<Self>,
-        number: Option<u64>,
+        turn: Option<Turn>,
         waker: &Waker,
-        clone: &mut Option<Waker>,
+        waiter: &mut Option<Waiter>,
     ) -> Option<Answer<C>> {
+        let number = turn.map(|turn| turn.number);
         self.locked(|state, after| {
-            if let Some(number) = number {
+            if let Some(turn @ Turn { number, .. }) = turn {
                 match state.told.remove(&number) {
                     Some(Told::Granted(grant)) => return Some(Answer::Granted(grant)),
                     Some(Told::Refused(error)) => return Some(Answer::Refused(error)),
                     None => {}
                 }
                 if let Some(own) = state.queue.get_mut(&number) {
+                    let own = &mut own.waker;
                     if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
-                        after.old_waker = own.replace(clone.take()?);
+                        after.old_waker = std::mem::replace(own, waiter.take()?.waker);
                     }
                     // It may have been woken because nobody looks after the pool any more.
                     state.keep(after);
                     self.dial_if_needed(state, after);
-                    return Some(Answer::Queued(number));
+                    return Some(Answer::Queued(turn));
                 }
             }
             if state.phase == PoolState::Closed {
@@ -81,16 +95,17 @@ impl<C: Multiplex> Core<C> {
                 state.rejected += 1;
                 return Some(Answer::QueueFull);
             }
-            let own = clone.take()?;
+            let waiter = waiter.take()?;
             let number = number.unwrap_or_else(|| {
                 state.waited += 1;
                 state.next_number += 1;
                 state.next_number
             });
-            state.queue.insert(number, Some(own));
+            let since = waiter.since;
+            state.queue.insert(number, waiter);
             state.keep(after);
             self.dial_if_needed(state, after);
-            Some(Answer::Queued(number))
+            Some(Answer::Queued(Turn { number, since }))
         })
     }
 
@@ -218,11 +233,11 @@ impl<C: Multiplex> Core<C> {
     /// Leaves the queue. None if that ended the waiting; else what it is told all the same.
     pub(super) fn leave(&self, number: u64) -> Option<Told<C>> {
         let mut state = self.state();
-        let waker = state.queue.remove(&number);
+        let waiter = state.queue.remove(&number);
         let told = state.told.remove(&number);
         // Not before: with a waker may go its whole task.
         drop(state);
-        release(waker.flatten());
+        release(waiter.and_then(|waiter| waiter.waker));
         told
     }
 }

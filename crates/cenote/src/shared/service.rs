@@ -26,12 +26,12 @@ impl<C: Multiplex> Core<C> {
             state.seats[i].warm_until = 0;
         }
         while state.seats[i].load().has_room() {
-            let Some((number, waker)) = state.queue.pop_first() else {
+            let Some((number, waiter)) = state.queue.pop_first() else {
                 break;
             };
             let grant = state.occupy(i);
             state.told.insert(number, Told::Granted(grant));
-            after.wake(waker);
+            after.wake(waiter.waker);
         }
         if !state.queue.is_empty() {
             self.dial_if_needed(state, after);

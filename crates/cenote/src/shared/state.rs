@@ -13,7 +13,7 @@ use super::{growing, upkeep};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
-use crate::policy::sharing::{Bounds, Chooser, Load, Marks, Shrinking};
+use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
 use crate::pool::{OwnedLease, Pool};
 use crate::report::{PoolState, Sharing, Status};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
@@ -51,6 +51,7 @@ const MOST_LANES: usize = 16;
 
 /// The settings that the sharing layer goes by.
 pub(super) struct Limits {
+    pub(super) choice: Choice,
     pub(super) marks: Marks,
     pub(super) min_size: usize,
     pub(super) acquire_timeout: Option<std::time::Duration>,
@@ -80,9 +81,8 @@ pub(super) struct State<C: Multiplex> {
     pub(super) is_growing: bool,
     /// An upkeep task runs, or is about to.
     pub(super) is_kept: bool,
-    /// The waiters, by their numbers, which are in the order of arrival. One that was woken and has not looked since
-    /// has no waker here.
-    pub(super) queue: BTreeMap<u64, Option<Waker>>,
+    /// The waiters, by their numbers, which are in the order of arrival.
+    pub(super) queue: BTreeMap<u64, Waiter>,
     /// What those who waited are to be told when they ask. No number is in both maps.
     pub(super) told: BTreeMap<u64, Told<C>>,
     pub(super) next_number: u64,
@@ -90,6 +90,14 @@ pub(super) struct State<C: Multiplex> {
     pub(super) waited: u64,
     pub(super) rejected: u64,
     pub(super) timed_out: u64,
+}
+
+/// One that waits.
+pub(super) struct Waiter {
+    /// Since when, by the pool's clock.
+    pub(super) since: u64,
+    /// None of one that was woken and has not looked since.
+    pub(super) waker: Option<Waker>,
 }
 
 /// A connection in service.
@@ -289,16 +297,16 @@ impl<C: Multiplex> State<C> {
 
     /// Ends the waiting of all.
     pub(super) fn refuse_all(&mut self, after: &mut After<C>, error: &GetError) {
-        while let Some((number, waker)) = self.queue.pop_first() {
+        while let Some((number, waiter)) = self.queue.pop_first() {
             self.told.insert(number, Told::Refused(error.clone()));
-            after.wake(waker);
+            after.wake(waiter.waker);
         }
     }
 
     /// Wakes all waiters, to see to what nobody looks after any more; each leaves another waker when it looks.
     pub(super) fn wake_waiters(&mut self, after: &mut After<C>) {
-        for waker in self.queue.values_mut() {
-            after.wake(waker.take());
+        for waiter in self.queue.values_mut() {
+            after.wake(waiter.waker.take());
         }
     }
 

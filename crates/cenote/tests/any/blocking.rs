@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use cenote::blocking::{Connect, OwnedLease, Pool};
-use cenote::{CloseReason, ConnectionInfo, GetError, Verdict};
+use cenote::{CloseReason, ConnectionInfo, EventKind, GetError, GetOutcome, Verdict};
 
 /// A driver that does as it is told.
 #[derive(Clone, Default)]
@@ -377,4 +377,43 @@ fn threads_ride_a_restart_out_and_learn_of_a_server_that_never_was_there() {
     }
     driver.0.fails.store(false, SeqCst);
     waiter.join().unwrap().unwrap();
+}
+
+/// The thread watches its time itself; the pool knows that it was not simply left.
+#[test]
+fn a_thread_whose_time_is_up_is_told_of_as_timed_out_and_slow() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = told.clone();
+    let pool = Pool::builder(Driver::default())
+        .max_size(1)
+        .slow_get(Duration::from_millis(5))
+        .on_event(move |event| match event.kind {
+            EventKind::TimedOut { .. } => log.lock().unwrap().push("timed out"),
+            EventKind::SlowGet {
+                outcome: GetOutcome::Failed,
+                ..
+            } => log.lock().unwrap().push("slow"),
+            _ => {}
+        })
+        .build()
+        .unwrap();
+    let _held = pool.get().unwrap();
+    let refused = pool.get_timeout(Duration::from_millis(10)).unwrap_err();
+    assert!(refused.is_timeout(), "{refused}");
+    assert_eq!(*told.lock().unwrap(), ["timed out", "slow"]);
+    let counters = pool.counters();
+    assert_eq!((counters.timed_out, counters.abandoned), (1, 0));
+}
+
+#[test]
+fn a_blocking_pool_can_be_looked_at_from_all_sides() {
+    let pool = Driver::default().pool(2);
+    let held = pool.get().unwrap();
+    cenote::blocking::Lease::set_label(&held, "checkout");
+    let snapshot = pool.inspect();
+    let holder = &snapshot.holders()[0];
+    assert_eq!((holder.leases, holder.label), (1, Some("checkout")));
+    assert_eq!(holder.call_site.file(), file!());
+    assert_eq!(snapshot.settings.max_size, 2);
+    assert_eq!(pool.timings().connects.count(), 1);
 }

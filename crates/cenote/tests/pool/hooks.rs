@@ -397,7 +397,10 @@ async fn callers_that_wait_that_give_up_and_that_are_sent_away_are_told() {
     });
     assert!(waited.unwrap_err().is_timeout());
     assert!(matches!(rejected, Err(GetError::QueueFull { .. })));
-    assert_eq!(told.take(), ["rejected", "timed out after 1s"]);
+    assert_eq!(
+        told.take(),
+        ["rejected", "timed out after 1s", "slow get of 1s: Failed"]
+    );
     let (lease, ()) = tokio::join!(pool.get(), async {
         pass(ms(20)).await;
         drop(held);

@@ -147,3 +147,27 @@ async fn without_a_threshold_nothing_is_reported() {
     assert_eq!(told.take(), ["opened 1"]);
     assert_eq!(pool.counters().leaks, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_is_reported_with_its_label() {
+    let server = Server::default();
+    let labels = Arc::new(Mutex::new(Vec::new()));
+    let told = labels.clone();
+    let pool = server
+        .builder()
+        .leak_threshold(secs(1))
+        .on_event(move |event| {
+            if let EventKind::Leaked { label, .. } = event.kind {
+                told.lock().unwrap().push(label);
+            }
+        })
+        .build()
+        .unwrap();
+    let plain = pool.get().await.unwrap();
+    pass(secs(3)).await;
+    let labelled = pool.get().await.unwrap();
+    cenote::Lease::set_label(&labelled, "checkout");
+    pass(secs(3)).await;
+    assert_eq!(*labels.lock().unwrap(), [None, Some("checkout")]);
+    drop((plain, labelled));
+}

@@ -28,6 +28,8 @@ mod hooks;
 /// What befell others between the concerns of the rest: set-up that never holds, fairness, sockets that outlive their
 /// use.
 mod incidents;
+/// A pool seen from all sides, for the person on call.
+mod inspecting;
 /// Leases held too long are reported once, with the place where they were taken.
 mod leaks;
 /// Pausing, evicting, retaining, resizing and adding with leases, dials and resets under way.
@@ -49,6 +51,8 @@ mod returning;
 mod server;
 /// Settings that cannot work are errors that name the setting.
 mod settings;
+/// Gets that take long are told of, however they end, and all that wait are timed.
+mod slow_gets;
 /// Each setting that is a time takes effect at its time.
 mod timing;
 /// Who is served, in which order, and what those learn who are not.

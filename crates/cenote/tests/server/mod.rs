@@ -279,7 +279,10 @@ impl Told {
         let builder = builder.on_event(move |event| {
             let is_of_a_caller = matches!(
                 event.kind,
-                EventKind::Waited { .. } | EventKind::TimedOut { .. } | EventKind::Rejected
+                EventKind::Waited { .. }
+                    | EventKind::TimedOut { .. }
+                    | EventKind::Rejected
+                    | EventKind::SlowGet { .. }
             );
             if !is_of_a_caller {
                 log.note(&words(event));
@@ -315,6 +318,9 @@ pub fn words(event: &Event<'_>) -> String {
         EventKind::Leaked { id, .. } => format!("leaked {id}"),
         EventKind::Waited { waited, .. } => format!("waited {waited:?}"),
         EventKind::TimedOut { waited, .. } => format!("timed out after {waited:?}"),
+        EventKind::SlowGet {
+            waited, outcome, ..
+        } => format!("slow get of {waited:?}: {outcome:?}"),
         EventKind::Rejected => "rejected".to_owned(),
         other => format!("{other:?}"),
     }

@@ -7,6 +7,8 @@ mod choice;
 mod closing;
 /// How many connections there are: more when all are busy, fewer after a long light load, never back and forth.
 mod growth;
+/// A shared pool seen from all sides, and its slow gets.
+mod inspecting;
 /// How connections leave service, and what becomes of the leases they carry.
 mod leaving;
 /// All connections gone: service comes back, and getters are told why.

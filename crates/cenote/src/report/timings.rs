@@ -1,0 +1,61 @@
+//! How long the slow ways of a pool take: callers' waits, and dials.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::histogram::{Histogram, Recorder};
+
+/// How long callers waited and connecting took, since the pool began.
+///
+/// Recording costs the fast way nothing: a get that is served at once is in neither. So
+/// [`gets`](crate::Counters::gets) less the count of [`waits`](Self::waits) is how many leases cost no time to speak of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// From a get to its lease, of each that could not be served at once: it queued, or its connection was checked
+    /// first. Those that ended without a lease are counted elsewhere, as [`timed_out`](crate::Counters::timed_out) and
+    /// [`abandoned`](crate::Counters::abandoned).
+    pub waits: Histogram,
+    /// From the beginning of a dial to its connection, the `after_connect` hook included.
+    pub connects: Histogram,
+}
+
+impl fmt::Display for Timings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waits, connects } = self;
+        write!(f, "waits: {waits}; connects: {connects}")
+    }
+}
+
+/// Records a pool's [`Timings`]. A pool that nobody used has none of it.
+#[derive(Default)]
+pub(crate) struct Stopwatch(OnceLock<Box<Recorders>>);
+
+#[derive(Default)]
+struct Recorders {
+    waits: Recorder,
+    connects: Recorder,
+}
+
+impl Stopwatch {
+    fn recorders(&self) -> &Recorders {
+        self.0.get_or_init(Box::default)
+    }
+
+    pub(crate) fn waited(&self, nanos: u64) {
+        self.recorders().waits.record(nanos);
+    }
+
+    pub(crate) fn connected(&self, nanos: u64) {
+        self.recorders().connects.record(nanos);
+    }
+
+    pub(crate) fn timings(&self) -> Timings {
+        self.0
+            .get()
+            .map_or_else(Timings::default, |recorders| Timings {
+                waits: recorders.waits.histogram(),
+                connects: recorders.connects.histogram(),
+            })
+    }
+}

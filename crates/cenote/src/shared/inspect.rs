@@ -1,0 +1,69 @@
+//! The pool from all sides: what the exclusive pool beneath knows of the connections, and who shares them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::state::Core;
+use super::upkeep::CHECKED_AT_REST;
+use crate::connect::Multiplex;
+use crate::pool::OwnedLease;
+use crate::report::{ConnectionState, Counters, SharingSettings, Snapshot};
+
+impl<C: Multiplex> Core<C> {
+    pub(crate) fn inspect(self: &Arc<Self>) -> Snapshot {
+        let mut snapshot = self.exclusive.inspect();
+        let now = self.exclusive.clock().now();
+        let serving: HashMap<_, _> = self.locked(|state, after| {
+            state.recall_spares(after);
+            snapshot.status = state.status(snapshot.status);
+            snapshot.settings.max_size = state.max_size;
+            let first = state.queue.values().next();
+            snapshot.oldest_waiter =
+                first.map(|waiter| Duration::from_nanos(now.saturating_sub(waiter.since)));
+            let seats = state.seats.iter();
+            seats
+                .map(|seat| {
+                    let id = OwnedLease::id(seat.carrier.lease());
+                    (id, (seat.in_flight, seat.capacity))
+                })
+                .collect()
+        });
+        for conn in &mut snapshot.connections {
+            if let ConnectionState::Leased { .. } = conn.state {
+                conn.state = match serving.get(&conn.info.id) {
+                    Some(&(leases, capacity)) => ConnectionState::Shared { leases, capacity },
+                    None => ConnectionState::Draining,
+                };
+            }
+        }
+        snapshot.counters = self.counters();
+        let settings = &mut snapshot.settings;
+        settings.acquire_timeout = self.limits.acquire_timeout;
+        settings.max_waiters = Some(self.limits.max_waiters).filter(|most| *most != usize::MAX);
+        // Beneath, only the time at rest is measured.
+        settings.check_after_idle = settings
+            .check_after_idle
+            .map(|at_rest| at_rest * CHECKED_AT_REST);
+        settings.sharing = Some(SharingSettings {
+            choice: self.limits.choice,
+            high_water: self.limits.marks.high,
+            shrink_after: Duration::from_nanos(self.limits.times.shrink_after),
+        });
+        snapshot
+    }
+
+    pub(super) fn counters(self: &Arc<Self>) -> Counters {
+        let (gets, waited, timed_out, rejected) = self.locked(|state, after| {
+            state.recall_spares(after);
+            (state.gets, state.waited, state.timed_out, state.rejected)
+        });
+        Counters {
+            gets,
+            waited,
+            timed_out,
+            rejected,
+            ..self.exclusive.counters()
+        }
+    }
+}
