@@ -11,7 +11,7 @@ use super::transport::Transport;
 use crate::connect::{Connect, FailureKind, Multiplex, Verdict};
 use crate::dial::Dial;
 use crate::error::{BoxError, SettingsError};
-use crate::event::ConnectionInfo;
+use crate::report::ConnectionInfo;
 
 /// A connector whose connections are muxes, for a [`SharedPool`](crate::SharedPool).
 ///

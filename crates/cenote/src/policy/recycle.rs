@@ -2,7 +2,7 @@
 //! many is not among it: the kernel's ledger counts them, and says so as it takes the connection back.
 
 use crate::connect::Verdict;
-use crate::event::CloseReason;
+use crate::report::CloseReason;
 
 /// A connection that comes back, as the decision sees it.
 #[derive(Clone, Copy, Debug)]
