@@ -2,6 +2,7 @@
 //!
 //! A scenario's loop is written once, generic over the subject; the lists below only name who takes part.
 
+mod budget;
 mod contend;
 mod full;
 mod get_drop;
@@ -19,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::measure::{Failure, Outcome, Sample};
 use crate::rounds::{Case, Machine, Scenario};
-use crate::subjects::{BlockingSubject, Subject};
+use crate::subjects::{BlockingSubject, Cenote, Subject};
 
 /// A case that takes longer than this hangs, and says so instead of stopping the run.
 const HUNG: Duration = Duration::from_secs(20);
@@ -116,6 +117,15 @@ pub fn all() -> Vec<Scenario> {
             about: "opening one connection on the way to 1,000 or 80,000, all leased, in ns",
             machine: Machine::Own,
             cases: cases!(case, open::run: SemQueue, Cenote, CenoteOwned, Bb8, Deadpool),
+        },
+        Scenario {
+            name: "budget",
+            about: "closing a connection of one pool to open one of another, of 10 or 10,000, in ns",
+            machine: Machine::Own,
+            cases: vec![Case {
+                subject: Cenote::NAME,
+                run: Box::new(budget::run),
+            }],
         },
         Scenario {
             name: "full",

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 
-use cenote::{Connect, Dial, Pool, Verdict};
+use cenote::{Budget, Connect, Dial, Pool, PoolBuilder, Verdict};
 
 use super::Subject;
 use crate::connector::{Connection, Connector, Setup};
@@ -33,23 +33,36 @@ impl Connect for Dialler {
     }
 }
 
-fn build(setup: &Setup) -> Pool<Dialler> {
-    let mut builder = Pool::builder(Dialler(setup.connector.clone()))
+fn builder(setup: &Setup) -> PoolBuilder<Dialler> {
+    let builder = Pool::builder(Dialler(setup.connector.clone()))
         .max_size(setup.max_size)
         .min_idle(setup.min_idle);
-    if setup.unbounded_queue {
-        builder = builder.max_waiters(None);
+    match setup.unbounded_queue {
+        true => builder.max_waiters(None),
+        false => builder,
     }
+}
+
+fn build(builder: PoolBuilder<Dialler>) -> Pool<Dialler> {
     builder
         .build()
         .expect("scenarios ask for possible settings")
+}
+
+impl Cenote {
+    /// A pool whose connections count against a budget.
+    pub fn under(budget: &Budget, setup: &Setup) -> Self {
+        Self {
+            pool: build(builder(setup).budget(budget)),
+        }
+    }
 }
 
 impl Subject for Cenote {
     const NAME: &'static str = "cenote";
 
     async fn open(setup: &Setup) -> Self {
-        Self { pool: build(setup) }
+        Self { pool: build(builder(setup)) }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
@@ -61,7 +74,7 @@ impl Subject for CenoteOwned {
     const NAME: &'static str = "cenote_owned";
 
     async fn open(setup: &Setup) -> Self {
-        Self { pool: build(setup) }
+        Self { pool: build(builder(setup)) }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {

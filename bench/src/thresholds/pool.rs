@@ -117,6 +117,15 @@ pub const THRESHOLDS: &[Threshold] = &[
         ),
     },
     Threshold {
+        scenario: "budget",
+        asks: "cenote's time with 10,000 pools over that with 10",
+        bound: AtMost(2.0),
+        quantity: Ratio(
+            ("budget", "cenote", "ns_10000"),
+            ("budget", "cenote", "ns_10"),
+        ),
+    },
+    Threshold {
         scenario: "full",
         asks: "cenote's rate beside 20,000 leased with one user too many over that with 1,000",
         bound: AtLeast(0.5),

@@ -139,12 +139,10 @@ fn refuse_overlong(kind: u8, length: usize) -> io::Result<()> {
 /// what is awaited until it is ready again.
 fn is_dropped(kind: u8, requests: &mut Requests) -> bool {
     match kind {
-        b'1' => {
-            match requests.awaited.front() {
-                Some(Awaited::ReadyAfterSync | Awaited::ReadyAfterQuery) | None => false,
-                Some(_) => requests.awaited.pop_front() == Some(Awaited::ParsedUnasked),
-            }
-        }
+        b'1' => match requests.awaited.front() {
+            Some(Awaited::ReadyAfterSync | Awaited::ReadyAfterQuery) | None => false,
+            Some(_) => requests.awaited.pop_front() == Some(Awaited::ParsedUnasked),
+        },
         b'Z' => {
             requests.skip();
             false

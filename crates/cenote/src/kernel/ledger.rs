@@ -2,24 +2,19 @@
 //! that returns one to the waiter at the head of the waitlist. `shelf`, `occupancy` and `phase` have the rest of what
 //! takes the lock.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
+use super::fast_path::set_hint;
 use super::occupancy::VacantSlots;
 use super::shelf::Shelf;
 use super::state_word::{Mark, State};
 use super::token::{IdleSince, SlotToken};
 use super::waitlist::{Popped, WaiterCell, Waitlist};
-use super::{Core, Order, Owner};
+use super::{Core, GATE_CLOSED, GATE_PAUSED, GATE_SHELF, GATE_WAITERS, Order, Owner};
 use crate::sync::{Ordering, lock};
 use crate::wake::{release, wake_all};
-
-const GATE_CLOSED: u64 = 1;
-const GATE_PAUSED: u64 = 2;
-/// Idle connections lie on the shelf.
-pub(super) const GATE_SHELF: u64 = 4;
-/// Somebody waits.
-const GATE_WAITERS: u64 = 8;
 
 /// Guarded by `Core::ledger`. In declared order, so that what a hand-over touches is two lines.
 #[repr(C)]
@@ -287,5 +282,19 @@ impl<O: Owner> Core<O> {
         let popped = ledger.waitlist.pop();
         self.set_gate(ledger);
         popped.expect("called while somebody waits")
+    }
+}
+
+impl<O: Owner> SlotToken<O> {
+    /// Under the ledger's lock: makes the slot idle, free or on the shelf. The caller has its own handle of the core.
+    pub(super) fn make_idle(self, idling: IdleSince, mark: Mark) {
+        let slot = self.slot();
+        let idle = slot.word(Ordering::Relaxed).to(State::Idle);
+        if idling == IdleSince::Now {
+            // Good once the slot is free.
+            set_hint(self.core().key, slot, idle);
+        }
+        slot.word.store(idle.with(mark).0, Ordering::Release);
+        mem::forget(self);
     }
 }

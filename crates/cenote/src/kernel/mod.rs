@@ -45,8 +45,7 @@
 //! their readers take them as advice, and the words decide.
 
 pub(crate) mod call_site;
-mod hint;
-mod lease_token;
+mod fast_path;
 mod ledger;
 #[cfg(all(test, cenote_loom))]
 pub(crate) mod models;
@@ -62,7 +61,7 @@ mod token;
 mod waiter;
 mod waitlist;
 
-pub(crate) use lease_token::LeaseToken;
+pub(crate) use fast_path::LeaseToken;
 pub(crate) use ledger::{Excess, JoinOutcome, Phase, Release};
 pub(crate) use occupancy::Demand;
 pub(crate) use state_word::{State, StateWord};
@@ -70,7 +69,7 @@ pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};
 pub(crate) use waiter::Waiter;
 
-use ledger::{GATE_SHELF, Ledger};
+use ledger::Ledger;
 use slot::Slot;
 use table::Table;
 
@@ -140,6 +139,14 @@ pub(crate) struct Core<O: Owner> {
     table: Table<O>,
 }
 
+// The gate's bits.
+const GATE_CLOSED: u64 = 1;
+const GATE_PAUSED: u64 = 2;
+/// Idle connections lie on the shelf.
+const GATE_SHELF: u64 = 4;
+/// Somebody waits.
+const GATE_WAITERS: u64 = 8;
+
 impl<O: Owner> Core<O> {
     pub(crate) fn new(owner: O, max_size: usize, order: Order) -> Arc<Self> {
         // Keys tell pools apart in the threads' hints; 2^64 of them are never used up.
@@ -157,44 +164,6 @@ impl<O: Owner> Core<O> {
             gate: AtomicU64::new(gate),
             table: Table::new(),
         })
-    }
-
-    /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap, unless
-    /// the shelf is up.
-    #[inline(always)]
-    pub(crate) fn claim(&self) -> Option<SlotToken<O>> {
-        // Acquire: a caller that sees the shelf cleared sees the slots that were freed.
-        let gate = self.gate.load(Ordering::Acquire);
-        if gate != 0 {
-            return self.claim_gated(gate);
-        }
-        if let Some((slot, seen)) = hint::get::<O>(self.key) {
-            // SAFETY: a hint with this pool's key is one of its slots, and the pool is alive: `self`.
-            let slot = unsafe { &*slot };
-            // Without a look first: a load of a word just swapped costs as much as the swap.
-            let claimed =
-                SlotToken::claim_from(slot, seen, State::Leased).or_else(|| SlotToken::claim(slot));
-            if claimed.is_some() {
-                return claimed;
-            }
-        }
-        self.claim_any()
-    }
-
-    /// Out of line, with its arms: among the instructions of [`claim`](Self::claim) they cost a twentieth of a get.
-    #[cold]
-    #[inline(never)]
-    fn claim_gated(&self, gate: u64) -> Option<SlotToken<O>> {
-        match gate {
-            GATE_SHELF => self.claim_shelved(),
-            _ => None,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn claim_any(&self) -> Option<SlotToken<O>> {
-        (0..self.bound()).find_map(|index| SlotToken::claim(self.table.slot(index)?))
     }
 
     fn bound(&self) -> usize {

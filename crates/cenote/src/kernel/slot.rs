@@ -52,29 +52,6 @@ impl<O: Owner> Slot<O> {
         &self.meta
     }
 
-    /// Moves an idle slot to `state`, if its word is still `seen`.
-    #[inline(always)]
-    pub(super) fn claim_from(&self, seen: StateWord, state: State) -> Option<StateWord> {
-        debug_assert_eq!(seen.state(), State::Idle);
-        let word = seen.next(state);
-        // Acquire pairs with the Release of the holder that made the slot idle.
-        self.word
-            .compare_exchange(seen.0, word.0, Ordering::Acquire, Ordering::Relaxed)
-            .ok()
-            .map(|_| word)
-    }
-
-    /// Claims the slot for a user, if it is free.
-    #[inline(always)]
-    pub(super) fn claim(&self) -> Option<StateWord> {
-        let seen = self.word(Ordering::Relaxed);
-        if seen.is_free() {
-            self.claim_from(seen, State::Leased)
-        } else {
-            None
-        }
-    }
-
     /// Under the ledger's lock: claims the slot if it is idle, and if a user holds it makes sure that it
     /// comes back through the ledger. The word itself decides between the two: either the holder's move to
     /// `Idle` came first and is seen here, or the mark came first and that move fails. No wake-up can

@@ -6,11 +6,11 @@
 //! `Idle` is the last thing a token does with the slot's memory: another thread may claim, vacate and free it at once.
 
 use std::mem;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use super::slot::Slot;
 use super::state_word::{Mark, State, StateWord};
-use super::{Core, Owner, hint};
+use super::{Core, Owner};
 use crate::sync::{Arc, Ordering};
 
 /// Since when a connection that becomes idle counts as idle.
@@ -30,7 +30,7 @@ pub(crate) struct SlotToken<O: Owner> {
     slot: NonNull<Slot<O>>,
     /// The slot's word when this token was made. It may have changed since; it is kept because looking at
     /// a word just swapped costs as much as swapping it.
-    word: StateWord,
+    pub(super) word: StateWord,
 }
 
 // SAFETY: a token is the exclusive right to `O::Entry`, which is `Send`; the rest of a slot is `Sync`.
@@ -39,19 +39,6 @@ unsafe impl<O: Owner> Send for SlotToken<O> {}
 unsafe impl<O: Owner> Sync for SlotToken<O> where O::Entry: Sync {}
 
 impl<O: Owner> SlotToken<O> {
-    /// Claims `slot` for a user, if it is free.
-    #[inline(always)]
-    pub(super) fn claim(slot: &Slot<O>) -> Option<Self> {
-        slot.claim().map(|word| Self::new(slot, word))
-    }
-
-    /// Moves `slot` to `state`, if it is idle and its word is still `seen`.
-    #[inline(always)]
-    pub(super) fn claim_from(slot: &Slot<O>, seen: StateWord, state: State) -> Option<Self> {
-        let word = slot.claim_from(seen, state);
-        word.map(|word| Self::new(slot, word))
-    }
-
     /// Under the ledger's lock: as [`Slot::take_shelved`].
     pub(super) fn take_shelved(slot: &Slot<O>) -> Self {
         Self::new(slot, slot.take_shelved())
@@ -64,7 +51,7 @@ impl<O: Owner> SlotToken<O> {
 
     /// The token of `slot`, whose word the caller has just moved to `word`.
     #[inline(always)]
-    fn new(slot: &Slot<O>, word: StateWord) -> Self {
+    pub(super) fn new(slot: &Slot<O>, word: StateWord) -> Self {
         Self {
             slot: NonNull::from(slot),
             word,
@@ -72,7 +59,7 @@ impl<O: Owner> SlotToken<O> {
     }
 
     #[inline(always)]
-    fn slot(&self) -> &Slot<O> {
+    pub(super) fn slot(&self) -> &Slot<O> {
         // SAFETY: the slot is occupied while a token exists, so its `keep_alive` keeps the table alive (module
         // docs), and slots never move.
         unsafe { self.slot.as_ref() }
@@ -159,29 +146,6 @@ impl<O: Owner> SlotToken<O> {
             .store(slot.word(Ordering::Relaxed).to(state).0, Ordering::Relaxed);
     }
 
-    /// Gives the connection back for anyone to claim: one compare-and-swap. Refused if the ledger wants
-    /// to see the slot first; then the caller still holds it and goes through [`release`](Self::release).
-    #[inline(always)]
-    pub(crate) fn release(self) -> Result<(), Self> {
-        if self.word.state() != State::Leased || self.word.is_marked() {
-            return Err(self);
-        }
-        let slot = self.slot();
-        let (key, this) = (self.core().key, ptr::from_ref(slot));
-        let idle = self.word.to(State::Idle);
-        // Release pairs with the Acquire of the next claim. Fails if the word has changed since the lease
-        // began: by a mark, or by `set_state`.
-        let released =
-            slot.word
-                .compare_exchange(self.word.0, idle.0, Ordering::Release, Ordering::Relaxed);
-        if released.is_err() {
-            return Err(self);
-        }
-        mem::forget(self);
-        hint::set(key, this, idle);
-        Ok(())
-    }
-
     pub(super) fn rank(&self) -> u32 {
         self.slot().rank.load(Ordering::Relaxed)
     }
@@ -192,18 +156,6 @@ impl<O: Owner> SlotToken<O> {
 
     pub(super) fn index(&self) -> u32 {
         self.slot().index
-    }
-
-    /// Under the ledger's lock: makes the slot idle, free or on the shelf. The caller has its own handle of the core.
-    pub(super) fn make_idle(self, idling: IdleSince, mark: Mark) {
-        let slot = self.slot();
-        let idle = slot.word(Ordering::Relaxed).to(State::Idle);
-        if idling == IdleSince::Now {
-            // Good once the slot is free.
-            hint::set(self.core().key, slot, idle);
-        }
-        slot.word.store(idle.with(mark).0, Ordering::Release);
-        mem::forget(self);
     }
 
     /// Under the ledger's lock: begins the next lease of a slot that passes from hand to hand.
