@@ -15,7 +15,7 @@ use super::frame::{Frame, Tag};
 use super::handle::Mux;
 use super::lane::Lanes;
 use super::settings::Settings;
-use super::writer::Writer;
+use super::write_half::WriteHalf;
 use crate::error::{BoxError, SettingsError};
 use crate::settings::refuse;
 
@@ -212,8 +212,8 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
                 "a tokio runtime must be there to run the connection on: build it within one";
             return refuse("runtime", "none", accepted);
         };
-        let writer = Writer::new(Box::new(write));
-        let mux = Mux::new(Engine::new(self.settings, tag_bits, lanes, writer));
+        let write_half = WriteHalf::new(Box::new(write));
+        let mux = Mux::new(Engine::new(self.settings, tag_bits, lanes, write_half));
         Driver::start(&runtime, &mux, Box::new(read), decode, self.ping);
         Ok(mux)
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::beginning::Place;
 use super::error::{CallError, Sent};
 use super::handle::{Mux, MuxRef};
 use super::silence::GaveUp;
+use super::submit::Admitted;
 use super::tags::Turn;
 use crate::rt::Sleep;
 
@@ -39,8 +39,8 @@ pub struct Call<'a, Req, Resp> {
     stage: Stage,
     /// The tick at which it began.
     began: u32,
-    /// What was heard of the peer by the time its request was made.
-    heard: u32,
+    /// The peer's activity when its request was made.
+    activity: u32,
     own: Option<Own>,
 }
 
@@ -49,7 +49,7 @@ enum Stage {
     /// It has its tag.
     Reserved(u32),
     Queued(Arc<Turn>),
-    /// Its reply will be in this cell.
+    /// Its reply will be in this entry of the pending table.
     Pending(u32),
     Done,
 }
@@ -68,7 +68,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             request: Some(request),
             stage: Stage::New,
             began: 0,
-            heard: 0,
+            activity: 0,
             own: None,
         }
     }
@@ -79,7 +79,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             request: Some(request),
             stage: Stage::Reserved(index),
             began: 0,
-            heard: 0,
+            activity: 0,
             own: None,
         }
     }
@@ -98,22 +98,22 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             request: self.request.take(),
             stage: std::mem::replace(&mut self.stage, Stage::Done),
             began: self.began,
-            heard: self.heard,
+            activity: self.activity,
             own: self.own.take(),
         }
     }
 
-    /// Until there is a reply or none will come; the time-outs are seen to elsewhere.
+    /// Until there is a reply or none will come; time-outs are `poll_time`'s.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Resp, CallError>> {
         let Mux { engine, order } = self.handle.mux();
         let index = match &self.stage {
             Stage::New => match engine.begin(&mut self.request, order, cx) {
-                Ok((place, now)) => {
+                Ok((admitted, now)) => {
                     self.began = now;
-                    self.heard = engine.heard.times();
-                    self.stage = match place {
-                        Place::Tag(index) => Stage::Pending(index),
-                        Place::Queued(turn) => Stage::Queued(turn),
+                    self.activity = engine.activity.count();
+                    self.stage = match admitted {
+                        Admitted::Tag(index) => Stage::Pending(index),
+                        Admitted::Queued(turn) => Stage::Queued(turn),
                     };
                     return Poll::Pending;
                 }
@@ -129,7 +129,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                 Poll::Ready(Some(index)) => index,
             },
             Stage::Pending(index) => {
-                return match engine.cells.poll(*index, cx) {
+                return match engine.pending.poll(*index, cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(reply) => {
                         engine.finish(*index);
@@ -144,7 +144,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
         self.stage = Stage::Done;
         match engine.resume(index, &mut self.request, self.began, order, cx) {
             Ok(()) => {
-                self.heard = engine.heard.times();
+                self.activity = engine.activity.count();
                 self.stage = Stage::Pending(index);
                 Poll::Pending
             }
@@ -173,7 +173,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                 Sent::No
             }
             Stage::Pending(index) => {
-                engine.leave(index, how, self.heard);
+                engine.leave(index, how, self.activity);
                 Sent::Maybe
             }
             Stage::Reserved(index) => {

@@ -1,11 +1,11 @@
-//! The end of a connection, from this side and for those who wait for it.
+//! The end of a connection: how it is closed from this side, and how it is waited for.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::desk::Phase;
+use super::admission::Phase;
 use super::error::Disconnected;
 use super::handle::{Mux, MuxRef};
 use crate::wake::OwnedNotified;
@@ -74,7 +74,7 @@ impl<Req, Resp> Future for Close<'_, Req, Resp> {
         if !close.has_begun {
             close.has_begun = true;
             let engine = close.closed.handle.engine();
-            engine.drain(engine.desk(), Disconnected::Closed);
+            engine.drain(engine.admission(), Disconnected::Closed);
         }
         Pin::new(&mut close.closed).poll(cx).map(drop)
     }
@@ -87,7 +87,7 @@ impl<Req, Resp> Future for Closed<'_, Req, Resp> {
         let closed = self.get_mut();
         let engine = closed.handle.engine();
         loop {
-            if let Phase::Ended(why) = &engine.desk().phase {
+            if let Phase::Ended(why) = &engine.admission().phase {
                 return Poll::Ready(why.clone());
             }
             match &mut closed.ended {

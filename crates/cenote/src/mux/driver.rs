@@ -1,11 +1,11 @@
-//! The one task of a connection: reads, writes what callers asked it to, and keeps time.
+//! The one task of a connection: reads, writes what callers request, and keeps time.
 //!
 //! Reading and writing do not wait for each other: a peer that does not read, because it waits for its
 //! replies to be read, is read. And there is always a read under way, whether or not a call is: a peer that
 //! closes an idle connection is noticed at once.
 //!
-//! Before it writes, it steps back once behind all tasks that can run: they append their requests first, and
-//! all go in one write. Waking it for each request would send each in a write of its own.
+//! Before it writes, the driver yields once to all tasks that can run: they append their requests first, and
+//! all go in one write. Waking the driver for each request would send each in a write of its own.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -22,39 +22,39 @@ use tokio::runtime::Handle;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::io::poll_read_buf;
 
-use super::cells::Delivery;
+use super::admission::Phase;
 use super::codec::{Decode, Reply};
-use super::desk::Phase;
 use super::engine::Engine;
 use super::error::Disconnected;
 use super::handle::Mux;
+use super::pending::Delivery;
 use super::settings::Ticks;
 use crate::rt::{self, Sleep, catching};
 use crate::sync::lock;
 use crate::wake::wake_all;
 
 /// Read at once: hundreds of replies, and not so many that their callers overflow the runtime's queue and
-/// their cells the cache before they run.
-const READ: usize = 16 << 10;
+/// their entries the processor's cache before they run.
+const READ_SIZE: usize = 16 << 10;
 
-/// How long the goodbye may take when all is over.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the shutdown of the write half may take once the connection has ended.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Driver<Req, Resp, D> {
     engine: Arc<Engine<Req, Resp>>,
     read: Box<dyn AsyncRead + Send + Unpin>,
     decode: D,
     input: BytesMut,
-    /// How many callers' replies have come, and the wakers of those that wait.
+    /// How many callers' replies have come, and the wakers of the callers that wait.
     answered: usize,
     wakers: Vec<Waker>,
-    /// Tags whose replies have come to nobody.
+    /// Tags whose replies have come after their callers had left.
     quarantined: Vec<u32>,
-    /// Where replies come in order, the cells of the next.
-    order: VecDeque<u32>,
-    /// It has stepped back, and is to write now.
-    stepped_back: bool,
-    clock: Option<Clock<Req>>,
+    /// Where replies come in order, the indices of the requests that the next ones answer.
+    next_in_order: VecDeque<u32>,
+    /// The driver has yielded, and is to write now.
+    has_yielded: bool,
+    timing: Option<Timing<Req>>,
     drain: Option<Pin<Box<Sleep>>>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Driver<Req, Resp, D> {
 pub(super) type MakePing<Req> = Arc<dyn Fn() -> Req + Send + Sync>;
 
 /// What happens at set times.
-struct Clock<Req> {
+struct Timing<Req> {
     ticks: Interval,
     every: Duration,
     ping: Option<Ping<Req>>,
@@ -101,7 +101,7 @@ where
         ping: Option<MakePing<Req>>,
     ) -> Self {
         let settings = &mux.engine.settings;
-        let clock = settings.ticks().map(|Ticks { every, .. }| {
+        let timing = settings.ticks().map(|Ticks { every, .. }| {
             let mut ticks = rt::interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let ping = ping.zip(settings.ping_after).map(|(request, after)| Ping {
@@ -110,7 +110,7 @@ where
                 silent: Duration::ZERO,
                 sent: None,
             });
-            Clock { ticks, every, ping }
+            Timing { ticks, every, ping }
         });
         Self {
             engine: Arc::clone(&mux.engine),
@@ -120,9 +120,9 @@ where
             answered: 0,
             wakers: Vec::new(),
             quarantined: Vec::new(),
-            order: VecDeque::new(),
-            stepped_back: false,
-            clock,
+            next_in_order: VecDeque::new(),
+            has_yielded: false,
+            timing,
             drain: None,
         }
     }
@@ -132,10 +132,10 @@ where
         // Left by a panic: their replies have come.
         wake_all(self.wakers.drain(..));
         self.engine.end(lost.unwrap_or(Disconnected::Panicked));
-        // Whether the peer hears of it is its own affair.
+        // Whether the peer learns of it is the peer's affair.
         let engine = Arc::clone(&self.engine);
-        let goodbye = poll_fn(|cx| lock(&engine.writer).poll_shutdown(cx));
-        let _ = rt::timeout(GOODBYE, goodbye).await;
+        let shutdown = poll_fn(|cx| lock(&engine.write_half).poll_shutdown(cx));
+        let _ = rt::timeout(SHUTDOWN_TIMEOUT, shutdown).await;
     }
 
     /// Until the connection has ended.
@@ -151,22 +151,22 @@ where
         }
     }
 
-    /// Whether it is to step back and then write.
+    /// Whether the driver is to yield and then write.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnected> {
-        // Before the driver looks at anything: a caller that changes something after that wakes this task.
-        self.engine.ask.set_driver(cx.waker());
-        let (wrote, advances) = {
-            let mut writer = lock(&self.engine.writer);
-            let wrote = if self.stepped_back || !writer.is_done() {
-                self.stepped_back = false;
-                self.engine.poll_write(&mut writer, cx)
+        // Before anything is read: a caller that changes something after that wakes this task.
+        self.engine.write_signal.set_driver(cx.waker());
+        let (wrote, is_progressing) = {
+            let mut write_half = lock(&self.engine.write_half);
+            let wrote = if self.has_yielded || !write_half.is_done() {
+                self.has_yielded = false;
+                self.engine.poll_flush(&mut write_half, cx)
             } else {
                 Poll::Ready(Ok(()))
             };
-            (wrote, writer.advances())
+            (wrote, write_half.is_progressing())
         };
-        if advances {
-            self.is_taken_in();
+        if is_progressing {
+            self.record_progress();
         }
         // Before a fault of writing is told: what came is delivered, and a peer's close says more, unless it is
         // all that is left to read after a reset.
@@ -180,15 +180,16 @@ where
             Poll::Pending => true,
         };
         let delivered = read?;
-        self.poll_clock(cx)?;
-        // Asked is answered by taking the lanes even if another took what was in them: nobody asks twice.
-        let has_requests = self.engine.ask.is_asked();
-        let desk = self.engine.desk();
-        match &desk.phase {
+        self.poll_timing(cx)?;
+        // The lanes are taken, which clears the flag, even if a caller flushed meanwhile: a set flag suppresses further
+        // requests.
+        let is_requested = self.engine.write_signal.is_requested();
+        let admission = self.engine.admission();
+        match &admission.phase {
             Phase::Open => {}
             Phase::Draining(why) => {
                 let why = why.clone();
-                drop(desk);
+                drop(admission);
                 if self.engine.is_drained() || self.poll_drain(cx).is_ready() {
                     return Err(why);
                 }
@@ -196,33 +197,33 @@ where
             Phase::Ended(why) => return Err(why.clone()),
         }
         // After a delivery there may be more to read, however blocked the writing is.
-        self.stepped_back = delivered || (has_requests && !is_blocked);
-        Ok(self.stepped_back)
+        self.has_yielded = delivered || (is_requested && !is_blocked);
+        Ok(self.has_yielded)
     }
 
-    /// The peer takes in a request that is too large for the line: it is there, however long it takes, though it has
-    /// nothing to say yet, nor a ping behind the request to answer.
-    fn is_taken_in(&mut self) {
-        self.engine.hears();
-        if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
+    /// The peer takes a request that is too large for the connection's buffers: it lives, however long that takes,
+    /// though it has nothing to answer yet, for the ping waits behind the request.
+    fn record_progress(&mut self) {
+        self.engine.record_activity();
+        if let Some(ping) = self.timing.as_mut().and_then(|timing| timing.ping.as_mut()) {
             ping.sent = ping.sent.map(|_| ping.silent);
         }
     }
 
-    /// Reads until nothing is there or more than one caller was given a reply, which is then said.
+    /// Reads until nothing is there or more than one caller was given a reply. Whether there was more than one.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnected> {
         let mut delivered = false;
         loop {
-            self.input.reserve(READ);
+            self.input.reserve(READ_SIZE);
             let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.read), cx, &mut self.input)
             else {
                 return Ok(delivered);
             };
             let is_end = read? == 0;
             if !is_end {
-                self.engine.hears();
+                self.engine.record_activity();
             }
-            if let Some(ping) = self.clock.as_mut().and_then(|clock| clock.ping.as_mut()) {
+            if let Some(ping) = self.timing.as_mut().and_then(|timing| timing.ping.as_mut()) {
                 ping.silent = Duration::ZERO;
                 ping.sent = None;
             }
@@ -272,15 +273,15 @@ where
     }
 
     fn deliver(&mut self, Reply { tag, message }: Reply<Resp>) -> Result<(), Disconnected> {
-        let Engine { cells, lanes, .. } = &*self.engine;
+        let Engine { pending, lanes, .. } = &*self.engine;
         let delivery = match tag {
-            Some(tag) => cells.deliver_to_tag(tag, message),
+            Some(tag) => pending.deliver_to_tag(tag, message),
             None => {
-                if self.order.is_empty() {
-                    lanes.written_in_order(&mut self.order);
+                if self.next_in_order.is_empty() {
+                    lanes.take_written(&mut self.next_in_order);
                 }
-                match self.order.pop_front() {
-                    Some(index) => cells.deliver(index, message),
+                match self.next_in_order.pop_front() {
+                    Some(index) => pending.deliver(index, message),
                     None => Delivery::Unknown,
                 }
             }
@@ -305,38 +306,40 @@ where
         Ok(())
     }
 
-    /// Wakes those whose replies have come. Whether there were more than one.
+    /// Wakes the callers whose replies have come. Whether there was more than one.
     fn wake_callers(&mut self) -> bool {
         let engine = &self.engine;
         let callers = std::mem::take(&mut self.answered);
         if !self.quarantined.is_empty() {
-            engine.release(&mut self.quarantined);
+            engine.release_quarantined(&mut self.quarantined);
         }
-        engine.ask.answered(callers);
+        engine.write_signal.note_answered(callers);
         wake_all(self.wakers.drain(..));
         callers > 1
     }
 
-    /// Counts the ticks; wakes those whose time is over; pings.
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnected> {
-        let Some(clock) = &mut self.clock else {
+    /// Counts the ticks; wakes the callers whose time is over; pings.
+    fn poll_timing(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnected> {
+        let Some(timing) = &mut self.timing else {
             return Ok(());
         };
-        while clock.ticks.poll_tick(cx).is_ready() {
+        while timing.ticks.poll_tick(cx).is_ready() {
             let engine = &self.engine;
             engine.ticks.fetch_add(1, Ordering::Relaxed);
             engine.wake_overdue();
-            let heard = engine.heard.times();
-            if let Some(ping) = &mut clock.ping {
-                ping.silent += clock.every;
+            let activity = engine.activity.count();
+            if let Some(ping) = &mut timing.ping {
+                ping.silent += timing.every;
                 let limit = engine.settings.ping_timeout;
                 let silent = |sent| ping.silent - sent;
                 match ping.sent {
                     Some(sent) if silent(sent) >= limit => {
                         return Err(Disconnected::Silent { limit });
                     }
-                    Some(sent) if silent(sent) >= limit / 4 => engine.suspects(),
-                    None if ping.silent >= ping.after || engine.desk().row.goes_on(heard) => {
+                    Some(sent) if silent(sent) >= limit / 4 => engine.suspect_peer(),
+                    None if ping.silent >= ping.after
+                        || engine.admission().give_ups.is_current(activity) =>
+                    {
                         ping.sent = Some(ping.silent);
                         engine.ping((ping.request)())?;
                     }
@@ -355,12 +358,12 @@ where
     }
 }
 
-/// However the task ends, no caller waits for it any more, and the connection's halves are dropped though handles
+/// However the task ends, no caller waits for it any more, and the connection's halves are dropped even if handles
 /// remain.
 impl<Req, Resp, D> Drop for Driver<Req, Resp, D> {
     fn drop(&mut self) {
         self.engine.end(Disconnected::RuntimeGone);
-        let half = lock(&self.engine.writer).take_half();
-        drop(half);
+        let io = lock(&self.engine.write_half).take_io();
+        drop(io);
     }
 }

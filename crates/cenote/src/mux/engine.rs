@@ -2,54 +2,57 @@
 //!
 //! A call takes a tag and appends its request in the lane of its thread, and gives the tag back there: threads
 //! share nothing but what the driver takes from all lanes. Where a lane has no tag, or must not give any, the call
-//! goes to the desk.
+//! goes through the admission.
 //!
 //! ## Locks, in the order they are taken
-//! - `writer`: the write half. A caller that writes itself only tries it; the driver waits for it.
-//! - `desk`: the phase, the tags that are in no lane, and the queue for them.
-//! - the lanes: encoders, frames to be written, tags in stock; never two at once.
-//! - the cells, the turns, the order of replies and the driver's waker, each with a lock of its own; none is taken
-//!   under another of these.
+//! - `write_half`: the user's write half. A caller that writes itself only tries it; the driver waits for it.
+//! - `admission`: the phase, the tags that no lane caches, and the queue for them.
+//! - the lanes: encoders, frames to be written, cached tags; never two at once.
+//! - the entries of the pending table, the turns, the order of replies and the driver's waker, each with a lock of its
+//!   own; none is taken under another of these.
 //!
-//! User code under locks: the write half under the writer's, which is its own; a codec's encoder under its lane's,
-//! for it needs its state to itself, and frames their order. Callers' wakers are cloned, woken and dropped, and replies
-//! are dropped, under none; the driver's waker is the runtime's own, and no other gets into the write half.
+//! User code under locks: the user's write half under the lock of `write_half`, which has nothing else to guard; a
+//! codec's encoder under its lane's, for it needs its state to itself, and frames their order. Callers' wakers are
+//! cloned, woken and dropped, and replies are dropped, under none; the driver's waker is the runtime's own, and no
+//! other gets into the write half.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::ask::Ask;
-use super::cells::{Cells, Left};
-use super::desk::{Desk, Phase};
+use super::admission::{Admission, Phase};
 use super::error::{CallError, Disconnected, Sent};
-use super::lane::{Lanes, Shut};
+use super::lane::Lanes;
+use super::pending::{Left, PendingTable};
 use super::settings::Settings;
-use super::silence::{GaveUp, Heard};
+use super::silence::{GaveUp, PeerActivity};
+use super::tag_cache::Frozen;
 use super::tags::{Tags, Turn};
-use super::writer::Writer;
+use super::write_half::WriteHalf;
+use super::write_signal::WriteSignal;
 use crate::rt::{self, Runtime, Sleep};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::wake::{OwnedNotify, release, wake_all};
 
 pub(super) struct Engine<Req, Resp> {
     pub(super) settings: Settings,
-    pub(super) cells: Cells<Resp>,
+    pub(super) pending: PendingTable<Resp>,
     pub(super) lanes: Lanes<Req>,
-    pub(super) desk: Mutex<Desk>,
-    pub(super) ask: Ask,
-    pub(super) writer: Mutex<Writer>,
+    pub(super) admission: Mutex<Admission>,
+    pub(super) write_signal: WriteSignal,
+    pub(super) write_half: Mutex<WriteHalf>,
     /// A coarse clock: counted up by the driver. Only compared with itself.
     pub(super) ticks: AtomicU32,
-    pub(super) heard: Heard,
+    pub(super) activity: PeerActivity,
     /// How many of the pending requests' callers have left, to be read without a lock.
     abandoned: AtomicUsize,
     /// Whether new calls are taken: the phase, to be read without a lock.
     is_open: AtomicBool,
     /// How many [`Mux`](super::handle::Mux) handles there are; the last to go begins the drain.
     pub(super) handles: AtomicUsize,
-    /// Told when the lanes were taken, and when the connection ended.
+    /// Notified when the lanes were taken.
     pub(super) room: OwnedNotify,
+    /// Notified when the connection has ended.
     pub(super) ended: OwnedNotify,
     /// After how many ticks a call has had its time.
     ticks_per_call: u32,
@@ -61,7 +64,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         settings: Settings,
         tag_bits: u32,
         lanes: Lanes<Req>,
-        writer: Writer,
+        write_half: WriteHalf,
     ) -> Self {
         let cap = settings.max_in_flight;
         let pings = usize::from(settings.ping_after.is_some());
@@ -70,13 +73,13 @@ impl<Req, Resp> Engine<Req, Resp> {
         runtime.see();
         let tags = Tags::new(u32::try_from(cap).expect("settings bound the cap"));
         Self {
-            cells: Cells::new(cap + pings, tag_bits),
+            pending: PendingTable::new(cap + pings, tag_bits),
             lanes,
-            desk: Mutex::new(Desk::new(tags)),
-            ask: Ask::new(),
-            writer: Mutex::new(writer),
+            admission: Mutex::new(Admission::new(tags)),
+            write_signal: WriteSignal::new(),
+            write_half: Mutex::new(write_half),
             ticks: AtomicU32::new(0),
-            heard: Heard::default(),
+            activity: PeerActivity::default(),
             abandoned: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             handles: AtomicUsize::new(1),
@@ -88,8 +91,8 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
-        lock(&self.desk)
+    pub(super) fn admission(&self) -> MutexGuard<'_, Admission> {
+        lock(&self.admission)
     }
 
     /// Whether new calls are taken.
@@ -117,207 +120,219 @@ impl<Req, Resp> Engine<Req, Resp> {
         self.pending_and_queued().0
     }
 
-    /// And how many calls wait for their turn.
+    /// How many requests have no reply yet, and how many calls are queued.
     pub(super) fn pending_and_queued(&self) -> (usize, usize) {
-        let desk = self.desk();
-        // Still under the lock: those that went from the stocks to the desk in between would count as pending.
-        let stocked = self.lanes.stocked();
-        let pending = desk.tags.taken().saturating_sub(stocked);
-        (pending, desk.tags.waiting())
+        let admission = self.admission();
+        // Still under the lock: tags that went from the caches to the admission in between would count as pending.
+        let cached = self.lanes.cached();
+        let pending = admission.tags.taken().saturating_sub(cached);
+        (pending, admission.tags.waiting())
     }
 
-    /// Of those, how many whose callers have left.
+    /// Of the pending requests, how many whose callers have left.
     pub(super) fn abandoned(&self) -> usize {
         self.abandoned.load(Ordering::Relaxed)
     }
 
     /// The caller of a pending request has its reply, or the end.
     pub(super) fn finish(&self, index: u32) {
-        let kept = self.lanes.of_thread().stock.put(index);
-        if let Err(Shut) = kept {
-            self.give_back(self.desk(), index);
+        let kept = self.lanes.of_thread().cache.put(index);
+        if let Err(Frozen) = kept {
+            self.return_tag(self.admission(), index);
         }
     }
 
-    /// The caller of a pending request leaves; `heard` says what was heard of the peer when the request was made.
-    pub(super) fn leave(&self, index: u32, how: GaveUp, heard: u32) {
-        let mut desk = self.desk();
-        match self.cells.leave(index) {
+    /// The caller of a pending request leaves; `activity` is the peer's when the request was made.
+    pub(super) fn leave(&self, index: u32, how: GaveUp, activity: u32) {
+        let mut admission = self.admission();
+        match self.pending.leave(index) {
             Left::Quarantined(waker) => {
-                desk.tags.abandon();
-                self.count_abandoned(&desk);
-                let is_silent = self.is_silent(&mut desk, how, heard);
-                self.judge(desk, is_silent);
+                admission.tags.abandon();
+                self.count_abandoned(&admission);
+                let is_silent = self.gives_up(&mut admission, how, activity);
+                self.drain_if_sick(admission, is_silent);
                 release(waker);
             }
             Left::Free(reply) => {
-                self.give_back(desk, index);
+                self.return_tag(admission, index);
                 drop(reply);
             }
         }
     }
 
     /// The caller of a queued request leaves. It has seen nothing of the peer; but once all tags are those of callers
-    /// that gave up, nobody else can tell how long that has been.
+    /// that gave up, no other caller can tell how long that has been.
     pub(super) fn leave_turn(&self, turn: &Turn) {
-        let mut desk = self.desk();
-        let (next, own) = desk.tags.leave(turn);
-        let heard = self.heard.times();
-        if desk.row.goes_on(heard) && self.is_beyond_limits(&desk, heard) {
-            self.judge(desk, true);
+        let mut admission = self.admission();
+        let (next, own) = admission.tags.leave(turn);
+        let activity = self.activity.count();
+        if admission.give_ups.is_current(activity) && self.is_beyond_limits(&admission, activity) {
+            self.drain_if_sick(admission, true);
             wake_all(next);
         } else {
-            self.after(desk, next);
+            self.after_return(admission, next);
         }
         release(own);
     }
 
-    pub(super) fn give_back(&self, mut desk: MutexGuard<'_, Desk>, index: u32) {
-        let next = desk.tags.give_back(index);
-        self.after(desk, next);
+    pub(super) fn return_tag(&self, mut admission: MutexGuard<'_, Admission>, index: u32) {
+        let next = admission.tags.give_back(index);
+        self.after_return(admission, next);
     }
 
-    /// A tag or a turn was given back: what follows from it.
-    fn after(&self, mut desk: MutexGuard<'_, Desk>, next: impl IntoIterator<Item = Waker>) {
-        desk.reopen(&self.lanes);
-        let has_drained = desk.has_drained();
-        drop(desk);
+    /// A tag or a turn was given back: thaws the caches, wakes the callers that were granted one, ends a drain.
+    fn after_return(
+        &self,
+        mut admission: MutexGuard<'_, Admission>,
+        next: impl IntoIterator<Item = Waker>,
+    ) {
+        admission.thaw(&self.lanes);
+        let has_drained = admission.has_drained();
+        drop(admission);
         wake_all(next);
         if has_drained {
-            self.ask.wake_driver();
+            self.write_signal.wake_driver();
         }
     }
 
-    fn count_abandoned(&self, desk: &Desk) {
-        let abandoned = desk.tags.abandoned();
+    fn count_abandoned(&self, admission: &Admission) {
+        let abandoned = admission.tags.abandoned();
         self.abandoned.store(abandoned, Ordering::Relaxed);
     }
 
-    /// Replies came to nobody: their tags leave quarantine.
-    pub(super) fn release(&self, quarantined: &mut Vec<u32>) {
+    /// Replies came whose callers had left: their tags leave quarantine.
+    pub(super) fn release_quarantined(&self, quarantined: &mut Vec<u32>) {
         let mut next = Vec::new();
-        let mut desk = self.desk();
+        let mut admission = self.admission();
         for index in quarantined.drain(..) {
             if index == self.ping_index() {
-                desk.pinged = false;
+                admission.is_ping_pending = false;
                 continue;
             }
-            desk.tags.unabandon();
-            next.extend(desk.tags.give_back(index));
+            admission.tags.unabandon();
+            next.extend(admission.tags.give_back(index));
         }
-        self.count_abandoned(&desk);
-        self.after(desk, next);
+        self.count_abandoned(&admission);
+        self.after_return(admission, next);
     }
 
-    /// A caller gave up: whether the peer has said nothing for too long, or to too many.
-    fn is_silent(&self, desk: &mut Desk, how: GaveUp, heard_before: u32) -> bool {
-        let heard = self.heard.times();
-        if heard != heard_before {
+    /// A caller gave up: whether the peer has been silent for too long, or to too many.
+    fn gives_up(&self, admission: &mut Admission, how: GaveUp, activity_before: u32) -> bool {
+        let activity = self.activity.count();
+        if activity != activity_before {
             return false;
         }
-        desk.row.add(how, heard);
-        self.is_beyond_limits(desk, heard)
+        admission.give_ups.record(how, activity);
+        self.is_beyond_limits(admission, activity)
     }
 
-    /// Whether the row of callers that gave up, which goes on, is too long.
-    fn is_beyond_limits(&self, desk: &Desk, heard: u32) -> bool {
+    /// Whether the streak of callers that gave up, which is current, is too long.
+    fn is_beyond_limits(&self, admission: &Admission, activity: u32) -> bool {
         let settings = &self.settings;
         if settings.ping_after.is_some() {
-            // The driver sends one, and goes by its answer.
+            // The driver sends a ping, and goes by its answer.
             return false;
         }
-        let is_long = |limit| desk.row.is_as_long_as(limit);
-        desk.row.timed_out(heard) >= settings.max_timeouts
+        let is_long = |limit| admission.give_ups.has_lasted(limit);
+        admission.give_ups.timed_out(activity) >= settings.max_timeouts
             || settings.max_silence.is_some_and(is_long)
     }
 
-    /// The peer gave a sign of life: bytes came, or a large request goes in. The driver's to call, as is
-    /// [`suspects`](Self::suspects).
-    pub(super) fn hears(&self) {
-        if self.heard.bytes() {
-            let mut desk = self.desk();
-            let next = desk.tags.grant();
-            self.after(desk, next);
+    /// The peer gave a sign of life: bytes came, or it takes a large request. The driver's to call, as is
+    /// [`suspect_peer`](Self::suspect_peer).
+    pub(super) fn record_activity(&self) {
+        if self.activity.record() {
+            let mut admission = self.admission();
+            let next = admission.tags.grant();
+            self.after_return(admission, next);
         }
     }
 
     /// The peer owes the answer to a ping for long: until it speaks or the connection ends, new calls wait for their
     /// turn, and what they ask is not sent.
-    pub(super) fn suspects(&self) {
-        let mut desk = self.desk();
-        if !desk.tags.are_withheld() {
-            desk.shut(&self.lanes);
-            desk.tags.withhold();
-            self.heard.suspect();
+    pub(super) fn suspect_peer(&self) {
+        let mut admission = self.admission();
+        if !admission.tags.are_withheld() {
+            admission.freeze(&self.lanes);
+            admission.tags.withhold();
+            self.activity.suspect();
         }
     }
 
     /// Whether the peer still answers enough; else no new calls.
-    fn judge(&self, desk: MutexGuard<'_, Desk>, is_silent: bool) {
-        let timed_out = desk.row.timed_out(self.heard.times());
-        let abandoned = desk.tags.abandoned();
+    fn drain_if_sick(&self, admission: MutexGuard<'_, Admission>, is_silent: bool) {
+        let timed_out = admission.give_ups.timed_out(self.activity.count());
+        let abandoned = admission.tags.abandoned();
         let is_sick = is_silent || abandoned >= self.settings.max_abandoned();
-        if is_sick && matches!(desk.phase, Phase::Open) {
+        if is_sick && matches!(admission.phase, Phase::Open) {
             self.drain(
-                desk,
+                admission,
                 Disconnected::Sick {
                     timed_out,
                     abandoned,
                 },
             );
         } else {
-            self.after(desk, None);
+            self.after_return(admission, None);
         }
     }
 
-    /// No new calls from now on; the driver ends the connection when the pending ones have ended. Those that
-    /// wait for their turn have it still, unless the peer is sick: then they are better served elsewhere.
-    pub(super) fn drain(&self, mut desk: MutexGuard<'_, Desk>, why: Disconnected) {
-        if !matches!(desk.phase, Phase::Open) {
+    /// No new calls from now on; the driver ends the connection when the pending ones have ended. Queued calls still
+    /// get their turn, unless the peer is sick: then they are better served elsewhere.
+    pub(super) fn drain(&self, mut admission: MutexGuard<'_, Admission>, why: Disconnected) {
+        if !matches!(admission.phase, Phase::Open) {
             return;
         }
         let queued = match why {
-            Disconnected::Sick { .. } => desk.tags.refuse_all(),
+            Disconnected::Sick { .. } => admission.tags.refuse_all(),
             _ => Vec::new(),
         };
-        desk.phase = Phase::Draining(why);
-        desk.shut(&self.lanes);
+        admission.phase = Phase::Draining(why);
+        admission.freeze(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
-        drop(desk);
+        drop(admission);
         wake_all(queued);
-        self.ask.wake_driver();
+        self.write_signal.wake_driver();
         self.room.notify_waiters();
     }
 
-    /// The connection has ended: everyone learns why, the driver included.
+    /// The connection has ended: all callers and the driver learn why.
     pub(super) fn end(&self, why: Disconnected) {
-        let mut desk = self.desk();
-        if matches!(desk.phase, Phase::Ended(_)) {
+        let mut admission = self.admission();
+        if matches!(admission.phase, Phase::Ended(_)) {
             return;
         }
-        let queued = desk.tags.refuse_all();
-        desk.phase = Phase::Ended(why);
-        desk.shut(&self.lanes);
+        let queued = admission.tags.refuse_all();
+        admission.phase = Phase::Ended(why);
+        admission.freeze(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
-        drop(desk);
-        // A cell taken before the stocks were shut is seen here; none is taken after.
-        let pending = self.cells.end();
+        drop(admission);
+        // An entry occupied before the caches were frozen is seen here; none is occupied after.
+        let pending = self.pending.end();
         wake_all(queued.into_iter().chain(pending));
-        self.ask.wake_driver();
+        self.write_signal.wake_driver();
         self.room.notify_waiters();
         self.ended.notify_waiters();
     }
 
     /// Wakes the calls whose time is over.
     pub(super) fn wake_overdue(&self) {
-        let queued = self.desk().tags.overdue(|began| self.is_overdue(began));
-        let pending = self.cells.overdue(|began| self.is_overdue(began));
+        let queued = self
+            .admission()
+            .tags
+            .overdue(|began| self.is_overdue(began));
+        let pending = self.pending.overdue(|began| self.is_overdue(began));
         wake_all(queued.into_iter().chain(pending));
+    }
+
+    /// The ping's index in the pending table.
+    pub(super) fn ping_index(&self) -> u32 {
+        u32::try_from(self.settings.max_in_flight).expect("settings bound the cap")
     }
 
     /// Why a pending call has no reply.
     pub(super) fn lost(&self, sent: Sent) -> CallError {
-        let cause = match &self.desk().phase {
+        let cause = match &self.admission().phase {
             Phase::Ended(why) | Phase::Draining(why) => why.clone(),
             Phase::Open => Disconnected::Closed,
         };

@@ -6,21 +6,21 @@ use std::sync::atomic::Ordering;
 
 use super::engine::Engine;
 use super::error::Disconnected;
-use super::lane::Order;
+use super::lane::HandleOrder;
 
-/// One connection that many callers share; a [`MuxBuilder`](super::MuxBuilder) makes one. Cheap to clone; when the last clone is dropped,
-/// the connection is closed once its pending calls have ended.
+/// One connection that many callers share; a [`MuxBuilder`](super::MuxBuilder) makes one. Cheap to clone; when the
+/// last clone is dropped, the connection is closed once its pending calls have ended.
 pub struct Mux<Req, Resp> {
     pub(super) engine: Arc<Engine<Req, Resp>>,
-    /// Of this handle's requests.
-    pub(super) order: Arc<Order>,
+    /// Where this handle's last request was put.
+    pub(super) order: Arc<HandleOrder>,
 }
 
 impl<Req, Resp> Mux<Req, Resp> {
     pub(super) fn new(engine: Engine<Req, Resp>) -> Self {
         Self {
             engine: Arc::new(engine),
-            order: Arc::new(Order::new()),
+            order: Arc::new(HandleOrder::new()),
         }
     }
 
@@ -44,14 +44,14 @@ impl<Req, Resp> Mux<Req, Resp> {
         self.engine.in_flight()
     }
 
-    /// Of those, how many whose callers have left.
+    /// Of the requests without a reply, how many whose callers have left.
     pub fn abandoned(&self) -> usize {
         self.engine.abandoned()
     }
 
     /// How many calls wait for their turn.
     pub fn queued(&self) -> usize {
-        self.engine.desk().tags.waiting()
+        self.engine.admission().tags.waiting()
     }
 
     /// How busy it is: its pending requests and the calls that wait for their turn. Nearly so while calls begin and
@@ -67,12 +67,12 @@ impl<Req, Resp> Mux<Req, Resp> {
     }
 
     /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
-    /// [`Multiplex::capacity`](crate::Multiplex::capacity): as many as requests may be pending, but for those whose callers
-    /// have left; and none while the peer owes the answer to a ping for more than a quarter of
-    /// [`ping_timeout`](super::MuxBuilder::ping_timeout). Such a peer either speaks again or the connection ends; until then
-    /// the pool sends nobody new to it.
+    /// [`Multiplex::capacity`](crate::Multiplex::capacity): as many as requests may be pending, but for those whose
+    /// callers have left; and none while the peer owes the answer to a ping for more than a quarter of
+    /// [`ping_timeout`](super::MuxBuilder::ping_timeout). Such a peer either speaks again or the connection ends; until
+    /// then the pool sends nobody new to it.
     pub fn capacity(&self) -> usize {
-        if self.engine.heard.is_suspect() {
+        if self.engine.activity.is_suspect() {
             return 0;
         }
         self.max_in_flight().saturating_sub(self.abandoned())
@@ -84,7 +84,7 @@ impl<Req, Resp> Clone for Mux<Req, Resp> {
         self.engine.handles.fetch_add(1, Ordering::Relaxed);
         Self {
             engine: Arc::clone(&self.engine),
-            order: Arc::new(Order::clone(&self.order)),
+            order: Arc::new(HandleOrder::clone(&self.order)),
         }
     }
 }
@@ -93,7 +93,8 @@ impl<Req, Resp> Drop for Mux<Req, Resp> {
     fn drop(&mut self) {
         // A handle is cloned from a handle, so that nothing can follow the last.
         if self.engine.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.engine.drain(self.engine.desk(), Disconnected::Closed);
+            self.engine
+                .drain(self.engine.admission(), Disconnected::Closed);
         }
     }
 }

@@ -148,31 +148,32 @@
 //! - No task and no channel per call, and no allocation beside what the codec makes; only a call that waits
 //!   for its turn allocates, once.
 
-mod ask;
-mod beginning;
+mod admission;
 mod builder;
 mod call;
-mod cells;
 mod close;
 mod codec;
 mod connect;
-mod desk;
 mod driver;
 mod engine;
 mod error;
+mod flush;
 mod frame;
 mod handle;
 mod lane;
 #[cfg(all(test, cenote_loom))]
 mod models;
+mod pending;
 mod permit;
 mod send;
 mod settings;
 mod silence;
+mod submit;
+mod tag_cache;
 mod tags;
 mod transport;
-mod writer;
-mod writing;
+mod write_half;
+mod write_signal;
 
 pub use builder::MuxBuilder;
 pub use call::Call;

@@ -6,15 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::beginning::Place;
 use super::call::Call;
 use super::error::{CallError, Sent};
 use super::handle::Mux;
+use super::submit::Admitted;
 use super::tags::Turn;
 
 impl<Req, Resp> Mux<Req, Resp> {
-    /// Waits for a turn before the request is known, so that the call itself need not: for those who must say
-    /// that they are ready first. Queues as a call does, with no time-out of its own.
+    /// Waits for a turn before the request is known, so that the call itself need not: for code that must say
+    /// that it is ready first. Queues as a call does, with no time-out of its own.
     ///
     /// # Errors
     /// [`CallError::QueueFull`] and [`CallError::Disconnected`], as [`call`](Self::call).
@@ -88,8 +88,8 @@ impl<Req, Resp> Future for Reserve<Req, Resp> {
         let engine = &self.mux.engine;
         match &self.turn {
             None => match engine.reserve(cx) {
-                Ok(Place::Tag(index)) => Poll::Ready(Ok(self.permit(index))),
-                Ok(Place::Queued(turn)) => {
+                Ok(Admitted::Tag(index)) => Poll::Ready(Ok(self.permit(index))),
+                Ok(Admitted::Queued(turn)) => {
                     self.turn = Some(turn);
                     Poll::Pending
                 }

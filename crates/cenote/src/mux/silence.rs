@@ -1,9 +1,9 @@
-//! Whether the peer still says anything: the callers that gave up on it, one after the other, since its last byte.
+//! Whether the peer is silent: the callers that gave up on it, one after the other, since its last byte.
 //!
 //! A caller gives up when its call times out or is dropped while its reply is due: a time-out of the caller's own
-//! around the call drops it. A call that saw bytes come says nothing about the peer's silence, and any byte ends a row;
-//! so does each step of a request too large for the line to take at once. All of it is advice: one may be missed under
-//! contention.
+//! around the call drops it. A call during which bytes came says nothing about the peer's silence, and any byte ends a
+//! streak of give-ups; so does each step of a request too large for the connection to take at once. All of it is a
+//! hint: a give-up may be missed under contention.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -19,25 +19,25 @@ pub(super) enum GaveUp {
     Dropped,
 }
 
-/// What the driver hears of the peer. In cache lines of its own: written at each read.
+/// What the driver saw the peer do. In cache lines of its own: written at each read.
 #[derive(Default)]
 #[repr(align(128))]
-pub(super) struct Heard {
+pub(super) struct PeerActivity {
     /// How often bytes came. It wraps around.
-    times: AtomicU32,
+    count: AtomicU32,
     /// The peer owes the answer to a ping for long.
     is_suspect: AtomicBool,
 }
 
-impl Heard {
+impl PeerActivity {
     /// How often bytes came, to be compared for equality: if it is the same later, none came between.
-    pub(super) fn times(&self) -> u32 {
-        self.times.load(Relaxed)
+    pub(super) fn count(&self) -> u32 {
+        self.count.load(Relaxed)
     }
 
-    /// Bytes came, or went in. Whether the peer was suspected till now. The driver's alone to call.
-    pub(super) fn bytes(&self) -> bool {
-        self.times.store(self.times().wrapping_add(1), Relaxed);
+    /// Bytes came, or the peer took some. Whether the peer was suspected till now. The driver's alone to call.
+    pub(super) fn record(&self) -> bool {
+        self.count.store(self.count().wrapping_add(1), Relaxed);
         let was_suspect = self.is_suspect();
         if was_suspect {
             self.is_suspect.store(false, Relaxed);
@@ -55,49 +55,50 @@ impl Heard {
     }
 }
 
-/// A row of callers that gave up with no byte between.
+/// A streak of callers that gave up with no byte from the peer in between.
 #[derive(Default)]
-pub(super) struct Row {
-    /// What was heard when it began.
-    heard: u32,
+pub(super) struct GiveUps {
+    /// The peer's activity when the streak began.
+    activity: u32,
     /// When the first of them gave up; none before there was any.
     since: Option<Instant>,
-    gave_up: u32,
+    callers: u32,
     timed_out: u32,
 }
 
-impl Row {
-    /// A caller gives up during whose call no byte came; `heard` says what was heard by now.
-    pub(super) fn add(&mut self, how: GaveUp, heard: u32) {
-        if !self.goes_on(heard) {
+impl GiveUps {
+    /// A caller gives up during whose call no byte came; `activity` is the peer's by now.
+    pub(super) fn record(&mut self, how: GaveUp, activity: u32) {
+        if !self.is_current(activity) {
             *self = Self {
-                heard,
+                activity,
                 since: Some(Instant::now()),
                 ..Self::default()
             };
         }
-        self.gave_up += 1;
+        self.callers += 1;
         self.timed_out += u32::from(how == GaveUp::TimedOut);
     }
 
     /// Whether a caller gave up and not a byte came since.
-    pub(super) fn goes_on(&self, heard: u32) -> bool {
-        self.since.is_some() && self.heard == heard
+    pub(super) fn is_current(&self, activity: u32) -> bool {
+        self.since.is_some() && self.activity == activity
     }
 
-    /// How many calls timed out in it.
-    pub(super) fn timed_out(&self, heard: u32) -> u32 {
-        if self.goes_on(heard) {
+    /// How many calls timed out in the streak.
+    pub(super) fn timed_out(&self, activity: u32) -> u32 {
+        if self.is_current(activity) {
             self.timed_out
         } else {
             0
         }
     }
 
-    /// Whether callers give up for as long as this. One alone does not tell: it may have asked for what takes long.
-    pub(super) fn is_as_long_as(&self, limit: Duration) -> bool {
+    /// Whether the streak has lasted for `limit`. One caller alone does not tell: its request may be one that takes
+    /// long.
+    pub(super) fn has_lasted(&self, limit: Duration) -> bool {
         let now = Instant::now();
         let is_long = |since| now.saturating_duration_since(since) >= limit;
-        self.gave_up > 1 && self.since.is_some_and(is_long)
+        self.callers > 1 && self.since.is_some_and(is_long)
     }
 }

@@ -1,4 +1,4 @@
-//! Which tags are free and in no lane's stock, and whose turn it is to have the next one. Lives under the desk's
+//! Which tags are free and in no lane's cache, and whose turn it is to have the next one. Lives under the admission's
 //! lock.
 //!
 //! Invariant: nobody waits for a turn while a tag is free, unless they are withheld. So a newcomer that finds a free
@@ -13,7 +13,7 @@ use crate::sync::{Mutex, lock};
 use crate::wake::release;
 
 pub(super) struct Tags {
-    /// Given back; the last comes first, since its cell is warm.
+    /// Given back; the last comes first, since its entry is warm.
     free: Vec<u32>,
     /// Those from here to the cap were never taken.
     unused: u32,
@@ -21,7 +21,7 @@ pub(super) struct Tags {
     turns: VecDeque<Arc<Turn>>,
     /// How many of `turns` still wait.
     waiting: usize,
-    /// Those in the lanes' stocks included.
+    /// Those in the lanes' caches included.
     taken: usize,
     /// Taken, by requests whose callers have left.
     abandoned: usize,
@@ -29,7 +29,7 @@ pub(super) struct Tags {
     withheld: bool,
 }
 
-/// A caller's place in the queue for a tag. Lock order: desk, then turn.
+/// A caller's place in the queue for a tag. Lock order: admission, then turn.
 pub(super) struct Turn(Mutex<State>);
 
 enum State {
@@ -105,7 +105,7 @@ impl Tags {
         Some(index)
     }
 
-    /// Tags that were in stock, while nobody waits.
+    /// Tags that lanes had cached, while nobody waits.
     pub(super) fn put_back(&mut self, mut tags: Vec<u32>) {
         debug_assert_eq!(self.waiting, 0);
         self.taken -= tags.len();

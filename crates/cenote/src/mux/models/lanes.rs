@@ -1,4 +1,4 @@
-//! The lanes: the order of one handle's requests, and tags that wander between lanes and the desk.
+//! The lanes: the order of one handle's requests, and tags that wander between lanes and the admission.
 
 use super::line::Then;
 use super::*;
@@ -11,7 +11,7 @@ fn unwritten(max_in_flight: usize) -> Client {
     let line = Line::new(Then::Answers(0), None);
     let client = with_lanes(LANES, max_in_flight, &line);
     // As if the driver were on its way.
-    client.engine.ask.ask();
+    client.engine.write_signal.request();
     client
 }
 
@@ -93,9 +93,9 @@ fn two_requests_of_one_thread_keep_their_order_beside_another_caller_of_the_hand
     });
 }
 
-/// The tag goes into a lane's stock, or to who queues at the desk: never the one beside the other.
+/// The tag goes into a lane's cache, or to the caller that queues: never the one beside the other.
 #[test]
-fn a_tag_put_in_stock_reaches_a_caller_that_queues_meanwhile() {
+fn a_tag_put_in_a_cache_reaches_a_caller_that_queues_meanwhile() {
     explore(|| {
         let client = unwritten(1);
         let mut first = client.call(1).into_owned();
@@ -111,7 +111,7 @@ fn a_tag_put_in_stock_reaches_a_caller_that_queues_meanwhile() {
     });
 }
 
-/// Tags of which one lies in another lane's stock.
+/// Tags of which one is in another lane's cache.
 #[test]
 fn a_caller_that_finds_nothing_in_its_lane_has_the_tag_of_another() {
     explore(|| {

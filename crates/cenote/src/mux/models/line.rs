@@ -72,7 +72,7 @@ impl Line {
         })))
     }
 
-    /// Tells who found none last.
+    /// Wakes the task that found none last.
     pub(super) fn makes_room(&self) {
         let mut state = lock(&self.0);
         state.blocked = Blocked::No;

@@ -1,14 +1,14 @@
-//! The tag table and the hand-over of writing under loom, with the kernel's bounds and its runner.
+//! The pending table and the hand-over of writing under loom, with the kernel's bounds and its runner.
 //!
-//! Not under loom: counts of ticks and of time-outs (advice), the making of cells (the standard library's
+//! Not under loom: counts of ticks and of time-outs (hints), the making of entries (the standard library's
 //! `OnceLock`), and tokio's notifications, for which nobody waits here.
 //!
 //! `RUSTFLAGS="--cfg cenote_loom" cargo test -p cenote --release --lib mux::models`
 
+mod flush;
 mod lanes;
 mod line;
-mod table;
-mod writing;
+mod pending;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -20,14 +20,14 @@ use bytes::{Buf, BufMut, BytesMut};
 use loom::future::block_on;
 
 use super::call::Call;
-use super::cells::Delivery;
 use super::codec::Encode;
 use super::engine::Engine;
 use super::error::{CallError, Disconnected};
 use super::handle::Mux;
 use super::lane::Lanes;
+use super::pending::Delivery;
 use super::settings::Settings;
-use super::writer::Writer;
+use super::write_half::WriteHalf;
 use crate::kernel::models::{explore, party, race};
 use line::Line;
 
@@ -61,8 +61,8 @@ fn with_lanes(lanes: usize, max_in_flight: usize, line: &Line) -> Client {
         })
     };
     let lanes = Lanes::new((0..lanes).map(|_| encoder()).collect(), false);
-    let writer = Writer::new(Box::new(line.clone()));
-    Mux::new(Engine::new(settings, u32::BITS, lanes, writer))
+    let write_half = WriteHalf::new(Box::new(line.clone()));
+    Mux::new(Engine::new(settings, u32::BITS, lanes, write_half))
 }
 
 /// Polls a future that has to wait.
@@ -75,8 +75,8 @@ fn begin<F: Future + Unpin>(future: &mut F) {
 fn appended(client: &Client) -> Vec<(u32, u32)> {
     let mut buffer = BytesMut::new();
     client.engine.lanes.take(&mut buffer, &mut BytesMut::new());
-    // As if the driver were on its way: whoever appends leaves the writing to it.
-    client.engine.ask.ask();
+    // As if the driver were on its way: callers leave the writing to it.
+    client.engine.write_signal.request();
     let mut frames = Vec::new();
     while buffer.remaining() >= FRAME {
         frames.push((buffer.get_u32(), buffer.get_u32()));
@@ -86,9 +86,9 @@ fn appended(client: &Client) -> Vec<(u32, u32)> {
 
 /// A reply, as the driver delivers it.
 fn reply(client: &Client, tag: u32, message: u32) {
-    match client.engine.cells.deliver_to_tag(tag.into(), message) {
+    match client.engine.pending.deliver_to_tag(tag.into(), message) {
         Delivery::ToCaller(waker) => crate::wake::wake_all(waker),
-        Delivery::ToNobody(index, _) => client.engine.release(&mut vec![index]),
+        Delivery::ToNobody(index, _) => client.engine.release_quarantined(&mut vec![index]),
         Delivery::Unknown => panic!("tag {tag} is unknown"),
     }
 }

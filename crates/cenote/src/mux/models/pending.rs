@@ -1,4 +1,4 @@
-//! The tag table: replies, those who wait for them, those who leave, and the end.
+//! The pending table: replies, callers that wait for them, callers that leave, and the end.
 
 use super::line::Then;
 use super::*;
@@ -10,7 +10,7 @@ fn unwritten(max_in_flight: usize) -> Client {
     client
 }
 
-/// redis-py #2665: the reply is dropped by whoever comes second, and the tag is free once.
+/// redis-py #2665: the reply is dropped by the party that comes second, and the tag is free once.
 #[test]
 fn a_reply_and_a_caller_that_leaves_free_the_tag_once() {
     explore(|| {
@@ -135,8 +135,8 @@ fn a_caller_that_comes_while_tags_are_withheld_has_one_once_they_are_given_again
         race([
             party(move || drop(block_on(comes).unwrap())),
             party(move || {
-                driver.engine.suspects();
-                driver.engine.hears();
+                driver.engine.suspect_peer();
+                driver.engine.record_activity();
             }),
         ]);
         assert_eq!(load(&client), (0, 0, 0));

@@ -1,6 +1,6 @@
 //! The connection's write half and the bytes that are on their way into it.
 //!
-//! Lock order: writer, then desk, then lanes.
+//! Lock order: write half, then admission, then lanes.
 
 use std::io;
 use std::pin::Pin;
@@ -9,31 +9,31 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncWrite, sink};
 
-use super::lane::empty;
+use super::lane::clear_buffer;
 
-pub(super) struct Writer {
-    half: Box<dyn AsyncWrite + Send + Unpin>,
+pub(super) struct WriteHalf {
+    io: Box<dyn AsyncWrite + Send + Unpin>,
     outgoing: BytesMut,
-    /// Empty, and of use: see `refill`.
+    /// Empty; lent to `refill`.
     spare: BytesMut,
     /// How much of `outgoing` has been written.
     written: usize,
-    /// Some was written since [`advances`](Self::advances) was asked last.
-    wrote: bool,
+    /// Some was written since [`is_progressing`](Self::is_progressing) was asked last.
+    has_advanced: bool,
     /// Written, and not yet flushed: there may be layers with buffers of their own.
     unflushed: bool,
-    /// What a caller met that wrote: the driver's to tell, for a socket tells each of its errors once.
+    /// An error that a caller met while it wrote. The driver reports it, for a socket tells each of its errors once.
     failed: Option<io::Error>,
 }
 
-impl Writer {
-    pub(super) fn new(half: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
+impl WriteHalf {
+    pub(super) fn new(io: Box<dyn AsyncWrite + Send + Unpin>) -> Self {
         Self {
-            half,
+            io,
             outgoing: BytesMut::new(),
             spare: BytesMut::new(),
             written: 0,
-            wrote: false,
+            has_advanced: false,
             unflushed: false,
             failed: None,
         }
@@ -44,19 +44,19 @@ impl Writer {
         self.outgoing.is_empty() && !self.unflushed && self.failed.is_none()
     }
 
-    /// Whether the line takes what is on its way slowly: some has gone since this was asked last, and some has still no
-    /// room. A peer that has vanished takes what its line has room for at once, and then no more.
-    pub(super) fn advances(&mut self) -> bool {
-        std::mem::take(&mut self.wrote) && self.written < self.outgoing.len()
+    /// Whether the connection takes the outgoing bytes slowly: some were written since this was asked last, and some
+    /// are left. A peer that has vanished takes what its buffers have room for at once, and then no more.
+    pub(super) fn is_progressing(&mut self) -> bool {
+        std::mem::take(&mut self.has_advanced) && self.written < self.outgoing.len()
     }
 
-    /// Keeps an error for the next who writes.
-    pub(super) fn keep(&mut self, error: io::Error) {
+    /// Keeps an error for the next write.
+    pub(super) fn keep_error(&mut self, error: io::Error) {
         self.failed = Some(error);
     }
 
-    /// Writes what is on its way and then what `refill` puts into an empty buffer, once; it is given a second
-    /// one, to leave empty.
+    /// Writes what is outgoing and then what `refill` puts into an empty buffer, once; `refill` is given a second
+    /// buffer, to leave empty.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -69,7 +69,7 @@ impl Writer {
         refill(&mut self.outgoing, &mut self.spare);
         ready!(self.poll_outgoing(cx))?;
         if self.unflushed {
-            ready!(Pin::new(&mut self.half).poll_flush(cx))?;
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
@@ -78,24 +78,24 @@ impl Writer {
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.outgoing.len() {
             let rest = &self.outgoing[self.written..];
-            match ready!(Pin::new(&mut self.half).poll_write(cx, rest))? {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.written += n,
             }
-            self.wrote = true;
+            self.has_advanced = true;
             self.unflushed = true;
         }
         self.written = 0;
-        empty(&mut self.outgoing);
+        clear_buffer(&mut self.outgoing);
         Poll::Ready(Ok(()))
     }
 
-    /// The write half, to be dropped. Nothing is written any more.
-    pub(super) fn take_half(&mut self) -> Box<dyn AsyncWrite + Send + Unpin> {
-        std::mem::replace(&mut self.half, Box::new(sink()))
+    /// The user's write half, to be dropped. Nothing is written any more.
+    pub(super) fn take_io(&mut self) -> Box<dyn AsyncWrite + Send + Unpin> {
+        std::mem::replace(&mut self.io, Box::new(sink()))
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.half).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -1,4 +1,4 @@
-//! The hand-over of writing between callers and the driver: nothing stays unwritten while nobody is asked.
+//! The hand-over of writing between callers and the driver: nothing stays unwritten while no write is requested.
 
 use std::sync::OnceLock;
 
@@ -91,14 +91,14 @@ fn what_two_append_to_their_own_lanes_is_written_by_somebody() {
     explore(|| two_requests(2, None));
 }
 
-/// Who began to write is not who is told when it can go on.
+/// The caller that began to write is not the task that is woken when there is room.
 #[test]
 fn what_two_append_is_written_though_the_line_is_blocked() {
     explore(|| two_requests(1, Some(3)));
 }
 
-/// One found the writer taken, and asks the driver when the other has written its request: whoever comes next
-/// is not to take the driver for asked.
+/// A caller found the write half locked, and requests a write when the other has written its frame already: the next
+/// caller must not take a write for requested.
 #[test]
 fn what_is_appended_after_an_idle_request_to_write_is_written() {
     explore(|| {
@@ -109,7 +109,7 @@ fn what_is_appended_after_an_idle_request_to_write_is_written() {
         let next = waiting.begins(client.call(1));
         race([
             party(move || {
-                client.engine.ask.ask();
+                client.engine.write_signal.request();
             }),
             party(next),
             party(driver),
@@ -168,7 +168,7 @@ fn a_message_and_a_close(takes: Option<usize>) {
         party(move || {
             closes
                 .engine
-                .drain(closes.engine.desk(), Disconnected::Closed)
+                .drain(closes.engine.admission(), Disconnected::Closed)
         }),
         party(driver),
     ]);
@@ -181,13 +181,13 @@ fn a_message_is_written_before_the_close_that_follows() {
     explore(|| a_message_and_a_close(Some(3)));
 }
 
-/// The driver has found the message unwritten, and waits for who writes it.
+/// The driver has found the message unwritten, and waits for the caller that writes it.
 #[test]
 fn a_close_is_done_though_its_last_message_is_written_by_who_sends_it() {
     explore(|| a_message_and_a_close(None));
 }
 
-/// The line is full, and tells who asked last when there is room: a caller, whom that does not concern.
+/// The line is full, and wakes the task that polled it last when there is room: a caller, which is not to write.
 #[test]
 fn callers_that_find_the_line_full_leave_the_driver_its_wake_up() {
     explore(|| {
@@ -196,10 +196,10 @@ fn callers_that_find_the_line_full_leave_the_driver_its_wake_up() {
         let mut driver = driver(&client, &line);
         let waiting = Waiting::default();
         // The driver writes the first in part, and waits for room.
-        client.engine.ask.ask();
+        client.engine.write_signal.request();
         waiting.begins(client.call(0))();
         let mut cx = Context::from_waker(Waker::noop());
-        while line.written() == 0 || client.engine.ask.is_asked() {
+        while line.written() == 0 || client.engine.write_signal.is_requested() {
             assert!(driver.poll(&mut cx).is_pending());
         }
         let [one, other] = [1, 2].map(|n| waiting.begins(client.call(n)));
@@ -230,7 +230,7 @@ fn a_close_beside_the_last_caller_that_leaves_is_done() {
             party(move || {
                 client
                     .engine
-                    .drain(client.engine.desk(), Disconnected::Closed)
+                    .drain(client.engine.admission(), Disconnected::Closed)
             }),
             party(driver),
         ]);

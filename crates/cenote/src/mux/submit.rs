@@ -1,0 +1,205 @@
+//! How a call begins: with a tag of its lane or of the admission, or in the queue for one; and how its request, and
+//! messages without a reply, are put into a lane.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use super::admission::Admission;
+use super::engine::Engine;
+use super::error::{CallError, Disconnected, Sent};
+use super::lane::{EncodeFailure, HandleOrder, LockedLane};
+use super::tags::Turn;
+use crate::sync::MutexGuard;
+
+/// The waker cloned for a call that begins, to be left where the call is woken from.
+fn own(waker: &mut Option<Waker>) -> Waker {
+    waker.take().expect("a waker is left in one place")
+}
+
+/// What a call that begins has.
+pub(super) enum Admitted {
+    Tag(u32),
+    /// No tag was free.
+    Queued(Arc<Turn>),
+}
+
+impl<Req, Resp> Engine<Req, Resp> {
+    /// Begins a call: appends the request if a tag is free, or queues for one and leaves the request where
+    /// it is. With the tick at which that was.
+    pub(super) fn begin(
+        &self,
+        request: &mut Option<Req>,
+        order: &HandleOrder,
+        cx: &Context<'_>,
+    ) -> Result<(Admitted, u32), CallError> {
+        // Under no lock, nor dropped under one: it is user code.
+        let mut waker = Some(cx.waker().clone());
+        let now = self.now();
+        let mut lane = self.lanes.lane_for(order);
+        if let Some(index) = lane.cache.take() {
+            let tag = self.pending.insert(index, own(&mut waker), now);
+            self.append(lane, tag, index, request)?;
+            return Ok((Admitted::Tag(index), now));
+        }
+        drop(lane);
+        let mut admission = self.admission();
+        let admitted = self.admit(
+            &mut admission,
+            || self.lanes.lane_for(order),
+            now,
+            &mut waker,
+        )?;
+        if let Admitted::Tag(index) = admitted {
+            self.append_admitted(admission, index, request, now, order, &mut waker)?;
+        }
+        Ok((admitted, now))
+    }
+
+    /// Takes a tag for a request to come, or queues for one.
+    pub(super) fn reserve(&self, cx: &Context<'_>) -> Result<Admitted, CallError> {
+        if let Some(index) = self.lanes.of_thread().cache.take() {
+            return Ok(Admitted::Tag(index));
+        }
+        let mut waker = Some(cx.waker().clone());
+        let now = self.now();
+        let mut admission = self.admission();
+        self.admit(&mut admission, || self.lanes.of_thread(), now, &mut waker)
+    }
+
+    fn admit<'a>(
+        &self,
+        admission: &mut Admission,
+        lane: impl FnOnce() -> LockedLane<'a, Req>,
+        now: u32,
+        waker: &mut Option<Waker>,
+    ) -> Result<Admitted, CallError>
+    where
+        Req: 'a,
+    {
+        admission.admits_new()?;
+        if let Some(index) = admission.take_tag(&self.lanes, lane) {
+            return Ok(Admitted::Tag(index));
+        }
+        let max_queued = self.settings.max_queued;
+        if admission.tags.waiting() >= max_queued {
+            return Err(CallError::QueueFull { max_queued });
+        }
+        Ok(Admitted::Queued(admission.tags.queue(own(waker), now)))
+    }
+
+    /// A call that queued, or reserved, has its tag.
+    pub(super) fn resume(
+        &self,
+        index: u32,
+        request: &mut Option<Req>,
+        began: u32,
+        order: &HandleOrder,
+        cx: &Context<'_>,
+    ) -> Result<(), CallError> {
+        let mut waker = Some(cx.waker().clone());
+        let admission = self.admission();
+        if let Err(error) = admission.admits_queued() {
+            self.return_tag(admission, index);
+            return Err(error);
+        }
+        self.append_admitted(admission, index, request, began, order, &mut waker)
+    }
+
+    /// Appends with a tag that is in no lane.
+    fn append_admitted(
+        &self,
+        admission: MutexGuard<'_, Admission>,
+        index: u32,
+        request: &mut Option<Req>,
+        began: u32,
+        order: &HandleOrder,
+        waker: &mut Option<Waker>,
+    ) -> Result<(), CallError> {
+        let lane = self.lanes.lane_for(order);
+        // Under the admission's lock: the end of the connection, when it comes, finds the entry.
+        let tag = self.pending.insert(index, own(waker), began);
+        drop(admission);
+        self.append(lane, tag, index, request)
+    }
+
+    fn append(
+        &self,
+        mut lane: LockedLane<'_, Req>,
+        tag: u32,
+        index: u32,
+        request: &mut Option<Req>,
+    ) -> Result<(), CallError> {
+        let request = request.take().expect("a call writes its request once");
+        let appended = lane.append_call(tag, index, request);
+        drop(lane);
+        match appended {
+            Ok(()) => {
+                self.flush_or_request();
+                Ok(())
+            }
+            Err(failure) => {
+                self.pending.remove(index);
+                self.finish(index);
+                Err(self.not_encoded(failure))
+            }
+        }
+    }
+
+    /// Appends a message that has no reply. Gives it back if too many bytes of such messages are to be written.
+    pub(super) fn send(
+        &self,
+        message: Req,
+        order: &HandleOrder,
+    ) -> Result<Result<(), CallError>, Req> {
+        let max = self.settings.max_buffered;
+        let mut lane = self.lanes.lane_for(order);
+        if lane.cache.is_frozen() {
+            drop(lane);
+            let admission = self.admission();
+            if let Err(error) = admission.admits_new() {
+                return Ok(Err(error));
+            }
+            // Under the admission's lock: a drain that follows finds the lane taken, and then the message in it.
+            lane = self.lanes.lane_for(order);
+        }
+        let appended = self.lanes.append_one_way(&mut lane, message, max)?;
+        drop(lane);
+        Ok(match appended {
+            Ok(()) => {
+                self.flush_or_request();
+                Ok(())
+            }
+            Err(failure) => Err(self.not_encoded(failure)),
+        })
+    }
+
+    /// The codec made nothing of a message. After a panic its state is unknown, and the connection over.
+    fn not_encoded(&self, failure: EncodeFailure) -> CallError {
+        match failure {
+            EncodeFailure::Refused(error) => CallError::Encode(error.into()),
+            EncodeFailure::Panicked => {
+                self.end(Disconnected::Panicked);
+                self.lost(Sent::No)
+            }
+        }
+    }
+
+    /// Appends a ping, a request whose reply is dropped, unless the last has none yet. The driver's to call, which then
+    /// sees that a write is requested.
+    pub(super) fn ping(&self, request: Req) -> Result<(), Disconnected> {
+        let mut admission = self.admission();
+        if admission.is_ping_pending {
+            return Ok(());
+        }
+        admission.is_ping_pending = true;
+        let index = self.ping_index();
+        let tag = self.pending.insert_abandoned(index);
+        let appended = self.lanes.of_thread().append_call(tag, index, request);
+        drop(admission);
+        self.write_signal.request();
+        appended.map_err(|failure| match failure {
+            EncodeFailure::Refused(error) => Disconnected::Ping(error.into()),
+            EncodeFailure::Panicked => Disconnected::Panicked,
+        })
+    }
+}
