@@ -1,27 +1,19 @@
-//! Opens connections to one PostgreSQL endpoint and tells a pool how to keep them.
+//! The connector: the endpoint and the settings of its connections. `connect` opens them.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use cenote::net::{HostCause, each_host};
-use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Verdict};
 use tokio_postgres::Config;
-#[cfg(feature = "rustls")]
-use tokio_postgres::config::SslMode;
-use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 
-use crate::connection::PgConnection;
 use crate::endpoint;
-use crate::error::{ConfigError, ConnectCause, Error};
-use crate::login::Login;
-use crate::reset::{ResetError, ResetMode};
+use crate::error::ConfigError;
+use crate::reset::ResetMode;
 use crate::session::Peer;
 use crate::silence::Patience;
 use crate::statements::Bounds;
 use crate::traces::Judge;
-use crate::tunnel::{Made, Protection};
 
 /// Enough for the statements of an application, at some kilobytes each on the server.
 const STATEMENT_CACHE: Bounds = Bounds {
@@ -29,30 +21,23 @@ const STATEMENT_CACHE: Bounds = Bounds {
     bytes: 1024 * 1024,
 };
 
-/// For how many a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Users {
-    One,
-    Many,
-}
-
 /// A connector for a PostgreSQL server.
 ///
 /// The text forms (`Display`, `Debug`) and errors never show the password.
 #[derive(Clone)]
 pub struct PostgresConnector {
-    config: Config,
-    endpoint: Arc<str>,
-    reset_mode: ResetMode,
-    statement_cache: Bounds,
-    setup: Option<Arc<str>>,
-    judge: Judge,
-    peer: Peer,
-    patience: Patience,
+    pub(crate) config: Config,
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) reset_mode: ResetMode,
+    pub(crate) statement_cache: Bounds,
+    pub(crate) setup: Option<Arc<str>>,
+    pub(crate) judge: Judge,
+    pub(crate) peer: Peer,
+    pub(crate) patience: Patience,
     /// A session of it took writes when it began. Clones have this in common, for they dial the same.
-    has_met_writable: Arc<AtomicBool>,
+    pub(crate) has_met_writable: Arc<AtomicBool>,
     #[cfg(feature = "rustls")]
-    tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
+    pub(crate) tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,
 }
 
 impl PostgresConnector {
@@ -305,168 +290,6 @@ impl PostgresConnector {
 
     pub(crate) fn endpoint(&self) -> Arc<str> {
         self.endpoint.clone()
-    }
-
-    /// Opens a connection, logs in and sets the session up.
-    pub(crate) async fn connect_for(
-        &self,
-        users: Users,
-        dial: &Dial,
-    ) -> Result<PgConnection, Error> {
-        if self.peer == Peer::TransactionPooler && self.setup.is_some() {
-            return Err(Error::SetupBehindPooler {
-                endpoint: self.endpoint.clone(),
-            });
-        }
-        let conn = self.dial(users, dial).await?;
-        if let Some(setup) = &self.setup {
-            conn.set_up(setup).await.map_err(|cause| {
-                let endpoint = self.endpoint.clone();
-                Error::Setup { endpoint, cause }
-            })?;
-        }
-        if self.is_for_reading(&conn) {
-            conn.session().begins_read_only();
-        }
-        Ok(conn)
-    }
-
-    /// Whether a session that begins is read-only on purpose. Where one before took writes it is not: the server has
-    /// been demoted, or the name leads to a standby for a while.
-    fn is_for_reading(&self, conn: &PgConnection) -> bool {
-        let is_read_only = conn.session().status().is_read_only();
-        if !is_read_only {
-            self.has_met_writable.store(true, Ordering::Relaxed);
-        }
-        let attributes = self.config.get_target_session_attrs();
-        attributes == TargetSessionAttrs::ReadOnly
-            || is_read_only && !self.has_met_writable.load(Ordering::Relaxed)
-    }
-
-    /// Opens a connection and logs in: at the first of the hosts that lets it.
-    pub(crate) async fn dial(&self, users: Users, dial: &Dial) -> Result<PgConnection, Error> {
-        let login = Login {
-            dialer: endpoint::dialer(&self.config, users),
-            protection: self.protection(),
-            settings: Made::<()>::settings(&self.config),
-            judge: &self.judge,
-            peer: self.peer,
-            patience: match users {
-                Users::One => self.patience,
-                // They have a watch of their own.
-                Users::Many => Patience::ENDLESS,
-            },
-            statement_cache: self.statement_cache,
-        };
-        let mut hosts = endpoint::hosts(&self.config);
-        if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
-            fastrand::shuffle(&mut hosts);
-        }
-        let walk = each_host(&hosts, dial, |host, dial| login.at(host, dial));
-        walk.await.map_err(|failures| {
-            let only = match failures.failures() {
-                [(_, HostCause::TimedOut(limit))] => Ok(ConnectCause::Silent(*limit)),
-                _ => failures.into_only(),
-            };
-            match only {
-                Ok(cause) => Error::Connect {
-                    endpoint: self.endpoint.clone(),
-                    cause,
-                },
-                Err(failures) => Error::ConnectEach { failures },
-            }
-        })
-    }
-
-    #[cfg(feature = "rustls")]
-    fn protection(&self) -> Protection {
-        let given = self.tls.clone();
-        let tls = match self.config.get_ssl_mode() {
-            SslMode::Disable => None,
-            _ => given.or_else(crate::tls::with_system_roots),
-        };
-        Protection::new(&self.config, tls)
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    fn protection(&self) -> Protection {
-        Protection::new(&self.config)
-    }
-
-    /// An error of a connection that ended says only that; what ended it says more.
-    fn explain(
-        &self,
-        conn: &PgConnection,
-        cause: tokio_postgres::Error,
-        otherwise: fn(Arc<str>, tokio_postgres::Error) -> Error,
-    ) -> Error {
-        let endpoint = self.endpoint.clone();
-        match conn.end_reason() {
-            Some(reason) if cause.is_closed() => Error::Closed { endpoint, reason },
-            _ => otherwise(endpoint, cause),
-        }
-    }
-}
-
-impl Connect for PostgresConnector {
-    type Connection = PgConnection;
-    type Error = Error;
-
-    /// Opens a connection, logs in and runs [`setup`](PostgresConnector::setup).
-    async fn connect(&self, dial: &Dial) -> Result<PgConnection, Error> {
-        self.connect_for(Users::One, dial).await
-    }
-
-    /// Final for what only you can change (a host or database that does not exist, TLS that fails, no PostgreSQL
-    /// server), credentials for a name or password that is refused, full where the server has no session free.
-    fn classify(&self, error: &Error) -> FailureKind {
-        error.kind()
-    }
-
-    /// False once the server closed the connection, or it broke.
-    fn is_open(&self, conn: &PgConnection) -> bool {
-        !conn.is_closed()
-    }
-
-    /// As [`ResetMode`] says; close when the connection ended, gave a cancel token away, or lost its
-    /// prepared statements.
-    fn verdict(&self, conn: &mut PgConnection) -> Verdict {
-        conn.verdict(self.reset_mode)
-    }
-
-    /// Host and port, as errors name them.
-    fn endpoint(&self) -> Option<String> {
-        Some(self.endpoint.to_string())
-    }
-
-    /// An empty query: one round trip.
-    async fn check(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
-        conn.ping().await.map_err(|cause| {
-            self.explain(conn, cause, |endpoint, cause| Error::Check {
-                endpoint,
-                cause,
-            })
-        })
-    }
-
-    /// Waits for outstanding replies, undoes what was left as [`ResetMode`] lists it, and runs
-    /// [`setup`](PostgresConnector::setup): one round trip.
-    async fn reset(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
-        match conn.reset(self.setup.as_deref()).await {
-            Ok(()) => Ok(()),
-            Err(ResetError::Unclean(reason)) => Err(Error::Unclean {
-                endpoint: self.endpoint.clone(),
-                reason,
-            }),
-            Err(ResetError::Server(cause)) => Err(self.explain(conn, cause, |endpoint, cause| {
-                Error::Reset { endpoint, cause }
-            })),
-        }
-    }
-
-    /// Says goodbye and waits until the socket is closed.
-    async fn close(&self, conn: PgConnection, _: &ConnectionInfo) {
-        conn.close().await;
     }
 }
 

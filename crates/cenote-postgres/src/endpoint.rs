@@ -9,7 +9,6 @@ use cenote::net;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-use crate::connector::Users;
 use crate::error::ConfigError;
 use crate::tls_options::{self, TlsOptions};
 
@@ -176,6 +175,13 @@ pub(crate) fn hosts(config: &Config) -> Vec<net::Host> {
         }
     };
     (0..hosts.len().max(addresses.len())).map(host).collect()
+}
+
+/// For how many a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Users {
+    One,
+    Many,
 }
 
 /// Opens sockets with the options that the settings give, and else with those of [`net::Dialer`].

@@ -48,6 +48,7 @@
 struct Readme;
 
 mod calls;
+mod connect;
 mod connection;
 mod connector;
 mod driver;

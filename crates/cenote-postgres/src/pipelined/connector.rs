@@ -9,7 +9,8 @@ use super::PipelinedConnection;
 use super::probe::Identity;
 use super::vitals::{Patience, Vitals};
 use super::watch::Watched;
-use crate::connector::{PostgresConnector, Users};
+use crate::connector::PostgresConnector;
+use crate::endpoint::Users;
 use crate::error::{ConfigError, Error};
 use crate::session::Peer;
 

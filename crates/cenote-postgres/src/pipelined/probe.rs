@@ -8,7 +8,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::connection::PgConnection;
-use crate::connector::{PostgresConnector, Users};
+use crate::connector::PostgresConnector;
+use crate::endpoint::Users;
 use crate::error::Error;
 
 /// What tells one session of a server from every other, of other servers too.
