@@ -185,11 +185,12 @@ pub use error::{
     TryGetError, with_causes,
 };
 pub use hooks::HookFuture;
+pub use lifecycle::close::{Close, CloseReport};
 pub use no_pool::{Unpooled, UnpooledLease};
 pub use policy::backoff::Backoff;
 pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
-pub use pool::{Close, CloseReport, Get, GetOwned, Lease, OwnedLease, Pool, PoolBuilder};
+pub use pool::{Get, GetOwned, Lease, OwnedLease, Pool, PoolBuilder};
 pub use report::{
     CloseReason, ConnectionInfo, ConnectionSnapshot, ConnectionState, Counters, Event, EventKind,
     GetOutcome, Histogram, Holder, PoolSettings, PoolState, Sharing, SharingSettings, Snapshot,

@@ -14,7 +14,8 @@ use super::Connect;
 use crate::connect::{self, FailureKind, Verdict};
 use crate::dial::Dial;
 use crate::error::SettingsError;
-use crate::pool::{self, Close};
+use crate::lifecycle::close::Close;
+use crate::pool;
 use crate::report::{CloseReason, ConnectionInfo};
 
 /// The pool and its thread. Dropped with the last handle: the pool closes, and the thread ends when the

@@ -86,7 +86,8 @@ use std::time::Duration;
 
 use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
-use crate::pool::{self, CloseReport};
+use crate::lifecycle::close::{self, CloseReport};
+use crate::pool;
 use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
 
 pub use builder::PoolBuilder;
@@ -338,7 +339,7 @@ impl<C: Connect> Pool<C> {
 /// Dropping it only leaves that out.
 #[must_use = "the pool is closed at once, but only `wait` waits for its connections to end"]
 pub struct Close<C: Connect> {
-    close: pool::Close,
+    close: close::Close,
     driver: Arc<Driver<C>>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::admit::{Origin, admit};
 use super::dialer::{Dialer, Outage, Telling};
 use super::recycle::release;
-use super::state::{PROVEN, PoolCore, Refusal, Shared, SlotMeta};
+use super::state::{PROVEN, PoolCore, PoolToken, Refusal, Shared, SlotMeta};
 use super::upkeep;
 use crate::budget::{After, Want};
 use crate::connect::{Connect, FailureKind};
@@ -372,6 +372,15 @@ pub(crate) fn proves(unproven_since: u64, meta: &SlotMeta) -> bool {
     meta.opened_at.load(Relaxed) > unproven_since
         && meta.is_dialled.load(Relaxed)
         && meta.uses.load(Relaxed) > meta.uses_before.load(Relaxed)
+}
+
+/// A connection enters the service of a face: what that proves is noted.
+pub(crate) fn entered_service<C: Connect>(token: &PoolToken<C>, now: u64) {
+    let core = token.core();
+    token.meta().taken(now);
+    if proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
+        set_proven(core);
+    }
 }
 
 /// A new connection was leased after all.

@@ -10,11 +10,16 @@
 
 pub(crate) mod add;
 mod admit;
+pub(crate) mod blueprint;
 pub(crate) mod budget_member;
+pub(crate) mod change;
 mod check;
 mod checking;
+pub(crate) mod close;
 pub(crate) mod dial;
 mod dialer;
+pub(crate) mod ended_get;
+mod inspect;
 mod look;
 mod owner;
 pub(crate) mod pre_lease_check;
@@ -22,4 +27,6 @@ pub(crate) mod recycle;
 mod report;
 pub(crate) mod retire;
 pub(crate) mod state;
+pub(crate) mod take;
 pub(crate) mod upkeep;
+pub(crate) mod warm;

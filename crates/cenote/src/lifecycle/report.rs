@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::state::PoolCore;
 use crate::budget::BudgetStatus;
 use crate::connect::Connect;
-use crate::error::{Dialling, endpoint};
+use crate::error::{Dialling, GetError, TimedOut, endpoint};
 use crate::kernel::{Phase, State};
-use crate::report::{Counters, PoolState, Status};
+use crate::report::{Counters, Holder, PoolState, Status};
 
 impl<C: Connect> PoolCore<C> {
     pub(crate) fn status(&self) -> Status {
@@ -45,8 +45,29 @@ impl<C: Connect> PoolCore<C> {
         self.owner.metrics.counters(gets, waited)
     }
 
+    /// The error of a caller that waited `waited`, by a face that looks like `status`.
+    pub(crate) fn timed_out(
+        &self,
+        waited: Duration,
+        status: Status,
+        holders: Vec<Holder>,
+    ) -> GetError {
+        // Each takes the dialer's lock, and lets it go before the next.
+        let connect_error = self.owner.dialer().last_error();
+        let dialling = self.dialling();
+        GetError::TimedOut(Box::new(TimedOut {
+            pool: self.owner.settings.name.clone(),
+            waited,
+            status,
+            connect_error,
+            dialling,
+            holders,
+            budget: self.refused_by(&status),
+        }))
+    }
+
     /// The budget that keeps a pool that looks like `status` from opening one more, if it is not the pool's own size.
-    pub(crate) fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
+    fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
         if status.size + status.opening >= status.max_size {
             return None;
         }
@@ -54,7 +75,7 @@ impl<C: Connect> PoolCore<C> {
     }
 
     /// The dial that has been under way for longest.
-    pub(crate) fn dialling(&self) -> Option<Dialling> {
+    pub(super) fn dialling(&self) -> Option<Dialling> {
         let shared = &self.owner;
         let began = {
             let dialer = shared.dialer();

@@ -126,6 +126,17 @@ impl SlotMeta {
         self.uses.store(self.uses.load(Relaxed) + 1, Relaxed);
     }
 
+    /// A face takes the connection for many users at once.
+    pub(crate) fn taken(&self, now: u64) {
+        self.leased_at.store(now, Relaxed);
+        self.add_uses(1);
+    }
+
+    /// Only the holder writes `uses`.
+    pub(crate) fn add_uses(&self, leases: u64) {
+        self.uses.store(self.uses.load(Relaxed) + leases, Relaxed);
+    }
+
     /// The connection is to be closed as soon as nobody has it.
     pub(crate) fn retire(&self) {
         self.expires_at.store(RETIRED, Relaxed);

@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::ended_get::EndedGet;
 use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
 use crate::lifecycle::dial;
+use crate::lifecycle::ended_get::EndedGet;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::recycle::release;
 use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared};
+use crate::lifecycle::take::fresh_at;
 use crate::lifecycle::upkeep::{self, Upkeep};
 use crate::report::{EventKind, GetOutcome, count};
 use crate::rt::{self, Sleep, nanos};
@@ -33,8 +34,6 @@ pub(crate) enum Limit {
     Own(Duration),
     /// Without end: the caller watches the time.
     None,
-    /// Without end, for a shared pool that grows: no user's waiting.
-    Growth,
 }
 
 /// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
@@ -260,15 +259,11 @@ impl<'a, C: Connect> Waiting<'a, C> {
             }
             token
         });
-        if !matches!(self.limit, Limit::Growth) {
-            core.owner.get_ended(&self.ended(
-                now,
-                match outcome {
-                    Ok(_) => GetOutcome::Leased,
-                    Err(_) => GetOutcome::Failed,
-                },
-            ));
-        }
+        let kind = match outcome {
+            Ok(_) => GetOutcome::Leased,
+            Err(_) => GetOutcome::Failed,
+        };
+        core.owner.get_ended(&self.ended(now, kind));
         outcome
     }
 
@@ -283,8 +278,8 @@ impl<'a, C: Connect> Waiting<'a, C> {
 
     /// What there is to tell of a get that is dropped.
     fn left(&self) -> Option<EndedGet> {
-        match (&self.stage, self.limit) {
-            (Stage::Done, _) | (_, Limit::Growth) => None,
+        match self.stage {
+            Stage::Done => None,
             _ => Some(self.ended(self.core.owner.clock.now(), GetOutcome::Abandoned)),
         }
     }
@@ -445,21 +440,6 @@ impl<'a, C: Connect> Waiting<'a, C> {
             Refusal::TimedOut => self.timed_out(),
         }
     }
-}
-
-/// If the connection can be leased without an asynchronous step, the time by which that is so. Never while the clock is
-/// stopped, so that no lease begins at a time that is none.
-#[inline(always)]
-pub(crate) fn fresh_at<C: Connect>(core: &PoolCore<C>, token: &PoolToken<C>) -> Option<u64> {
-    let shared = &core.owner;
-    let now = shared.clock.coarse();
-    let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
-    let is_fresh = idle < shared.fresh_below
-        && matches!(
-            rt::calling(|| shared.connector.is_open(&token.entry().conn)),
-            Ok(true)
-        );
-    is_fresh.then_some(now)
 }
 
 /// Begins the lease.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::Pool;
-use crate::budget::{Budget, Membership};
+use crate::budget::Budget;
 use crate::connect::Connect;
 use crate::error::SettingsError;
-use crate::hooks::{HookFuture, Hooks};
+use crate::hooks::HookFuture;
+use crate::lifecycle::blueprint::Blueprint;
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};
-use crate::rt::Runtime;
 use crate::settings::{IdleOrder, Settings};
 
 /// Sets up a [`Pool`]. Every setting has a default that serves a database behind a web service.
@@ -34,26 +34,18 @@ use crate::settings::{IdleOrder, Settings};
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder<C: Connect> {
-    connector: C,
-    settings: Settings,
-    hooks: Hooks<C>,
-    runtime: Option<Handle>,
-    budget: Option<Budget>,
+    blueprint: Blueprint<C>,
 }
 
 impl<C: Connect> PoolBuilder<C> {
     pub(crate) fn new(connector: C) -> Self {
         Self {
-            connector,
-            settings: Settings::default(),
-            hooks: Hooks::default(),
-            runtime: None,
-            budget: None,
+            blueprint: Blueprint::new(connector),
         }
     }
 
-    pub(crate) fn map_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(&mut self.settings);
+    fn map_settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.blueprint.settings);
         self
     }
 
@@ -238,7 +230,7 @@ impl<C: Connect> PoolBuilder<C> {
     /// [`NoRuntime`](crate::GetError::NoRuntime). One that nobody drives, a `current_thread` runtime outside
     /// `block_on`, serves nobody.
     pub fn runtime(mut self, runtime: Handle) -> Self {
-        self.runtime = Some(runtime);
+        self.blueprint.runtime = Some(runtime);
         self
     }
 
@@ -249,7 +241,7 @@ impl<C: Connect> PoolBuilder<C> {
     /// closed for another pool ([`CloseReason::Budget`]), as [`Budget`] says. [`Pool::add`] finds the pool full where
     /// the budget is.
     pub fn budget(mut self, budget: &Budget) -> Self {
-        self.budget = Some(budget.clone());
+        self.blueprint.budget = Some(budget.clone());
         self
     }
 
@@ -279,7 +271,7 @@ impl<C: Connect> PoolBuilder<C> {
             + Sync
             + 'static,
     {
-        self.hooks.after_connect.push(Box::new(hook));
+        self.blueprint.hooks.after_connect.push(Box::new(hook));
         self
     }
 
@@ -293,7 +285,7 @@ impl<C: Connect> PoolBuilder<C> {
             + Sync
             + 'static,
     {
-        self.hooks.before_get.push(Box::new(hook));
+        self.blueprint.hooks.before_get.push(Box::new(hook));
         self
     }
 
@@ -307,7 +299,7 @@ impl<C: Connect> PoolBuilder<C> {
             + Sync
             + 'static,
     {
-        self.hooks.after_return.push(Box::new(hook));
+        self.blueprint.hooks.after_return.push(Box::new(hook));
         self
     }
 
@@ -317,14 +309,14 @@ impl<C: Connect> PoolBuilder<C> {
         mut self,
         hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,
     ) -> Self {
-        self.hooks.before_close.push(Box::new(hook));
+        self.blueprint.hooks.before_close.push(Box::new(hook));
         self
     }
 
     /// Called with everything that happens; see [`Event`]. Several are called in the order given, whatever happens
     /// in those before; a panic is ignored.
     pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.hooks.observers.push(Box::new(observer));
+        self.blueprint.hooks.observers.push(Box::new(observer));
         self
     }
 
@@ -335,34 +327,18 @@ impl<C: Connect> PoolBuilder<C> {
     /// A setting that can't work, named with what would; or a `min_idle` that exceeds its budget beside what other
     /// pools have reserved of it.
     pub fn build(self) -> Result<Pool<C>, SettingsError> {
-        self.validate()?;
-        let (setting, reserved) = self.settings.reserved();
-        let budget = self
-            .budget
-            .map(|budget| Membership::begin(&budget, setting, reserved))
-            .transpose()?;
-        Ok(Pool::start(
-            self.connector,
-            self.settings,
-            self.hooks,
-            self.runtime.map_or_else(Runtime::callers, Runtime::Own),
-            budget,
-        ))
+        self.blueprint.begin().map(Pool::new_on)
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
-        self.settings.validate()
+        &self.blueprint.settings
     }
 }
 
 impl<C: Connect> fmt::Debug for PoolBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolBuilder")
-            .field("settings", &self.settings)
+            .field("settings", &self.blueprint.settings)
             .finish_non_exhaustive()
     }
 }

@@ -57,12 +57,6 @@ impl<'a, C: Connect> GetOwned<'a, C> {
         Self { acquire }
     }
 
-    /// Waits without end, for a shared pool that grows.
-    pub(crate) fn for_growth(mut self) -> Self {
-        self.acquire.limit(Limit::Growth);
-        self
-    }
-
     /// Waits this long at most, instead of `acquire_timeout`. Costs a timer of its own if it must wait.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.acquire.limit(Limit::Own(limit));

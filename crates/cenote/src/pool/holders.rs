@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::connect::Connect;
 use crate::kernel::State;
-use crate::lifecycle::state::PoolCore;
-use crate::report::{self, Holder};
+use crate::lifecycle::state::{PoolCore, SlotMeta};
+use crate::report::{self, ConnectionState, Holder};
 
 /// More places than that make no error clearer.
 const NAMED: usize = 3;
@@ -25,4 +25,18 @@ pub(crate) fn holders<C: Connect>(core: &PoolCore<C>) -> Vec<Holder> {
     let mut holders = report::holders(leased);
     holders.truncate(NAMED);
     holders
+}
+
+/// A connection in its user's hands for so long.
+pub(crate) fn leased(meta: &SlotMeta, held_for: Duration) -> ConnectionState {
+    match meta.call_site.get() {
+        // A lease whose holder has not written its metadata yet shows that of the lease before.
+        Some(site) => ConnectionState::Leased {
+            held_for,
+            call_site: site.call_site,
+            label: site.label,
+        },
+        // The first of its slot.
+        None => ConnectionState::Upkeep,
+    }
 }

@@ -5,9 +5,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::connect::Connect;
-use crate::kernel::{Arc, LeaseToken, Owner};
+use crate::kernel::LeaseToken;
+use crate::lifecycle::retire;
 use crate::lifecycle::state::{PoolCore, PoolToken, Shared};
-use crate::lifecycle::{dial, retire};
 use crate::report::{CloseReason, ConnectionInfo};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
@@ -53,37 +53,6 @@ impl<C: Connect> OwnedLease<C> {
         Self {
             loan: LeaseToken::new(token, None),
         }
-    }
-
-    /// The connection's number.
-    pub(crate) fn id(lease: &Self) -> u64 {
-        lease.loan.token().meta().id.load(Relaxed)
-    }
-
-    /// Whether the connection is older than its lifetime.
-    pub(crate) fn is_expired(lease: &Self, now: u64) -> bool {
-        lease.loan.token().meta().end_of_life(now).is_some()
-    }
-
-    /// Whether the connection was open when all were to be replaced.
-    pub(crate) fn is_evicted(lease: &Self) -> bool {
-        let token = lease.loan.token();
-        !Shared::is_wanted(token.core(), token.meta())
-    }
-
-    /// Counts what the connection carried while it was leased to a shared pool, whose leases are this one's
-    /// users: this one is counted already.
-    pub(crate) fn count_uses(lease: &Self, leases: u64) {
-        let uses = &lease.loan.token().meta().uses;
-        uses.store(uses.load(Relaxed) + leases.saturating_sub(1), Relaxed);
-    }
-
-    /// Ends a lease on a connection that proved dead before anybody used it: as a failed connect.
-    pub(crate) fn arrived_dead(lease: Self) {
-        let token = lease.loan.into_token();
-        let opened_at = token.meta().opened_at.load(Relaxed);
-        dial::dead_on_arrival(&Arc::clone(token.core()), opened_at);
-        retire::retire(token, CloseReason::Broken, None);
     }
 }
 

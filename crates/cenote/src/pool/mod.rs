@@ -5,41 +5,31 @@
 
 mod acquire;
 mod builder;
-mod close;
-mod ended_get;
 mod get;
 mod holders;
-mod inspect;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
 mod timed_out;
-mod warm;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
-use std::time::Duration;
 
-use acquire::{Acquire, fresh_at, leased};
+use acquire::{Acquire, leased};
+use timed_out::timed_out;
 
-use crate::budget::{BudgetStatus, Membership};
 use crate::connect::Connect;
-use crate::error::{AddError, ConnectError, Dialling, GetError, SettingsError, TryGetError};
-use crate::hooks::Hooks;
-use crate::kernel::{Arc, Core, IdleSince, Phase, State};
-use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
-use crate::lifecycle::state::{PoolCore, Shared};
-use crate::lifecycle::upkeep::{self, Upkeep};
-use crate::lifecycle::{add, dial, recycle, retire};
-use crate::report::{CloseReason, ConnectionInfo, Counters, EventKind, Snapshot, Status, Timings};
-use crate::rt::{Clock, Runtime};
+use crate::error::{AddError, GetError, SettingsError, TryGetError};
+use crate::kernel::{Arc, IdleSince, Phase, State};
+use crate::lifecycle::blueprint::Blueprint;
+use crate::lifecycle::close::{self, Close};
+use crate::lifecycle::state::{PoolCore, PoolToken};
+use crate::lifecycle::{add, change, dial, recycle, retire, take, warm};
+use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
 use crate::settings::Settings;
 
 pub use builder::PoolBuilder;
-pub use close::{Close, CloseReport};
-pub(crate) use ended_get::EndedGet;
 pub use get::{Get, GetOwned};
 pub use lease::{Lease, OwnedLease};
 
@@ -70,33 +60,12 @@ impl<C: Connect> Pool<C> {
 
     /// A pool with default settings, which are always possible.
     pub fn new(connector: C) -> Self {
-        Self::start(
-            connector,
-            Settings::default(),
-            Hooks::default(),
-            Runtime::callers(),
-            None,
-        )
+        let begun = Blueprint::new(connector).begin();
+        Self::new_on(begun.expect("default settings are possible"))
     }
 
-    pub(crate) fn start(
-        connector: C,
-        settings: Settings,
-        hooks: Hooks<C>,
-        runtime: Runtime,
-        budget: Option<Membership>,
-    ) -> Self {
-        let (max_size, order) = (settings.max_size, settings.order());
-        let core = Core::new(
-            Shared::new(connector, settings, hooks, runtime, budget),
-            max_size,
-            order,
-        );
-        if let Some(budget) = &core.owner.budget {
-            let weak = Arc::downgrade(&core);
-            budget.introduce(weak);
-        }
-        upkeep::ensure(&core);
+    /// The first handle on `core`.
+    fn new_on(core: Arc<PoolCore<C>>) -> Self {
         Self { core }
     }
 
@@ -145,23 +114,10 @@ impl<C: Connect> Pool<C> {
     #[inline]
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<'_, C>, TryGetError> {
-        let call_site = Location::caller();
-        while let Some(token) = self.core.claim() {
-            if let Some(now) = fresh_at(&self.core, &token) {
-                return Ok(Lease::new(leased(token, now, call_site), &self.core));
-            }
-            if upkeep::ensure(&self.core) == Upkeep::Impossible {
-                // Nothing can be checked here.
-                recycle::release(token, IdleSince::Before);
-                break;
-            }
-            if let Some(now) = fresh_at(&self.core, &token) {
-                // The pool had rested, and its clock stood.
-                return Ok(Lease::new(leased(token, now, call_site), &self.core));
-            }
-            drop(PreLeaseCheck::start(token));
+        match take::fresh(&self.core) {
+            Some((token, now)) => Ok(self.lease(token, now, Location::caller())),
+            None => Err(self.none_idle()),
         }
-        Err(self.none_idle())
     }
 
     /// As [`try_get`](Self::try_get), for a thread that may wait: what must be checked first is checked here.
@@ -169,28 +125,19 @@ impl<C: Connect> Pool<C> {
         &self,
         call_site: &'static Location<'static>,
     ) -> Result<Lease<'_, C>, TryGetError> {
-        while let Some(token) = self.core.claim() {
-            if let Some(now) = fresh_at(&self.core, &token) {
-                return Ok(Lease::new(leased(token, now, call_site), &self.core));
-            }
-            if upkeep::ensure(&self.core) == Upkeep::Impossible {
-                recycle::release(token, IdleSince::Before);
-                break;
-            }
-            if let Some(now) = fresh_at(&self.core, &token) {
-                return Ok(Lease::new(leased(token, now, call_site), &self.core));
-            }
-            let mut pre_lease_check = PreLeaseCheck::start(token);
-            match poll_fn(|cx| pre_lease_check.poll(cx)).await {
-                Ok(token) => {
-                    let now = self.core.owner.clock.now();
-                    return Ok(Lease::new(leased(token, now, call_site), &self.core));
-                }
-                Err(Rejected::Closed) => {}
-                Err(Rejected::Fatal(_)) => break,
-            }
+        match take::checked(&self.core).await {
+            Some((token, now)) => Ok(self.lease(token, now, call_site)),
+            None => Err(self.none_idle()),
         }
-        Err(self.none_idle())
+    }
+
+    fn lease(
+        &self,
+        token: PoolToken<C>,
+        now: u64,
+        call_site: &'static Location<'static>,
+    ) -> Lease<'_, C> {
+        Lease::new(leased(token, now, call_site), &self.core)
     }
 
     fn none_idle(&self) -> TryGetError {
@@ -247,7 +194,7 @@ impl<C: Connect> Pool<C> {
     /// # }
     /// ```
     pub fn inspect(&self) -> Snapshot {
-        self.core.inspect()
+        self.core.inspect(holders::leased)
     }
 
     /// The pool's name.
@@ -266,13 +213,7 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// Zero, more than a pool can have, or less than `min_idle`; nothing is changed then.
     pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
-        self.settings().check_max_size(max_size)?;
-        self.core.resize(max_size);
-        for (token, why) in self.core.reserve_excess() {
-            retire::retire(token, recycle::reason(why), None);
-        }
-        dial::dial_if_needed(&self.core);
-        Ok(())
+        change::resize(&self.core, max_size)
     }
 
     /// Gives no leases until [`resume`](Self::resume): callers queue, their time-outs run. Leases already
@@ -313,12 +254,7 @@ impl<C: Connect> Pool<C> {
     /// Replaces every connection open now, without disturbing those who use one: idle ones close at once,
     /// leased ones when they come back. For when credentials or addresses have changed.
     pub fn evict(&self) {
-        let next = self.core.owner.next_id.load(Relaxed);
-        self.core.owner.evict_below.fetch_max(next, Relaxed);
-        for token in self.core.recall() {
-            // Those that came before the bound are seen off there.
-            recycle::release(token, IdleSince::Before);
-        }
+        change::evict(&self.core);
     }
 
     /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say,
@@ -339,11 +275,9 @@ impl<C: Connect> Pool<C> {
     /// [`Connect`](GetError::Connect): a dial has failed since this began; the pool goes on trying.
     /// [`TimedOut`](GetError::TimedOut), [`Closed`](GetError::Closed), [`NoRuntime`](GetError::NoRuntime).
     pub async fn warm(&self) -> Result<(), GetError> {
-        self.warm_within(self.settings().acquire_timeout).await
-    }
-
-    pub(crate) async fn warm_within(&self, limit: Option<Duration>) -> Result<(), GetError> {
-        warm::warm(&self.core, limit).await
+        let limit = self.core.owner.settings.acquire_timeout;
+        let timed_out = |waited| timed_out(&self.core, waited);
+        warm::warm(&self.core, limit, timed_out).await
     }
 
     /// Closes the pool, at once: waiters get [`Closed`](GetError::Closed), idle connections end now, leased
@@ -355,43 +289,6 @@ impl<C: Connect> Pool<C> {
     /// Whether the pool is closed.
     pub fn is_closed(&self) -> bool {
         self.core.demand().phase == Phase::Closed
-    }
-
-    /// Tells the observers; to be called under no lock.
-    pub(crate) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
-        self.core.owner.tell(kind);
-    }
-
-    /// Counts and tells how a get of a layer above ended.
-    pub(crate) fn get_ended(&self, get: &EndedGet) {
-        self.core.owner.get_ended(get);
-    }
-
-    /// Why connects have been failing; `None` since the last that did not.
-    pub(crate) fn connect_error(&self) -> Option<ConnectError> {
-        self.core.owner.dialer().last_error()
-    }
-
-    /// The dial that has been under way for longest.
-    pub(crate) fn dialling(&self) -> Option<Dialling> {
-        self.core.dialling()
-    }
-
-    /// The budget that keeps a pool that looks like `status` from opening one more.
-    pub(crate) fn refused_by(&self, status: &Status) -> Option<BudgetStatus> {
-        self.core.refused_by(status)
-    }
-
-    pub(crate) fn no_runtime(&self) -> GetError {
-        self.core.owner.no_runtime()
-    }
-
-    pub(crate) fn runtime(&self) -> &Runtime {
-        &self.core.owner.runtime
-    }
-
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.core.owner.clock
     }
 
     pub(crate) fn settings(&self) -> &Settings {

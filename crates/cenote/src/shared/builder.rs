@@ -11,10 +11,10 @@ use super::upkeep::{CHECKED_AT_REST, Times};
 use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
+use crate::lifecycle::blueprint::Blueprint;
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::{Choice, Chooser, Marks};
 use crate::policy::telling::ConnectFailures;
-use crate::pool::PoolBuilder;
 use crate::report::{CloseReason, ConnectionInfo, Event};
 use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 
@@ -36,18 +36,19 @@ use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 /// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct SharedPoolBuilder<C: Multiplex> {
-    exclusive: PoolBuilder<C>,
+    blueprint: Blueprint<C>,
     choice: Choice,
     high_water: f64,
     shrink_after: Duration,
 }
 
-/// Settings that are the exclusive pool's.
-macro_rules! as_exclusive {
-    ($($(#[$doc:meta])* $name:ident($value:ident: $kind:ty);)*) => {
+/// One method for each of the connections' settings.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident($value:ident: $kind:ty) = |$settings:ident| $change:expr;)*) => {
         $($(#[$doc])*
         pub fn $name(mut self, $value: $kind) -> Self {
-            self.exclusive = self.exclusive.$name($value);
+            let $settings = &mut self.blueprint.settings;
+            $change;
             self
         })*
     };
@@ -55,84 +56,102 @@ macro_rules! as_exclusive {
 
 impl<C: Multiplex> SharedPoolBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
+        let mut blueprint = Blueprint::new(connector);
+        // One connection carries many leases: four are a lot, and leave room for one that drains beside those that
+        // serve.
+        blueprint.settings.max_size = 4;
+        // One that grows asks for one at a time.
+        blueprint.settings.max_connecting = 1;
         Self {
-            // One connection carries many leases: four are a lot, and leave room for one that drains beside
-            // those that serve.
-            exclusive: PoolBuilder::new(connector).max_size(4),
+            blueprint,
             choice: Choice::default(),
             high_water: 0.75,
             shrink_after: MINUTE,
         }
     }
 
-    as_exclusive! {
+    settings! {
         /// The name that errors and reports carry. Default: "unnamed".
-        name(name: impl Into<String>);
+        name(name: impl Into<String>) = |s| s.name = name.into().into();
         /// Connections there may be at once, those being opened and those draining included. Default: 4.
         ///
         /// With 1, the end of a connection's lifetime is a pause: it drains before the next is opened.
-        max_size(connections: usize);
+        max_size(connections: usize) = |s| s.max_size = connections;
         /// How long a caller waits at most. `None`: without end. Default: 5 s.
-        acquire_timeout(limit: impl Into<Option<Duration>>);
+        acquire_timeout(limit: impl Into<Option<Duration>>) = |s| s.acquire_timeout = limit.into();
         /// Callers that may wait at once; one more fails with
         /// [`GetError::QueueFull`](crate::GetError::QueueFull). `None`: no bound. Default: 10,000.
-        max_waiters(callers: impl Into<Option<usize>>);
+        max_waiters(callers: impl Into<Option<usize>>) = |s| s.max_waiters = callers.into();
         /// Closes a connection that has had no lease for this long, as long as `min_size` others are open.
         /// `None`: never. Default: 10 min.
-        idle_timeout(limit: impl Into<Option<Duration>>);
+        idle_timeout(limit: impl Into<Option<Duration>>) = |s| s.idle_timeout = limit.into();
         /// A connection this old gets no new leases and is closed once those it carries have ended; where
         /// `max_size` permits, another is opened first. `None`: never. Default: 30 min.
-        max_lifetime(limit: impl Into<Option<Duration>>);
+        max_lifetime(limit: impl Into<Option<Duration>>) = |s| s.max_lifetime = limit.into();
         /// The share of `max_lifetime` that chance may take off, rolled once for each connection, so that
         /// those opened together do not end together. Default: 0.1.
-        lifetime_jitter(share: f64);
+        lifetime_jitter(share: f64) = |s| s.lifetime_jitter = share;
         /// A connection that has had no lease for this long is [checked](crate::Connect::check) before the next.
         /// `None`: never. Default: 1 s, kept to within a quarter, early rather than late.
-        check_after_idle(idle: impl Into<Option<Duration>>);
+        check_after_idle(idle: impl Into<Option<Duration>>) = |s| s.check_after_idle = idle.into();
         /// [Checks](crate::Connect::check) connections without leases in the background this often. `None`: never.
         /// Default: 2 min. Those in use are the protocol's to keep alive: a check needs a connection alone.
-        keepalive(period: impl Into<Option<Duration>>);
+        keepalive(period: impl Into<Option<Duration>>) = |s| s.keepalive = period.into();
         /// How long a dial and the `after_connect` hook may take together. Default: 3 s. A new connection
         /// whose capacity is 0 counts as being opened for as long again.
-        connect_timeout(limit: Duration);
+        connect_timeout(limit: Duration) = |s| s.connect_timeout = limit;
         /// How long a check may take. Default: 5 s.
-        check_timeout(limit: Duration);
+        check_timeout(limit: Duration) = |s| s.check_timeout = limit;
         /// How long a reset may take. Default: 5 s. Connections are reset when they leave service, if
         /// [`verdict`](crate::Connect::verdict) says so.
-        reset_timeout(limit: Duration);
+        reset_timeout(limit: Duration) = |s| s.reset_timeout = limit;
         /// How long a goodbye may take; the connection's place is free after that. Default: 5 s.
-        close_timeout(limit: Duration);
+        close_timeout(limit: Duration) = |s| s.close_timeout = limit;
         /// How long the pool waits after failed connects. Default: 100 ms to 2 s, full jitter.
-        backoff(backoff: Backoff);
+        backoff(backoff: Backoff) = |s| s.backoff = backoff;
         /// When callers who wait learn that connecting fails while nothing is open; see
         /// [`PoolBuilder::connect_failures`](crate::PoolBuilder::connect_failures). Default: [`ConnectFailures::RideOut`].
-        connect_failures(policy: ConnectFailures);
+        connect_failures(policy: ConnectFailures) = |s| s.connect_failures = policy;
         /// When callers who wait beside open connections, all of them full, learn that opening one more fails.
         /// Default: [`ConnectFailures::KeepWaiting`], for leases end.
-        connect_failures_while_open(policy: ConnectFailures);
+        connect_failures_while_open(policy: ConnectFailures) =
+            |s| s.connect_failures_while_open = policy;
         /// Tells of a get that took longer than this, once it has ended; see
         /// [`PoolBuilder::slow_get`](crate::PoolBuilder::slow_get). Default: 1 s.
-        slow_get(threshold: impl Into<Option<Duration>>);
+        slow_get(threshold: impl Into<Option<Duration>>) = |s| s.slow_get = threshold.into();
         /// Seeds the random numbers behind choice, jitter and back-off, so that a run on virtual time
         /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
-        seed(seed: u64);
-        /// The runtime that the pool's tasks and its connections live on. Default: the one that calls, or else the
-        /// last that called; see [`PoolBuilder::runtime`](crate::PoolBuilder::runtime) for what that means.
-        runtime(runtime: Handle);
-        /// Called before a connection is closed, whatever the reason. Several are called in the order given; a panic is
-        /// ignored.
-        before_close(
-            hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static
-        );
-        /// Called with everything that happens; see [`Event`]. Several are called in the order given, whatever happens
-        /// in those before; a panic is ignored.
-        on_event(observer: impl Fn(&Event<'_>) + Send + Sync + 'static);
+        seed(seed: u64) = |s| s.seed = Some(seed);
+    }
+
+    /// The runtime that the pool's tasks and its connections live on. Default: the one that calls, or else the
+    /// last that called; see [`PoolBuilder::runtime`](crate::PoolBuilder::runtime) for what that means.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.blueprint.runtime = Some(runtime);
+        self
+    }
+
+    /// Called before a connection is closed, whatever the reason. Several are called in the order given; a panic is
+    /// ignored.
+    pub fn before_close(
+        mut self,
+        hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,
+    ) -> Self {
+        self.blueprint.hooks.before_close.push(Box::new(hook));
+        self
+    }
+
+    /// Called with everything that happens; see [`Event`]. Several are called in the order given, whatever happens
+    /// in those before; a panic is ignored.
+    pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.blueprint.hooks.observers.push(Box::new(observer));
+        self
     }
 
     /// Connections kept open, in use or not; as soon as there are that many leases, they all serve. Default:
     /// 0, so that a pool nobody uses costs nothing and the first caller pays for the dial.
     pub fn min_size(mut self, connections: usize) -> Self {
-        self.exclusive = self.exclusive.map_settings(|s| s.min_size = connections);
+        self.blueprint.settings.min_size = connections;
         self
     }
 
@@ -160,7 +179,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     /// Bounds the connections of this pool and of all others under the same budget together, beside `max_size`; see
     /// [`Budget`](crate::Budget). `min_size` is then a reservation. Default: none.
     pub fn budget(mut self, budget: &crate::budget::Budget) -> Self {
-        self.exclusive = self.exclusive.budget(budget);
+        self.blueprint.budget = Some(budget.clone());
         self
     }
 
@@ -173,7 +192,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             + Sync
             + 'static,
     {
-        self.exclusive = self.exclusive.after_connect(hook);
+        self.blueprint.hooks.after_connect.push(Box::new(hook));
         self
     }
 
@@ -182,39 +201,36 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     /// # Errors
     /// A setting that can't work, named with what would.
     pub fn build(self) -> Result<SharedPool<C>, SettingsError> {
-        if !(self.high_water > 0.0 && self.high_water <= 1.0) {
+        let Self {
+            mut blueprint,
+            choice,
+            high_water,
+            shrink_after,
+        } = self;
+        if !(high_water > 0.0 && high_water <= 1.0) {
             let accepted = "a fraction of a connection's capacity, above 0.0 and at most 1.0";
-            return refuse("high_water", self.high_water, accepted);
+            return refuse("high_water", high_water, accepted);
         }
-        check_duration("shrink_after", Some(self.shrink_after), SHORTEST)?;
-        self.exclusive.validate()?;
+        check_duration("shrink_after", Some(shrink_after), SHORTEST)?;
+        blueprint.settings.validate()?;
+        let settings = &mut blueprint.settings;
         // Upkeep takes its turns in an eighth of it.
-        let check_after_idle = self.exclusive.settings().check_after_idle;
-        check_duration("check_after_idle", check_after_idle, 8 * SHORTEST)?;
-        let shrink_after = self.shrink_after;
-        let mut limits = None;
-        let mut seed = None;
-        // Those who wait do so for the shared pool; beneath, there is one caller, and it has all the time.
-        let exclusive = self.exclusive.map_settings(|s| {
-            seed = s.seed;
-            limits = Some(Limits {
-                choice: self.choice,
-                marks: Marks {
-                    high: self.high_water,
-                },
-                min_size: s.min_size,
-                acquire_timeout: s.acquire_timeout.take(),
-                max_waiters: s.max_waiters.take().unwrap_or(usize::MAX),
-                times: Times::new(s, shrink_after),
-            });
-            s.max_connecting = 1;
-            s.check_after_idle = s.check_after_idle.map(|idle| idle / CHECKED_AT_REST);
-        });
-        let limits = limits.expect("set by the closure just called");
-        let rng = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let chooser = Chooser::new(self.choice, rng);
+        check_duration("check_after_idle", settings.check_after_idle, 8 * SHORTEST)?;
+        let limits = Limits {
+            choice,
+            marks: Marks { high: high_water },
+            min_size: settings.min_size,
+            acquire_timeout: settings.acquire_timeout,
+            max_waiters: settings.max_waiters.unwrap_or(usize::MAX),
+            times: Times::new(settings, shrink_after),
+        };
+        settings.check_after_idle = settings.check_after_idle.map(|idle| idle / CHECKED_AT_REST);
+        let rng = settings
+            .seed
+            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let chooser = Chooser::new(choice, rng);
         Ok(SharedPool {
-            core: Core::new(exclusive.build()?, limits, chooser),
+            core: Core::new(blueprint.begin()?, limits, chooser),
         })
     }
 }
@@ -222,13 +238,13 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
 impl<C: Multiplex> fmt::Debug for SharedPoolBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            exclusive,
+            blueprint,
             choice,
             high_water,
             shrink_after,
         } = self;
         f.debug_struct("SharedPoolBuilder")
-            .field("settings", exclusive.settings())
+            .field("settings", &blueprint.settings)
             .field("choice", choice)
             .field("high_water", high_water)
             .field("shrink_after", shrink_after)

@@ -1,19 +1,23 @@
-//! A connection in service: the shared pool's own lease on it, held by everyone who uses it. When the last of
-//! them lets go, the lease goes back to the exclusive pool beneath, which judges what becomes of it.
+//! A connection in service: the shared pool's own token of it, held by everyone who uses it. When the last of them lets
+//! go, it goes back to the lifecycle beneath, which judges what becomes of it.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
 use crate::connect::Multiplex;
-use crate::pool::OwnedLease;
+use crate::lifecycle::dial;
+use crate::lifecycle::recycle::recycle;
+use crate::lifecycle::retire::retire;
+use crate::lifecycle::state::PoolToken;
+use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt;
 use crate::sync::AtomicUsize;
 
 pub(super) struct Carrier<C: Multiplex> {
     pub(super) core: Arc<Core<C>>,
     /// `None` only within its drop.
-    lease: Option<OwnedLease<C>>,
+    token: Option<PoolToken<C>>,
     /// Its seat among those in service, or [`NO_SEAT`]. Written under the pool's lock, and under it exact.
     seat: AtomicUsize,
     /// How its time in service ended, if it is not simply to be given back. The first word counts.
@@ -42,19 +46,47 @@ pub(super) struct Seen {
 }
 
 impl<C: Multiplex> Carrier<C> {
-    pub(super) fn new(core: &Arc<Core<C>>, lease: OwnedLease<C>) -> Arc<Self> {
+    pub(super) fn new(core: &Arc<Core<C>>, token: PoolToken<C>) -> Arc<Self> {
         Arc::new(Self {
             core: Arc::clone(core),
-            lease: Some(lease),
+            token: Some(token),
             seat: AtomicUsize::new(NO_SEAT),
             retire: OnceLock::new(),
         })
     }
 
-    pub(super) fn lease(&self) -> &OwnedLease<C> {
-        self.lease
+    #[inline(always)]
+    fn token(&self) -> &PoolToken<C> {
+        self.token
             .as_ref()
-            .expect("a carrier has its lease until it is dropped")
+            .expect("a carrier has its connection until it is dropped")
+    }
+
+    #[inline(always)]
+    pub(super) fn connection(&self) -> &C::Connection {
+        &self.token().entry().conn
+    }
+
+    pub(super) fn info(&self) -> ConnectionInfo {
+        let meta = self.token().meta();
+        let now = self.core.life.owner.clock.now();
+        meta.info(now, meta.leased_at.load(Relaxed))
+    }
+
+    /// Whether the connection is older than its lifetime.
+    pub(super) fn is_expired(&self, now: u64) -> bool {
+        self.token().meta().end_of_life(now).is_some()
+    }
+
+    /// Whether the connection was open when all were to be replaced.
+    pub(super) fn is_evicted(&self) -> bool {
+        let token = self.token();
+        token.core().owner.is_evicted(token.meta())
+    }
+
+    /// Counts the leases it carried; its time in service is counted as one already.
+    pub(super) fn count_uses(&self, leases: u64) {
+        self.token().meta().add_uses(leases.saturating_sub(1));
     }
 
     pub(super) fn seat(&self) -> Option<usize> {
@@ -74,10 +106,10 @@ impl<C: Multiplex> Carrier<C> {
     /// Asks the connector; no lock is held. One that panics speaks of a connection nobody should have.
     #[inline]
     pub(super) fn look(&self) -> Seen {
-        let connector = self.core.exclusive.connector();
+        let connector = &self.core.life.owner.connector;
         let seen = rt::calling(|| Seen {
-            is_open: connector.is_open(self.lease()),
-            capacity: connector.capacity(self.lease()),
+            is_open: connector.is_open(self.connection()),
+            capacity: connector.capacity(self.connection()),
         });
         seen.unwrap_or(Seen {
             is_open: false,
@@ -88,17 +120,21 @@ impl<C: Multiplex> Carrier<C> {
 
 impl<C: Multiplex> Drop for Carrier<C> {
     fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else {
+        let Some(token) = self.token.take() else {
             return;
         };
         match self.retire.get() {
-            None => drop(lease),
-            Some(Ending::Discarded) => OwnedLease::discard(lease),
+            None => recycle(token, None),
+            Some(Ending::Discarded) => retire(token, CloseReason::Discarded, None),
             Some(Ending::Retired) => {
-                OwnedLease::retire(&lease);
-                drop(lease);
+                token.meta().retire();
+                recycle(token, None);
             }
-            Some(Ending::ArrivedDead) => OwnedLease::arrived_dead(lease),
+            Some(Ending::ArrivedDead) => {
+                let opened_at = token.meta().opened_at.load(Relaxed);
+                dial::dead_on_arrival(&self.core.life, opened_at);
+                retire(token, CloseReason::Broken, None);
+            }
         }
         self.core.gone();
     }

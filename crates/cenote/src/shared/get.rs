@@ -14,7 +14,7 @@ use super::places::{Answer, Told, Turn};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
-use crate::pool::EndedGet;
+use crate::lifecycle::ended_get::EndedGet;
 use crate::report::{EventKind, GetOutcome};
 use crate::rt::{self, nanos};
 
@@ -68,9 +68,9 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
             },
             Answer::Refused(error) => refused(error),
             Answer::QueueFull => {
-                self.core.exclusive.tell(|| EventKind::Rejected);
+                self.core.life.owner.tell(|| EventKind::Rejected);
                 refused(GetError::QueueFull {
-                    pool: self.core.exclusive.name().into(),
+                    pool: self.core.life.owner.settings.name.clone(),
                     max_waiters: self.core.limits.max_waiters,
                 })
             }
@@ -91,18 +91,16 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
         };
         let Waiting { turn, timer } = waiting;
         let Turn { number, since } = *turn;
-        let exclusive = &self.core.exclusive;
-        let at = exclusive
-            .clock()
-            .instant(since.saturating_add(nanos(limit)));
-        let set = || Box::pin(exclusive.runtime().within(|| rt::sleep_until(at)));
+        let life = &self.core.life.owner;
+        let at = life.clock.instant(since.saturating_add(nanos(limit)));
+        let set = || Box::pin(life.runtime.within(|| rt::sleep_until(at)));
         ready!(timer.get_or_insert_with(set).as_mut().poll(cx));
         Poll::Ready(match self.core.leave(number) {
             // In that instant.
             Some(Told::Granted(grant)) => self.follow(Answer::Granted(grant)),
             Some(Told::Refused(error)) => Step::Done(Err(error)),
             None => {
-                let waited = exclusive.clock().now().saturating_sub(since);
+                let waited = life.clock.now().saturating_sub(since);
                 let error = self.core.timed_out(Duration::from_nanos(waited));
                 Step::Done(Err(error))
             }
@@ -113,9 +111,9 @@ impl<'a, C: Multiplex> SharedGet<'a, C> {
 impl<C: Multiplex> SharedGet<'_, C> {
     /// Tells how it ended, after waiting.
     fn ended(&self, turn: Turn, outcome: GetOutcome) {
-        let exclusive = &self.core.exclusive;
-        exclusive.get_ended(&EndedGet {
-            waited: exclusive.clock().now().saturating_sub(turn.since),
+        let life = &self.core.life.owner;
+        life.get_ended(&EndedGet {
+            waited: life.clock.now().saturating_sub(turn.since),
             has_queued: true,
             call_site: self.call_site,
             outcome,
@@ -188,7 +186,7 @@ impl<C: Multiplex> Drop for SharedGet<'_, C> {
 impl<C: Multiplex> fmt::Debug for SharedGet<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedGet")
-            .field("pool", &self.core.exclusive.name())
+            .field("pool", &self.core.life.owner.settings.name)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,14 @@
-//! One more connection in service: one that rests in the exclusive pool if there is one, else one it opens.
+//! One more connection in service: one that rests in the lifecycle if there is one, else one it opens.
 //! One at a time, in a task of its own that no caller's cancellation reaches. How often a failing server is
-//! dialled is the exclusive pool's business; what it says in the end goes to all who wait.
+//! dialled is the lifecycle's business; what it says in the end goes to all who wait.
 
 use std::sync::Arc;
 
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
+use crate::lifecycle::take;
 use crate::policy::telling::ConnectFailures;
-use crate::pool::Lease;
 
 /// Begins the growth that the state says is under way.
 pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
@@ -16,11 +16,11 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
         core: Some(Arc::clone(core)),
     };
     if let Some(growth) = growth.take_idle() {
-        let runtime = core.exclusive.runtime();
+        let runtime = &core.life.owner.runtime;
         if runtime.is_alive() {
             runtime.spawn(growth.open());
         } else {
-            growth.fail(&core.exclusive.no_runtime());
+            growth.fail(&core.life.owner.no_runtime());
         }
     }
 }
@@ -28,14 +28,14 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
 /// As much growth as needs no dial: true if a connection came into service. For one who says himself that
 /// growth is under way.
 pub(super) fn take_one<C: Multiplex>(core: &Arc<Core<C>>) -> bool {
-    match core.exclusive.try_get() {
-        Ok(lease) => {
-            if core.adopt(Lease::into_owned(lease)) {
+    match take::fresh(&core.life) {
+        Some((token, _)) => {
+            if core.adopt(token) {
                 start(core);
             }
             true
         }
-        Err(_) => {
+        None => {
             core.locked(|state, after| {
                 state.is_growing = false;
                 // Somebody may have queued meanwhile.
@@ -57,10 +57,10 @@ impl<C: Multiplex> Growth<C> {
     /// Takes what rests into service; comes back if that is not enough.
     fn take_idle(mut self) -> Option<Self> {
         while let Some(core) = &self.core {
-            let Ok(lease) = core.exclusive.try_get() else {
+            let Some((token, _)) = take::fresh(&core.life) else {
                 return Some(self);
             };
-            if !core.adopt(Lease::into_owned(lease)) {
+            if !core.adopt(token) {
                 self.core = None;
             }
         }
@@ -69,9 +69,9 @@ impl<C: Multiplex> Growth<C> {
 
     async fn open(mut self) {
         while let Some(core) = &self.core {
-            match core.exclusive.get_owned().for_growth().await {
-                Ok(lease) => {
-                    if !core.adopt(lease) {
+            match take::next(&core.life).await {
+                Ok(token) => {
+                    if !core.adopt(token) {
                         self.core = None;
                     }
                 }
@@ -81,12 +81,12 @@ impl<C: Multiplex> Growth<C> {
     }
 
     /// Tells those who wait, unless others serve: then they are still served, and upkeep tries again. Where they are to
-    /// be told all the same, the exclusive pool has decided when.
+    /// be told all the same, the lifecycle has decided when.
     fn fail(mut self, error: &GetError) {
         let Some(core) = self.core.take() else {
             return;
         };
-        let policy = core.exclusive.settings().connect_failures_while_open;
+        let policy = core.life.owner.settings.connect_failures_while_open;
         let is_told_while_open =
             matches!(error, GetError::Connect { .. }) && policy != ConnectFailures::KeepWaiting;
         core.locked(|state, after| {

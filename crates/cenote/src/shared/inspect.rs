@@ -1,4 +1,4 @@
-//! The pool from all sides: what the exclusive pool beneath knows of the connections, and who shares them.
+//! The pool from all sides: what the lifecycle beneath knows of the connections, and who shares them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,13 +7,12 @@ use std::time::Duration;
 use super::state::Core;
 use super::upkeep::CHECKED_AT_REST;
 use crate::connect::Multiplex;
-use crate::pool::OwnedLease;
 use crate::report::{ConnectionState, Counters, SharingSettings, Snapshot};
 
 impl<C: Multiplex> Core<C> {
     pub(crate) fn inspect(self: &Arc<Self>) -> Snapshot {
-        let mut snapshot = self.exclusive.inspect();
-        let now = self.exclusive.clock().now();
+        let mut snapshot = self.life.inspect(|_, _| ConnectionState::Draining);
+        let now = self.life.owner.clock.now();
         let serving: HashMap<_, _> = self.locked(|state, after| {
             state.recall_spares(after);
             snapshot.status = state.status(snapshot.status);
@@ -24,17 +23,14 @@ impl<C: Multiplex> Core<C> {
             let seats = state.seats.iter();
             seats
                 .map(|seat| {
-                    let id = OwnedLease::id(seat.carrier.lease());
+                    let id = seat.carrier.info().id;
                     (id, (seat.in_flight, seat.capacity))
                 })
                 .collect()
         });
         for conn in &mut snapshot.connections {
-            if let ConnectionState::Leased { .. } = conn.state {
-                conn.state = match serving.get(&conn.info.id) {
-                    Some(&(leases, capacity)) => ConnectionState::Shared { leases, capacity },
-                    None => ConnectionState::Draining,
-                };
+            if let Some(&(leases, capacity)) = serving.get(&conn.info.id) {
+                conn.state = ConnectionState::Shared { leases, capacity };
             }
         }
         snapshot.counters = self.counters();
@@ -63,7 +59,7 @@ impl<C: Multiplex> Core<C> {
             waited,
             timed_out,
             rejected,
-            ..self.exclusive.counters()
+            ..self.life.counters()
         }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::carrier::{Carrier, Ending};
 use super::state::Core;
 use crate::connect::Multiplex;
-use crate::pool::OwnedLease;
 use crate::report::ConnectionInfo;
 
 /// The right to use a connection that others use too, until it is dropped.
@@ -72,7 +71,7 @@ impl<C: Multiplex> SharedLease<C> {
     /// What the pool knows of the connection. It counts as used once for each time it was in service until
     /// that ends; then by the leases it carried.
     pub fn info(lease: &Self) -> ConnectionInfo {
-        OwnedLease::info(lease.carrier().lease())
+        lease.carrier().info()
     }
 }
 
@@ -81,7 +80,7 @@ impl<C: Multiplex> Deref for SharedLease<C> {
 
     #[inline(always)]
     fn deref(&self) -> &C::Connection {
-        self.carrier().lease()
+        self.carrier().connection()
     }
 }
 

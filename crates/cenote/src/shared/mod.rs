@@ -1,15 +1,14 @@
 //! The shared pool: many leases on each connection, at once.
 //!
-//! A thin layer over the exclusive pool. Each connection that carries shared leases is *one* lease of an
-//! exclusive pool beneath, so that dials, back-off, lifetime, idle time, checks, close, hooks and events are
-//! that pool's, and there is one life of a connection in the code. This layer decides which connection
-//! carries a new lease (`policy::sharing`), who waits, and when a connection enters service or leaves it.
+//! A thin face of the [`lifecycle`](crate::lifecycle): dials, back-off, lifetime, idle time, checks, close, hooks and
+//! events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
+//! when a connection enters service or leaves it. To the lifecycle, one in service is taken, once.
 //!
 //! `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a
 //! connection's life in service; `state` is what they go by, under one lock.
 //!
 //! Locks: under `state`'s only those of the spare places are taken, and under these none, so that nothing of the
-//! exclusive pool is called under any.
+//! lifecycle is called under any.
 
 mod builder;
 mod carrier;
@@ -34,8 +33,9 @@ use std::time::Duration;
 use state::Core;
 
 use crate::connect::Multiplex;
-use crate::error::{GetError, SettingsError, TimedOut, TryGetError};
-use crate::pool::Close;
+use crate::error::{GetError, SettingsError, TryGetError};
+use crate::lifecycle::close::Close;
+use crate::lifecycle::{change, warm};
 use crate::report::{Counters, EventKind, PoolState, Snapshot, Status, Timings};
 
 pub use builder::SharedPoolBuilder;
@@ -198,7 +198,7 @@ impl<C: Multiplex> SharedPool<C> {
 
     /// How long callers waited and connecting took since the pool began, as histograms.
     pub fn timings(&self) -> Timings {
-        self.core.exclusive.timings()
+        self.core.life.timings()
     }
 
     /// The pool from all sides, for the person on call; see [`Pool::inspect`](crate::Pool::inspect). Who holds a lease the
@@ -209,12 +209,12 @@ impl<C: Multiplex> SharedPool<C> {
 
     /// The pool's name.
     pub fn name(&self) -> &str {
-        self.core.exclusive.name()
+        &self.core.life.owner.settings.name
     }
 
     /// The connector the pool was built with.
     pub fn connector(&self) -> &C {
-        self.core.exclusive.connector()
+        &self.core.life.owner.connector
     }
 
     /// Changes `max_size`. Growing serves waiters at once; shrinking closes idle connections and drains the
@@ -224,7 +224,7 @@ impl<C: Multiplex> SharedPool<C> {
     /// Zero, more than a pool can have, or less than `min_size`; nothing is changed then.
     pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
         let core = &self.core;
-        core.exclusive.resize(max_size)?;
+        change::resize(&core.life, max_size)?;
         core.locked(|state, after| {
             state.recall_spares(after);
             state.max_size = max_size;
@@ -247,10 +247,9 @@ impl<C: Multiplex> SharedPool<C> {
     /// # Errors
     /// As those of [`Pool::warm`](crate::Pool::warm).
     pub async fn warm(&self) -> Result<(), GetError> {
-        self.core
-            .exclusive
-            .warm_within(self.core.limits.acquire_timeout)
-            .await
+        let core = &self.core;
+        let limit = core.limits.acquire_timeout;
+        warm::warm(&core.life, limit, |waited| core.timed_out(waited)).await
     }
 
     /// Replaces every connection open now, without disturbing those who use one: each is closed once the leases
@@ -258,7 +257,7 @@ impl<C: Multiplex> SharedPool<C> {
     /// server has taken over.
     pub fn evict(&self) {
         let core = &self.core;
-        core.exclusive.evict();
+        change::evict(&core.life);
         core.locked(|state, after| {
             while !state.seats.is_empty() {
                 state.unseat(after, 0);
@@ -283,7 +282,7 @@ impl<C: Multiplex> SharedPool<C> {
 impl<C: Multiplex> Core<C> {
     fn close(self: &Arc<Self>) -> Close {
         // First: what is given back below is closed at once.
-        let close = self.exclusive.close();
+        let close = Close::begin(&self.life);
         let error = self.closed_error();
         self.locked(|state, after| {
             state.phase = PoolState::Closed;
@@ -297,7 +296,7 @@ impl<C: Multiplex> Core<C> {
     }
 
     fn status(self: &Arc<Self>) -> Status {
-        let connections = self.exclusive.status();
+        let connections = self.life.status();
         self.locked(|state, after| {
             state.recall_spares(after);
             state.status(connections)
@@ -305,29 +304,20 @@ impl<C: Multiplex> Core<C> {
     }
 
     fn closed_error(&self) -> GetError {
-        GetError::closed(self.exclusive.name())
+        self.life.owner.closed_error()
     }
 
     /// The error of a caller that waited `waited`.
     fn timed_out(self: &Arc<Self>, waited: Duration) -> GetError {
         self.state().timed_out += 1;
-        self.exclusive.tell(|| EventKind::TimedOut { waited });
-        let status = self.status();
-        GetError::TimedOut(Box::new(TimedOut {
-            pool: self.exclusive.name().into(),
-            waited,
-            status,
-            connect_error: self.exclusive.connect_error(),
-            dialling: self.exclusive.dialling(),
-            holders: Vec::new(),
-            budget: self.exclusive.refused_by(&status),
-        }))
+        self.life.owner.tell(|| EventKind::TimedOut { waited });
+        self.life.timed_out(waited, self.status(), Vec::new())
     }
 }
 
 impl<C: Multiplex> Clone for SharedPool<C> {
     fn clone(&self) -> Self {
-        self.core.handles.fetch_add(1, Relaxed);
+        self.core.life.owner.handles.fetch_add(1, Relaxed);
         Self {
             core: Arc::clone(&self.core),
         }
@@ -337,7 +327,7 @@ impl<C: Multiplex> Clone for SharedPool<C> {
 impl<C: Multiplex> Drop for SharedPool<C> {
     fn drop(&mut self) {
         // AcqRel: what other handles did comes before the end of the pool.
-        if self.core.handles.fetch_sub(1, AcqRel) == 1 {
+        if self.core.life.owner.handles.fetch_sub(1, AcqRel) == 1 {
             drop(self.core.close());
         }
     }

@@ -49,7 +49,7 @@ impl<C: Multiplex> Core<C> {
         asked.unwrap_or_else(|| {
             // Under no lock: it is user code.
             let own = waker.clone();
-            let since = turn.map_or_else(|| self.exclusive.clock().now(), |turn| turn.since);
+            let since = turn.map_or_else(|| self.life.owner.clock.now(), |turn| turn.since);
             let mut own = Some(Waiter {
                 since,
                 waker: Some(own),

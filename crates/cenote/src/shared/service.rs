@@ -6,8 +6,9 @@ use super::carrier::{Carrier, Ending, Seen};
 use super::places::Told;
 use super::state::{After, Core, Seat, State};
 use crate::connect::Multiplex;
+use crate::lifecycle::dial;
+use crate::lifecycle::state::PoolToken;
 use crate::policy::sharing;
-use crate::pool::OwnedLease;
 use crate::report::PoolState;
 
 impl<C: Multiplex> Core<C> {
@@ -98,12 +99,13 @@ impl<C: Multiplex> Core<C> {
     }
 
     /// Puts a connection into service; true if one more should follow.
-    pub(super) fn adopt(self: &Arc<Self>, lease: OwnedLease<C>) -> bool {
-        let carrier = Carrier::new(self, lease);
+    pub(super) fn adopt(self: &Arc<Self>, token: PoolToken<C>) -> bool {
+        let now = self.life.owner.clock.now();
+        dial::entered_service(&token, now);
+        let carrier = Carrier::new(self, token);
         let seen = carrier.look();
-        let now = self.exclusive.clock().now();
         // New, and not ready yet.
-        let warm_until = match OwnedLease::info(carrier.lease()).uses {
+        let warm_until = match carrier.info().uses {
             1 if seen.capacity == 0 => now.saturating_add(self.limits.times.warm_for),
             _ => 0,
         };
@@ -114,7 +116,7 @@ impl<C: Multiplex> Core<C> {
                 carrier.end_as(Ending::ArrivedDead);
             }
             // Looked at under the lock: an eviction comes before this, or finds it seated.
-            let is_wanted = seen.is_open && !OwnedLease::is_evicted(carrier.lease());
+            let is_wanted = seen.is_open && !carrier.is_evicted();
             if state.phase == PoolState::Open && i < state.max_size && is_wanted {
                 carrier.set_seat(Some(i));
                 state.seats.push(Seat {

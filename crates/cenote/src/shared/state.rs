@@ -13,19 +13,17 @@ use super::{growing, upkeep};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
+use crate::lifecycle::state::PoolCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
-use crate::pool::{OwnedLease, Pool};
 use crate::report::{PoolState, Sharing, Status};
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::wake::{release, wake_all};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Multiplex> {
-    /// Opens the connections, looks after those that rest, and ends them.
-    pub(super) exclusive: Pool<C>,
+    /// The connections: opened there, looked after while they rest, and ended.
+    pub(super) life: Arc<PoolCore<C>>,
     pub(super) limits: Limits,
-    /// `SharedPool` handles. The last one dropped closes the pool; leases and tasks do not count.
-    pub(super) handles: AtomicUsize,
     /// The same as the state's.
     pub(super) spares: Arc<Spares<Arc<Carrier<C>>>>,
     /// Under it are taken the locks of the spare places and no others: no user code, no waker and no drop of a
@@ -148,11 +146,11 @@ impl<C: Multiplex> After<C> {
 }
 
 impl<C: Multiplex> Core<C> {
-    pub(super) fn new(exclusive: Pool<C>, limits: Limits, chooser: Chooser) -> Arc<Self> {
+    pub(super) fn new(life: Arc<PoolCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
         let spares = Arc::new(Spares::new(lanes()));
         let state = State {
             phase: PoolState::Open,
-            max_size: exclusive.settings().max_size,
+            max_size: life.owner.settings.max_size,
             seats: Vec::new(),
             in_flight: 0,
             peak: 0,
@@ -173,9 +171,8 @@ impl<C: Multiplex> Core<C> {
             timed_out: 0,
         };
         Arc::new(Self {
-            exclusive,
+            life,
             limits,
-            handles: AtomicUsize::new(1),
             spares,
             state: Mutex::new(state),
             keeper: Mutex::new(None),
@@ -288,7 +285,7 @@ impl<C: Multiplex> State<C> {
             seat.carrier.set_seat(Some(i));
         }
         carrier.set_seat(None);
-        OwnedLease::count_uses(carrier.lease(), leases);
+        carrier.count_uses(leases);
         self.in_flight -= in_flight;
         self.draining_in_flight += in_flight;
         self.draining += 1;
@@ -333,7 +330,7 @@ impl<C: Multiplex> State<C> {
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
         let capacity = |sum: usize, seat: &Seat<C>| sum.saturating_add(seat.capacity);
-        // To the exclusive pool beneath, whatever serves is leased.
+        // To the lifecycle beneath, whatever serves is leased.
         let unused = self.seats.iter().filter(|seat| seat.in_flight == 0).count();
         let unused = unused.min(connections.leased);
         Status {

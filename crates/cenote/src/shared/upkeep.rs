@@ -1,6 +1,6 @@
 //! The background care of the connections in service, a look every turn: it asks each how it is, takes the dead, the
 //! old and the superfluous out of service, and lets rest what nobody uses. Connections at rest are the
-//! exclusive pool's to check, keep alive and close.
+//! lifecycle's to check, keep alive and close.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use super::state::{After, Core, State};
 use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
 use crate::policy::sharing::{self, Retirement};
-use crate::pool::OwnedLease;
 use crate::report::PoolState;
 use crate::rt::{self, Instant, nanos};
 use crate::settings::{SECOND, SHORTEST, Settings};
@@ -26,7 +25,7 @@ pub(crate) struct Times {
     pub(super) warm_for: u64,
 }
 
-/// The rest of `check_after_idle` is for the exclusive pool to measure: a quarter passes in service, up to
+/// The rest of `check_after_idle` is for the lifecycle to measure: a quarter passes in service, up to
 /// another quarter until upkeep has noticed.
 pub(super) const CHECKED_AT_REST: u32 = 2;
 
@@ -51,7 +50,7 @@ impl Times {
 /// Has the pool looked at every turn, as the state says it is.
 pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
     let first = rt::now() + Duration::from_nanos(core.limits.times.turn);
-    match Keeper::schedule_on(core.exclusive.runtime(), core, first) {
+    match Keeper::schedule_on(&core.life.owner.runtime, core, first) {
         Some(keeper) => *core.keeper() = Some(keeper),
         None => return core.locked(State::unkeep),
     }
@@ -101,7 +100,7 @@ struct Look<C: Multiplex> {
 
 impl<C: Multiplex> Core<C> {
     fn turn(self: &Arc<Self>) -> Next {
-        let now = self.exclusive.clock().now();
+        let now = self.life.owner.clock.now();
         let carriers: Vec<_> = {
             let state = self.state();
             let seats = state.seats.iter();
@@ -111,7 +110,7 @@ impl<C: Multiplex> Core<C> {
             .into_iter()
             .map(|carrier| Look {
                 seen: carrier.look(),
-                is_old: OwnedLease::is_expired(carrier.lease(), now),
+                is_old: carrier.is_expired(now),
                 carrier,
             })
             .collect();

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{CloseReason, Lease, OwnedLease, Pool, Verdict};
+use cenote::{CloseReason, Lease, OwnedLease, Verdict};
 use futures::{FutureExt, poll};
 
 use crate::server::{Act, Server, assert_quiet, ms, pass, secs};
@@ -37,18 +37,15 @@ async fn a_reset_with_nothing_to_wait_for_is_over_when_the_lease_is_dropped() {
 /// A session that is about to end needs no first state.
 #[tokio::test(start_paused = true)]
 async fn a_dirty_connection_without_a_future_is_closed_and_not_reset() {
-    let evict = |pool: &Pool<Server>| pool.evict();
-    let close = |pool: &Pool<Server>| drop(pool.close());
-    let ends: [(fn(&Pool<Server>), CloseReason); 2] = [
-        (evict, CloseReason::Evicted),
-        (close, CloseReason::PoolClosed),
-    ];
-    for (end, reason) in ends {
+    for reason in [CloseReason::Evicted, CloseReason::PoolClosed] {
         let server = Server::default();
         let pool = server.pool(1);
         let mut conn = pool.get().await.unwrap();
         conn.dirty = true;
-        end(&pool);
+        match reason {
+            CloseReason::Evicted => pool.evict(),
+            _ => drop(pool.close()),
+        }
         drop(conn);
         assert_eq!(pool.counters().closed_by(reason), 1);
         assert_eq!(server.seen.resets.load(SeqCst), 0, "{reason}");

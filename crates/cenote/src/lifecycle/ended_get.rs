@@ -1,10 +1,10 @@
-//! The end of a get that could not be served at once: timed, counted and told, for this pool and for one above it.
+//! The end of a get that could not be served at once: timed, counted and told, for every face.
 
 use std::panic::Location;
 use std::time::Duration;
 
+use super::state::Shared;
 use crate::connect::Connect;
-use crate::lifecycle::state::Shared;
 use crate::report::{EventKind, GetOutcome, count};
 
 /// A get that could not be served at once, at its end.

@@ -1,16 +1,21 @@
-//! The pool from all sides.
+//! All that is known of the connections, and of what is done for them.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::state::{PoolCore, SlotMeta};
 use crate::connect::Connect;
 use crate::error::endpoint;
 use crate::kernel::{State, StateWord};
-use crate::lifecycle::state::{PoolCore, SlotMeta};
 use crate::report::{ConnectionSnapshot, ConnectionState, PoolSettings, Snapshot, Timings};
 
 impl<C: Connect> PoolCore<C> {
-    pub(crate) fn inspect(&self) -> Snapshot {
+    /// What a connection in a user's hands is said to be, is for the face to say: `leased` does, by its slot's metadata
+    /// and for how long it has been held.
+    pub(crate) fn inspect(
+        &self,
+        leased: impl Fn(&SlotMeta, Duration) -> ConnectionState,
+    ) -> Snapshot {
         let shared = &self.owner;
         let now = shared.clock.now();
         let since = |then: u64| Duration::from_nanos(now.saturating_sub(then));
@@ -25,7 +30,7 @@ impl<C: Connect> PoolCore<C> {
             status: self.status(),
             connections: self
                 .slots()
-                .filter_map(|(_, word, meta)| connection(word, meta, now))
+                .filter_map(|(_, word, meta)| connection(word, meta, now, &leased))
                 .collect(),
             oldest_waiter: demand.oldest.map(since),
             connect_error,
@@ -48,25 +53,21 @@ impl<C: Connect> PoolCore<C> {
     }
 }
 
-fn connection(word: StateWord, meta: &SlotMeta, now: u64) -> Option<ConnectionSnapshot> {
+fn connection(
+    word: StateWord,
+    meta: &SlotMeta,
+    now: u64,
+    leased: impl Fn(&SlotMeta, Duration) -> ConnectionState,
+) -> Option<ConnectionSnapshot> {
     let leased_at = meta.leased_at.load(Relaxed);
     let (state, taken_at) = match word.state() {
         State::Vacant | State::Opening => return None,
         State::Idle => (ConnectionState::Idle, now),
         State::Reserved | State::Closing => (ConnectionState::Upkeep, now),
-        State::Leased => match meta.call_site.get() {
-            // A lease whose holder has not written its metadata yet shows that of the lease before.
-            Some(site) => (
-                ConnectionState::Leased {
-                    held_for: Duration::from_nanos(now.saturating_sub(leased_at)),
-                    call_site: site.call_site,
-                    label: site.label,
-                },
-                leased_at,
-            ),
-            // The first of its slot.
-            None => (ConnectionState::Upkeep, now),
-        },
+        State::Leased => {
+            let held_for = Duration::from_nanos(now.saturating_sub(leased_at));
+            (leased(meta, held_for), leased_at)
+        }
     };
     let info = meta.info(now, taken_at);
     Some(ConnectionSnapshot { info, state })

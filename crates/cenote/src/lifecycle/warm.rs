@@ -4,18 +4,19 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::timed_out::timed_out;
+use super::state::PoolCore;
+use super::{dial, upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, Phase};
-use crate::lifecycle::state::PoolCore;
-use crate::lifecycle::{dial, upkeep};
 use crate::rt;
 
-/// Opens connections until as many are open and idle as the settings say, for `limit` at most.
+/// Opens connections until as many are open and idle as the settings say, for `limit` at most. When that is up, the
+/// error is the face's.
 pub(crate) async fn warm<C: Connect>(
     core: &Arc<PoolCore<C>>,
     limit: Option<Duration>,
+    timed_out: impl FnOnce(Duration) -> GetError,
 ) -> Result<(), GetError> {
     let shared = &core.owner;
     let began = shared.clock.now();
@@ -28,7 +29,7 @@ pub(crate) async fn warm<C: Connect>(
     let filled = rt::timeout(limit, fill(core)).await;
     filled.unwrap_or_else(|_| {
         let waited = shared.clock.now().saturating_sub(began);
-        Err(timed_out(core, Duration::from_nanos(waited)))
+        Err(timed_out(Duration::from_nanos(waited)))
     })
 }
 

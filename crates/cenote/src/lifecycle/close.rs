@@ -6,13 +6,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::budget_member;
+use super::recycle::reason;
+use super::retire::retire;
+use super::state::{PoolCore, Refusal};
+use super::upkeep;
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
-use crate::lifecycle::budget_member;
-use crate::lifecycle::recycle::reason;
-use crate::lifecycle::retire::retire;
-use crate::lifecycle::state::{PoolCore, Refusal};
-use crate::lifecycle::upkeep;
 use crate::rt;
 
 /// How long a close waits for leases, unless told otherwise.

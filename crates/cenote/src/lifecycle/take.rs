@@ -1,0 +1,148 @@
+//! How a face comes by a connection: an idle one that is fresh, one that is checked first, or the next there is.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use super::dial;
+use super::pre_lease_check::{PreLeaseCheck, Rejected};
+use super::recycle::release;
+use super::state::{PoolCore, PoolToken, Refusal, Shared};
+use super::upkeep::{self, Upkeep};
+use crate::connect::Connect;
+use crate::error::GetError;
+use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
+use crate::rt;
+
+/// If the connection can be leased without an asynchronous step, the time by which that is so. Never while the clock is
+/// stopped, so that no lease begins at a time that is none.
+#[inline(always)]
+pub(crate) fn fresh_at<C: Connect>(core: &PoolCore<C>, token: &PoolToken<C>) -> Option<u64> {
+    let shared = &core.owner;
+    let now = shared.clock.coarse();
+    let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
+    let is_fresh = idle < shared.fresh_below
+        && matches!(
+            rt::calling(|| shared.connector.is_open(&token.entry().conn)),
+            Ok(true)
+        );
+    is_fresh.then_some(now)
+}
+
+/// An idle connection that is fresh, and by when. The check of each other it finds begins in the background; where
+/// nothing can be checked, there is none.
+pub(crate) fn fresh<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<(PoolToken<C>, u64)> {
+    loop {
+        match idle(core)? {
+            Idle::Fresh(token, now) => return Some((token, now)),
+            Idle::Stale(token) => drop(PreLeaseCheck::start(token)),
+        }
+    }
+}
+
+/// As [`fresh`], for a caller that may wait: what must be checked is checked here.
+pub(crate) async fn checked<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<(PoolToken<C>, u64)> {
+    loop {
+        let token = match idle(core)? {
+            Idle::Fresh(token, now) => return Some((token, now)),
+            Idle::Stale(token) => token,
+        };
+        match check(token).await {
+            Ok(token) => return Some((token, core.owner.clock.now())),
+            Err(Rejected::Closed) => {}
+            Err(Rejected::Fatal(_)) => return None,
+        }
+    }
+}
+
+/// An idle connection, claimed.
+enum Idle<C: Connect> {
+    Fresh(PoolToken<C>, u64),
+    /// To be checked before it is leased.
+    Stale(PoolToken<C>),
+}
+
+fn idle<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Idle<C>> {
+    let token = core.claim()?;
+    if let Some(now) = fresh_at(core, &token) {
+        return Some(Idle::Fresh(token, now));
+    }
+    if upkeep::ensure(core) == Upkeep::Impossible {
+        // Nothing can be checked here.
+        release(token, IdleSince::Before);
+        return None;
+    }
+    // The pool may have rested, and its clock stood: now the clock tells.
+    Some(match fresh_at(core, &token) {
+        Some(now) => Idle::Fresh(token, now),
+        None => Idle::Stale(token),
+    })
+}
+
+async fn check<C: Connect>(token: PoolToken<C>) -> Result<PoolToken<C>, Rejected> {
+    let mut check = PreLeaseCheck::start(token);
+    poll_fn(|cx| check.poll(cx)).await
+}
+
+/// The next connection there is, for a face that waits for one at a time, without end: an idle one, checked first where
+/// that is due, or the first that comes back or is opened.
+///
+/// Dropping the future leaves the waitlist and loses nothing.
+pub(crate) async fn next<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<PoolToken<C>, GetError> {
+    let mut waiter = pin!(Waiter::new(core, core.owner.clock.now()));
+    loop {
+        let mut is_queued = false;
+        let token = poll_fn(|cx| poll_queue(core, waiter.as_mut(), &mut is_queued, cx)).await?;
+        if fresh_at(core, &token).is_some() {
+            return Ok(token);
+        }
+        match check(token).await {
+            Ok(token) => return Ok(token),
+            // It was this waiter's turn, and it still is.
+            Err(Rejected::Closed) => {}
+            Err(Rejected::Fatal(error)) => return Err(error),
+        }
+    }
+}
+
+fn poll_queue<C: Connect>(
+    core: &Arc<PoolCore<C>>,
+    waiter: Pin<&mut Waiter<'_, Shared<C>>>,
+    is_queued: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<PoolToken<C>, GetError>> {
+    let shared = &core.owner;
+    let waiter = waiter.as_ref();
+    let refused = |why| match why {
+        Refusal::Connect { failures, error } => GetError::Connect {
+            pool: shared.settings.name.clone(),
+            failures,
+            error,
+        },
+        // It waits without end.
+        Refusal::Closed | Refusal::TimedOut => shared.closed_error(),
+    };
+    let mut may_grow = false;
+    if !std::mem::replace(is_queued, true) {
+        match waiter.join(cx.waker(), u64::MAX, usize::MAX) {
+            JoinOutcome::Granted(token) => return Poll::Ready(Ok(token)),
+            JoinOutcome::Queued { may_grow: may, .. } => may_grow = may,
+            JoinOutcome::Full | JoinOutcome::Closed => {
+                return Poll::Ready(Err(shared.closed_error()));
+            }
+        }
+    } else if let Poll::Ready(outcome) = waiter.poll(cx) {
+        return Poll::Ready(outcome.map_err(refused));
+    }
+    // After queueing, and whenever it is woken for nothing else: an upkeep that ends wakes the waiters.
+    if upkeep::ensure(core) == Upkeep::Impossible {
+        let outcome = waiter.leave().map(|outcome| outcome.map_err(refused));
+        return Poll::Ready(outcome.unwrap_or_else(|| Err(shared.no_runtime())));
+    }
+    if may_grow {
+        dial::dial_if_needed(core);
+    }
+    // If it was served by now, it was woken as well.
+    Poll::Pending
+}
