@@ -10,7 +10,7 @@ use super::fast_path::set_hint;
 use super::occupancy::VacantSlots;
 use super::shelf::Shelf;
 use super::state_word::{Mark, State};
-use super::token::{IdleSince, SlotToken};
+use super::token::{GrantedToken, IdleSince, SlotToken};
 use super::waitlist::{Popped, WaiterCell, Waitlist};
 use super::{Core, GATE_CLOSED, GATE_PAUSED, GATE_SHELF, GATE_WAITERS, Order, Owner};
 use crate::sync::{Ordering, lock};
@@ -19,7 +19,7 @@ use crate::wake::{release, wake_all};
 /// Guarded by `Core::ledger`. In declared order, so that what a hand-over touches is two lines.
 #[repr(C)]
 pub(super) struct Ledger<O: Owner> {
-    pub(super) waitlist: Waitlist<O>,
+    pub(super) waitlist: Waitlist<GrantedToken<O>, O::Refusal>,
     /// The earliest deadline the owner was told of; `u64::MAX` if none.
     pub(super) armed: u64,
     pub(super) max_size: usize,
@@ -36,6 +36,9 @@ pub(super) struct Ledger<O: Owner> {
     pub(super) shelf: Shelf,
     pub(super) vacant: VacantSlots,
 }
+
+/// The cell of a waiter for a connection.
+pub(super) type TokenCell<O> = WaiterCell<GrantedToken<O>, <O as Owner>::Refusal>;
 
 /// Whether leases are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +126,7 @@ impl<O: Owner> Ledger<O> {
 impl<O: Owner> Core<O> {
     pub(super) fn join(
         &self,
-        waiter: Pin<&WaiterCell<O>>,
+        waiter: Pin<&TokenCell<O>>,
         waker: &Waker,
         deadline: u64,
         max_waiters: usize,
@@ -164,14 +167,14 @@ impl<O: Owner> Core<O> {
 
     /// Gives `waiter`, which found a connection without queueing, its place in the order of arrival: it may
     /// come to queue yet.
-    pub(super) fn arrive(&self, waiter: &WaiterCell<O>) {
+    pub(super) fn arrive(&self, waiter: &TokenCell<O>) {
         lock(&self.ledger).waitlist.arrive(waiter);
     }
 
     /// The outcome, if there is one; else `waker` is woken when there is.
     pub(super) fn renew(
         &self,
-        waiter: Pin<&WaiterCell<O>>,
+        waiter: Pin<&TokenCell<O>>,
         waker: Waker,
     ) -> Poll<Result<SlotToken<O>, O::Refusal>> {
         let renewed = lock(&self.ledger).waitlist.renew(waiter, waker);
@@ -183,7 +186,7 @@ impl<O: Owner> Core<O> {
             }
             Err(new) => {
                 release(Some(new));
-                Poll::Ready(waiter.coming_outcome())
+                Poll::Ready(waiter.coming_outcome().map(SlotToken::from))
             }
         }
     }
@@ -191,7 +194,7 @@ impl<O: Owner> Core<O> {
     /// Takes `waiter`, which has joined, out of the queue; its outcome, if its turn came first.
     pub(super) fn leave(
         &self,
-        waiter: Pin<&WaiterCell<O>>,
+        waiter: Pin<&TokenCell<O>>,
     ) -> Option<Result<SlotToken<O>, O::Refusal>> {
         let left = {
             let mut ledger = lock(&self.ledger);
@@ -204,7 +207,7 @@ impl<O: Owner> Core<O> {
                 release(waker);
                 None
             }
-            Err(()) => Some(waiter.coming_outcome()),
+            Err(()) => Some(waiter.coming_outcome().map(SlotToken::from)),
         }
     }
 
@@ -255,7 +258,7 @@ impl<O: Owner> Core<O> {
             }
         };
         // Only now: the waiter's memory is another processor's as often as not.
-        wake_all(popped.grant(token));
+        wake_all(popped.grant(token.into()));
         Release::Kept
     }
 
@@ -276,7 +279,7 @@ impl<O: Owner> Core<O> {
         &self,
         ledger: &mut Ledger<O>,
         token: &mut SlotToken<O>,
-    ) -> Popped<O> {
+    ) -> Popped<GrantedToken<O>, O::Refusal> {
         // Somebody waits, so the shelf is up; or a resume sets it up if others go on waiting.
         token.pass(Mark::Yes);
         let popped = ledger.waitlist.pop();

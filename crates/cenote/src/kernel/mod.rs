@@ -44,6 +44,7 @@
 //! One: `ledger`. No user code and no waker runs under it. Every gate and bound store happens under it;
 //! their readers take them as advice, and the words decide.
 
+mod boxed_waiter;
 pub(crate) mod call_site;
 mod fast_path;
 mod ledger;
@@ -61,6 +62,7 @@ mod token;
 mod waiter;
 mod waitlist;
 
+pub(crate) use boxed_waiter::BoxedWaiter;
 pub(crate) use fast_path::LeaseToken;
 pub(crate) use ledger::{Excess, JoinOutcome, Phase, Release};
 pub(crate) use occupancy::Demand;
@@ -68,6 +70,7 @@ pub(crate) use state_word::{State, StateWord};
 pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};
 pub(crate) use waiter::Waiter;
+pub(crate) use waitlist::Waitlist;
 
 use ledger::Ledger;
 use slot::Slot;

@@ -34,7 +34,7 @@ impl<O: Owner> Core<O> {
                     break;
                 };
                 let popped = self.release_to_waiter(&mut ledger, &mut token);
-                wakers.push(popped.grant(token));
+                wakers.push(popped.grant(token.into()));
             }
             self.set_gate(&ledger);
         }

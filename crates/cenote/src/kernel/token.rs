@@ -165,18 +165,28 @@ impl<O: Owner> SlotToken<O> {
         slot.word.store(next.0, Ordering::Relaxed);
         self.word = next;
     }
+}
 
-    /// As a pointer for a waiter's cell; [`SlotToken::from_raw`] takes it back.
-    pub(super) fn into_raw(self) -> NonNull<Slot<O>> {
-        let slot = self.slot;
-        mem::forget(self);
-        slot
+/// A token on its way to a waiter, without its word: that is looked at where the token arrives. Lost on the way, the
+/// slot stays leased for ever; a waiter takes what it was granted whatever becomes of it.
+pub(crate) struct GrantedToken<O: Owner> {
+    slot: NonNull<Slot<O>>,
+}
+
+// SAFETY: as of a `SlotToken`.
+unsafe impl<O: Owner> Send for GrantedToken<O> {}
+
+impl<O: Owner> From<SlotToken<O>> for GrantedToken<O> {
+    fn from(token: SlotToken<O>) -> Self {
+        let slot = token.slot;
+        mem::forget(token);
+        Self { slot }
     }
+}
 
-    /// # Safety
-    /// `slot` comes from [`SlotToken::into_raw`], once.
-    pub(super) unsafe fn from_raw(slot: NonNull<Slot<O>>) -> Self {
-        // SAFETY: the token that was made raw kept the slot alive, and this one does again.
+impl<O: Owner> From<GrantedToken<O>> for SlotToken<O> {
+    fn from(GrantedToken { slot }: GrantedToken<O>) -> Self {
+        // SAFETY: the token that was granted kept the slot alive, and this one does again.
         let word = unsafe { slot.as_ref() }.word(Ordering::Relaxed);
         Self { slot, word }
     }

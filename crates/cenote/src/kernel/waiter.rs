@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use super::ledger::TokenCell;
 use super::token::SlotToken;
 use super::waitlist::WaiterCell;
 use super::{Core, JoinOutcome, Owner};
@@ -11,7 +12,7 @@ use super::{Core, JoinOutcome, Owner};
 /// connection granted meanwhile goes back to the pool, and so to the next in line.
 pub(crate) struct Waiter<'a, O: Owner> {
     core: &'a Core<O>,
-    cell: WaiterCell<O>,
+    cell: TokenCell<O>,
 }
 
 impl<'a, O: Owner> Waiter<'a, O> {
@@ -32,7 +33,7 @@ impl<'a, O: Owner> Waiter<'a, O> {
         self.cell.has_queued()
     }
 
-    fn cell(self: Pin<&Self>) -> Pin<&WaiterCell<O>> {
+    fn cell(self: Pin<&Self>) -> Pin<&TokenCell<O>> {
         // SAFETY: `cell` is pinned whenever the waiter is: it is never moved out, and `Drop` leaves the queue.
         unsafe { self.map_unchecked(|waiter| &waiter.cell) }
     }
@@ -60,7 +61,7 @@ impl<'a, O: Owner> Waiter<'a, O> {
     ) -> Poll<Result<SlotToken<O>, O::Refusal>> {
         let cell = self.cell();
         if let Some(outcome) = cell.outcome() {
-            return Poll::Ready(outcome);
+            return Poll::Ready(outcome.map(SlotToken::from));
         }
         self.core.renew(cell, cx.waker().clone())
     }

@@ -1,12 +1,13 @@
 //! The waitlist: a ring of entries in arrival order, and for each waiter the cell that lies in the future
-//! that waits.
+//! that waits. What waiters are granted (`G`) and why they are refused (`R`) is its user's: the ledger's are connections,
+//! the mux's are tags.
 //!
-//! All that the ledger's lock has to be held for is in the ring itself, by value. A node linked through the
+//! All that its user's lock has to be held for is in the ring itself, by value. A node linked through the
 //! waiters' own memory would be fetched from the processor that wrote it last, two or three times for each
 //! hand-over and under the lock: with users on two processors that halved the rate.
 //!
 //! ## Who may touch what
-//! The queue lives in the ledger, under its lock. A [`WaiterCell`]'s `status` says who owns its `outcome`: while
+//! The ring lives under a lock of its user's, as in the ledger. A [`WaiterCell`]'s `status` says who owns its `outcome`: while
 //! `QUEUED`, the holder of the [`Popped`] that was made of its entry under that lock; before and
 //! after, the future that owns it. The holder of the popped entry stores the outcome and then the status
 //! (`Release`), the last it does with the waiter: the future may be gone. The future's load (`Acquire`) pairs
@@ -19,9 +20,6 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::Waker;
 
-use super::Owner;
-use super::slot::Slot;
-use super::token::SlotToken;
 use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering, UnsafeCell, pause};
 
 const FREE: u8 = 0;
@@ -29,8 +27,8 @@ const QUEUED: u8 = 1;
 const SETTLED: u8 = 2;
 
 /// The part of a waiter that lies in its future. Must not move or go while queued, hence pinned; must have
-/// left before it is dropped, which [`Waiter`](super::Waiter) sees to.
-pub(super) struct WaiterCell<O: Owner> {
+/// left before it is dropped, which [`Waiter`](super::Waiter) and [`BoxedWaiter`](super::BoxedWaiter) see to.
+pub(super) struct WaiterCell<G, R> {
     status: AtomicU8,
     /// When it arrived, in the order of all; kept when it queues again, after the connection it was given
     /// proved dead. [`NONE`] before it has arrived. Its own future's alone.
@@ -39,19 +37,14 @@ pub(super) struct WaiterCell<O: Owner> {
     since: u64,
     /// Whether it was ever queued. Its own future's alone.
     has_queued: AtomicBool,
-    outcome: UnsafeCell<Option<Outcome<O>>>,
+    outcome: UnsafeCell<Option<Result<G, R>>>,
     _pinned: PhantomPinned,
 }
 
-enum Outcome<O: Owner> {
-    Granted(NonNull<Slot<O>>),
-    Refused(O::Refusal),
-}
-
 // SAFETY: the cell is guarded by `status` (module docs); all it holds is `Send`.
-unsafe impl<O: Owner> Send for WaiterCell<O> {}
+unsafe impl<G: Send, R: Send> Send for WaiterCell<G, R> {}
 
-impl<O: Owner> WaiterCell<O> {
+impl<G, R> WaiterCell<G, R> {
     pub(super) fn new(since: u64) -> Self {
         Self {
             status: AtomicU8::new(FREE),
@@ -76,8 +69,14 @@ impl<O: Owner> WaiterCell<O> {
         self.status.load(Ordering::Relaxed) == FREE
     }
 
-    /// The outcome, once there is one; the waiter can then be queued again.
-    pub(super) fn outcome(self: Pin<&Self>) -> Option<Result<SlotToken<O>, O::Refusal>> {
+    /// Whether the ring, or a [`Popped`], may lead to it.
+    pub(super) fn is_queued(&self) -> bool {
+        // Pairs with the store of the outcome: nothing touches the cell after that.
+        self.status.load(Ordering::Acquire) == QUEUED
+    }
+
+    /// The outcome, once there is one; the waiter can then be queued again. To be asked by its own future.
+    pub(super) fn outcome(self: Pin<&Self>) -> Option<Result<G, R>> {
         if self.status.load(Ordering::Acquire) != SETTLED {
             return None;
         }
@@ -86,15 +85,11 @@ impl<O: Owner> WaiterCell<O> {
             .outcome
             .with_mut(|outcome| unsafe { (*outcome).take() });
         self.status.store(FREE, Ordering::Relaxed);
-        match outcome.expect("a settled waiter has its outcome") {
-            // SAFETY: the pointer comes from `into_raw` in `Popped::grant` and was taken out of the cell.
-            Outcome::Granted(slot) => Some(Ok(unsafe { SlotToken::from_raw(slot) })),
-            Outcome::Refused(why) => Some(Err(why)),
-        }
+        Some(outcome.expect("a settled waiter has its outcome"))
     }
 
     /// The outcome of a waiter whose entry is gone: there already, or about to be.
-    pub(super) fn coming_outcome(self: Pin<&Self>) -> Result<SlotToken<O>, O::Refusal> {
+    pub(super) fn coming_outcome(self: Pin<&Self>) -> Result<G, R> {
         assert!(!self.is_idle(), "only who queued has an outcome to come");
         let mut rounds = 0_u32;
         loop {
@@ -107,28 +102,28 @@ impl<O: Owner> WaiterCell<O> {
     }
 }
 
-/// The ring. All methods are called under the ledger's lock, which owns it.
-pub(super) struct Waitlist<O: Owner> {
+/// The ring. All methods are called under its user's lock.
+pub(crate) struct Waitlist<G, R> {
     /// In the order of their numbers. The first and the last have their waiters; entries between them whose waiters
     /// have left are cleared away before they outnumber those with waiters and [`SLACK`].
-    entries: VecDeque<WaitlistEntry<O>>,
+    entries: VecDeque<WaitlistEntry<G, R>>,
     /// The last number given.
     last: u64,
     /// Entries with a waiter.
     len: usize,
 }
 
-struct WaitlistEntry<O: Owner> {
+struct WaitlistEntry<G, R> {
     number: u64,
     /// `None` once it has left, or was refused between others.
-    waiter: Option<NonNull<WaiterCell<O>>>,
+    waiter: Option<NonNull<WaiterCell<G, R>>>,
     waker: Option<Waker>,
     deadline: u64,
 }
 
 // SAFETY: the pointers lead to pinned, `Send` waiters that are gone from the ring before they go; what is read of them
 // through it is atomic, never changed once a waiter is queued, or the holder's of a [`Popped`] alone.
-unsafe impl<O: Owner> Send for Waitlist<O> {}
+unsafe impl<G: Send, R: Send> Send for Waitlist<G, R> {}
 
 /// The number of a waiter that has not arrived.
 const NONE: u64 = 0;
@@ -136,8 +131,8 @@ const NONE: u64 = 0;
 /// Beyond this many, entries whose waiters have left are cleared away, and a ring that is empty again is made small.
 const SLACK: usize = 64;
 
-impl<O: Owner> Waitlist<O> {
-    pub(super) fn new() -> Self {
+impl<G, R> Waitlist<G, R> {
+    pub(crate) fn new() -> Self {
         Self {
             entries: VecDeque::new(),
             last: NONE,
@@ -145,7 +140,7 @@ impl<O: Owner> Waitlist<O> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
@@ -158,7 +153,7 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// Gives `waiter` its number, unless it has one; whether it is new.
-    pub(super) fn arrive(&mut self, waiter: &WaiterCell<O>) -> bool {
+    pub(super) fn arrive(&mut self, waiter: &WaiterCell<G, R>) -> bool {
         let is_new = waiter.number.load(Ordering::Relaxed) == NONE;
         if is_new {
             self.last += 1;
@@ -168,7 +163,7 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// Whether `waiter`, which has arrived and does not queue, comes before all that do.
-    pub(super) fn is_first(&self, waiter: &WaiterCell<O>) -> bool {
+    pub(super) fn is_first(&self, waiter: &WaiterCell<G, R>) -> bool {
         let number = waiter.number.load(Ordering::Relaxed);
         self.entries
             .front()
@@ -176,7 +171,7 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// Queues `waiter`, which has arrived, by its number.
-    pub(super) fn join(&mut self, waiter: Pin<&WaiterCell<O>>, waker: Waker, deadline: u64) {
+    pub(super) fn join(&mut self, waiter: Pin<&WaiterCell<G, R>>, waker: Waker, deadline: u64) {
         assert!(waiter.is_idle(), "a waiter has one entry at most");
         let number = waiter.number.load(Ordering::Relaxed);
         // Published by the lock.
@@ -199,17 +194,18 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// The index of the entry of `waiter`, unless it is gone.
-    fn find(&self, waiter: Pin<&WaiterCell<O>>) -> Option<usize> {
+    fn find(&self, waiter: Pin<&WaiterCell<G, R>>) -> Option<usize> {
         let number = waiter.number.load(Ordering::Relaxed);
         let index = self.entries.partition_point(|entry| entry.number < number);
         let entry = self.entries.get(index)?;
-        (entry.number == number && !entry.is_left()).then_some(index)
+        // Another list's waiter may have the number, so the cell decides.
+        (entry.waiter == Some(NonNull::from(waiter.get_ref()))).then_some(index)
     }
 
     /// Replaces the waker of `waiter`; the old one is to be dropped outside the lock. `Err`: its entry is gone.
     pub(super) fn renew(
         &mut self,
-        waiter: Pin<&WaiterCell<O>>,
+        waiter: Pin<&WaiterCell<G, R>>,
         waker: Waker,
     ) -> Result<Option<Waker>, Waker> {
         match self.find(waiter) {
@@ -219,7 +215,7 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// Takes `waiter` out; its waker is to be dropped outside the lock. `Err`: its entry is gone.
-    pub(super) fn leave(&mut self, waiter: Pin<&WaiterCell<O>>) -> Result<Option<Waker>, ()> {
+    pub(super) fn leave(&mut self, waiter: Pin<&WaiterCell<G, R>>) -> Result<Option<Waker>, ()> {
         let index = self.find(waiter).ok_or(())?;
         waiter.status.store(FREE, Ordering::Relaxed);
         let entry = &mut self.entries[index];
@@ -231,7 +227,7 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// The turn of the oldest.
-    pub(super) fn pop(&mut self) -> Option<Popped<O>> {
+    pub(crate) fn pop(&mut self) -> Option<Popped<G, R>> {
         let entry = self.entries.pop_front()?;
         self.len -= 1;
         self.tidy_front();
@@ -242,17 +238,17 @@ impl<O: Owner> Waitlist<O> {
     }
 
     /// Tells all that they wait in vain; their wakers are to be woken outside the lock.
-    pub(super) fn refuse_all(&mut self, mut why: impl FnMut() -> O::Refusal) -> Vec<Option<Waker>> {
+    pub(crate) fn refuse_all(&mut self, mut why: impl FnMut() -> R) -> Vec<Option<Waker>> {
         std::iter::from_fn(|| Some(self.pop()?.refuse(why()))).collect()
     }
 
     /// As [`refuse_all`](Self::refuse_all), those whose deadline has come; and the next deadline to watch.
     /// Waiters with a timer of their own (`u64::MAX`) are passed over; the others have one time-out, so the
     /// order of arrival is that of deadlines, and one pass up to the first that is not due will do.
-    pub(super) fn refuse_due(
+    pub(crate) fn refuse_due(
         &mut self,
         now: u64,
-        mut why: impl FnMut() -> O::Refusal,
+        mut why: impl FnMut() -> R,
     ) -> (Vec<Option<Waker>>, Option<u64>) {
         let mut wakers = Vec::new();
         let mut next = None;
@@ -305,7 +301,7 @@ impl<O: Owner> Waitlist<O> {
     }
 }
 
-impl<O: Owner> WaitlistEntry<O> {
+impl<G, R> WaitlistEntry<G, R> {
     fn is_left(&self) -> bool {
         self.waiter.is_none()
     }
@@ -313,22 +309,22 @@ impl<O: Owner> WaitlistEntry<O> {
 
 /// A waiter out of the queue, to be told its outcome: at once, for it cannot leave before.
 #[must_use = "the waiter waits for its outcome"]
-pub(super) struct Popped<O: Owner> {
-    waiter: NonNull<WaiterCell<O>>,
+pub(crate) struct Popped<G, R> {
+    waiter: NonNull<WaiterCell<G, R>>,
     waker: Option<Waker>,
 }
 
-impl<O: Owner> Popped<O> {
-    /// It has `token`; its waker is to be woken outside the lock.
-    pub(super) fn grant(self, token: SlotToken<O>) -> Option<Waker> {
-        self.release(Outcome::Granted(token.into_raw()))
+impl<G, R> Popped<G, R> {
+    /// It has `grant`; its waker is to be woken outside the lock.
+    pub(crate) fn grant(self, grant: G) -> Option<Waker> {
+        self.settle(Ok(grant))
     }
 
-    fn refuse(self, why: O::Refusal) -> Option<Waker> {
-        self.release(Outcome::Refused(why))
+    fn refuse(self, why: R) -> Option<Waker> {
+        self.settle(Err(why))
     }
 
-    fn release(self, outcome: Outcome<O>) -> Option<Waker> {
+    fn settle(self, outcome: Result<G, R>) -> Option<Waker> {
         // SAFETY: `QUEUED` with its entry gone: the waiter stays until the status says otherwise, and its
         // cell is this turn's, of which there is one.
         let waiter = unsafe { self.waiter.as_ref() };

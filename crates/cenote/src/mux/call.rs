@@ -3,15 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::{CallError, Sent};
 use super::handle::{Mux, MuxRef};
 use super::silence::GaveUp;
-use super::submit::Admitted;
-use super::tags::Turn;
+use super::submit::{Admitted, TimedBy};
+use super::tags::TagWaiter;
 use crate::rt::Sleep;
 
 impl<Req, Resp> Mux<Req, Resp> {
@@ -38,7 +37,7 @@ pub struct Call<'a, Req, Resp> {
     request: Option<Req>,
     stage: Stage,
     /// The tick at which it began.
-    began: u32,
+    began: u64,
     /// The peer's activity when its request was made.
     activity: u32,
     own: Option<Own>,
@@ -48,7 +47,7 @@ enum Stage {
     New,
     /// It has its tag.
     Reserved(u32),
-    Queued(Arc<Turn>),
+    Queued(TagWaiter),
     /// Its reply will be in this entry of the pending table.
     Pending(u32),
     Done,
@@ -106,14 +105,18 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     /// Until there is a reply or none will come; time-outs are `poll_time`'s.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Resp, CallError>> {
         let Mux { engine, order } = self.handle.mux();
-        let index = match &self.stage {
-            Stage::New => match engine.begin(&mut self.request, order, cx) {
+        let timed_by = match self.own {
+            None => TimedBy::Driver,
+            Some(_) => TimedBy::Caller,
+        };
+        let index = match &mut self.stage {
+            Stage::New => match engine.begin(&mut self.request, timed_by, order, cx) {
                 Ok((admitted, now)) => {
                     self.began = now;
                     self.activity = engine.activity.count();
                     self.stage = match admitted {
                         Admitted::Tag(index) => Stage::Pending(index),
-                        Admitted::Queued(turn) => Stage::Queued(turn),
+                        Admitted::Queued(waiter) => Stage::Queued(waiter),
                     };
                     return Poll::Pending;
                 }
@@ -123,7 +126,7 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
                 self.began = engine.now();
                 *index
             }
-            Stage::Queued(turn) => match turn.poll(cx) {
+            Stage::Queued(waiter) => match engine.poll_queued(waiter, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(Err(engine.lost(Sent::No))),
                 Poll::Ready(Some(index)) => index,
@@ -168,8 +171,8 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     fn leave(&mut self, how: GaveUp) -> Sent {
         let engine = self.handle.engine();
         match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Queued(turn) => {
-                engine.leave_turn(&turn);
+            Stage::Queued(mut waiter) => {
+                engine.leave_queue(&mut waiter);
                 Sent::No
             }
             Stage::Pending(index) => {

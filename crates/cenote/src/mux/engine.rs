@@ -8,7 +8,7 @@
 //! - `write_half`: the user's write half. A caller that writes itself only tries it; the driver waits for it.
 //! - `admission`: the phase, the tags that no lane caches, and the queue for them.
 //! - the lanes: encoders, frames to be written, cached tags; never two at once.
-//! - the entries of the pending table, the turns, the order of replies and the driver's waker, each with a lock of its
+//! - the entries of the pending table, the order of replies and the driver's waker, each with a lock of its
 //!   own; none is taken under another of these.
 //!
 //! User code under locks: the user's write half under the lock of `write_half`, which has nothing else to guard; a
@@ -16,7 +16,7 @@
 //! cloned, woken and dropped, and replies are dropped, under none; the driver's waker is the runtime's own, and no
 //! other gets into the write half.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use super::pending::{Left, PendingTable};
 use super::settings::Settings;
 use super::silence::{GaveUp, PeerActivity};
 use super::tag_cache::Frozen;
-use super::tags::{Tags, Turn};
+use super::tags::{TagWaiter, Tags};
 use super::write_half::WriteHalf;
 use super::write_signal::WriteSignal;
 use crate::rt::{self, Runtime, Sleep};
@@ -41,8 +41,8 @@ pub(super) struct Engine<Req, Resp> {
     pub(super) admission: Mutex<Admission>,
     pub(super) write_signal: WriteSignal,
     pub(super) write_half: Mutex<WriteHalf>,
-    /// A coarse clock: counted up by the driver. Only compared with itself.
-    pub(super) ticks: AtomicU32,
+    /// A coarse clock: counted up by the driver.
+    pub(super) ticks: AtomicU64,
     pub(super) activity: PeerActivity,
     /// How many of the pending requests' callers have left, to be read without a lock.
     abandoned: AtomicUsize,
@@ -54,8 +54,8 @@ pub(super) struct Engine<Req, Resp> {
     pub(super) room: OwnedNotify,
     /// Notified when the connection has ended.
     pub(super) ended: OwnedNotify,
-    /// After how many ticks a call has had its time.
-    ticks_per_call: u32,
+    /// After how many ticks a call has had its time; none: never.
+    ticks_per_call: Option<u32>,
     runtime: Runtime,
 }
 
@@ -78,14 +78,14 @@ impl<Req, Resp> Engine<Req, Resp> {
             admission: Mutex::new(Admission::new(tags)),
             write_signal: WriteSignal::new(),
             write_half: Mutex::new(write_half),
-            ticks: AtomicU32::new(0),
+            ticks: AtomicU64::new(0),
             activity: PeerActivity::default(),
             abandoned: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             handles: AtomicUsize::new(1),
             room: OwnedNotify::new(),
             ended: OwnedNotify::new(),
-            ticks_per_call: ticks.map_or(u32::MAX, |ticks| ticks.per_call),
+            ticks_per_call: ticks.map(|ticks| ticks.per_call),
             runtime,
             settings,
         }
@@ -101,13 +101,21 @@ impl<Req, Resp> Engine<Req, Resp> {
     }
 
     /// The tick.
-    pub(super) fn now(&self) -> u32 {
+    pub(super) fn now(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
     }
 
     /// Whether a call that began at tick `began` has had its time.
-    pub(super) fn is_overdue(&self, began: u32) -> bool {
-        self.now().wrapping_sub(began) > self.ticks_per_call
+    pub(super) fn is_overdue(&self, began: u64) -> bool {
+        self.now() >= self.deadline(began)
+    }
+
+    /// The tick at which a call that began at tick `began` has had its time.
+    pub(super) fn deadline(&self, began: u64) -> u64 {
+        match self.ticks_per_call {
+            Some(ticks) => began + u64::from(ticks) + 1,
+            None => u64::MAX,
+        }
     }
 
     /// A timer, by the clock of the connection's runtime where the caller has none.
@@ -162,9 +170,9 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// The caller of a queued request leaves. It has seen nothing of the peer; but once all tags are those of callers
     /// that gave up, no other caller can tell how long that has been.
-    pub(super) fn leave_turn(&self, turn: &Turn) {
+    pub(super) fn leave_queue(&self, waiter: &mut TagWaiter) {
         let mut admission = self.admission();
-        let (next, own) = admission.tags.leave(turn);
+        let (next, own) = admission.tags.leave(waiter);
         let activity = self.activity.count();
         if admission.give_ups.is_current(activity) && self.is_beyond_limits(&admission, activity) {
             self.drain_if_sick(admission, true);
@@ -284,14 +292,14 @@ impl<Req, Resp> Engine<Req, Resp> {
             return;
         }
         let queued = match why {
-            Disconnected::Sick { .. } => admission.tags.refuse_all(),
-            _ => Vec::new(),
+            Disconnected::Sick { .. } => Some(admission.tags.refuse_all()),
+            _ => None,
         };
         admission.phase = Phase::Draining(why);
         admission.freeze(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
         drop(admission);
-        wake_all(queued);
+        wake_all(queued.into_iter().flatten());
         self.write_signal.wake_driver();
         self.room.notify_waiters();
     }
@@ -309,7 +317,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         drop(admission);
         // An entry occupied before the caches were frozen is seen here; none is occupied after.
         let pending = self.pending.end();
-        wake_all(queued.into_iter().chain(pending));
+        wake_all(queued.chain(pending));
         self.write_signal.wake_driver();
         self.room.notify_waiters();
         self.ended.notify_waiters();
@@ -317,12 +325,15 @@ impl<Req, Resp> Engine<Req, Resp> {
 
     /// Wakes the calls whose time is over.
     pub(super) fn wake_overdue(&self) {
-        let queued = self
-            .admission()
-            .tags
-            .overdue(|began| self.is_overdue(began));
-        let pending = self.pending.overdue(|began| self.is_overdue(began));
-        wake_all(queued.into_iter().chain(pending));
+        let Some(limit) = self.ticks_per_call else {
+            return;
+        };
+        let now = self.now();
+        let mut admission = self.admission();
+        let queued = admission.tags.refuse_due(now);
+        self.after_return(admission, queued);
+        let is_overdue = |began: u32| (now as u32).wrapping_sub(began) > limit;
+        wake_all(self.pending.overdue(is_overdue));
     }
 
     /// The ping's index in the pending table.

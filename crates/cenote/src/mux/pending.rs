@@ -36,7 +36,7 @@ struct PendingCall<R> {
     /// How often the entry was occupied: the upper bits of its tags.
     uses: u32,
     state: CallState,
-    /// The tick at which the call began.
+    /// The tick at which the call began: its lower half, which keeps the entry small.
     began: u32,
     /// The caller's, while it waits; none if the caller was woken, and has not looked since.
     waker: Option<Waker>,
@@ -99,7 +99,7 @@ impl<R> PendingTable<R> {
         (uses.checked_shl(self.index_bits).unwrap_or(0) | index) & self.mask
     }
 
-    fn occupy(&self, index: u32, state: CallState, waker: Option<Waker>, began: u32) -> u32 {
+    fn occupy(&self, index: u32, state: CallState, waker: Option<Waker>, began: u64) -> u32 {
         self.chunks[index as usize / CHUNK].get_or_init(|| {
             let free = || PendingCall {
                 uses: 0,
@@ -113,13 +113,13 @@ impl<R> PendingTable<R> {
         let mut call = self.locked(index);
         call.uses = call.uses.wrapping_add(1);
         call.state = state;
-        call.began = began;
+        call.began = began as u32;
         call.waker = waker;
         self.tag(index, call.uses)
     }
 
     /// Occupies a free entry for a call; its tag.
-    pub(super) fn insert(&self, index: u32, waker: Waker, began: u32) -> u32 {
+    pub(super) fn insert(&self, index: u32, waker: Waker, began: u64) -> u32 {
         self.occupy(index, CallState::Waiting, Some(waker), began)
     }
 

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::call::Call;
 use super::error::{CallError, Sent};
 use super::handle::Mux;
 use super::submit::Admitted;
-use super::tags::Turn;
+use super::tags::TagWaiter;
 
 impl<Req, Resp> Mux<Req, Resp> {
     /// Waits for a turn before the request is known, so that the call itself need not: for code that must say
@@ -57,12 +56,13 @@ impl<Req, Resp> fmt::Debug for Permit<Req, Resp> {
 #[must_use = "nothing is reserved until it is awaited"]
 pub struct Reserve<Req, Resp> {
     mux: Mux<Req, Resp>,
-    turn: Option<Arc<Turn>>,
+    /// Once it is queued, until it has its turn.
+    waiter: Option<TagWaiter>,
 }
 
 impl<Req, Resp> Reserve<Req, Resp> {
     pub(super) fn new(mux: Mux<Req, Resp>) -> Self {
-        Self { mux, turn: None }
+        Self { mux, waiter: None }
     }
 
     fn permit(&self, index: u32) -> Permit<Req, Resp> {
@@ -85,23 +85,24 @@ impl<Req, Resp> Future for Reserve<Req, Resp> {
     type Output = Result<Permit<Req, Resp>, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let engine = &self.mux.engine;
-        match &self.turn {
+        let this = &mut *self;
+        let engine = &this.mux.engine;
+        match &mut this.waiter {
             None => match engine.reserve(cx) {
-                Ok(Admitted::Tag(index)) => Poll::Ready(Ok(self.permit(index))),
-                Ok(Admitted::Queued(turn)) => {
-                    self.turn = Some(turn);
+                Ok(Admitted::Tag(index)) => Poll::Ready(Ok(this.permit(index))),
+                Ok(Admitted::Queued(waiter)) => {
+                    this.waiter = Some(waiter);
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error)),
             },
-            Some(turn) => match turn.poll(cx) {
+            Some(waiter) => match engine.poll_queued(waiter, cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(granted) => {
                     let outcome = granted
-                        .map(|index| self.permit(index))
+                        .map(|index| this.permit(index))
                         .ok_or_else(|| engine.lost(Sent::No));
-                    self.turn = None;
+                    this.waiter = None;
                     Poll::Ready(outcome)
                 }
             },
@@ -111,8 +112,8 @@ impl<Req, Resp> Future for Reserve<Req, Resp> {
 
 impl<Req, Resp> Drop for Reserve<Req, Resp> {
     fn drop(&mut self) {
-        if let Some(turn) = &self.turn {
-            self.mux.engine.leave_turn(turn);
+        if let Some(waiter) = &mut self.waiter {
+            self.mux.engine.leave_queue(waiter);
         }
     }
 }

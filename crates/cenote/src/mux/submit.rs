@@ -1,15 +1,15 @@
 //! How a call begins: with a tag of its lane or of the admission, or in the queue for one; and how its request, and
 //! messages without a reply, are put into a lane.
 
-use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::admission::Admission;
 use super::engine::Engine;
 use super::error::{CallError, Disconnected, Sent};
 use super::lane::{EncodeFailure, HandleOrder, LockedLane};
-use super::tags::Turn;
+use super::tags::TagWaiter;
 use crate::sync::MutexGuard;
+use crate::wake::release;
 
 /// The waker cloned for a call that begins, to be left where the call is woken from.
 fn own(waker: &mut Option<Waker>) -> Waker {
@@ -20,7 +20,16 @@ fn own(waker: &mut Option<Waker>) -> Waker {
 pub(super) enum Admitted {
     Tag(u32),
     /// No tag was free.
-    Queued(Arc<Turn>),
+    Queued(TagWaiter),
+}
+
+/// What ends a queued call whose time is over.
+#[derive(Clone, Copy)]
+pub(super) enum TimedBy {
+    /// The driver's count of ticks.
+    Driver,
+    /// The caller: a timer of its own, or nothing.
+    Caller,
 }
 
 impl<Req, Resp> Engine<Req, Resp> {
@@ -29,9 +38,10 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn begin(
         &self,
         request: &mut Option<Req>,
+        timed_by: TimedBy,
         order: &HandleOrder,
         cx: &Context<'_>,
-    ) -> Result<(Admitted, u32), CallError> {
+    ) -> Result<(Admitted, u64), CallError> {
         // Under no lock, nor dropped under one: it is user code.
         let mut waker = Some(cx.waker().clone());
         let now = self.now();
@@ -43,12 +53,12 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
         drop(lane);
         let mut admission = self.admission();
-        let admitted = self.admit(
-            &mut admission,
-            || self.lanes.lane_for(order),
-            now,
-            &mut waker,
-        )?;
+        let lane = || self.lanes.lane_for(order);
+        let deadline = match timed_by {
+            TimedBy::Driver => self.deadline(now),
+            TimedBy::Caller => u64::MAX,
+        };
+        let admitted = self.admit(&mut admission, lane, deadline, &mut waker)?;
         if let Admitted::Tag(index) = admitted {
             self.append_admitted(admission, index, request, now, order, &mut waker)?;
         }
@@ -61,16 +71,16 @@ impl<Req, Resp> Engine<Req, Resp> {
             return Ok(Admitted::Tag(index));
         }
         let mut waker = Some(cx.waker().clone());
-        let now = self.now();
         let mut admission = self.admission();
-        self.admit(&mut admission, || self.lanes.of_thread(), now, &mut waker)
+        let lane = || self.lanes.of_thread();
+        self.admit(&mut admission, lane, u64::MAX, &mut waker)
     }
 
     fn admit<'a>(
         &self,
         admission: &mut Admission,
         lane: impl FnOnce() -> LockedLane<'a, Req>,
-        now: u32,
+        deadline: u64,
         waker: &mut Option<Waker>,
     ) -> Result<Admitted, CallError>
     where
@@ -84,7 +94,35 @@ impl<Req, Resp> Engine<Req, Resp> {
         if admission.tags.waiting() >= max_queued {
             return Err(CallError::QueueFull { max_queued });
         }
-        Ok(Admitted::Queued(admission.tags.queue(own(waker), now)))
+        let waitlist = &mut admission.tags.waitlist;
+        let waiter = TagWaiter::join(waitlist, own(waker), deadline);
+        Ok(Admitted::Queued(waiter))
+    }
+
+    /// The tag of a queued call, when it has been granted one; none if it gets none.
+    pub(super) fn poll_queued(
+        &self,
+        waiter: &mut TagWaiter,
+        cx: &Context<'_>,
+    ) -> Poll<Option<u32>> {
+        if let Some(outcome) = waiter.outcome() {
+            return Poll::Ready(outcome.ok());
+        }
+        // Cloned, and dropped, under no lock: it is user code.
+        let waker = cx.waker().clone();
+        let renewed = waiter.renew(&mut self.admission().tags.waitlist, waker);
+        match renewed {
+            Ok(old) => {
+                release(old);
+                Poll::Pending
+            }
+            Err(new) => {
+                release(Some(new));
+                let outcome = waiter.outcome();
+                let outcome = outcome.expect("settled under the lock, or asked once too often");
+                Poll::Ready(outcome.ok())
+            }
+        }
     }
 
     /// A call that queued, or reserved, has its tag.
@@ -92,7 +130,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         &self,
         index: u32,
         request: &mut Option<Req>,
-        began: u32,
+        began: u64,
         order: &HandleOrder,
         cx: &Context<'_>,
     ) -> Result<(), CallError> {
@@ -111,7 +149,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         admission: MutexGuard<'_, Admission>,
         index: u32,
         request: &mut Option<Req>,
-        began: u32,
+        began: u64,
         order: &HandleOrder,
         waker: &mut Option<Waker>,
     ) -> Result<(), CallError> {

@@ -1,16 +1,11 @@
-//! Which tags are free and in no lane's cache, and whose turn it is to have the next one. Lives under the admission's
-//! lock.
+//! Which tags are free and in no lane's cache, and the queue of calls for them. Lives under the admission's lock.
 //!
-//! Invariant: nobody waits for a turn while a tag is free, unless they are withheld. So a newcomer that finds a free
+//! Invariant: no call is queued while a tag is free, unless tags are withheld. So a newcomer that finds a free
 //! tag passes nobody.
 
-use std::collections::VecDeque;
-use std::mem;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
-use crate::sync::{Mutex, lock};
-use crate::wake::release;
+use crate::kernel::{BoxedWaiter, Waitlist};
 
 pub(super) struct Tags {
     /// Given back; the last comes first, since its entry is warm.
@@ -18,9 +13,8 @@ pub(super) struct Tags {
     /// Those from here to the cap were never taken.
     unused: u32,
     cap: u32,
-    turns: VecDeque<Arc<Turn>>,
-    /// How many of `turns` still wait.
-    waiting: usize,
+    /// The calls that wait for a tag.
+    pub(super) waitlist: Waitlist<u32, NoTag>,
     /// Those in the lanes' caches included.
     taken: usize,
     /// Taken, by requests whose callers have left.
@@ -29,52 +23,11 @@ pub(super) struct Tags {
     withheld: bool,
 }
 
-/// A caller's place in the queue for a tag. Lock order: admission, then turn.
-pub(super) struct Turn(Mutex<State>);
+/// A queued call. It leaves by [`Tags::leave`] before it is dropped.
+pub(super) type TagWaiter = BoxedWaiter<u32, NoTag>;
 
-enum State {
-    Waiting {
-        /// None if it was woken, and has not looked since.
-        waker: Option<Waker>,
-        began: u32,
-    },
-    Granted(u32),
-    /// The caller left, or had its tag, or was told that there will be none.
-    Over,
-}
-
-impl Turn {
-    /// The tag, when it is this caller's turn; none if the connection took no more calls first.
-    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Option<u32>> {
-        let mut own = None;
-        loop {
-            let mut state = lock(&self.0);
-            match &mut *state {
-                State::Waiting { waker, .. } => {
-                    let is_known = |waker: &Waker| waker.will_wake(cx.waker());
-                    if waker.as_ref().is_some_and(is_known) {
-                        return Poll::Pending;
-                    }
-                    if let Some(own) = own.take() {
-                        let other = waker.replace(own);
-                        drop(state);
-                        release(other);
-                        return Poll::Pending;
-                    }
-                }
-                State::Granted(index) => {
-                    let index = *index;
-                    *state = State::Over;
-                    return Poll::Ready(Some(index));
-                }
-                State::Over => return Poll::Ready(None),
-            }
-            drop(state);
-            // Under no lock: it is user code.
-            own = Some(cx.waker().clone());
-        }
-    }
-}
+/// A queued call gets no tag: its time is over, or the connection takes no more calls.
+pub(super) struct NoTag;
 
 impl Tags {
     pub(super) fn new(cap: u32) -> Self {
@@ -82,8 +35,7 @@ impl Tags {
             free: Vec::new(),
             unused: 0,
             cap,
-            turns: VecDeque::new(),
-            waiting: 0,
+            waitlist: Waitlist::new(),
             taken: 0,
             abandoned: 0,
             withheld: false,
@@ -105,9 +57,9 @@ impl Tags {
         Some(index)
     }
 
-    /// Tags that lanes had cached, while nobody waits.
+    /// Tags that lanes had cached, while no call is queued.
     pub(super) fn put_back(&mut self, mut tags: Vec<u32>) {
-        debug_assert_eq!(self.waiting, 0);
+        debug_assert_eq!(self.waiting(), 0);
         self.taken -= tags.len();
         self.free.append(&mut tags);
     }
@@ -126,34 +78,24 @@ impl Tags {
         self.withheld
     }
 
-    /// Gives tags again: those that are free to the first in line, who are to be woken.
+    /// Gives tags again: those that are free to the first in line, whose wakers are to be woken.
     #[must_use]
     pub(super) fn grant(&mut self) -> Vec<Waker> {
         self.withheld = false;
         let mut next = Vec::new();
-        while self.waiting > 0 {
-            let Some(index) = self.take() else {
-                break;
-            };
+        while self.waiting() > 0 {
+            let Some(index) = self.take() else { break };
             next.extend(self.give_back(index));
         }
         next
     }
 
-    /// A tag is free: the next in line has it, and is to be woken.
+    /// A tag is free: the next in line has it, and its waker is to be woken.
     #[must_use]
     pub(super) fn give_back(&mut self, index: u32) -> Option<Waker> {
-        while !self.withheld {
-            let Some(turn) = self.turns.pop_front() else {
-                break;
-            };
-            let mut state = lock(&turn.0);
-            if let State::Waiting { .. } = *state {
-                self.waiting -= 1;
-                match mem::replace(&mut *state, State::Granted(index)) {
-                    State::Waiting { waker, .. } => return waker,
-                    _ => unreachable!("looked at under the same lock"),
-                }
+        if !self.withheld {
+            if let Some(next) = self.waitlist.pop() {
+                return next.grant(index);
             }
         }
         self.taken -= 1;
@@ -161,63 +103,28 @@ impl Tags {
         None
     }
 
-    /// Queues for a tag.
-    pub(super) fn queue(&mut self, waker: Waker, began: u32) -> Arc<Turn> {
-        // Turns that are over lie between those that wait; they go when they are too many.
-        if self.turns.len() > 2 * self.waiting + 16 {
-            self.turns
-                .retain(|turn| matches!(*lock(&turn.0), State::Waiting { .. }));
-        }
-        let waker = Some(waker);
-        let turn = Arc::new(Turn(Mutex::new(State::Waiting { waker, began })));
-        self.turns.push_back(Arc::clone(&turn));
-        self.waiting += 1;
-        turn
-    }
-
-    /// A caller leaves its turn; a tag it was granted goes to the next, who is to be woken. And the waker of who
-    /// left, to be dropped.
+    /// A queued call leaves; a tag it was granted goes to the next, whose waker is to be woken. And the waker of the
+    /// call that left, to be dropped.
     #[must_use]
-    pub(super) fn leave(&mut self, turn: &Turn) -> (Option<Waker>, Option<Waker>) {
-        let was = mem::replace(&mut *lock(&turn.0), State::Over);
-        match was {
-            State::Waiting { waker, .. } => {
-                self.waiting -= 1;
-                (None, waker)
-            }
-            State::Granted(index) => (self.give_back(index), None),
-            State::Over => (None, None),
+    pub(super) fn leave(&mut self, waiter: &mut TagWaiter) -> (Option<Waker>, Option<Waker>) {
+        match waiter.leave(&mut self.waitlist) {
+            Ok(waker) => (None, waker),
+            Err(()) => match waiter.outcome() {
+                Some(Ok(index)) => (self.give_back(index), None),
+                Some(Err(NoTag)) | None => (None, None),
+            },
         }
     }
 
-    /// Nobody gets a turn any more: those to wake.
-    pub(super) fn refuse_all(&mut self) -> Vec<Waker> {
-        self.waiting = 0;
-        self.turns
-            .drain(..)
-            .filter_map(|turn| {
-                let mut state = lock(&turn.0);
-                match mem::replace(&mut *state, State::Over) {
-                    State::Waiting { waker, .. } => waker,
-                    other => {
-                        *state = other;
-                        None
-                    }
-                }
-            })
-            .collect()
+    /// No queued call gets a tag any more: the wakers to wake.
+    pub(super) fn refuse_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        self.waitlist.refuse_all(|| NoTag).into_iter().flatten()
     }
 
-    /// The wakers of queued calls that are overdue: woken, they look at the time, and leave another waker if they wait
-    /// on.
-    pub(super) fn overdue(&self, is_overdue: impl Fn(u32) -> bool) -> Vec<Waker> {
-        self.turns
-            .iter()
-            .filter_map(|turn| match &mut *lock(&turn.0) {
-                State::Waiting { waker, began } if is_overdue(*began) => waker.take(),
-                _ => None,
-            })
-            .collect()
+    /// The queued calls whose deadline has come get no tag: the wakers to wake.
+    pub(super) fn refuse_due(&mut self, now: u64) -> impl Iterator<Item = Waker> + use<> {
+        let (wakers, _) = self.waitlist.refuse_due(now, || NoTag);
+        wakers.into_iter().flatten()
     }
 
     pub(super) fn abandon(&mut self) {
@@ -230,7 +137,7 @@ impl Tags {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting
+        self.waitlist.len()
     }
 
     pub(super) fn taken(&self) -> usize {

@@ -6,21 +6,24 @@ use std::task::{Context, Wake};
 
 use super::*;
 use crate::kernel::tests::Least;
+use crate::kernel::token::GrantedToken;
 use crate::kernel::{Arc, Core, JoinOutcome, Order, Waiter};
 
-type Waiters = Vec<Pin<Box<WaiterCell<Least>>>>;
+type TokenCell = WaiterCell<GrantedToken<Least>, u32>;
+type TokenList = Waitlist<GrantedToken<Least>, u32>;
+type Waiters = Vec<Pin<Box<TokenCell>>>;
 
 fn waiters(count: usize) -> Waiters {
     (0..count).map(|_| Box::pin(WaiterCell::new(0))).collect()
 }
 
-fn join(waitlist: &mut Waitlist<Least>, waiter: &Pin<Box<WaiterCell<Least>>>, deadline: u64) {
+fn join(waitlist: &mut TokenList, waiter: &Pin<Box<TokenCell>>, deadline: u64) {
     waitlist.arrive(waiter);
     waitlist.join(waiter.as_ref(), Waker::noop().clone(), deadline);
 }
 
 /// A queue with all of `waiters` in it, the deadline of each its index.
-fn queue_of(waiters: &Waiters) -> Waitlist<Least> {
+fn queue_of(waiters: &Waiters) -> TokenList {
     let mut waitlist = Waitlist::new();
     for (index, waiter) in waiters.iter().enumerate() {
         join(&mut waitlist, waiter, index as u64);
@@ -30,11 +33,11 @@ fn queue_of(waiters: &Waiters) -> Waitlist<Least> {
 
 /// What each was told, of those who were.
 fn told(waiters: &Waiters) -> Vec<Option<u32>> {
-    let refusal = |waiter: &Pin<Box<WaiterCell<Least>>>| waiter.as_ref().outcome()?.err();
+    let refusal = |waiter: &Pin<Box<TokenCell>>| waiter.as_ref().outcome()?.err();
     waiters.iter().map(refusal).collect()
 }
 
-fn refuse_rest(waitlist: &mut Waitlist<Least>) {
+fn refuse_rest(waitlist: &mut TokenList) {
     let mut popped = 0;
     let count = |popped: &mut u32| {
         *popped += 1;
