@@ -5,13 +5,12 @@
 //! dropping one anywhere leaves it exact, and the replies still owed are dropped before the next
 //! command's own reply is looked at.
 
+mod pooled;
 mod subscribing;
 mod watching;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use cenote::Verdict;
 
 use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
@@ -376,63 +375,6 @@ impl RedisConnection {
         self.home
     }
 
-    pub(crate) fn session(&self) -> Session {
-        self.session
-    }
-
-    /// After a reset: no subscription, no tracking, and no message of the last holder's.
-    pub(crate) fn forget(&mut self) {
-        self.session = Session::default();
-        self.listening = Listening::default();
-    }
-
-    /// What the pool should do with the connection at return.
-    pub(crate) fn verdict(&mut self) -> Verdict {
-        let lost = self.is_broken()
-            || self.wire.has_unsent()
-            || self.blocked != Blocked::No
-            || self.session.listening
-            || self.session.beyond_reset
-            || self.vigil.has_pinged()
-            || self.demoted;
-        if lost {
-            Verdict::Close
-        } else if self.owed > 0 || !self.session.is_default() {
-            Verdict::Reset
-        } else if self.wire.has_unread() {
-            Verdict::Close
-        } else {
-            // Messages that the last holder did not take.
-            self.listening = Listening::default();
-            Verdict::Reuse
-        }
-    }
-
-    /// Whether the connection is alive as far as can be told without waiting.
-    pub(crate) fn is_open(&self) -> bool {
-        if self.is_broken() {
-            return false;
-        }
-        // Bytes are legitimate while something is owed; the verdict deals with that.
-        if self.owed > 0 || self.may_be_sent_to() {
-            return true;
-        }
-        let silent = self.wire.is_silent();
-        if !silent {
-            self.break_off();
-        }
-        silent
-    }
-
-    /// After a reset: nothing more may be waiting.
-    pub(crate) fn expect_clean(&self) -> Result<(), RedisError> {
-        if self.wire.has_unread() {
-            self.break_off();
-            return Err(self.wire.protocol_error(FrameError::Unsolicited));
-        }
-        Ok(())
-    }
-
     pub(crate) fn handshake_error(&self, step: &'static str, reply: ServerError) -> RedisError {
         RedisError::Handshake {
             endpoint: self.wire.endpoint().clone(),
@@ -449,10 +391,6 @@ impl RedisConnection {
     /// The stream of a connection whose session was just set up.
     pub(crate) fn into_stream(self) -> Result<Stream, RedisError> {
         self.wire.into_stream()
-    }
-
-    pub(crate) async fn shutdown(self) {
-        self.wire.shutdown().await;
     }
 
     fn is_broken(&self) -> bool {
