@@ -110,9 +110,10 @@
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`], [`Unpooled`], [`ErasedPool`] |
-//! | a synchronous driver | [`blocking`] |
+//! | a synchronous driver | [`blocking`], from tasks by [`OwnedLease::interact`](blocking::OwnedLease::interact) |
 //! | time-outs for it that any runtime will do for | [`time`] |
-//! | to know what happens | [`Pool::status`], [`Pool::counters`], [`PoolBuilder::on_event`] |
+//! | to know what happens | [`Pool::inspect`], [`Pool::counters`], [`Pool::timings`], [`PoolBuilder::on_event`] |
+//! | all pools of the process | [`registry`] |
 //!
 //! # Time and runtimes
 //!
@@ -147,11 +148,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod any;
 pub mod blocking;
 mod budget;
 mod connect;
 mod dial;
-mod erased;
 mod error;
 mod hooks;
 mod keeper;
@@ -164,9 +165,9 @@ mod lifecycle;
 pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
-mod no_pool;
 mod policy;
 mod pool;
+pub mod registry;
 mod report;
 mod rt;
 mod settings;
@@ -176,21 +177,20 @@ mod sync;
 pub mod time;
 mod wake;
 
+pub use any::{BoxFuture, DynLease, DynPool, ErasedPool, Unpooled, UnpooledLease};
 pub use budget::{Budget, BudgetStatus};
 pub use connect::{Connect, FailureKind, Multiplex, Verdict};
 pub use dial::Dial;
-pub use erased::{BoxFuture, DynLease, DynPool, ErasedPool};
 pub use error::{
     AddError, ArcError, BoxError, ConnectError, Dialling, GetError, SettingsError, TimedOut,
     TryGetError, with_causes,
 };
 pub use hooks::HookFuture;
 pub use lifecycle::close::{Close, CloseReport};
-pub use no_pool::{Unpooled, UnpooledLease};
 pub use policy::backoff::Backoff;
 pub use policy::sharing::Choice;
 pub use policy::telling::ConnectFailures;
-pub use pool::{Get, GetOwned, Lease, OwnedLease, Pool, PoolBuilder};
+pub use pool::{Get, GetOwned, InteractError, Lease, OwnedLease, Pool, PoolBuilder};
 pub use report::{
     CloseReason, ConnectionInfo, ConnectionSnapshot, ConnectionState, Counters, Event, EventKind,
     GetOutcome, Histogram, Holder, PoolSettings, PoolState, Sharing, SharingSettings, Snapshot,

@@ -79,6 +79,7 @@ mod wait;
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::sync::Arc;
@@ -87,7 +88,7 @@ use std::time::Duration;
 use crate::connect::{FailureKind, Verdict};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::lifecycle::close::{self, CloseReport};
-use crate::pool;
+use crate::pool::{self, InteractError};
 use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
 
 pub use builder::PoolBuilder;
@@ -232,6 +233,36 @@ impl<C: Connect> Pool<C> {
         Ok(OwnedLease(pool::Lease::into_owned(lease)))
     }
 
+    /// As [`get_owned`](Self::get_owned), for a task, which awaits the lease instead of blocking its thread. Any executor
+    /// will do. What it does with the connection then still blocks: [`OwnedLease::interact`] is for that.
+    ///
+    /// Dropping the future leaves the queue and loses nothing.
+    ///
+    /// ```
+    /// # use cenote::blocking::{Connect, OwnedLease, Pool};
+    /// # struct Sqlite; impl Sqlite { fn count(&mut self, _: &str) -> u64 { 0 } }
+    /// # async fn f<C: Connect<Connection = Sqlite>>(pool: Pool<C>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lease = pool.get_async().await?;
+    /// let (_, users) = OwnedLease::interact(lease, |conn| conn.count("users")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`cenote::Pool::get`](crate::Pool::get).
+    #[track_caller]
+    pub fn get_async(&self) -> impl Future<Output = Result<OwnedLease<C>, GetError>> + Send + '_ {
+        self.get_async_at(Location::caller())
+    }
+
+    pub(crate) fn get_async_at(
+        &self,
+        call_site: &'static Location<'static>,
+    ) -> impl Future<Output = Result<OwnedLease<C>, GetError>> + Send + '_ {
+        let get = self.pool().get_owned_at(call_site);
+        async move { get.await.map(OwnedLease) }
+    }
+
     /// Opens as many connections as [`min_idle`](PoolBuilder::min_idle) and [`min_size`](PoolBuilder::min_size) say,
     /// now, blocking the thread until they are there: as [`cenote::Pool::warm`](crate::Pool::warm).
     ///
@@ -322,6 +353,11 @@ impl<C: Connect> Pool<C> {
             close: self.pool().close(),
             driver: Arc::clone(&self.driver),
         }
+    }
+
+    /// As [`close`](Self::close), to be awaited.
+    pub(crate) fn closing(&self) -> close::Close {
+        self.pool().close()
     }
 
     /// Whether the pool is closed.
@@ -444,4 +480,22 @@ lease! {
 lease! {
     /// As [`Lease`], without a tie to the handle it was taken from.
     OwnedLease<C>(pool::OwnedLease<Threads<C>>)
+}
+
+impl<C: Connect> OwnedLease<C> {
+    /// Runs a closure with the connection on a thread of the pool's, for a task, which must not block; the lease comes
+    /// back with the outcome. Dropping the future does not stop the closure: the lease goes back to the pool when it has
+    /// ended. See [`cenote::OwnedLease::interact`](crate::OwnedLease::interact).
+    ///
+    /// # Errors
+    /// - [`Panicked`](InteractError::Panicked): the closure panicked; the connection is closed.
+    /// - [`Aborted`](InteractError::Aborted): the pool has been dropped, and its threads have ended.
+    pub async fn interact<T: Send + 'static>(
+        lease: Self,
+        work: impl FnOnce(&mut C::Connection) -> T + Send + 'static,
+    ) -> Result<(Self, T), InteractError> {
+        let work = move |seat: &mut Seat<C::Connection>| work(seat.conn_mut());
+        let (lease, outcome) = pool::OwnedLease::interact(lease.0, work).await?;
+        Ok((Self(lease), outcome))
+    }
 }

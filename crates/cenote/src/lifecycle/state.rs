@@ -2,6 +2,7 @@
 //! look remembers for the next. The ground floor of the folder: no other file of it but `dialer` is imported here.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use super::dialer::Dialer;
@@ -12,6 +13,7 @@ use crate::hooks::Hooks;
 use crate::keeper::Keeper;
 use crate::kernel::call_site::CallSite;
 use crate::kernel::{Core, Demand, SlotToken, State};
+use crate::registry::{Listed, Registration};
 use crate::report::{CloseReason, ConnectionInfo, Event, EventKind, Metrics};
 use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::Settings;
@@ -44,6 +46,8 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) is_unchecked: AtomicBool,
     /// Told whenever a slot becomes vacant, or a dial has become a connection.
     pub(crate) changed: Notify,
+    /// The entry of the face on it among the pools of the process.
+    pub(crate) registration: OnceLock<Registration>,
 
     pub(crate) settings: Settings,
     pub(crate) hooks: Hooks<C>,
@@ -211,6 +215,7 @@ impl<C: Connect> Shared<C> {
             taken_over_at: AtomicU64::new(0),
             is_unchecked: AtomicBool::new(false),
             changed: Notify::new(),
+            registration: OnceLock::new(),
             budget,
         }
     }
@@ -254,6 +259,13 @@ impl<C: Connect> Shared<C> {
             endpoint: endpoint.as_deref(),
             kind: kind(),
         });
+    }
+
+    /// Lists `face` among the pools of the process, once.
+    pub(crate) fn list(&self, face: Weak<dyn Listed>) {
+        if let Some(registration) = Registration::of(face) {
+            let _ = self.registration.set(registration);
+        }
     }
 
     pub(crate) fn max_waiters(&self) -> usize {

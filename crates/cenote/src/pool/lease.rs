@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::connect::Connect;
-use crate::kernel::LeaseToken;
+use crate::kernel::{Arc, LeaseToken};
 use crate::lifecycle::retire;
 use crate::lifecycle::state::{PoolCore, PoolToken, Shared};
 use crate::report::{CloseReason, ConnectionInfo};
@@ -53,6 +53,15 @@ impl<C: Connect> OwnedLease<C> {
         Self {
             loan: LeaseToken::new(token, None),
         }
+    }
+
+    pub(super) fn core(&self) -> Arc<PoolCore<C>> {
+        Arc::clone(self.loan.token().core())
+    }
+
+    /// Ends a lease whose holder panicked.
+    pub(super) fn panicked(lease: Self, panic: &str) {
+        retire::retire(lease.loan.into_token(), CloseReason::Panicked, Some(panic));
     }
 }
 

@@ -7,6 +7,7 @@ mod acquire;
 mod builder;
 mod get;
 mod holders;
+mod interact;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
@@ -26,11 +27,13 @@ use crate::lifecycle::blueprint::Blueprint;
 use crate::lifecycle::close::{self, Close};
 use crate::lifecycle::state::{PoolCore, PoolToken};
 use crate::lifecycle::{add, change, dial, recycle, retire, take, warm};
+use crate::registry::Listed;
 use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
 use crate::settings::Settings;
 
 pub use builder::PoolBuilder;
 pub use get::{Get, GetOwned};
+pub use interact::InteractError;
 pub use lease::{Lease, OwnedLease};
 
 /// A pool of exclusive connections to one endpoint.
@@ -66,6 +69,8 @@ impl<C: Connect> Pool<C> {
 
     /// The first handle on `core`.
     fn new_on(core: Arc<PoolCore<C>>) -> Self {
+        let listed = Arc::downgrade(&core);
+        core.owner.list(listed);
         Self { core }
     }
 
@@ -293,6 +298,16 @@ impl<C: Connect> Pool<C> {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.core.owner.settings
+    }
+}
+
+impl<C: Connect> Listed for PoolCore<C> {
+    fn name(&self) -> &str {
+        &self.owner.settings.name
+    }
+
+    fn snapshot(self: Arc<Self>) -> Snapshot {
+        PoolCore::inspect(&self, holders::leased)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use shuttle::future::AbortHandle;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 pub(crate) use tokio::time::Instant;
 
@@ -45,6 +46,14 @@ impl Runtime {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = shuttle::future::spawn(task);
         tasks().push(task.abort_handle());
+    }
+
+    /// Compiled and not modelled.
+    pub(crate) fn spawn_blocking<T: Send + 'static>(
+        &self,
+        _work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        None
     }
 
     pub(crate) fn is_alive(&self) -> bool {

@@ -10,7 +10,7 @@ use std::time::{self, Duration};
 
 use pin_project_lite::pin_project;
 use tokio::runtime::{Builder, Handle};
-use tokio::task::unconstrained;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::Interval;
 
 use super::calling;
@@ -68,6 +68,15 @@ impl Runtime {
             // The task holds users' values, whose drops may panic.
             None => drop(calling(|| drop(task))),
         }
+    }
+
+    /// Runs `work` on a thread where it may block, whether or not its outcome is awaited; one that was shut down drops
+    /// it. `None` if there never was a runtime.
+    pub(crate) fn spawn_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        Some(self.handle()?.spawn_blocking(work))
     }
 
     /// Whether there is a runtime and it has not been shut down.

@@ -1,6 +1,7 @@
 //! The settings of a shared pool: the exclusive pool's where they mean the same, and those of sharing.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -229,9 +230,10 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             .seed
             .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let chooser = Chooser::new(choice, rng);
-        Ok(SharedPool {
-            core: Core::new(blueprint.begin()?, limits, chooser),
-        })
+        let core = Core::new(blueprint.begin()?, limits, chooser);
+        let listed = Arc::downgrade(&core);
+        core.life.owner.list(listed);
+        Ok(SharedPool { core })
     }
 }
 

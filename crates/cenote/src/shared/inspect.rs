@@ -7,7 +7,18 @@ use std::time::Duration;
 use super::state::Core;
 use super::upkeep::CHECKED_AT_REST;
 use crate::connect::Multiplex;
+use crate::registry::Listed;
 use crate::report::{ConnectionState, Counters, SharingSettings, Snapshot};
+
+impl<C: Multiplex> Listed for Core<C> {
+    fn name(&self) -> &str {
+        &self.life.owner.settings.name
+    }
+
+    fn snapshot(self: Arc<Self>) -> Snapshot {
+        Core::inspect(&self)
+    }
+}
 
 impl<C: Multiplex> Core<C> {
     pub(crate) fn inspect(self: &Arc<Self>) -> Snapshot {

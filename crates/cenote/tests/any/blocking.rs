@@ -417,3 +417,47 @@ fn a_blocking_pool_can_be_looked_at_from_all_sides() {
     assert_eq!(snapshot.settings.max_size, 2);
     assert_eq!(pool.timings().connects.count(), 1);
 }
+
+/// On any executor: the pool has threads of its own.
+#[test]
+fn a_task_awaits_a_lease_and_has_its_work_done_on_another_thread() {
+    let pool = Driver::default().pool(1);
+    let here = thread::current().id();
+    let (id, worker) = futures::executor::block_on(async {
+        let lease = pool.get_async().await.unwrap();
+        let (lease, worker) = OwnedLease::interact(lease, |conn| {
+            conn.dirty = true;
+            thread::current().id()
+        })
+        .await
+        .unwrap();
+        (lease.id, worker)
+    });
+    assert_ne!(worker, here);
+    let next = pool.get().unwrap();
+    assert_eq!((next.id, next.dirty), (id, false), "reset after its lease");
+}
+
+#[test]
+fn a_task_that_awaits_a_lease_in_vain_is_told_as_a_thread_is() {
+    let pool = Pool::builder(Driver::default())
+        .max_size(1)
+        .acquire_timeout(Duration::from_millis(10))
+        .build()
+        .unwrap();
+    let _held = pool.get().unwrap();
+    let refused = futures::executor::block_on(pool.get_async()).unwrap_err();
+    assert!(refused.is_timeout(), "{refused}");
+}
+
+#[test]
+fn a_closure_that_panics_on_a_blocking_connection_closes_it() {
+    let driver = Driver::default();
+    let pool = driver.pool(1);
+    let lease = pool.get_owned().unwrap();
+    let failed = OwnedLease::interact(lease, |_| -> () { panic!("told to") });
+    let error = futures::executor::block_on(failed).unwrap_err();
+    assert_eq!(error.to_string(), "the closure panicked: told to");
+    assert_eq!(driver.0.open.load(SeqCst), 0);
+    assert_eq!(pool.get().unwrap().id, 1);
+}

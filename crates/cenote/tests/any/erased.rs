@@ -1,9 +1,12 @@
 //! One shape for every pool: ours, none, the user's own.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use cenote::{
-    BoxFuture, CloseReason, DynLease, DynPool, ErasedPool, EventKind, GetError, Unpooled,
+    BoxFuture, CloseReason, Connect, Dial, DynLease, DynPool, ErasedPool, EventKind, GetError,
+    Multiplex, Pool, SharedPool, Unpooled, Verdict, blocking,
 };
 
 use crate::server::{Act, Conn, Server, ms, pass, secs};
@@ -121,4 +124,137 @@ async fn an_erased_pool_is_closed_at_once_too() {
     let pool = DynPool::new(server.pool(1));
     drop(pool.close());
     assert!(matches!(pool.get().await, Err(GetError::Closed { .. })));
+}
+
+/// A connector of handles, for every kind of pool.
+#[derive(Clone, Default)]
+struct Handles(Arc<AtomicUsize>);
+
+/// What is behind a handle: its number.
+type Handle = Arc<usize>;
+
+impl Handles {
+    fn open(&self) -> Handle {
+        Arc::new(self.0.fetch_add(1, SeqCst))
+    }
+}
+
+impl Connect for Handles {
+    type Connection = Handle;
+    type Error = Infallible;
+
+    async fn connect(&self, _: &Dial) -> Result<Handle, Infallible> {
+        Ok(self.open())
+    }
+
+    fn verdict(&self, _: &mut Handle) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+impl Multiplex for Handles {
+    fn capacity(&self, _: &Handle) -> usize {
+        2
+    }
+}
+
+impl blocking::Connect for Handles {
+    type Connection = Handle;
+    type Error = Infallible;
+
+    fn connect(&self) -> Result<Handle, Infallible> {
+        Ok(self.open())
+    }
+
+    fn verdict(&self, _: &mut Handle) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+impl ErasedPool<Handle> for Handles {
+    fn get(&self) -> BoxFuture<'_, Result<DynLease<Handle>, GetError>> {
+        Box::pin(async { Ok(DynLease::new(Box::new(self.open()))) })
+    }
+}
+
+/// Each kind by its name, in one place.
+fn every_kind() -> Vec<(&'static str, DynPool<Handle>)> {
+    let handles = Handles::default;
+    let exclusive = Pool::builder(handles()).max_size(2).build().unwrap();
+    let shared = SharedPool::builder(handles()).max_size(2).build().unwrap();
+    let blocking = blocking::Pool::builder(handles()).max_size(2).build();
+    vec![
+        ("exclusive", DynPool::new(exclusive)),
+        ("shared", DynPool::new(shared)),
+        ("blocking", DynPool::new(blocking.unwrap())),
+        ("none", DynPool::new(Unpooled::new(handles()))),
+        ("the user's own", DynPool::new(handles())),
+    ]
+}
+
+#[tokio::test]
+async fn every_kind_of_pool_gives_leases_and_ends_in_one_shape() {
+    for (kind, pool) in every_kind() {
+        let first = pool.get().await.unwrap();
+        let mut second = pool.get().await.unwrap();
+        let is_shared = Arc::ptr_eq(&first, &second);
+        assert_eq!(is_shared, kind == "shared", "{kind}");
+        // To be changed by its holder, whatever others share with it.
+        let own: &mut Handle = &mut second;
+        assert_eq!(**own, usize::from(!is_shared), "{kind}");
+        DynLease::set_label(&second, "second");
+        let keeps = !matches!(kind, "none" | "the user's own");
+        assert_eq!(pool.status().is_some(), keeps, "{kind}");
+        let size = pool.inspect().map(|snapshot| snapshot.connections.len());
+        assert_eq!(size, keeps.then_some(2 - usize::from(is_shared)), "{kind}");
+        DynLease::retire(&first);
+        DynLease::discard(second);
+        drop(first);
+        pool.close().await;
+        let is_closed = matches!(pool.get().await, Err(GetError::Closed { .. }));
+        assert_eq!(is_closed, keeps, "{kind}");
+        assert_eq!(
+            pool.status().map(|status| status.size),
+            keeps.then_some(0),
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_erased_lease_that_is_discarded_is_closed_and_another_opened() {
+    for (kind, pool) in every_kind() {
+        let first = pool.get().await.unwrap();
+        let number = **first;
+        DynLease::discard(first);
+        assert_eq!(**pool.get().await.unwrap(), number + 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_call_site_and_the_label_of_an_erased_lease_are_shown() {
+    for (kind, pool) in every_kind() {
+        let lease = pool.get().await.unwrap();
+        let line = line!() - 1;
+        DynLease::set_label(&lease, "checkout");
+        let holders = pool
+            .inspect()
+            .map_or_else(Vec::new, |snapshot| snapshot.holders());
+        let told: Vec<_> = holders
+            .iter()
+            .map(|holder| {
+                (
+                    holder.call_site.file(),
+                    holder.call_site.line(),
+                    holder.label,
+                )
+            })
+            .collect();
+        match kind {
+            "exclusive" | "blocking" => {
+                assert_eq!(told, [(file!(), line, Some("checkout"))], "{kind}")
+            }
+            _ => assert_eq!(told, [], "{kind}"),
+        }
+    }
 }

@@ -30,6 +30,8 @@ mod net_sockets;
 /// Wakers as foreign executors may make them.
 #[path = "../odd_wakers/mod.rs"]
 mod odd_wakers;
+/// All pools of the process, of whatever kind.
+mod registry;
 /// The connector whose every step does as it is told.
 #[path = "../server/mod.rs"]
 mod server;

@@ -30,6 +30,8 @@ mod hooks;
 mod incidents;
 /// A pool seen from all sides, for the person on call.
 mod inspecting;
+/// Blocking work on a leased connection, from a task.
+mod interacting;
 /// Leases held too long are reported once, with the place where they were taken.
 mod leaks;
 /// Pausing, evicting, retaining, resizing and adding with leases, dials and resets under way.

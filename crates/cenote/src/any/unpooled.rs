@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::erased::{BoxFuture, DynLease, ErasedPool};
 use crate::connect::Connect;
 use crate::dial::Dial;
-use crate::erased::{BoxFuture, DynLease, ErasedPool};
 use crate::error::{ConnectError, GetError};
 use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed, Runtime};

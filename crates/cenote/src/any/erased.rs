@@ -1,24 +1,22 @@
-//! One shape for every pool of a kind of connection: ours, none, or the user's own.
+//! The one shape for every pool of a kind of connection: ours, none, or the user's own.
 
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::connect::Connect;
 use crate::error::GetError;
-use crate::pool::{OwnedLease, Pool};
-use crate::report::Status;
+use crate::report::{Snapshot, Status};
 
 /// A boxed future, as object-safe methods return them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What every pool of `T`s can do, whatever connects them. Object safe.
 ///
-/// Implemented by [`Pool`], by [`Unpooled`](crate::Unpooled) and by [`DynPool`]; implement it for a pool of
-/// your own and everything that takes a [`DynPool`] takes yours.
+/// Implemented by [`Pool`](crate::Pool), by [`blocking::Pool`](crate::blocking::Pool), whose gets are awaited as well,
+/// by [`SharedPool`](crate::SharedPool) where its connections are handles that can be cloned, and by
+/// [`Unpooled`](crate::Unpooled). Implement it for a pool of your own, and everything that takes a [`DynPool`] takes yours.
 ///
 /// ```
 /// use cenote::{ErasedPool, BoxFuture, DynLease, DynPool, GetError};
@@ -40,10 +38,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// # }
 /// ```
 pub trait ErasedPool<T>: Send + Sync + 'static {
-    /// Leases a connection; see [`Pool::get`].
+    /// Leases a connection; see [`Pool::get`](crate::Pool::get).
     ///
     /// # Errors
-    /// As [`Pool::get`].
+    /// As [`Pool::get`](crate::Pool::get).
     #[track_caller]
     fn get(&self) -> BoxFuture<'_, Result<DynLease<T>, GetError>>;
 
@@ -52,7 +50,12 @@ pub trait ErasedPool<T>: Send + Sync + 'static {
         None
     }
 
-    /// Closes the pool and waits for its connections, as [`Pool::close`]. Default: nothing to close.
+    /// The pool from all sides, if it can tell; see [`Pool::inspect`](crate::Pool::inspect). Default: it can't.
+    fn inspect(&self) -> Option<Snapshot> {
+        None
+    }
+
+    /// Closes the pool and waits for its connections, as [`Pool::close`](crate::Pool::close). Default: nothing to close.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -63,32 +66,15 @@ pub trait ErasedPool<T>: Send + Sync + 'static {
 pub struct DynLease<T>(Box<dyn ErasedLease<T>>);
 
 /// A lease without its pool's type.
-trait ErasedLease<T>: Send {
+pub(super) trait ErasedLease<T>: Send {
     fn conn(&self) -> &T;
     fn conn_mut(&mut self) -> &mut T;
     fn discard(self: Box<Self>);
     fn retire(&self);
+    fn set_label(&self, label: &'static str);
 }
 
-impl<C: Connect> ErasedLease<C::Connection> for OwnedLease<C> {
-    fn conn(&self) -> &C::Connection {
-        self
-    }
-
-    fn conn_mut(&mut self) -> &mut C::Connection {
-        self
-    }
-
-    fn discard(self: Box<Self>) {
-        OwnedLease::discard(*self);
-    }
-
-    fn retire(&self) {
-        OwnedLease::retire(self);
-    }
-}
-
-/// A lease of a pool that knows neither discarding nor retiring.
+/// A lease of a pool that knows neither discarding nor retiring nor labels.
 struct Plain<L>(L);
 
 impl<T, L: DerefMut<Target = T> + Send> ErasedLease<T> for Plain<L> {
@@ -103,9 +89,15 @@ impl<T, L: DerefMut<Target = T> + Send> ErasedLease<T> for Plain<L> {
     fn discard(self: Box<Self>) {}
 
     fn retire(&self) {}
+
+    fn set_label(&self, _: &'static str) {}
 }
 
 impl<T> DynLease<T> {
+    pub(super) fn of(lease: impl ErasedLease<T> + 'static) -> Self {
+        Self(Box::new(lease))
+    }
+
     /// A lease of a pool of your own. Dropping `lease` must give the connection back;
     /// [`discard`](Self::discard) can do no more than drop it.
     pub fn new(lease: impl DerefMut<Target = T> + Send + 'static) -> Self {
@@ -120,6 +112,11 @@ impl<T> DynLease<T> {
     /// As [`Lease::retire`](crate::Lease::retire), if the pool knows how; else does nothing.
     pub fn retire(lease: &Self) {
         lease.0.retire();
+    }
+
+    /// As [`Lease::set_label`](crate::Lease::set_label), if the pool knows how; else does nothing.
+    pub fn set_label(lease: &Self, label: &'static str) {
+        lease.0.set_label(label);
     }
 }
 
@@ -144,6 +141,21 @@ impl<T> fmt::Debug for DynLease<T> {
 }
 
 /// A pool of `T`s of whatever kind, to be stored and shared. Cheap to clone.
+///
+/// ```
+/// # use cenote::{Connect, DynPool, GetError, Multiplex, Pool, SettingsError, SharedPool, Unpooled};
+/// /// As the configuration says.
+/// fn pool<C>(connector: C, kind: &str) -> DynPool<C::Connection>
+/// where
+///     C: Multiplex<Connection: Clone>, // `Connect` is enough without the second kind
+/// {
+///     match kind {
+///         "exclusive" => DynPool::new(Pool::new(connector)),
+///         "shared" => DynPool::new(SharedPool::new(connector)),
+///         _ => DynPool::new(Unpooled::new(connector)),
+///     }
+/// }
+/// ```
 pub struct DynPool<T>(Arc<dyn ErasedPool<T>>);
 
 impl<T: 'static> DynPool<T> {
@@ -152,10 +164,10 @@ impl<T: 'static> DynPool<T> {
         Self(Arc::new(pool))
     }
 
-    /// Leases a connection; see [`Pool::get`].
+    /// Leases a connection; see [`Pool::get`](crate::Pool::get).
     ///
     /// # Errors
-    /// As [`Pool::get`].
+    /// As [`Pool::get`](crate::Pool::get).
     #[track_caller]
     pub fn get(&self) -> BoxFuture<'_, Result<DynLease<T>, GetError>> {
         self.0.get()
@@ -164,6 +176,11 @@ impl<T: 'static> DynPool<T> {
     /// The pool as it is now, if it can tell.
     pub fn status(&self) -> Option<Status> {
         self.0.status()
+    }
+
+    /// The pool from all sides, if it can tell; see [`Pool::inspect`](crate::Pool::inspect).
+    pub fn inspect(&self) -> Option<Snapshot> {
+        self.0.inspect()
     }
 
     /// Closes the pool and waits for its connections.
@@ -181,24 +198,5 @@ impl<T> Clone for DynPool<T> {
 impl<T: 'static> fmt::Debug for DynPool<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DynPool").field(&self.0.status()).finish()
-    }
-}
-
-impl<C: Connect> ErasedPool<C::Connection> for Pool<C> {
-    #[track_caller]
-    fn get(&self) -> BoxFuture<'_, Result<DynLease<C::Connection>, GetError>> {
-        let get = self.get_owned_at(Location::caller());
-        Box::pin(async move { Ok(DynLease(Box::new(get.await?))) })
-    }
-
-    fn status(&self) -> Option<Status> {
-        Some(Pool::status(self))
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        let close = Pool::close(self);
-        Box::pin(async move {
-            close.await;
-        })
     }
 }

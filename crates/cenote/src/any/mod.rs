@@ -1,0 +1,9 @@
+//! One shape for every pool of a kind of connection: `erased` has the shape, `ours` our pools in it, `unpooled` the pool
+//! that is none.
+
+mod erased;
+mod ours;
+mod unpooled;
+
+pub use erased::{BoxFuture, DynLease, DynPool, ErasedPool};
+pub use unpooled::{Unpooled, UnpooledLease};
