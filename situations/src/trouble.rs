@@ -17,7 +17,7 @@ pub enum Trouble {
 impl Trouble {
     /// An error with all its causes.
     pub fn failed(error: impl Error) -> Self {
-        Self::Failed(cenote::with_causes(&error))
+        Self::Failed(cenote::error::with_causes(&error))
     }
 }
 

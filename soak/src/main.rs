@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Backoff, Pool};
+use cenote::Pool;
+use cenote::settings::Backoff;
 use cenote_postgres::PostgresConnector;
 use cenote_testkit::PostgresServer;
 use clap::Parser;

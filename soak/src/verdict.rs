@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote::{Counters, Status};
+use cenote::report::{Counters, Status};
 
 use crate::SIZE;
 use crate::samples::{MIB, Samples};

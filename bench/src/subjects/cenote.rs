@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 
-use cenote::{Budget, Connect, Dial, Pool, PoolBuilder, Verdict};
+use cenote::{Budget, Connect, Dial, Pool, Verdict};
+use cenote::pool::PoolBuilder;
 
 use super::Subject;
 use crate::connector::{Connection, Connector, Setup};

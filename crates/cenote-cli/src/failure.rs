@@ -262,7 +262,7 @@ mod tests {
                 cenote::Verdict::Close
             }
         }
-        let error = cenote::Unpooled::new(Refused)
+        let error = cenote::any::Unpooled::new(Refused)
             .get()
             .await
             .map(drop)

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Connect, ConnectionInfo, Dial, SettingsError};
+use cenote::error::SettingsError;
+use cenote::{Connect, ConnectionInfo, Dial};
 use tokio::sync::watch;
 use tokio_rustls::rustls::ClientConfig;
 

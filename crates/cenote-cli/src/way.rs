@@ -5,7 +5,9 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cenote::{Lease, Pool, SettingsError, SharedPool, Status};
+use cenote::error::SettingsError;
+use cenote::report::Status;
+use cenote::{Lease, Pool, SharedPool};
 
 use crate::failure::Failure;
 use crate::target::Service;
@@ -58,7 +60,7 @@ impl Gauges {
 /// Each visit opens a connection and closes it.
 pub struct NoPool<S: Service> {
     service: S,
-    pool: cenote::Unpooled<S::Connector>,
+    pool: cenote::any::Unpooled<S::Connector>,
     opening: AtomicUsize,
     leased: AtomicUsize,
     opened: AtomicU64,
@@ -66,7 +68,7 @@ pub struct NoPool<S: Service> {
 
 impl<S: Service> NoPool<S> {
     pub fn new(service: S, connect_timeout: Duration) -> Self {
-        let pool = cenote::Unpooled::with_timeout(service.connector(), connect_timeout);
+        let pool = cenote::any::Unpooled::with_timeout(service.connector(), connect_timeout);
         Self {
             service,
             pool,

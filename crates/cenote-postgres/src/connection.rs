@@ -36,7 +36,7 @@ use crate::transaction::{PgTransaction, PgTransactionBuilder};
 /// Calls may be cancelled by dropping their futures at any time. The reply that still comes is dropped;
 /// later calls on the same connection wait for it, since the server works in order. At its return the
 /// connection is then reset, which also waits for that reply, under
-/// [`reset_timeout`](cenote::PoolBuilder::reset_timeout). Where that is too long, the connection is closed and
+/// [`reset_timeout`](cenote::pool::PoolBuilder::reset_timeout). Where that is too long, the connection is closed and
 /// the server is asked to cancel the statement.
 ///
 /// Dropping the connection ends its task and its socket, with a cancel request first when a call is under

@@ -202,7 +202,7 @@ impl PostgresConnector {
 
     /// SQL statements, separated by semicolons, that make a session what your program expects, such as
     /// `SET search_path = orders`. They run on each new connection and again after each reset, which a
-    /// [hook](cenote::PoolBuilder::after_connect) would not. None by default.
+    /// [hook](cenote::pool::PoolBuilder::after_connect) would not. None by default.
     #[must_use]
     pub fn setup(mut self, sql: impl Into<String>) -> Self {
         self.setup = Some(sql.into().into());

@@ -8,8 +8,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::FailureKind;
+use cenote::error::with_causes;
 use cenote::net::{DialError, HostCause, HostsError};
-use cenote::{FailureKind, with_causes};
 use tokio_postgres::error::SqlState;
 
 /// Why a [`PostgresConnector`](crate::PostgresConnector) cannot be made from the settings given.

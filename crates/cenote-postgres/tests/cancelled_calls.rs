@@ -5,7 +5,8 @@ mod fixture;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use cenote::{CloseReason, Lease, Pool};
+use cenote::report::CloseReason;
+use cenote::{Lease, Pool};
 use cenote_postgres::{PgConnection, PostgresConnector};
 use fixture::{
     backend, connector, cut_short, eventually, named, patient, server, sessions, single, text,

@@ -4,7 +4,8 @@ mod fixture;
 
 use std::time::Duration;
 
-use cenote::{Pool, PoolBuilder};
+use cenote::Pool;
+use cenote::pool::PoolBuilder;
 use cenote_postgres::{PgConnection, PostgresConnector};
 use fixture::{eventually, named, patient, server, sessions, single, text};
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{GetError, SharedPool, SharedPoolBuilder};
+use cenote::shared::SharedPoolBuilder;
+use cenote::{GetError, SharedPool};
 use cenote_postgres::{PipelinedConnector, PipelinedError};
 use cenote_testkit::{Fault, FaultProxy, PostgresServer};
 use fastrand::Rng;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{OwnedLease, SharedPool, SharedPoolBuilder};
+use cenote::shared::SharedPoolBuilder;
+use cenote::{OwnedLease, SharedPool};
 use cenote_postgres::{PipelinedConnection, PipelinedConnector, PipelinedError, PostgresConnector};
 use cenote_testkit::{Fault, FaultProxy, PgBouncerServer, PostgresServer};
 use fixture::{DEADLINE, eventually, server};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{ConnectFailures, GetError};
+use cenote::GetError;
+use cenote::settings::ConnectFailures;
 use cenote_testkit::PostgresServer;
 use fixture::{DEADLINE, connector_to, eventually, patient};
 

@@ -116,7 +116,9 @@ async fn idle_connections_to_a_frozen_server_fail_their_check_and_are_closed() {
     let error = pool.get().timeout(Duration::from_secs(2)).await.map(drop);
     let error = error.expect_err("nothing answers");
     assert!(
-        pool.counters().closed_by(cenote::CloseReason::CheckFailed) >= 1,
+        pool.counters()
+            .closed_by(cenote::report::CloseReason::CheckFailed)
+            >= 1,
         "{error}"
     );
     tokio::task::block_in_place(|| server.cont()).expect("the server goes on");

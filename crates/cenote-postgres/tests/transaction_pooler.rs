@@ -33,7 +33,7 @@ fn outcome<E: std::error::Error>(result: Result<(i32, i32), E>, expected: (i32, 
     match result {
         Ok(numbers) if numbers == expected => "right".into(),
         Ok(_) => "wrong".into(),
-        Err(error) => cenote::with_causes(&error),
+        Err(error) => cenote::error::with_causes(&error),
     }
 }
 

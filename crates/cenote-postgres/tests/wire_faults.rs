@@ -8,7 +8,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use cenote::BoxError;
+use cenote::error::BoxError;
 use cenote_postgres::{PgConnection, PostgresConnector};
 use cenote_testkit::PostgresServer;
 use wire::load::Echo;

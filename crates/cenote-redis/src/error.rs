@@ -7,9 +7,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::GetError;
+use cenote::error::SettingsError;
 use cenote::mux::CallError;
 use cenote::net::HostsError;
-use cenote::{GetError, SettingsError};
 
 /// An error reply of the server, such as `WRONGTYPE Operation against a key...`.
 ///

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{Backoff, Pool, SharedPool, with_causes};
+use cenote::error::with_causes;
+use cenote::settings::Backoff;
+use cenote::{Pool, SharedPool};
 use cenote_redis::{
     Cmd, Message, PipelinedConnector, RedisClient, RedisConnector, RedisError, Refusal, Value,
 };

@@ -7,7 +7,8 @@ mod fake;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, Dial, EventKind};
+use cenote::report::{CloseReason, EventKind};
+use cenote::{Connect, Dial};
 use cenote_redis::{ClientBuilder, Cmd, RedisClient, RedisConnector};
 use cenote_testkit::RedisServer;
 use fake::{ends, until};

@@ -4,7 +4,8 @@
 
 mod fake;
 
-use cenote::{Connect, ConnectionInfo, Dial, GetError, Pool, with_causes};
+use cenote::error::with_causes;
+use cenote::{Connect, ConnectionInfo, Dial, GetError, Pool};
 use cenote_redis::{Cmd, RedisConnector, RedisError};
 use cenote_testkit::RedisServer;
 use fake::ends;

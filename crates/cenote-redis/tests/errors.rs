@@ -8,7 +8,8 @@ mod fake;
 use std::error::Error;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, Pool, with_causes};
+use cenote::error::with_causes;
+use cenote::{Connect, Dial, Pool};
 use cenote_redis::{Cmd, DialStep, PipelinedConnector, RedisClient, RedisConnector, RedisError};
 use cenote_testkit::{PostgresServer, RedisServer, SilentAddress};
 use fake::{Answer, FakeRedis, ends};

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, Dial, Lease, Pool, Verdict};
+use cenote::report::CloseReason;
+use cenote::{Connect, Dial, Lease, Pool, Verdict};
 use cenote_redis::{
     Cmd, Message, RedisClient, RedisConnection, RedisConnector, RedisError, Refusal, Value,
 };

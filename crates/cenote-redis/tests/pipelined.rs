@@ -7,8 +7,9 @@ mod fake;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::error::with_causes;
 use cenote::mux::{CallError, Disconnected};
-use cenote::{Connect, Dial, Multiplex, with_causes};
+use cenote::{Connect, Dial, Multiplex};
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnector, RedisError, Refusal, Value,
 };

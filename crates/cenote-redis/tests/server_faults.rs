@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use cenote::{Backoff, Connect, ConnectFailures, Dial, Lease, Pool, with_causes};
+use cenote::error::with_causes;
+use cenote::settings::{Backoff, ConnectFailures};
+use cenote::{Connect, Dial, Lease, Pool};
 use cenote_redis::{Cmd, RedisConnector};
 use cenote_testkit::RedisServer;
 use fake::{ends, until};

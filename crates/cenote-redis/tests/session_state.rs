@@ -6,7 +6,8 @@ mod fake;
 
 use std::sync::Arc;
 
-use cenote::{CloseReason, Lease, Pool};
+use cenote::report::CloseReason;
+use cenote::{Lease, Pool};
 use cenote_redis::{Cmd, Message, RedisConnector, RedisError, Refusal, Value};
 use cenote_testkit::RedisServer;
 use fake::{Answer, FakeRedis, ends, poll_at_most};

@@ -8,7 +8,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Connect, Dial, FailureKind, Pool, with_causes};
+use cenote::error::with_causes;
+use cenote::{Connect, Dial, FailureKind, Pool};
 use cenote_redis::rustls::crypto::ring;
 use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};

@@ -9,7 +9,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use cenote::BoxError;
+use cenote::error::BoxError;
 use cenote_redis::{Cmd, RedisConnection, RedisConnector};
 use cenote_testkit::RedisServer;
 use wire::load::Echo;

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use cenote::any::Unpooled;
 use cenote::mux::MuxBuilder;
-use cenote::{Connect, Dial, Multiplex, Pool, SharedPool, Unpooled, Verdict, blocking};
+use cenote::{Connect, Dial, Multiplex, Pool, SharedPool, Verdict, blocking};
 use futures::executor::block_on;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::codec::BytesCodec;

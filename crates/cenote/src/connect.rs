@@ -89,7 +89,7 @@ pub trait Connect: Send + Sync + 'static {
     /// Opens a connection, ready for use.
     ///
     /// Runs in a task of the pool's own, under
-    /// [`connect_timeout`](crate::PoolBuilder::connect_timeout), whose end `dial` tells; a `get` that is cancelled
+    /// [`connect_timeout`](crate::pool::PoolBuilder::connect_timeout), whose end `dial` tells; a `get` that is cancelled
     /// does not cancel it.
     fn connect(
         &self,
@@ -114,7 +114,7 @@ pub trait Connect: Send + Sync + 'static {
 
     /// What an error of [`connect`](Self::connect) says about the next attempt: whether another may fare
     /// better. It decides who is told of the error, and when: see
-    /// [`ConnectFailures`](crate::ConnectFailures). A panic counts as the default. Default:
+    /// [`ConnectFailures`](crate::settings::ConnectFailures). A panic counts as the default. Default:
     /// [`FailureKind::Transient`].
     fn classify(&self, error: &Self::Error) -> FailureKind {
         let _ = error;
@@ -129,9 +129,9 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// A round trip that proves the connection alive, under
-    /// [`check_timeout`](crate::PoolBuilder::check_timeout): before a lease that follows
-    /// [`check_after_idle`](crate::PoolBuilder::check_after_idle) of idling, and every
-    /// [`keepalive`](crate::PoolBuilder::keepalive) while idle. An error, a panic or a time-out closes the
+    /// [`check_timeout`](crate::pool::PoolBuilder::check_timeout): before a lease that follows
+    /// [`check_after_idle`](crate::pool::PoolBuilder::check_after_idle) of idling, and every
+    /// [`keepalive`](crate::pool::PoolBuilder::keepalive) while idle. An error, a panic or a time-out closes the
     /// connection. Default: does nothing.
     fn check(
         &self,
@@ -143,7 +143,7 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// Brings a connection back to the state it was opened in, after [`Verdict::Reset`], under
-    /// [`reset_timeout`](crate::PoolBuilder::reset_timeout); an error, a panic or a time-out closes the connection.
+    /// [`reset_timeout`](crate::pool::PoolBuilder::reset_timeout); an error, a panic or a time-out closes the connection.
     /// A connection that is closed anyway, with its pool or by `evict`, is not reset first. Default: does nothing.
     ///
     /// The first poll may happen where the lease is dropped; the rest runs in the background. So a reset that has
@@ -157,7 +157,7 @@ pub trait Connect: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Says goodbye, under [`close_timeout`](crate::PoolBuilder::close_timeout), to a connection that is still
+    /// Says goodbye, under [`close_timeout`](crate::pool::PoolBuilder::close_timeout), to a connection that is still
     /// good but no longer wanted. Broken and discarded ones are dropped without it. Default: drops it.
     ///
     /// The first poll may happen wherever a connection leaves its pool, as in the drop of a lease; the rest

@@ -112,8 +112,8 @@ pub enum GetError {
         max_waiters: usize,
     },
     /// The pool has no connection to give, and connecting fails in a way that
-    /// [`connect_failures`](crate::PoolBuilder::connect_failures) says is to be told; beside open connections,
-    /// [`connect_failures_while_open`](crate::PoolBuilder::connect_failures_while_open).
+    /// [`connect_failures`](crate::pool::PoolBuilder::connect_failures) says is to be told; beside open connections,
+    /// [`connect_failures_while_open`](crate::pool::PoolBuilder::connect_failures_while_open).
     #[non_exhaustive]
     Connect {
         /// The pool's name.
@@ -199,7 +199,7 @@ impl Error for GetError {
 
 impl GetError {
     /// That `pool` has no connection to give, for opening one failed, so many times in a row: for [pools of one's
-    /// own](crate::ErasedPool).
+    /// own](crate::any::ErasedPool).
     pub fn connect(pool: impl Into<Arc<str>>, failures: u32, error: ConnectError) -> Self {
         Self::Connect {
             pool: pool.into(),
@@ -208,7 +208,7 @@ impl GetError {
         }
     }
 
-    /// That the `before_get` hook of `pool` refused a connection: for [pools of one's own](crate::ErasedPool).
+    /// That the `before_get` hook of `pool` refused a connection: for [pools of one's own](crate::any::ErasedPool).
     pub fn hook(pool: impl Into<Arc<str>>, error: ArcError) -> Self {
         Self::Hook {
             pool: pool.into(),
@@ -216,7 +216,7 @@ impl GetError {
         }
     }
 
-    /// That `pool` is closed: for [pools of one's own](crate::ErasedPool).
+    /// That `pool` is closed: for [pools of one's own](crate::any::ErasedPool).
     pub fn closed(pool: impl Into<Arc<str>>) -> Self {
         Self::Closed { pool: pool.into() }
     }
@@ -399,7 +399,7 @@ impl<T> AddError<T> {
 /// struct Unreachable(#[source] std::io::Error);
 ///
 /// let error = Unreachable(std::io::ErrorKind::ConnectionRefused.into());
-/// assert_eq!(cenote::with_causes(&error), "cannot reach the printer: connection refused");
+/// assert_eq!(cenote::error::with_causes(&error), "cannot reach the printer: connection refused");
 /// ```
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -103,16 +103,16 @@
 //!
 //! | you want | see |
 //! |---|---|
-//! | a pool for your driver | [`Connect`], [`PoolBuilder`] |
+//! | a pool for your driver | [`Connect`], [`PoolBuilder`](pool::PoolBuilder) |
 //! | sockets for it that pass what hangs, and notice a peer that vanished | [`net`] |
 //! | many users on one connection | [`SharedPool`], [`Multiplex`] |
 //! | many requests at once over one connection | [`mux`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
-//! | pools of several kinds in one place, or none at all | [`DynPool`], [`Unpooled`], [`ErasedPool`] |
+//! | pools of several kinds in one place, or none at all | [`DynPool`](any::DynPool), [`Unpooled`](any::Unpooled), [`ErasedPool`](any::ErasedPool) |
 //! | a synchronous driver | [`blocking`], from tasks by [`OwnedLease::interact`](blocking::OwnedLease::interact) |
 //! | time-outs for it that any runtime will do for | [`time`] |
-//! | to know what happens | [`Pool::inspect`], [`Pool::counters`], [`Pool::timings`], [`PoolBuilder::on_event`] |
+//! | to know what happens | [`Pool::inspect`], [`Pool::counters`], [`Pool::timings`], [`PoolBuilder::on_event`](pool::PoolBuilder::on_event) |
 //! | all pools of the process | [`registry`] |
 //!
 //! # Time and runtimes
@@ -131,7 +131,7 @@
 //! so does what was opened on it: connections whose sockets or tasks lived there are found closed, or fail their
 //! check, and are replaced; a dial under way fails, with [`ConnectError::Aborted`]; a lease that was taken to
 //! another runtime gives its driver's errors. The pool, its settings and its counts go on, and its
-//! waiters elsewhere go on waiting. [`PoolBuilder::runtime`] gives the connections a runtime that outlives them all.
+//! waiters elsewhere go on waiting. [`PoolBuilder::runtime`](pool::PoolBuilder::runtime) gives the connections a runtime that outlives them all.
 //!
 //! # Processes
 //!
@@ -148,12 +148,12 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-mod any;
+pub mod any;
 pub mod blocking;
-mod budget;
+pub mod budget;
 mod connect;
 mod dial;
-mod error;
+pub mod error;
 mod hooks;
 mod keeper;
 #[allow(
@@ -166,35 +166,21 @@ pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
 mod policy;
-mod pool;
+pub mod pool;
 pub mod registry;
-mod report;
+pub mod report;
 mod rt;
-mod settings;
-mod shared;
+pub mod settings;
+pub mod shared;
 mod sync;
 #[cfg(not(cenote_shuttle))]
 pub mod time;
 mod wake;
 
-pub use any::{BoxFuture, DynLease, DynPool, ErasedPool, Unpooled, UnpooledLease};
-pub use budget::{Budget, BudgetStatus};
+pub use budget::Budget;
 pub use connect::{Connect, FailureKind, Multiplex, Verdict};
 pub use dial::Dial;
-pub use error::{
-    AddError, ArcError, BoxError, ConnectError, Dialling, GetError, SettingsError, TimedOut,
-    TryGetError, with_causes,
-};
-pub use hooks::HookFuture;
-pub use lifecycle::close::{Close, CloseReport};
-pub use policy::backoff::Backoff;
-pub use policy::sharing::Choice;
-pub use policy::telling::ConnectFailures;
-pub use pool::{Get, GetOwned, InteractError, Lease, OwnedLease, Pool, PoolBuilder};
-pub use report::{
-    CloseReason, ConnectionInfo, ConnectionSnapshot, ConnectionState, Counters, Event, EventKind,
-    GetOutcome, Histogram, Holder, PoolSettings, PoolState, Sharing, SharingSettings, Snapshot,
-    Status, Timings,
-};
-pub use settings::IdleOrder;
-pub use shared::{SharedGet, SharedLease, SharedPool, SharedPoolBuilder};
+pub use error::{ConnectError, GetError};
+pub use pool::{Lease, OwnedLease, Pool};
+pub use report::ConnectionInfo;
+pub use shared::{SharedLease, SharedPool};

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use cenote::{Connect, Pool};
-//! # fn f<C: Connect>(connector: C) -> Result<(), cenote::SettingsError> {
+//! # fn f<C: Connect>(connector: C) -> Result<(), cenote::error::SettingsError> {
 //! let orders = Pool::builder(connector).name("orders").build()?;
 //! for pool in cenote::registry::pools() {
 //!     println!("{}", pool.inspect());

@@ -1,11 +1,15 @@
-//! A pool's settings and what makes them impossible.
+//! The types of settings that both pools have. The builders,
+//! [`PoolBuilder`](crate::pool::PoolBuilder) and [`SharedPoolBuilder`](crate::shared::SharedPoolBuilder), say what each
+//! setting is for.
 
 use std::time::Duration;
 
 use crate::error::SettingsError;
 use crate::kernel::{MAX_SLOTS, Order};
-use crate::policy::backoff::Backoff;
-use crate::policy::telling::ConnectFailures;
+
+pub use crate::hooks::HookFuture;
+pub use crate::policy::backoff::Backoff;
+pub use crate::policy::telling::ConnectFailures;
 
 /// Which idle connection a caller is given. In the strict orders, a connection that upkeep has checked
 /// counts as just come back.

@@ -51,7 +51,7 @@ async fn run() -> Result<(), parts::Failure> {
             "  {:<8}{asked} questions answered on {} connections, of which {} went to another pool",
             pool.name(),
             counters.opened,
-            counters.closed_by(cenote::CloseReason::Budget)
+            counters.closed_by(cenote::report::CloseReason::Budget)
         );
     }
     Ok(())

@@ -69,7 +69,7 @@ impl PipelinedConnector {
     /// The server works for one of them at a time, so this bounds how many statements one may stand behind: at
     /// 0.1 ms for each, a full connection answers within 100 ms, and a statement of one second holds up all the
     /// others for as long. A smaller number opens more connections sooner (up to
-    /// [`max_size`](cenote::SharedPoolBuilder::max_size)), on which the server works at the same time.
+    /// [`max_size`](cenote::shared::SharedPoolBuilder::max_size)), on which the server works at the same time.
     #[must_use]
     pub fn capacity(mut self, users: usize) -> Self {
         self.capacity = users;

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{BoxError, Connect, Pool};
+use cenote::error::BoxError;
+use cenote::{Connect, Pool};
 use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};

@@ -10,7 +10,9 @@ mod watch;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cenote::{Backoff, CloseReason, Counters, Pool};
+use cenote::Pool;
+use cenote::report::{CloseReason, Counters};
+use cenote::settings::Backoff;
 use cenote_testkit::{Fault, FaultProxy, ServerError};
 use load::{Echo, Load};
 use tokio::sync::Mutex;

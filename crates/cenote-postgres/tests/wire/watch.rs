@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::Status;
+use cenote::report::Status;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

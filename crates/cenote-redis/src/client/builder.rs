@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{
-    Backoff, ConnectFailures, Event, Pool, PoolBuilder, SettingsError, SharedPool,
-    SharedPoolBuilder,
-};
+use cenote::error::SettingsError;
+use cenote::pool::PoolBuilder;
+use cenote::report::Event;
+use cenote::settings::{Backoff, ConnectFailures};
+use cenote::shared::SharedPoolBuilder;
+use cenote::{Pool, SharedPool};
 
 use super::RedisClient;
 use crate::connector::RedisConnector;
@@ -163,7 +165,7 @@ impl ClientBuilder {
     /// [`of_pools`](RedisClient::of_pools).
     ///
     /// ```
-    /// use cenote::EventKind;
+    /// use cenote::report::EventKind;
     /// use cenote_redis::{RedisClient, RedisConnector};
     ///
     /// # fn client() -> Result<RedisClient, Box<dyn std::error::Error>> {

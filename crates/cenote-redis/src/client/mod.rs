@@ -8,7 +8,9 @@ mod builder;
 
 use std::fmt;
 
-use cenote::{Counters, Get, OwnedLease, Pool, SharedPool, Status};
+use cenote::pool::Get;
+use cenote::report::{Counters, Status};
+use cenote::{OwnedLease, Pool, SharedPool};
 
 use crate::cmd::{Argument, Cmd};
 use crate::connection::refused;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 use bytes::BytesMut;
-use cenote::BoxError;
+use cenote::error::BoxError;
 use tokio_util::codec;
 
 use super::role::Role;

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use cenote::GetError;
+use cenote::error::with_causes;
 use cenote::mux::CallError;
 use cenote::net::HostCause;
-use cenote::{GetError, with_causes};
 use redis::{ErrorKind, make_extension_error};
 
 use super::values;

@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cenote::error::SettingsError;
 use cenote::mux::{CallError, MuxBuilder, MuxConnect};
 use cenote::net::Host;
-use cenote::{Backoff, GetError, SettingsError, SharedPool};
+use cenote::settings::Backoff;
+use cenote::{GetError, SharedPool};
 use futures::future::try_join_all;
 
 use super::protocol::{ClientCodec, Reply, Request};

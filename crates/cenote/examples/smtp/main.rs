@@ -9,8 +9,9 @@ mod session;
 
 use std::time::Duration;
 
+use cenote::Pool;
+use cenote::error::BoxError;
 use cenote::net::Host;
-use cenote::{BoxError, Pool};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

@@ -16,10 +16,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// Implemented by [`Pool`](crate::Pool), by [`blocking::Pool`](crate::blocking::Pool), whose gets are awaited as well,
 /// by [`SharedPool`](crate::SharedPool) where its connections are handles that can be cloned, and by
-/// [`Unpooled`](crate::Unpooled). Implement it for a pool of your own, and everything that takes a [`DynPool`] takes yours.
+/// [`Unpooled`](crate::any::Unpooled). Implement it for a pool of your own, and everything that takes a [`DynPool`] takes yours.
 ///
 /// ```
-/// use cenote::{ErasedPool, BoxFuture, DynLease, DynPool, GetError};
+/// use cenote::GetError;
+/// use cenote::any::{BoxFuture, DynLease, DynPool, ErasedPool};
 ///
 /// /// Hands out numbers.
 /// struct Counting(std::sync::atomic::AtomicU64);
@@ -143,7 +144,9 @@ impl<T> fmt::Debug for DynLease<T> {
 /// A pool of `T`s of whatever kind, to be stored and shared. Cheap to clone.
 ///
 /// ```
-/// # use cenote::{Connect, DynPool, GetError, Multiplex, Pool, SettingsError, SharedPool, Unpooled};
+/// # use cenote::{Connect, GetError, Multiplex, Pool, SharedPool};
+/// # use cenote::any::{DynPool, Unpooled};
+/// # use cenote::error::SettingsError;
 /// /// As the configuration says.
 /// fn pool<C>(connector: C, kind: &str) -> DynPool<C::Connection>
 /// where

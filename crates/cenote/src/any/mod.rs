@@ -1,5 +1,10 @@
-//! One shape for every pool of a kind of connection: `erased` has the shape, `ours` our pools in it, `unpooled` the pool
-//! that is none.
+//! One shape for every pool of a kind of connection.
+//!
+//! [`DynPool`] holds a pool of whatever kind: ours, one of your own ([`ErasedPool`]), or [`Unpooled`], which opens a connection
+//! for each lease.
+
+// One shape for every pool of a kind of connection: `erased` has the shape, `ours` our pools in it, `unpooled` the pool
+// that is none.
 
 mod erased;
 mod ours;

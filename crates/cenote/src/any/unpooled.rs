@@ -20,7 +20,8 @@ use crate::settings::CONNECT_TIMEOUT;
 /// Connects at every [`get`](Self::get) and closes when the lease is dropped.
 ///
 /// ```
-/// # use cenote::{Connect, DynPool, Unpooled, Pool};
+/// # use cenote::{Connect, Pool};
+/// # use cenote::any::{DynPool, Unpooled};
 /// # fn pool<C: Connect>(connector: C, pooled: bool) -> DynPool<C::Connection> {
 /// if pooled { DynPool::new(Pool::new(connector)) } else { DynPool::new(Unpooled::new(connector)) }
 /// # }

@@ -1,4 +1,4 @@
-//! The settings of a blocking pool: those of [`cenote::PoolBuilder`](crate::PoolBuilder), hooks synchronous.
+//! The settings of a blocking pool: those of [`cenote::pool::PoolBuilder`](crate::pool::PoolBuilder), hooks synchronous.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use super::{Connect, Pool};
 use crate::error::{BoxError, SettingsError};
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};
+use crate::settings::Backoff;
 use crate::settings::IdleOrder;
-use crate::{Backoff, Budget, pool};
+use crate::{Budget, pool};
 
-/// Sets up a [`Pool`]. Each setting means what it means on [`cenote::PoolBuilder`](crate::PoolBuilder).
+/// Sets up a [`Pool`]. Each setting means what it means on [`cenote::pool::PoolBuilder`](crate::pool::PoolBuilder).
 #[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder<C: Connect> {
     builder: pool::PoolBuilder<Threads<C>>,
@@ -21,7 +22,7 @@ pub struct PoolBuilder<C: Connect> {
 macro_rules! settings {
     ($($name:ident: $type:ty,)*) => {
         $(
-            #[doc = concat!("See [`cenote::PoolBuilder::", stringify!($name), "`](crate::PoolBuilder::", stringify!($name), ").")]
+            #[doc = concat!("See [`cenote::pool::PoolBuilder::", stringify!($name), "`](crate::pool::PoolBuilder::", stringify!($name), ").")]
             pub fn $name(self, value: $type) -> Self {
                 Self { builder: self.builder.$name(value) }
             }
@@ -32,7 +33,7 @@ macro_rules! settings {
 macro_rules! hooks {
     ($($name:ident,)*) => {
         $(
-            #[doc = concat!("See [`cenote::PoolBuilder::", stringify!($name), "`](crate::PoolBuilder::", stringify!($name), "); runs on a thread of its own.")]
+            #[doc = concat!("See [`cenote::pool::PoolBuilder::", stringify!($name), "`](crate::pool::PoolBuilder::", stringify!($name), "); runs on a thread of its own.")]
             pub fn $name<F>(self, hook: F) -> Self
             where
                 F: Fn(&mut C::Connection, &ConnectionInfo) -> Result<(), BoxError> + Send + Sync + 'static,
@@ -90,7 +91,7 @@ impl<C: Connect> PoolBuilder<C> {
         after_return,
     }
 
-    /// See [`cenote::PoolBuilder::before_close`](crate::PoolBuilder::before_close).
+    /// See [`cenote::pool::PoolBuilder::before_close`](crate::pool::PoolBuilder::before_close).
     pub fn before_close(
         self,
         hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,

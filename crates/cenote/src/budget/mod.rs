@@ -1,26 +1,28 @@
-//! A bound on the connections of several pools together: may one more be opened? Bounds may lie within bounds. Asked
-//! where a connection is opened or closed, and nowhere else; while some pool waits for a permit, also where a
-//! connection comes back.
-//!
-//! A permit is not an object: every slot that is not vacant holds one, and it is given back where the slot is vacated,
-//! so however a connection ends, its permit is back.
-//!
-//! `accounts` has what each pool holds and each bound carries; `line` who is served next; `member` what a pool does.
-//!
-//! ## Locks
-//! One for all bounds with a common root. It lies between a pool's dialer, under which a pool asks, and the kernel's
-//! ledgers, in which idle connections are looked for: a leaf it cannot be, since which connection is closed for whom
-//! has to be decided over all pools at once. No user code runs under it: connections to be closed, pools to be woken
-//! and references that may be the last are put into [`After`], for when the lock is let go.
-//!
-//! ## How no wake-up is lost
-//! > If a pool waits for a permit and none is on its way to it, no pool below its bound has an idle connection it could
-//! > do without, and every lease there has the mark that makes it come back through the ledger.
-//!
-//! Joining the line establishes that, with [`is_contested`](Tree::is_contested) set before: a lease handed on after
-//! that is marked again (`Owner::must_report`), and who makes a connection idle reads the flag after it and tells the
-//! line. Connections within a pool's reservation are nobody else's; a pool that grows beyond it has the others look
-//! again.
+//! A bound on the connections of several pools together: [`Budget`].
+
+// A bound on the connections of several pools together: may one more be opened? Bounds may lie within bounds. Asked
+// where a connection is opened or closed, and nowhere else; while some pool waits for a permit, also where a
+// connection comes back.
+//
+// A permit is not an object: every slot that is not vacant holds one, and it is given back where the slot is vacated,
+// so however a connection ends, its permit is back.
+//
+// `accounts` has what each pool holds and each bound carries; `line` who is served next; `member` what a pool does.
+//
+// ## Locks
+// One for all bounds with a common root. It lies between a pool's dialer, under which a pool asks, and the kernel's
+// ledgers, in which idle connections are looked for: a leaf it cannot be, since which connection is closed for whom
+// has to be decided over all pools at once. No user code runs under it: connections to be closed, pools to be woken
+// and references that may be the last are put into [`After`], for when the lock is let go.
+//
+// ## How no wake-up is lost
+// > If a pool waits for a permit and none is on its way to it, no pool below its bound has an idle connection it could
+// > do without, and every lease there has the mark that makes it come back through the ledger.
+//
+// Joining the line establishes that, with [`is_contested`](Tree::is_contested) set before: a lease handed on after
+// that is marked again (`Owner::must_report`), and who makes a connection idle reads the flag after it and tells the
+// line. Connections within a pool's reservation are nobody else's; a pool that grows beyond it has the others look
+// again.
 
 mod accounts;
 mod line;
@@ -38,10 +40,11 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 /// A bound on how many connections several pools have together, those being opened or closed included.
 ///
 /// A cheap handle: clones are the same budget. Pools are put under it where they are
-/// [built](crate::PoolBuilder::budget), and need not know of each other:
+/// [built](crate::pool::PoolBuilder::budget), and need not know of each other:
 ///
 /// ```
-/// # use cenote::{Budget, Connect, Pool, SettingsError};
+/// # use cenote::{Budget, Connect, Pool};
+/// # use cenote::error::SettingsError;
 /// # fn pools<C: Connect>(orders: C, reports: C, jobs: C) -> Result<(), SettingsError> {
 /// // PostgreSQL's max_connections less what it reserves for superusers.
 /// let database = Budget::new(97).named("database");
@@ -58,7 +61,7 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 ///
 /// - The pool whose oldest caller has waited longest comes first.
 /// - The connection that has been idle for longest, in whichever pool, is closed for it
-///   ([`CloseReason::Budget`](crate::CloseReason::Budget)).
+///   ([`CloseReason::Budget`](crate::report::CloseReason::Budget)).
 /// - If none is idle, one that comes back to a pool goes, if the callers of that pool have waited less and the pool has
 ///   had the connection for eight times as long as its dials take, from 10 ms to 2 s: so every pool is served, and most
 ///   of the time does not go into dials.

@@ -21,7 +21,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A back-off that starts at `base` and grows to `max`. [`Builder::build`](crate::PoolBuilder::build)
+    /// A back-off that starts at `base` and grows to `max`. [`Builder::build`](crate::pool::PoolBuilder::build)
     /// refuses a `base` of zero (it would spin) and a `max` below `base`.
     pub const fn new(base: Duration, max: Duration) -> Self {
         Self { base, max }

@@ -12,13 +12,15 @@ use crate::rt::nanos;
 
 /// When callers who wait learn that connecting fails.
 ///
-/// [`PoolBuilder::connect_failures`](crate::PoolBuilder::connect_failures) sets it for the time when the pool has no
-/// connection open, [`PoolBuilder::connect_failures_while_open`](crate::PoolBuilder::connect_failures_while_open) for
+/// [`PoolBuilder::connect_failures`](crate::pool::PoolBuilder::connect_failures) sets it for the time when the pool has no
+/// connection open, [`PoolBuilder::connect_failures_while_open`](crate::pool::PoolBuilder::connect_failures_while_open) for
 /// the time when it has, and all are in use. Whatever is set, the pool dials on at the pace of the
-/// [`Backoff`](crate::Backoff) as long as somebody waits.
+/// [`Backoff`](crate::settings::Backoff) as long as somebody waits.
 ///
 /// ```
-/// # use cenote::{PoolBuilder, Connect, ConnectFailures};
+/// # use cenote::Connect;
+/// # use cenote::pool::PoolBuilder;
+/// # use cenote::settings::ConnectFailures;
 /// # use std::time::Duration;
 /// # fn set<C: Connect>(builder: PoolBuilder<C>) -> PoolBuilder<C> {
 /// // Nobody is left waiting once connecting has failed for two seconds.
@@ -47,7 +49,7 @@ pub enum ConnectFailures {
     /// Once connecting has failed for this long, everyone's waiting ends with the connect error; after that each
     /// further failure ends the waiting of those who came since. Counted from the start of the first dial that
     /// failed; so a dial that hangs is told at the end of its
-    /// [`connect_timeout`](crate::PoolBuilder::connect_timeout), if that comes later. At least 1 ms.
+    /// [`connect_timeout`](crate::pool::PoolBuilder::connect_timeout), if that comes later. At least 1 ms.
     FailAfterTime(Duration),
     /// They wait until their time-out, which then carries the last connect error.
     KeepWaiting,

@@ -19,9 +19,10 @@ use crate::settings::{IdleOrder, Settings};
 /// Sets up a [`Pool`]. Every setting has a default that serves a database behind a web service.
 ///
 /// ```
-/// # use cenote::{Connect, Pool, IdleOrder};
+/// # use cenote::{Connect, Pool};
+/// # use cenote::settings::IdleOrder;
 /// # use std::time::Duration;
-/// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::SettingsError> {
+/// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::error::SettingsError> {
 /// Pool::builder(connector)
 ///     .name("orders")
 ///     .max_size(20)
@@ -173,20 +174,21 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.connect_failures_while_open = policy)
     }
 
-    /// Reports a lease held for longer than this, once, as [`EventKind::Leaked`](crate::EventKind::Leaked), with the
+    /// Reports a lease held for longer than this, once, as [`EventKind::Leaked`](crate::report::EventKind::Leaked), with the
     /// place of its `get`. `None`: never. Default: `None`.
     pub fn leak_threshold(self, held: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.leak_threshold = held.into())
     }
 
-    /// Tells of a get that took longer than this, as [`EventKind::SlowGet`](crate::EventKind::SlowGet) with its call
+    /// Tells of a get that took longer than this, as [`EventKind::SlowGet`](crate::report::EventKind::SlowGet) with its call
     /// site, once it has ended: with a lease, an error, or because its caller left. Zero: of every get that could not be
     /// served at once. `None`: of none. Default: 1 s. A get that is served at once is not even timed.
     ///
     /// ```
-    /// # use cenote::{Connect, EventKind, Pool};
+    /// # use cenote::{Connect, Pool};
+    /// # use cenote::report::EventKind;
     /// # use std::time::Duration;
-    /// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::SettingsError> {
+    /// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::error::SettingsError> {
     /// Pool::builder(connector)
     ///     .slow_get(Duration::from_millis(200))
     ///     .on_event(|event| {
@@ -221,7 +223,7 @@ impl<C: Connect> PoolBuilder<C> {
     ///
     /// static CONNECTIONS: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("threads to be had"));
     ///
-    /// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::SettingsError> {
+    /// # fn pool<C: Connect>(connector: C) -> Result<Pool<C>, cenote::error::SettingsError> {
     /// Pool::builder(connector).runtime(CONNECTIONS.handle().clone()).build()
     /// # }
     /// ```
@@ -253,7 +255,8 @@ impl<C: Connect> PoolBuilder<C> {
     /// to outlive resets belongs into the connector, as with `setup` of `cenote-postgres`.
     ///
     /// ```
-    /// # use cenote::{PoolBuilder, Connect};
+    /// # use cenote::Connect;
+    /// # use cenote::pool::PoolBuilder;
     /// # struct Conn; impl Conn { async fn run(&mut self, _: &str) -> std::io::Result<()> { Ok(()) } }
     /// # fn set<C: Connect<Connection = Conn>>(builder: PoolBuilder<C>) -> PoolBuilder<C> {
     /// builder.after_connect(|conn, _info| {

@@ -18,7 +18,7 @@ use crate::report::{CloseReason, ConnectionInfo};
 /// Dropping it never blocks and never panics, on any thread, with or without a runtime. Dropped while its
 /// holder panics, it takes the connection with it, which may be in any state. Forgotten
 /// ([`std::mem::forget`]), it costs its pool one place for good, and
-/// [`leak_threshold`](crate::PoolBuilder::leak_threshold) reports it.
+/// [`leak_threshold`](crate::pool::PoolBuilder::leak_threshold) reports it.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct Lease<'a, C: Connect> {
     loan: LeaseToken<'a, Shared<C>>,

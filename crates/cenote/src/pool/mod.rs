@@ -1,7 +1,12 @@
-//! The exclusive pool: a handle anyone may clone, over the life of its connections ([`lifecycle`](crate::lifecycle)).
-//! It decides what a lease is, who waits for one and for how long.
+//! The exclusive pool: each connection is leased to one user at a time.
 //!
-//! `acquire` leads from a `get` to a lease, whose drop is a return to the lifecycle's `recycle`.
+//! [`Pool`] is a handle that anyone may clone, [`PoolBuilder`] has its settings; [`Get`] and [`GetOwned`] are a lease on its
+//! way, [`Lease`] and [`OwnedLease`] one in a user's hands, [`Close`] the end of the pool.
+
+// The exclusive pool: a handle anyone may clone, over the life of its connections ([`lifecycle`](crate::lifecycle)).
+// It decides what a lease is, who waits for one and for how long.
+//
+// `acquire` leads from a `get` to a lease, whose drop is a return to the lifecycle's `recycle`.
 
 mod acquire;
 mod builder;
@@ -24,13 +29,14 @@ use crate::connect::Connect;
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::kernel::{Arc, IdleSince, Phase, State};
 use crate::lifecycle::blueprint::Blueprint;
-use crate::lifecycle::close::{self, Close};
+use crate::lifecycle::close;
 use crate::lifecycle::state::{PoolCore, PoolToken};
 use crate::lifecycle::{add, change, dial, recycle, retire, take, warm};
 use crate::registry::Listed;
 use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
 use crate::settings::Settings;
 
+pub use crate::lifecycle::close::{Close, CloseReport};
 pub use builder::PoolBuilder;
 pub use get::{Get, GetOwned};
 pub use interact::InteractError;

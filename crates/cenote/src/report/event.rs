@@ -10,7 +10,7 @@ use crate::error::ConnectError;
 
 /// Something that happened in a pool. Observers are called where it happened, between other work: keep them short.
 ///
-/// What is done for every lease is not told, so that it costs nothing: [`Counters::gets`](crate::Counters::gets) counts
+/// What is done for every lease is not told, so that it costs nothing: [`Counters::gets`](crate::report::Counters::gets) counts
 /// leases, and those whose callers had to wait are told as [`EventKind::Waited`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -79,7 +79,7 @@ pub enum EventKind<'a> {
         /// What its holder [calls](crate::Lease::set_label) it.
         label: Option<&'static str>,
     },
-    /// A get that could not be served at once took longer than [`slow_get`](crate::PoolBuilder::slow_get), and has
+    /// A get that could not be served at once took longer than [`slow_get`](crate::pool::PoolBuilder::slow_get), and has
     /// ended, one way or the other. Told beside [`Waited`](Self::Waited) and [`TimedOut`](Self::TimedOut), after them.
     #[non_exhaustive]
     SlowGet {

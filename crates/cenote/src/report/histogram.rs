@@ -19,7 +19,7 @@ const BOUNDED: usize = 27;
 /// microseconds; for Prometheus, counts are summed up:
 ///
 /// ```
-/// # use cenote::Histogram;
+/// # use cenote::report::Histogram;
 /// fn prometheus(name: &str, times: &Histogram) -> String {
 ///     let (mut text, mut so_far) = (String::new(), 0);
 ///     for (bound, count) in Histogram::BOUNDS.iter().zip(times.counts()) {

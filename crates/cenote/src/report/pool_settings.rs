@@ -39,7 +39,7 @@ impl<T: Shown> Shown for Option<T> {
 
 macro_rules! settings {
     (
-        $(#[$doc:meta])* pub struct $name:ident for $builder:literal,
+        $(#[$doc:meta])* pub struct $name:ident for $builder:literal of $module:literal,
         same { $($same:ident: $same_type:ty,)* }
         own { $($(#[$own_doc:meta])* $own:ident: $own_type:ty,)* }
     ) => {
@@ -48,7 +48,7 @@ macro_rules! settings {
         #[non_exhaustive]
         pub struct $name {
             $(
-                #[doc = concat!("See [`", $builder, "::", stringify!($same), "`](crate::", $builder, "::", stringify!($same), ").")]
+                #[doc = concat!("See [`", $builder, "::", stringify!($same), "`](crate::", $module, "::", $builder, "::", stringify!($same), ").")]
                 pub $same: $same_type,
             )*
             $($(#[$own_doc])* pub $own: $own_type,)*
@@ -65,7 +65,7 @@ macro_rules! settings {
 
 settings! {
     /// A pool's settings in force: as they were given, or by default, and as [`resize`](crate::Pool::resize) changed them.
-    pub struct PoolSettings for "PoolBuilder",
+    pub struct PoolSettings for "PoolBuilder" of "pool",
     same {
         max_size: usize,
         min_size: usize,
@@ -98,7 +98,7 @@ settings! {
 
 settings! {
     /// The settings in force that only a [`SharedPool`](crate::SharedPool) has.
-    pub struct SharingSettings for "SharedPoolBuilder",
+    pub struct SharingSettings for "SharedPoolBuilder" of "shared",
     same {
         choice: Choice,
         high_water: f64,

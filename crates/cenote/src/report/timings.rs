@@ -8,13 +8,13 @@ use super::histogram::{Histogram, Recorder};
 /// How long callers waited and connecting took, since the pool began.
 ///
 /// Recording costs the fast way nothing: a get that is served at once is in neither. So
-/// [`gets`](crate::Counters::gets) less the count of [`waits`](Self::waits) is how many leases cost no time to speak of.
+/// [`gets`](crate::report::Counters::gets) less the count of [`waits`](Self::waits) is how many leases cost no time to speak of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
     /// From a get to its lease, of each that could not be served at once: it queued, or its connection was checked
-    /// first. Those that ended without a lease are counted elsewhere, as [`timed_out`](crate::Counters::timed_out) and
-    /// [`abandoned`](crate::Counters::abandoned).
+    /// first. Those that ended without a lease are counted elsewhere, as [`timed_out`](crate::report::Counters::timed_out) and
+    /// [`abandoned`](crate::report::Counters::abandoned).
     pub waits: Histogram,
     /// From the beginning of a dial to its connection, the `after_connect` hook included.
     pub connects: Histogram,

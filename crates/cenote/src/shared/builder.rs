@@ -22,9 +22,10 @@ use crate::settings::{MINUTE, SHORTEST, check_duration, refuse};
 /// Sets up a [`SharedPool`].
 ///
 /// ```
-/// # use cenote::{Choice, Multiplex, SharedPool};
+/// # use cenote::{Multiplex, SharedPool};
+/// # use cenote::shared::Choice;
 /// # use std::time::Duration;
-/// # fn pool<C: Multiplex>(connector: C) -> Result<SharedPool<C>, cenote::SettingsError> {
+/// # fn pool<C: Multiplex>(connector: C) -> Result<SharedPool<C>, cenote::error::SettingsError> {
 /// SharedPool::builder(connector)
 ///     .name("orders")
 ///     .min_size(2)
@@ -111,14 +112,14 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         /// How long the pool waits after failed connects. Default: 100 ms to 2 s, full jitter.
         backoff(backoff: Backoff) = |s| s.backoff = backoff;
         /// When callers who wait learn that connecting fails while nothing is open; see
-        /// [`PoolBuilder::connect_failures`](crate::PoolBuilder::connect_failures). Default: [`ConnectFailures::RideOut`].
+        /// [`PoolBuilder::connect_failures`](crate::pool::PoolBuilder::connect_failures). Default: [`ConnectFailures::RideOut`].
         connect_failures(policy: ConnectFailures) = |s| s.connect_failures = policy;
         /// When callers who wait beside open connections, all of them full, learn that opening one more fails.
         /// Default: [`ConnectFailures::KeepWaiting`], for leases end.
         connect_failures_while_open(policy: ConnectFailures) =
             |s| s.connect_failures_while_open = policy;
         /// Tells of a get that took longer than this, once it has ended; see
-        /// [`PoolBuilder::slow_get`](crate::PoolBuilder::slow_get). Default: 1 s.
+        /// [`PoolBuilder::slow_get`](crate::pool::PoolBuilder::slow_get). Default: 1 s.
         slow_get(threshold: impl Into<Option<Duration>>) = |s| s.slow_get = threshold.into();
         /// Seeds the random numbers behind choice, jitter and back-off, so that a run on virtual time
         /// (`tokio::time::pause`) can be repeated. Default: another seed for each pool.
@@ -126,7 +127,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     }
 
     /// The runtime that the pool's tasks and its connections live on. Default: the one that calls, or else the
-    /// last that called; see [`PoolBuilder::runtime`](crate::PoolBuilder::runtime) for what that means.
+    /// last that called; see [`PoolBuilder::runtime`](crate::pool::PoolBuilder::runtime) for what that means.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.blueprint.runtime = Some(runtime);
         self

@@ -1,14 +1,19 @@
 //! The shared pool: many leases on each connection, at once.
 //!
-//! A thin face of the [`lifecycle`](crate::lifecycle): dials, back-off, lifetime, idle time, checks, close, hooks and
-//! events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
-//! when a connection enters service or leaves it. To the lifecycle, one in service is taken, once.
-//!
-//! `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a
-//! connection's life in service; `state` is what they go by, under one lock.
-//!
-//! Locks: under `state`'s only those of the spare places are taken, and under these none, so that nothing of the
-//! lifecycle is called under any.
+//! [`SharedPool`] is a handle that anyone may clone, [`SharedPoolBuilder`] has its settings, [`Choice`] is one of them;
+//! [`SharedGet`] is a lease on its way, [`SharedLease`] one in a user's hands.
+
+// The shared pool: many leases on each connection, at once.
+//
+// A thin face of the [`lifecycle`](crate::lifecycle): dials, back-off, lifetime, idle time, checks, close, hooks and
+// events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
+// when a connection enters service or leaves it. To the lifecycle, one in service is taken, once.
+//
+// `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a
+// connection's life in service; `state` is what they go by, under one lock.
+//
+// Locks: under `state`'s only those of the spare places are taken, and under these none, so that nothing of the
+// lifecycle is called under any.
 
 mod builder;
 mod carrier;
@@ -38,6 +43,7 @@ use crate::lifecycle::close::Close;
 use crate::lifecycle::{change, warm};
 use crate::report::{Counters, EventKind, PoolState, Snapshot, Status, Timings};
 
+pub use crate::policy::sharing::Choice;
 pub use builder::SharedPoolBuilder;
 pub use get::SharedGet;
 pub use lease::SharedLease;
@@ -46,7 +52,7 @@ pub use lease::SharedLease;
 ///
 /// A cheap handle: clones share the pool, and dropping the last one closes it. Leases may outlive it.
 ///
-/// A caller is given a place on the connection that the [`Choice`](crate::Choice) falls on. Once all
+/// A caller is given a place on the connection that the [`Choice`] falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
 /// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails,
 /// and when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden out,

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use cenote::blocking::{Connect, OwnedLease, Pool};
-use cenote::{CloseReason, ConnectionInfo, EventKind, GetError, GetOutcome, Verdict};
+use cenote::report::{CloseReason, EventKind, GetOutcome};
+use cenote::{ConnectionInfo, GetError, Verdict};
 
 /// A driver that does as it is told.
 #[derive(Clone, Default)]

@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use cenote::{
-    BoxFuture, CloseReason, Connect, Dial, DynLease, DynPool, ErasedPool, EventKind, GetError,
-    Multiplex, Pool, SharedPool, Unpooled, Verdict, blocking,
-};
+use cenote::any::{BoxFuture, DynLease, DynPool, ErasedPool, Unpooled};
+use cenote::report::{CloseReason, EventKind};
+use cenote::{Connect, Dial, GetError, Multiplex, Pool, SharedPool, Verdict, blocking};
 
 use crate::server::{Act, Conn, Server, ms, pass, secs};
 

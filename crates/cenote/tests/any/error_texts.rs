@@ -6,8 +6,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::any::Unpooled;
 use cenote::mux::{CallError, Disconnected, Sent};
-use cenote::{Connect, ConnectError, ConnectFailures, Dial, GetError, Pool, Unpooled, Verdict};
+use cenote::settings::ConnectFailures;
+use cenote::{Connect, ConnectError, Dial, GetError, Pool, Verdict};
 use futures::FutureExt;
 
 /// A driver's error, with a cause of its own.

@@ -1,7 +1,8 @@
 //! All pools of the process, of whatever kind, can be found and looked at; the registry keeps none.
 
 use cenote::registry::{self, RegisteredPool};
-use cenote::{Lease, PoolState, SharedPool};
+use cenote::report::PoolState;
+use cenote::{Lease, SharedPool};
 
 use crate::alone::alone;
 use crate::server::Server;

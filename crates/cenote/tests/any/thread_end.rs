@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::thread;
 
-use cenote::{CloseReason, Counters, OwnedLease};
+use cenote::OwnedLease;
+use cenote::report::{CloseReason, Counters};
 use tokio::runtime::Builder;
 
 use crate::alone::alone;

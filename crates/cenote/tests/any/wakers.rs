@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 
-use cenote::{GetError, Lease, SharedGet, SharedLease, SharedPool};
+use cenote::shared::SharedGet;
+use cenote::{GetError, Lease, SharedLease, SharedPool};
 use futures::poll;
 
 use crate::odd_wakers::{Woken, on_clone, panicking, poll_by, without_deadlock};

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cenote::SettingsError;
+use cenote::error::SettingsError;
 use cenote::mux::{Frame, Mux, MuxBuilder};
 use futures::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{DuplexStream, duplex, split};

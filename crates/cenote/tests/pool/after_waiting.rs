@@ -5,7 +5,10 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::server::{Act, Server, ms, pass, secs};
-use cenote::{CloseReason, OwnedLease, Pool, PoolBuilder, TryGetError};
+use cenote::error::TryGetError;
+use cenote::pool::PoolBuilder;
+use cenote::report::CloseReason;
+use cenote::{OwnedLease, Pool};
 use futures::poll;
 
 const IDLE: usize = 3;

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{CloseReason, IdleOrder};
+use cenote::report::CloseReason;
+use cenote::settings::IdleOrder;
 use futures::future::join_all;
 
 use crate::server::{Act, Server, assert_quiet, ms, pass, secs};

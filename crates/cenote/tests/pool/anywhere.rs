@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
-use cenote::{CloseReason, Connect, Dial, GetError, Lease, Multiplex, OwnedLease, Pool, Verdict};
+use cenote::report::CloseReason;
+use cenote::{Connect, Dial, GetError, Lease, Multiplex, OwnedLease, Pool, Verdict};
 use futures::executor;
 use tokio::runtime::Runtime;
 

@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cenote::error::AddError;
+use cenote::pool::PoolBuilder;
+use cenote::report::CloseReason;
+use cenote::settings::Backoff;
 use cenote::{
-    AddError, Backoff, Budget, CloseReason, Connect, ConnectionInfo, Dial, Lease, Multiplex, Pool,
-    PoolBuilder, SharedPool, Verdict, blocking,
+    Budget, Connect, ConnectionInfo, Dial, Lease, Multiplex, Pool, SharedPool, Verdict, blocking,
 };
 use fastrand::Rng;
 use futures::future::join_all;

@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{CloseReason, GetError, PoolState};
+use cenote::GetError;
+use cenote::report::{CloseReason, PoolState};
 use futures::future::join_all;
 use futures::poll;
 

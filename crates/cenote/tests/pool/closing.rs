@@ -3,7 +3,9 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{AddError, CloseReason, GetError, PoolState};
+use cenote::GetError;
+use cenote::error::AddError;
+use cenote::report::{CloseReason, PoolState};
 use futures::future::join_all;
 use futures::poll;
 use tokio::time::Instant;

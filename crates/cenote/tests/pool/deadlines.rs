@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{ConnectFailures, GetError};
+use cenote::GetError;
+use cenote::settings::ConnectFailures;
 use futures::future::join_all;
 use futures::poll;
 use tokio::time::{Instant, timeout};

@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use cenote::{Backoff, ConnectError, ConnectFailures, EventKind, GetError};
+use cenote::report::EventKind;
+use cenote::settings::{Backoff, ConnectFailures};
+use cenote::{ConnectError, GetError};
 use futures::future::join_all;
 use futures::poll;
 
@@ -265,7 +267,7 @@ async fn a_connection_from_elsewhere_can_be_added_while_there_is_room() {
     pool.close().await;
     assert!(matches!(
         pool.add(server.conn()),
-        Err(cenote::AddError::Closed(_))
+        Err(cenote::error::AddError::Closed(_))
     ));
 }
 

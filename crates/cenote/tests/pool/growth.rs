@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{Backoff, CloseReason, ConnectFailures, IdleOrder, Pool};
+use cenote::Pool;
+use cenote::report::CloseReason;
+use cenote::settings::{Backoff, ConnectFailures, IdleOrder};
 use futures::future::join_all;
 use tokio::time::Instant;
 

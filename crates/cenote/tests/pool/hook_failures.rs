@@ -4,7 +4,10 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cenote::{BoxError, CloseReason, ConnectionInfo, GetError, HookFuture, Lease, TryGetError};
+use cenote::error::{BoxError, TryGetError};
+use cenote::report::CloseReason;
+use cenote::settings::HookFuture;
+use cenote::{ConnectionInfo, GetError, Lease};
 use futures::poll;
 use tokio::time::Instant;
 

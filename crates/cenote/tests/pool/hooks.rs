@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cenote::{CloseReason, EventKind, GetError, Lease};
+use cenote::report::{CloseReason, EventKind};
+use cenote::{GetError, Lease};
 
 use crate::server::{Act, Server, Told, assert_quiet, ms, pass, secs, words};
 

@@ -1,6 +1,7 @@
 //! A pool seen from all sides: what is in force, who holds what, who waits, and why connecting fails.
 
-use cenote::{Budget, ConnectionState, Lease, PoolState};
+use cenote::report::{ConnectionState, PoolState};
+use cenote::{Budget, Lease};
 use futures::poll;
 
 use crate::server::{Act, Server, ms, pass, secs};

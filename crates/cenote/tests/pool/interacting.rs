@@ -3,7 +3,9 @@
 
 use std::sync::mpsc;
 
-use cenote::{CloseReason, InteractError, OwnedLease};
+use cenote::OwnedLease;
+use cenote::pool::InteractError;
+use cenote::report::CloseReason;
 use futures::executor::block_on;
 use futures::poll;
 use tokio::runtime::{Builder, Runtime};

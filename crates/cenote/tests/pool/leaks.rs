@@ -4,7 +4,8 @@ use std::panic::Location;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
-use cenote::{EventKind, Pool};
+use cenote::Pool;
+use cenote::report::EventKind;
 use futures::poll;
 
 use crate::server::{Act, Server, Told, ms, pass, secs};

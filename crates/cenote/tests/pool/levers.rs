@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{AddError, CloseReason, Connect, Lease, PoolState, TryGetError};
+use cenote::error::{AddError, TryGetError};
+use cenote::report::{CloseReason, PoolState};
+use cenote::{Connect, Lease};
 use futures::future::join_all;
 use futures::poll;
 
@@ -111,7 +113,7 @@ async fn retain_asks_with_what_is_known_of_each_and_leaves_order_and_idle_time_a
     let pool = server
         .builder()
         .max_size(3)
-        .idle_order(cenote::IdleOrder::LeastRecent)
+        .idle_order(cenote::settings::IdleOrder::LeastRecent)
         .check_after_idle(None)
         .idle_timeout(secs(20))
         .build()
@@ -288,9 +290,9 @@ async fn a_retired_connection_that_needs_a_reset_is_closed_without_one() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_of_any_pool_can_be_retired() {
     let server = Server::default();
-    let pool = cenote::DynPool::new(server.pool(1));
+    let pool = cenote::any::DynPool::new(server.pool(1));
     let conn = pool.get().await.unwrap();
-    cenote::DynLease::retire(&conn);
+    cenote::any::DynLease::retire(&conn);
     drop(conn);
     assert_eq!(pool.get().await.unwrap().id, 1);
 }

@@ -3,7 +3,8 @@
 
 use std::pin::pin;
 
-use cenote::{Backoff, ConnectError, ConnectFailures, FailureKind, GetError, Lease};
+use cenote::settings::{Backoff, ConnectFailures};
+use cenote::{ConnectError, FailureKind, GetError, Lease};
 use futures::future::join_all;
 use futures::poll;
 use tokio::time::Instant;

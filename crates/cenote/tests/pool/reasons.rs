@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use cenote::{Budget, CloseReason, ConnectError, EventKind, Lease, Pool, PoolBuilder, Verdict};
+use cenote::pool::PoolBuilder;
+use cenote::report::{CloseReason, EventKind};
+use cenote::{Budget, ConnectError, Lease, Pool, Verdict};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 

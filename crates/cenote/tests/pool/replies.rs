@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, ConnectionInfo, Dial, Pool, Verdict};
+use cenote::report::CloseReason;
+use cenote::{Connect, ConnectionInfo, Dial, Pool, Verdict};
 use futures::future::join_all;
 use futures::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

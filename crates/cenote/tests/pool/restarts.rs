@@ -2,7 +2,9 @@
 
 use std::pin::pin;
 
-use cenote::{Backoff, CloseReason, ConnectFailures, GetError};
+use cenote::GetError;
+use cenote::report::CloseReason;
+use cenote::settings::{Backoff, ConnectFailures};
 use futures::future::join_all;
 use futures::poll;
 use tokio::time::Instant;

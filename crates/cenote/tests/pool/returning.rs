@@ -4,7 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{CloseReason, Lease, OwnedLease, Verdict};
+use cenote::report::CloseReason;
+use cenote::{Lease, OwnedLease, Verdict};
 use futures::{FutureExt, poll};
 
 use crate::server::{Act, Server, assert_quiet, ms, pass, secs};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cenote::{Backoff, ConnectFailures, PoolBuilder};
+use cenote::pool::PoolBuilder;
+use cenote::settings::{Backoff, ConnectFailures};
 
 use crate::server::{Server, ms, secs};
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{EventKind, GetOutcome, Histogram, Pool};
+use cenote::Pool;
+use cenote::report::{EventKind, GetOutcome, Histogram};
 
 use crate::server::{Act, SLOW, Server, ms, pass, secs};
 

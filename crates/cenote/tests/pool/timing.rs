@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cenote::{CloseReason, IdleOrder};
+use cenote::report::CloseReason;
+use cenote::settings::IdleOrder;
 use futures::future::join_all;
 use tokio::time::Instant;
 

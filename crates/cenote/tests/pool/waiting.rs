@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
-use cenote::{GetError, TryGetError};
+use cenote::GetError;
+use cenote::error::TryGetError;
 use futures::future::join_all;
 use futures::poll;
 use std::pin::pin;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Wake, Waker};
 
-use cenote::{
-    CloseReason, Connect, ConnectFailures, Dial, HookFuture, Lease, OwnedLease, Pool, Verdict,
-};
+use cenote::report::CloseReason;
+use cenote::settings::{ConnectFailures, HookFuture};
+use cenote::{Connect, Dial, Lease, OwnedLease, Pool, Verdict};
 use futures::{FutureExt, poll};
 
 use crate::server::{Act, Conn, Plan, Server, assert_quiet, ms, pass, secs};

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{
-    CloseReason, Connect, ConnectionInfo, Dial, Event, EventKind, FailureKind, Multiplex, Pool,
-    PoolBuilder, SharedPool, SharedPoolBuilder, Verdict,
-};
+use cenote::pool::PoolBuilder;
+use cenote::report::{CloseReason, Event, EventKind};
+use cenote::shared::SharedPoolBuilder;
+use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Pool, SharedPool, Verdict};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,9 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{Choice, SharedLease, SharedPool, TryGetError};
+use cenote::error::TryGetError;
+use cenote::shared::Choice;
+use cenote::{SharedLease, SharedPool};
 use futures::poll;
 
 use crate::server::{Server, ms, pass, secs};

@@ -3,7 +3,9 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{GetError, PoolState, SharedLease, TryGetError};
+use cenote::error::TryGetError;
+use cenote::report::PoolState;
+use cenote::{GetError, SharedLease};
 use futures::future::join_all;
 use futures::poll;
 use tokio::time::Instant;

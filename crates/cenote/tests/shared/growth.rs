@@ -4,7 +4,9 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 
-use cenote::{Choice, CloseReason, SharedLease, SharedPool};
+use cenote::report::CloseReason;
+use cenote::shared::Choice;
+use cenote::{SharedLease, SharedPool};
 use futures::future::join_all;
 use futures::poll;
 
@@ -217,7 +219,7 @@ async fn a_resize_down_drains_the_least_loaded() {
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_named() {
-    let refused = |setting: &str, builder: cenote::SharedPoolBuilder<Server>| {
+    let refused = |setting: &str, builder: cenote::shared::SharedPoolBuilder<Server>| {
         let error = builder.build().unwrap_err();
         assert_eq!(error.setting, setting, "{error}");
     };

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use cenote::{ConnectionState, EventKind, GetOutcome, SharedLease};
+use cenote::SharedLease;
+use cenote::report::{ConnectionState, EventKind, GetOutcome};
 use futures::poll;
 
 use crate::server::{Act, SLOW, Server, ms, pass, secs};

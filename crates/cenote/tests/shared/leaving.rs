@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
-use cenote::{
-    CloseReason, Connect, Dial, Multiplex, SharedLease, SharedPool, SharedPoolBuilder, Verdict,
-};
+use cenote::report::CloseReason;
+use cenote::shared::SharedPoolBuilder;
+use cenote::{Connect, Dial, Multiplex, SharedLease, SharedPool, Verdict};
 
 use crate::server::{Act, Server, Told, ms, pass, secs};
 
@@ -212,7 +212,7 @@ async fn a_connection_s_uses_are_the_leases_it_carried() {
     let pool = server
         .shared()
         .on_event(move |event| {
-            if let cenote::EventKind::Closed { info, .. } = &event.kind {
+            if let cenote::report::EventKind::Closed { info, .. } = &event.kind {
                 log.note(&info.uses.to_string());
             }
         })

@@ -1,6 +1,7 @@
 //! All connections gone: a state that reconnects, and tells getters why. Never for ever pending, never a spin.
 
-use cenote::{Backoff, ConnectFailures, GetError};
+use cenote::GetError;
+use cenote::settings::{Backoff, ConnectFailures};
 use futures::future::join_all;
 use tokio::time::Instant;
 

@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
 
-use cenote::{GetError, SharedLease, SharedPool, TryGetError};
+use cenote::error::TryGetError;
+use cenote::{GetError, SharedLease, SharedPool};
 use futures::future::join_all;
 use futures::poll;
 

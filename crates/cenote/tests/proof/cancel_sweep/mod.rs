@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cenote::{Backoff, BoxError, ConnectionInfo, HookFuture, Pool};
+use cenote::error::BoxError;
+use cenote::settings::{Backoff, HookFuture};
+use cenote::{ConnectionInfo, Pool};
 use futures::poll;
 use tagged::{Conn, Left, PATIENCE, Steps, Tagging, World};
 use tokio::time::Instant;

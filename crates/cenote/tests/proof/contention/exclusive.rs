@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 
-use cenote::{CloseReason, IdleOrder, Lease, OwnedLease, Pool, PoolBuilder, Verdict};
+use cenote::pool::PoolBuilder;
+use cenote::report::CloseReason;
+use cenote::settings::IdleOrder;
+use cenote::{Lease, OwnedLease, Pool, Verdict};
 use futures::future::join_all;
 use futures::poll;
 use tokio::task::yield_now;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Poll;
 
-use cenote::{Choice, SharedLease, SharedPool, SharedPoolBuilder};
+use cenote::shared::{Choice, SharedPoolBuilder};
+use cenote::{SharedLease, SharedPool};
 use futures::future::join_all;
 use futures::poll;
 use tokio::task::yield_now;

@@ -1,7 +1,7 @@
 //! What the reference leaves open, and within what bounds: when and why connections may be opened and closed,
 //! and when they must be. With it the duties that hold after every operation.
 
-use cenote::{CloseReason, PoolState};
+use cenote::report::{CloseReason, PoolState};
 
 use super::model::{Checked, Model, ensure};
 use super::operation::Step;

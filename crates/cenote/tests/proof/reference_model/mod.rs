@@ -12,7 +12,7 @@ mod operation;
 mod run;
 mod turn;
 
-use cenote::IdleOrder;
+use cenote::settings::IdleOrder;
 use operation::Op::{self, *};
 use operation::{Script, Step, calm, hasty};
 use proptest::prelude::*;

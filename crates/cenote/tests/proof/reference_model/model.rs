@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use cenote::{CloseReason, PoolState};
+use cenote::report::{CloseReason, PoolState};
 
 use super::allowed::{Conn, Modes};
 use super::operation::Step;
@@ -59,7 +59,7 @@ pub enum Did {
         waiters: usize,
     },
     TryGet {
-        got: Result<usize, cenote::TryGetError>,
+        got: Result<usize, cenote::error::TryGetError>,
         /// How many are idle now.
         idle: usize,
     },
@@ -281,8 +281,8 @@ impl Model {
         self.queue.retain(|(other, _)| *other != getter);
     }
 
-    fn tried(&mut self, got: Result<usize, cenote::TryGetError>, idle: usize) -> Checked {
-        use cenote::TryGetError::{Closed, NoneIdle, Paused};
+    fn tried(&mut self, got: Result<usize, cenote::error::TryGetError>, idle: usize) -> Checked {
+        use cenote::error::TryGetError::{Closed, NoneIdle, Paused};
         let refusal = match self.phase {
             PoolState::Closed => Closed,
             PoolState::Paused => Paused,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cenote::IdleOrder;
+use cenote::settings::IdleOrder;
 use proptest::prelude::*;
 
 use crate::server::Act;

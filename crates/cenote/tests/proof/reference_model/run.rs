@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use cenote::{Backoff, CloseReason, ConnectFailures, GetError, IdleOrder, Lease, OwnedLease, Pool};
+use cenote::report::CloseReason;
+use cenote::settings::{Backoff, ConnectFailures, IdleOrder};
+use cenote::{GetError, Lease, OwnedLease, Pool};
 use tokio::time::Instant;
 
 use super::allowed::{CHECK_AFTER_IDLE, IDLE_TIMEOUT, MAX_CONNECTING, MAX_LIFETIME};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use cenote::{CloseReason, PoolState};
+use cenote::report::{CloseReason, PoolState};
 
 use super::allowed::Span;
 use super::model::{Checked, Failure, Getter, Model, Outcome, ensure};

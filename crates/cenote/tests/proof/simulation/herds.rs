@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::{CloseReason, Connect, ConnectFailures, Dial, EventKind, Pool, Verdict};
+use cenote::report::{CloseReason, EventKind};
+use cenote::settings::ConnectFailures;
+use cenote::{Connect, Dial, Pool, Verdict};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 

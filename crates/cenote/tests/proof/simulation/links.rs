@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote::{Connect, Dial, IdleOrder, Pool, Verdict};
+use cenote::settings::IdleOrder;
+use cenote::{Connect, Dial, Pool, Verdict};
 use fastrand::Rng;
 use futures::future::join_all;
 use tokio::task::yield_now;

@@ -22,7 +22,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::{Backoff, IdleOrder, Pool};
+use cenote::Pool;
+use cenote::settings::{Backoff, IdleOrder};
 use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
