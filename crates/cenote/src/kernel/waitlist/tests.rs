@@ -7,7 +7,7 @@ use std::task::{Context, Wake};
 use super::*;
 use crate::kernel::tests::Least;
 use crate::kernel::token::GrantedToken;
-use crate::kernel::{Arc, Core, JoinOutcome, Order, Waiter};
+use crate::kernel::{Arc, BoxedWaiter, Core, JoinOutcome, Order, Waiter};
 
 type TokenCell = WaiterCell<GrantedToken<Least>, u32>;
 type TokenList = Waitlist<GrantedToken<Least>, u32>;
@@ -296,4 +296,38 @@ fn no_waker_is_woken_or_dropped_under_the_lock() {
         assert_eq!(Arc::strong_count(&core), 1);
     }
     assert_eq!(locked.load(Ordering::Relaxed), 0);
+}
+
+/// Their numbers are the same, and each list knows its own.
+#[test]
+fn a_waiter_of_another_list_is_not_found() {
+    let (one, other) = (waiters(1), waiters(1));
+    let (mut first, mut second) = (queue_of(&one), queue_of(&other));
+    assert!(first.leave(other[0].as_ref()).is_err());
+    refuse_rest(&mut first);
+    refuse_rest(&mut second);
+    assert_eq!((told(&one), told(&other)), (vec![Some(1)], vec![Some(1)]));
+}
+
+#[test]
+fn a_boxed_waiter_waits_wherever_it_is_moved() {
+    let mut waitlist = Waitlist::<u32, u32>::new();
+    let waiters = [7, 8, 9].map(|_| {
+        let waker = Waker::noop().clone();
+        BoxedWaiter::join(&mut waitlist, waker, u64::MAX)
+    });
+    let [mut granted, mut leaves, mut refused] = waiters.map(Box::new).map(|waiter| *waiter);
+    drop(waitlist.pop().map(|popped| popped.grant(1)));
+    assert!(leaves.leave(&mut waitlist).is_ok());
+    drop(waitlist.refuse_all(|| 2));
+    assert_eq!(granted.outcome(), Some(Ok(1)));
+    assert_eq!((leaves.outcome(), refused.outcome()), (None, Some(Err(2))));
+}
+
+/// A bug of its user's costs memory and a grant, nothing worse.
+#[test]
+fn a_boxed_waiter_that_is_dropped_while_it_queues_may_still_be_served() {
+    let mut waitlist = Waitlist::<u32, u32>::new();
+    drop(BoxedWaiter::join(&mut waitlist, Waker::noop().clone(), 0));
+    assert!(waitlist.pop().is_some_and(|popped| popped.grant(1).is_some()));
 }
