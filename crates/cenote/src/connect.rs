@@ -90,7 +90,8 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// Runs in a task of the pool's own, under
     /// [`connect_timeout`](crate::pool::PoolBuilder::connect_timeout), whose end `dial` tells; a `get` that is cancelled
-    /// does not cancel it.
+    /// does not cancel it. A connection that learns by itself that its peer has gone, or takes more or less at once than
+    /// before, tells the pool by [`Dial::signals`].
     fn connect(
         &self,
         dial: &Dial,
@@ -205,8 +206,8 @@ pub trait Multiplex: Connect<Connection: Sync> {
     ///
     /// 0 means not ready: it gets no new lease until this says otherwise, and is not closed for it; what is
     /// over is said by [`is_open`](Connect::is_open). Lowered below what the connection carries, it takes no
-    /// lease back. Asked at every get and return, and in each turn of upkeep, which is every second or
-    /// oftener; a panic counts as a connection that is not open.
+    /// lease back. Asked at every get and return, when the connection [signals](crate::Signals::ask_again) a change, and
+    /// in each turn of upkeep, which is every second or oftener; a panic counts as a connection that is not open.
     fn capacity(&self, conn: &Self::Connection) -> usize;
 }
 

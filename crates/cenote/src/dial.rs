@@ -1,8 +1,11 @@
-//! One attempt to open a connection, as its connector sees it: how long it may take.
+//! One attempt to open a connection, as its connector sees it: how long it may take, and how what comes of it reaches
+//! the pool.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::signals::Signals;
 
 /// One attempt to open a connection, handed to [`Connect::connect`](crate::Connect::connect).
 ///
@@ -22,6 +25,7 @@ use tokio::time::Instant;
 #[non_exhaustive]
 pub struct Dial {
     deadline: Option<Instant>,
+    signals: Signals,
 }
 
 impl Dial {
@@ -34,7 +38,25 @@ impl Dial {
     pub fn within(limit: Duration) -> Self {
         Self {
             deadline: Instant::now().checked_add(limit),
+            signals: Signals::default(),
         }
+    }
+
+    /// The same attempt, which ends `limit` from now: for one of several hosts that share its time.
+    #[must_use]
+    pub fn shortened(&self, limit: Duration) -> Self {
+        Self::within(limit).signalling(self.signals())
+    }
+
+    pub(crate) fn signalling(mut self, signals: Signals) -> Self {
+        self.signals = signals;
+        self
+    }
+
+    /// By which the connection that this attempt opens can tell its pool that it is closed, or has changed, as soon as
+    /// it knows. Nothing is lost where a connection keeps none: the pool asks.
+    pub fn signals(&self) -> Signals {
+        self.signals.clone()
     }
 
     /// When the attempt ends, by tokio's clock; `None`: nobody ends it.

@@ -172,6 +172,7 @@ pub mod report;
 mod rt;
 pub mod settings;
 pub mod shared;
+mod signals;
 mod sync;
 #[cfg(not(cenote_shuttle))]
 pub mod time;
@@ -184,3 +185,4 @@ pub use error::{ConnectError, GetError};
 pub use pool::{Lease, OwnedLease, Pool};
 pub use report::ConnectionInfo;
 pub use shared::{SharedLease, SharedPool};
+pub use signals::Signals;

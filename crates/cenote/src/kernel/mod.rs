@@ -181,6 +181,12 @@ impl<O: Owner> Core<O> {
         })
     }
 
+    /// The slot with this index as it is now, if it ever was occupied.
+    pub(crate) fn slot(&self, index: usize) -> Option<(StateWord, &O::SlotMeta)> {
+        let slot = self.table.slot(index)?;
+        Some((slot.word(Ordering::Acquire), slot.meta()))
+    }
+
     /// The notes of every slot that ever was, occupied or not.
     pub(crate) fn all_meta(&self) -> impl Iterator<Item = &O::SlotMeta> {
         (0..MAX_SLOTS)

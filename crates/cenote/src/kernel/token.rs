@@ -247,6 +247,11 @@ impl<O: Owner> Opening<O> {
         token
     }
 
+    /// Which slot it is.
+    pub(crate) fn index(&self) -> usize {
+        self.token.index() as usize
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core<O>> {
         self.token.core()
     }

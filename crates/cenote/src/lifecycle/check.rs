@@ -3,10 +3,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::checking::Checking;
+use super::dial;
 use super::recycle::{describe, release};
 use super::retire::retire;
 use super::state::PoolToken;
 use crate::connect::Connect;
+use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince};
 use crate::report::{CloseReason, count};
 use crate::rt;
@@ -57,3 +59,29 @@ pub(crate) async fn check_idle<C: Connect>(checking: Checking<C>, mut token: Poo
     }
     drop(checking);
 }
+
+/// Closes a connection that proved dead. If it was opened a moment ago for its first lease, that is as bad
+/// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
+/// dialled without end. The error of the caller it was for, if there is one and that is to wait no longer.
+pub(super) fn reject<C: Connect>(
+    token: PoolToken<C>,
+    found_at: u64,
+    (reason, error): Unfit,
+) -> Option<GetError> {
+    let core = Arc::clone(token.core());
+    let meta = token.meta();
+    let unused =
+        meta.is_dialled.load(Relaxed) && meta.uses.load(Relaxed) == meta.uses_before.load(Relaxed);
+    let age = found_at.saturating_sub(meta.opened_at.load(Relaxed));
+    let refused = if unused && age < ARRIVAL {
+        dial::dead_on_arrival(&core, meta.opened_at.load(Relaxed))
+    } else {
+        None
+    };
+    retire(token, reason, error.as_deref());
+    refused
+}
+
+/// Handed from its dial to a caller and looked at within this time, a connection has not been idle; one
+/// that was may have died of that, and says nothing about the server.
+const ARRIVAL: u64 = 50_000_000;

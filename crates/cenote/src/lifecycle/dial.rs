@@ -1,8 +1,8 @@
 //! Opening connections: how many now (the policy says), each in a task of its own that no caller's
 //! cancellation reaches, and what a success or a failure means for the waiters.
 
-use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc as StdArc, Weak};
 use std::time::Duration;
 
 use super::admit::{Origin, admit};
@@ -20,6 +20,7 @@ use crate::policy::telling::{self, ConnectFailures, Failing, Tell};
 use crate::report::{ConnectionInfo, EventKind, count};
 use crate::rt::{self, Failed};
 use crate::settings::Settings;
+use crate::signals::{Connection, Signalled, Signals};
 
 /// Starts the dials that are due. Called whenever something changed that may call for one: a caller
 /// queued, a slot became vacant, a dial ended, the size grew, time passed.
@@ -132,20 +133,19 @@ struct Attempt<C: Connect> {
 }
 
 async fn dial<C: Connect>(mut attempt: Attempt<C>) {
-    let Some(core) = attempt
-        .opening
-        .as_ref()
-        .map(|opening| Arc::clone(opening.core()))
-    else {
+    let Some(opening) = &attempt.opening else {
         return;
     };
+    let (core, slot) = (Arc::clone(opening.core()), opening.index());
     let shared = &core.owner;
     let id = shared.next_id.fetch_add(1, Relaxed);
     attempt.began = shared.clock.now();
     attempt.id = id;
     shared.dialer().under_way.push((id, attempt.began));
     let limit = shared.settings.connect_timeout;
-    let dial = Dial::within(limit);
+    let pool: Weak<dyn Signalled> = Arc::downgrade(&core) as _;
+    let signals = Signals::new(pool, Connection { slot, id });
+    let dial = Dial::within(limit).signalling(signals);
     let connect = async {
         let mut conn = shared
             .connector

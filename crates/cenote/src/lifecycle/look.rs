@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::check::check_idle;
 use super::checking::Checking;
 use super::dial;
+use super::heed::retire_closed;
 use super::recycle::{reason, release};
 use super::retire::retire;
 use super::state::{PoolCore, Refusal, Shared, SlotMeta, Sweep};
@@ -51,6 +52,7 @@ fn look<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<u64> {
         }
     }
     let now = shared.clock.tick();
+    retire_closed(core, now);
     // Out of its lock: a sweep calls user code.
     let mut sweep = std::mem::take(&mut *shared.sweep());
     if now >= sweep.next {

@@ -6,9 +6,8 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use super::check::{Unfit, check, is_open};
+use super::check::{check, is_open, reject};
 use super::checking::Checking;
-use super::dial;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
 use super::state::{Entry, PoolCore, PoolToken};
@@ -80,7 +79,7 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
     let limit = shared.settings.check_timeout;
     let now = shared.clock.now();
     if let Err(unfit) = is_open(&token) {
-        return Err(reject(token, now, unfit));
+        return Err(rejected(reject(token, now, unfit)));
     }
     let meta = token.meta();
     // Early rather than late, as `fresh_below`.
@@ -96,7 +95,7 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
     let is_due = check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after);
     if unwatched || is_due {
         if let Err(unfit) = check(&mut token).await {
-            return Err(reject(token, now, unfit));
+            return Err(rejected(reject(token, now, unfit)));
         }
     }
     if !shared.hooks.before_get.is_empty() {
@@ -122,27 +121,7 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
     })
 }
 
-/// Closes a connection that proved dead. If it was opened a moment ago for its first lease, that is as bad
-/// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
-/// dialled without end.
-fn reject<C: Connect>(token: PoolToken<C>, found_at: u64, (reason, error): Unfit) -> Rejected {
-    let core = Arc::clone(token.core());
-    let meta = token.meta();
-    let unused =
-        meta.is_dialled.load(Relaxed) && meta.uses.load(Relaxed) == meta.uses_before.load(Relaxed);
-    let age = found_at.saturating_sub(meta.opened_at.load(Relaxed));
-    let refused = if unused && age < ARRIVAL {
-        dial::dead_on_arrival(&core, meta.opened_at.load(Relaxed))
-    } else {
-        None
-    };
-    retire(token, reason, error.as_deref());
-    match refused {
-        Some(error) => Rejected::Fatal(error),
-        None => Rejected::Closed,
-    }
+/// With the error of the caller, if that is to wait no longer.
+fn rejected(error: Option<GetError>) -> Rejected {
+    error.map_or(Rejected::Closed, Rejected::Fatal)
 }
-
-/// Handed from its dial to a caller and looked at within this time, a connection has not been idle; one
-/// that was may have died of that, and says nothing about the server.
-const ARRIVAL: u64 = 50_000_000;

@@ -6,6 +6,7 @@ use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use super::dialer::Dialer;
+use super::signals::SignalBox;
 use crate::budget::Membership;
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError};
@@ -44,6 +45,8 @@ pub(crate) struct Shared<C: Connect> {
     pub(crate) taken_over_at: AtomicU64,
     /// It has not seen to that yet.
     pub(crate) is_unchecked: AtomicBool,
+    /// What connections signalled; most never do.
+    pub(super) signal_box: OnceLock<Box<SignalBox>>,
     /// Told whenever a slot becomes vacant, or a dial has become a connection.
     pub(crate) changed: Notify,
     /// The entry of the face on it among the pools of the process.
@@ -214,6 +217,7 @@ impl<C: Connect> Shared<C> {
             sweep: Mutex::new(Sweep::default()),
             taken_over_at: AtomicU64::new(0),
             is_unchecked: AtomicBool::new(false),
+            signal_box: OnceLock::new(),
             changed: Notify::new(),
             registration: OnceLock::new(),
             budget,
@@ -226,6 +230,10 @@ impl<C: Connect> Shared<C> {
 
     pub(crate) fn keeper(&self) -> MutexGuard<'_, Option<std::sync::Arc<Keeper>>> {
         lock(&self.keeper)
+    }
+
+    pub(crate) fn signal_box(&self) -> &SignalBox {
+        self.signal_box.get_or_init(Box::default)
     }
 
     pub(crate) fn sweep(&self) -> MutexGuard<'_, Sweep> {

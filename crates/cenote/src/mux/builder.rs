@@ -18,6 +18,7 @@ use super::settings::Settings;
 use super::write_half::WriteHalf;
 use crate::error::{BoxError, SettingsError};
 use crate::settings::refuse;
+use crate::signals::Signals;
 
 /// Says how a [`Mux`] is to behave, then puts it on a connection: [`tagged`](Self::tagged) or
 /// [`in_order`](Self::in_order).
@@ -35,6 +36,13 @@ impl<Req: Send + 'static> MuxBuilder<Req> {
             settings: Settings::default(),
             ping: None,
         }
+    }
+
+    /// Whom the mux tells that it takes no new calls any more, or that its [capacity](Mux::capacity) has come to nothing
+    /// or come back: the pool that it is for, by [`Dial::signals`](crate::Dial::signals). Default: nobody.
+    pub fn signals(mut self, signals: Signals) -> Self {
+        self.settings.signals = signals;
+        self
     }
 
     /// How many requests may be pending at once, those whose callers have left included. 1 to 1,048,576, and

@@ -123,7 +123,8 @@ impl<T: Transport, Req: Send + 'static, Resp: Send + 'static> Connect for MuxCon
     async fn connect(&self, dial: &Dial) -> Result<Mux<Req, Resp>, Self::Error> {
         let opened = self.transport.open(dial).await;
         let (read, write) = opened.map_err(MuxConnectError::Transport)?;
-        (self.put)(self.settings.clone(), read, write).map_err(MuxConnectError::Settings)
+        let settings = self.settings.clone().signals(dial.signals());
+        (self.put)(settings, read, write).map_err(MuxConnectError::Settings)
     }
 
     fn is_open(&self, mux: &Mux<Req, Resp>) -> bool {

@@ -253,6 +253,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             let mut admission = self.admission();
             let next = admission.tags.grant();
             self.after_return(admission, next);
+            self.settings.signals.ask_again();
         }
     }
 
@@ -264,6 +265,8 @@ impl<Req, Resp> Engine<Req, Resp> {
             admission.freeze(&self.lanes);
             admission.tags.withhold();
             self.activity.suspect();
+            drop(admission);
+            self.settings.signals.ask_again();
         }
     }
 
@@ -299,6 +302,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         admission.freeze(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
         drop(admission);
+        self.settings.signals.closed();
         wake_all(queued.into_iter().flatten());
         self.write_signal.wake_driver();
         self.room.notify_waiters();
@@ -315,6 +319,7 @@ impl<Req, Resp> Engine<Req, Resp> {
         admission.freeze(&self.lanes);
         self.is_open.store(false, Ordering::Relaxed);
         drop(admission);
+        self.settings.signals.closed();
         // An entry occupied before the caches were frozen is seen here; none is occupied after.
         let pending = self.pending.end();
         wake_all(queued.chain(pending));

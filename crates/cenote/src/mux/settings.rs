@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::SettingsError;
 use crate::settings::refuse;
+use crate::signals::Signals;
 
 /// The most lanes that there may be.
 pub(super) const MAX_ENCODERS: usize = 128;
@@ -35,6 +36,7 @@ pub(super) struct Settings {
     pub(super) max_silence: Option<Duration>,
     pub(super) ping_after: Option<Duration>,
     pub(super) ping_timeout: Duration,
+    pub(super) signals: Signals,
 }
 
 /// How time is counted.
@@ -59,6 +61,7 @@ impl Default for Settings {
             max_silence: Some(Duration::from_secs(3)),
             ping_after: None,
             ping_timeout: Duration::from_secs(5),
+            signals: Signals::default(),
         }
     }
 }

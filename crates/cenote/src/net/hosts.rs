@@ -119,7 +119,7 @@ fn share(dial: &Dial, hosts: usize) -> Dial {
         None => Dial::new(),
         // The last has the rest, to the same instant: nothing is lost to rounding.
         Some(_) if hosts <= 1 => dial.clone(),
-        Some(left) => Dial::within(left / u32::try_from(hosts).unwrap_or(u32::MAX)),
+        Some(left) => dial.shortened(left / u32::try_from(hosts).unwrap_or(u32::MAX)),
     }
 }
 

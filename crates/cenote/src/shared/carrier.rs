@@ -1,7 +1,7 @@
 //! A connection in service: the shared pool's own token of it, held by everyone who uses it. When the last of them lets
 //! go, it goes back to the lifecycle beneath, which judges what becomes of it.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
@@ -43,6 +43,8 @@ pub(super) enum Ending {
 pub(super) struct Seen {
     pub(super) is_open: bool,
     pub(super) capacity: usize,
+    /// After so many signals it was asked.
+    pub(super) signals: u64,
 }
 
 impl<C: Multiplex> Carrier<C> {
@@ -65,6 +67,14 @@ impl<C: Multiplex> Carrier<C> {
     #[inline(always)]
     pub(super) fn connection(&self) -> &C::Connection {
         &self.token().entry().conn
+    }
+
+    /// Whether the connection has said by itself that it is closed.
+    pub(super) fn said_closed(&self) -> bool {
+        let shared = &self.core.life.owner;
+        shared
+            .signal_box()
+            .is_closed(self.token().meta().id.load(Relaxed))
     }
 
     pub(super) fn info(&self) -> ConnectionInfo {
@@ -106,14 +116,18 @@ impl<C: Multiplex> Carrier<C> {
     /// Asks the connector; no lock is held. One that panics speaks of a connection nobody should have.
     #[inline]
     pub(super) fn look(&self) -> Seen {
+        // Acquire: asked after the signal is counted, it says what the signal was about.
+        let signals = self.core.signals.load(Acquire);
         let connector = &self.core.life.owner.connector;
         let seen = rt::calling(|| Seen {
             is_open: connector.is_open(self.connection()),
             capacity: connector.capacity(self.connection()),
+            signals,
         });
         seen.unwrap_or(Seen {
             is_open: false,
             capacity: 0,
+            signals,
         })
     }
 }

@@ -1,10 +1,12 @@
 //! How connections enter service, what they say while they serve, and why they leave it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
 
 use super::carrier::{Carrier, Ending, Seen};
 use super::places::Told;
 use super::state::{After, Core, Seat, State};
+use super::upkeep;
 use crate::connect::Multiplex;
 use crate::lifecycle::dial;
 use crate::lifecycle::state::PoolToken;
@@ -18,13 +20,17 @@ impl<C: Multiplex> Core<C> {
         if !seen.is_open {
             return self.lose(state, after, i);
         }
-        if seen.capacity != state.seats[i].capacity {
-            // So that others may be spare, at the new one.
-            state.recall_spares(after);
-        }
-        state.seats[i].capacity = seen.capacity;
-        if seen.capacity > 0 {
-            state.seats[i].warm_until = 0;
+        if seen.signals >= state.seats[i].asked_after {
+            if seen.capacity != state.seats[i].capacity {
+                // So that others may be spare, at the new one.
+                state.recall_spares(after);
+            }
+            let seat = &mut state.seats[i];
+            seat.asked_after = seen.signals;
+            seat.capacity = seen.capacity;
+            if seen.capacity > 0 {
+                seat.warm_until = 0;
+            }
         }
         while state.seats[i].load().has_room() {
             let Some((number, waiter)) = state.queue.pop_first() else {
@@ -109,7 +115,7 @@ impl<C: Multiplex> Core<C> {
             1 if seen.capacity == 0 => now.saturating_add(self.limits.times.warm_for),
             _ => 0,
         };
-        self.locked(|state, after| {
+        let grows = self.locked(|state, after| {
             state.recall_spares(after);
             let i = state.seats.len();
             if !seen.is_open {
@@ -123,6 +129,7 @@ impl<C: Multiplex> Core<C> {
                     carrier,
                     in_flight: 0,
                     capacity: 0,
+                    asked_after: 0,
                     warm_until,
                     leases: 0,
                     was_used: false,
@@ -137,6 +144,11 @@ impl<C: Multiplex> Core<C> {
             state.is_growing = false;
             state.is_growing = self.wants_growth(state);
             state.is_growing
-        })
+        });
+        if self.signals.load(Acquire) != seen.signals {
+            // The turn that a signal called for meanwhile may not have known of this one.
+            upkeep::ask_soon(self);
+        }
+        grows
     }
 }

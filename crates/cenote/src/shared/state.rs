@@ -2,7 +2,7 @@
 //! under one short lock.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::thread::available_parallelism;
 
@@ -13,10 +13,11 @@ use super::{growing, upkeep};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
+use crate::lifecycle::signals::Face;
 use crate::lifecycle::state::PoolCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
 use crate::report::{PoolState, Sharing, Status};
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
 use crate::wake::{release, wake_all};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
@@ -32,6 +33,9 @@ pub(crate) struct Core<C: Multiplex> {
     ///
     /// > if somebody waits, no connection in service has room, and there are no spare places.
     state: Mutex<State<C>>,
+    /// How often a connection signalled that it is to be asked again. Counted with Release before anybody is told, so
+    /// that what is asked after a count is read is no older than its signal.
+    pub(super) signals: AtomicU64,
     /// What looks after the connections in service, or did last. A leaf lock, but for the keeper's own.
     keeper: Mutex<Option<Arc<Keeper>>>,
 }
@@ -79,6 +83,8 @@ pub(super) struct State<C: Multiplex> {
     pub(super) is_growing: bool,
     /// An upkeep task runs, or is about to.
     pub(super) is_kept: bool,
+    /// The signals of which its last turn has seen to.
+    pub(super) signals_seen: u64,
     /// The waiters, by their numbers, which are in the order of arrival.
     pub(super) queue: BTreeMap<u64, Waiter>,
     /// What those who waited are to be told when they ask. No number is in both maps.
@@ -105,6 +111,8 @@ pub(super) struct Seat<C: Multiplex> {
     pub(super) in_flight: usize,
     /// What the connection said last; it is asked outside the lock.
     pub(super) capacity: usize,
+    /// After so many signals: what was asked before, and arrives later, is no news.
+    pub(super) asked_after: u64,
     /// Until then a new connection that never had capacity counts as still being opened; 0 once it had.
     pub(super) warm_until: u64,
     /// Leases it has carried.
@@ -162,6 +170,7 @@ impl<C: Multiplex> Core<C> {
             shrinking: Shrinking::new(limits.times.shrink_after),
             is_growing: false,
             is_kept: false,
+            signals_seen: 0,
             queue: BTreeMap::new(),
             told: BTreeMap::new(),
             next_number: 0,
@@ -170,13 +179,17 @@ impl<C: Multiplex> Core<C> {
             rejected: 0,
             timed_out: 0,
         };
-        Arc::new(Self {
+        let core = Arc::new(Self {
             life,
             limits,
             spares,
             state: Mutex::new(state),
+            signals: AtomicU64::new(0),
             keeper: Mutex::new(None),
-        })
+        });
+        let face: Weak<dyn Face> = Arc::downgrade(&core) as _;
+        core.life.owner.signal_box().set_face(face);
+        core
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State<C>> {

@@ -3,12 +3,14 @@
 //! lifecycle's to check, keep alive and close.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use super::carrier::{Carrier, Seen};
 use super::state::{After, Core, State};
 use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
+use crate::lifecycle::signals::Face;
 use crate::policy::sharing::{self, Retirement};
 use crate::report::PoolState;
 use crate::rt::{self, Instant, nanos};
@@ -54,9 +56,31 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
         Some(keeper) => *core.keeper() = Some(keeper),
         None => return core.locked(State::unkeep),
     }
-    if core.state().phase == PoolState::Closed {
+    let (phase, signals_seen) = {
+        let state = core.state();
+        (state.phase, state.signals_seen)
+    };
+    if phase == PoolState::Closed {
         // Closed meanwhile.
         dismiss(core);
+    } else if core.signals.load(Acquire) != signals_seen {
+        // Signalled while there was no keeper to tell.
+        ask_soon(core);
+    }
+}
+
+/// Has the connections in service asked at once, if they are looked after. By a task: the caller is anywhere.
+pub(super) fn ask_soon<C: Multiplex>(core: &Arc<Core<C>>) {
+    if let Some(keeper) = &*core.keeper() {
+        // One that has ended is replaced when the pool is used next.
+        let _ = keeper.schedule(core, rt::now());
+    }
+}
+
+impl<C: Multiplex> Face for Core<C> {
+    fn ask_again(self: Arc<Self>) {
+        self.signals.fetch_add(1, Release);
+        ask_soon(&self);
     }
 }
 
@@ -101,6 +125,7 @@ struct Look<C: Multiplex> {
 impl<C: Multiplex> Core<C> {
     fn turn(self: &Arc<Self>) -> Next {
         let now = self.life.owner.clock.now();
+        let signals = self.signals.load(Acquire);
         let carriers: Vec<_> = {
             let state = self.state();
             let seats = state.seats.iter();
@@ -108,13 +133,18 @@ impl<C: Multiplex> Core<C> {
         };
         let looks: Vec<_> = carriers
             .into_iter()
-            .map(|carrier| Look {
-                seen: carrier.look(),
-                is_old: carrier.is_expired(now),
-                carrier,
+            .map(|carrier| {
+                let mut seen = carrier.look();
+                seen.is_open &= !carrier.said_closed();
+                Look {
+                    seen,
+                    is_old: carrier.is_expired(now),
+                    carrier,
+                }
             })
             .collect();
         self.locked(|state, after| {
+            state.signals_seen = signals;
             state.recall_spares(after);
             for Look { carrier, seen, .. } in &looks {
                 if let Some(i) = carrier.seat() {

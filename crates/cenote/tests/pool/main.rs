@@ -53,6 +53,8 @@ mod returning;
 mod server;
 /// Settings that cannot work are errors that name the setting.
 mod settings;
+/// What a connection tells by itself is dealt with at once.
+mod signals;
 /// Gets that take long are told of, however they end, and all that wait are timed.
 mod slow_gets;
 /// Each setting that is a time takes effect at its time.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use cenote::pool::PoolBuilder;
 use cenote::report::{CloseReason, Event, EventKind};
 use cenote::shared::SharedPoolBuilder;
-use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Pool, SharedPool, Verdict};
+use cenote::{
+    Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Pool, SharedPool, Signals, Verdict,
+};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,6 +125,8 @@ pub struct Conn {
     pub capacity: Arc<AtomicUsize>,
     /// Those who use it now, as they say themselves.
     pub users: AtomicUsize,
+    /// By which it reaches its pool.
+    pub signals: Signals,
     _place: Place,
 }
 
@@ -166,10 +170,10 @@ impl Server {
 
     /// A connection that no pool opened.
     pub fn conn(&self) -> Conn {
-        self.established(Place::take(&self.seen))
+        self.established(Place::take(&self.seen), Signals::default())
     }
 
-    fn established(&self, place: Place) -> Conn {
+    fn established(&self, place: Place, signals: Signals) -> Conn {
         let plan = *self.plan.lock().unwrap();
         let alive = Arc::new(AtomicBool::new(!plan.arrives_dead));
         self.seen.switches.lock().unwrap().push(Arc::clone(&alive));
@@ -179,6 +183,7 @@ impl Server {
             dirty: false,
             capacity: Arc::new(AtomicUsize::new(plan.capacity.unwrap_or(4))),
             users: AtomicUsize::new(0),
+            signals,
             _place: place,
         }
     }
@@ -199,11 +204,11 @@ impl Connect for Server {
     type Connection = Conn;
     type Error = Refused;
 
-    async fn connect(&self, _: &Dial) -> Result<Conn, Refused> {
+    async fn connect(&self, dial: &Dial) -> Result<Conn, Refused> {
         self.seen.dials.fetch_add(1, SeqCst);
         let place = Place::take(&self.seen);
         self.act(|plan| plan.connect).run().await?;
-        Ok(self.established(place))
+        Ok(self.established(place, dial.signals()))
     }
 
     fn is_open(&self, conn: &Conn) -> bool {

@@ -16,6 +16,8 @@ mod outage;
 /// The connector whose every step does as it is told.
 #[path = "../server/mod.rs"]
 mod server;
+/// What connections tell by themselves reaches those who wait at once.
+mod signals;
 /// Places that come free are kept by the thread that freed them, and nobody can tell.
 mod spares;
 /// Who waits for a place: in arrival order, in a bounded queue, for a bounded time.

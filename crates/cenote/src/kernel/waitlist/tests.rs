@@ -329,5 +329,9 @@ fn a_boxed_waiter_waits_wherever_it_is_moved() {
 fn a_boxed_waiter_that_is_dropped_while_it_queues_may_still_be_served() {
     let mut waitlist = Waitlist::<u32, u32>::new();
     drop(BoxedWaiter::join(&mut waitlist, Waker::noop().clone(), 0));
-    assert!(waitlist.pop().is_some_and(|popped| popped.grant(1).is_some()));
+    assert!(
+        waitlist
+            .pop()
+            .is_some_and(|popped| popped.grant(1).is_some())
+    );
 }

@@ -189,6 +189,47 @@ fn a_peer_that_carries_fewer_for_a_while_keeps_nobody_waiting() {
     });
 }
 
+/// Time stands still: but for the signal, nobody would ask the connection.
+#[test]
+fn room_that_a_connection_signals_reaches_those_who_wait() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        let peer = {
+            let server = server.clone();
+            party(async move {
+                server.carries(below(2));
+                dawdle();
+                server.carries(CAPACITY);
+                server.signals_change();
+            })
+        };
+        race([user(&pool, 2), pair(&pool), user(&pool, 1), peer]);
+        is_whole(&pool);
+        ends(pool, &server);
+    });
+}
+
+/// The same for its end, while nobody has a lease on it.
+#[test]
+fn a_connection_that_signals_its_end_keeps_nobody_waiting_for_it() {
+    explore(|| {
+        let server = Server::new(CAPACITY);
+        let pool = pool(&server, 1);
+        let peer = {
+            let server = server.clone();
+            party(async move {
+                server.carries(0);
+                dawdle();
+                server.carries(CAPACITY);
+                server.signals_end();
+            })
+        };
+        race([user(&pool, 2), pair(&pool), user(&pool, 1), peer]);
+        ends_whole(pool, &server);
+    });
+}
+
 #[test]
 fn a_connection_that_dies_or_is_discarded_is_replaced() {
     explore(|| {

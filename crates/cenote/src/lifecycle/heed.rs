@@ -1,0 +1,88 @@
+//! What is done about what connections signal: idle ones that are closed are retired by the next look, which is due at
+//! once; what a face has in service the face asks.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::check::reject;
+use super::recycle::release;
+use super::state::{PoolCore, PoolToken};
+use super::upkeep;
+use crate::connect::Connect;
+use crate::kernel::{Arc, IdleSince, State};
+use crate::report::CloseReason;
+use crate::rt::nanos;
+use crate::settings::SECOND;
+use crate::signals::{Connection, Signalled};
+
+impl<C: Connect> Signalled for PoolCore<C> {
+    fn closed(self: Arc<Self>, connection: Connection) {
+        let shared = &self.owner;
+        let Some((word, _)) = self.slot(connection.slot) else {
+            return;
+        };
+        let state = word.state();
+        // Closing it, the pool is told by the connection what it knows.
+        if matches!(state, State::Vacant | State::Closing)
+            || !shared.signal_box().note_closed(connection)
+        {
+            return;
+        }
+        match (state, shared.signal_box().face()) {
+            (State::Leased, Some(face)) => face.ask_again(),
+            // It is judged when it comes back.
+            (State::Leased, None) => {}
+            // Where no keeper runs, the next user finds out.
+            _ => drop(upkeep::schedule(&self, shared.clock.now())),
+        }
+    }
+
+    fn ask_again(self: Arc<Self>) {
+        if let Some(face) = self.owner.signal_box().face() {
+            face.ask_again();
+        }
+    }
+}
+
+/// Retires the idle connections that said they are closed. Those that somebody has just now, or that are still being
+/// opened, are looked at again.
+pub(super) fn retire_closed<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
+    let Some(signals) = core.owner.signal_box.get() else {
+        return;
+    };
+    for closed in signals.take_closed() {
+        let Some((word, meta)) = core.slot(closed.slot) else {
+            continue;
+        };
+        let stays = match word.state() {
+            State::Idle => match core.reserve(closed.slot, word) {
+                Some(token) if token.meta().id.load(Relaxed) == closed.id => {
+                    retire_idle(core, token, now);
+                    false
+                }
+                Some(token) => {
+                    release(token, IdleSince::Before);
+                    false
+                }
+                None => true,
+            },
+            State::Opening | State::Reserved => true,
+            State::Leased => meta.id.load(Relaxed) == closed.id,
+            State::Vacant | State::Closing => false,
+        };
+        if stays {
+            signals.note_closed(closed);
+        }
+    }
+}
+
+fn retire_idle<C: Connect>(core: &Arc<PoolCore<C>>, token: PoolToken<C>, now: u64) {
+    let meta = token.meta();
+    let was_used = meta.uses.load(Relaxed) > meta.uses_before.load(Relaxed);
+    let age = now.saturating_sub(meta.opened_at.load(Relaxed));
+    let is_settled = was_used || age >= nanos(SECOND);
+    reject(token, now, (CloseReason::Broken, None));
+    if is_settled {
+        // Else the sweep fills up: a server that closes what nobody used is not dialled faster than that.
+        core.owner.dialer().refill = true;
+    }
+}

@@ -1,0 +1,56 @@
+//! What connections have signalled and is still to be seen to, and the face that is to hear of it. What is done about it
+//! is in [`heed`](super::heed).
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::signals::Connection;
+use crate::sync::{Mutex, lock};
+
+/// A face whose connections may change while it has them.
+pub(crate) trait Face: Send + Sync {
+    /// Asks its connections what they say of themselves, soon; no user code is called from here.
+    fn ask_again(self: Arc<Self>);
+}
+
+/// Made with the first signal, or with the face.
+#[derive(Default)]
+pub(crate) struct SignalBox {
+    face: OnceLock<Weak<dyn Face>>,
+    /// Those that said they are closed, one a slot at most. A leaf lock.
+    closed: Mutex<Vec<Connection>>,
+}
+
+impl SignalBox {
+    /// At most once.
+    pub(crate) fn set_face(&self, face: Weak<dyn Face>) {
+        let _ = self.face.set(face);
+    }
+
+    pub(super) fn face(&self) -> Option<Arc<dyn Face>> {
+        self.face.get()?.upgrade()
+    }
+
+    /// Keeps in mind that `connection` is closed; false if that, or later news of its slot, was known.
+    pub(super) fn note_closed(&self, connection: Connection) -> bool {
+        let mut closed = lock(&self.closed);
+        let known = closed
+            .iter_mut()
+            .find(|known| known.slot == connection.slot);
+        match known {
+            // Numbers ascend: a connection of before has nothing to say.
+            Some(known) if known.id >= connection.id => return false,
+            Some(known) => *known = connection,
+            None => closed.push(connection),
+        }
+        true
+    }
+
+    pub(super) fn take_closed(&self) -> Vec<Connection> {
+        std::mem::take(&mut *lock(&self.closed))
+    }
+
+    /// Whether the connection with this number has said that it is closed, and has not gone yet.
+    pub(crate) fn is_closed(&self, id: u64) -> bool {
+        lock(&self.closed).iter().any(|closed| closed.id == id)
+    }
+}
