@@ -12,9 +12,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use cenote::Dial;
 use cenote::net::{Dialer, Host};
 use cenote::time::timeout;
+use cenote::{Dial, Signals};
 use tokio::io::Empty;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -59,12 +59,13 @@ impl GiveUp {
 }
 
 impl Driver {
-    /// Starts the task of a session that has logged in.
+    /// Starts the task of a session that has logged in; as it ends, its pool is told by `signals`.
     pub(crate) fn start(
         connection: Connection,
         token: tokio_postgres::CancelToken,
         target: Target,
         session: Arc<Session>,
+        signals: Signals,
     ) -> Self {
         let cancel = CancelToken {
             token,
@@ -80,6 +81,10 @@ impl Driver {
             give_up: give_up.clone(),
         };
         let task = drive(connection, told, session, cancel.clone(), end.clone());
+        let task = async move {
+            task.await;
+            signals.closed();
+        };
         Self {
             task: tokio::spawn(task),
             cancel,

@@ -40,7 +40,7 @@ impl Login<'_> {
             None => self.attempt(host, &dial).await,
             // The walk watches the host's share of the dial; this is another bound, as libpq has it.
             Some(limit) if dial.remaining().is_none_or(|left| *limit < left) => {
-                let dial = Dial::within(*limit);
+                let dial = dial.shortened(*limit);
                 let attempt = self.attempt(host, &dial);
                 let outcome = cenote::time::timeout(*limit, attempt).await;
                 outcome.unwrap_or(Err(ConnectCause::TimedOut(*limit)))
@@ -74,7 +74,13 @@ impl Login<'_> {
         let wire = Wire::new(stream, self.naming(), session.status().clone());
         let login = self.settings.connect_raw(tokio::io::empty(), Made(wire));
         let (client, connection) = login.await.map_err(ConnectCause::Login)?;
-        let driver = Driver::start(connection, client.cancel_token(), target, session.clone());
+        let driver = Driver::start(
+            connection,
+            client.cancel_token(),
+            target,
+            session.clone(),
+            dial.signals(),
+        );
         let wanted = match self.settings.get_target_session_attrs() {
             TargetSessionAttrs::ReadWrite => Some(false),
             TargetSessionAttrs::ReadOnly => Some(true),

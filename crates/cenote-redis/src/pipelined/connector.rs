@@ -133,9 +133,9 @@ impl Connect for PipelinedConnector {
         let conn = self.connector.connect(dial).await?;
         let endpoint = conn.endpoint().clone();
         let stream = conn.into_stream()?;
-        let role = Arc::new(Role::default());
+        let role = Arc::new(Role::new(dial.signals()));
         let codec = PipelineCodec::new(self.connector.reply_limit(), role.clone());
-        let builder = self.mux();
+        let builder = self.mux().signals(dial.signals());
         let mux = match stream {
             Stream::Tcp(socket) => {
                 let (read, write) = socket.into_split();
