@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 /// What a connection tells its pool without being asked; [`Dial::signals`](crate::Dial::signals) has them for each.
 ///
 /// A pool asks its connections whether they are open, and what they carry, at each get, at each return and now and
-/// then. What happens in between it learns then, unless the connection tells: whoever reads from the socket keeps the
+/// then. What happens in between it learns then, unless the connection tells: the task that reads from the socket keeps the
 /// signals of its connection and gives them as soon as it knows.
 ///
-/// They may be given from any thread, as often as anybody likes, under locks of the connector's own, and after the pool
+/// They may be given from any thread, as often as the connector likes, under locks of the connector's own, and after the pool
 /// is gone: no method of a connector is called from here, all that follows is for a task of the pool. They keep nothing
 /// alive. Signals of a connection that is in no pool, as where a [`Dial`](crate::Dial) was made by hand, do nothing.
 ///
