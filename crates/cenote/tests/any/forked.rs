@@ -1,5 +1,9 @@
 //! A process that was forked, without exec, after its parent had used a pool: its own pool works.
 
+use std::fs;
+use std::path::Path;
+use std::thread;
+
 use cenote::GetError;
 use tokio::runtime::Builder;
 
@@ -25,8 +29,27 @@ fn a_pool_built_after_a_fork_keeps_time() {
     alone("forked::a_pool_built_after_a_fork_keeps_time", forks);
 }
 
+/// Until the timers' thread sleeps: forked while it goes to sleep, the child would inherit a lock of its runtime half
+/// taken.
+fn until_the_timers_sleep() {
+    let is_asleep = |task: &Path| {
+        let comm = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().unwrap_or_default();
+        comm.trim() == "cenote-timers" && state.starts_with('S')
+    };
+    while !fs::read_dir("/proc/self/task")
+        .expect("Linux lists a process's threads")
+        .flatten()
+        .any(|task| is_asleep(&task.path()))
+    {
+        thread::yield_now();
+    }
+}
+
 fn forks() {
     assert!(a_get_times_out());
+    until_the_timers_sleep();
     // SAFETY: the child uses nothing of its parent's, and leaves without unwinding into the test's frames.
     let child = unsafe { libc::fork() };
     if child == 0 {
