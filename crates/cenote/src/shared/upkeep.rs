@@ -52,9 +52,16 @@ impl Times {
 /// Has the pool looked at every turn, as the state says it is.
 pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
     let first = rt::now() + Duration::from_nanos(core.limits.times.turn);
-    match Keeper::schedule_on(&core.life.owner.runtime, core, first) {
-        Some(keeper) => *core.keeper() = Some(keeper),
-        None => return core.locked(State::unkeep),
+    let is_listed = {
+        // A look of this keeper's finds itself named.
+        let mut keeper = core.keeper();
+        let next = Keeper::schedule_on(&core.life.owner.runtime, core, first);
+        let is_listed = next.is_some();
+        *keeper = next.or_else(|| keeper.take());
+        is_listed
+    };
+    if !is_listed {
+        return core.locked(State::unkeep);
     }
     let (phase, signals_seen) = {
         let state = core.state();
@@ -92,7 +99,11 @@ pub(super) fn dismiss<C: Multiplex>(core: &Arc<Core<C>>) {
 }
 
 impl<C: Multiplex> Member for Core<C> {
-    fn look(self: Arc<Self>, _: &Arc<Keeper>) -> Option<Instant> {
+    fn look(self: Arc<Self>, keeper: &Arc<Keeper>) -> Option<Instant> {
+        if !self.is_kept_by(keeper) {
+            // A signal had listed it there as another took over.
+            return None;
+        }
         match self.turn() {
             Next::Turn => Some(rt::now() + Duration::from_nanos(self.limits.times.turn)),
             Next::End => None,
@@ -100,7 +111,10 @@ impl<C: Multiplex> Member for Core<C> {
     }
 
     /// Those who wait on other runtimes are to see to the next keeper.
-    fn abandoned(self: Arc<Self>, _: &Arc<Keeper>) {
+    fn abandoned(self: Arc<Self>, keeper: &Arc<Keeper>) {
+        if !self.is_kept_by(keeper) {
+            return;
+        }
         self.locked(|state, after| {
             state.unkeep(after);
             state.wake_waiters(after);
@@ -123,6 +137,12 @@ struct Look<C: Multiplex> {
 }
 
 impl<C: Multiplex> Core<C> {
+    /// Whether `keeper` looks after the pool, and no other has taken over.
+    fn is_kept_by(&self, keeper: &Arc<Keeper>) -> bool {
+        let own = self.keeper();
+        own.as_ref().is_some_and(|own| Arc::ptr_eq(own, keeper))
+    }
+
     fn turn(self: &Arc<Self>) -> Next {
         let now = self.life.owner.clock.now();
         let signals = self.signals.load(Acquire);

@@ -15,26 +15,28 @@ fn background_checks_against_users_keep_nobody_waiting() {
     });
 }
 
-/// Time stands still: nothing but the signal has the pool look.
 #[test]
-fn an_idle_connection_that_signals_its_end_against_users_is_replaced() {
+fn idle_connections_that_signal_their_end_are_replaced_and_keep_nobody_waiting() {
     explore(|| {
         let server = Server::new(2);
-        let pool = builder(&server, 2).min_idle(1).build().unwrap();
+        // Not `min_idle`: a second connection, unused, would make its end a failed connect.
+        let pool = builder(&server, 2).min_size(1).build().unwrap();
         drop(block_on(served(&pool)));
-        let peer = {
-            let server = server.clone();
-            party(async move { server.signals_end() })
-        };
-        race([user(&pool, 1), user(&pool, 1), peer]);
         let opened = server.opened();
         server.signals_end();
+        // Time stands still: nothing but the signal has the pool look.
         block_on(async {
             while server.opened() == opened {
                 shuttle::future::yield_now().await;
             }
         });
-        ends_whole(pool, &server, 2);
+        let peer = {
+            let server = server.clone();
+            party(async move { server.signals_end() })
+        };
+        // One that dies unused is a failed connect, after which dials wait.
+        in_time(|| race([user(&pool, 2), user(&pool, 1), peer]));
+        in_time(|| ends_whole(pool, &server, 2));
     });
 }
 
