@@ -5,7 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use cenote::{GetError, Multiplex, SharedLease, SharedPool};
+use cenote::{Multiplex, SharedLease, SharedPool};
+use cenote::shared::SharedGetOwned;
 use tower::load::Load;
 use tower::{BoxError, Service, ServiceExt};
 
@@ -27,7 +28,7 @@ pub struct SharedClient<C: Multiplex> {
 
 enum Place<C: Multiplex> {
     None,
-    Awaited(Pin<Box<dyn Future<Output = Result<SharedLease<C>, GetError>> + Send>>),
+    Awaited(SharedGetOwned<C>),
     Taken(SharedLease<C>),
 }
 
@@ -65,7 +66,7 @@ where
     <C::Connection as Service<Req>>::Response: Send,
 {
     type Response = <C::Connection as Service<Req>>::Response;
-    /// The pool's [`GetError`], or the connection's error.
+    /// The pool's [`GetError`](cenote::GetError), or the connection's error.
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -77,14 +78,11 @@ where
                     self.place = match self.pool.try_get() {
                         Ok(lease) => Place::Taken(lease),
                         // Why not is for the get to say.
-                        Err(_) => {
-                            let pool = self.pool.clone();
-                            Place::Awaited(Box::pin(async move { pool.get().await }))
-                        }
+                        Err(_) => Place::Awaited(self.pool.get_owned()),
                     };
                 }
                 Place::Awaited(get) => {
-                    let taken = ready!(get.as_mut().poll(cx));
+                    let taken = ready!(Pin::new(get).poll(cx));
                     self.place = Place::None;
                     self.place = Place::Taken(taken?);
                 }

@@ -45,7 +45,7 @@ use crate::report::{Counters, EventKind, PoolState, Snapshot, Status, Timings};
 
 pub use crate::policy::sharing::Choice;
 pub use builder::SharedPoolBuilder;
-pub use get::SharedGet;
+pub use get::{SharedGet, SharedGetOwned};
 pub use lease::SharedLease;
 
 /// A pool of connections that carry many leases at once, as many as [`Multiplex::capacity`] says.
@@ -141,6 +141,16 @@ impl<C: Multiplex> SharedPool<C> {
     #[inline]
     pub(crate) fn get_at(&self, call_site: &'static Location<'static>) -> SharedGet<'_, C> {
         SharedGet::new(&self.core, call_site)
+    }
+
+    /// As [`get`](Self::get), by a future without a tie to this handle: for structs that keep it. It costs a counted
+    /// reference more, and keeps the pool no more open than a lease does.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn get_owned(&self) -> SharedGetOwned<C> {
+        SharedGetOwned::new(Arc::clone(&self.core), Location::caller())
     }
 
     /// Leases a place if there is one at once, or says why not; never waits and never dials.

@@ -282,3 +282,26 @@ async fn users_that_wait_that_give_up_and_that_are_sent_away_are_told_each_once(
     assert!(lease.is_ok());
     assert_eq!(told.take(), ["waited 20ms"]);
 }
+
+/// For structs that keep a get under way, as a service does until it is ready.
+#[tokio::test(start_paused = true)]
+async fn an_owned_get_waits_its_turn_without_a_tie_to_the_handle_and_ends_with_the_pool() {
+    let server = Server::default();
+    server.plan(|plan| plan.capacity = Some(1));
+    let pool = server.shared().max_size(1).build().unwrap();
+    let held = pool.get_owned().await.unwrap();
+    let waiter = tokio::spawn(pool.get_owned());
+    let late = tokio::spawn(pool.get_owned().timeout(ms(50)));
+    pass(ms(100)).await;
+    assert!(matches!(
+        late.await.unwrap(),
+        Err(GetError::TimedOut { .. })
+    ));
+    drop(held);
+    let lease = waiter.await.unwrap().unwrap();
+    let last = tokio::spawn(pool.get_owned());
+    pass(ms(1)).await;
+    drop(pool);
+    assert!(matches!(last.await.unwrap(), Err(GetError::Closed { .. })));
+    drop(lease);
+}
