@@ -255,7 +255,7 @@ fn failed<C: Connect>(
     slot: Slot,
 ) -> Option<u32> {
     let shared = &core.owner;
-    count(&shared.metrics.connect_failed);
+    count(&shared.metrics.rare().connect_failed);
     let demand = core.demand();
     let (own_open, own_opening) = match slot {
         Slot::Opening => (0, 1),

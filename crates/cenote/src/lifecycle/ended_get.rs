@@ -34,7 +34,7 @@ impl<C: Connect> Shared<C> {
                     self.tell(|| EventKind::Waited { waited });
                 }
             }
-            GetOutcome::Abandoned => count(&self.metrics.abandoned),
+            GetOutcome::Abandoned => count(&self.metrics.rare().abandoned),
             GetOutcome::Failed => {}
         }
         if self.settings.slow_get.is_some_and(|slow| waited >= slow) {

@@ -294,7 +294,7 @@ fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta,
         return;
     }
     meta.seen_at.store(u64::MAX, Relaxed);
-    count(&core.owner.metrics.leaks);
+    count(&core.owner.metrics.rare().leaks);
     core.owner.tell(|| EventKind::Leaked {
         id: meta.id.load(Relaxed),
         held_for,

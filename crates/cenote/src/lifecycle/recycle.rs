@@ -175,7 +175,7 @@ async fn renewing<C: Connect>(mut token: PoolToken<C>, work: Work) {
     let shared = &core.owner;
     let limit = shared.settings.reset_timeout;
     if work == Work::ResetAndHook {
-        count(&shared.metrics.resets);
+        count(&shared.metrics.rare().resets);
         // From here until the reset is through, the connection is dirty: if this task is cut short, its
         // token is dropped and the connection with it.
         let (info, conn) = leased(&mut token);

@@ -1,7 +1,6 @@
 //! Opening what `min_idle` and `min_size` promise before anybody asks for it, and saying why not.
 
 use std::pin::pin;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::state::PoolCore;
@@ -35,7 +34,7 @@ pub(crate) async fn warm<C: Connect>(
 
 async fn fill<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<(), GetError> {
     let shared = &core.owner;
-    let failed_before = shared.metrics.connect_failed.load(Relaxed);
+    let failed_before = shared.metrics.connect_failed();
     loop {
         let mut changed = pin!(shared.changed.notified());
         // From here on: what changes while this looks is told.
@@ -47,7 +46,7 @@ async fn fill<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<(), GetError> {
         if core.shortage(&demand) == 0 {
             return Ok(());
         }
-        let failures = shared.metrics.connect_failed.load(Relaxed) - failed_before;
+        let failures = shared.metrics.connect_failed() - failed_before;
         let last_error = shared.dialer().last_error();
         if let (1.., Some(error)) = (failures, last_error) {
             return Err(GetError::Connect {

@@ -349,7 +349,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 self.keep_waiting(cx)
             }
             JoinOutcome::Full => {
-                count(&shared.metrics.rejected);
+                count(&shared.metrics.rare().rejected);
                 shared.tell(|| EventKind::Rejected);
                 let max_waiters = shared.max_waiters();
                 Poll::Ready(Err(GetError::QueueFull {

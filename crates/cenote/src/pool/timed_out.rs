@@ -11,7 +11,7 @@ use crate::report::{EventKind, count};
 /// The error of a caller that waited `waited`; counted, and told.
 pub(super) fn timed_out<C: Connect>(core: &PoolCore<C>, waited: Duration) -> GetError {
     let shared = &core.owner;
-    count(&shared.metrics.timed_out);
+    count(&shared.metrics.rare().timed_out);
     shared.tell(|| EventKind::TimedOut { waited });
     core.timed_out(waited, core.status(), holders(core))
 }

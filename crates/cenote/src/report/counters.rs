@@ -7,49 +7,66 @@ use super::close_reason::CloseReason;
 use super::timings::Stopwatch;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
-/// Counts of what is rare; leases are counted slot by slot.
+/// Counts of what happens; leases are counted slot by slot.
 #[derive(Default)]
 pub(crate) struct Metrics {
+    pub(crate) opened: AtomicU64,
+    pub(crate) checks: AtomicU64,
+    pub(crate) times: Stopwatch,
+    /// None of a pool to which nothing of it has happened yet.
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// Counts of what seldom happens.
+#[derive(Default)]
+pub(crate) struct Rare {
     pub(crate) timed_out: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) abandoned: AtomicU64,
-    pub(crate) opened: AtomicU64,
     pub(crate) connect_failed: AtomicU64,
-    pub(crate) checks: AtomicU64,
     pub(crate) resets: AtomicU64,
     pub(crate) leaks: AtomicU64,
-    pub(crate) times: Stopwatch,
-    /// By reason; none until a connection was closed.
-    closed: OnceLock<Box<Closings>>,
+    closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
-type Closings = [AtomicU64; CloseReason::ALL.len()];
-
 impl Metrics {
+    /// To count one of them.
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
     pub(crate) fn count_closed(&self, reason: CloseReason) {
-        count(&self.closed.get_or_init(Box::default)[reason as usize]);
+        count(&self.rare().closed[reason as usize]);
+    }
+
+    /// Connects that failed, so far.
+    pub(crate) fn connect_failed(&self) -> u64 {
+        let rare = self.rare.get();
+        rare.map_or(0, |rare| rare.connect_failed.load(Relaxed))
     }
 
     /// With what is counted elsewhere.
     pub(crate) fn counters(&self, gets: u64, waited: u64) -> Counters {
-        Counters {
+        let so_far = Counters {
             gets,
             waited,
-            timed_out: self.timed_out.load(Relaxed),
-            rejected: self.rejected.load(Relaxed),
-            abandoned: self.abandoned.load(Relaxed),
             opened: self.opened.load(Relaxed),
-            connect_failed: self.connect_failed.load(Relaxed),
             checks: self.checks.load(Relaxed),
-            resets: self.resets.load(Relaxed),
-            leaks: self.leaks.load(Relaxed),
-            closed: self.closed(),
+            ..Counters::default()
+        };
+        let Some(rare) = self.rare.get() else {
+            return so_far;
+        };
+        Counters {
+            timed_out: rare.timed_out.load(Relaxed),
+            rejected: rare.rejected.load(Relaxed),
+            abandoned: rare.abandoned.load(Relaxed),
+            connect_failed: rare.connect_failed.load(Relaxed),
+            resets: rare.resets.load(Relaxed),
+            leaks: rare.leaks.load(Relaxed),
+            closed: std::array::from_fn(|reason| rare.closed[reason].load(Relaxed)),
+            ..so_far
         }
-    }
-
-    fn closed(&self) -> [u64; CloseReason::ALL.len()] {
-        let closed = self.closed.get();
-        std::array::from_fn(|reason| closed.map_or(0, |closed| closed[reason].load(Relaxed)))
     }
 }
 

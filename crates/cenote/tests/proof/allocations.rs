@@ -1,4 +1,4 @@
-//! What a call allocates: nothing, beside what the codec makes of its messages.
+//! What a call or a lease allocates: nothing, beside what the codec makes of its messages.
 //!
 //! The allocator is the whole program's, and counts for each thread by itself: other tests are on other threads, and so
 //! is the server.
@@ -13,6 +13,7 @@ use std::thread;
 
 use bytes::{Buf, BufMut, BytesMut};
 use cenote::mux::{Frame, Mux, MuxBuilder};
+use cenote::{Connect, Dial, Lease, Pool, Verdict};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::codec::{Decoder, Encoder};
@@ -191,5 +192,38 @@ fn a_call_that_waits_for_its_turn_allocates_once() {
             .tagged(read, write, Numbers)
             .unwrap();
         assert_eq!(allocations(&mux).await, ROUND * 32);
+    });
+}
+
+/// Connections are numbers.
+struct Numbered;
+
+impl Connect for Numbered {
+    type Connection = u64;
+    type Error = io::Error;
+
+    async fn connect(&self, _: &Dial) -> io::Result<u64> {
+        Ok(7)
+    }
+
+    fn verdict(&self, _: &mut u64) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+#[test]
+fn a_lease_of_an_idle_connection_allocates_nothing_and_its_label_only_once() {
+    runtime().block_on(async {
+        let pool = Pool::new(Numbered);
+        let lease = async || {
+            let lease = pool.get().await.unwrap();
+            Lease::set_label(&lease, "checkout");
+        };
+        lease().await;
+        let before = ALLOCATIONS.get();
+        for _ in 0..ROUND {
+            lease().await;
+        }
+        assert_eq!(ALLOCATIONS.get(), before);
     });
 }
