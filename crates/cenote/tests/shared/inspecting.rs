@@ -127,3 +127,29 @@ async fn slow_gets_are_told_of_and_all_that_wait_are_timed() {
     );
     assert_eq!(pool.counters().abandoned, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_owned_get_that_was_slow_is_told_of_with_its_own_call_site() {
+    let server = Server::default();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = lines.clone();
+    let pool = server
+        .shared()
+        .max_size(1)
+        .slow_get(ms(100))
+        .on_event(move |event| {
+            if let EventKind::SlowGet { call_site, .. } = event.kind {
+                told.lock().unwrap().push(call_site.line());
+            }
+        })
+        .build()
+        .unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(pool.get().await.unwrap());
+    }
+    let get = pool.get_owned();
+    let line = line!() - 1;
+    tokio::time::timeout(ms(100), get).await.unwrap_err();
+    assert_eq!(*lines.lock().unwrap(), [line]);
+}
