@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use cenote::{Multiplex, SharedLease, SharedPool};
 use cenote::shared::SharedGetOwned;
+use cenote::{Multiplex, SharedLease, SharedPool};
 use tower::load::Load;
 use tower::{BoxError, Service, ServiceExt};
 

@@ -224,6 +224,16 @@ impl<C: Connect> Shared<C> {
         }
     }
 
+    /// If the connection can be leased without an asynchronous step, the time by which that is so. Never while the clock
+    /// is stopped, so that no lease begins at a time that is none.
+    #[inline(always)]
+    pub(crate) fn fresh_at(&self, token: &PoolToken<C>) -> Option<u64> {
+        let now = self.clock.coarse();
+        let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
+        let is_open = || rt::calling(|| self.connector.is_open(&token.entry().conn));
+        (idle < self.fresh_below && matches!(is_open(), Ok(true))).then_some(now)
+    }
+
     pub(crate) fn dialer(&self) -> MutexGuard<'_, Dialer> {
         lock(&self.dialer)
     }

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::dial;
@@ -13,22 +12,6 @@ use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
-use crate::rt;
-
-/// If the connection can be leased without an asynchronous step, the time by which that is so. Never while the clock is
-/// stopped, so that no lease begins at a time that is none.
-#[inline(always)]
-pub(crate) fn fresh_at<C: Connect>(core: &PoolCore<C>, token: &PoolToken<C>) -> Option<u64> {
-    let shared = &core.owner;
-    let now = shared.clock.coarse();
-    let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
-    let is_fresh = idle < shared.fresh_below
-        && matches!(
-            rt::calling(|| shared.connector.is_open(&token.entry().conn)),
-            Ok(true)
-        );
-    is_fresh.then_some(now)
-}
 
 /// An idle connection that is fresh, and by when. The check of each other it finds begins in the background; where
 /// nothing can be checked, there is none.
@@ -65,7 +48,7 @@ enum Idle<C: Connect> {
 
 fn idle<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Idle<C>> {
     let token = core.claim()?;
-    if let Some(now) = fresh_at(core, &token) {
+    if let Some(now) = core.owner.fresh_at(&token) {
         return Some(Idle::Fresh(token, now));
     }
     if upkeep::ensure(core) == Upkeep::Impossible {
@@ -74,7 +57,7 @@ fn idle<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Idle<C>> {
         return None;
     }
     // The pool may have rested, and its clock stood: now the clock tells.
-    Some(match fresh_at(core, &token) {
+    Some(match core.owner.fresh_at(&token) {
         Some(now) => Idle::Fresh(token, now),
         None => Idle::Stale(token),
     })
@@ -94,7 +77,7 @@ pub(crate) async fn next<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<PoolToke
     loop {
         let mut is_queued = false;
         let token = poll_fn(|cx| poll_queue(core, waiter.as_mut(), &mut is_queued, cx)).await?;
-        if fresh_at(core, &token).is_some() {
+        if core.owner.fresh_at(&token).is_some() {
             return Ok(token);
         }
         match check(token).await {

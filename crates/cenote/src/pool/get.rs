@@ -1,15 +1,23 @@
-//! The futures that `get` and `get_owned` return.
+//! The futures that `get` and `get_owned` return. Their first poll takes an idle connection and is done: no timer and no
+//! allocation until there is something to wait for, which is for [`Waiting`].
 
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::acquire::{Acquire, FastPath, Limit};
 use super::lease::{Lease, OwnedLease};
+use super::timed_out::timed_out;
+use super::waiting::{Limit, Waiting};
 use crate::connect::Connect;
 use crate::error::GetError;
+use crate::kernel::{Arc, IdleSince};
+use crate::lifecycle::recycle::release;
+use crate::lifecycle::state::{PoolCore, PoolToken};
+use crate::lifecycle::upkeep::{self, Upkeep};
 
 /// A [`Pool::get`](crate::Pool::get) under way.
 ///
@@ -28,7 +36,7 @@ pub struct GetOwned<'a, C: Connect> {
 
 impl<'a, C: Connect> Get<'a, C> {
     #[inline]
-    pub(crate) fn new(acquire: Acquire<'a, C>) -> Self {
+    pub(super) fn new(acquire: Acquire<'a, C>) -> Self {
         Self { acquire }
     }
 
@@ -53,7 +61,7 @@ impl<'a, C: Connect> Get<'a, C> {
 
 impl<'a, C: Connect> GetOwned<'a, C> {
     #[inline]
-    pub(crate) fn new(acquire: Acquire<'a, C>) -> Self {
+    pub(super) fn new(acquire: Acquire<'a, C>) -> Self {
         Self { acquire }
     }
 
@@ -99,6 +107,138 @@ impl<C: Connect> Future for GetOwned<'_, C> {
         acquire
             .poll_slowly(stale, cx)
             .map(|token| token.map(OwnedLease::new))
+    }
+}
+
+/// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
+pub(super) struct Acquire<'a, C: Connect> {
+    core: &'a Arc<PoolCore<C>>,
+    call_site: &'static Location<'static>,
+    limit: Limit,
+    slow: SlowPath<'a, C>,
+}
+
+/// The slow way, once begun. Most gets never do, and for them its drop is to be a look, not a call.
+struct SlowPath<'a, C: Connect>(ManuallyDrop<Option<Pin<Box<Waiting<'a, C>>>>>);
+
+impl<C: Connect> Drop for SlowPath<'_, C> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.end();
+        }
+    }
+}
+
+impl<C: Connect> SlowPath<'_, C> {
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self) {
+        let Some(waiting) = self.0.take() else {
+            return;
+        };
+        let core = waiting.core;
+        let left = waiting.left();
+        drop(waiting);
+        // Once it has left: observers are user code.
+        if let Some(left) = left {
+            core.owner.get_ended(&left);
+        }
+    }
+}
+
+/// What a caller finds at once.
+enum FastPath<C: Connect> {
+    Leased(PoolToken<C>),
+    /// An idle connection to be checked first.
+    Stale(PoolToken<C>),
+    Nothing,
+}
+
+impl<'a, C: Connect> Acquire<'a, C> {
+    #[inline(always)]
+    pub(super) fn new(core: &'a Arc<PoolCore<C>>, call_site: &'static Location<'static>) -> Self {
+        Self {
+            core,
+            call_site,
+            limit: Limit::Setting,
+            slow: SlowPath(ManuallyDrop::new(None)),
+        }
+    }
+
+    fn limit(&mut self, limit: Limit) {
+        self.limit = limit;
+    }
+
+    #[inline(always)]
+    fn core(&self) -> &'a Arc<PoolCore<C>> {
+        self.core
+    }
+
+    /// What there is at once: a lease, most often.
+    #[inline(always)]
+    fn fast_path(&self) -> FastPath<C> {
+        if self.slow.0.is_some() {
+            return FastPath::Nothing;
+        }
+        match self.core.claim() {
+            Some(token) => match self.core.owner.fresh_at(&token) {
+                Some(now) => {
+                    token.meta().leased(now, self.call_site);
+                    FastPath::Leased(token)
+                }
+                None => FastPath::Stale(token),
+            },
+            None => FastPath::Nothing,
+        }
+    }
+
+    /// The rest of the way, after a [first look](Self::fast_path) that found no more than `stale`.
+    #[cold]
+    #[inline(never)]
+    fn poll_slowly(
+        &mut self,
+        stale: Option<PoolToken<C>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<PoolToken<C>, GetError>> {
+        let Self {
+            core,
+            call_site,
+            limit,
+            slow,
+        } = self;
+        let slow = match &mut *slow.0 {
+            Some(slow) => slow,
+            none => {
+                let now = core.owner.clock.now();
+                if upkeep::ensure_at(core, now) == Upkeep::Impossible {
+                    // Without time-outs nothing can be checked, opened or waited for.
+                    if let Some(stale) = stale {
+                        release(stale, IdleSince::Before);
+                    }
+                    return Poll::Ready(Err(core.owner.no_runtime()));
+                }
+                // The pool may have rested, and its clock stood: now the clock tells.
+                let fresh = stale.as_ref().and_then(|token| core.owner.fresh_at(token));
+                if let Some(now) = fresh {
+                    let token = stale.expect("looked at just now");
+                    token.meta().leased(now, call_site);
+                    return Poll::Ready(Ok(token));
+                }
+                none.insert(Box::pin(Waiting::begin(
+                    core, call_site, *limit, stale, now,
+                )))
+            }
+        };
+        Poll::Ready(ready!(slow.as_mut().poll(cx)))
+    }
+
+    /// Ends it, for a caller that watches the time itself. A connection granted in that instant is leased all the same.
+    fn time_out(&mut self) -> Result<PoolToken<C>, GetError> {
+        match &mut *self.slow.0 {
+            Some(slow) => slow.as_mut().time_out(),
+            None => Err(timed_out(self.core, Duration::ZERO)),
+        }
     }
 }
 

@@ -6,9 +6,8 @@
 // The exclusive pool: a handle anyone may clone, over the life of its connections ([`lifecycle`](crate::lifecycle)).
 // It decides what a lease is, who waits for one and for how long.
 //
-// `acquire` leads from a `get` to a lease, whose drop is a return to the lifecycle's `recycle`.
+// `get` leads to a lease, by `waiting` if there is none at once; its drop is a return to the lifecycle's `recycle`.
 
-mod acquire;
 mod builder;
 mod get;
 mod holders;
@@ -17,12 +16,13 @@ mod lease;
 #[cfg(all(test, cenote_shuttle))]
 pub(crate) mod models;
 mod timed_out;
+mod waiting;
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
-use acquire::{Acquire, leased};
+use get::Acquire;
 use timed_out::timed_out;
 
 use crate::connect::Connect;
@@ -148,7 +148,8 @@ impl<C: Connect> Pool<C> {
         now: u64,
         call_site: &'static Location<'static>,
     ) -> Lease<'_, C> {
-        Lease::new(leased(token, now, call_site), &self.core)
+        token.meta().leased(now, call_site);
+        Lease::new(token, &self.core)
     }
 
     fn none_idle(&self) -> TryGetError {

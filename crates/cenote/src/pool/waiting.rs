@@ -1,8 +1,6 @@
-//! The way of a `get`: the first poll takes an idle connection and is done, or queues. No timer and no
-//! allocation until there is something to wait for.
+//! What a `get` does that could not be served at once: queue, have a connection checked, watch the time.
 
 use std::future::Future;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,20 +12,18 @@ use pin_project_lite::pin_project;
 use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
+use crate::kernel::{Arc, JoinOutcome, Waiter};
 use crate::lifecycle::dial;
 use crate::lifecycle::ended_get::EndedGet;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
-use crate::lifecycle::recycle::release;
 use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared};
-use crate::lifecycle::take::fresh_at;
 use crate::lifecycle::upkeep::{self, Upkeep};
 use crate::report::{EventKind, GetOutcome, count};
 use crate::rt::{self, Sleep, nanos};
 
 /// How long a caller waits.
 #[derive(Clone, Copy)]
-pub(crate) enum Limit {
+pub(super) enum Limit {
     /// `acquire_timeout`, watched by upkeep for all callers together.
     Setting,
     /// Its own, with a timer of its own.
@@ -36,47 +32,10 @@ pub(crate) enum Limit {
     None,
 }
 
-/// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
-pub(crate) struct Acquire<'a, C: Connect> {
-    core: &'a Arc<PoolCore<C>>,
-    call_site: &'static Location<'static>,
-    limit: Limit,
-    slow: SlowPath<'a, C>,
-}
-
-/// The slow way, once begun. Most gets never do, and for them its drop is to be a look, not a call.
-struct SlowPath<'a, C: Connect>(ManuallyDrop<Option<Pin<Box<Waiting<'a, C>>>>>);
-
-impl<C: Connect> Drop for SlowPath<'_, C> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.0.is_some() {
-            self.end();
-        }
-    }
-}
-
-impl<C: Connect> SlowPath<'_, C> {
-    #[cold]
-    #[inline(never)]
-    fn end(&mut self) {
-        let Some(waiting) = self.0.take() else {
-            return;
-        };
-        let core = waiting.core;
-        let left = waiting.left();
-        drop(waiting);
-        // Once it has left: observers are user code.
-        if let Some(left) = left {
-            core.owner.get_ended(&left);
-        }
-    }
-}
-
 pin_project! {
     /// What a caller needs that could not be served at once.
-    struct Waiting<'a, C: Connect> {
-        core: &'a Arc<PoolCore<C>>,
+    pub(super) struct Waiting<'a, C: Connect> {
+        pub(super) core: &'a Arc<PoolCore<C>>,
         call_site: &'static Location<'static>,
         limit: Limit,
         #[pin]
@@ -93,99 +52,8 @@ enum Stage<C: Connect> {
     Done,
 }
 
-/// What a caller finds at once.
-pub(crate) enum FastPath<C: Connect> {
-    Leased(PoolToken<C>),
-    /// An idle connection to be checked first.
-    Stale(PoolToken<C>),
-    Nothing,
-}
-
-impl<'a, C: Connect> Acquire<'a, C> {
-    #[inline(always)]
-    pub(crate) fn new(core: &'a Arc<PoolCore<C>>, call_site: &'static Location<'static>) -> Self {
-        Self {
-            core,
-            call_site,
-            limit: Limit::Setting,
-            slow: SlowPath(ManuallyDrop::new(None)),
-        }
-    }
-
-    pub(crate) fn limit(&mut self, limit: Limit) {
-        self.limit = limit;
-    }
-
-    #[inline(always)]
-    pub(crate) fn core(&self) -> &'a Arc<PoolCore<C>> {
-        self.core
-    }
-
-    /// What there is at once: a lease, most often.
-    #[inline(always)]
-    pub(crate) fn fast_path(&self) -> FastPath<C> {
-        if self.slow.0.is_some() {
-            return FastPath::Nothing;
-        }
-        match self.core.claim() {
-            Some(token) => match fresh_at(self.core, &token) {
-                Some(now) => FastPath::Leased(leased(token, now, self.call_site)),
-                None => FastPath::Stale(token),
-            },
-            None => FastPath::Nothing,
-        }
-    }
-
-    /// The rest of the way, after a [first look](Self::fast_path) that found no more than `stale`.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn poll_slowly(
-        &mut self,
-        stale: Option<PoolToken<C>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<PoolToken<C>, GetError>> {
-        let Self {
-            core,
-            call_site,
-            limit,
-            slow,
-        } = self;
-        let slow = match &mut *slow.0 {
-            Some(slow) => slow,
-            none => {
-                let now = core.owner.clock.now();
-                if upkeep::ensure_at(core, now) == Upkeep::Impossible {
-                    // Without time-outs nothing can be checked, opened or waited for.
-                    if let Some(stale) = stale {
-                        release(stale, IdleSince::Before);
-                    }
-                    return Poll::Ready(Err(core.owner.no_runtime()));
-                }
-                // The pool may have rested, and its clock stood: now the clock tells.
-                let fresh = stale.as_ref().and_then(|token| fresh_at(core, token));
-                if let Some(now) = fresh {
-                    let token = stale.expect("looked at just now");
-                    return Poll::Ready(Ok(leased(token, now, call_site)));
-                }
-                none.insert(Box::pin(Waiting::begin(
-                    core, call_site, *limit, stale, now,
-                )))
-            }
-        };
-        Poll::Ready(ready!(slow.as_mut().poll(cx)))
-    }
-
-    /// Ends it, for a caller that watches the time itself. A connection granted in that instant is leased all the same.
-    pub(crate) fn time_out(&mut self) -> Result<PoolToken<C>, GetError> {
-        match &mut *self.slow.0 {
-            Some(slow) => slow.as_mut().time_out(),
-            None => Err(timed_out(self.core, Duration::ZERO)),
-        }
-    }
-}
-
 impl<'a, C: Connect> Waiting<'a, C> {
-    fn begin(
+    pub(super) fn begin(
         core: &'a Arc<PoolCore<C>>,
         call_site: &'static Location<'static>,
         limit: Limit,
@@ -210,7 +78,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         }
     }
 
-    fn poll(
+    pub(super) fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<PoolToken<C>, GetError>> {
@@ -253,7 +121,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         let core = self.core;
         let now = core.owner.clock.now();
         let outcome = outcome.map(|token| {
-            let token = leased(token, now, self.call_site);
+            token.meta().leased(now, self.call_site);
             if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
                 dial::set_proven(core);
             }
@@ -277,14 +145,14 @@ impl<'a, C: Connect> Waiting<'a, C> {
     }
 
     /// What there is to tell of a get that is dropped.
-    fn left(&self) -> Option<EndedGet> {
+    pub(super) fn left(&self) -> Option<EndedGet> {
         match self.stage {
             Stage::Done => None,
             _ => Some(self.ended(self.core.owner.clock.now(), GetOutcome::Abandoned)),
         }
     }
 
-    fn time_out(mut self: Pin<&mut Self>) -> Result<PoolToken<C>, GetError> {
+    pub(super) fn time_out(mut self: Pin<&mut Self>) -> Result<PoolToken<C>, GetError> {
         let outcome = match self.stage {
             Stage::Queued => match self.as_mut().give_up(Self::timed_out) {
                 Ok(Some(token)) => Ok(token),
@@ -372,7 +240,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
 
     /// `token` if it can be leased as it is; else it is checked first.
     fn accept(self: Pin<&mut Self>, token: PoolToken<C>) -> Option<PoolToken<C>> {
-        if fresh_at(self.core, &token).is_some() {
+        if self.core.owner.fresh_at(&token).is_some() {
             return Some(token);
         }
         *self.project().stage = Stage::PreLeaseCheck(PreLeaseCheck::start(token));
@@ -440,15 +308,4 @@ impl<'a, C: Connect> Waiting<'a, C> {
             Refusal::TimedOut => self.timed_out(),
         }
     }
-}
-
-/// Begins the lease.
-#[inline(always)]
-pub(crate) fn leased<C: Connect>(
-    token: PoolToken<C>,
-    now: u64,
-    call_site: &'static Location<'static>,
-) -> PoolToken<C> {
-    token.meta().leased(now, call_site);
-    token
 }
