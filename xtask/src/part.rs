@@ -10,6 +10,7 @@ pub enum Part {
     Servers,
     Fmt,
     Clippy,
+    Features,
     Test,
     Doctest,
     Doc,
@@ -64,10 +65,11 @@ const LIBRARIES: [&str; 5] = [
 ];
 
 impl Part {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Servers,
         Self::Fmt,
         Self::Clippy,
+        Self::Features,
         Self::Test,
         Self::Doctest,
         Self::Doc,
@@ -87,6 +89,7 @@ impl Part {
             Self::Servers => "servers",
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
+            Self::Features => "features",
             Self::Test => "test",
             Self::Doctest => "doctest",
             Self::Doc => "doc",
@@ -111,6 +114,7 @@ impl Part {
             Self::Clippy => {
                 "no warning of the compiler or of clippy, in any target with all features"
             }
+            Self::Features => "no warning in cenote without any feature, nor with each alone",
             Self::Test => "unit and integration tests, against real servers too",
             Self::Doctest => "the examples in the documentation",
             Self::Doc => "the documentation builds without a warning",
@@ -155,6 +159,14 @@ impl Part {
                 "-D",
                 "warnings",
             ])]),
+            Self::Features => Work::Run(
+                ["", "blocking", "mux", "net", "shared"]
+                    .map(|feature| {
+                        Invocation::cargo(["clippy", "-p", "cenote", "--no-default-features"])
+                            .args(["--features", feature, "--", "-D", "warnings"])
+                    })
+                    .into(),
+            ),
             Self::Test => Work::Run(vec![
                 Invocation::cargo(["test"])
                     .args(workspace)

@@ -115,6 +115,17 @@
 //! | to know what happens | [`Pool::inspect`], [`Pool::counters`], [`Pool::timings`], [`PoolBuilder::on_event`](pool::PoolBuilder::on_event) |
 //! | all pools of the process | [`registry`] |
 //!
+//! # Features
+//!
+//! All are on by default. Without any there is [`Pool`] and what belongs to it.
+//!
+//! | feature | gives | brings in |
+//! |---|---|---|
+//! | `blocking` | [`blocking`] | |
+//! | `mux` | [`mux`] | bytes, tokio-util |
+//! | `net` | [`net`] | socket2, libc |
+//! | `shared` | [`SharedPool`] | |
+//!
 //! # Time and runtimes
 //!
 //! The pool runs on tokio. Its time is `tokio::time`, so `tokio::time::pause` drives it in tests; there,
@@ -143,12 +154,18 @@
 #![deny(missing_docs)]
 #![deny(missing_debug_implementations)]
 #![deny(unsafe_code)]
+// The lower layers serve every face; what one of them alone uses is not dead because that face is left out.
+#![cfg_attr(
+    not(all(feature = "blocking", feature = "mux", feature = "shared")),
+    allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
 pub mod any;
+#[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod budget;
 mod connect;
@@ -162,6 +179,7 @@ mod keeper;
 )]
 mod kernel;
 mod lifecycle;
+#[cfg(feature = "mux")]
 pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
@@ -171,6 +189,7 @@ pub mod registry;
 pub mod report;
 mod rt;
 pub mod settings;
+#[cfg(feature = "shared")]
 pub mod shared;
 mod signals;
 mod sync;
@@ -184,5 +203,6 @@ pub use dial::Dial;
 pub use error::{ConnectError, GetError};
 pub use pool::{Lease, OwnedLease, Pool};
 pub use report::ConnectionInfo;
+#[cfg(feature = "shared")]
 pub use shared::{SharedLease, SharedPool};
 pub use signals::Signals;
