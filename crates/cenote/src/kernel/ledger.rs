@@ -1,5 +1,5 @@
 //! The ledger: the state behind the kernel's one lock, and how connections pass through it: from the caller
-//! that returns one to the waiter at the head of the waitlist. `shelf`, `occupancy` and `phase` have the rest of what
+//! that returns one to the waiter at the head of the waitlist. `shelving`, `occupancy` and `phase` have the rest of what
 //! takes the lock.
 
 use std::mem;
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::{Poll, Waker};
 
 use super::fast_path::set_hint;
-use super::occupancy::VacantSlots;
 use super::shelf::Shelf;
 use super::state_word::{Mark, State};
 use super::token::{GrantedToken, IdleSince, SlotToken};
+use super::vacant_slots::VacantSlots;
 use super::waitlist::{Popped, WaiterCell, Waitlist};
 use super::{Core, GATE_CLOSED, GATE_PAUSED, GATE_SHELF, GATE_WAITERS, Order, Owner};
 use crate::sync::{Ordering, lock};

@@ -53,12 +53,14 @@ pub(crate) mod models;
 mod occupancy;
 mod phase;
 mod shelf;
+mod shelving;
 mod slot;
 mod state_word;
 mod table;
 #[cfg(all(test, not(cenote_loom)))]
 mod tests;
 mod token;
+mod vacant_slots;
 mod waiter;
 mod waitlist;
 

@@ -4,16 +4,12 @@
 //! for a while after a caller found nothing idle, so that the next such caller need not look at all slots again
 //! (module docs): until as many leases have come back with nobody waiting as there are slots to look at. The one look
 //! at all slots when the shelf is set up, and the one at most when it is cleared, are then a step or two for each of
-//! those leases.
+//! those leases. What is done with it, under the ledger's lock, is in [`shelving`](super::shelving).
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
-use super::ledger::{Ledger, Phase};
-use super::state_word::Mark;
 use super::token::{IdleSince, SlotToken};
-use super::{Core, Order, Owner};
-use crate::sync::lock;
+use super::{Order, Owner};
 
 /// Guarded by `Core::ledger`, as part of it.
 pub(super) struct Shelf {
@@ -56,7 +52,7 @@ impl Shelf {
     }
 
     /// Lists `token`, whose slot is to be shelved.
-    fn list<O: Owner>(&mut self, token: &SlotToken<O>, idling: IdleSince) {
+    pub(super) fn list<O: Owner>(&mut self, token: &SlotToken<O>, idling: IdleSince) {
         let index = token.index();
         match idling {
             IdleSince::Now => {
@@ -85,6 +81,28 @@ impl Shelf {
         }
     }
 
+    /// The slot to be leased next, in this order.
+    pub(super) fn take(&mut self, order: Order) -> Option<u32> {
+        let listed = match order {
+            Order::Listed {
+                newest_first: false,
+                ..
+            } => self.listed.pop_front(),
+            _ => self.listed.pop_back(),
+        };
+        Some(listed?.index)
+    }
+
+    /// Takes all out, and lets go of memory that a cleared shelf need not keep.
+    pub(super) fn clear(&mut self, mut each: impl FnMut(u32)) {
+        for listed in self.listed.drain(..) {
+            each(listed.index);
+        }
+        if self.listed.capacity() > SLACK {
+            self.listed = VecDeque::new();
+        }
+    }
+
     /// Forgets all, whose slots are about to be taken.
     pub(super) fn unlist_all(&mut self) {
         self.listed.clear();
@@ -97,83 +115,5 @@ impl Shelf {
         let age = |rank: u32| self.next_rank.wrapping_sub(rank);
         self.listed
             .partition_point(|listed| age(listed.rank) > age(rank))
-    }
-}
-
-impl<O: Owner> Core<O> {
-    /// As [`claim`](Self::claim), while the shelf is up.
-    pub(super) fn claim_shelved(&self) -> Option<SlotToken<O>> {
-        {
-            let mut ledger = lock(&self.ledger);
-            if ledger.phase != Phase::Open || ledger.waitlist.len() > 0 {
-                return None;
-            }
-            if ledger.shelf.is_up {
-                return self.take_shelved(&mut ledger);
-            }
-        }
-        // It was cleared since the gate was read.
-        self.claim_any()
-    }
-
-    /// Claims an idle slot as a lease; if there is none, the shelf is up afterwards, and empty. `slots` are those to be
-    /// looked at, all at first; passed again while the lock is held, those that were not.
-    pub(super) fn take_idle(
-        &self,
-        ledger: &mut Ledger<O>,
-        slots: &mut Range<usize>,
-    ) -> Option<SlotToken<O>> {
-        if ledger.shelf.is_up {
-            return self.take_shelved(ledger);
-        }
-        let found = slots.find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?));
-        if found.is_none() {
-            // Every slot has been looked at: none is free, and every leased one has its mark.
-            ledger.shelf.is_up = true;
-            ledger.shelf.returns = 0;
-            self.set_gate(ledger);
-        }
-        found
-    }
-
-    fn take_shelved(&self, ledger: &mut Ledger<O>) -> Option<SlotToken<O>> {
-        let listed = match ledger.order {
-            Order::Listed {
-                newest_first: false,
-                ..
-            } => ledger.shelf.listed.pop_front(),
-            _ => ledger.shelf.listed.pop_back(),
-        };
-        let slot = self.table.slot(listed?.index as usize);
-        Some(SlotToken::take_shelved(
-            slot.expect("a listed slot is in the table"),
-        ))
-    }
-
-    /// Puts `token`, which serves nobody, on the shelf; and clears that, if enough leases have come back since somebody
-    /// last queued.
-    pub(super) fn shelve(&self, ledger: &mut Ledger<O>, token: SlotToken<O>, idling: IdleSince) {
-        ledger.shelf.list(&token, idling);
-        token.make_idle(idling, Mark::Yes);
-        if ledger.order != Order::Local || idling == IdleSince::Before {
-            return;
-        }
-        ledger.shelf.returns += 1;
-        if ledger.shelf.returns >= self.bound() {
-            self.clear_shelf(ledger);
-        }
-    }
-
-    /// Makes all shelved slots free for anyone to claim.
-    fn clear_shelf(&self, ledger: &mut Ledger<O>) {
-        ledger.shelf.is_up = false;
-        for listed in ledger.shelf.listed.drain(..) {
-            let slot = self.table.slot(listed.index as usize);
-            slot.expect("a listed slot is in the table").unshelve();
-        }
-        if ledger.shelf.listed.capacity() > SLACK {
-            ledger.shelf.listed = VecDeque::new();
-        }
-        self.set_gate(ledger);
     }
 }

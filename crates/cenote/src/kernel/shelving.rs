@@ -1,0 +1,78 @@
+//! Connections go on the shelf and come off it: under the ledger's lock, which the caller holds unless it says so.
+
+use std::ops::Range;
+
+use super::ledger::{Ledger, Phase};
+use super::state_word::Mark;
+use super::token::{IdleSince, SlotToken};
+use super::{Core, Order, Owner};
+use crate::sync::lock;
+
+impl<O: Owner> Core<O> {
+    /// As [`claim`](Self::claim), while the shelf is up. Takes the lock.
+    pub(super) fn claim_shelved(&self) -> Option<SlotToken<O>> {
+        {
+            let mut ledger = lock(&self.ledger);
+            if ledger.phase != Phase::Open || ledger.waitlist.len() > 0 {
+                return None;
+            }
+            if ledger.shelf.is_up {
+                return self.take_shelved(&mut ledger);
+            }
+        }
+        // It was cleared since the gate was read.
+        self.claim_any()
+    }
+
+    /// Claims an idle slot as a lease; if there is none, the shelf is up afterwards, and empty. `slots` are those to be
+    /// looked at, all at first; passed again while the lock is held, those that were not.
+    pub(super) fn take_idle(
+        &self,
+        ledger: &mut Ledger<O>,
+        slots: &mut Range<usize>,
+    ) -> Option<SlotToken<O>> {
+        if ledger.shelf.is_up {
+            return self.take_shelved(ledger);
+        }
+        let found = slots.find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?));
+        if found.is_none() {
+            // Every slot has been looked at: none is free, and every leased one has its mark.
+            ledger.shelf.is_up = true;
+            ledger.shelf.returns = 0;
+            self.set_gate(ledger);
+        }
+        found
+    }
+
+    fn take_shelved(&self, ledger: &mut Ledger<O>) -> Option<SlotToken<O>> {
+        let order = ledger.order;
+        let slot = self.table.slot(ledger.shelf.take(order)? as usize);
+        Some(SlotToken::take_shelved(
+            slot.expect("a listed slot is in the table"),
+        ))
+    }
+
+    /// Puts `token`, which serves nobody, on the shelf; and clears that, if enough leases have come back since somebody
+    /// last queued.
+    pub(super) fn shelve(&self, ledger: &mut Ledger<O>, token: SlotToken<O>, idling: IdleSince) {
+        ledger.shelf.list(&token, idling);
+        token.make_idle(idling, Mark::Yes);
+        if ledger.order != Order::Local || idling == IdleSince::Before {
+            return;
+        }
+        ledger.shelf.returns += 1;
+        if ledger.shelf.returns >= self.bound() {
+            self.clear_shelf(ledger);
+        }
+    }
+
+    /// Makes all shelved slots free for anyone to claim.
+    fn clear_shelf(&self, ledger: &mut Ledger<O>) {
+        ledger.shelf.is_up = false;
+        ledger.shelf.clear(|index| {
+            let slot = self.table.slot(index as usize);
+            slot.expect("a listed slot is in the table").unshelve();
+        });
+        self.set_gate(ledger);
+    }
+}
