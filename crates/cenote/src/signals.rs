@@ -6,12 +6,13 @@ use std::sync::{Arc, Weak};
 /// What a connection tells its pool without being asked; [`Dial::signals`](crate::Dial::signals) has them for each.
 ///
 /// A pool asks its connections whether they are open, and what they carry, at each get, at each return and now and
-/// then. What happens in between it learns then, unless the connection tells: the task that reads from the socket keeps the
-/// signals of its connection and gives them as soon as it knows.
+/// then. What happens in between it learns then, unless the connection tells: the task that reads from the socket keeps
+/// the signals of its connection and gives them as soon as it knows.
 ///
-/// They may be given from any thread, as often as the connector likes, under locks of the connector's own, and after the pool
-/// is gone: no method of a connector is called from here, all that follows is for a task of the pool. They keep nothing
-/// alive. Signals of a connection that is in no pool, as where a [`Dial`](crate::Dial) was made by hand, do nothing.
+/// They may be given from any thread, as often as the connector likes, under locks of the connector's own, and after
+/// the pool is gone: no method of a connector is called from here, all that follows is for a task of the pool. They
+/// keep nothing alive. Signals of a connection that is in no pool, as where a [`Dial`](crate::Dial) was made by hand,
+/// do nothing.
 ///
 /// ```
 /// # use cenote::{Connect, Dial, Multiplex, Signals, Verdict};
@@ -104,9 +105,9 @@ impl Signals {
     /// The connection is closed, or no good any more. From now on its [`is_open`](crate::Connect::is_open) is to say so
     /// too.
     ///
-    /// Idle, it is closed at once, and replaced if [`min_idle`](crate::pool::PoolBuilder::min_idle) or `min_size` asks for it.
-    /// One that a [`SharedPool`](crate::SharedPool) has in service gets no new leases from now on; callers that wait are
-    /// served by another. Leased by a [`Pool`](crate::Pool), it is closed when it comes back.
+    /// Idle, it is closed at once, and replaced if [`min_idle`](crate::pool::PoolBuilder::min_idle) or `min_size` asks
+    /// for it. One that a [`SharedPool`](crate::SharedPool) has in service gets no new leases from now on; callers that
+    /// wait are served by another. Leased by a [`Pool`](crate::Pool), it is closed when it comes back.
     pub fn closed(&self) {
         if let Some((pool, connection)) = self.pool() {
             pool.closed(connection);

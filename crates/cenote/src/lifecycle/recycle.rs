@@ -153,7 +153,8 @@ enum Work {
     ResetAndHook,
 }
 
-/// Has the connection made clean, and seen by the hook: here, if that is done at its first poll, else in the background.
+/// Has the connection made clean, and seen by the hook: here, if that is done at its first poll, else in the
+/// background.
 fn renew<C: Connect>(token: PoolToken<C>, work: Work) {
     token.reserve();
     let core = Arc::clone(token.core());

@@ -1,5 +1,5 @@
-//! What connections have signalled and is still to be seen to, and the face that is to hear of it. What is done about it
-//! is in [`heed`](super::heed).
+//! What connections have signalled and is still to be seen to, and the face that is to hear of it. What is done about
+//! it is in [`heed`](super::heed).
 
 use std::sync::{Arc, OnceLock, Weak};
 

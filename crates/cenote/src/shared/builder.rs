@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::SharedPool;
 use super::state::{Core, Limits};
-use super::upkeep::{CHECKED_AT_REST, Times};
+use super::upkeep::{CHECKED_WHILE_PARKED, Times};
 use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
@@ -107,12 +107,13 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         /// How long a reset may take. Default: 5 s. Connections are reset when they leave service, if
         /// [`verdict`](crate::Connect::verdict) says so.
         reset_timeout(limit: Duration) = |s| s.reset_timeout = limit;
-        /// How long a goodbye may take; the connection's place is free after that. Default: 5 s.
+        /// How long a goodbye may take; the slot is vacant after that. Default: 5 s.
         close_timeout(limit: Duration) = |s| s.close_timeout = limit;
         /// How long the pool waits after failed connects. Default: 100 ms to 2 s, full jitter.
         backoff(backoff: Backoff) = |s| s.backoff = backoff;
         /// When callers who wait learn that connecting fails while nothing is open; see
-        /// [`PoolBuilder::connect_failures`](crate::pool::PoolBuilder::connect_failures). Default: [`ConnectFailures::RideOut`].
+        /// [`PoolBuilder::connect_failures`](crate::pool::PoolBuilder::connect_failures). Default:
+        /// [`ConnectFailures::RideOut`].
         connect_failures(policy: ConnectFailures) = |s| s.connect_failures = policy;
         /// When callers who wait beside open connections, all of them full, learn that opening one more fails.
         /// Default: [`ConnectFailures::KeepWaiting`], for leases end.
@@ -171,7 +172,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     }
 
     /// How long the load must have been light before one connection fewer serves: so light that the others
-    /// would be at half the high-water mark at most. It then rests, and `idle_timeout` closes it. Default:
+    /// would be at half the high-water mark at most. It is then parked, and `idle_timeout` closes it. Default:
     /// 1 min.
     pub fn shrink_after(mut self, light: Duration) -> Self {
         self.shrink_after = light;
@@ -226,7 +227,9 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             max_waiters: settings.max_waiters.unwrap_or(usize::MAX),
             times: Times::new(settings, shrink_after),
         };
-        settings.check_after_idle = settings.check_after_idle.map(|idle| idle / CHECKED_AT_REST);
+        settings.check_after_idle = settings
+            .check_after_idle
+            .map(|idle| idle / CHECKED_WHILE_PARKED);
         let rng = settings
             .seed
             .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);

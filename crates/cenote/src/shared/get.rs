@@ -1,4 +1,4 @@
-//! The way of a `get`: the first poll takes a place and is done, or queues. No timer, no allocation and no
+//! The way of a `get`: the first poll takes a permit and is done, or queues. No timer, no allocation and no
 //! task until there is something to wait for.
 
 use std::borrow::Borrow;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::lease::SharedLease;
-use super::places::{Answer, Told, Turn};
+use super::permits::{Answer, Turn, WaitOutcome};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
@@ -22,7 +22,7 @@ use crate::rt::{self, nanos};
 
 /// A [`SharedPool::get`](crate::SharedPool::get) under way.
 ///
-/// Dropping it leaves the queue and loses nothing: a place granted in that instant goes to the next in line,
+/// Dropping it leaves the queue and loses nothing: a share granted in that instant goes to the next in line,
 /// and a dial goes on.
 #[must_use = "a get does nothing until it is awaited"]
 pub struct SharedGet<'a, C: Multiplex> {
@@ -117,7 +117,7 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         let refused = |error| Step::Done(Err(error));
         match answer {
             Answer::Granted(grant) => match self.core().admit(grant) {
-                Some(carrier) => Step::Done(Ok(SharedLease::new(carrier))),
+                Some(conn) => Step::Done(Ok(SharedLease::new(conn))),
                 None => Step::AskAgain,
             },
             Answer::Refused(error) => refused(error),
@@ -151,8 +151,8 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         ready!(timer.get_or_insert_with(set).as_mut().poll(cx));
         Poll::Ready(match self.core().leave(number) {
             // In that instant.
-            Some(Told::Granted(grant)) => self.follow(Answer::Granted(grant)),
-            Some(Told::Refused(error)) => Step::Done(Err(error)),
+            Some(WaitOutcome::Granted(grant)) => self.follow(Answer::Granted(grant)),
+            Some(WaitOutcome::Refused(error)) => Step::Done(Err(error)),
             None => {
                 let waited = life.clock.now().saturating_sub(since);
                 let error = self.core().timed_out(Duration::from_nanos(waited));
@@ -186,14 +186,14 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         loop {
             let turn = match &self.stage {
                 Stage::Start => {
-                    if let Some(carrier) = self.core().take_spare() {
+                    if let Some(conn) = self.core().take_cached() {
                         self.stage = Stage::Done;
-                        return Poll::Ready(Ok(SharedLease::new(carrier)));
+                        return Poll::Ready(Ok(SharedLease::new(conn)));
                     }
                     None
                 }
                 Stage::Waiting(waiting) => Some(waiting.turn),
-                Stage::Done => panic!("a get was polled after it was done"),
+                Stage::Done => panic!("a get was polled deferred it was done"),
             };
             let answer = self.core().ask(turn, cx.waker());
             let mut step = self.follow(answer);
@@ -225,7 +225,7 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Drop for Acquire<C, P> {
         let Stage::Waiting(Waiting { turn, .. }) = self.stage else {
             return;
         };
-        if let Some(Told::Granted(grant)) = self.core().leave(turn.number) {
+        if let Some(WaitOutcome::Granted(grant)) = self.core().leave(turn.number) {
             self.core().undo(&grant);
         }
         self.ended(turn, GetOutcome::Abandoned);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::Core;
-use super::upkeep::CHECKED_AT_REST;
+use super::upkeep::CHECKED_WHILE_PARKED;
 use crate::connect::Multiplex;
 use crate::registry::Listed;
 use crate::report::{ConnectionState, Counters, SharingSettings, Snapshot};
@@ -24,18 +24,18 @@ impl<C: Multiplex> Core<C> {
     pub(crate) fn inspect(self: &Arc<Self>) -> Snapshot {
         let mut snapshot = self.life.inspect(|_, _| ConnectionState::Draining);
         let now = self.life.owner.clock.now();
-        let serving: HashMap<_, _> = self.locked(|state, after| {
-            state.recall_spares(after);
+        let serving: HashMap<_, _> = self.locked(|state, deferred| {
+            state.flush_cached(deferred);
             snapshot.status = state.status(snapshot.status);
             snapshot.settings.max_size = state.max_size;
             let first = state.queue.values().next();
             snapshot.oldest_waiter =
                 first.map(|waiter| Duration::from_nanos(now.saturating_sub(waiter.since)));
-            let seats = state.seats.iter();
-            seats
-                .map(|seat| {
-                    let id = seat.carrier.info().id;
-                    (id, (seat.in_flight, seat.capacity))
+            let active = state.active.iter();
+            active
+                .map(|entry| {
+                    let id = entry.conn.info().id;
+                    (id, (entry.in_flight, entry.capacity))
                 })
                 .collect()
         });
@@ -48,10 +48,10 @@ impl<C: Multiplex> Core<C> {
         let settings = &mut snapshot.settings;
         settings.acquire_timeout = self.limits.acquire_timeout;
         settings.max_waiters = Some(self.limits.max_waiters).filter(|most| *most != usize::MAX);
-        // Beneath, only the time at rest is measured.
+        // Beneath, only the time while parked is measured.
         settings.check_after_idle = settings
             .check_after_idle
-            .map(|at_rest| at_rest * CHECKED_AT_REST);
+            .map(|at_rest| at_rest * CHECKED_WHILE_PARKED);
         settings.sharing = Some(SharingSettings {
             choice: self.limits.choice,
             high_water: self.limits.marks.high,
@@ -61,8 +61,8 @@ impl<C: Multiplex> Core<C> {
     }
 
     pub(super) fn counters(self: &Arc<Self>) -> Counters {
-        let (gets, waited, timed_out, rejected) = self.locked(|state, after| {
-            state.recall_spares(after);
+        let (gets, waited, timed_out, rejected) = self.locked(|state, deferred| {
+            state.flush_cached(deferred);
             (state.gets, state.waited, state.timed_out, state.rejected)
         });
         Counters {

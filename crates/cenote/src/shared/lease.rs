@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::carrier::{Carrier, Ending};
+use super::active_connection::{ActiveConnection, Ending};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::report::ConnectionInfo;
@@ -18,26 +18,24 @@ use crate::report::ConnectionInfo;
 /// Dropping it never blocks and never panics, on any thread, with or without a runtime. A holder that panics
 /// gives its lease back like any other: the connection serves others, and only it knows whether it is still
 /// sound ([`Connect::is_open`](crate::Connect::is_open)). Forgotten ([`std::mem::forget`]), it costs its connection one
-/// place for good, and keeps it from ever going.
+/// share for good, and keeps it from ever going.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct SharedLease<C: Multiplex> {
     /// `None` only within its drop.
-    carrier: Option<Arc<Carrier<C>>>,
+    conn: Option<Arc<ActiveConnection<C>>>,
 }
 
 impl<C: Multiplex> SharedLease<C> {
     #[inline]
-    pub(super) fn new(carrier: Arc<Carrier<C>>) -> Self {
-        Self {
-            carrier: Some(carrier),
-        }
+    pub(super) fn new(conn: Arc<ActiveConnection<C>>) -> Self {
+        Self { conn: Some(conn) }
     }
 
     #[inline(always)]
-    fn carrier(&self) -> &Arc<Carrier<C>> {
-        self.carrier
+    fn conn(&self) -> &Arc<ActiveConnection<C>> {
+        self.conn
             .as_ref()
-            .expect("a lease has its carrier until it is dropped")
+            .expect("a lease has its conn until it is dropped")
     }
 
     /// Says that the connection is no good to anybody: it gets no new leases, and once those it carries have
@@ -56,22 +54,22 @@ impl<C: Multiplex> SharedLease<C> {
     /// # }
     /// ```
     pub fn discard(lease: Self) {
-        let carrier = lease.carrier();
-        carrier.core.condemn(carrier, Ending::Discarded);
+        let conn = lease.conn();
+        conn.core.withdraw(conn, Ending::Discarded);
     }
 
     /// Says that the connection is sound but no longer wanted, as when the server behind it has become a
     /// read-only replica: it gets no new leases, and once those it carries have ended it is closed, with a
     /// goodbye. Another takes its place. [`SharedPool::evict`](crate::SharedPool::evict) does so with all of them.
     pub fn retire(lease: &Self) {
-        let carrier = lease.carrier();
-        carrier.core.condemn(carrier, Ending::Retired);
+        let conn = lease.conn();
+        conn.core.withdraw(conn, Ending::Retired);
     }
 
-    /// What the pool knows of the connection. It counts as used once for each time it was in service until
+    /// What the pool knows of the connection. It counts as used once for each time it was active until
     /// that ends; then by the leases it carried.
     pub fn info(lease: &Self) -> ConnectionInfo {
-        lease.carrier().info()
+        lease.conn().info()
     }
 }
 
@@ -80,15 +78,15 @@ impl<C: Multiplex> Deref for SharedLease<C> {
 
     #[inline(always)]
     fn deref(&self) -> &C::Connection {
-        self.carrier().connection()
+        self.conn().connection()
     }
 }
 
 impl<C: Multiplex> Drop for SharedLease<C> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(carrier) = self.carrier.take() {
-            Core::release(carrier);
+        if let Some(conn) = self.conn.take() {
+            Core::release(conn);
         }
     }
 }

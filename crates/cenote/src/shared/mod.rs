@@ -1,31 +1,31 @@
 //! The shared pool: many leases on each connection, at once.
 //!
 //! [`SharedPool`] is a handle that anyone may clone, [`SharedPoolBuilder`] has its settings, [`Choice`] is one of them;
-//! [`SharedGet`] is a lease on its way, [`SharedLease`] one in a user's hands.
+//! [`SharedGet`] and [`SharedGetOwned`] are leases on their way, [`SharedLease`] is one in a user's hands.
 
 // The shared pool: many leases on each connection, at once.
 //
 // A thin face of the [`lifecycle`](crate::lifecycle): dials, back-off, lifetime, idle time, checks, close, hooks and
 // events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
-// when a connection enters service or leaves it. To the lifecycle, one in service is taken, once.
+// when a connection becomes active or drains. To the lifecycle, an active connection is taken, once.
 //
-// `get`, `places`, `spares` and `lease` are a lease's life, `carrier`, `service`, `growing` and `upkeep` a
-// connection's life in service; `state` is what they go by, under one lock.
+// `get`, `permits`, `permit_cache` and `lease` are a lease's life; `active_connection`, `activation`, `grow` and
+// `upkeep` an active connection's; `state` is what they go by, under one lock.
 //
-// Locks: under `state`'s only those of the spare places are taken, and under these none, so that nothing of the
+// Locks: under `state`'s only those of the cached permits are taken, and under these none, so that nothing of the
 // lifecycle is called under any.
 
+mod activation;
+mod active_connection;
 mod builder;
-mod carrier;
 mod get;
-mod growing;
+mod grow;
 mod inspect;
 mod lease;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
-mod places;
-mod service;
-mod spares;
+mod permit_cache;
+mod permits;
 mod state;
 mod upkeep;
 
@@ -52,11 +52,11 @@ pub use lease::SharedLease;
 ///
 /// A cheap handle: clones share the pool, and dropping the last one closes it. Leases may outlive it.
 ///
-/// A caller is given a place on the connection that the [`Choice`] falls on. Once all
+/// A caller is given a share of the connection that the [`Choice`] falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
-/// for a while, one rests. With nothing connected, callers wait for the dial; what they learn when connecting fails,
-/// and when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden out,
-/// and a mistake told.
+/// for a while, one is parked. With nothing connected, callers wait for the dial; what they learn when connecting
+/// fails, and when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden
+/// out, and a mistake told.
 ///
 /// ```
 /// # use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
@@ -119,7 +119,7 @@ impl<C: Multiplex> SharedPool<C> {
         built.expect("default settings are possible")
     }
 
-    /// Leases a place on a connection: at once if one has room and nobody waits, else the first that comes
+    /// Leases a share of a connection: at once if one has room and nobody waits, else the first that comes
     /// free, in arrival order.
     ///
     /// Waits for `acquire_timeout` at most, or [`SharedGet::timeout`]. Dropping the future leaves the queue
@@ -153,36 +153,36 @@ impl<C: Multiplex> SharedPool<C> {
         SharedGetOwned::new(Arc::clone(&self.core), Location::caller())
     }
 
-    /// Leases a place if there is one at once, or says why not; never waits and never dials.
+    /// Leases a share of a connection if there is one at once, or says why not; never waits and never dials.
     ///
     /// # Errors
     /// [`NoneIdle`](TryGetError::NoneIdle): no open connection has room, or others wait for it, or those that
     /// are open must be checked first, which then begins. [`Closed`](TryGetError::Closed).
     pub fn try_get(&self) -> Result<SharedLease<C>, TryGetError> {
         let core = &self.core;
-        if let Some(carrier) = core.take_spare() {
-            return Ok(SharedLease::new(carrier));
+        if let Some(conn) = core.take_cached() {
+            return Ok(SharedLease::new(conn));
         }
         loop {
-            let (grant, may_grow) = core.locked(|state, after| {
+            let (grant, may_grow) = core.locked(|state, deferred| {
                 if state.phase == PoolState::Closed {
                     return Err(TryGetError::Closed);
                 }
-                let grant = core.give(state, after, None);
+                let grant = core.give(state, deferred, None);
                 let may_grow = grant.is_none()
                     && state.queue.is_empty()
                     && !state.is_growing
-                    && state.seats.len() < state.max_size;
+                    && state.active.len() < state.max_size;
                 state.is_growing |= may_grow;
                 Ok((grant, may_grow))
             })?;
             match grant {
                 Some(grant) => {
-                    if let Some(carrier) = core.admit(grant) {
-                        return Ok(SharedLease::new(carrier));
+                    if let Some(conn) = core.admit(grant) {
+                        return Ok(SharedLease::new(conn));
                     }
                 }
-                None if may_grow && growing::take_one(core) => {}
+                None if may_grow && grow::take_one(core) => {}
                 None => return Err(TryGetError::NoneIdle),
             }
         }
@@ -200,10 +200,10 @@ impl<C: Multiplex> SharedPool<C> {
     /// every request, as where pools are balanced by load.
     pub fn load(&self) -> usize {
         let state = self.core.state();
-        let places = state.in_flight + state.draining_in_flight;
+        let permits = state.in_flight + state.draining_in_flight;
         // Still under the lock: recalled in between, they would all count as leases.
-        let spares = self.core.spares.count();
-        places.saturating_sub(spares) + state.queue.len()
+        let cached = self.core.permit_cache.count();
+        permits.saturating_sub(cached) + state.queue.len()
     }
 
     /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of
@@ -217,8 +217,8 @@ impl<C: Multiplex> SharedPool<C> {
         self.core.life.timings()
     }
 
-    /// The pool from all sides, for the person on call; see [`Pool::inspect`](crate::Pool::inspect). Who holds a lease the
-    /// pool does not know, only how many there are on each connection.
+    /// The pool from all sides, for the person on call; see [`Pool::inspect`](crate::Pool::inspect). Who holds a lease
+    /// the pool does not know, only how many there are on each connection.
     pub fn inspect(&self) -> Snapshot {
         self.core.inspect()
     }
@@ -241,17 +241,17 @@ impl<C: Multiplex> SharedPool<C> {
     pub fn resize(&self, max_size: usize) -> Result<(), SettingsError> {
         let core = &self.core;
         change::resize(&core.life, max_size)?;
-        core.locked(|state, after| {
-            state.recall_spares(after);
+        core.locked(|state, deferred| {
+            state.flush_cached(deferred);
             state.max_size = max_size;
-            while state.seats.len() > max_size {
-                let seats = state.seats.iter().enumerate();
-                let Some((least, _)) = seats.min_by_key(|(_, seat)| seat.in_flight) else {
+            while state.active.len() > max_size {
+                let active = state.active.iter().enumerate();
+                let Some((least, _)) = active.min_by_key(|(_, entry)| entry.in_flight) else {
                     return;
                 };
-                state.unseat(after, least);
+                state.start_drain(deferred, least);
             }
-            core.dial_if_needed(state, after);
+            core.dial_if_needed(state, deferred);
         });
         Ok(())
     }
@@ -274,11 +274,11 @@ impl<C: Multiplex> SharedPool<C> {
     pub fn evict(&self) {
         let core = &self.core;
         change::evict(&core.life);
-        core.locked(|state, after| {
-            while !state.seats.is_empty() {
-                state.unseat(after, 0);
+        core.locked(|state, deferred| {
+            while !state.active.is_empty() {
+                state.start_drain(deferred, 0);
             }
-            core.dial_if_needed(state, after);
+            core.dial_if_needed(state, deferred);
         });
     }
 
@@ -300,12 +300,12 @@ impl<C: Multiplex> Core<C> {
         // First: what is given back below is closed at once.
         let close = Close::begin(&self.life);
         let error = self.closed_error();
-        self.locked(|state, after| {
+        self.locked(|state, deferred| {
             state.phase = PoolState::Closed;
-            while !state.seats.is_empty() {
-                state.unseat(after, 0);
+            while !state.active.is_empty() {
+                state.start_drain(deferred, 0);
             }
-            state.refuse_all(after, &error);
+            state.refuse_all(deferred, &error);
         });
         upkeep::dismiss(self);
         close
@@ -313,8 +313,8 @@ impl<C: Multiplex> Core<C> {
 
     fn status(self: &Arc<Self>) -> Status {
         let connections = self.life.status();
-        self.locked(|state, after| {
-            state.recall_spares(after);
+        self.locked(|state, deferred| {
+            state.flush_cached(deferred);
             state.status(connections)
         })
     }

@@ -1,4 +1,4 @@
-//! Which connections serve, what each carries, and who waits: the decisions of a shared pool, all of them
+//! Which connections are active, what each carries, and which callers wait: the decisions of a shared pool, all of them
 //! under one short lock.
 
 use std::collections::BTreeMap;
@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::thread::available_parallelism;
 
-use super::carrier::Carrier;
-use super::places::Told;
-use super::spares::{Recalled, Spares};
-use super::{growing, upkeep};
+use super::active_connection::ActiveConnection;
+use super::permit_cache::{Flushed, PermitCache};
+use super::permits::WaitOutcome;
+use super::{grow, upkeep};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
@@ -22,34 +22,34 @@ use crate::wake::{release, wake_all};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Multiplex> {
-    /// The connections: opened there, looked after while they rest, and ended.
+    /// The connections: opened there, looked after while they are parked, and ended.
     pub(super) life: Arc<PoolCore<C>>,
     pub(super) limits: Limits,
     /// The same as the state's.
-    pub(super) spares: Arc<Spares<Arc<Carrier<C>>>>,
-    /// Under it are taken the locks of the spare places and no others: no user code, no waker and no drop of a
-    /// connection runs under it; what has to follow is put into [`After`] and done by [`locked`](Self::locked) once it
-    /// is let go. When it is let go, this is true:
+    pub(super) permit_cache: Arc<PermitCache<Arc<ActiveConnection<C>>>>,
+    /// Under it are taken the locks of the cached permits and no others: no user code, no waker and no drop of a
+    /// connection runs under it; what has to follow is put into [`Deferred`] and done by [`locked`](Self::locked) once
+    /// it is let go. When it is let go, this is true:
     ///
-    /// > if somebody waits, no connection in service has room, and there are no spare places.
+    /// > if somebody waits, no active connection has room, and there are no cached permits.
     state: Mutex<State<C>>,
     /// How often a connection signalled that it is to be asked again. Counted with Release before anybody is told, so
     /// that what is asked after a count is read is no older than its signal.
     pub(super) signals: AtomicU64,
-    /// What looks after the connections in service, or did last. A leaf lock, but for the keeper's own.
+    /// What looks after the active connections, or did last. A leaf lock, but for the keeper's own.
     keeper: Mutex<Option<Arc<Keeper>>>,
 }
 
-/// In how many lanes spare places are kept: enough for the threads of a runtime.
-fn lanes() -> usize {
+/// In how many shards cached permits are kept: enough for the threads of a runtime.
+fn shards() -> usize {
     // The models' connections carry few leases.
     if cfg!(cenote_shuttle) {
         return 2;
     }
-    available_parallelism().map_or(1, |cores| (2 * cores.get()).min(MOST_LANES))
+    available_parallelism().map_or(1, |cores| (2 * cores.get()).min(MOST_SHARDS))
 }
 
-const MOST_LANES: usize = 16;
+const MOST_SHARDS: usize = 16;
 
 /// The settings that the sharing layer goes by.
 pub(super) struct Limits {
@@ -66,29 +66,30 @@ pub(super) struct Limits {
 pub(super) struct State<C: Multiplex> {
     pub(super) phase: PoolState,
     pub(super) max_size: usize,
-    /// The connections in service, oldest first. Each carrier knows its index here.
-    pub(super) seats: Vec<Seat<C>>,
-    /// Leases on them, the sum of the seats', and the most there were since upkeep's last turn; spare places included.
+    /// Oldest first. Each active connection knows its index here.
+    pub(super) active: Vec<ActiveEntry<C>>,
+    /// Leases on them, the sum of the entries', and the most there were since upkeep's last turn; cached permits
+    /// included.
     pub(super) in_flight: usize,
     pub(super) peak: usize,
-    /// Connections that left their seats and have not gone yet, and the leases on them.
+    /// Connections that drain: no longer active and not gone yet; and the leases on them.
     pub(super) draining: usize,
     pub(super) draining_in_flight: usize,
-    spares: Arc<Spares<Arc<Carrier<C>>>>,
-    /// There may be spare places. Only while there is one seat, and upkeep runs; they are places on its connection.
-    has_spares: bool,
+    permit_cache: Arc<PermitCache<Arc<ActiveConnection<C>>>>,
+    /// There may be cached permits. Only while one connection is active, whose permits they are, and upkeep runs.
+    has_cached: bool,
     pub(super) chooser: Chooser,
     pub(super) shrinking: Shrinking,
     /// One more connection is on its way.
     pub(super) is_growing: bool,
     /// An upkeep task runs, or is about to.
-    pub(super) is_kept: bool,
+    pub(super) upkeep_runs: bool,
     /// The signals of which its last turn has seen to.
     pub(super) signals_seen: u64,
     /// The waiters, by their numbers, which are in the order of arrival.
     pub(super) queue: BTreeMap<u64, Waiter>,
     /// What those who waited are to be told when they ask. No number is in both maps.
-    pub(super) told: BTreeMap<u64, Told<C>>,
+    pub(super) outcomes: BTreeMap<u64, WaitOutcome<C>>,
     pub(super) next_number: u64,
     pub(super) gets: u64,
     pub(super) waited: u64,
@@ -104,10 +105,10 @@ pub(super) struct Waiter {
     pub(super) waker: Option<Waker>,
 }
 
-/// A connection in service.
-pub(super) struct Seat<C: Multiplex> {
-    pub(super) carrier: Arc<Carrier<C>>,
-    /// Spare places included.
+/// An active connection, and what it carries.
+pub(super) struct ActiveEntry<C: Multiplex> {
+    pub(super) conn: Arc<ActiveConnection<C>>,
+    /// Cached permits included.
     pub(super) in_flight: usize,
     /// What the connection said last; it is asked outside the lock.
     pub(super) capacity: usize,
@@ -122,7 +123,7 @@ pub(super) struct Seat<C: Multiplex> {
     pub(super) idle_since: u64,
 }
 
-impl<C: Multiplex> Seat<C> {
+impl<C: Multiplex> ActiveEntry<C> {
     pub(super) fn load(&self) -> Load {
         Load {
             in_flight: self.in_flight,
@@ -132,19 +133,19 @@ impl<C: Multiplex> Seat<C> {
 }
 
 /// What follows once the lock is let go.
-pub(super) struct After<C: Multiplex> {
+pub(super) struct Deferred<C: Multiplex> {
     /// Most often there is one.
     waker: Option<Waker>,
     wakers: Vec<Waker>,
     /// To be dropped: with a waker may go its whole task.
     pub(super) old_waker: Option<Waker>,
-    /// Connections that left service, and places that were spare: perhaps the last reference.
-    pub(super) gone: Vec<Arc<Carrier<C>>>,
+    /// Connections that began to drain, and permits that were cached: perhaps the last reference.
+    pub(super) gone: Vec<Arc<ActiveConnection<C>>>,
     grow: bool,
-    keep: bool,
+    start_upkeep: bool,
 }
 
-impl<C: Multiplex> After<C> {
+impl<C: Multiplex> Deferred<C> {
     pub(super) fn wake(&mut self, waker: Option<Waker>) {
         match self.waker {
             None => self.waker = waker,
@@ -155,24 +156,24 @@ impl<C: Multiplex> After<C> {
 
 impl<C: Multiplex> Core<C> {
     pub(super) fn new(life: Arc<PoolCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
-        let spares = Arc::new(Spares::new(lanes()));
+        let permit_cache = Arc::new(PermitCache::new(shards()));
         let state = State {
             phase: PoolState::Open,
             max_size: life.owner.settings.max_size,
-            seats: Vec::new(),
+            active: Vec::new(),
             in_flight: 0,
             peak: 0,
             draining: 0,
             draining_in_flight: 0,
-            spares: Arc::clone(&spares),
-            has_spares: false,
+            permit_cache: Arc::clone(&permit_cache),
+            has_cached: false,
             chooser,
             shrinking: Shrinking::new(limits.times.shrink_after),
             is_growing: false,
-            is_kept: false,
+            upkeep_runs: false,
             signals_seen: 0,
             queue: BTreeMap::new(),
-            told: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             next_number: 0,
             gets: 0,
             waited: 0,
@@ -182,7 +183,7 @@ impl<C: Multiplex> Core<C> {
         let core = Arc::new(Self {
             life,
             limits,
-            spares,
+            permit_cache,
             state: Mutex::new(state),
             signals: AtomicU64::new(0),
             keeper: Mutex::new(None),
@@ -200,7 +201,7 @@ impl<C: Multiplex> Core<C> {
         lock(&self.keeper)
     }
 
-    /// A carrier has given its connection back.
+    /// An active connection has given back its token.
     pub(super) fn gone(&self) {
         self.state().draining -= 1;
     }
@@ -211,33 +212,33 @@ impl<C: Multiplex> Core<C> {
     #[inline]
     pub(super) fn locked<T>(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut State<C>, &mut After<C>) -> T,
+        change: impl FnOnce(&mut State<C>, &mut Deferred<C>) -> T,
     ) -> T {
-        let mut after = After {
+        let mut deferred = Deferred {
             waker: None,
             wakers: Vec::new(),
             old_waker: None,
             gone: Vec::new(),
             grow: false,
-            keep: false,
+            start_upkeep: false,
         };
-        let result = change(&mut self.state(), &mut after);
-        let After {
+        let result = change(&mut self.state(), &mut deferred);
+        let Deferred {
             waker,
             wakers,
             old_waker,
             gone,
             grow,
-            keep,
-        } = after;
+            start_upkeep,
+        } = deferred;
         wake_all(waker.into_iter().chain(wakers));
         release(old_waker);
         drop(gone);
-        if keep {
+        if start_upkeep {
             upkeep::start(self);
         }
         if grow {
-            growing::start(self);
+            grow::start(self);
         }
         result
     }
@@ -251,100 +252,105 @@ impl<C: Multiplex> Core<C> {
 }
 
 impl<C: Multiplex> State<C> {
-    /// Lets places that come free be spare, no more than `free` in all, for as long as there is nothing to decide.
-    pub(super) fn allow_spares(&mut self, free: usize) {
-        let most = self.spares.ration(free);
-        if most == 0 || self.has_spares {
+    /// Lets released permits be cached, no more than `free` in all, for as long as there is nothing to decide.
+    pub(super) fn allow_cached(&mut self, free: usize) {
+        let most = self.permit_cache.ration(free);
+        if most == 0 || self.has_cached {
             return;
         }
-        if let [seat] = &self.seats[..] {
-            self.spares.allow(most, seat.capacity);
-            self.has_spares = true;
+        if let [entry] = &self.active[..] {
+            self.permit_cache.allow(most, entry.capacity);
+            self.has_cached = true;
         }
     }
 
-    /// Has all places counted that were spare: as they are, and whatever came of them before. Before the seats change,
-    /// and before anything is decided or told by how many leases there are.
-    pub(super) fn recall_spares(&mut self, after: &mut After<C>) {
-        if !std::mem::take(&mut self.has_spares) {
+    /// Flushes the permit cache, and counts what came of it. Before the active connections change, and before anything
+    /// is decided or told by how many leases there are.
+    pub(super) fn flush_cached(&mut self, deferred: &mut Deferred<C>) {
+        if !std::mem::take(&mut self.has_cached) {
             return;
         }
-        let Recalled { places, takes } = self.spares.recall();
+        let Flushed { permits, takes } = self.permit_cache.flush();
         self.gets += takes;
-        self.in_flight -= places.len();
-        let [seat] = &mut self.seats[..] else {
-            unreachable!("spare places are recalled before the seats change");
+        self.in_flight -= permits.len();
+        let [entry] = &mut self.active[..] else {
+            unreachable!("permits are flushed before the active connections change");
         };
-        seat.in_flight -= places.len();
-        seat.leases += takes;
-        seat.was_used |= takes > 0;
-        after.gone.extend(places);
+        entry.in_flight -= permits.len();
+        entry.leases += takes;
+        entry.was_used |= takes > 0;
+        deferred.gone.extend(permits);
     }
 
-    pub(super) fn has_spares(&self) -> bool {
-        self.has_spares
+    pub(super) fn has_cached(&self) -> bool {
+        self.has_cached
     }
 
-    /// Takes a connection out of service: no new leases; it goes when those it carries have ended.
-    pub(super) fn unseat(&mut self, after: &mut After<C>, i: usize) {
-        self.recall_spares(after);
-        let Seat {
-            carrier,
+    /// Has a connection drain: no new leases; it goes when those it carries have ended.
+    pub(super) fn start_drain(&mut self, deferred: &mut Deferred<C>, i: usize) {
+        self.flush_cached(deferred);
+        let ActiveEntry {
+            conn,
             in_flight,
             leases,
             ..
-        } = self.seats.remove(i);
-        for (i, seat) in self.seats.iter().enumerate().skip(i) {
-            seat.carrier.set_seat(Some(i));
+        } = self.active.remove(i);
+        for (i, entry) in self.active.iter().enumerate().skip(i) {
+            entry.conn.set_index(Some(i));
         }
-        carrier.set_seat(None);
-        carrier.count_uses(leases);
+        conn.set_index(None);
+        conn.count_uses(leases);
         self.in_flight -= in_flight;
         self.draining_in_flight += in_flight;
         self.draining += 1;
-        after.gone.push(carrier);
+        deferred.gone.push(conn);
     }
 
     /// Ends the waiting of all.
-    pub(super) fn refuse_all(&mut self, after: &mut After<C>, error: &GetError) {
+    pub(super) fn refuse_all(&mut self, deferred: &mut Deferred<C>, error: &GetError) {
         while let Some((number, waiter)) = self.queue.pop_first() {
-            self.told.insert(number, Told::Refused(error.clone()));
-            after.wake(waiter.waker);
+            self.outcomes
+                .insert(number, WaitOutcome::Refused(error.clone()));
+            deferred.wake(waiter.waker);
         }
     }
 
     /// Wakes all waiters, to see to what nobody looks after any more; each leaves another waker when it looks.
-    pub(super) fn wake_waiters(&mut self, after: &mut After<C>) {
+    pub(super) fn wake_waiters(&mut self, deferred: &mut Deferred<C>) {
         for waiter in self.queue.values_mut() {
-            after.wake(waiter.waker.take());
+            deferred.wake(waiter.waker.take());
         }
     }
 
     /// Sees to it that upkeep runs.
-    pub(super) fn keep(&mut self, after: &mut After<C>) {
-        if !self.is_kept {
-            self.is_kept = true;
-            after.keep = true;
+    pub(super) fn ensure_upkeep(&mut self, deferred: &mut Deferred<C>) {
+        if !self.upkeep_runs {
+            self.upkeep_runs = true;
+            deferred.start_upkeep = true;
         }
     }
 
-    /// The keeper died with its runtime. With no spare places left, the next caller takes the lock and has the pool
+    /// The keeper died with its runtime. With no cached permits left, the next caller takes the lock and has the pool
     /// listed with another.
-    pub(super) fn unkeep(&mut self, after: &mut After<C>) {
-        self.is_kept = false;
-        self.recall_spares(after);
+    pub(super) fn upkeep_ended(&mut self, deferred: &mut Deferred<C>) {
+        self.upkeep_runs = false;
+        self.flush_cached(deferred);
     }
 
-    pub(super) fn grow(&mut self, after: &mut After<C>) {
+    pub(super) fn grow(&mut self, deferred: &mut Deferred<C>) {
         self.is_growing = true;
-        after.grow = true;
+        deferred.grow = true;
     }
 
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
-        let capacity = |sum: usize, seat: &Seat<C>| sum.saturating_add(seat.capacity);
+        let capacity = |sum: usize, entry: &ActiveEntry<C>| sum.saturating_add(entry.capacity);
         // To the lifecycle beneath, whatever serves is leased.
-        let unused = self.seats.iter().filter(|seat| seat.in_flight == 0).count();
+        let unused = self
+            .active
+            .iter()
+            .filter(|entry| entry.in_flight == 0)
+            .count();
         let unused = unused.min(connections.leased);
         Status {
             state: self.phase,
@@ -353,8 +359,8 @@ impl<C: Multiplex> State<C> {
             waiters: self.queue.len(),
             sharing: Some(Sharing {
                 in_flight: self.in_flight + self.draining_in_flight,
-                capacity: self.seats.iter().fold(0, capacity),
-                serving: self.seats.len(),
+                capacity: self.active.iter().fold(0, capacity),
+                serving: self.active.len(),
                 draining: self.draining,
             }),
             ..connections
@@ -362,6 +368,6 @@ impl<C: Multiplex> State<C> {
     }
 
     pub(super) fn loads(&self) -> Vec<Load> {
-        self.seats.iter().map(Seat::load).collect()
+        self.active.iter().map(ActiveEntry::load).collect()
     }
 }

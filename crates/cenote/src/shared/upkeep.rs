@@ -1,13 +1,13 @@
-//! The background care of the connections in service, a look every turn: it asks each how it is, takes the dead, the
-//! old and the superfluous out of service, and lets rest what nobody uses. Connections at rest are the
-//! lifecycle's to check, keep alive and close.
+//! The background care of the active connections, a look every turn: it asks each how it is, has the dead, the old and
+//! the superfluous drain, and parks in the lifecycle what nobody uses. Parked connections are the lifecycle's to check,
+//! keep alive and close.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
-use super::carrier::{Carrier, Seen};
-use super::state::{After, Core, State};
+use super::active_connection::{ActiveConnection, Seen};
+use super::state::{Core, Deferred, State};
 use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
 use crate::lifecycle::signals::Face;
@@ -20,21 +20,21 @@ use crate::settings::{SECOND, SHORTEST, Settings};
 pub(crate) struct Times {
     /// From one look around to the next.
     turn: u64,
-    /// A connection nobody has used for this long rests.
-    rest_after: u64,
+    /// A connection nobody has used for this long is parked.
+    park_after: u64,
     pub(super) shrink_after: u64,
     /// For how long a connection that is not ready yet counts as being opened.
     pub(super) warm_for: u64,
 }
 
-/// The rest of `check_after_idle` is for the lifecycle to measure: a quarter passes in service, up to
-/// another quarter until upkeep has noticed.
-pub(super) const CHECKED_AT_REST: u32 = 2;
+/// The rest of `check_after_idle` is for the lifecycle to measure: a quarter passes while the connection is active, up
+/// to another quarter until upkeep has noticed.
+pub(super) const CHECKED_WHILE_PARKED: u32 = 2;
 
 impl Times {
     pub(super) fn new(settings: &Settings, shrink_after: Duration) -> Self {
-        let rest_after = settings.check_after_idle.unwrap_or(SECOND) / 4;
-        let turn = [Some(rest_after / 2), settings.max_lifetime.map(|t| t / 8)]
+        let park_after = settings.check_after_idle.unwrap_or(SECOND) / 4;
+        let turn = [Some(park_after / 2), settings.max_lifetime.map(|t| t / 8)]
             .into_iter()
             .flatten()
             .chain([shrink_after / 8])
@@ -42,7 +42,7 @@ impl Times {
             .map_or(SECOND, |turn| turn.clamp(SHORTEST, SECOND));
         Self {
             turn: nanos(turn),
-            rest_after: nanos(rest_after),
+            park_after: nanos(park_after),
             shrink_after: nanos(shrink_after),
             warm_for: nanos(settings.connect_timeout),
         }
@@ -61,7 +61,7 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
         is_listed
     };
     if !is_listed {
-        return core.locked(State::unkeep);
+        return core.locked(State::upkeep_ended);
     }
     let (phase, signals_seen) = {
         let state = core.state();
@@ -76,7 +76,7 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
     }
 }
 
-/// Has the connections in service asked at once, if they are looked after. By a task: the caller is anywhere.
+/// Has the active connections asked at once, if they are looked after. By a task: the caller is anywhere.
 pub(super) fn ask_soon<C: Multiplex>(core: &Arc<Core<C>>) {
     if let Some(keeper) = &*core.keeper() {
         // One that has ended is replaced when the pool is used next.
@@ -115,9 +115,9 @@ impl<C: Multiplex> Member for Core<C> {
         if !self.is_kept_by(keeper) {
             return;
         }
-        self.locked(|state, after| {
-            state.unkeep(after);
-            state.wake_waiters(after);
+        self.locked(|state, deferred| {
+            state.upkeep_ended(deferred);
+            state.wake_waiters(deferred);
         });
     }
 }
@@ -129,9 +129,9 @@ enum Next {
     End,
 }
 
-/// A connection in service and what was found out about it outside the lock.
+/// A active connection and what was found out about it outside the lock.
 struct Look<C: Multiplex> {
-    carrier: Arc<Carrier<C>>,
+    conn: Arc<ActiveConnection<C>>,
     seen: Seen,
     is_old: bool,
 }
@@ -146,86 +146,86 @@ impl<C: Multiplex> Core<C> {
     fn turn(self: &Arc<Self>) -> Next {
         let now = self.life.owner.clock.now();
         let signals = self.signals.load(Acquire);
-        let carriers: Vec<_> = {
+        let conns: Vec<_> = {
             let state = self.state();
-            let seats = state.seats.iter();
-            seats.map(|seat| Arc::clone(&seat.carrier)).collect()
+            let active = state.active.iter();
+            active.map(|entry| Arc::clone(&entry.conn)).collect()
         };
-        let looks: Vec<_> = carriers
+        let looks: Vec<_> = conns
             .into_iter()
-            .map(|carrier| {
-                let mut seen = carrier.look();
-                seen.is_open &= !carrier.said_closed();
+            .map(|conn| {
+                let mut seen = conn.look();
+                seen.is_open &= !conn.said_closed();
                 Look {
                     seen,
-                    is_old: carrier.is_expired(now),
-                    carrier,
+                    is_old: conn.is_expired(now),
+                    conn,
                 }
             })
             .collect();
-        self.locked(|state, after| {
+        self.locked(|state, deferred| {
             state.signals_seen = signals;
-            state.recall_spares(after);
-            for Look { carrier, seen, .. } in &looks {
-                if let Some(i) = carrier.seat() {
-                    self.note(state, after, i, *seen);
+            state.flush_cached(deferred);
+            for Look { conn, seen, .. } in &looks {
+                if let Some(i) = conn.index() {
+                    self.note(state, deferred, i, *seen);
                 }
             }
-            self.rest(state, after, now);
-            self.retire(state, after, &looks);
-            self.shrink(state, after, now);
+            self.park(state, deferred, now);
+            self.retire(state, deferred, &looks);
+            self.shrink(state, deferred, now);
             state.peak = state.in_flight;
-            self.dial_if_needed(state, after);
-            if state.seats.is_empty() && state.queue.is_empty() {
+            self.dial_if_needed(state, deferred);
+            if state.active.is_empty() && state.queue.is_empty() {
                 // Under the lock: who comes after this starts another.
-                state.is_kept = false;
+                state.upkeep_runs = false;
                 return Next::End;
             }
             Next::Turn
         })
     }
 
-    /// Gives back what nobody has used for a while, and no longer waits for what is never ready.
-    fn rest(&self, state: &mut State<C>, after: &mut After<C>, now: u64) {
-        for i in (0..state.seats.len()).rev() {
+    /// Parks what nobody has used for a while, and no longer waits for what is never ready.
+    fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
+        for i in (0..state.active.len()).rev() {
             // One that is not ready is waited for as long as anybody waits.
-            let is_awaited = !state.queue.is_empty() && state.seats[i].capacity == 0;
-            let seat = &mut state.seats[i];
-            if now >= seat.warm_until {
-                seat.warm_until = 0;
+            let is_awaited = !state.queue.is_empty() && state.active[i].capacity == 0;
+            let entry = &mut state.active[i];
+            if now >= entry.warm_until {
+                entry.warm_until = 0;
             }
-            let was_used = std::mem::take(&mut seat.was_used);
-            if was_used || seat.in_flight > 0 || is_awaited {
-                seat.idle_since = now;
-            } else if now.saturating_sub(seat.idle_since) >= self.limits.times.rest_after {
-                state.unseat(after, i);
+            let was_used = std::mem::take(&mut entry.was_used);
+            if was_used || entry.in_flight > 0 || is_awaited {
+                entry.idle_since = now;
+            } else if now.saturating_sub(entry.idle_since) >= self.limits.times.park_after {
+                state.start_drain(deferred, i);
             }
         }
     }
 
     /// One old connection a turn, so that the others can take its load over.
-    fn retire(&self, state: &mut State<C>, after: &mut After<C>, looks: &[Look<C>]) {
+    fn retire(&self, state: &mut State<C>, deferred: &mut Deferred<C>, looks: &[Look<C>]) {
         let old = looks.iter().filter(|look| look.is_old);
-        let Some(old) = old.filter_map(|look| look.carrier.seat()).min() else {
+        let Some(old) = old.filter_map(|look| look.conn.index()).min() else {
             return;
         };
         let bounds = self.bounds(state);
         let (marks, draining) = (self.limits.marks, state.draining);
         match sharing::retire(marks, bounds, old, draining, &state.loads()) {
             Retirement::Now => {
-                state.unseat(after, old);
-                self.dial_if_needed(state, after);
+                state.start_drain(deferred, old);
+                self.dial_if_needed(state, deferred);
             }
-            Retirement::Replace => self.replace(state, after),
+            Retirement::Replace => self.replace(state, deferred),
             Retirement::Later => {}
         }
     }
 
-    fn shrink(&self, state: &mut State<C>, after: &mut After<C>, now: u64) {
+    fn shrink(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
         let bounds = self.bounds(state);
         let (marks, peak, loads) = (self.limits.marks, state.peak, state.loads());
         if let Some(spare) = state.shrinking.look(now, marks, bounds, peak, &loads) {
-            state.unseat(after, spare);
+            state.start_drain(deferred, spare);
         }
     }
 }

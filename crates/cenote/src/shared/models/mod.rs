@@ -1,8 +1,8 @@
 //! The shared pool under shuttle, as the exclusive pool's models (`pool::models`): users, those who leave, upkeep,
 //! growth and the end, in thousands of random schedules. A wake-up lost shows as a deadlock.
 //!
-//! With two lanes of spare places, and four leases on the only connection or sixteen on the first of two, some are
-//! spare whenever one user gives back while nobody else is there; each model begins so.
+//! With two shards of cached permits, and four leases on the only connection or sixteen on the first of two, some are
+//! cached whenever one user gives back while nobody else is there; each model begins so.
 
 mod toy;
 
@@ -16,7 +16,7 @@ use crate::error::GetError;
 use crate::pool::models::{Party, below, dawdle, explore, in_time, party, race, time_passes};
 use toy::{Server, Toy};
 
-/// What a connection carries: enough that a place is spare in each lane.
+/// What a connection carries: enough that a permit is cached in each shard.
 const CAPACITY: usize = 4;
 /// The same where a second is opened at the high-water mark, which is three quarters.
 const SPACIOUS: usize = 4 * CAPACITY;
@@ -31,7 +31,7 @@ fn builder(server: &Server, max_size: usize) -> SharedPoolBuilder<Toy> {
         .seed(1)
 }
 
-/// With a place that is spare.
+/// With a permit that is cached.
 fn pool(server: &Server, max_size: usize) -> SharedPool<Toy> {
     let pool = builder(server, max_size).build().unwrap();
     for _ in 0..2 {
@@ -40,7 +40,7 @@ fn pool(server: &Server, max_size: usize) -> SharedPool<Toy> {
     pool
 }
 
-/// A lease, for which there must be a place sooner or later.
+/// A lease, for which there must be a permit sooner or later.
 async fn served(pool: &SharedPool<Toy>) -> SharedLease<Toy> {
     pool.get().await.expect("the pool is open and connects")
 }
@@ -55,7 +55,7 @@ fn user(pool: &SharedPool<Toy>, times: usize) -> Party {
     })
 }
 
-/// Takes two places, one after the other, and gives both back.
+/// Takes two permits, one after the other, and gives both back.
 fn pair(pool: &SharedPool<Toy>) -> Party {
     let pool = pool.clone();
     party(async move {
@@ -94,7 +94,7 @@ fn onlooker(pool: &SharedPool<Toy>) -> Party {
     })
 }
 
-/// All places of a connection can be leased at once: none was lost, and each is counted.
+/// All permits of a connection can be leased at once: none was lost, and each is counted.
 fn is_whole(pool: &SharedPool<Toy>) {
     let in_flight = || pool.status().sharing.unwrap().in_flight;
     let leases: Vec<_> = (0..CAPACITY).map(|_| block_on(served(pool))).collect();
@@ -118,7 +118,7 @@ fn ends(pool: SharedPool<Toy>, server: &Server) {
 }
 
 #[test]
-fn more_users_than_places_are_all_served() {
+fn more_users_than_permits_are_all_served() {
     explore(|| {
         let server = Server::new(CAPACITY);
         let pool = pool(&server, 1);
@@ -151,7 +151,7 @@ fn a_get_dropped_at_any_poll_keeps_nobody_waiting() {
 }
 
 #[test]
-fn places_are_counted_exactly_whoever_asks_meanwhile() {
+fn permits_are_counted_exactly_whoever_asks_meanwhile() {
     explore(|| {
         let server = Server::new(CAPACITY);
         let pool = pool(&server, 1);
@@ -252,9 +252,9 @@ fn a_connection_that_dies_or_is_discarded_is_replaced() {
 }
 
 #[test]
-fn a_lease_on_a_connection_that_drains_is_no_place_on_its_successor() {
+fn a_lease_on_a_connection_that_drains_is_no_permit_of_its_successor() {
     explore(|| {
-        // Room for a spare place in each lane below the mark at which the second is opened.
+        // Room for a cached permit in each shard below the mark at which the second is opened.
         let server = Server::new(2 * CAPACITY);
         let pool = builder(&server, 2).high_water(1.0).build().unwrap();
         let [old, sick] = [block_on(served(&pool)), block_on(served(&pool))];
@@ -298,11 +298,11 @@ fn one_more_connection_serves_beside_the_first_when_that_is_busy() {
 }
 
 #[test]
-fn spare_places_make_no_connection_busy() {
+fn cached_permits_make_no_connection_busy() {
     explore(|| {
         let server = Server::new(SPACIOUS);
         let pool = pool(&server, 2);
-        // Leaves as many as may be spare in this thread's lane.
+        // Leaves as many as may be cached in this thread's shard.
         drop(
             (0..CAPACITY)
                 .map(|_| block_on(served(&pool)))
@@ -317,7 +317,7 @@ fn spare_places_make_no_connection_busy() {
                 }
             })
         };
-        // One of them shares that lane.
+        // One of them shares that shard.
         match below(2) {
             0 => race([many, user(&pool, 2)]),
             _ => race([user(&pool, 2), many]),

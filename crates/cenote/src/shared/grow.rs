@@ -1,6 +1,6 @@
-//! One more connection in service: one that rests in the lifecycle if there is one, else one it opens.
-//! One at a time, in a task of its own that no caller's cancellation reaches. How often a failing server is
-//! dialled is the lifecycle's business; what it says in the end goes to all who wait.
+//! One more active connection: one that is parked in the lifecycle if there is one, else one it opens. One at a time,
+//! in a task of its own that no caller's cancellation reaches. How often a failing server is dialled is the lifecycle's
+//! business; what it says in the end goes to all who wait.
 
 use std::sync::Arc;
 
@@ -25,21 +25,21 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
     }
 }
 
-/// As much growth as needs no dial: true if a connection came into service. For one who says himself that
-/// growth is under way.
+/// As much growth as needs no dial: true if a connection became active. The caller has noted that growth is under
+/// way.
 pub(super) fn take_one<C: Multiplex>(core: &Arc<Core<C>>) -> bool {
     match take::fresh(&core.life) {
         Some((token, _)) => {
-            if core.adopt(token) {
+            if core.activate(token) {
                 start(core);
             }
             true
         }
         None => {
-            core.locked(|state, after| {
+            core.locked(|state, deferred| {
                 state.is_growing = false;
                 // Somebody may have queued meanwhile.
-                core.dial_if_needed(state, after);
+                core.dial_if_needed(state, deferred);
             });
             false
         }
@@ -54,13 +54,13 @@ struct Growth<C: Multiplex> {
 }
 
 impl<C: Multiplex> Growth<C> {
-    /// Takes what rests into service; comes back if that is not enough.
+    /// Makes active what is parked; comes back if that is not enough.
     fn take_idle(mut self) -> Option<Self> {
         while let Some(core) = &self.core {
             let Some((token, _)) = take::fresh(&core.life) else {
                 return Some(self);
             };
-            if !core.adopt(token) {
+            if !core.activate(token) {
                 self.core = None;
             }
         }
@@ -71,7 +71,7 @@ impl<C: Multiplex> Growth<C> {
         while let Some(core) = &self.core {
             match take::next(&core.life).await {
                 Ok(token) => {
-                    if !core.adopt(token) {
+                    if !core.activate(token) {
                         self.core = None;
                     }
                 }
@@ -89,10 +89,10 @@ impl<C: Multiplex> Growth<C> {
         let policy = core.life.owner.settings.connect_failures_while_open;
         let is_told_while_open =
             matches!(error, GetError::Connect { .. }) && policy != ConnectFailures::KeepWaiting;
-        core.locked(|state, after| {
+        core.locked(|state, deferred| {
             state.is_growing = false;
-            if state.seats.is_empty() || is_told_while_open {
-                state.refuse_all(after, error);
+            if state.active.is_empty() || is_told_while_open {
+                state.refuse_all(deferred, error);
             }
         });
     }
@@ -103,9 +103,9 @@ impl<C: Multiplex> Drop for Growth<C> {
         let Some(core) = self.core.take() else {
             return;
         };
-        core.locked(|state, after| {
+        core.locked(|state, deferred| {
             state.is_growing = false;
-            state.wake_waiters(after);
+            state.wake_waiters(deferred);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! A connection in service: the shared pool's own token of it, held by everyone who uses it. When the last of them lets
+//! An active connection: the shared pool's own token of it, held by everyone who uses it. When the last of them lets
 //! go, it goes back to the lifecycle beneath, which judges what becomes of it.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -14,18 +14,19 @@ use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt;
 use crate::sync::AtomicUsize;
 
-pub(super) struct Carrier<C: Multiplex> {
+pub(super) struct ActiveConnection<C: Multiplex> {
     pub(super) core: Arc<Core<C>>,
     /// `None` only within its drop.
     token: Option<PoolToken<C>>,
-    /// Its seat among those in service, or [`NO_SEAT`]. Written under the pool's lock, and under it exact.
-    seat: AtomicUsize,
-    /// How its time in service ended, if it is not simply to be given back. The first word counts.
-    retire: OnceLock<Ending>,
+    /// Its index among the state's active entries, or [`NOT_ACTIVE`]. Written under the pool's lock, and under it
+    /// exact.
+    index: AtomicUsize,
+    /// How it ended, if it is not simply to be given back. The first word counts.
+    ending: OnceLock<Ending>,
 }
 
-/// It is not in service: about to be, or draining.
-const NO_SEAT: usize = usize::MAX;
+/// The connection is about to be active, or draining.
+const NOT_ACTIVE: usize = usize::MAX;
 
 /// What a connection has shown to be.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +48,13 @@ pub(super) struct Seen {
     pub(super) signals: u64,
 }
 
-impl<C: Multiplex> Carrier<C> {
+impl<C: Multiplex> ActiveConnection<C> {
     pub(super) fn new(core: &Arc<Core<C>>, token: PoolToken<C>) -> Arc<Self> {
         Arc::new(Self {
             core: Arc::clone(core),
             token: Some(token),
-            seat: AtomicUsize::new(NO_SEAT),
-            retire: OnceLock::new(),
+            index: AtomicUsize::new(NOT_ACTIVE),
+            ending: OnceLock::new(),
         })
     }
 
@@ -61,7 +62,7 @@ impl<C: Multiplex> Carrier<C> {
     fn token(&self) -> &PoolToken<C> {
         self.token
             .as_ref()
-            .expect("a carrier has its connection until it is dropped")
+            .expect("it has its token until it is dropped")
     }
 
     #[inline(always)]
@@ -94,23 +95,23 @@ impl<C: Multiplex> Carrier<C> {
         token.core().owner.is_evicted(token.meta())
     }
 
-    /// Counts the leases it carried; its time in service is counted as one already.
+    /// Counts the leases it carried; the token is counted as one already.
     pub(super) fn count_uses(&self, leases: u64) {
         self.token().meta().add_uses(leases.saturating_sub(1));
     }
 
-    pub(super) fn seat(&self) -> Option<usize> {
-        Some(self.seat.load(Relaxed)).filter(|&seat| seat != NO_SEAT)
+    pub(super) fn index(&self) -> Option<usize> {
+        Some(self.index.load(Relaxed)).filter(|&index| index != NOT_ACTIVE)
     }
 
     /// The pool's lock is held.
-    pub(super) fn set_seat(&self, seat: Option<usize>) {
-        self.seat.store(seat.unwrap_or(NO_SEAT), Relaxed);
+    pub(super) fn set_index(&self, index: Option<usize>) {
+        self.index.store(index.unwrap_or(NOT_ACTIVE), Relaxed);
     }
 
-    pub(super) fn end_as(&self, retire: Ending) {
+    pub(super) fn end_as(&self, ending: Ending) {
         // The first word counts.
-        let _ = self.retire.set(retire);
+        let _ = self.ending.set(ending);
     }
 
     /// Asks the connector; no lock is held. One that panics speaks of a connection nobody should have.
@@ -132,12 +133,12 @@ impl<C: Multiplex> Carrier<C> {
     }
 }
 
-impl<C: Multiplex> Drop for Carrier<C> {
+impl<C: Multiplex> Drop for ActiveConnection<C> {
     fn drop(&mut self) {
         let Some(token) = self.token.take() else {
             return;
         };
-        match self.retire.get() {
+        match self.ending.get() {
             None => recycle(token, None),
             Some(Ending::Discarded) => retire(token, CloseReason::Discarded, None),
             Some(Ending::Retired) => {

@@ -1,0 +1,160 @@
+//! Per-thread cache of released permits: the next get of the same thread takes one and touches nothing that other
+//! threads touch.
+//!
+//! Permits are cached while one connection carries all leases and nobody waits, so that there is nothing to decide. A
+//! cached permit stays counted as taken, and no more are cached than leave the others room. What decides by the number
+//! of leases, or counts them, flushes the cache first: after that every permit is in the state, and each that is
+//! released goes there, until the state allows some to be cached again.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock, thread_number};
+
+/// At most so many in each shard.
+const MOST: usize = 32;
+
+/// `T` is a permit: its holder's share of the connection.
+pub(super) struct PermitCache<T> {
+    /// A thread has one of them; two threads share one where there are more threads than shards. Each has a count of
+    /// references of its own, for a permit that goes into its shard may be the last reference to the pool. Made when
+    /// cached permits are first allowed: a pool that nobody uses has none.
+    shards: OnceLock<Box<[Arc<Shard<T>>]>>,
+    /// How many shards there are to be.
+    width: usize,
+}
+
+/// In cache lines of its own. Its lock is taken under the state's, one at a time; nothing is taken under it.
+#[repr(align(128))]
+pub(super) struct Shard<T> {
+    cached: Mutex<Cached<T>>,
+    /// How many permits are cached, to be read without the lock; written under it. Only a number, so that no order is
+    /// needed.
+    count: AtomicUsize,
+}
+
+struct Cached<T> {
+    permits: Vec<T>,
+    /// How many there may be: none once the cache was flushed, so that each released permit goes to the state. Changed
+    /// under the state's lock, too.
+    most: usize,
+    /// What the connection had said of its capacity when permits were allowed: while it says the same, it has nothing
+    /// to tell the state.
+    capacity: usize,
+    /// How often one was taken since the last flush.
+    takes: u64,
+}
+
+impl<T> Default for Shard<T> {
+    fn default() -> Self {
+        Self {
+            cached: Mutex::new(Cached {
+                permits: Vec::new(),
+                most: 0,
+                capacity: 0,
+                takes: 0,
+            }),
+            count: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// What was flushed.
+pub(super) struct Flushed<T> {
+    pub(super) permits: Vec<T>,
+    /// Leases that were given from them.
+    pub(super) takes: u64,
+}
+
+impl<T> PermitCache<T> {
+    pub(super) fn new(width: usize) -> Self {
+        Self {
+            shards: OnceLock::new(),
+            width,
+        }
+    }
+
+    /// All shards there are by now.
+    fn shards(&self) -> &[Arc<Shard<T>>] {
+        self.shards.get().map_or(&[], |shards| shards)
+    }
+
+    fn of_thread(&self) -> Option<&Arc<Shard<T>>> {
+        let shards = self.shards.get()?;
+        // In 32 bits, of which a remainder takes less time.
+        Some(&shards[(thread_number() as u32 % shards.len() as u32) as usize])
+    }
+
+    /// This thread's shard, to release a permit to, if any may be cached.
+    #[inline]
+    pub(super) fn shard(&self) -> Option<Arc<Shard<T>>> {
+        self.of_thread().cloned()
+    }
+
+    /// A cached permit, if this thread's shard has one, and the capacity it was cached at.
+    #[inline]
+    pub(super) fn take(&self) -> Option<(T, usize)> {
+        let shard = self.of_thread()?;
+        let mut cached = lock(&shard.cached);
+        let permit = cached.permits.pop()?;
+        shard.count.store(cached.permits.len(), Ordering::Relaxed);
+        cached.takes += 1;
+        Some((permit, cached.capacity))
+    }
+
+    /// How many each shard may cache when `free` permits are free: the fewer there are, the fewer lie about. 0: none.
+    pub(super) fn ration(&self, free: usize) -> usize {
+        (free / (2 * self.width)).min(MOST)
+    }
+
+    /// Lets each shard cache so many, of a connection of this capacity. The state's lock is held.
+    pub(super) fn allow(&self, most: usize, capacity: usize) {
+        let made = || (0..self.width).map(|_| Arc::default()).collect();
+        for shard in self.shards.get_or_init(made) {
+            let mut cached = lock(&shard.cached);
+            cached.most = most;
+            cached.capacity = capacity;
+        }
+    }
+
+    /// Takes all away, and lets none be cached until some are allowed again. The state's lock is held.
+    pub(super) fn flush(&self) -> Flushed<T> {
+        let mut flushed = Flushed {
+            permits: Vec::new(),
+            takes: 0,
+        };
+        for shard in self.shards() {
+            let mut cached = lock(&shard.cached);
+            cached.most = 0;
+            flushed.permits.append(&mut cached.permits);
+            shard.count.store(0, Ordering::Relaxed);
+            flushed.takes += std::mem::take(&mut cached.takes);
+        }
+        flushed
+    }
+
+    /// How many permits are cached; nearly so while they are taken and put.
+    pub(super) fn count(&self) -> usize {
+        let counts = self.shards().iter().map(|shard| &shard.count);
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl<T> Shard<T> {
+    /// Caches a permit released on a connection of this capacity, if that is allowed. `belongs` says whether it is one
+    /// of the connection that has the cached permits, while these can't be flushed.
+    #[inline]
+    pub(super) fn put(
+        &self,
+        permit: T,
+        capacity: usize,
+        belongs: impl FnOnce(&T) -> bool,
+    ) -> Result<(), T> {
+        let mut cached = lock(&self.cached);
+        if cached.permits.len() < cached.most && cached.capacity == capacity && belongs(&permit) {
+            cached.permits.push(permit);
+            self.count.store(cached.permits.len(), Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(permit)
+    }
+}
