@@ -10,9 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::budget::BudgetStatus;
 use crate::connect::Connect;
-use crate::report::{Holder, Status};
+use crate::report::{BudgetStatus, Holder, Status};
 use crate::rt;
 
 /// Any error, as hooks return them.

@@ -34,6 +34,7 @@ use std::sync::Arc as StdArc;
 use accounts::{Key, State};
 pub(crate) use member::{After, BudgetMember, Close, Idle, Membership, Want};
 
+pub use crate::report::BudgetStatus;
 use crate::rt::Clock;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 
@@ -77,22 +78,6 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 #[derive(Clone)]
 pub struct Budget {
     bound: StdArc<Bound>,
-}
-
-/// A budget at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BudgetStatus {
-    /// The budget's name.
-    pub name: StdArc<str>,
-    /// Connections there may be.
-    pub max_connections: usize,
-    /// Connections there are: open, being opened, being closed, or just permitted.
-    pub connections: usize,
-    /// Connections there may still be for certain pools only, by their `min_idle` or `min_size`.
-    pub reserved: usize,
-    /// Pools that wait until they may open one more.
-    pub waiting: usize,
 }
 
 /// One bound, within another or at the root.

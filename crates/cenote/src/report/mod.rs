@@ -1,6 +1,7 @@
 //! What pools tell: as it happens, as they are now, and since they began. Plain values and counts; what they are made
 //! of is each pool's own business.
 
+mod budget_status;
 mod close_reason;
 mod connection_info;
 mod counters;
@@ -12,6 +13,7 @@ mod snapshot;
 mod status;
 mod timings;
 
+pub use budget_status::BudgetStatus;
 pub use close_reason::CloseReason;
 pub use connection_info::ConnectionInfo;
 pub use counters::Counters;

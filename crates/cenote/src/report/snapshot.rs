@@ -5,13 +5,13 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget_status::BudgetStatus;
 use super::connection_info::ConnectionInfo;
 use super::counters::Counters;
 use super::holder::{Holder, holders};
 use super::pool_settings::PoolSettings;
 use super::status::Status;
 use super::timings::Timings;
-use crate::budget::BudgetStatus;
 use crate::error::{ConnectError, Dialling};
 
 /// A pool at one moment: all that it knows of itself. Exact when nobody is using it; under way, each part is right for
