@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 
 use super::active_connection::{ActiveConnection, Ending, Seen};
-use super::permits::WaitOutcome;
-use super::state::{ActiveEntry, Core, Deferred, State};
+use super::deferred::Deferred;
+use super::grant::WaitOutcome;
+use super::state::{ActiveEntry, Core, State};
 use super::upkeep;
 use crate::connect::Multiplex;
 use crate::lifecycle::dial;

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::SharedPool;
 use super::state::{Core, Limits};
-use super::upkeep::{CHECKED_WHILE_PARKED, Times};
+use super::times::{CHECKED_WHILE_PARKED, Times};
 use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::grant::{Turn, WaitOutcome};
 use super::lease::SharedLease;
-use super::permits::{Answer, Turn, WaitOutcome};
+use super::permits::Answer;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::Core;
-use super::upkeep::CHECKED_WHILE_PARKED;
+use super::times::CHECKED_WHILE_PARKED;
 use crate::connect::Multiplex;
 use crate::registry::Listed;
 use crate::report::{ConnectionState, Counters, SharingSettings, Snapshot};

@@ -9,8 +9,9 @@
 // events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
 // when a connection becomes active or drains. To the lifecycle, an active connection is taken, once.
 //
-// `get`, `permits`, `permit_cache` and `lease` are a lease's life; `active_connection`, `activation`, `grow` and
-// `upkeep` an active connection's; `state` is what they go by, under one lock.
+// `get`, `permits`, `grant`, `permit_cache` and `lease` are a lease's life; `active_connection`, `activation`, `grow`,
+// `upkeep` and `times` an active connection's; `state` is what they go by, under one lock, `locked` how it is changed and
+// `deferred` what follows then. An active connection and the state hold each other; no other two files do.
 //
 // Locks: under `state`'s only those of the cached permits are taken, and under these none, so that nothing of the
 // lifecycle is called under any.
@@ -18,15 +19,19 @@
 mod activation;
 mod active_connection;
 mod builder;
+mod deferred;
 mod get;
+mod grant;
 mod grow;
 mod inspect;
 mod lease;
+mod locked;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
 mod permit_cache;
 mod permits;
 mod state;
+mod times;
 mod upkeep;
 
 use std::fmt;

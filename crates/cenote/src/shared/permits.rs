@@ -4,32 +4,13 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::active_connection::{ActiveConnection, Seen};
-use super::state::{Core, Deferred, State, Waiter};
+use super::deferred::Deferred;
+use super::grant::{Grant, Turn, WaitOutcome};
+use super::state::{Core, State, Waiter};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::report::PoolState;
 use crate::wake::release;
-
-/// A permit, counted as taken: to be [admitted](Core::admit) or [undone](Core::undo).
-#[must_use = "a permit neither admitted nor undone is lost"]
-pub(super) struct Grant<C: Multiplex> {
-    conn: Arc<ActiveConnection<C>>,
-    /// Leases the connection had when this permit was given, this one included.
-    rank: usize,
-}
-
-/// How the wait of a caller ended, until it asks.
-pub(super) enum WaitOutcome<C: Multiplex> {
-    Granted(Grant<C>),
-    Refused(GetError),
-}
-
-/// A waiter's: its number, by which it comes before all that came later, and since when it waits, by the pool's clock.
-#[derive(Clone, Copy)]
-pub(super) struct Turn {
-    pub(super) number: u64,
-    pub(super) since: u64,
-}
 
 /// What a caller learns when it asks.
 pub(super) enum Answer<C: Multiplex> {

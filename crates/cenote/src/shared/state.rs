@@ -7,9 +7,10 @@ use std::task::Waker;
 use std::thread::available_parallelism;
 
 use super::active_connection::ActiveConnection;
+use super::deferred::Deferred;
+use super::grant::WaitOutcome;
 use super::permit_cache::{Flushed, PermitCache};
-use super::permits::WaitOutcome;
-use super::{grow, upkeep};
+use super::times::Times;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
@@ -18,7 +19,6 @@ use crate::lifecycle::state::PoolCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
 use crate::report::{PoolState, Sharing, Status};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
-use crate::wake::{release, wake_all};
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Multiplex> {
@@ -58,8 +58,7 @@ pub(super) struct Limits {
     pub(super) min_size: usize,
     pub(super) acquire_timeout: Option<std::time::Duration>,
     pub(super) max_waiters: usize,
-    /// The times of [`upkeep`], in nanoseconds.
-    pub(super) times: upkeep::Times,
+    pub(super) times: Times,
 }
 
 /// Guarded by `Core::state`.
@@ -132,28 +131,6 @@ impl<C: Multiplex> ActiveEntry<C> {
     }
 }
 
-/// What follows once the lock is let go.
-pub(super) struct Deferred<C: Multiplex> {
-    /// Most often there is one.
-    waker: Option<Waker>,
-    wakers: Vec<Waker>,
-    /// To be dropped: with a waker may go its whole task.
-    pub(super) old_waker: Option<Waker>,
-    /// Connections that began to drain, and permits that were cached: perhaps the last reference.
-    pub(super) gone: Vec<Arc<ActiveConnection<C>>>,
-    grow: bool,
-    start_upkeep: bool,
-}
-
-impl<C: Multiplex> Deferred<C> {
-    pub(super) fn wake(&mut self, waker: Option<Waker>) {
-        match self.waker {
-            None => self.waker = waker,
-            Some(_) => self.wakers.extend(waker),
-        }
-    }
-}
-
 impl<C: Multiplex> Core<C> {
     pub(super) fn new(life: Arc<PoolCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
         let permit_cache = Arc::new(PermitCache::new(shards()));
@@ -208,41 +185,6 @@ impl<C: Multiplex> Core<C> {
 }
 
 impl<C: Multiplex> Core<C> {
-    /// Changes the state under the lock, and after it does what follows.
-    #[inline]
-    pub(super) fn locked<T>(
-        self: &Arc<Self>,
-        change: impl FnOnce(&mut State<C>, &mut Deferred<C>) -> T,
-    ) -> T {
-        let mut deferred = Deferred {
-            waker: None,
-            wakers: Vec::new(),
-            old_waker: None,
-            gone: Vec::new(),
-            grow: false,
-            start_upkeep: false,
-        };
-        let result = change(&mut self.state(), &mut deferred);
-        let Deferred {
-            waker,
-            wakers,
-            old_waker,
-            gone,
-            grow,
-            start_upkeep,
-        } = deferred;
-        wake_all(waker.into_iter().chain(wakers));
-        release(old_waker);
-        drop(gone);
-        if start_upkeep {
-            upkeep::start(self);
-        }
-        if grow {
-            grow::start(self);
-        }
-        result
-    }
-
     pub(super) fn bounds(&self, state: &State<C>) -> Bounds {
         Bounds {
             min_size: self.limits.min_size,

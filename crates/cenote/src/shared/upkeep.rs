@@ -7,47 +7,14 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::Duration;
 
 use super::active_connection::{ActiveConnection, Seen};
-use super::state::{Core, Deferred, State};
+use super::deferred::Deferred;
+use super::state::{Core, State};
 use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
 use crate::lifecycle::signals::Face;
 use crate::policy::sharing::{self, Retirement};
 use crate::report::PoolState;
-use crate::rt::{self, Instant, nanos};
-use crate::settings::{SECOND, SHORTEST, Settings};
-
-/// Nanoseconds.
-pub(crate) struct Times {
-    /// From one look around to the next.
-    turn: u64,
-    /// A connection nobody has used for this long is parked.
-    park_after: u64,
-    pub(super) shrink_after: u64,
-    /// For how long a connection that is not ready yet counts as being opened.
-    pub(super) warm_for: u64,
-}
-
-/// The rest of `check_after_idle` is for the lifecycle to measure: a quarter passes while the connection is active, up
-/// to another quarter until upkeep has noticed.
-pub(super) const CHECKED_WHILE_PARKED: u32 = 2;
-
-impl Times {
-    pub(super) fn new(settings: &Settings, shrink_after: Duration) -> Self {
-        let park_after = settings.check_after_idle.unwrap_or(SECOND) / 4;
-        let turn = [Some(park_after / 2), settings.max_lifetime.map(|t| t / 8)]
-            .into_iter()
-            .flatten()
-            .chain([shrink_after / 8])
-            .min()
-            .map_or(SECOND, |turn| turn.clamp(SHORTEST, SECOND));
-        Self {
-            turn: nanos(turn),
-            park_after: nanos(park_after),
-            shrink_after: nanos(shrink_after),
-            warm_for: nanos(settings.connect_timeout),
-        }
-    }
-}
+use crate::rt::{self, Instant};
 
 /// Has the pool looked at every turn, as the state says it is.
 pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {

@@ -1,0 +1,29 @@
+//! What a change of the state leads to and must not happen under its lock: user code, drops of connections, tasks.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::active_connection::ActiveConnection;
+use crate::connect::Multiplex;
+
+/// What follows once the lock is let go.
+pub(super) struct Deferred<C: Multiplex> {
+    /// Most often there is one.
+    pub(super) waker: Option<Waker>,
+    pub(super) wakers: Vec<Waker>,
+    /// To be dropped: with a waker may go its whole task.
+    pub(super) old_waker: Option<Waker>,
+    /// Connections that began to drain, and permits that were cached: perhaps the last reference.
+    pub(super) gone: Vec<Arc<ActiveConnection<C>>>,
+    pub(super) grow: bool,
+    pub(super) start_upkeep: bool,
+}
+
+impl<C: Multiplex> Deferred<C> {
+    pub(super) fn wake(&mut self, waker: Option<Waker>) {
+        match self.waker {
+            None => self.waker = waker,
+            Some(_) => self.wakers.extend(waker),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Changes of the state: under its lock, with what follows once that is let go.
+
+use std::sync::Arc;
+
+use super::deferred::Deferred;
+use super::state::{Core, State};
+use super::{grow, upkeep};
+use crate::connect::Multiplex;
+use crate::wake::{release, wake_all};
+
+impl<C: Multiplex> Core<C> {
+    /// Changes the state under the lock, and after it does what follows.
+    #[inline]
+    pub(super) fn locked<T>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State<C>, &mut Deferred<C>) -> T,
+    ) -> T {
+        let mut deferred = Deferred {
+            waker: None,
+            wakers: Vec::new(),
+            old_waker: None,
+            gone: Vec::new(),
+            grow: false,
+            start_upkeep: false,
+        };
+        let result = change(&mut self.state(), &mut deferred);
+        let Deferred {
+            waker,
+            wakers,
+            old_waker,
+            gone,
+            grow,
+            start_upkeep,
+        } = deferred;
+        wake_all(waker.into_iter().chain(wakers));
+        release(old_waker);
+        drop(gone);
+        if start_upkeep {
+            upkeep::start(self);
+        }
+        if grow {
+            grow::start(self);
+        }
+        result
+    }
+}
