@@ -106,7 +106,7 @@ impl Signals {
     /// too.
     ///
     /// Idle, it is closed at once, and replaced if [`min_idle`](crate::pool::PoolBuilder::min_idle) or `min_size` asks
-    /// for it. One that a [`SharedPool`](crate::SharedPool) has in service gets no new leases from now on; callers that
+    /// for it. One that a [`SharedPool`](crate::SharedPool) has active gets no new leases from now on; callers that
     /// wait are served by another. Leased by a [`Pool`](crate::Pool), it is closed when it comes back.
     pub fn closed(&self) {
         if let Some((pool, connection)) = self.pool() {

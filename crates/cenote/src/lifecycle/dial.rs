@@ -374,8 +374,8 @@ pub(crate) fn proves(unproven_since: u64, meta: &SlotMeta) -> bool {
         && meta.uses.load(Relaxed) > meta.uses_before.load(Relaxed)
 }
 
-/// A connection enters the service of a face: what that proves is noted.
-pub(crate) fn entered_service<C: Connect>(token: &PoolToken<C>, now: u64) {
+/// A face takes a connection for many users: what that proves is noted.
+pub(crate) fn taken_by_face<C: Connect>(token: &PoolToken<C>, now: u64) {
     let core = token.core();
     token.meta().taken(now);
     if proves(core.owner.unproven_since.load(Relaxed), token.meta()) {

@@ -1,5 +1,5 @@
 //! What is done about what connections signal: idle ones that are closed are retired by the next look, which is due at
-//! once; what a face has in service the face asks.
+//! once; the face asks those that it has active.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -18,7 +18,7 @@ pub enum Choice {
     LeastLoaded,
     /// One after the other.
     RoundRobin,
-    /// The oldest in service: fills one connection before it touches the next, and lets the others rest.
+    /// The oldest active one: fills one connection before it touches the next, and lets the others be parked.
     FirstAvailable,
 }
 
@@ -125,14 +125,14 @@ impl Marks {
     }
 }
 
-/// How many connections there may be in service.
+/// How many active connections there may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) min_size: usize,
     pub(crate) max_size: usize,
 }
 
-/// Whether there should be one more connection in service: nothing serves and somebody waits; or all are
+/// Whether there should be one more active connection: there is none and somebody waits; or all are
 /// busy; or there are fewer than `min_size`, and more leases than connections.
 pub(crate) fn grows(
     marks: Marks,
@@ -213,7 +213,7 @@ fn capacity_without(index: usize, loads: &[Load]) -> usize {
         .fold(0, |sum, (_, load)| sum.saturating_add(load.capacity))
 }
 
-/// What to do with a connection in service that is past its lifetime.
+/// What to do with an active connection that is past its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retirement {
     /// No new leases for it.

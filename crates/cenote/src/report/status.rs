@@ -56,9 +56,9 @@ pub struct Status {
 pub struct Sharing {
     /// Leases out, those on draining connections included.
     pub in_flight: usize,
-    /// Leases that the connections in service could carry at once, by what they said last.
+    /// Leases that the active connections could carry at once, by what they said last.
     pub capacity: usize,
-    /// Connections that get new leases. Others that are idle rest, and are taken into service, or checked
+    /// Connections that get new leases. Others that are idle are parked, and are made active, or checked
     /// before, when the load asks for more.
     pub serving: usize,
     /// Connections that get no new leases and leave once those they carry have ended.

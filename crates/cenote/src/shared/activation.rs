@@ -116,7 +116,7 @@ impl<C: Multiplex> Core<C> {
     /// Makes a connection active; true if one more should follow.
     pub(super) fn activate(self: &Arc<Self>, token: PoolToken<C>) -> bool {
         let now = self.life.owner.clock.now();
-        dial::entered_service(&token, now);
+        dial::taken_by_face(&token, now);
         let conn = ActiveConnection::new(self, token);
         let seen = conn.look();
         // New, and not ready yet.

@@ -104,7 +104,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         connect_timeout(limit: Duration) = |s| s.connect_timeout = limit;
         /// How long a check may take. Default: 5 s.
         check_timeout(limit: Duration) = |s| s.check_timeout = limit;
-        /// How long a reset may take. Default: 5 s. Connections are reset when they leave service, if
+        /// How long a reset may take. Default: 5 s. Connections are reset when they cease to be active, if
         /// [`verdict`](crate::Connect::verdict) says so.
         reset_timeout(limit: Duration) = |s| s.reset_timeout = limit;
         /// How long a goodbye may take; the slot is vacant after that. Default: 5 s.

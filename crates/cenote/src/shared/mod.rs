@@ -10,8 +10,8 @@
 // when a connection becomes active or drains. To the lifecycle, an active connection is taken, once.
 //
 // `get`, `permits`, `grant`, `permit_cache` and `lease` are a lease's life; `active_connection`, `activation`, `grow`,
-// `upkeep` and `times` an active connection's; `state` is what they go by, under one lock, `locked` how it is changed and
-// `deferred` what follows then. An active connection and the state hold each other; no other two files do.
+// `upkeep` and `times` an active connection's; `state` is what they go by, under one lock, `locked` how it is changed
+// and `deferred` what follows then. An active connection and the state hold each other; no other two files do.
 //
 // Locks: under `state`'s only those of the cached permits are taken, and under these none, so that nothing of the
 // lifecycle is called under any.
