@@ -107,7 +107,8 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
                 Failed::Error(error) => error,
                 other => describe(other).into(),
             };
-            retire(token, CloseReason::Hook, Some(&error.to_string()));
+            let text = describe(Failed::Error(&error));
+            retire(token, CloseReason::Hook, Some(&text));
             return Err(match info.uses {
                 0 => Rejected::Fatal(GetError::hook(shared.settings.name.clone(), error.into())),
                 _ => Rejected::Closed,

@@ -208,6 +208,8 @@ pub(crate) fn describe<E: std::fmt::Display>(failed: Failed<E>) -> String {
     match failed {
         Failed::TimedOut => "timed out".into(),
         Failed::Panicked(panic) => format!("panicked: {panic}"),
-        Failed::Error(error) => error.to_string(),
+        // The text of an error, and its drop, are user code.
+        Failed::Error(error) => rt::calling(move || error.to_string())
+            .unwrap_or_else(|panic| format!("an error whose text panicked: {panic}")),
     }
 }

@@ -124,6 +124,67 @@ fn panics_later<'a>(_: &'a mut Conn, _: &cenote::ConnectionInfo) -> HookFuture<'
     })
 }
 
+/// An error of a hook's that panics where it is to be shown.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("told to")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+/// A lease may be dropped in unwinding, where a second panic would be the end of the process.
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_text_panics_keeps_its_panic_from_the_drop_of_a_lease() {
+    let server = Server::default();
+    let fails = Arc::new(AtomicBool::new(true));
+    let pool = {
+        let fails = Arc::clone(&fails);
+        let builder = server.builder().max_size(1);
+        let builder = builder.after_return(move |_, _| {
+            let outcome = if fails.load(SeqCst) {
+                Err(Unspeakable.into())
+            } else {
+                Ok(())
+            };
+            Box::pin(async { outcome })
+        });
+        builder.build().unwrap()
+    };
+    let lease = pool.get().await.unwrap();
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(lease))).is_ok());
+    assert_eq!(pool.counters().closed_by(CloseReason::Hook), 1);
+    fails.store(false, SeqCst);
+    assert_whole(&pool).await;
+}
+
+/// Of a connection that was used before, the getter has another.
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_text_panics_keeps_its_panic_from_the_getter() {
+    let server = Server::default();
+    let fails = Arc::new(AtomicBool::new(false));
+    let pool = {
+        let fails = Arc::clone(&fails);
+        let builder = server.builder().max_size(1);
+        let builder = builder.before_get(move |_, _| {
+            let outcome = if fails.swap(false, SeqCst) {
+                Err(Unspeakable.into())
+            } else {
+                Ok(())
+            };
+            Box::pin(async { outcome })
+        });
+        builder.build().unwrap()
+    };
+    drop(pool.get().await.unwrap());
+    fails.store(true, SeqCst);
+    assert_eq!(pool.get().await.unwrap().id, 1);
+    assert_whole(&pool).await;
+}
+
 /// bb8 #211: every hook, before and after its first await.
 #[tokio::test(start_paused = true)]
 async fn every_hook_may_panic() {
