@@ -143,9 +143,12 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             }
             Stage::Done => panic!("a call was polled after it was done"),
         };
+        // Cloned while the tag is the call's own: it is user code, which may panic.
+        self.stage = Stage::Reserved(index);
+        let waker = cx.waker().clone();
         // Until it is pending nothing is to be left: `resume` gives the tag back if it fails.
         self.stage = Stage::Done;
-        match engine.resume(index, &mut self.request, self.began, order, cx) {
+        match engine.resume(index, &mut self.request, self.began, order, waker) {
             Ok(()) => {
                 self.activity = engine.activity.count();
                 self.stage = Stage::Pending(index);

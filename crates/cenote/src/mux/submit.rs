@@ -132,9 +132,10 @@ impl<Req, Resp> Engine<Req, Resp> {
         request: &mut Option<Req>,
         began: u64,
         order: &HandleOrder,
-        cx: &Context<'_>,
+        waker: Waker,
     ) -> Result<(), CallError> {
-        let mut waker = Some(cx.waker().clone());
+        // Before the lock, so that it is not dropped under it.
+        let mut waker = Some(waker);
         let admission = self.admission();
         if let Err(error) = admission.admits_queued() {
             self.return_tag(admission, index);

@@ -163,6 +163,25 @@ async fn a_call_dropped_in_unwinding_passes_its_turn_to_one_whose_waker_panics()
     assert_eq!(next.await.unwrap(), "next");
 }
 
+/// The turn that was its own is not lost.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_waker_panics_as_it_is_cloned_passes_its_turn_on() {
+    let (client, mut peer) = pair(|settings| settings.max_in_flight(1));
+    let mut first = client.call(Bytes::from("first"));
+    let mut queued = client.call(Bytes::from("queued"));
+    assert!(poll!(&mut first).is_pending());
+    assert!(poll!(&mut queued).is_pending());
+    let request = peer.request().await;
+    peer.reply(request.tag, request.message).await;
+    first.await.unwrap();
+    let waker = on_clone(|| panic!("told to"));
+    let polled = catch_unwind(AssertUnwindSafe(|| poll_by(&waker, &mut queued)));
+    assert!(polled.is_err());
+    drop(queued);
+    tokio::spawn(peer.echo());
+    assert_eq!(client.call(Bytes::from("next")).await.unwrap(), "next");
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_callers_that_wait_for_the_end_are_told_though_a_waker_panics() {
     let (client, peer) = pair(|settings| settings);
