@@ -117,6 +117,8 @@ impl Signals {
     /// What the connection says has changed: a [`SharedPool`](crate::SharedPool) asks it now for its
     /// [`capacity`](crate::Multiplex::capacity) and whether it [is open](crate::Connect::is_open), and serves from
     /// the room it has those who wait. In a [`Pool`](crate::Pool) this does nothing.
+    ///
+    /// Not to be given by these two methods: each look would then call for the next.
     pub fn ask_again(&self) {
         if let Some((pool, _)) = self.pool() {
             pool.ask_again();

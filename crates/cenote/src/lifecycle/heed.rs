@@ -17,22 +17,24 @@ use crate::signals::{Connection, Signalled};
 impl<C: Connect> Signalled for PoolCore<C> {
     fn closed(self: Arc<Self>, connection: Connection) {
         let shared = &self.owner;
-        let Some((word, _)) = self.slot(connection.slot) else {
-            return;
+        let state = || {
+            self.slot(connection.slot)
+                .map_or(State::Vacant, |(word, _)| word.state())
         };
-        let state = word.state();
         // Closing it, the pool is told by the connection what it knows.
-        if matches!(state, State::Vacant | State::Closing)
+        if matches!(state(), State::Vacant | State::Closing)
             || !shared.signal_box().note_closed(connection)
         {
             return;
         }
-        match (state, shared.signal_box().face()) {
+        // Read after the note: a face that takes the connection from here on finds the note, and one that took it
+        // before is seen to have it.
+        match (state(), shared.signal_box().face()) {
             (State::Leased, Some(face)) => face.ask_again(),
             // It is judged when it comes back.
             (State::Leased, None) => {}
-            // Where no keeper runs, the next user finds out.
-            _ => drop(upkeep::schedule(&self, shared.clock.now())),
+            // Where there is no runtime, the next user finds out.
+            _ => drop(upkeep::look_at(&self, shared.clock.now())),
         }
     }
 
@@ -49,7 +51,7 @@ pub(super) fn retire_closed<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
     let Some(signals) = core.owner.signal_box.get() else {
         return;
     };
-    for closed in signals.take_closed() {
+    for closed in signals.closed() {
         let Some((word, meta)) = core.slot(closed.slot) else {
             continue;
         };
@@ -69,8 +71,9 @@ pub(super) fn retire_closed<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
             State::Leased => meta.id.load(Relaxed) == closed.id,
             State::Vacant | State::Closing => false,
         };
-        if stays {
-            signals.note_closed(closed);
+        // Not before: a face that asks meanwhile is to find the note.
+        if !stays {
+            signals.forget(closed);
         }
     }
 }

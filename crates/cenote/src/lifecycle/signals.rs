@@ -45,12 +45,46 @@ impl SignalBox {
         true
     }
 
-    pub(super) fn take_closed(&self) -> Vec<Connection> {
-        std::mem::take(&mut *lock(&self.closed))
+    /// Those that said they are closed and are still to be seen to.
+    pub(super) fn closed(&self) -> Vec<Connection> {
+        lock(&self.closed).clone()
+    }
+
+    /// `connection` has been seen to; later news of its slot stays.
+    pub(super) fn forget(&self, connection: Connection) {
+        lock(&self.closed).retain(|known| *known != connection);
     }
 
     /// Whether the connection with this number has said that it is closed, and has not gone yet.
     pub(crate) fn is_closed(&self, id: u64) -> bool {
         lock(&self.closed).iter().any(|closed| closed.id == id)
+    }
+}
+
+#[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
+mod tests {
+    use super::*;
+
+    const EARLIER: Connection = Connection { slot: 3, id: 5 };
+    const LATER: Connection = Connection { slot: 3, id: 9 };
+
+    /// A look reads the notes while faces ask.
+    #[test]
+    fn what_said_it_is_closed_is_known_until_it_is_forgotten() {
+        let signals = SignalBox::default();
+        assert!(signals.note_closed(EARLIER));
+        assert_eq!(signals.closed(), [EARLIER]);
+        assert!(signals.is_closed(EARLIER.id));
+        signals.forget(EARLIER);
+        assert!(!signals.is_closed(EARLIER.id));
+    }
+
+    #[test]
+    fn of_a_slot_the_latest_connection_counts() {
+        let signals = SignalBox::default();
+        assert!(signals.note_closed(EARLIER) && signals.note_closed(LATER));
+        assert!(!signals.note_closed(LATER) && !signals.note_closed(EARLIER));
+        signals.forget(EARLIER);
+        assert_eq!(signals.closed(), [LATER]);
     }
 }

@@ -126,6 +126,12 @@ pub(crate) fn schedule<C: Connect>(core: &Arc<PoolCore<C>>, at: u64) -> bool {
     keeper.as_ref().is_some_and(is_listed)
 }
 
+/// As [`schedule`], of a pool that rests too: with nothing due its keeper may have ended, and then another begins.
+/// False only where there is no runtime.
+pub(super) fn look_at<C: Connect>(core: &Arc<PoolCore<C>>, at: u64) -> bool {
+    schedule(core, at) || keep(core, at)
+}
+
 /// Ends the looks: the pool is closed.
 pub(crate) fn dismiss<C: Connect>(core: &Arc<PoolCore<C>>) {
     if let Some(keeper) = &*core.owner.keeper() {

@@ -21,6 +21,24 @@ async fn an_idle_connection_that_closes_leaves_at_once() {
     assert_eq!((pool.status().size, server.open()), (0, 0));
 }
 
+/// Such a pool has no task that could look.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_that_closes_leaves_a_pool_with_nothing_due_at_once() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .keepalive(None)
+        .build()
+        .unwrap();
+    let signals = pool.get().await.unwrap().signals.clone();
+    pass(secs(5)).await;
+    signals.closed();
+    pass(ms(1)).await;
+    assert_eq!((pool.status().size, server.open()), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_that_closes_is_replaced_at_once_if_min_idle_asks_for_it() {
     let server = Server::default();
