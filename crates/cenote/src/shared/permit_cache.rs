@@ -16,9 +16,9 @@ const MOST: usize = 32;
 /// `T` is a permit: its holder's share of the connection.
 pub(super) struct PermitCache<T> {
     /// A thread has one of them; two threads share one where there are more threads than shards. Each has a count of
-    /// references of its own, for a permit that goes into its shard may be the last reference to the pool. Made when
-    /// cached permits are first allowed: a pool that nobody uses has none.
-    shards: OnceLock<Box<[Arc<Shard<T>>]>>,
+    /// references of its own, for a permit that goes into its shard may be the last reference to the pool. Made when a
+    /// thread may first cache permits: most pools are used by few.
+    shards: OnceLock<Box<[OnceLock<Arc<Shard<T>>>]>>,
     /// How many shards there are to be.
     width: usize,
 }
@@ -74,14 +74,18 @@ impl<T> PermitCache<T> {
     }
 
     /// All shards there are by now.
-    fn shards(&self) -> &[Arc<Shard<T>>] {
-        self.shards.get().map_or(&[], |shards| shards)
+    fn shards(&self) -> impl Iterator<Item = &Arc<Shard<T>>> {
+        let shards = self.shards.get().into_iter().flatten();
+        shards.filter_map(OnceLock::get)
     }
 
     fn of_thread(&self) -> Option<&Arc<Shard<T>>> {
-        let shards = self.shards.get()?;
-        // In 32 bits, of which a remainder takes less time.
-        Some(&shards[(thread_number() as u32 % shards.len() as u32) as usize])
+        own(self.shards.get()?).get()
+    }
+
+    /// Whether this thread has its shard.
+    pub(super) fn has_shard(&self) -> bool {
+        self.of_thread().is_some()
     }
 
     /// This thread's shard, to release a permit to, if any may be cached.
@@ -106,10 +110,12 @@ impl<T> PermitCache<T> {
         (free / (2 * self.width)).min(MOST)
     }
 
-    /// Lets each shard cache so many, of a connection of this capacity. The state's lock is held.
+    /// Lets each shard cache so many, of a connection of this capacity, and this thread have one. The state's lock is
+    /// held.
     pub(super) fn allow(&self, most: usize, capacity: usize) {
-        let made = || (0..self.width).map(|_| Arc::default()).collect();
-        for shard in self.shards.get_or_init(made) {
+        let none = || (0..self.width).map(|_| OnceLock::new()).collect();
+        own(self.shards.get_or_init(none)).get_or_init(Arc::default);
+        for shard in self.shards() {
             let mut cached = lock(&shard.cached);
             cached.most = most;
             cached.capacity = capacity;
@@ -134,9 +140,15 @@ impl<T> PermitCache<T> {
 
     /// How many permits are cached; nearly so while they are taken and put.
     pub(super) fn count(&self) -> usize {
-        let counts = self.shards().iter().map(|shard| &shard.count);
+        let counts = self.shards().map(|shard| &shard.count);
         counts.map(|count| count.load(Ordering::Relaxed)).sum()
     }
+}
+
+/// This thread's place among the shards.
+fn own<S>(shards: &[S]) -> &S {
+    // In 32 bits, of which a remainder takes less time.
+    &shards[(thread_number() as u32 % shards.len() as u32) as usize]
 }
 
 impl<T> Shard<T> {

@@ -197,7 +197,8 @@ impl<C: Multiplex> State<C> {
     /// Lets released permits be cached, no more than `free` in all, for as long as there is nothing to decide.
     pub(super) fn allow_cached(&mut self, free: usize) {
         let most = self.permit_cache.ration(free);
-        if most == 0 || self.has_cached {
+        // Where others cache already, this thread may still be without its shard.
+        if most == 0 || self.has_cached && self.permit_cache.has_shard() {
             return;
         }
         if let [entry] = &self.active[..] {
@@ -222,6 +223,14 @@ impl<C: Multiplex> State<C> {
         entry.leases += takes;
         entry.was_used |= takes > 0;
         deferred.gone.extend(permits);
+    }
+
+    /// Gives back the memory of a queue that is empty, as upkeep ends.
+    pub(super) fn shrink_queue(&mut self) {
+        self.queue = BTreeMap::new();
+        if self.outcomes.is_empty() {
+            self.outcomes = BTreeMap::new();
+        }
     }
 
     pub(super) fn has_cached(&self) -> bool {

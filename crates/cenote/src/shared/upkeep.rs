@@ -144,8 +144,9 @@ impl<C: Multiplex> Core<C> {
             state.peak = state.in_flight;
             self.dial_if_needed(state, deferred);
             if state.active.is_empty() && state.queue.is_empty() {
-                // Under the lock: who comes after this starts another.
+                // Under the lock: a caller that comes after this starts another.
                 state.upkeep_runs = false;
+                state.shrink_queue();
                 return Next::End;
             }
             Next::Turn
