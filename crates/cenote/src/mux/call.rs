@@ -10,7 +10,7 @@ use super::error::{CallError, Sent};
 use super::handle::{Mux, MuxRef};
 use super::silence::GaveUp;
 use super::submit::{Admitted, TimedBy};
-use super::tags::TagWaiter;
+use super::tags::{NoTag, TagWaiter};
 use crate::rt::Sleep;
 
 impl<Req, Resp> Mux<Req, Resp> {
@@ -84,7 +84,8 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
     }
 
     /// Waits this long at most, its turn included, instead of `call_timeout`. Exact to the timer's
-    /// millisecond; costs a timer of its own.
+    /// millisecond; costs a timer of its own. To be set before the first poll: a call that is queued by then waits for
+    /// its turn no longer than `call_timeout`.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.own = Some(Own { limit, timer: None });
         self
@@ -128,8 +129,13 @@ impl<'a, Req, Resp> Call<'a, Req, Resp> {
             }
             Stage::Queued(waiter) => match engine.poll_queued(waiter, cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(Err(engine.lost(Sent::No))),
-                Poll::Ready(Some(index)) => index,
+                Poll::Ready(Err(NoTag::Ended)) => return Poll::Ready(Err(engine.lost(Sent::No))),
+                Poll::Ready(Err(NoTag::TimedOut)) => {
+                    // Its own limit came too late for the driver, who times what is queued.
+                    let (limit, sent) = (engine.call_timeout(), Sent::No);
+                    return Poll::Ready(Err(CallError::TimedOut { limit, sent }));
+                }
+                Poll::Ready(Ok(index)) => index,
             },
             Stage::Pending(index) => {
                 return match engine.pending.poll(*index, cx) {

@@ -101,7 +101,7 @@ impl<Req, Resp> Future for Reserve<Req, Resp> {
                 Poll::Ready(granted) => {
                     let outcome = granted
                         .map(|index| this.permit(index))
-                        .ok_or_else(|| engine.lost(Sent::No));
+                        .map_err(|_no_tag| engine.lost(Sent::No));
                     this.waiter = None;
                     Poll::Ready(outcome)
                 }

@@ -7,7 +7,7 @@ use super::admission::Admission;
 use super::engine::Engine;
 use super::error::{CallError, Disconnected, Sent};
 use super::lane::{EncodeFailure, HandleOrder, LockedLane};
-use super::tags::TagWaiter;
+use super::tags::{NoTag, TagWaiter};
 use crate::sync::MutexGuard;
 use crate::wake::release;
 
@@ -99,14 +99,14 @@ impl<Req, Resp> Engine<Req, Resp> {
         Ok(Admitted::Queued(waiter))
     }
 
-    /// The tag of a queued call, when it has been granted one; none if it gets none.
+    /// The tag of a queued call, when it has been granted one; or why it gets none.
     pub(super) fn poll_queued(
         &self,
         waiter: &mut TagWaiter,
         cx: &Context<'_>,
-    ) -> Poll<Option<u32>> {
+    ) -> Poll<Result<u32, NoTag>> {
         if let Some(outcome) = waiter.outcome() {
-            return Poll::Ready(outcome.ok());
+            return Poll::Ready(outcome);
         }
         // Cloned, and dropped, under no lock: it is user code.
         let waker = cx.waker().clone();
@@ -119,8 +119,7 @@ impl<Req, Resp> Engine<Req, Resp> {
             Err(new) => {
                 release(Some(new));
                 let outcome = waiter.outcome();
-                let outcome = outcome.expect("settled under the lock, or asked once too often");
-                Poll::Ready(outcome.ok())
+                Poll::Ready(outcome.expect("settled under the lock, or asked once too often"))
             }
         }
     }

@@ -26,8 +26,13 @@ pub(super) struct Tags {
 /// A queued call. It leaves by [`Tags::leave`] before it is dropped.
 pub(super) type TagWaiter = BoxedWaiter<u32, NoTag>;
 
-/// A queued call gets no tag: its time is over, or the connection takes no more calls.
-pub(super) struct NoTag;
+/// Why a queued call gets no tag.
+pub(super) enum NoTag {
+    /// Its time is over.
+    TimedOut,
+    /// The connection takes no more calls.
+    Ended,
+}
 
 impl Tags {
     pub(super) fn new(cap: u32) -> Self {
@@ -111,19 +116,22 @@ impl Tags {
             Ok(waker) => (None, waker),
             Err(()) => match waiter.outcome() {
                 Some(Ok(index)) => (self.give_back(index), None),
-                Some(Err(NoTag)) | None => (None, None),
+                Some(Err(_)) | None => (None, None),
             },
         }
     }
 
     /// No queued call gets a tag any more: the wakers to wake.
     pub(super) fn refuse_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        self.waitlist.refuse_all(|| NoTag).into_iter().flatten()
+        self.waitlist
+            .refuse_all(|| NoTag::Ended)
+            .into_iter()
+            .flatten()
     }
 
     /// The queued calls whose deadline has come get no tag: the wakers to wake.
     pub(super) fn refuse_due(&mut self, now: u64) -> impl Iterator<Item = Waker> + use<> {
-        let (wakers, _) = self.waitlist.refuse_due(now, || NoTag);
+        let (wakers, _) = self.waitlist.refuse_due(now, || NoTag::TimedOut);
         wakers.into_iter().flatten()
     }
 

@@ -149,3 +149,19 @@ async fn a_clock_that_jumps_does_not_time_out_what_has_just_begun() {
     peer.reply(request.tag, request.message).await;
     assert_eq!(call.await.unwrap(), "young");
 }
+
+/// The driver, who times what is queued, does not know of a limit set later; and the connection is as it was.
+#[tokio::test(start_paused = true)]
+async fn a_queued_call_whose_own_limit_is_set_too_late_times_out_as_the_others() {
+    let (client, _peer) = pair(|settings| settings.max_in_flight(1).call_timeout(ms(80)));
+    let mut first = client.call(Bytes::from("first")).timeout(secs(60));
+    assert!(poll!(&mut first).is_pending());
+    let mut queued = client.call(Bytes::from("queued"));
+    assert!(poll!(&mut queued).is_pending());
+    let outcome = queued.timeout(secs(10)).await;
+    let Err(CallError::TimedOut { limit, sent, .. }) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!((limit, sent), (ms(80), Sent::No));
+    assert!(client.is_open());
+}
