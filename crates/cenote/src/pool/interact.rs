@@ -39,8 +39,8 @@ impl<C: Connect> OwnedLease<C> {
     /// # Errors
     /// - [`Panicked`](InteractError::Panicked): the closure panicked; the connection is closed.
     /// - [`Aborted`](InteractError::Aborted): the runtime was shut down before the closure began: the
-    ///   [pool's own](crate::pool::PoolBuilder::runtime); without one the caller's, or outside any the last that the pool
-    ///   was used on.
+    ///   [pool's own](crate::pool::PoolBuilder::runtime); without one the caller's, or outside any the last that the
+    ///   pool was used on.
     pub async fn interact<T: Send + 'static>(
         lease: Self,
         work: impl FnOnce(&mut C::Connection) -> T + Send + 'static,

@@ -120,12 +120,11 @@ impl<'a, C: Connect> Waiting<'a, C> {
         *self.as_mut().project().stage = Stage::Done;
         let core = self.core;
         let now = core.owner.clock.now();
-        let outcome = outcome.map(|token| {
+        let outcome = outcome.inspect(|token| {
             token.meta().leased(now, self.call_site);
             if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
                 dial::set_proven(core);
             }
-            token
         });
         let kind = match outcome {
             Ok(_) => GetOutcome::Leased,
