@@ -93,6 +93,19 @@ impl Keeper {
         keeper.schedule(member, at).ok().map(|()| keeper)
     }
 
+    /// Makes `next`, which lists `member`, the keeper of it. The one before may still live, on a runtime that nobody
+    /// drives or listed there once more by a signal: it would keep a pool that is gone until its next look.
+    pub(crate) fn take_over<M: Member>(
+        own: &mut Option<Arc<Self>>,
+        next: Arc<Self>,
+        member: &Arc<M>,
+    ) {
+        let before = own.replace(Arc::clone(&next));
+        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &next)) {
+            before.dismiss(member);
+        }
+    }
+
     /// The runtime it runs on.
     pub(crate) fn runtime(&self) -> RuntimeId {
         self.runtime

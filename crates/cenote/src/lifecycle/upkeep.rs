@@ -109,7 +109,7 @@ fn keep<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) -> bool {
     let Some(next) = Keeper::schedule_on(&shared.runtime, core, at) else {
         return false;
     };
-    *keeper = Some(next);
+    Keeper::take_over(&mut keeper, next, core);
     if !died {
         shared.clock.tick();
     }

@@ -18,10 +18,13 @@ pub(super) struct PermitCache<T> {
     /// A thread has one of them; two threads share one where there are more threads than shards. Each has a count of
     /// references of its own, for a permit that goes into its shard may be the last reference to the pool. Made when a
     /// thread may first cache permits: most pools are used by few.
-    shards: OnceLock<Box<[OnceLock<Arc<Shard<T>>>]>>,
+    shards: OnceLock<Box<[OwnShard<T>]>>,
     /// How many shards there are to be.
     width: usize,
 }
+
+/// The place of a thread's shard.
+type OwnShard<T> = OnceLock<Arc<Shard<T>>>;
 
 /// In cache lines of its own. Its lock is taken under the state's, one at a time; nothing is taken under it.
 #[repr(align(128))]

@@ -24,7 +24,9 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
         let mut keeper = core.keeper();
         let next = Keeper::schedule_on(&core.life.owner.runtime, core, first);
         let is_listed = next.is_some();
-        *keeper = next.or_else(|| keeper.take());
+        if let Some(next) = next {
+            Keeper::take_over(&mut keeper, next, core);
+        }
         is_listed
     };
     if !is_listed {
@@ -96,7 +98,7 @@ enum Next {
     End,
 }
 
-/// A active connection and what was found out about it outside the lock.
+/// An active connection and what was found out about it outside the lock.
 struct Look<C: Multiplex> {
     conn: Arc<ActiveConnection<C>>,
     seen: Seen,
