@@ -1,6 +1,7 @@
 //! What each pool holds and what each bound carries: kept here, so that the sums are right by construction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Weak};
 
 use super::{BudgetMember, BudgetStatus};
@@ -14,8 +15,11 @@ pub(super) type Key = u64;
 pub(super) struct State {
     bounds: BTreeMap<Key, Tally>,
     pub(super) members: BTreeMap<Key, Member>,
-    /// The pools that hold a permit: as many as there are permits, at most.
-    pub(super) holders: BTreeSet<Key>,
+    /// The pools that hold a permit, in the order of their [`idle_after`](Member::idle_after): so that the connection
+    /// that has been idle for longest is found without a look at all of them.
+    holders: BTreeSet<(u64, Key)>,
+    /// A time that is past: the latest that anybody is known to wait since.
+    pub(super) past: u64,
     pub(super) line: Line<Key>,
     /// The bounds that were made smaller and are exceeded still.
     pub(super) exceeded: BTreeSet<Key>,
@@ -56,6 +60,8 @@ pub(super) struct Member {
     pub(super) account: Account,
     /// Where it stands, to be read by itself without the lock.
     pub(super) standing: Arc<AtomicU8>,
+    /// None of its connections is idle since before this, as of the last look at them; 0 until there was one.
+    idle_after: u64,
     /// Since when it wants a permit that is reserved for it, though nobody waits.
     pub(super) refills_since: Option<u64>,
     /// In line, with nothing promised: the bound at which it waits, once all below that have been asked for idle
@@ -140,6 +146,7 @@ impl State {
             bounds: BTreeMap::new(),
             members: BTreeMap::new(),
             holders: BTreeSet::new(),
+            past: 0,
             line: Line::new(),
             exceeded: BTreeSet::new(),
             is_contested,
@@ -201,6 +208,7 @@ impl State {
             pool: None,
             account: Account::default(),
             standing: Arc::clone(standing),
+            idle_after: 0,
             refills_since: None,
             waits_at: None,
         };
@@ -231,14 +239,33 @@ impl State {
         let before = member.account.sums();
         change(&mut member.account);
         let (now, held) = (member.account.sums(), member.account.held);
+        let place = (member.idle_after, key);
+        if held == 0 {
+            member.idle_after = 0;
+        }
         let chain = Arc::clone(&member.chain);
         for &bound in &*chain {
             self.bound_mut(bound).sums.replace(before, now);
         }
         if held > 0 {
-            self.holders.insert(key);
+            self.holders.insert(place);
         } else {
-            self.holders.remove(&key);
+            self.holders.remove(&place);
+        }
+    }
+
+    /// The holder behind `last`, or the first.
+    pub(super) fn next_holder(&self, last: Option<(u64, Key)>) -> Option<(u64, Key)> {
+        let behind = last.map_or(Unbounded, Excluded);
+        self.holders.range((behind, Unbounded)).next().copied()
+    }
+
+    /// Notes what a look at a holder's connections showed.
+    pub(super) fn note_idle_after(&mut self, key: Key, at: u64) {
+        let member = self.member_mut(key);
+        let before = std::mem::replace(&mut member.idle_after, at);
+        if self.holders.remove(&(before, key)) {
+            self.holders.insert((at, key));
         }
     }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::accounts::{Key, State};
 use super::member::{GRANTED, IN_LINE, OUT};
-use super::{After, BudgetMember, Want};
+use super::{After, BudgetMember, Idle, Want};
 use crate::policy::budget::{Returning, changes_hands, least_recently_used};
 use crate::sync::Ordering::Relaxed;
+
+type Pool = Arc<dyn BudgetMember>;
 
 /// Where a connection may have become idle since pools in line were last served.
 #[derive(Clone, Copy)]
@@ -153,6 +155,7 @@ impl State {
         let mut last = None;
         while let Some(place @ (since, key)) = self.line.next(last) {
             last = Some(place);
+            self.past = self.past.max(since);
             let Some(oldest) = self.oldest_waiter(key, after) else {
                 // A promise to it is free for those before it, too.
                 if self.account(key).is_promised {
@@ -213,23 +216,10 @@ impl State {
     /// Has the least recently used idle connection below `bound` closed. If there is none, every lease of those looked
     /// at comes back to be claimed.
     fn close_idle(&mut self, bound: Key, whom: For, fresh: Fresh, after: &mut After) -> bool {
-        let keys: Vec<_> = match fresh {
-            Fresh::Nowhere => return false,
-            Fresh::At(key) => vec![key],
-            Fresh::Everywhere => self.holders.iter().copied().collect(),
-        };
-        let pools: Vec<_> = keys
-            .into_iter()
-            .filter(|&key| self.can_spare(key, bound, whom))
-            .filter_map(|key| Some((key, self.pool(key, after)?)))
-            .collect();
-        loop {
-            let idle = pools.iter().filter_map(|(key, pool)| {
-                let idle = pool.least_recently_used()?;
-                Some((idle.since, (*key, pool, idle)))
-            });
-            let Some((key, pool, idle)) = least_recently_used(idle) else {
-                break;
+        let pools = loop {
+            let (pools, idle) = self.find_idle(bound, whom, fresh, after);
+            let Some((key, pool, idle)) = idle else {
+                break pools;
             };
             // Else it was leased in that instant.
             if let Some(close) = pool.reserve(&idle) {
@@ -237,7 +227,7 @@ impl State {
                 self.close_for(whom, key);
                 return true;
             }
-        }
+        };
         for (key, pool) in &pools {
             // It came back in that instant.
             if let Some(close) = pool.reserve_or_mark() {
@@ -247,6 +237,48 @@ impl State {
             }
         }
         false
+    }
+
+    /// The connection that has been idle for longest, of the pools below `bound` that can spare one, and all pools that
+    /// were looked at: no more than it takes, or all if nothing is idle.
+    fn find_idle(
+        &mut self,
+        bound: Key,
+        whom: For,
+        fresh: Fresh,
+        after: &mut After,
+    ) -> (Vec<(Key, Pool)>, Option<(Key, Pool, Idle)>) {
+        let (mut pools, mut found, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut last, mut earliest) = (None, u64::MAX);
+        loop {
+            let next = match fresh {
+                Fresh::Nowhere => None,
+                Fresh::At(key) => Some((0, key)).filter(|_| last.is_none()),
+                Fresh::Everywhere => self.next_holder(last),
+            };
+            // Of none behind it has a connection been idle for longer than one that was found.
+            let Some((_, key)) = next.filter(|(idle_after, _)| *idle_after < earliest) else {
+                break;
+            };
+            last = next;
+            if !self.can_spare(key, bound, whom) {
+                continue;
+            }
+            let Some(pool) = self.pool(key, after) else {
+                continue;
+            };
+            let idle = pool.least_recently_used();
+            seen.push((key, idle.as_ref().map_or(self.past, |idle| idle.since)));
+            if let Some(idle) = idle {
+                earliest = earliest.min(idle.since);
+                found.push((idle.since, (key, Arc::clone(&pool), idle)));
+            }
+            pools.push((key, pool));
+        }
+        for (key, idle_after) in seen {
+            self.note_idle_after(key, idle_after);
+        }
+        (pools, least_recently_used(found.into_iter()))
     }
 
     /// Whether a connection of the pool `key` can be closed, for whom and the room it makes at `bound`.

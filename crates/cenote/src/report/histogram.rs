@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::sync::{AtomicU64, Ordering::Relaxed, thread_number};
 
 /// Buckets with an upper bound.
 const BOUNDED: usize = 27;
@@ -137,10 +137,14 @@ fn bucket(nanos: u64) -> usize {
 pub(crate) struct Recorder {
     /// One more than its nanoseconds; 0 before there is one.
     first: AtomicU64,
-    more: OnceLock<Box<Buckets>>,
+    more: OnceLock<Box<[Buckets; SHARDS]>>,
 }
 
+/// Threads count apart: on lines in common, two that hand connections to each other would spend a fifth of their time.
+const SHARDS: usize = 4;
+
 #[derive(Default)]
+#[repr(align(128))]
 struct Buckets {
     counts: [AtomicU64; BOUNDED + 1],
     sum: AtomicU64,
@@ -157,7 +161,8 @@ impl Recorder {
         if is_first {
             return;
         }
-        let buckets = self.more.get_or_init(Box::default);
+        let shards = self.more.get_or_init(Box::default);
+        let buckets = &shards[thread_number() % SHARDS];
         buckets.counts[bucket(nanos)].fetch_add(1, Relaxed);
         buckets.sum.fetch_add(nanos, Relaxed);
     }
@@ -167,7 +172,7 @@ impl Recorder {
         if let Some(first) = self.first.load(Relaxed).checked_sub(1) {
             histogram.add(first);
         }
-        if let Some(buckets) = self.more.get() {
+        for buckets in self.more.get().into_iter().flat_map(|shards| &**shards) {
             for (count, recorded) in histogram.counts.iter_mut().zip(&buckets.counts) {
                 *count += recorded.load(Relaxed);
             }
