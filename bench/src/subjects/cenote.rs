@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 
-use cenote::{Budget, Connect, Dial, Pool, Verdict};
 use cenote::pool::PoolBuilder;
+use cenote::{Budget, Connect, Dial, Pool, Verdict};
 
 use super::Subject;
 use crate::connector::{Connection, Connector, Setup};
@@ -63,7 +63,9 @@ impl Subject for Cenote {
     const NAME: &'static str = "cenote";
 
     async fn open(setup: &Setup) -> Self {
-        Self { pool: build(builder(setup)) }
+        Self {
+            pool: build(builder(setup)),
+        }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
@@ -75,7 +77,9 @@ impl Subject for CenoteOwned {
     const NAME: &'static str = "cenote_owned";
 
     async fn open(setup: &Setup) -> Self {
-        Self { pool: build(builder(setup)) }
+        Self {
+            pool: build(builder(setup)),
+        }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
