@@ -141,7 +141,7 @@ impl Connect for PostgresConnector {
         !conn.is_closed()
     }
 
-    /// As [`ResetMode`] says; close when the connection ended, gave a cancel token away, or lost its
+    /// As [`ResetMode`](crate::ResetMode) says; close when the connection ended, gave a cancel token away, or lost its
     /// prepared statements.
     fn verdict(&self, conn: &mut PgConnection) -> Verdict {
         conn.verdict(self.reset_mode)
@@ -162,7 +162,7 @@ impl Connect for PostgresConnector {
         })
     }
 
-    /// Waits for outstanding replies, undoes what was left as [`ResetMode`] lists it, and runs
+    /// Waits for outstanding replies, undoes what was left as [`ResetMode`](crate::ResetMode) lists it, and runs
     /// [`setup`](PostgresConnector::setup): one round trip.
     async fn reset(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
         match conn.reset(self.setup.as_deref()).await {

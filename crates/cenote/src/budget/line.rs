@@ -10,6 +10,14 @@ use crate::sync::Ordering::Relaxed;
 
 type Pool = Arc<dyn BudgetMember>;
 
+/// What came of a search for an idle connection.
+struct Search {
+    /// The pools that were looked at: no more than it took, or all if nothing is idle.
+    pools: Vec<(Key, Pool)>,
+    /// The connection that has been idle for longest, and its pool.
+    idle: Option<(Key, Pool, Idle)>,
+}
+
 /// Where a connection may have become idle since pools in line were last served.
 #[derive(Clone, Copy)]
 enum Fresh {
@@ -217,7 +225,7 @@ impl State {
     /// at comes back to be claimed.
     fn close_idle(&mut self, bound: Key, whom: For, fresh: Fresh, after: &mut After) -> bool {
         let pools = loop {
-            let (pools, idle) = self.find_idle(bound, whom, fresh, after);
+            let Search { pools, idle } = self.find_idle(bound, whom, fresh, after);
             let Some((key, pool, idle)) = idle else {
                 break pools;
             };
@@ -239,15 +247,8 @@ impl State {
         false
     }
 
-    /// The connection that has been idle for longest, of the pools below `bound` that can spare one, and all pools that
-    /// were looked at: no more than it takes, or all if nothing is idle.
-    fn find_idle(
-        &mut self,
-        bound: Key,
-        whom: For,
-        fresh: Fresh,
-        after: &mut After,
-    ) -> (Vec<(Key, Pool)>, Option<(Key, Pool, Idle)>) {
+    /// Looks for the connection that has been idle for longest, of the pools below `bound` that can spare one.
+    fn find_idle(&mut self, bound: Key, whom: For, fresh: Fresh, after: &mut After) -> Search {
         let (mut pools, mut found, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         let (mut last, mut earliest) = (None, u64::MAX);
         loop {
@@ -278,7 +279,10 @@ impl State {
         for (key, idle_after) in seen {
             self.note_idle_after(key, idle_after);
         }
-        (pools, least_recently_used(found.into_iter()))
+        Search {
+            pools,
+            idle: least_recently_used(found.into_iter()),
+        }
     }
 
     /// Whether a connection of the pool `key` can be closed, for whom and the room it makes at `bound`.
