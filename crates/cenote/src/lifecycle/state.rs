@@ -268,7 +268,7 @@ impl<C: Connect> Shared<C> {
 
     /// Tells the observers, if there are any. For places where no lock is held: they are user code.
     pub(crate) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
-        if self.hooks.observers.is_empty() {
+        if !self.hooks.has_observers() {
             return;
         }
         let endpoint = rt::calling(|| self.connector.endpoint()).ok().flatten();

@@ -312,14 +312,14 @@ impl<C: Connect> PoolBuilder<C> {
         mut self,
         hook: impl Fn(&mut C::Connection, &ConnectionInfo, CloseReason) + Send + Sync + 'static,
     ) -> Self {
-        self.blueprint.hooks.before_close.push(Box::new(hook));
+        self.blueprint.hooks.add_before_close(Box::new(hook));
         self
     }
 
     /// Called with everything that happens; see [`Event`]. Several are called in the order given, whatever happens
     /// in those before; a panic is ignored.
     pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.blueprint.hooks.observers.push(Box::new(observer));
+        self.blueprint.hooks.add_observer(Box::new(observer));
         self
     }
 
