@@ -33,7 +33,13 @@ async fn three_pools_serve_all_their_users_and_the_server_refuses_no_connection(
     assert!(status.connections <= OURS, "{status}");
     for pool in program.pools() {
         let counters = pool.counters();
-        assert_eq!(counters.connect_failed, 0, "{}", pool.inspect());
+        assert_eq!(
+            counters.connect_failed,
+            0,
+            "{}\n{}",
+            pool.inspect(),
+            server.log()
+        );
         assert_eq!(counters.timed_out, 0, "{}", pool.name());
     }
     let opened: u64 = program

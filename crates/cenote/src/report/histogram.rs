@@ -214,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn times_of_all_threads_count() {
+        let recorder = Recorder::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * SHARDS {
+                scope.spawn(|| (0..100).for_each(|_| recorder.record(3_000)));
+            }
+        });
+        let histogram = recorder.histogram();
+        assert_eq!(histogram.count(), 200 * SHARDS as u64);
+        assert_eq!(histogram.mean(), Some(Duration::from_micros(3)));
+    }
+
+    #[test]
     fn a_quantile_is_right_or_too_long_by_less_than_twice() {
         let mut rng = fastrand::Rng::with_seed(7);
         let mut times: Vec<u64> = (0..10_000).map(|_| 1_000 << rng.u32(..20)).collect();

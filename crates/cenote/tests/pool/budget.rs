@@ -260,6 +260,27 @@ async fn the_connection_idle_for_longest_in_any_pool_is_closed_for_one_that_wait
     assert_whole(&server, &budget, [&a, &b, &c, &d]).await;
 }
 
+/// Pools are looked at in the order of what was seen of them last: one that had nothing idle then has its turn later.
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_was_busy_when_a_connection_was_looked_for_is_not_passed_over_later() {
+    let (server, budget) = (Server::of(2), Budget::new(2));
+    let [a, b, c] = pools(&server, &budget);
+    let busy = get(&a).await;
+    drop(get(&b).await);
+    sleep(secs(10)).await;
+    let last = get(&c).await;
+    assert_eq!([&a, &b].map(closed_for_budget), [0, 1]);
+    sleep(secs(10)).await;
+    drop(busy);
+    sleep(secs(10)).await;
+    drop(last);
+    sleep(secs(10)).await;
+    let lease = get(&b).await;
+    assert_eq!([&a, &c].map(closed_for_budget), [1, 0]);
+    drop(lease);
+    assert_whole(&server, &budget, [&a, &b, &c]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_closed_while_the_budget_has_room() {
     let (server, budget) = (Server::of(4), Budget::new(4));
