@@ -247,7 +247,8 @@ enum Slot {
 }
 
 /// Closes the gate for a while, tells of it, and ends the waiting of all where the policy says so: then with the
-/// number of failures in a row. The `slot` of the connection that failed is still occupied.
+/// number of failures in a row. The dial began, or the connection dead on arrival was opened, at `began`; its `slot` is
+/// still occupied.
 fn failed<C: Connect>(
     core: &Arc<PoolCore<C>>,
     Failure { error, kind }: &Failure,
@@ -276,7 +277,12 @@ fn failed<C: Connect>(
             ..
         } = &mut *dialer;
         let outage = outage.get_or_insert_with(|| Box::new(Outage::new(began, error.clone())));
-        outage.gate.failed(now, &shared.settings.backoff, rng);
+        // Connections that are found dead together, as after a restart, are one failure: those opened before it became
+        // known say nothing of a dial made since.
+        if slot == Slot::Opening || began >= outage.failed_at {
+            outage.gate.failed(now, &shared.settings.backoff, rng);
+            outage.failed_at = now;
+        }
         let old = std::mem::replace(&mut outage.last_error, error.clone());
         let gate = outage.gate;
         if slot == Slot::Open {

@@ -36,6 +36,8 @@ pub(super) struct Outage {
     pub(super) last_error: ConnectError,
     /// When the first of them began.
     pub(super) since: u64,
+    /// When the latest of them failed.
+    pub(super) failed_at: u64,
     /// When the waiters are to be told, if connecting still fails then.
     pub(super) tell_at: Option<Telling>,
 }
@@ -47,6 +49,7 @@ impl Outage {
             gate: Gate::default(),
             last_error: error,
             since,
+            failed_at: 0,
             tell_at: None,
         }
     }

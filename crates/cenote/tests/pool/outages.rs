@@ -88,6 +88,19 @@ async fn connections_that_arrived_dead_make_no_pool_that_had_one() {
     assert_told(pool.get().await, 3);
 }
 
+/// A server restarted just after a pool was filled: eight idle connections die at once, and the next dial succeeds.
+#[tokio::test(start_paused = true)]
+async fn connections_that_die_together_before_their_first_use_are_one_failure() {
+    let server = Server::default();
+    let pool = server.builder().max_size(8).min_idle(8).build().unwrap();
+    while pool.status().idle < 8 {
+        pass(ms(1)).await;
+    }
+    server.restart();
+    drop(pool.get().await.unwrap());
+    assert_eq!(server.dials(), 9);
+}
+
 /// A wrong password does not mend itself: waiting for the time-out would hide it (bb8 #102).
 #[tokio::test(start_paused = true)]
 async fn an_error_that_another_attempt_cannot_mend_is_told_at_once() {
