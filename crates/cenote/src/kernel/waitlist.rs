@@ -1,6 +1,6 @@
 //! The waitlist: a ring of entries in arrival order, and for each waiter the cell that lies in the future
 //! that waits. What waiters are granted (`G`) and why they are refused (`R`) is its user's: the ledger's are connections,
-//! the mux's are tags.
+//! the shared pool's permits, the mux's tags.
 //!
 //! All that its user's lock has to be held for is in the ring itself, by value. A node linked through the
 //! waiters' own memory would be fetched from the processor that wrote it last, two or three times for each
@@ -145,7 +145,7 @@ impl<G, R> Waitlist<G, R> {
     }
 
     /// Since when the first in line waits.
-    pub(super) fn oldest(&self) -> Option<u64> {
+    pub(crate) fn oldest(&self) -> Option<u64> {
         let first = self.entries.front()?.waiter?;
         // SAFETY: an entry with its waiter is queued: the waiter is taken out of the ring, under the lock that is held
         // here, before it goes. `since` is not written any more.
@@ -271,11 +271,18 @@ impl<G, R> Waitlist<G, R> {
     }
 
     /// The wakers of all waiters, which stay in the waitlist and leave another waker when they are polled.
-    pub(super) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
+    pub(crate) fn take_wakers(&mut self) -> Vec<Option<Waker>> {
         self.entries
             .iter_mut()
             .map(|entry| entry.waker.take())
             .collect()
+    }
+
+    /// Gives back the memory of a ring that is empty.
+    pub(crate) fn shrink(&mut self) {
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
     }
 
     /// After the first waiter has left or was served: the first entry has a waiter again. The back is another

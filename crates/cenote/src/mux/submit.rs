@@ -95,7 +95,9 @@ impl<Req, Resp> Engine<Req, Resp> {
             return Err(CallError::QueueFull { max_queued });
         }
         let waitlist = &mut admission.tags.waitlist;
-        let waiter = TagWaiter::join(waitlist, own(waker), deadline);
+        let mut waiter = TagWaiter::new(0);
+        waiter.arrive(waitlist);
+        waiter.join(waitlist, own(waker), deadline);
         Ok(Admitted::Queued(waiter))
     }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::active_connection::{ActiveConnection, Ending, Seen};
 use super::deferred::Deferred;
-use super::grant::WaitOutcome;
 use super::state::{ActiveEntry, Core, State};
 use super::upkeep;
 use crate::connect::Multiplex;
@@ -40,14 +39,13 @@ impl<C: Multiplex> Core<C> {
             }
         }
         while state.active[i].load().has_room() {
-            let Some((number, waiter)) = state.queue.pop_first() else {
+            let Some(waiter) = state.waitlist.pop() else {
                 break;
             };
             let grant = state.occupy(i);
-            state.outcomes.insert(number, WaitOutcome::Granted(grant));
-            deferred.wake(waiter.waker);
+            deferred.wake(waiter.grant(grant));
         }
-        if !state.queue.is_empty() {
+        if state.waitlist.len() > 0 {
             self.dial_if_needed(state, deferred);
         }
     }
@@ -110,7 +108,7 @@ impl<C: Multiplex> Core<C> {
             && state.phase == PoolState::Open
             // One that is not ready yet is as good as being opened.
             && state.active.iter().all(|entry| entry.warm_until == 0)
-            && sharing::grows(self.limits.marks, self.bounds(state), state.queue.len(), loads)
+            && sharing::grows(self.limits.marks, self.bounds(state), state.waitlist.len(), loads)
     }
 
     /// Makes a connection active; true if one more should follow.

@@ -4,14 +4,13 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::grant::{Turn, WaitOutcome};
+use super::grant::PermitWaiter;
 use super::lease::SharedLease;
 use super::permits::Answer;
 use super::state::Core;
@@ -80,18 +79,17 @@ struct Acquire<C: Multiplex, P: Borrow<Arc<Core<C>>>> {
     pool: P,
     call_site: &'static Location<'static>,
     limit: Option<Duration>,
-    stage: Stage,
-    connector: PhantomData<fn() -> C>,
+    stage: Stage<C>,
 }
 
-enum Stage {
+enum Stage<C: Multiplex> {
     Start,
-    Waiting(Waiting),
+    Waiting(Waiting<C>),
     Done,
 }
 
-struct Waiting {
-    turn: Turn,
+struct Waiting<C: Multiplex> {
+    waiter: PermitWaiter<C>,
     timer: Option<Pin<Box<rt::Sleep>>>,
 }
 
@@ -104,7 +102,6 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
             call_site,
             limit,
             stage: Stage::Start,
-            connector: PhantomData,
         }
     }
 
@@ -113,122 +110,116 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         self.pool.borrow()
     }
 
-    /// The lease that `answer` leads to; none if the caller has to ask again or to wait.
-    fn follow(&mut self, answer: Answer<C>) -> Step<C> {
-        let refused = |error| Step::Done(Err(error));
-        match answer {
-            Answer::Granted(grant) => match self.core().admit(grant) {
-                Some(conn) => Step::Done(Ok(SharedLease::new(conn))),
-                None => Step::AskAgain,
-            },
-            Answer::Refused(error) => refused(error),
+    /// The lease that `answer` leads to; none if the caller has to ask again: the connection was dead or full when it
+    /// was looked at.
+    fn follow(&self, answer: Answer<C>) -> Option<Result<SharedLease<C>, GetError>> {
+        let core = self.core();
+        let error = match answer {
+            Answer::Granted(grant) => return core.admit(grant).map(SharedLease::new).map(Ok),
+            Answer::Refused(error) => error,
             Answer::QueueFull => {
-                self.core().life.owner.tell(|| EventKind::Rejected);
-                refused(GetError::QueueFull {
-                    pool: self.core().life.owner.settings.name.clone(),
-                    max_waiters: self.core().limits.max_waiters,
-                })
-            }
-            Answer::Closed => refused(self.core().closed_error()),
-            Answer::Queued(turn) => {
-                if let Stage::Start = self.stage {
-                    self.stage = Stage::Waiting(Waiting { turn, timer: None });
+                core.life.owner.tell(|| EventKind::Rejected);
+                GetError::QueueFull {
+                    pool: core.life.owner.settings.name.clone(),
+                    max_waiters: core.limits.max_waiters,
                 }
-                Step::Wait
             }
+            Answer::Closed => core.closed_error(),
+        };
+        Some(Err(error))
+    }
+
+    /// What the caller learns at this poll; pending while it waits.
+    #[inline]
+    fn ask(&mut self, cx: &mut Context<'_>) -> Poll<Answer<C>> {
+        let core = self.pool.borrow();
+        match &mut self.stage {
+            Stage::Start => match core.ask(cx.waker()) {
+                Ok(answer) => return Poll::Ready(answer),
+                Err(waiter) => {
+                    let timer = None;
+                    self.stage = Stage::Waiting(Waiting { waiter, timer });
+                }
+            },
+            Stage::Waiting(Waiting { waiter, .. }) => {
+                if let Some(answer) = core.ask_again(waiter, cx.waker()) {
+                    return Poll::Ready(answer);
+                }
+            }
+            Stage::Done => panic!("a get was polled after it was done"),
         }
+        self.watch(cx)
     }
 
     /// Pending until the time is up; then the end of the waiting.
-    fn watch(&mut self, cx: &mut Context<'_>) -> Poll<Step<C>> {
+    fn watch(&mut self, cx: &mut Context<'_>) -> Poll<Answer<C>> {
         let (Stage::Waiting(waiting), Some(limit)) = (&mut self.stage, self.limit) else {
             return Poll::Pending;
         };
-        let Waiting { turn, timer } = waiting;
-        let Turn { number, since } = *turn;
-        let life = &self.pool.borrow().life.owner;
+        let Waiting { waiter, timer } = waiting;
+        let core = self.pool.borrow();
+        let life = &core.life.owner;
+        let since = waiter.since();
         let at = life.clock.instant(since.saturating_add(nanos(limit)));
         let set = || Box::pin(life.runtime.within(|| rt::sleep_until(at)));
         ready!(timer.get_or_insert_with(set).as_mut().poll(cx));
-        Poll::Ready(match self.core().leave(number) {
+        Poll::Ready(match core.leave(waiter) {
             // In that instant.
-            Some(WaitOutcome::Granted(grant)) => self.follow(Answer::Granted(grant)),
-            Some(WaitOutcome::Refused(error)) => Step::Done(Err(error)),
+            Some(Ok(grant)) => Answer::Granted(grant),
+            Some(Err(error)) => Answer::Refused(error),
             None => {
                 let waited = life.clock.now().saturating_sub(since);
-                let error = self.core().timed_out(Duration::from_nanos(waited));
-                Step::Done(Err(error))
+                Answer::Refused(core.timed_out(Duration::from_nanos(waited)))
             }
         })
     }
 
-    /// Tells how it ended, after waiting.
-    fn ended(&self, turn: Turn, outcome: GetOutcome) {
+    /// Tells how it ended, after waiting since `since`.
+    fn ended(&self, since: u64, outcome: GetOutcome) {
         let life = &self.core().life.owner;
         life.get_ended(&EndedGet {
-            waited: life.clock.now().saturating_sub(turn.since),
+            waited: life.clock.now().saturating_sub(since),
             has_queued: true,
             call_site: self.call_site,
             outcome,
         });
     }
-}
 
-enum Step<C: Multiplex> {
-    Done(Result<SharedLease<C>, GetError>),
-    /// The connection was dead or full when it was looked at.
-    AskAgain,
-    Wait,
-}
-
-impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<SharedLease<C>, GetError>> {
+        if let Stage::Start = self.stage {
+            if let Some(conn) = self.core().take_cached() {
+                self.stage = Stage::Done;
+                return Poll::Ready(Ok(SharedLease::new(conn)));
+            }
+        }
         loop {
-            let turn = match &self.stage {
-                Stage::Start => {
-                    if let Some(conn) = self.core().take_cached() {
-                        self.stage = Stage::Done;
-                        return Poll::Ready(Ok(SharedLease::new(conn)));
-                    }
-                    None
-                }
-                Stage::Waiting(waiting) => Some(waiting.turn),
-                Stage::Done => panic!("a get was polled deferred it was done"),
+            let answer = ready!(self.ask(cx));
+            let Some(outcome) = self.follow(answer) else {
+                continue;
             };
-            let answer = self.core().ask(turn, cx.waker());
-            let mut step = self.follow(answer);
-            if let Step::Wait = step {
-                match self.watch(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(next) => step = next,
-                }
+            if let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Done) {
+                let told = match outcome {
+                    Ok(_) => GetOutcome::Leased,
+                    Err(_) => GetOutcome::Failed,
+                };
+                self.ended(waiting.waiter.since(), told);
             }
-            if let Step::Done(outcome) = step {
-                let waiting = std::mem::replace(&mut self.stage, Stage::Done);
-                if let Stage::Waiting(waiting) = waiting {
-                    self.ended(
-                        waiting.turn,
-                        match outcome {
-                            Ok(_) => GetOutcome::Leased,
-                            Err(_) => GetOutcome::Failed,
-                        },
-                    );
-                }
-                return Poll::Ready(outcome);
-            }
+            return Poll::Ready(outcome);
         }
     }
 }
 
 impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Drop for Acquire<C, P> {
     fn drop(&mut self) {
-        let Stage::Waiting(Waiting { turn, .. }) = self.stage else {
+        let Stage::Waiting(Waiting { waiter, .. }) = &mut self.stage else {
             return;
         };
-        if let Some(WaitOutcome::Granted(grant)) = self.core().leave(turn.number) {
-            self.core().undo(&grant);
+        let core = self.pool.borrow();
+        if let Some(Ok(grant)) = core.leave(waiter) {
+            core.undo(&grant);
         }
-        self.ended(turn, GetOutcome::Abandoned);
+        let since = waiter.since();
+        self.ended(since, GetOutcome::Abandoned);
     }
 }

@@ -1,10 +1,11 @@
-//! What a caller is given, or learns after it has waited.
+//! What a caller is given, at once or after it has waited.
 
 use std::sync::Arc;
 
 use super::active_connection::ActiveConnection;
 use crate::connect::Multiplex;
 use crate::error::GetError;
+use crate::kernel::BoxedWaiter;
 
 /// A permit, counted as taken: to be [admitted](super::state::Core::admit) or [undone](super::state::Core::undo).
 #[must_use = "a permit neither admitted nor undone is lost"]
@@ -14,15 +15,5 @@ pub(super) struct Grant<C: Multiplex> {
     pub(super) rank: usize,
 }
 
-/// How the wait of a caller ended, until it asks.
-pub(super) enum WaitOutcome<C: Multiplex> {
-    Granted(Grant<C>),
-    Refused(GetError),
-}
-
-/// A waiter's: its number, by which it comes before all that came later, and since when it waits, by the pool's clock.
-#[derive(Clone, Copy)]
-pub(super) struct Turn {
-    pub(super) number: u64,
-    pub(super) since: u64,
-}
+/// A caller that waits for a permit. It [leaves](super::state::Core::leave) before it is dropped.
+pub(super) type PermitWaiter<C> = BoxedWaiter<Grant<C>, GetError>;

@@ -28,9 +28,9 @@ impl<C: Multiplex> Core<C> {
             state.flush_cached(deferred);
             snapshot.status = state.status(snapshot.status);
             snapshot.settings.max_size = state.max_size;
-            let first = state.queue.values().next();
+            let oldest = state.waitlist.oldest();
             snapshot.oldest_waiter =
-                first.map(|waiter| Duration::from_nanos(now.saturating_sub(waiter.since)));
+                oldest.map(|since| Duration::from_nanos(now.saturating_sub(since)));
             let active = state.active.iter();
             active
                 .map(|entry| {

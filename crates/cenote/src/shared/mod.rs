@@ -173,9 +173,10 @@ impl<C: Multiplex> SharedPool<C> {
                 if state.phase == PoolState::Closed {
                     return Err(TryGetError::Closed);
                 }
-                let grant = core.give(state, deferred, None);
+                let is_first = state.waitlist.len() == 0;
+                let grant = is_first.then(|| core.give(state, deferred)).flatten();
                 let may_grow = grant.is_none()
-                    && state.queue.is_empty()
+                    && state.waitlist.len() == 0
                     && !state.is_growing
                     && state.active.len() < state.max_size;
                 state.is_growing |= may_grow;
@@ -208,7 +209,7 @@ impl<C: Multiplex> SharedPool<C> {
         let permits = state.in_flight + state.draining_in_flight;
         // Still under the lock: recalled in between, they would all count as leases.
         let cached = self.core.permit_cache.count();
-        permits.saturating_sub(cached) + state.queue.len()
+        permits.saturating_sub(cached) + state.waitlist.len()
     }
 
     /// What happened since the pool began. `gets`, `waited`, `timed_out` and `rejected` count the users of

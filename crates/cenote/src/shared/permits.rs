@@ -5,8 +5,8 @@ use std::task::Waker;
 
 use super::active_connection::{ActiveConnection, Seen};
 use super::deferred::Deferred;
-use super::grant::{Grant, Turn, WaitOutcome};
-use super::state::{Core, State, Waiter};
+use super::grant::{Grant, PermitWaiter};
+use super::state::{Core, State};
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::report::PoolState;
@@ -15,92 +15,94 @@ use crate::wake::release;
 /// What a caller learns when it asks.
 pub(super) enum Answer<C: Multiplex> {
     Granted(Grant<C>),
-    /// It waits.
-    Queued(Turn),
     Refused(GetError),
     QueueFull,
     Closed,
 }
 
 impl<C: Multiplex> Core<C> {
-    /// A permit for the caller whose turn this is, or its turn; a newcomer has none yet. A caller whose connection
-    /// proved dead comes again with its old turn, and so before all that came after it.
-    pub(super) fn ask(self: &Arc<Self>, turn: Option<Turn>, waker: &Waker) -> Answer<C> {
-        let asked = self.ask_with(turn, waker, &mut None);
-        asked.unwrap_or_else(|| {
-            // Under no lock: it is user code.
-            let own = waker.clone();
-            let since = turn.map_or_else(|| self.life.owner.clock.now(), |turn| turn.since);
-            let mut own = Some(Waiter {
-                since,
-                waker: Some(own),
-            });
-            let asked = self.ask_with(turn, waker, &mut own);
-            asked.expect("it has a waker to leave")
+    /// A permit for a newcomer, or its place in the waitlist.
+    pub(super) fn ask(self: &Arc<Self>, waker: &Waker) -> Result<Answer<C>, PermitWaiter<C>> {
+        if let Some(answer) = self.ask_with(None, &mut None) {
+            return Ok(answer);
+        }
+        let mut waiter = PermitWaiter::new(self.life.owner.clock.now());
+        match self.ask_with(Some(&mut waiter), &mut Some(waker.clone())) {
+            Some(answer) => Ok(answer),
+            None => Err(waiter),
+        }
+    }
+
+    /// What a waiter has learned, or learns now; none while it waits. One whose connection proved dead or full queues
+    /// again, before all that came after it.
+    pub(super) fn ask_again(
+        self: &Arc<Self>,
+        waiter: &mut PermitWaiter<C>,
+        waker: &Waker,
+    ) -> Option<Answer<C>> {
+        let told = |outcome| match outcome {
+            Ok(grant) => Answer::Granted(grant),
+            Err(error) => Answer::Refused(error),
+        };
+        if let Some(outcome) = waiter.outcome() {
+            return Some(told(outcome));
+        }
+        // Under no lock: it is user code.
+        let mut own = Some(waker.clone());
+        if waiter.is_idle() {
+            return self.ask_with(Some(waiter), &mut own);
+        }
+        self.locked(|state, deferred| {
+            let renewed = waiter.renew(&mut state.waitlist, own.take()?);
+            if renewed.is_ok() {
+                // It may have been woken because nobody looks after the pool any more.
+                state.ensure_upkeep(deferred);
+                self.dial_if_needed(state, deferred);
+            }
+            deferred.old_waker = renewed.unwrap_or_else(Some);
+            waiter.outcome().map(told)
         })
     }
 
-    /// None: it has to wait, and there is no waiter to leave.
+    /// None: it has to wait, and does if it brought a waiter and a waker.
     fn ask_with(
         self: &Arc<Self>,
-        turn: Option<Turn>,
-        waker: &Waker,
-        waiter: &mut Option<Waiter>,
+        mut waiter: Option<&mut PermitWaiter<C>>,
+        waker: &mut Option<Waker>,
     ) -> Option<Answer<C>> {
-        let number = turn.map(|turn| turn.number);
         self.locked(|state, deferred| {
-            if let Some(turn @ Turn { number, .. }) = turn {
-                match state.outcomes.remove(&number) {
-                    Some(WaitOutcome::Granted(grant)) => return Some(Answer::Granted(grant)),
-                    Some(WaitOutcome::Refused(error)) => return Some(Answer::Refused(error)),
-                    None => {}
-                }
-                if let Some(own) = state.queue.get_mut(&number) {
-                    let own = &mut own.waker;
-                    if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
-                        deferred.old_waker = std::mem::replace(own, waiter.take()?.waker);
-                    }
-                    // It may have been woken because nobody looks after the pool any more.
-                    state.ensure_upkeep(deferred);
-                    self.dial_if_needed(state, deferred);
-                    return Some(Answer::Queued(turn));
-                }
-            }
             if state.phase == PoolState::Closed {
                 return Some(Answer::Closed);
             }
-            if let Some(grant) = self.give(state, deferred, number) {
-                return Some(Answer::Granted(grant));
+            let waitlist = &mut state.waitlist;
+            let (is_new, is_first) = match &mut waiter {
+                None => (true, waitlist.len() == 0),
+                Some(waiter) => (waiter.arrive(waitlist), waiter.is_first(waitlist)),
+            };
+            if is_first {
+                if let Some(grant) = self.give(state, deferred) {
+                    return Some(Answer::Granted(grant));
+                }
             }
-            if number.is_none() && state.queue.len() >= self.limits.max_waiters {
+            if is_new && state.waitlist.len() >= self.limits.max_waiters {
                 state.rejected += 1;
                 return Some(Answer::QueueFull);
             }
-            let waiter = waiter.take()?;
-            let number = number.unwrap_or_else(|| {
-                state.waited += 1;
-                state.next_number += 1;
-                state.next_number
-            });
-            let since = waiter.since;
-            state.queue.insert(number, waiter);
+            // The time-out is the caller's to watch.
+            waiter?.join(&mut state.waitlist, waker.take()?, u64::MAX);
+            state.waited += u64::from(is_new);
             state.ensure_upkeep(deferred);
             self.dial_if_needed(state, deferred);
-            Some(Answer::Queued(Turn { number, since }))
+            None
         })
     }
 
-    /// A permit at once, for the caller with this number or a newcomer, if nobody waits before it.
+    /// A permit at once. The caller has seen to it that nobody waits before the one it is for.
     pub(super) fn give(
         &self,
         state: &mut State<C>,
         deferred: &mut Deferred<C>,
-        number: Option<u64>,
     ) -> Option<Grant<C>> {
-        let is_before = |first: &u64| number.is_none_or(|number| *first < number);
-        if state.queue.keys().next().is_some_and(is_before) {
-            return None;
-        }
         let mut chosen = state.choose();
         if chosen.is_none() && state.has_cached() {
             state.flush_cached(deferred);
@@ -221,15 +223,17 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
-    /// Leaves the queue. None if that ended the waiting; else what it is told all the same.
-    pub(super) fn leave(&self, number: u64) -> Option<WaitOutcome<C>> {
-        let mut state = self.state();
-        let waiter = state.queue.remove(&number);
-        let outcome = state.outcomes.remove(&number);
-        // Not before: with a waker may go its whole task.
-        drop(state);
-        release(waiter.and_then(|waiter| waiter.waker));
-        outcome
+    /// Leaves the waitlist. None if that ended the waiting; else what it is told all the same.
+    pub(super) fn leave(&self, waiter: &mut PermitWaiter<C>) -> Option<Result<Grant<C>, GetError>> {
+        let left = waiter.leave(&mut self.state().waitlist);
+        match left {
+            Ok(waker) => {
+                // Not under the lock: with a waker may go its whole task.
+                release(waker);
+                None
+            }
+            Err(()) => waiter.outcome(),
+        }
     }
 }
 

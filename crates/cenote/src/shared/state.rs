@@ -1,19 +1,18 @@
 //! Which connections are active, what each carries, and which callers wait: the decisions of a shared pool, all of them
 //! under one short lock.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
 use std::thread::available_parallelism;
 
 use super::active_connection::ActiveConnection;
 use super::deferred::Deferred;
-use super::grant::WaitOutcome;
+use super::grant::Grant;
 use super::permit_cache::{Flushed, PermitCache};
 use super::times::Times;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
+use crate::kernel::Waitlist;
 use crate::lifecycle::signals::Face;
 use crate::lifecycle::state::PoolCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
@@ -85,23 +84,12 @@ pub(super) struct State<C: Multiplex> {
     pub(super) upkeep_runs: bool,
     /// The signals of which its last turn has seen to.
     pub(super) signals_seen: u64,
-    /// The waiters, by their numbers, which are in the order of arrival.
-    pub(super) queue: BTreeMap<u64, Waiter>,
-    /// What those who waited are to be told when they ask. No number is in both maps.
-    pub(super) outcomes: BTreeMap<u64, WaitOutcome<C>>,
-    pub(super) next_number: u64,
+    /// Each has its outcome before the lock is let go.
+    pub(super) waitlist: Waitlist<Grant<C>, GetError>,
     pub(super) gets: u64,
     pub(super) waited: u64,
     pub(super) rejected: u64,
     pub(super) timed_out: u64,
-}
-
-/// One that waits.
-pub(super) struct Waiter {
-    /// Since when, by the pool's clock.
-    pub(super) since: u64,
-    /// None of one that was woken and has not looked since.
-    pub(super) waker: Option<Waker>,
 }
 
 /// An active connection, and what it carries.
@@ -149,9 +137,7 @@ impl<C: Multiplex> Core<C> {
             is_growing: false,
             upkeep_runs: false,
             signals_seen: 0,
-            queue: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
-            next_number: 0,
+            waitlist: Waitlist::new(),
             gets: 0,
             waited: 0,
             rejected: 0,
@@ -225,14 +211,6 @@ impl<C: Multiplex> State<C> {
         deferred.gone.extend(permits);
     }
 
-    /// Gives back the memory of a queue that is empty, as upkeep ends.
-    pub(super) fn shrink_queue(&mut self) {
-        self.queue = BTreeMap::new();
-        if self.outcomes.is_empty() {
-            self.outcomes = BTreeMap::new();
-        }
-    }
-
     pub(super) fn has_cached(&self) -> bool {
         self.has_cached
     }
@@ -259,18 +237,14 @@ impl<C: Multiplex> State<C> {
 
     /// Ends the waiting of all.
     pub(super) fn refuse_all(&mut self, deferred: &mut Deferred<C>, error: &GetError) {
-        while let Some((number, waiter)) = self.queue.pop_first() {
-            self.outcomes
-                .insert(number, WaitOutcome::Refused(error.clone()));
-            deferred.wake(waiter.waker);
-        }
+        let wakers = self.waitlist.refuse_all(|| error.clone());
+        deferred.wakers.extend(wakers.into_iter().flatten());
     }
 
     /// Wakes all waiters, to see to what nobody looks after any more; each leaves another waker when it looks.
     pub(super) fn wake_waiters(&mut self, deferred: &mut Deferred<C>) {
-        for waiter in self.queue.values_mut() {
-            deferred.wake(waiter.waker.take());
-        }
+        let wakers = self.waitlist.take_wakers();
+        deferred.wakers.extend(wakers.into_iter().flatten());
     }
 
     /// Sees to it that upkeep runs.
@@ -307,7 +281,7 @@ impl<C: Multiplex> State<C> {
             state: self.phase,
             idle: connections.idle + unused,
             leased: connections.leased - unused,
-            waiters: self.queue.len(),
+            waiters: self.waitlist.len(),
             sharing: Some(Sharing {
                 in_flight: self.in_flight + self.draining_in_flight,
                 capacity: self.active.iter().fold(0, capacity),

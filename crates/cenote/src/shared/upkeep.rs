@@ -145,10 +145,10 @@ impl<C: Multiplex> Core<C> {
             self.shrink(state, deferred, now);
             state.peak = state.in_flight;
             self.dial_if_needed(state, deferred);
-            if state.active.is_empty() && state.queue.is_empty() {
+            if state.active.is_empty() && state.waitlist.len() == 0 {
                 // Under the lock: a caller that comes after this starts another.
                 state.upkeep_runs = false;
-                state.shrink_queue();
+                state.waitlist.shrink();
                 return Next::End;
             }
             Next::Turn
@@ -159,7 +159,7 @@ impl<C: Multiplex> Core<C> {
     fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
         for i in (0..state.active.len()).rev() {
             // One that is not ready is waited for as long as anybody waits.
-            let is_awaited = !state.queue.is_empty() && state.active[i].capacity == 0;
+            let is_awaited = state.waitlist.len() > 0 && state.active[i].capacity == 0;
             let entry = &mut state.active[i];
             if now >= entry.warm_until {
                 entry.warm_until = 0;

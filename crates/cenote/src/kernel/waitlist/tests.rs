@@ -309,13 +309,18 @@ fn a_waiter_of_another_list_is_not_found() {
     assert_eq!((told(&one), told(&other)), (vec![Some(1)], vec![Some(1)]));
 }
 
+/// A new boxed waiter, queued.
+fn boxed(waitlist: &mut Waitlist<u32, u32>) -> BoxedWaiter<u32, u32> {
+    let mut waiter = BoxedWaiter::new(0);
+    assert!(waiter.arrive(waitlist));
+    waiter.join(waitlist, Waker::noop().clone(), u64::MAX);
+    waiter
+}
+
 #[test]
 fn a_boxed_waiter_waits_wherever_it_is_moved() {
     let mut waitlist = Waitlist::<u32, u32>::new();
-    let waiters = [7, 8, 9].map(|_| {
-        let waker = Waker::noop().clone();
-        BoxedWaiter::join(&mut waitlist, waker, u64::MAX)
-    });
+    let waiters = [7, 8, 9].map(|_| boxed(&mut waitlist));
     let [mut granted, mut leaves, mut refused] = waiters.map(Box::new).map(|waiter| *waiter);
     drop(waitlist.pop().map(|popped| popped.grant(1)));
     assert!(leaves.leave(&mut waitlist).is_ok());
@@ -328,10 +333,24 @@ fn a_boxed_waiter_waits_wherever_it_is_moved() {
 #[test]
 fn a_boxed_waiter_that_is_dropped_while_it_queues_may_still_be_served() {
     let mut waitlist = Waitlist::<u32, u32>::new();
-    drop(BoxedWaiter::join(&mut waitlist, Waker::noop().clone(), 0));
+    drop(boxed(&mut waitlist));
     assert!(
         waitlist
             .pop()
             .is_some_and(|popped| popped.grant(1).is_some())
     );
+}
+
+/// Of a shared pool: the connection that it was granted a permit on proved dead.
+#[test]
+fn a_boxed_waiter_that_queues_again_comes_before_those_that_came_later() {
+    let mut waitlist = Waitlist::<u32, u32>::new();
+    let [mut first, mut second] = [1, 2].map(|_| boxed(&mut waitlist));
+    drop(waitlist.pop().map(|popped| popped.grant(1)));
+    assert_eq!((first.is_idle(), first.outcome()), (false, Some(Ok(1))));
+    assert!(first.is_idle() && first.is_first(&waitlist) && !first.arrive(&mut waitlist));
+    first.join(&mut waitlist, Waker::noop().clone(), u64::MAX);
+    drop(waitlist.pop().map(|popped| popped.grant(2)));
+    assert_eq!((first.outcome(), second.outcome()), (Some(Ok(2)), None));
+    assert!(second.leave(&mut waitlist).is_ok());
 }
