@@ -183,6 +183,8 @@ mod lifecycle;
 pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(any(feature = "mux", feature = "shared"))]
+mod permit_cache;
 mod policy;
 pub mod pool;
 pub mod registry;

@@ -8,7 +8,7 @@ use super::checking::Checking;
 use super::dial;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
-use super::state::{PoolCore, PoolToken, Shared};
+use super::state::{ConnectionToken, Lifecycle, LifecycleCore};
 use super::upkeep;
 use crate::budget::After;
 use crate::connect::Connect;
@@ -18,16 +18,16 @@ use crate::report::CloseReason;
 use crate::rt;
 
 pub(crate) fn add<C: Connect>(
-    core: &Arc<PoolCore<C>>,
+    core: &Arc<LifecycleCore<C>>,
     conn: C::Connection,
 ) -> Result<(), AddError<C::Connection>> {
     upkeep::ensure(core);
-    let shared = &core.owner;
-    let needs_runtime = !shared.hooks.after_connect.is_empty();
-    if needs_runtime && !shared.runtime.is_alive() {
+    let life = &core.owner;
+    let needs_runtime = !life.hooks.after_connect.is_empty();
+    if needs_runtime && !life.runtime.is_alive() {
         return Err(AddError::NoRuntime(conn));
     }
-    if !matches!(rt::calling(|| shared.connector.is_open(&conn)), Ok(true)) {
+    if !matches!(rt::calling(|| life.connector.is_open(&conn)), Ok(true)) {
         return Err(AddError::Broken(conn));
     }
     let Some(opening) = place(core) else {
@@ -36,11 +36,11 @@ pub(crate) fn add<C: Connect>(
             _ => AddError::Full(conn),
         });
     };
-    let id = shared.next_id.fetch_add(1, Relaxed);
+    let id = life.next_id.fetch_add(1, Relaxed);
     let token = admit(opening, conn, id, Duration::ZERO, Origin::Added);
     if needs_runtime {
         let checking = Checking::begin(core);
-        shared.runtime.spawn(introduce(checking, token));
+        life.runtime.spawn(introduce(checking, token));
     } else {
         release(token, IdleSince::Now);
         dial::dial_if_needed(core);
@@ -49,7 +49,7 @@ pub(crate) fn add<C: Connect>(
 }
 
 /// A slot, and the budget's permit for it.
-fn place<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Opening<Shared<C>>> {
+fn place<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<Opening<Lifecycle<C>>> {
     let budget = core.owner.budget.as_ref();
     if budget.is_some_and(|budget| !budget.take()) {
         return None;
@@ -64,14 +64,14 @@ fn place<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Opening<Shared<C>>> {
 }
 
 /// Runs the `after_connect` hooks. One that does not end well closes the connection; it says nothing of connecting.
-async fn introduce<C: Connect>(checking: Checking<C>, mut token: PoolToken<C>) {
+async fn introduce<C: Connect>(checking: Checking<C>, mut token: ConnectionToken<C>) {
     let core = Arc::clone(token.core());
-    let shared = &core.owner;
-    let now = shared.clock.now();
+    let life = &core.owner;
+    let now = life.clock.now();
     let (_, meta, entry) = token.parts();
     let info = meta.info(now, now);
-    let hooks = shared.hooks.after_connect.run(&mut entry.conn, &info);
-    if let Err(failed) = rt::guarded(shared.settings.connect_timeout, hooks).await {
+    let hooks = life.hooks.after_connect.run(&mut entry.conn, &info);
+    if let Err(failed) = rt::guarded(life.settings.connect_timeout, hooks).await {
         retire(token, CloseReason::Hook, Some(&describe(failed)));
         return drop(checking);
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::{Entry, PoolToken, Shared};
+use super::state::{ConnectionToken, Entry, Lifecycle};
 use crate::connect::Connect;
 use crate::kernel::{Arc, Opening};
 use crate::report::{EventKind, count};
@@ -19,18 +19,18 @@ pub(crate) enum Origin {
 
 /// Makes `conn` the pool's, to be settled.
 pub(crate) fn admit<C: Connect>(
-    opening: Opening<Shared<C>>,
+    opening: Opening<Lifecycle<C>>,
     conn: C::Connection,
     id: u64,
     took: Duration,
     origin: Origin,
-) -> PoolToken<C> {
+) -> ConnectionToken<C> {
     let core = Arc::clone(opening.core());
-    let shared = &core.owner;
-    let now = shared.clock.now();
+    let life = &core.owner;
+    let now = life.clock.now();
     let token = opening.fill(Entry { conn });
     let meta = token.meta();
-    let expires_at = shared.dialer().draw_expiry(now, &shared.settings);
+    let expires_at = life.dialer().draw_expiry(now, &life.settings);
     meta.id.store(id, Relaxed);
     meta.opened_at.store(now, Relaxed);
     meta.idle_since.store(now, Relaxed);
@@ -38,8 +38,8 @@ pub(crate) fn admit<C: Connect>(
     meta.expires_at.store(expires_at, Relaxed);
     meta.uses_before.store(meta.uses.load(Relaxed), Relaxed);
     meta.is_dialled.store(origin == Origin::Dialled, Relaxed);
-    count(&shared.metrics.opened);
-    shared.tell(|| EventKind::Opened {
+    count(&life.metrics.opened);
+    life.tell(|| EventKind::Opened {
         info: meta.info(now, now),
         took,
     });

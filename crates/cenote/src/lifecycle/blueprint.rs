@@ -2,7 +2,7 @@
 
 use tokio::runtime::Handle;
 
-use super::state::{PoolCore, Shared};
+use super::state::{Lifecycle, LifecycleCore};
 use super::upkeep;
 use crate::budget::{Budget, Membership};
 use crate::connect::Connect;
@@ -33,7 +33,7 @@ impl<C: Connect> Blueprint<C> {
     }
 
     /// The lifecycle, with one handle on it. Within a runtime its upkeep starts at once.
-    pub(crate) fn begin(self) -> Result<Arc<PoolCore<C>>, SettingsError> {
+    pub(crate) fn begin(self) -> Result<Arc<LifecycleCore<C>>, SettingsError> {
         self.settings.validate()?;
         let (setting, reserved) = self.settings.reserved();
         let budget = self
@@ -43,7 +43,7 @@ impl<C: Connect> Blueprint<C> {
         let runtime = self.runtime.map_or_else(Runtime::callers, Runtime::Own);
         let (max_size, order) = (self.settings.max_size, self.settings.order());
         let core = Core::new(
-            Shared::new(self.connector, self.settings, self.hooks, runtime, budget),
+            Lifecycle::new(self.connector, self.settings, self.hooks, runtime, budget),
             max_size,
             order,
         );

@@ -4,14 +4,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::retire::retire;
-use super::state::{PoolCore, PoolToken};
+use super::state::{ConnectionToken, LifecycleCore};
 use super::upkeep;
 use crate::budget::{After, BudgetMember, Close, Idle};
 use crate::connect::Connect;
 use crate::kernel::{Arc, Phase, State};
 use crate::report::CloseReason;
 
-impl<C: Connect> BudgetMember for PoolCore<C> {
+impl<C: Connect> BudgetMember for LifecycleCore<C> {
     fn oldest_waiter(&self) -> Option<u64> {
         let demand = self.demand();
         let since = demand.oldest.filter(|_| demand.phase == Phase::Open);
@@ -49,12 +49,15 @@ impl<C: Connect> BudgetMember for PoolCore<C> {
     }
 }
 
-fn close<C: Connect>(token: PoolToken<C>) -> Close {
+fn close<C: Connect>(token: ConnectionToken<C>) -> Close {
     Box::new(|| retire(token, CloseReason::Budget, None))
 }
 
 /// The connection that comes back, unless it was closed for what the budget has a better use for.
-pub(crate) fn offer<C: Connect>(core: &PoolCore<C>, token: PoolToken<C>) -> Option<PoolToken<C>> {
+pub(crate) fn offer<C: Connect>(
+    core: &LifecycleCore<C>,
+    token: ConnectionToken<C>,
+) -> Option<ConnectionToken<C>> {
     let Some(budget) = core.owner.contested_budget() else {
         return Some(token);
     };
@@ -72,7 +75,7 @@ pub(crate) fn offer<C: Connect>(core: &PoolCore<C>, token: PoolToken<C>) -> Opti
 }
 
 /// The pool has no use for a permit any more.
-pub(crate) fn withdraw<C: Connect>(core: &PoolCore<C>) {
+pub(crate) fn withdraw<C: Connect>(core: &LifecycleCore<C>) {
     if let Some(budget) = &core.owner.budget {
         let mut after = After::default();
         budget.withdraw(&mut after);
@@ -81,7 +84,7 @@ pub(crate) fn withdraw<C: Connect>(core: &PoolCore<C>) {
 }
 
 /// A connection of the pool may have become idle.
-pub(crate) fn idled<C: Connect>(core: &PoolCore<C>) {
+pub(crate) fn idled<C: Connect>(core: &LifecycleCore<C>) {
     if let Some(budget) = core.owner.contested_budget() {
         budget.idled();
     }

@@ -6,7 +6,7 @@ use super::checking::Checking;
 use super::dial;
 use super::recycle::{describe, release};
 use super::retire::retire;
-use super::state::PoolToken;
+use super::state::ConnectionToken;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince};
@@ -17,9 +17,9 @@ use crate::rt;
 pub(crate) type Unfit = (CloseReason, Option<String>);
 
 /// Whether the connector still calls the connection open.
-pub(crate) fn is_open<C: Connect>(token: &PoolToken<C>) -> Result<(), Unfit> {
-    let shared = &token.core().owner;
-    match rt::calling(|| shared.connector.is_open(&token.entry().conn)) {
+pub(crate) fn is_open<C: Connect>(token: &ConnectionToken<C>) -> Result<(), Unfit> {
+    let life = &token.core().owner;
+    match rt::calling(|| life.connector.is_open(&token.entry().conn)) {
         Ok(true) => Ok(()),
         Ok(false) => Err((CloseReason::Broken, None)),
         Err(panic) => Err((CloseReason::Broken, Some(panic))),
@@ -27,18 +27,18 @@ pub(crate) fn is_open<C: Connect>(token: &PoolToken<C>) -> Result<(), Unfit> {
 }
 
 /// Has the connector ask the peer.
-pub(crate) async fn check<C: Connect>(token: &mut PoolToken<C>) -> Result<(), Unfit> {
+pub(crate) async fn check<C: Connect>(token: &mut ConnectionToken<C>) -> Result<(), Unfit> {
     let core = Arc::clone(token.core());
-    let shared = &core.owner;
-    count(&shared.metrics.checks);
-    let now = shared.clock.now();
+    let life = &core.owner;
+    count(&life.metrics.checks);
+    let now = life.clock.now();
     let (_, meta, entry) = token.parts();
     let info = meta.info(now, now);
     // Called within the guard: the method may panic before it returns its future.
-    let check = async { shared.connector.check(&mut entry.conn, &info).await };
-    match rt::guarded(shared.settings.check_timeout, check).await {
+    let check = async { life.connector.check(&mut entry.conn, &info).await };
+    match rt::guarded(life.settings.check_timeout, check).await {
         Ok(()) => {
-            token.meta().checked_at.store(shared.clock.now(), Relaxed);
+            token.meta().checked_at.store(life.clock.now(), Relaxed);
             Ok(())
         }
         Err(failed) => Err((CloseReason::CheckFailed, Some(describe(failed)))),
@@ -48,7 +48,7 @@ pub(crate) async fn check<C: Connect>(token: &mut PoolToken<C>) -> Result<(), Un
 /// Checks an idle connection; its idle time runs on.
 ///
 /// `checking` comes first, so that a check cut short ends the connection before it counts no more.
-pub(crate) async fn check_idle<C: Connect>(checking: Checking<C>, mut token: PoolToken<C>) {
+pub(crate) async fn check_idle<C: Connect>(checking: Checking<C>, mut token: ConnectionToken<C>) {
     let outcome = match is_open(&token) {
         Ok(()) => check(&mut token).await,
         closed => closed,
@@ -64,7 +64,7 @@ pub(crate) async fn check_idle<C: Connect>(checking: Checking<C>, mut token: Poo
 /// as a failed connect: the next dial waits for the gate, or a server that closes what it accepts would be
 /// dialled without end. The error of the caller it was for, if there is one and that is to wait no longer.
 pub(super) fn reject<C: Connect>(
-    token: PoolToken<C>,
+    token: ConnectionToken<C>,
     found_at: u64,
     (reason, error): Unfit,
 ) -> Option<GetError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::budget_member;
 use super::recycle::reason;
 use super::retire::retire;
-use super::state::{PoolCore, Refusal};
+use super::state::{LifecycleCore, Refusal};
 use super::upkeep;
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
@@ -39,7 +39,7 @@ pub struct CloseReport {
 }
 
 impl Close {
-    pub(crate) fn begin<C: Connect>(core: &Arc<PoolCore<C>>) -> Self {
+    pub(crate) fn begin<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Self {
         shut(core);
         let core = Arc::clone(core);
         let wait = move |limit| -> Waiting { Box::pin(wait(core, limit)) };
@@ -71,7 +71,7 @@ impl Future for Close {
 }
 
 /// Closes the pool: no more leases, idle connections ended, leased ones when they come back.
-pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
+pub(crate) fn shut<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     core.close(|| Refusal::Closed);
     budget_member::withdraw(core);
     for (token, why) in core.reserve_excess() {
@@ -80,7 +80,7 @@ pub(crate) fn shut<C: Connect>(core: &Arc<PoolCore<C>>) {
     upkeep::dismiss(core);
 }
 
-async fn wait<C: Connect>(core: Arc<PoolCore<C>>, limit: Duration) -> CloseReport {
+async fn wait<C: Connect>(core: Arc<LifecycleCore<C>>, limit: Duration) -> CloseReport {
     let all_vacant = async {
         loop {
             let changed = core.owner.changed.notified();

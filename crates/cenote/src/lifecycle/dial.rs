@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::admit::{Origin, admit};
 use super::dialer::{Dialer, Outage, Telling};
 use super::recycle::release;
-use super::state::{PROVEN, PoolCore, PoolToken, Refusal, Shared, SlotMeta};
+use super::state::{ConnectionToken, Lifecycle, LifecycleCore, PROVEN, Refusal, SlotMeta};
 use super::upkeep;
 use crate::budget::{After, Want};
 use crate::connect::{Connect, FailureKind};
@@ -24,15 +24,15 @@ use crate::signals::{Connection, Signalled, Signals};
 
 /// Starts the dials that are due. Called whenever something changed that may call for one: a caller
 /// queued, a slot became vacant, a dial ended, the size grew, time passed.
-pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<PoolCore<C>>) {
-    let shared = &core.owner;
-    if shared.runtime.handle().is_none() {
+pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<LifecycleCore<C>>) {
+    let life = &core.owner;
+    if life.runtime.handle().is_none() {
         return;
     }
     let mut openings = Vec::new();
     let mut after = After::default();
     {
-        let mut dialer = shared.dialer();
+        let mut dialer = life.dialer();
         while let Some(opening) = next(core, &mut dialer, &mut after) {
             openings.push(opening);
         }
@@ -40,29 +40,29 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<PoolCore<C>>) {
     after.run();
     for opening in openings {
         upkeep::ensure(core);
-        shared.runtime.spawn(dial(Attempt {
+        life.runtime.spawn(dial(Attempt {
             opening: Some(opening),
             id: 0,
-            began: shared.clock.now(),
+            began: life.clock.now(),
         }));
     }
 }
 
 /// The slot of a dial that is to begin, if one is due and the budget permits it.
 fn next<C: Connect>(
-    core: &Arc<PoolCore<C>>,
+    core: &Arc<LifecycleCore<C>>,
     dialer: &mut Dialer,
     after: &mut After,
-) -> Option<Opening<Shared<C>>> {
-    let shared = &core.owner;
+) -> Option<Opening<Lifecycle<C>>> {
+    let life = &core.owner;
     let due = due(core, dialer);
-    if let Some(budget) = &shared.budget {
+    if let Some(budget) = &life.budget {
         let Some(demand) = due else {
             budget.withdraw(after);
             return None;
         };
         let want = Want {
-            oldest: demand.oldest.map(|since| shared.on_budget_clock(since)),
+            oldest: demand.oldest.map(|since| life.on_budget_clock(since)),
             is_opening: demand.opening > 0,
         };
         if !budget.ask(&want, after) {
@@ -70,9 +70,9 @@ fn next<C: Connect>(
         }
     }
     due?;
-    let opening = core.open(shared.settings.max_connecting);
-    match (&opening, &shared.budget) {
-        (Some(_), _) => dialer.last_dial_at = shared.clock.now(),
+    let opening = core.open(life.settings.max_connecting);
+    match (&opening, &life.budget) {
+        (Some(_), _) => dialer.last_dial_at = life.clock.now(),
         (None, Some(budget)) => budget.give_back(after),
         (None, None) => {}
     }
@@ -80,8 +80,8 @@ fn next<C: Connect>(
 }
 
 /// What calls for a dial, if one is due.
-fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Demand> {
-    let shared = &core.owner;
+fn due<C: Connect>(core: &Arc<LifecycleCore<C>>, dialer: &mut Dialer) -> Option<Demand> {
+    let life = &core.owner;
     let demand = core.demand();
     if demand.phase != Phase::Open {
         return None;
@@ -95,7 +95,7 @@ fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Deman
     if missing == 0 {
         return None;
     }
-    let now = shared.clock.now();
+    let now = life.clock.now();
     let gate = dialer.gate();
     let situation = Situation {
         now,
@@ -105,7 +105,7 @@ fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Deman
         open: demand.occupied - demand.opening,
         opening: demand.opening,
         max_size: demand.max_size,
-        max_connecting: shared.settings.max_connecting,
+        max_connecting: life.settings.max_connecting,
         gate_opens_at: gate.opens_at(),
         probing: gate.failures() > 0,
         last_dial_at: dialer.last_dial_at,
@@ -126,7 +126,7 @@ fn due<C: Connect>(core: &Arc<PoolCore<C>>, dialer: &mut Dialer) -> Option<Deman
 
 /// A dial under way. Dropped before its end (its runtime was shut down), it counts as failed.
 struct Attempt<C: Connect> {
-    opening: Option<Opening<Shared<C>>>,
+    opening: Option<Opening<Lifecycle<C>>>,
     /// The number its connection will have, once it has begun.
     id: u64,
     began: u64,
@@ -137,36 +137,36 @@ async fn dial<C: Connect>(mut attempt: Attempt<C>) {
         return;
     };
     let (core, slot) = (Arc::clone(opening.core()), opening.index());
-    let shared = &core.owner;
-    let id = shared.next_id.fetch_add(1, Relaxed);
-    attempt.began = shared.clock.now();
+    let life = &core.owner;
+    let id = life.next_id.fetch_add(1, Relaxed);
+    attempt.began = life.clock.now();
     attempt.id = id;
-    shared.dialer().under_way.push((id, attempt.began));
-    let limit = shared.settings.connect_timeout;
+    life.dialer().under_way.push((id, attempt.began));
+    let limit = life.settings.connect_timeout;
     let pool: Weak<dyn Signalled> = Arc::downgrade(&core) as _;
     let signals = Signals::new(pool, Connection { slot, id });
     let dial = Dial::within(limit).signalling(signals);
     let connect = async {
-        let mut conn = shared
+        let mut conn = life
             .connector
             .connect(&dial)
             .await
             .map_err(|error| Failure {
-                kind: rt::calling(|| shared.connector.classify(&error)).unwrap_or_default(),
+                kind: rt::calling(|| life.connector.classify(&error)).unwrap_or_default(),
                 error: ConnectError::Failed(StdArc::new(error)),
             })?;
         let info = ConnectionInfo {
             id,
             ..ConnectionInfo::default()
         };
-        let introduced = shared.hooks.after_connect.run(&mut conn, &info).await;
+        let introduced = life.hooks.after_connect.run(&mut conn, &info).await;
         introduced.map_err(|error| Failure::from(ConnectError::Hook(error.into())))?;
         Ok(conn)
     };
     match rt::guarded(limit, connect).await {
         Ok(conn) => attempt.succeed(conn),
         Err(failed) => attempt.end_failed(match failed {
-            Failed::TimedOut => ConnectError::timed_out(&shared.connector, limit).into(),
+            Failed::TimedOut => ConnectError::timed_out(&life.connector, limit).into(),
             Failed::Panicked(panic) => ConnectError::Panicked(panic.into()).into(),
             Failed::Error(failure) => failure,
         }),
@@ -250,13 +250,13 @@ enum Slot {
 /// number of failures in a row. The dial began, or the connection dead on arrival was opened, at `began`; its `slot` is
 /// still occupied.
 fn failed<C: Connect>(
-    core: &Arc<PoolCore<C>>,
+    core: &Arc<LifecycleCore<C>>,
     Failure { error, kind }: &Failure,
     began: u64,
     slot: Slot,
 ) -> Option<u32> {
-    let shared = &core.owner;
-    count(&shared.metrics.rare().connect_failed);
+    let life = &core.owner;
+    count(&life.metrics.rare().connect_failed);
     let demand = core.demand();
     let (own_open, own_opening) = match slot {
         Slot::Opening => (0, 1),
@@ -268,8 +268,8 @@ fn failed<C: Connect>(
     let while_open = open > 0;
     // The old error is dropped after the lock: its drop is user code.
     let (failures, retry_in, tell, _old_error) = {
-        let now = shared.clock.now();
-        let mut dialer = shared.dialer();
+        let now = life.clock.now();
+        let mut dialer = life.dialer();
         let Dialer {
             outage,
             rng,
@@ -280,7 +280,7 @@ fn failed<C: Connect>(
         // Connections that are found dead together, as after a restart, are one failure: those opened before it became
         // known say nothing of a dial made since.
         if slot == Slot::Opening || began >= outage.failed_at {
-            outage.gate.failed(now, &shared.settings.backoff, rng);
+            outage.gate.failed(now, &life.settings.backoff, rng);
             outage.failed_at = now;
         }
         let old = std::mem::replace(&mut outage.last_error, error.clone());
@@ -293,9 +293,9 @@ fn failed<C: Connect>(
             since: outage.since,
             failures: gate.failures(),
             kind: *kind,
-            had_connection: shared.metrics.opened.load(Relaxed) > *arrived_dead,
+            had_connection: life.metrics.opened.load(Relaxed) > *arrived_dead,
         };
-        let tell = telling::decide(policy(&shared.settings, while_open), &failing);
+        let tell = telling::decide(policy(&life.settings, while_open), &failing);
         if let Tell::At(at) = tell {
             outage.tell_at = Some(Telling { at, while_open });
             upkeep::schedule(core, at);
@@ -303,7 +303,7 @@ fn failed<C: Connect>(
         let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
         (gate.failures(), retry_in, tell, old)
     };
-    shared.tell(|| EventKind::ConnectFailed {
+    life.tell(|| EventKind::ConnectFailed {
         error,
         failures,
         retry_in,
@@ -328,7 +328,7 @@ fn policy(settings: &Settings, while_open: bool) -> ConnectFailures {
     }
 }
 
-fn refuse<C: Connect>(core: &PoolCore<C>, failures: u32, error: &ConnectError) {
+fn refuse<C: Connect>(core: &LifecycleCore<C>, failures: u32, error: &ConnectError) {
     core.refuse_all(|| Refusal::Connect {
         failures,
         error: error.clone(),
@@ -336,12 +336,12 @@ fn refuse<C: Connect>(core: &PoolCore<C>, failures: u32, error: &ConnectError) {
 }
 
 /// Ends the waiting of all if connecting has failed for as long as the policy permits.
-pub(crate) fn tell_due<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
-    let shared = &core.owner;
+pub(crate) fn tell_due<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
+    let life = &core.owner;
     let demand = core.demand();
     let while_open = demand.occupied > demand.opening + demand.closing;
     let (telling, failures, error) = {
-        let mut dialer = shared.dialer();
+        let mut dialer = life.dialer();
         let Some(outage) = &mut dialer.outage else {
             return;
         };
@@ -357,7 +357,7 @@ pub(crate) fn tell_due<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
 /// A connection opened at `opened_at` proved dead before it was ever leased: a failed connect. The error of the caller
 /// it was for, if that is to wait no longer.
 pub(crate) fn dead_on_arrival<C: Connect>(
-    core: &Arc<PoolCore<C>>,
+    core: &Arc<LifecycleCore<C>>,
     opened_at: u64,
 ) -> Option<GetError> {
     core.owner
@@ -381,7 +381,7 @@ pub(crate) fn proves(unproven_since: u64, meta: &SlotMeta) -> bool {
 }
 
 /// A face takes a connection for many users: what that proves is noted.
-pub(crate) fn taken_by_face<C: Connect>(token: &PoolToken<C>, now: u64) {
+pub(crate) fn taken_by_face<C: Connect>(token: &ConnectionToken<C>, now: u64) {
     let core = token.core();
     token.meta().taken(now);
     if proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
@@ -391,7 +391,7 @@ pub(crate) fn taken_by_face<C: Connect>(token: &PoolToken<C>, now: u64) {
 
 /// A new connection was leased after all.
 #[cold]
-pub(crate) fn set_proven<C: Connect>(core: &PoolCore<C>) {
+pub(crate) fn set_proven<C: Connect>(core: &LifecycleCore<C>) {
     let _ended = {
         let mut dialer = core.owner.dialer();
         core.owner.unproven_since.store(PROVEN, Relaxed);

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use super::state::Shared;
+use super::state::Lifecycle;
 use crate::connect::Connect;
 use crate::report::{EventKind, GetOutcome, count};
 
@@ -17,7 +17,7 @@ pub(crate) struct EndedGet {
     pub(crate) outcome: GetOutcome,
 }
 
-impl<C: Connect> Shared<C> {
+impl<C: Connect> Lifecycle<C> {
     /// Counts and tells how a get ended; to be called under no lock.
     pub(crate) fn get_ended(&self, get: &EndedGet) {
         let &EndedGet {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::check::reject;
 use super::recycle::release;
-use super::state::{PoolCore, PoolToken};
+use super::state::{ConnectionToken, LifecycleCore};
 use super::upkeep;
 use crate::connect::Connect;
 use crate::kernel::{Arc, IdleSince, State};
@@ -14,27 +14,27 @@ use crate::rt::nanos;
 use crate::settings::SECOND;
 use crate::signals::{Connection, Signalled};
 
-impl<C: Connect> Signalled for PoolCore<C> {
+impl<C: Connect> Signalled for LifecycleCore<C> {
     fn closed(self: Arc<Self>, connection: Connection) {
-        let shared = &self.owner;
+        let life = &self.owner;
         let state = || {
             self.slot(connection.slot)
                 .map_or(State::Vacant, |(word, _)| word.state())
         };
         // Closing it, the pool is told by the connection what it knows.
         if matches!(state(), State::Vacant | State::Closing)
-            || !shared.signal_box().note_closed(connection)
+            || !life.signal_box().note_closed(connection)
         {
             return;
         }
         // Read after the note: a face that takes the connection from here on finds the note, and one that took it
         // before is seen to have it.
-        match (state(), shared.signal_box().face()) {
+        match (state(), life.signal_box().face()) {
             (State::Leased, Some(face)) => face.ask_again(),
             // It is judged when it comes back.
             (State::Leased, None) => {}
             // Where there is no runtime, the next user finds out.
-            _ => drop(upkeep::look_at(&self, shared.clock.now())),
+            _ => drop(upkeep::look_at(&self, life.clock.now())),
         }
     }
 
@@ -47,7 +47,7 @@ impl<C: Connect> Signalled for PoolCore<C> {
 
 /// Retires the idle connections that said they are closed. Those that somebody has just now, or that are still being
 /// opened, are looked at again.
-pub(super) fn retire_closed<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
+pub(super) fn retire_closed<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
     let Some(signals) = core.owner.signal_box.get() else {
         return;
     };
@@ -78,7 +78,7 @@ pub(super) fn retire_closed<C: Connect>(core: &Arc<PoolCore<C>>, now: u64) {
     }
 }
 
-fn retire_idle<C: Connect>(core: &Arc<PoolCore<C>>, token: PoolToken<C>, now: u64) {
+fn retire_idle<C: Connect>(core: &Arc<LifecycleCore<C>>, token: ConnectionToken<C>, now: u64) {
     let meta = token.meta();
     let was_used = meta.uses.load(Relaxed) > meta.uses_before.load(Relaxed);
     let age = now.saturating_sub(meta.opened_at.load(Relaxed));

@@ -3,30 +3,30 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::{PoolCore, SlotMeta};
+use super::state::{LifecycleCore, SlotMeta};
 use crate::connect::Connect;
 use crate::error::endpoint;
 use crate::kernel::{State, StateWord};
 use crate::report::{ConnectionSnapshot, ConnectionState, PoolSettings, Snapshot, Timings};
 
-impl<C: Connect> PoolCore<C> {
+impl<C: Connect> LifecycleCore<C> {
     /// What a connection in a user's hands is said to be, is for the face to say: `leased` does, by its slot's metadata
     /// and for how long it has been held.
     pub(crate) fn inspect(
         &self,
         leased: impl Fn(&SlotMeta, Duration) -> ConnectionState,
     ) -> Snapshot {
-        let shared = &self.owner;
-        let now = shared.clock.now();
+        let life = &self.owner;
+        let now = life.clock.now();
         let since = |then: u64| Duration::from_nanos(now.saturating_sub(then));
         let (connect_error, gate) = {
-            let dialer = shared.dialer();
+            let dialer = life.dialer();
             (dialer.last_error(), dialer.gate())
         };
         let demand = self.demand();
         Snapshot {
-            pool: shared.settings.name.clone(),
-            endpoint: endpoint(&shared.connector),
+            pool: life.settings.name.clone(),
+            endpoint: endpoint(&life.connector),
             status: self.status(),
             connections: self
                 .slots()
@@ -41,10 +41,10 @@ impl<C: Connect> PoolCore<C> {
                 .filter(|nanos| *nanos > 0)
                 .map(Duration::from_nanos),
             dialling: self.dialling(),
-            budget: shared.budget.as_ref().map(|budget| budget.status()),
+            budget: life.budget.as_ref().map(|budget| budget.status()),
             counters: self.counters(),
             timings: self.timings(),
-            settings: PoolSettings::new(&shared.settings, demand.max_size),
+            settings: PoolSettings::new(&life.settings, demand.max_size),
         }
     }
 

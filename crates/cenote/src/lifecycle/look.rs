@@ -13,7 +13,7 @@ use super::dial;
 use super::heed::retire_closed;
 use super::recycle::{reason, release};
 use super::retire::retire;
-use super::state::{PoolCore, Refusal, Shared, SlotMeta, Sweep};
+use super::state::{Lifecycle, LifecycleCore, Refusal, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
@@ -23,7 +23,7 @@ use crate::report::{CloseReason, EventKind, count};
 use crate::rt::{self, Instant, nanos};
 use crate::settings::{SECOND, Settings};
 
-impl<C: Connect> Member for PoolCore<C> {
+impl<C: Connect> Member for LifecycleCore<C> {
     fn look(self: Arc<Self>, keeper: &Arc<Keeper>) -> Option<Instant> {
         if !is_kept_by(&self, keeper) || self.demand().phase == Phase::Closed {
             return None;
@@ -42,46 +42,50 @@ impl<C: Connect> Member for PoolCore<C> {
 }
 
 /// When the next is due; `None`: not before the pool is used.
-fn look<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<u64> {
-    let shared = &core.owner;
-    if shared.is_unchecked.swap(false, AcqRel) {
+fn look<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<u64> {
+    let life = &core.owner;
+    if life.is_unchecked.swap(false, AcqRel) {
         // Before the clock runs: nothing counts as fresh until then.
         for idle in core.recall() {
             let check = check_idle(Checking::begin(core), idle);
-            shared.runtime.spawn(check);
+            life.runtime.spawn(check);
         }
     }
-    let now = shared.clock.tick();
+    let now = life.clock.tick();
     retire_closed(core, now);
     // Out of its lock: a sweep calls user code.
-    let mut sweep = std::mem::take(&mut *shared.sweep());
+    let mut sweep = std::mem::take(&mut *life.sweep());
     if now >= sweep.next {
         sweep.run(core, now);
-        sweep.next = now + nanos(shared.settings.turn());
+        sweep.next = now + nanos(life.settings.turn());
     }
     let next = rest_or_go_on(core, &mut sweep, now);
-    *shared.sweep() = sweep;
+    *life.sweep() = sweep;
     next
 }
 
-fn rest_or_go_on<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &mut Sweep, now: u64) -> Option<u64> {
-    let shared = &core.owner;
+fn rest_or_go_on<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    sweep: &mut Sweep,
+    now: u64,
+) -> Option<u64> {
+    let life = &core.owner;
     dial::tell_due(core, now);
-    shared.dialer().wake_at.take_if(|at| *at <= now);
+    life.dialer().wake_at.take_if(|at| *at <= now);
     dial::dial_if_needed(core);
     // After the dials: a waiter that queues after this finds no deadline watched that is not, and has its own listed.
     let deadline = core.refuse_due(now, || Refusal::TimedOut);
     let (wake_at, tell_at) = {
-        let dialer = shared.dialer();
+        let dialer = life.dialer();
         (dialer.wake_at, dialer.tell_at())
     };
     let next = if sweep.is_used(core, now) || is_busy(&core.demand()) {
         Some(sweep.next)
     } else {
         // Before the slots are looked at: a lease that begins after this has the pool looked at.
-        shared.clock.stop();
+        life.clock.stop();
         if is_busy(&core.demand()) {
-            shared.clock.tick();
+            life.clock.tick();
             Some(sweep.next)
         } else {
             next_due(core, sweep, now)
@@ -99,7 +103,7 @@ fn is_busy(demand: &Demand) -> bool {
 ///
 /// A lease may end unseen after this, and its connection be idle from then on: so what is leased counts as idle since
 /// now. It is never due earlier than that.
-fn next_due<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &Sweep, now: u64) -> Option<u64> {
+fn next_due<C: Connect>(core: &Arc<LifecycleCore<C>>, sweep: &Sweep, now: u64) -> Option<u64> {
     let settings = &core.owner.settings;
     let after = |since: u64, limit: Option<Duration>| Some(since.saturating_add(nanos(limit?)));
     let spare = spare(core, core.count_idle());
@@ -134,7 +138,7 @@ fn next_due<C: Connect>(core: &Arc<PoolCore<C>>, sweep: &Sweep, now: u64) -> Opt
 
 impl Sweep {
     /// Whether leases have begun of late: in the time after which an idle connection is not fresh any more.
-    fn is_used<C: Connect>(&mut self, core: &PoolCore<C>, now: u64) -> bool {
+    fn is_used<C: Connect>(&mut self, core: &LifecycleCore<C>, now: u64) -> bool {
         let uses = core.all_meta().map(|meta| meta.uses.load(Relaxed)).sum();
         if std::mem::replace(&mut self.uses, uses) != uses {
             self.used_at = now;
@@ -144,7 +148,7 @@ impl Sweep {
             <= nanos(fresh_for.clamp(core.owner.settings.turn(), SECOND))
     }
 
-    fn run<C: Connect>(&mut self, core: &Arc<PoolCore<C>>, now: u64) {
+    fn run<C: Connect>(&mut self, core: &Arc<LifecycleCore<C>>, now: u64) {
         if core.owner.settings.min_idle > 0 && now >= self.next_look {
             self.next_look = now + nanos(SECOND);
             look_at_idle(core);
@@ -193,7 +197,7 @@ impl Sweep {
     }
 
     /// Too few idle twice in a row, or too few connections altogether: not what a passing burst leaves.
-    fn refill<C: Connect>(&mut self, core: &Core<Shared<C>>) {
+    fn refill<C: Connect>(&mut self, core: &Core<Lifecycle<C>>) {
         let Settings {
             min_idle, min_size, ..
         } = core.owner.settings;
@@ -210,7 +214,7 @@ impl Sweep {
 
 /// Closes the idle connections that are no longer open: dead ones are none of those that `min_idle` keeps ready.
 /// Least recently used first, which leaves the strict orders as they are.
-fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
+fn look_at_idle<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     let mut idle: Vec<_> = core
         .slots()
         .filter(|(_, word, _)| word.state() == State::Idle)
@@ -232,7 +236,7 @@ fn look_at_idle<C: Connect>(core: &Arc<PoolCore<C>>) {
 }
 
 /// Idle connections there are beyond `min_idle` and `min_size`.
-fn spare<C: Connect>(core: &PoolCore<C>, idle: usize) -> usize {
+fn spare<C: Connect>(core: &LifecycleCore<C>, idle: usize) -> usize {
     let Settings {
         min_idle, min_size, ..
     } = core.owner.settings;
@@ -247,13 +251,13 @@ enum Due {
 }
 
 fn due<C: Connect>(
-    shared: &Shared<C>,
+    life: &Lifecycle<C>,
     meta: &SlotMeta,
     now: u64,
     spare: usize,
     checks: usize,
 ) -> Option<Due> {
-    let settings = &shared.settings;
+    let settings = &life.settings;
     let passed = |since: u64, limit: Option<Duration>| {
         limit.is_some_and(|limit| now.saturating_sub(since) >= nanos(limit))
     };
@@ -274,7 +278,7 @@ fn due<C: Connect>(
     }
 }
 
-fn report_leak<C: Connect>(core: &PoolCore<C>, word: StateWord, meta: &SlotMeta, now: u64) {
+fn report_leak<C: Connect>(core: &LifecycleCore<C>, word: StateWord, meta: &SlotMeta, now: u64) {
     let Some(threshold) = core.owner.settings.leak_threshold else {
         return;
     };

@@ -1,31 +1,31 @@
 //! What the kernel asks of the pool, and tells it.
 
-use super::state::{Entry, PoolCore, PoolToken, Refusal, Shared, SlotMeta};
+use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore, Refusal, SlotMeta};
 use super::{dial, recycle, retire};
 use crate::budget::After;
 use crate::connect::Connect;
 use crate::kernel::{Arc, Owner};
 
-impl<C: Connect> Owner for Shared<C> {
+impl<C: Connect> Owner for Lifecycle<C> {
     type Entry = Entry<C::Connection>;
     type SlotMeta = SlotMeta;
     type Refusal = Refusal;
 
     /// Only a task cut short drops a token with its connection in it.
-    fn abort(token: &mut PoolToken<C>) {
+    fn abort(token: &mut ConnectionToken<C>) {
         retire::abort(token);
     }
 
-    fn is_wanted(core: &PoolCore<C>, meta: &SlotMeta) -> bool {
+    fn is_wanted(core: &LifecycleCore<C>, meta: &SlotMeta) -> bool {
         !core.owner.is_evicted(meta)
     }
 
-    fn must_report(core: &PoolCore<C>) -> bool {
+    fn must_report(core: &LifecycleCore<C>) -> bool {
         core.owner.contested_budget().is_some()
     }
 
     /// Before the slot is vacant: a pool with no connections holds no permits.
-    fn vacating(core: &PoolCore<C>) {
+    fn vacating(core: &LifecycleCore<C>) {
         if let Some(budget) = &core.owner.budget {
             let mut after = After::default();
             budget.give_back(&mut after);
@@ -33,17 +33,18 @@ impl<C: Connect> Owner for Shared<C> {
         }
     }
 
-    fn vacated(core: &Arc<PoolCore<C>>) {
+    fn vacated(core: &Arc<LifecycleCore<C>>) {
         core.owner.changed.notify_waiters();
         dial::dial_if_needed(core);
     }
 
     #[inline(always)]
-    fn returned(token: PoolToken<C>, core: Option<&PoolCore<C>>) {
+    fn returned(token: ConnectionToken<C>, core: Option<&LifecycleCore<C>>) {
+        token.core().owner.end_lease(token.meta());
         recycle::recycle(token, core);
     }
 
-    fn return_unclaimed(token: PoolToken<C>) {
+    fn return_unclaimed(token: ConnectionToken<C>) {
         recycle::return_to_pool(token);
     }
 }

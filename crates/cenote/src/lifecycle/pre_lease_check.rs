@@ -10,7 +10,7 @@ use super::check::{check, is_open, reject};
 use super::checking::Checking;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
-use super::state::{Entry, PoolCore, PoolToken};
+use super::state::{ConnectionToken, Entry, LifecycleCore};
 use crate::connect::Connect;
 use crate::error::{BoxError, GetError};
 use crate::kernel::{Arc, IdleSince};
@@ -29,14 +29,14 @@ pub(crate) enum Rejected {
 /// goes to the next (sqlx #1869: a cancelled acquire closed it).
 pub(crate) struct PreLeaseCheck<C: Connect> {
     work: Option<Work<C>>,
-    core: Arc<PoolCore<C>>,
+    core: Arc<LifecycleCore<C>>,
 }
 
-type Work<C> = Pin<Box<dyn Future<Output = Result<PoolToken<C>, Rejected>> + Send>>;
+type Work<C> = Pin<Box<dyn Future<Output = Result<ConnectionToken<C>, Rejected>> + Send>>;
 
 impl<C: Connect> PreLeaseCheck<C> {
     /// Begins. Dropped at once, it goes on in the background.
-    pub(crate) fn start(token: PoolToken<C>) -> Self {
+    pub(crate) fn start(token: ConnectionToken<C>) -> Self {
         let core = Arc::clone(token.core());
         // Upkeep's until it is found fit, and so no lease that could look like a leak.
         token.reserve();
@@ -46,7 +46,10 @@ impl<C: Connect> PreLeaseCheck<C> {
         }
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<PoolToken<C>, Rejected>> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ConnectionToken<C>, Rejected>> {
         let work = self.work.as_mut().expect("polled again only while pending");
         let outcome = ready!(self.core.owner.runtime.within(|| work.as_mut().poll(cx)));
         self.work = None;
@@ -73,35 +76,37 @@ async fn finish<C: Connect>(checking: Checking<C>, work: Work<C>) {
 }
 
 /// All that may have to happen between an idle connection, reserved, and a lease.
-async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Rejected> {
+async fn prepare<C: Connect>(
+    mut token: ConnectionToken<C>,
+) -> Result<ConnectionToken<C>, Rejected> {
     let core = Arc::clone(token.core());
-    let shared = &core.owner;
-    let limit = shared.settings.check_timeout;
-    let now = shared.clock.now();
+    let life = &core.owner;
+    let limit = life.settings.check_timeout;
+    let now = life.clock.now();
     if let Err(unfit) = is_open(&token) {
         return Err(rejected(reject(token, now, unfit)));
     }
     let meta = token.meta();
     // Early rather than late, as `fresh_below`.
-    let check_after = shared
+    let check_after = life
         .settings
         .check_after_idle
-        .map(|after| nanos(after.saturating_sub(shared.settings.turn())));
+        .map(|after| nanos(after.saturating_sub(life.settings.turn())));
     let fresh_since = meta
         .idle_since
         .load(Relaxed)
         .max(meta.checked_at.load(Relaxed));
-    let unwatched = fresh_since < shared.taken_over_at.load(Relaxed);
+    let unwatched = fresh_since < life.taken_over_at.load(Relaxed);
     let is_due = check_after.is_some_and(|after| now.saturating_sub(fresh_since) >= after);
     if unwatched || is_due {
         if let Err(unfit) = check(&mut token).await {
             return Err(rejected(reject(token, now, unfit)));
         }
     }
-    if !shared.hooks.before_get.is_empty() {
+    if !life.hooks.before_get.is_empty() {
         let (_, meta, Entry { conn }) = token.parts();
         let info = meta.info(now, now);
-        let hooks = shared.hooks.before_get.run(conn, &info);
+        let hooks = life.hooks.before_get.run(conn, &info);
         if let Err(failed) = rt::guarded(limit, hooks).await {
             let error: BoxError = match failed {
                 Failed::Error(error) => error,
@@ -110,7 +115,7 @@ async fn prepare<C: Connect>(mut token: PoolToken<C>) -> Result<PoolToken<C>, Re
             let text = describe(Failed::Error(&error));
             retire(token, CloseReason::Hook, Some(&text));
             return Err(match info.uses {
-                0 => Rejected::Fatal(GetError::hook(shared.settings.name.clone(), error.into())),
+                0 => Rejected::Fatal(GetError::hook(life.settings.name.clone(), error.into())),
                 _ => Rejected::Closed,
             });
         }

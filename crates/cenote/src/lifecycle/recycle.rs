@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::budget_member;
 use super::retire::retire;
-use super::state::{PoolCore, PoolToken};
+use super::state::{ConnectionToken, LifecycleCore};
 use crate::connect::{Connect, Verdict};
 use crate::kernel::{Arc, Excess, IdleSince, Phase, Release};
 use crate::policy::recycle::{self as policy, Condition, Fate, Returned, Wanted};
@@ -20,21 +20,21 @@ use crate::rt::{self, Failed};
 ///
 /// All detours leave by one call, so that what remains is small enough to be inlined where a lease ends.
 #[inline(always)]
-pub(crate) fn recycle<C: Connect>(mut token: PoolToken<C>, core: Option<&PoolCore<C>>) {
+pub(crate) fn recycle<C: Connect>(mut token: ConnectionToken<C>, core: Option<&LifecycleCore<C>>) {
     let detour = if std::thread::panicking() {
         Detour::HolderPanicked
     } else {
         let (pool, meta, entry) = token.parts();
-        let shared = &pool.owner;
+        let life = &pool.owner;
         let verdict = rt::calling(|| {
-            let open = shared.connector.is_open(&entry.conn);
-            open.then(|| shared.connector.verdict(&mut entry.conn))
+            let open = life.connector.is_open(&entry.conn);
+            open.then(|| life.connector.verdict(&mut entry.conn))
         });
-        let now = shared.clock.coarse();
+        let now = life.clock.coarse();
         match verdict {
             // A stopped clock is later than any expiry: then the slow way asks for the time.
             Ok(Some(Verdict::Reuse))
-                if shared.plain_return && now < meta.expires_at.load(Relaxed) =>
+                if life.plain_return && now < meta.expires_at.load(Relaxed) =>
             {
                 meta.idle_since.store(now, Relaxed);
                 match token.release() {
@@ -60,7 +60,11 @@ enum Detour {
 
 #[cold]
 #[inline(never)]
-fn recycle_slowly<C: Connect>(token: PoolToken<C>, core: Option<&PoolCore<C>>, detour: Detour) {
+fn recycle_slowly<C: Connect>(
+    token: ConnectionToken<C>,
+    core: Option<&LifecycleCore<C>>,
+    detour: Detour,
+) {
     let (condition, panic) = match (detour, core) {
         (Detour::Ledger, Some(core)) => return release_in(core, token, IdleSince::Now),
         (Detour::Ledger, None) => return release(token, IdleSince::Now),
@@ -74,7 +78,7 @@ fn recycle_slowly<C: Connect>(token: PoolToken<C>, core: Option<&PoolCore<C>>, d
 }
 
 /// Makes a clean connection idle, or hands it on, from now on counted as idle.
-pub(crate) fn return_to_pool<C: Connect>(token: PoolToken<C>) {
+pub(crate) fn return_to_pool<C: Connect>(token: ConnectionToken<C>) {
     // Its time may have come while it was reset, or a hook had it.
     let fate = decide(&token, Condition::Judged(Verdict::Reuse), Hook::Done);
     carry_out(token, fate, None);
@@ -88,25 +92,25 @@ enum Hook {
 }
 
 /// What becomes of the connection in this condition, by all that is known of it now.
-fn decide<C: Connect>(token: &PoolToken<C>, condition: Condition, hook: Hook) -> Fate {
+fn decide<C: Connect>(token: &ConnectionToken<C>, condition: Condition, hook: Hook) -> Fate {
     let core = token.core();
-    let shared = &core.owner;
+    let life = &core.owner;
     let wanted = if core.demand().phase == Phase::Closed {
         Wanted::PoolClosed
-    } else if shared.is_evicted(token.meta()) {
+    } else if life.is_evicted(token.meta()) {
         Wanted::Evicted
     } else {
         Wanted::Yes
     };
     policy::decide(&Returned {
         condition,
-        end_of_life: token.meta().end_of_life(shared.clock.now()),
+        end_of_life: token.meta().end_of_life(life.clock.now()),
         wanted,
-        has_hook: hook == Hook::ToCome && !shared.hooks.after_return.is_empty(),
+        has_hook: hook == Hook::ToCome && !life.hooks.after_return.is_empty(),
     })
 }
 
-fn carry_out<C: Connect>(token: PoolToken<C>, fate: Fate, error: Option<&str>) {
+fn carry_out<C: Connect>(token: ConnectionToken<C>, fate: Fate, error: Option<&str>) {
     match fate {
         Fate::Close(reason) => retire(token, reason, error),
         Fate::Idle => {
@@ -120,13 +124,13 @@ fn carry_out<C: Connect>(token: PoolToken<C>, fate: Fate, error: Option<&str>) {
 }
 
 /// Makes a connection idle, or hands it on, its notes as they are.
-pub(crate) fn release<C: Connect>(token: PoolToken<C>, idling: IdleSince) {
+pub(crate) fn release<C: Connect>(token: ConnectionToken<C>, idling: IdleSince) {
     // The slot's own reference is not ours any more once it is handed on.
     let core = Arc::clone(token.core());
     release_in(&core, token, idling);
 }
 
-fn release_in<C: Connect>(core: &PoolCore<C>, token: PoolToken<C>, idling: IdleSince) {
+fn release_in<C: Connect>(core: &LifecycleCore<C>, token: ConnectionToken<C>, idling: IdleSince) {
     let Some(token) = budget_member::offer(core, token) else {
         return;
     };
@@ -155,7 +159,7 @@ enum Work {
 
 /// Has the connection made clean, and seen by the hook: here, if that is done at its first poll, else in the
 /// background.
-fn renew<C: Connect>(token: PoolToken<C>, work: Work) {
+fn renew<C: Connect>(token: ConnectionToken<C>, work: Work) {
     token.reserve();
     let core = Arc::clone(token.core());
     let runtime = &core.owner.runtime;
@@ -171,23 +175,23 @@ fn renew<C: Connect>(token: PoolToken<C>, work: Work) {
     }
 }
 
-async fn renewing<C: Connect>(mut token: PoolToken<C>, work: Work) {
+async fn renewing<C: Connect>(mut token: ConnectionToken<C>, work: Work) {
     let core = Arc::clone(token.core());
-    let shared = &core.owner;
-    let limit = shared.settings.reset_timeout;
+    let life = &core.owner;
+    let limit = life.settings.reset_timeout;
     if work == Work::ResetAndHook {
-        count(&shared.metrics.rare().resets);
+        count(&life.metrics.rare().resets);
         // From here until the reset is through, the connection is dirty: if this task is cut short, its
         // token is dropped and the connection with it.
         let (info, conn) = leased(&mut token);
-        let reset = async { shared.connector.reset(conn, &info).await };
+        let reset = async { life.connector.reset(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, reset).await {
             return retire(token, CloseReason::ResetFailed, Some(&describe(failed)));
         }
     }
-    if !shared.hooks.after_return.is_empty() {
+    if !life.hooks.after_return.is_empty() {
         let (info, conn) = leased(&mut token);
-        let hooks = shared.hooks.after_return.run(conn, &info);
+        let hooks = life.hooks.after_return.run(conn, &info);
         if let Err(failed) = rt::guarded(limit, hooks).await {
             return retire(token, CloseReason::Hook, Some(&describe(failed)));
         }
@@ -196,7 +200,7 @@ async fn renewing<C: Connect>(mut token: PoolToken<C>, work: Work) {
 }
 
 /// A connection that was leased, and what is known of it.
-fn leased<C: Connect>(token: &mut PoolToken<C>) -> (ConnectionInfo, &mut C::Connection) {
+fn leased<C: Connect>(token: &mut ConnectionToken<C>) -> (ConnectionInfo, &mut C::Connection) {
     let (core, meta, entry) = token.parts();
     let now = core.owner.clock.now();
     let info = meta.info(now, meta.leased_at.load(Relaxed));

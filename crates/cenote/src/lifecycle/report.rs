@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::PoolCore;
+use super::state::LifecycleCore;
 use crate::budget::BudgetStatus;
 use crate::connect::Connect;
 use crate::error::{Dialling, GetError, TimedOut, endpoint};
 use crate::kernel::{Phase, State};
 use crate::report::{Counters, Holder, PoolState, Status};
 
-impl<C: Connect> PoolCore<C> {
+impl<C: Connect> LifecycleCore<C> {
     pub(crate) fn status(&self) -> Status {
         let (mut idle, mut leased, mut upkeep) = (0, 0, 0);
         for (_, word, _) in self.slots() {
@@ -76,15 +76,15 @@ impl<C: Connect> PoolCore<C> {
 
     /// The dial that has been under way for longest.
     pub(super) fn dialling(&self) -> Option<Dialling> {
-        let shared = &self.owner;
+        let life = &self.owner;
         let began = {
-            let dialer = shared.dialer();
+            let dialer = life.dialer();
             dialer.under_way.iter().map(|(_, began)| *began).min()
         }?;
-        let elapsed = shared.clock.now().saturating_sub(began) / 1_000_000;
+        let elapsed = life.clock.now().saturating_sub(began) / 1_000_000;
         Some(Dialling {
             elapsed: Duration::from_millis(elapsed),
-            endpoint: endpoint(&shared.connector),
+            endpoint: endpoint(&life.connector),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::state::{Entry, PoolCore, PoolToken};
+use super::state::{ConnectionToken, Entry, LifecycleCore};
 use crate::connect::Connect;
 use crate::kernel::Arc;
 use crate::report::{CloseReason, ConnectionInfo, EventKind};
@@ -16,7 +16,7 @@ use crate::rt;
 /// goodbye or it is said at its first poll. Never blocks: else it is said in the background, within
 /// `close_timeout`.
 pub(crate) fn retire<C: Connect>(
-    mut token: PoolToken<C>,
+    mut token: ConnectionToken<C>,
     reason: CloseReason,
     error: Option<&str>,
 ) {
@@ -45,7 +45,7 @@ pub(crate) fn retire<C: Connect>(
 /// A goodbye under way. In this order, so that one cut short ends the connection before its slot is vacant.
 struct Goodbye<C: Connect> {
     words: Pin<Box<dyn Future<Output = ()> + Send>>,
-    token: PoolToken<C>,
+    token: ConnectionToken<C>,
 }
 
 impl<C: Connect> Goodbye<C> {
@@ -63,7 +63,7 @@ impl<C: Connect> Goodbye<C> {
 }
 
 async fn say_goodbye<C: Connect>(
-    core: Arc<PoolCore<C>>,
+    core: Arc<LifecycleCore<C>>,
     conn: C::Connection,
     info: ConnectionInfo,
 ) {
@@ -74,14 +74,14 @@ async fn say_goodbye<C: Connect>(
 }
 
 /// Gives the connection of `token` to the caller for good.
-pub(crate) fn detach<C: Connect>(mut token: PoolToken<C>) -> C::Connection {
+pub(crate) fn detach<C: Connect>(mut token: ConnectionToken<C>) -> C::Connection {
     token.core().mark_closing(&token);
     announce(&mut token, CloseReason::Detached, None);
     token.take().expect("a lease has its connection").conn
 }
 
 /// The end of a connection whose token is being dropped with it; the slot is vacated after this.
-pub(crate) fn abort<C: Connect>(token: &mut PoolToken<C>) {
+pub(crate) fn abort<C: Connect>(token: &mut ConnectionToken<C>) {
     announce(token, CloseReason::Aborted, None);
     let entry = token.take();
     let _ = rt::calling(|| drop(entry));
@@ -89,18 +89,18 @@ pub(crate) fn abort<C: Connect>(token: &mut PoolToken<C>) {
 
 /// Tells everyone who is to know, while the connection is still there to be looked at.
 fn announce<C: Connect>(
-    token: &mut PoolToken<C>,
+    token: &mut ConnectionToken<C>,
     reason: CloseReason,
     error: Option<&str>,
 ) -> ConnectionInfo {
     let (core, meta, entry) = token.parts();
-    let shared = &core.owner;
-    shared.metrics.count_closed(reason);
-    let now = shared.clock.now();
+    let life = &core.owner;
+    life.metrics.count_closed(reason);
+    let now = life.clock.now();
     let info = meta.info(now, now);
-    shared.hooks.before_close(&mut entry.conn, &info, reason);
-    let _ = rt::calling(|| shared.connector.leaving(&mut entry.conn, &info, reason));
-    shared.tell(|| EventKind::Closed {
+    life.hooks.before_close(&mut entry.conn, &info, reason);
+    let _ = rt::calling(|| life.connector.leaving(&mut entry.conn, &info, reason));
+    life.tell(|| EventKind::Closed {
         info,
         reason,
         error,

@@ -22,15 +22,17 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGua
 use crate::wake::Notify;
 
 /// The kernel with this pool in it.
-pub(crate) type PoolCore<C> = Core<Shared<C>>;
+pub(crate) type LifecycleCore<C> = Core<Lifecycle<C>>;
 /// The right to one of this pool's connections.
-pub(crate) type PoolToken<C> = SlotToken<Shared<C>>;
+pub(crate) type ConnectionToken<C> = SlotToken<Lifecycle<C>>;
 
+/// What the connections of one pool have in common, whichever face they are for.
+///
 /// In declared order: what is written while the pool works, next to the kernel's ledger; then what leases do not look
 /// at; last what each of them reads, next to the kernel's table. So no two threads meet on a cache line that neither
 /// of them needs from the other.
 #[repr(C)]
-pub(crate) struct Shared<C: Connect> {
+pub(crate) struct Lifecycle<C: Connect> {
     /// Taken before the budget's lock and the kernel's ledger, never after; no user code runs under it.
     dialer: Mutex<Dialer>,
     /// What looks after the pool, or did last. Only keepers' locks are taken under it.
@@ -124,13 +126,22 @@ pub(crate) struct SlotMeta {
     pub(crate) seen_at: AtomicU64,
 }
 
+/// One lease in so many of each slot has its time measured, the first among them.
+const SAMPLED: u64 = 64;
+
 impl SlotMeta {
     /// A lease begins. Only the holder writes `uses`, so load and store make an increment.
     #[inline(always)]
-    pub(crate) fn leased(&self, now: u64, call_site: &'static std::panic::Location<'static>) {
+    fn leased(&self, now: u64, call_site: &'static std::panic::Location<'static>) {
         self.leased_at.store(now, Relaxed);
         self.call_site.set(call_site);
         self.uses.store(self.uses.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Whether the time of the present lease, or the last, is measured.
+    #[inline(always)]
+    fn is_sampled(&self) -> bool {
+        self.uses.load(Relaxed) % SAMPLED == 1
     }
 
     /// A face takes the connection for many users at once.
@@ -184,7 +195,7 @@ pub(crate) enum Refusal {
     Connect { failures: u32, error: ConnectError },
 }
 
-impl<C: Connect> Shared<C> {
+impl<C: Connect> Lifecycle<C> {
     pub(crate) fn new(
         connector: C,
         settings: Settings,
@@ -227,11 +238,49 @@ impl<C: Connect> Shared<C> {
     /// If the connection can be leased without an asynchronous step, the time by which that is so. Never while the clock
     /// is stopped, so that no lease begins at a time that is none.
     #[inline(always)]
-    pub(crate) fn fresh_at(&self, token: &PoolToken<C>) -> Option<u64> {
+    pub(crate) fn fresh_at(&self, token: &ConnectionToken<C>) -> Option<u64> {
         let now = self.clock.coarse();
         let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
         let is_open = || rt::calling(|| self.connector.is_open(&token.entry().conn));
         (idle < self.fresh_below && matches!(is_open(), Ok(true))).then_some(now)
+    }
+
+    /// A lease begins, at `now` or by the exact time if that is to be measured.
+    #[inline(always)]
+    pub(crate) fn begin_lease(
+        &self,
+        meta: &SlotMeta,
+        now: u64,
+        call_site: &'static std::panic::Location<'static>,
+    ) {
+        meta.leased(now, call_site);
+        if meta.is_sampled() {
+            self.begin_measured(meta);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_measured(&self, meta: &SlotMeta) {
+        meta.leased_at.store(self.clock.now(), Relaxed);
+    }
+
+    /// A lease ends, and the connection comes back.
+    #[inline(always)]
+    pub(crate) fn end_lease(&self, meta: &SlotMeta) {
+        if meta.is_sampled() {
+            self.end_measured(meta);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_measured(&self, meta: &SlotMeta) {
+        let used = self
+            .clock
+            .now()
+            .saturating_sub(meta.leased_at.load(Relaxed));
+        self.metrics.times.used(used);
     }
 
     pub(crate) fn dialer(&self) -> MutexGuard<'_, Dialer> {
@@ -301,7 +350,7 @@ impl<C: Connect> Shared<C> {
     }
 }
 
-impl<C: Connect> PoolCore<C> {
+impl<C: Connect> LifecycleCore<C> {
     pub(crate) fn count_idle(&self) -> usize {
         self.slots()
             .filter(|(_, word, _)| word.state() == State::Idle)

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use super::dial;
 use super::pre_lease_check::{PreLeaseCheck, Rejected};
 use super::recycle::release;
-use super::state::{PoolCore, PoolToken, Refusal, Shared};
+use super::state::{ConnectionToken, Lifecycle, LifecycleCore, Refusal};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
@@ -15,7 +15,7 @@ use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
 
 /// An idle connection that is fresh, and by when. The check of each other it finds begins in the background; where
 /// nothing can be checked, there is none.
-pub(crate) fn fresh<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<(PoolToken<C>, u64)> {
+pub(crate) fn fresh<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<(ConnectionToken<C>, u64)> {
     loop {
         match idle(core)? {
             Idle::Fresh(token, now) => return Some((token, now)),
@@ -25,7 +25,9 @@ pub(crate) fn fresh<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<(PoolToken<C>
 }
 
 /// As [`fresh`], for a caller that may wait: what must be checked is checked here.
-pub(crate) async fn checked<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<(PoolToken<C>, u64)> {
+pub(crate) async fn checked<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+) -> Option<(ConnectionToken<C>, u64)> {
     loop {
         let token = match idle(core)? {
             Idle::Fresh(token, now) => return Some((token, now)),
@@ -41,12 +43,12 @@ pub(crate) async fn checked<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<(Pool
 
 /// An idle connection, claimed.
 enum Idle<C: Connect> {
-    Fresh(PoolToken<C>, u64),
+    Fresh(ConnectionToken<C>, u64),
     /// To be checked before it is leased.
-    Stale(PoolToken<C>),
+    Stale(ConnectionToken<C>),
 }
 
-fn idle<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Idle<C>> {
+fn idle<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<Idle<C>> {
     let token = core.claim()?;
     if let Some(now) = core.owner.fresh_at(&token) {
         return Some(Idle::Fresh(token, now));
@@ -63,7 +65,7 @@ fn idle<C: Connect>(core: &Arc<PoolCore<C>>) -> Option<Idle<C>> {
     })
 }
 
-async fn check<C: Connect>(token: PoolToken<C>) -> Result<PoolToken<C>, Rejected> {
+async fn check<C: Connect>(token: ConnectionToken<C>) -> Result<ConnectionToken<C>, Rejected> {
     let mut check = PreLeaseCheck::start(token);
     poll_fn(|cx| check.poll(cx)).await
 }
@@ -72,7 +74,9 @@ async fn check<C: Connect>(token: PoolToken<C>) -> Result<PoolToken<C>, Rejected
 /// that is due, or the first that comes back or is opened.
 ///
 /// Dropping the future leaves the waitlist and loses nothing.
-pub(crate) async fn next<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<PoolToken<C>, GetError> {
+pub(crate) async fn next<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+) -> Result<ConnectionToken<C>, GetError> {
     let mut waiter = pin!(Waiter::new(core, core.owner.clock.now()));
     loop {
         let mut is_queued = false;
@@ -90,21 +94,21 @@ pub(crate) async fn next<C: Connect>(core: &Arc<PoolCore<C>>) -> Result<PoolToke
 }
 
 fn poll_queue<C: Connect>(
-    core: &Arc<PoolCore<C>>,
-    waiter: Pin<&mut Waiter<'_, Shared<C>>>,
+    core: &Arc<LifecycleCore<C>>,
+    waiter: Pin<&mut Waiter<'_, Lifecycle<C>>>,
     is_queued: &mut bool,
     cx: &mut Context<'_>,
-) -> Poll<Result<PoolToken<C>, GetError>> {
-    let shared = &core.owner;
+) -> Poll<Result<ConnectionToken<C>, GetError>> {
+    let life = &core.owner;
     let waiter = waiter.as_ref();
     let refused = |why| match why {
         Refusal::Connect { failures, error } => GetError::Connect {
-            pool: shared.settings.name.clone(),
+            pool: life.settings.name.clone(),
             failures,
             error,
         },
         // It waits without end.
-        Refusal::Closed | Refusal::TimedOut => shared.closed_error(),
+        Refusal::Closed | Refusal::TimedOut => life.closed_error(),
     };
     let mut may_grow = false;
     if !std::mem::replace(is_queued, true) {
@@ -112,7 +116,7 @@ fn poll_queue<C: Connect>(
             JoinOutcome::Granted(token) => return Poll::Ready(Ok(token)),
             JoinOutcome::Queued { may_grow: may, .. } => may_grow = may,
             JoinOutcome::Full | JoinOutcome::Closed => {
-                return Poll::Ready(Err(shared.closed_error()));
+                return Poll::Ready(Err(life.closed_error()));
             }
         }
     } else if let Poll::Ready(outcome) = waiter.poll(cx) {
@@ -121,7 +125,7 @@ fn poll_queue<C: Connect>(
     // After queueing, and whenever it is woken for nothing else: an upkeep that ends wakes the waiters.
     if upkeep::ensure(core) == Upkeep::Impossible {
         let outcome = waiter.leave().map(|outcome| outcome.map_err(refused));
-        return Poll::Ready(outcome.unwrap_or_else(|| Err(shared.no_runtime())));
+        return Poll::Ready(outcome.unwrap_or_else(|| Err(life.no_runtime())));
     }
     if may_grow {
         dial::dial_if_needed(core);

@@ -26,7 +26,6 @@ use super::lane::Lanes;
 use super::pending::{Left, PendingTable};
 use super::settings::Settings;
 use super::silence::{GaveUp, PeerActivity};
-use super::tag_cache::Frozen;
 use super::tags::{TagWaiter, Tags};
 use super::write_half::WriteHalf;
 use super::write_signal::WriteSignal;
@@ -145,7 +144,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     /// The caller of a pending request has its reply, or the end.
     pub(super) fn finish(&self, index: u32) {
         let kept = self.lanes.of_thread().cache.put(index);
-        if let Err(Frozen) = kept {
+        if let Err(index) = kept {
             self.return_tag(self.admission(), index);
         }
     }

@@ -19,11 +19,11 @@ use bytes::BytesMut;
 
 use super::codec::Encode;
 use super::settings::MAX_ENCODERS;
-use super::tag_cache::TagCache;
 use super::tags::Tags;
 use crate::error::BoxError;
+use crate::permit_cache::{PermitCache, own_shard, ration};
 use crate::rt::calling;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock, thread_number};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
 /// A handle knows its lane in so many bits.
 const LANE_BITS: u32 = 8;
@@ -31,9 +31,6 @@ const _: () = assert!(MAX_ENCODERS < 1 << LANE_BITS);
 
 /// A buffer that grew beyond this is not kept.
 const MAX_KEPT: usize = 1 << 20;
-
-/// At most so many tags go into a lane's cache at once.
-const MAX_REFILL: usize = 32;
 
 pub(super) struct Lanes<Req> {
     lanes: Box<[PaddedLane<Req>]>,
@@ -102,7 +99,9 @@ pub(super) struct Lane<Req> {
     calls: usize,
     /// Bytes in `buffer` of messages without a reply.
     one_way: usize,
-    pub(super) cache: TagCache,
+    /// Free tags, for its callers to use without the admission's lock. Caches are frozen while a caller waits for a tag,
+    /// while tags are withheld, and when no new calls are taken.
+    pub(super) cache: PermitCache<u32>,
 }
 
 /// Of one handle: the lane of its last request, and how often that had been taken then.
@@ -140,7 +139,7 @@ impl<Req> Lanes<Req> {
                 frames: 0,
                 calls: 0,
                 one_way: 0,
-                cache: TagCache::default(),
+                cache: PermitCache::new(usize::MAX),
             }),
         };
         Self {
@@ -150,14 +149,9 @@ impl<Req> Lanes<Req> {
         }
     }
 
-    fn own_index(&self) -> usize {
-        // In 32 bits, of which a remainder takes less time.
-        (thread_number() as u32 % self.lanes.len() as u32) as usize
-    }
-
     /// This thread's lane.
     pub(super) fn of_thread(&self) -> LockedLane<'_, Req> {
-        self.lanes[self.own_index()].lock()
+        self.lanes[own_shard(self.lanes.len())].lock()
     }
 
     /// The lane for the next request of the handle with this order.
@@ -165,7 +159,7 @@ impl<Req> Lanes<Req> {
         if let [only] = &*self.lanes {
             return only.lock();
         }
-        let own = self.own_index();
+        let own = own_shard(self.lanes.len());
         loop {
             let last = order.0.load(Ordering::Acquire);
             let lane = last as usize % (1 << LANE_BITS);
@@ -270,7 +264,7 @@ impl<Req> Lanes<Req> {
 
     pub(super) fn thaw(&self) {
         for PaddedLane { lane, .. } in &self.lanes {
-            lock(lane).cache.thaw();
+            lock(lane).cache.allow(usize::MAX);
         }
     }
 
@@ -283,7 +277,7 @@ impl<Req> Lanes<Req> {
     /// How many tags to put into a cache when `free` are left: the fewer there are, the fewer lie unused in other
     /// lanes.
     pub(super) fn refill_size(&self, free: usize) -> usize {
-        (free / (2 * self.lanes.len())).min(MAX_REFILL)
+        ration(free, self.lanes.len())
     }
 
     /// Puts some tags into the cache of a lane of these. The admission's lock is held.

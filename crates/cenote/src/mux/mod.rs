@@ -169,7 +169,6 @@ mod send;
 mod settings;
 mod silence;
 mod submit;
-mod tag_cache;
 mod tags;
 mod transport;
 mod write_half;

@@ -16,7 +16,7 @@ use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince};
 use crate::lifecycle::recycle::release;
-use crate::lifecycle::state::{PoolCore, PoolToken};
+use crate::lifecycle::state::{ConnectionToken, LifecycleCore};
 use crate::lifecycle::upkeep::{self, Upkeep};
 
 /// A [`Pool::get`](crate::Pool::get) under way.
@@ -112,7 +112,7 @@ impl<C: Connect> Future for GetOwned<'_, C> {
 
 /// A get under way. Until there is something to wait for it is a few words; then it allocates, once.
 pub(super) struct Acquire<'a, C: Connect> {
-    core: &'a Arc<PoolCore<C>>,
+    core: &'a Arc<LifecycleCore<C>>,
     call_site: &'static Location<'static>,
     limit: Limit,
     slow: SlowPath<'a, C>,
@@ -149,15 +149,18 @@ impl<C: Connect> SlowPath<'_, C> {
 
 /// What a caller finds at once.
 enum FastPath<C: Connect> {
-    Leased(PoolToken<C>),
+    Leased(ConnectionToken<C>),
     /// An idle connection to be checked first.
-    Stale(PoolToken<C>),
+    Stale(ConnectionToken<C>),
     Nothing,
 }
 
 impl<'a, C: Connect> Acquire<'a, C> {
     #[inline(always)]
-    pub(super) fn new(core: &'a Arc<PoolCore<C>>, call_site: &'static Location<'static>) -> Self {
+    pub(super) fn new(
+        core: &'a Arc<LifecycleCore<C>>,
+        call_site: &'static Location<'static>,
+    ) -> Self {
         Self {
             core,
             call_site,
@@ -171,7 +174,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
     }
 
     #[inline(always)]
-    fn core(&self) -> &'a Arc<PoolCore<C>> {
+    fn core(&self) -> &'a Arc<LifecycleCore<C>> {
         self.core
     }
 
@@ -184,7 +187,9 @@ impl<'a, C: Connect> Acquire<'a, C> {
         match self.core.claim() {
             Some(token) => match self.core.owner.fresh_at(&token) {
                 Some(now) => {
-                    token.meta().leased(now, self.call_site);
+                    self.core
+                        .owner
+                        .begin_lease(token.meta(), now, self.call_site);
                     FastPath::Leased(token)
                 }
                 None => FastPath::Stale(token),
@@ -198,9 +203,9 @@ impl<'a, C: Connect> Acquire<'a, C> {
     #[inline(never)]
     fn poll_slowly(
         &mut self,
-        stale: Option<PoolToken<C>>,
+        stale: Option<ConnectionToken<C>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<PoolToken<C>, GetError>> {
+    ) -> Poll<Result<ConnectionToken<C>, GetError>> {
         let Self {
             core,
             call_site,
@@ -222,7 +227,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
                 let fresh = stale.as_ref().and_then(|token| core.owner.fresh_at(token));
                 if let Some(now) = fresh {
                     let token = stale.expect("looked at just now");
-                    token.meta().leased(now, call_site);
+                    core.owner.begin_lease(token.meta(), now, call_site);
                     return Poll::Ready(Ok(token));
                 }
                 none.insert(Box::pin(Waiting::begin(
@@ -234,7 +239,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
     }
 
     /// Ends it, for a caller that watches the time itself. A connection granted in that instant is leased all the same.
-    fn time_out(&mut self) -> Result<PoolToken<C>, GetError> {
+    fn time_out(&mut self) -> Result<ConnectionToken<C>, GetError> {
         match &mut *self.slow.0 {
             Some(slow) => slow.as_mut().time_out(),
             None => Err(timed_out(self.core, Duration::ZERO)),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::connect::Connect;
 use crate::kernel::State;
-use crate::lifecycle::state::{PoolCore, SlotMeta};
+use crate::lifecycle::state::{LifecycleCore, SlotMeta};
 use crate::report::{self, ConnectionState, Holder};
 
 /// More places than that make no error clearer.
 const NAMED: usize = 3;
 
 /// The call sites with the most leases, in the order of their number, then of their age.
-pub(crate) fn holders<C: Connect>(core: &PoolCore<C>) -> Vec<Holder> {
+pub(crate) fn holders<C: Connect>(core: &LifecycleCore<C>) -> Vec<Holder> {
     let now = core.owner.clock.now();
     let leased = core.slots().filter_map(|(_, word, meta)| {
         // A lease whose holder has not written its metadata yet shows that of the lease before.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::connect::Connect;
 use crate::kernel::{Arc, LeaseToken};
 use crate::lifecycle::retire;
-use crate::lifecycle::state::{PoolCore, PoolToken, Shared};
+use crate::lifecycle::state::{ConnectionToken, Lifecycle, LifecycleCore};
 use crate::report::{CloseReason, ConnectionInfo};
 
 /// The right to use a connection, alone, until it is dropped; it then goes back to its pool.
@@ -21,7 +21,7 @@ use crate::report::{CloseReason, ConnectionInfo};
 /// [`leak_threshold`](crate::pool::PoolBuilder::leak_threshold) reports it.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct Lease<'a, C: Connect> {
-    loan: LeaseToken<'a, Shared<C>>,
+    loan: LeaseToken<'a, Lifecycle<C>>,
 }
 
 /// As [`Lease`], without a tie to the handle it was taken from: for tasks and structs of their own.
@@ -30,12 +30,12 @@ pub struct Lease<'a, C: Connect> {
 /// handle; the pool is then closed, and so is the connection when it comes back.
 #[must_use = "a lease dropped at once does nothing but a round through the pool"]
 pub struct OwnedLease<C: Connect> {
-    loan: LeaseToken<'static, Shared<C>>,
+    loan: LeaseToken<'static, Lifecycle<C>>,
 }
 
 impl<'a, C: Connect> Lease<'a, C> {
     #[inline(always)]
-    pub(crate) fn new(token: PoolToken<C>, core: &'a PoolCore<C>) -> Self {
+    pub(crate) fn new(token: ConnectionToken<C>, core: &'a LifecycleCore<C>) -> Self {
         Self {
             loan: LeaseToken::new(token, Some(core)),
         }
@@ -49,13 +49,13 @@ impl<'a, C: Connect> Lease<'a, C> {
 
 impl<C: Connect> OwnedLease<C> {
     #[inline(always)]
-    pub(crate) fn new(token: PoolToken<C>) -> Self {
+    pub(crate) fn new(token: ConnectionToken<C>) -> Self {
         Self {
             loan: LeaseToken::new(token, None),
         }
     }
 
-    pub(super) fn core(&self) -> Arc<PoolCore<C>> {
+    pub(super) fn core(&self) -> Arc<LifecycleCore<C>> {
         Arc::clone(self.loan.token().core())
     }
 

@@ -30,7 +30,7 @@ use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::kernel::{Arc, IdleSince, Phase, State};
 use crate::lifecycle::blueprint::Blueprint;
 use crate::lifecycle::close;
-use crate::lifecycle::state::{PoolCore, PoolToken};
+use crate::lifecycle::state::{ConnectionToken, LifecycleCore};
 use crate::lifecycle::{add, change, dial, recycle, retire, take, warm};
 use crate::registry::Listed;
 use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
@@ -58,7 +58,7 @@ pub use lease::{Lease, OwnedLease};
 /// # }
 /// ```
 pub struct Pool<C: Connect> {
-    core: Arc<PoolCore<C>>,
+    core: Arc<LifecycleCore<C>>,
 }
 
 impl<C: Connect> Pool<C> {
@@ -74,7 +74,7 @@ impl<C: Connect> Pool<C> {
     }
 
     /// The first handle on `core`.
-    fn new_on(core: Arc<PoolCore<C>>) -> Self {
+    fn new_on(core: Arc<LifecycleCore<C>>) -> Self {
         let listed = Arc::downgrade(&core);
         core.owner.list(listed);
         Self { core }
@@ -144,11 +144,11 @@ impl<C: Connect> Pool<C> {
 
     fn lease(
         &self,
-        token: PoolToken<C>,
+        token: ConnectionToken<C>,
         now: u64,
         call_site: &'static Location<'static>,
     ) -> Lease<'_, C> {
-        token.meta().leased(now, call_site);
+        self.core.owner.begin_lease(token.meta(), now, call_site);
         Lease::new(token, &self.core)
     }
 
@@ -308,13 +308,13 @@ impl<C: Connect> Pool<C> {
     }
 }
 
-impl<C: Connect> Listed for PoolCore<C> {
+impl<C: Connect> Listed for LifecycleCore<C> {
     fn name(&self) -> &str {
         &self.owner.settings.name
     }
 
     fn snapshot(self: Arc<Self>) -> Snapshot {
-        PoolCore::inspect(&self, holders::leased)
+        LifecycleCore::inspect(&self, holders::leased)
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::holders::holders;
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::lifecycle::state::PoolCore;
+use crate::lifecycle::state::LifecycleCore;
 use crate::report::{EventKind, count};
 
 /// The error of a caller that waited `waited`; counted, and told.
-pub(super) fn timed_out<C: Connect>(core: &PoolCore<C>, waited: Duration) -> GetError {
-    let shared = &core.owner;
-    count(&shared.metrics.rare().timed_out);
-    shared.tell(|| EventKind::TimedOut { waited });
+pub(super) fn timed_out<C: Connect>(core: &LifecycleCore<C>, waited: Duration) -> GetError {
+    let life = &core.owner;
+    count(&life.metrics.rare().timed_out);
+    life.tell(|| EventKind::TimedOut { waited });
     core.timed_out(waited, core.status(), holders(core))
 }

@@ -16,7 +16,7 @@ use crate::kernel::{Arc, JoinOutcome, Waiter};
 use crate::lifecycle::dial;
 use crate::lifecycle::ended_get::EndedGet;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
-use crate::lifecycle::state::{PoolCore, PoolToken, Refusal, Shared};
+use crate::lifecycle::state::{ConnectionToken, Lifecycle, LifecycleCore, Refusal};
 use crate::lifecycle::upkeep::{self, Upkeep};
 use crate::report::{EventKind, GetOutcome, count};
 use crate::rt::{self, Sleep, nanos};
@@ -35,11 +35,11 @@ pub(super) enum Limit {
 pin_project! {
     /// What a caller needs that could not be served at once.
     pub(super) struct Waiting<'a, C: Connect> {
-        pub(super) core: &'a Arc<PoolCore<C>>,
+        pub(super) core: &'a Arc<LifecycleCore<C>>,
         call_site: &'static Location<'static>,
         limit: Limit,
         #[pin]
-        waiter: Waiter<'a, Shared<C>>,
+        waiter: Waiter<'a, Lifecycle<C>>,
         stage: Stage<C>,
         timer: Option<Pin<Box<Sleep>>>,
     }
@@ -54,10 +54,10 @@ enum Stage<C: Connect> {
 
 impl<'a, C: Connect> Waiting<'a, C> {
     pub(super) fn begin(
-        core: &'a Arc<PoolCore<C>>,
+        core: &'a Arc<LifecycleCore<C>>,
         call_site: &'static Location<'static>,
         limit: Limit,
-        stale: Option<PoolToken<C>>,
+        stale: Option<ConnectionToken<C>>,
         began: u64,
     ) -> Self {
         let waiter = Waiter::new(core, began);
@@ -81,7 +81,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
     pub(super) fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<PoolToken<C>, GetError>> {
+    ) -> Poll<Result<ConnectionToken<C>, GetError>> {
         let outcome = loop {
             let this = self.as_mut().project();
             let step = match this.stage {
@@ -115,13 +115,13 @@ impl<'a, C: Connect> Waiting<'a, C> {
     /// Begins the lease, and tells how it went.
     fn done(
         mut self: Pin<&mut Self>,
-        outcome: Result<PoolToken<C>, GetError>,
-    ) -> Result<PoolToken<C>, GetError> {
+        outcome: Result<ConnectionToken<C>, GetError>,
+    ) -> Result<ConnectionToken<C>, GetError> {
         *self.as_mut().project().stage = Stage::Done;
         let core = self.core;
         let now = core.owner.clock.now();
         let outcome = outcome.inspect(|token| {
-            token.meta().leased(now, self.call_site);
+            core.owner.begin_lease(token.meta(), now, self.call_site);
             if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
                 dial::set_proven(core);
             }
@@ -151,7 +151,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         }
     }
 
-    pub(super) fn time_out(mut self: Pin<&mut Self>) -> Result<PoolToken<C>, GetError> {
+    pub(super) fn time_out(mut self: Pin<&mut Self>) -> Result<ConnectionToken<C>, GetError> {
         let outcome = match self.stage {
             Stage::Queued => match self.as_mut().give_up(Self::timed_out) {
                 Ok(Some(token)) => Ok(token),
@@ -168,19 +168,19 @@ impl<'a, C: Connect> Waiting<'a, C> {
     fn join(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<PoolToken<C>>, GetError>> {
+    ) -> Poll<Result<Option<ConnectionToken<C>>, GetError>> {
         let this = self.as_mut().project();
-        let shared = &this.core.owner;
+        let life = &this.core.owner;
         // Else it has been busy with a connection that proved dead, perhaps for long.
         let was_new = matches!(this.stage, Stage::Start);
-        let deadline = match (&this.limit, shared.settings.acquire_timeout) {
+        let deadline = match (&this.limit, life.settings.acquire_timeout) {
             (Limit::Setting, Some(limit)) => this.waiter.since().saturating_add(nanos(limit)),
             _ => u64::MAX,
         };
         match this
             .waiter
             .as_ref()
-            .join(cx.waker(), deadline, shared.max_waiters())
+            .join(cx.waker(), deadline, life.max_waiters())
         {
             JoinOutcome::Granted(token) => Poll::Ready(Ok(self.accept(token))),
             JoinOutcome::Queued {
@@ -194,8 +194,8 @@ impl<'a, C: Connect> Waiting<'a, C> {
                     true => upkeep::ensure_at(this.core, this.waiter.since()),
                     false => upkeep::ensure(this.core),
                 };
-                if upkeep == Upkeep::Impossible || (may_grow && shared.runtime.handle().is_none()) {
-                    let error = shared.no_runtime();
+                if upkeep == Upkeep::Impossible || (may_grow && life.runtime.handle().is_none()) {
+                    let error = life.no_runtime();
                     return Poll::Ready(self.give_up(|_| error));
                 }
                 if arm {
@@ -205,7 +205,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 // least had better watch the time: woken by it, it sees to upkeep for all.
                 if is_alone && matches!(this.limit, Limit::Setting) {
                     let is_elsewhere = |_: &Duration| upkeep::is_elsewhere(this.core);
-                    if let Some(limit) = shared.settings.acquire_timeout.filter(is_elsewhere) {
+                    if let Some(limit) = life.settings.acquire_timeout.filter(is_elsewhere) {
                         *this.limit = Limit::Own(limit);
                     }
                 }
@@ -216,15 +216,15 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 self.keep_waiting(cx)
             }
             JoinOutcome::Full => {
-                count(&shared.metrics.rare().rejected);
-                shared.tell(|| EventKind::Rejected);
-                let max_waiters = shared.max_waiters();
+                count(&life.metrics.rare().rejected);
+                life.tell(|| EventKind::Rejected);
+                let max_waiters = life.max_waiters();
                 Poll::Ready(Err(GetError::QueueFull {
-                    pool: shared.settings.name.clone(),
+                    pool: life.settings.name.clone(),
                     max_waiters,
                 }))
             }
-            JoinOutcome::Closed => Poll::Ready(Err(shared.closed_error())),
+            JoinOutcome::Closed => Poll::Ready(Err(life.closed_error())),
         }
     }
 
@@ -232,13 +232,13 @@ impl<'a, C: Connect> Waiting<'a, C> {
     fn keep_waiting(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<PoolToken<C>>, GetError>> {
+    ) -> Poll<Result<Option<ConnectionToken<C>>, GetError>> {
         let out_of_time = self.as_mut().out_of_time(cx);
         out_of_time.map(|why| self.give_up(why))
     }
 
     /// `token` if it can be leased as it is; else it is checked first.
-    fn accept(self: Pin<&mut Self>, token: PoolToken<C>) -> Option<PoolToken<C>> {
+    fn accept(self: Pin<&mut Self>, token: ConnectionToken<C>) -> Option<ConnectionToken<C>> {
         if self.core.owner.fresh_at(&token).is_some() {
             return Some(token);
         }
@@ -250,20 +250,20 @@ impl<'a, C: Connect> Waiting<'a, C> {
     /// caller needs one of its own.
     fn out_of_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<fn(&Self) -> GetError> {
         let this = self.project();
-        let shared = &this.core.owner;
+        let life = &this.core.owner;
         let limit = match (*this.limit, &this.stage) {
             (Limit::Own(limit), _) => limit,
             // In the queue upkeep watches.
-            (Limit::Setting, Stage::PreLeaseCheck(_)) => match shared.settings.acquire_timeout {
+            (Limit::Setting, Stage::PreLeaseCheck(_)) => match life.settings.acquire_timeout {
                 Some(limit) => limit,
                 None => return Poll::Pending,
             },
             _ => return Poll::Pending,
         };
-        let at = shared
+        let at = life
             .clock
             .instant(this.waiter.since().saturating_add(nanos(limit)));
-        let set = || Box::pin(shared.runtime.within(|| rt::sleep_until(at)));
+        let set = || Box::pin(life.runtime.within(|| rt::sleep_until(at)));
         let timer = this.timer.get_or_insert_with(set);
         let is_up = timer.as_mut().poll(cx);
         is_up.map(|()| Self::timed_out as fn(&Self) -> GetError)
@@ -273,7 +273,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
     fn give_up(
         mut self: Pin<&mut Self>,
         why: impl FnOnce(&Self) -> GetError,
-    ) -> Result<Option<PoolToken<C>>, GetError> {
+    ) -> Result<Option<ConnectionToken<C>>, GetError> {
         match self.as_mut().project().waiter.as_ref().leave() {
             Some(Ok(token)) => Ok(self.accept(token)),
             Some(Err(refusal)) => Err(self.refused(refusal)),
@@ -296,14 +296,14 @@ impl<'a, C: Connect> Waiting<'a, C> {
     }
 
     fn refused(&self, why: Refusal) -> GetError {
-        let shared = &self.core.owner;
+        let life = &self.core.owner;
         match why {
             Refusal::Connect { failures, error } => GetError::Connect {
-                pool: shared.settings.name.clone(),
+                pool: life.settings.name.clone(),
                 failures,
                 error,
             },
-            Refusal::Closed => shared.closed_error(),
+            Refusal::Closed => life.closed_error(),
             Refusal::TimedOut => self.timed_out(),
         }
     }

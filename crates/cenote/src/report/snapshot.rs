@@ -135,9 +135,14 @@ impl fmt::Display for Snapshot {
         if let Some(budget) = &self.budget {
             write!(f, "\n  under       {budget}")?;
         }
-        let Timings { waits, connects } = &self.timings;
+        let Timings {
+            waits,
+            connects,
+            uses,
+        } = &self.timings;
         write!(f, "\n  so far      {}", self.counters)?;
         write!(f, "\n  waits       {waits}\n  connects    {connects}")?;
+        write!(f, "\n  uses        {uses}")?;
         write!(f, "\n  settings    {}", self.settings)
     }
 }

@@ -1,13 +1,13 @@
-//! How long the slow ways of a pool take: callers' waits, and dials.
+//! How long things take in a pool: callers' waits, dials, and what leases are used for.
 
 use std::fmt;
 use std::sync::OnceLock;
 
 use super::histogram::{Histogram, Recorder};
 
-/// How long callers waited and connecting took, since the pool began.
+/// How long callers waited, connecting took and leases lasted, since the pool began.
 ///
-/// Recording costs the fast way nothing: a get that is served at once is in neither. So
+/// Recording waits and dials costs the fast way nothing: a get that is served at once is in neither. So
 /// [`gets`](crate::report::Counters::gets) less the count of [`waits`](Self::waits) is how many leases cost no time to speak of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,12 +18,21 @@ pub struct Timings {
     pub waits: Histogram,
     /// From the beginning of a dial to its connection, the `after_connect` hook included.
     pub connects: Histogram,
+    /// From a lease to its return, of a sample: the first lease of each of the pool's places and then every 64th, for the
+    /// clock costs as much as the lease. With these, [`gets`](crate::report::Counters::gets) a second times the mean is how
+    /// many connections are in use, by Little's law; so it is what to size a pool by. Empty for shared pools. Leases that
+    /// end otherwise, such as by [`discard`](crate::Lease::discard), are left out.
+    pub uses: Histogram,
 }
 
 impl fmt::Display for Timings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waits, connects } = self;
-        write!(f, "waits: {waits}; connects: {connects}")
+        let Self {
+            waits,
+            connects,
+            uses,
+        } = self;
+        write!(f, "waits: {waits}; connects: {connects}; uses: {uses}")
     }
 }
 
@@ -35,6 +44,7 @@ pub(crate) struct Stopwatch(OnceLock<Box<Recorders>>);
 struct Recorders {
     waits: Recorder,
     connects: Recorder,
+    uses: Recorder,
 }
 
 impl Stopwatch {
@@ -50,12 +60,17 @@ impl Stopwatch {
         self.recorders().connects.record(nanos);
     }
 
+    pub(crate) fn used(&self, nanos: u64) {
+        self.recorders().uses.record(nanos);
+    }
+
     pub(crate) fn timings(&self) -> Timings {
         self.0
             .get()
             .map_or_else(Timings::default, |recorders| Timings {
                 waits: recorders.waits.histogram(),
                 connects: recorders.connects.histogram(),
+                uses: recorders.uses.histogram(),
             })
     }
 }

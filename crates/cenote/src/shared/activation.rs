@@ -9,7 +9,7 @@ use super::state::{ActiveEntry, Core, State};
 use super::upkeep;
 use crate::connect::Multiplex;
 use crate::lifecycle::dial;
-use crate::lifecycle::state::PoolToken;
+use crate::lifecycle::state::ConnectionToken;
 use crate::policy::sharing;
 use crate::report::PoolState;
 
@@ -112,7 +112,7 @@ impl<C: Multiplex> Core<C> {
     }
 
     /// Makes a connection active; true if one more should follow.
-    pub(super) fn activate(self: &Arc<Self>, token: PoolToken<C>) -> bool {
+    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) -> bool {
         let now = self.life.owner.clock.now();
         dial::taken_by_face(&token, now);
         let conn = ActiveConnection::new(self, token);

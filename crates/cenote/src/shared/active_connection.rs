@@ -9,7 +9,7 @@ use crate::connect::Multiplex;
 use crate::lifecycle::dial;
 use crate::lifecycle::recycle::recycle;
 use crate::lifecycle::retire::retire;
-use crate::lifecycle::state::PoolToken;
+use crate::lifecycle::state::ConnectionToken;
 use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt;
 use crate::sync::AtomicUsize;
@@ -17,7 +17,7 @@ use crate::sync::AtomicUsize;
 pub(super) struct ActiveConnection<C: Multiplex> {
     pub(super) core: Arc<Core<C>>,
     /// `None` only within its drop.
-    token: Option<PoolToken<C>>,
+    token: Option<ConnectionToken<C>>,
     /// Its index among the state's active entries, or [`NOT_ACTIVE`]. Written under the pool's lock, and under it
     /// exact.
     index: AtomicUsize,
@@ -49,7 +49,7 @@ pub(super) struct Seen {
 }
 
 impl<C: Multiplex> ActiveConnection<C> {
-    pub(super) fn new(core: &Arc<Core<C>>, token: PoolToken<C>) -> Arc<Self> {
+    pub(super) fn new(core: &Arc<Core<C>>, token: ConnectionToken<C>) -> Arc<Self> {
         Arc::new(Self {
             core: Arc::clone(core),
             token: Some(token),
@@ -59,7 +59,7 @@ impl<C: Multiplex> ActiveConnection<C> {
     }
 
     #[inline(always)]
-    fn token(&self) -> &PoolToken<C> {
+    fn token(&self) -> &ConnectionToken<C> {
         self.token
             .as_ref()
             .expect("it has its token until it is dropped")

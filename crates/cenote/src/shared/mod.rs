@@ -9,7 +9,7 @@
 // events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
 // when a connection becomes active or drains. To the lifecycle, an active connection is taken, once.
 //
-// `get`, `permits`, `grant`, `permit_cache` and `lease` are a lease's life; `active_connection`, `activation`, `grow`,
+// `get`, `permits`, `grant`, `shards` and `lease` are a lease's life; `active_connection`, `activation`, `grow`,
 // `upkeep` and `times` an active connection's; `state` is what they go by, under one lock, `locked` how it is changed
 // and `deferred` what follows then. An active connection and the state hold each other; no other two files do.
 //
@@ -28,8 +28,8 @@ mod lease;
 mod locked;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
-mod permit_cache;
 mod permits;
+mod shards;
 mod state;
 mod times;
 mod upkeep;
@@ -208,7 +208,7 @@ impl<C: Multiplex> SharedPool<C> {
         let state = self.core.state();
         let permits = state.in_flight + state.draining_in_flight;
         // Still under the lock: recalled in between, they would all count as leases.
-        let cached = self.core.permit_cache.count();
+        let cached = self.core.shards.count();
         permits.saturating_sub(cached) + state.waitlist.len()
     }
 

@@ -127,7 +127,7 @@ impl<C: Multiplex> Core<C> {
     /// A cached permit, as a lease, if this thread has one.
     #[inline]
     pub(super) fn take_cached(self: &Arc<Self>) -> Option<Arc<ActiveConnection<C>>> {
-        let (conn, capacity) = self.permit_cache.take()?;
+        let (conn, capacity) = self.shards.take()?;
         let seen = conn.look();
         if seen.is_open && seen.capacity == capacity {
             return Some(conn);
@@ -187,10 +187,7 @@ impl<C: Multiplex> Core<C> {
     #[inline]
     pub(super) fn release(mut conn: Arc<ActiveConnection<C>>) {
         let seen = conn.look();
-        let shard = seen
-            .is_open
-            .then(|| conn.core.permit_cache.shard())
-            .flatten();
+        let shard = seen.is_open.then(|| conn.core.shards.shard()).flatten();
         if let Some(shard) = shard {
             // Not if it drains: it had ceased to be active before permits of another could be cached.
             let is_active = |conn: &Arc<ActiveConnection<C>>| conn.index().is_some();

@@ -7,14 +7,14 @@ use std::thread::available_parallelism;
 use super::active_connection::ActiveConnection;
 use super::deferred::Deferred;
 use super::grant::Grant;
-use super::permit_cache::{Flushed, PermitCache};
+use super::shards::{Flushed, Shards};
 use super::times::Times;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
 use crate::kernel::Waitlist;
 use crate::lifecycle::signals::Face;
-use crate::lifecycle::state::PoolCore;
+use crate::lifecycle::state::LifecycleCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
 use crate::report::{PoolState, Sharing, Status};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
@@ -22,10 +22,10 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Multiplex> {
     /// The connections: opened there, looked after while they are parked, and ended.
-    pub(super) life: Arc<PoolCore<C>>,
+    pub(super) life: Arc<LifecycleCore<C>>,
     pub(super) limits: Limits,
     /// The same as the state's.
-    pub(super) permit_cache: Arc<PermitCache<Arc<ActiveConnection<C>>>>,
+    pub(super) shards: Arc<Shards<Arc<ActiveConnection<C>>>>,
     /// Under it are taken the locks of the cached permits and no others: no user code, no waker and no drop of a
     /// connection runs under it; what has to follow is put into [`Deferred`] and done by [`locked`](Self::locked) once
     /// it is let go. When it is let go, this is true:
@@ -40,7 +40,7 @@ pub(crate) struct Core<C: Multiplex> {
 }
 
 /// In how many shards cached permits are kept: enough for the threads of a runtime.
-fn shards() -> usize {
+fn width() -> usize {
     // The models' connections carry few leases.
     if cfg!(cenote_shuttle) {
         return 2;
@@ -73,7 +73,7 @@ pub(super) struct State<C: Multiplex> {
     /// Connections that drain: no longer active and not gone yet; and the leases on them.
     pub(super) draining: usize,
     pub(super) draining_in_flight: usize,
-    permit_cache: Arc<PermitCache<Arc<ActiveConnection<C>>>>,
+    shards: Arc<Shards<Arc<ActiveConnection<C>>>>,
     /// There may be cached permits. Only while one connection is active, whose permits they are, and upkeep runs.
     has_cached: bool,
     pub(super) chooser: Chooser,
@@ -120,8 +120,8 @@ impl<C: Multiplex> ActiveEntry<C> {
 }
 
 impl<C: Multiplex> Core<C> {
-    pub(super) fn new(life: Arc<PoolCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
-        let permit_cache = Arc::new(PermitCache::new(shards()));
+    pub(super) fn new(life: Arc<LifecycleCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
+        let shards = Arc::new(Shards::new(width()));
         let state = State {
             phase: PoolState::Open,
             max_size: life.owner.settings.max_size,
@@ -130,7 +130,7 @@ impl<C: Multiplex> Core<C> {
             peak: 0,
             draining: 0,
             draining_in_flight: 0,
-            permit_cache: Arc::clone(&permit_cache),
+            shards: Arc::clone(&shards),
             has_cached: false,
             chooser,
             shrinking: Shrinking::new(limits.times.shrink_after),
@@ -146,7 +146,7 @@ impl<C: Multiplex> Core<C> {
         let core = Arc::new(Self {
             life,
             limits,
-            permit_cache,
+            shards,
             state: Mutex::new(state),
             signals: AtomicU64::new(0),
             keeper: Mutex::new(None),
@@ -182,13 +182,13 @@ impl<C: Multiplex> Core<C> {
 impl<C: Multiplex> State<C> {
     /// Lets released permits be cached, no more than `free` in all, for as long as there is nothing to decide.
     pub(super) fn allow_cached(&mut self, free: usize) {
-        let most = self.permit_cache.ration(free);
+        let most = self.shards.ration(free);
         // Where others cache already, this thread may still be without its shard.
-        if most == 0 || self.has_cached && self.permit_cache.has_shard() {
+        if most == 0 || self.has_cached && self.shards.has_shard() {
             return;
         }
         if let [entry] = &self.active[..] {
-            self.permit_cache.allow(most, entry.capacity);
+            self.shards.allow(most, entry.capacity);
             self.has_cached = true;
         }
     }
@@ -199,7 +199,7 @@ impl<C: Multiplex> State<C> {
         if !std::mem::take(&mut self.has_cached) {
             return;
         }
-        let Flushed { permits, takes } = self.permit_cache.flush();
+        let Flushed { permits, takes } = self.shards.flush();
         self.gets += takes;
         self.in_flight -= permits.len();
         let [entry] = &mut self.active[..] else {

@@ -19,6 +19,8 @@ mod deadlines;
 mod dialling;
 /// When the pool grows, how fast, and when it does not.
 mod growth;
+/// How long callers waited, connecting took and leases lasted.
+mod histograms;
 /// Where the leases were taken that are out when a caller gives up.
 mod holders;
 /// Hooks that refuse, dawdle, hang or panic.
@@ -55,7 +57,7 @@ mod server;
 mod settings;
 /// What a connection tells by itself is dealt with at once.
 mod signals;
-/// Gets that take long are told of, however they end, and all that wait are timed.
+/// Gets that take long are told of, however they end.
 mod slow_gets;
 /// Each setting that is a time takes effect at its time.
 mod timing;

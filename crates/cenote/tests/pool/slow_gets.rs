@@ -1,12 +1,12 @@
-//! Gets that take long are told of, each once, however they end; and all that wait are timed.
+//! Gets that take long are told of, each once, however they end.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote::Pool;
-use cenote::report::{EventKind, GetOutcome, Histogram};
+use cenote::report::{EventKind, GetOutcome};
 
-use crate::server::{Act, SLOW, Server, ms, pass, secs};
+use crate::server::{Act, Server, ms, pass, secs};
 
 /// For how long slow gets waited, the lines they were called on, and how they ended.
 type Slow = Arc<Mutex<Vec<(Duration, u32, GetOutcome)>>>;
@@ -131,48 +131,4 @@ async fn without_a_threshold_no_get_is_slow() {
     let _held = pool.get().await.unwrap();
     pool.get().await.unwrap_err();
     assert_eq!(take(&slow), []);
-}
-
-fn in_buckets(times: &Histogram) -> Vec<(Duration, u64)> {
-    let buckets = Histogram::BOUNDS
-        .into_iter()
-        .zip(times.counts().iter().copied());
-    buckets.filter(|(_, count)| *count > 0).collect()
-}
-
-/// sqlx #1896, pgx #1669: how long callers wait, before they time out.
-#[tokio::test(start_paused = true)]
-async fn waits_and_connects_are_timed_and_gets_served_at_once_are_not() {
-    let server = Server::default();
-    server.plan(|plan| plan.connect = Act::Slow);
-    let (pool, _) = watched(&server);
-    assert_eq!(pool.timings(), Default::default());
-    let held = pool.get().await.unwrap();
-    let (lease, ()) = tokio::join!(pool.get(), async {
-        pass(ms(2)).await;
-        drop(held);
-    });
-    drop(lease.unwrap());
-    for _ in 0..10 {
-        drop(pool.get().await.unwrap());
-    }
-    let timings = pool.timings();
-    let bound = |power: u32| Duration::from_micros(1 << power);
-    assert_eq!(
-        in_buckets(&timings.waits),
-        [(bound(11), 1), (bound(18), 1)],
-        "2 ms, and the dial"
-    );
-    assert_eq!(in_buckets(&timings.connects), [(bound(18), 1)]);
-    assert_eq!(timings.waits.sum(), SLOW + ms(2));
-    assert_eq!(timings.connects.mean(), Some(SLOW));
-}
-
-#[tokio::test(start_paused = true)]
-async fn connects_that_fail_and_gets_without_a_lease_are_not_among_the_times() {
-    let server = Server::default();
-    server.plan(|plan| plan.connect = Act::Fail);
-    let (pool, _) = watched(&server);
-    pool.get().await.unwrap_err();
-    assert_eq!(pool.timings(), Default::default());
 }

@@ -1,5 +1,5 @@
-//! Per-thread cache of released permits: the next get of the same thread takes one and touches nothing that other
-//! threads touch.
+//! A shard for each thread, with a cache of released permits: the next get of the same thread takes one and touches
+//! nothing that other threads touch.
 //!
 //! Permits are cached while one connection carries all leases and nobody waits, so that there is nothing to decide. A
 //! cached permit stays counted as taken, and no more are cached than leave the others room. What decides by the number
@@ -8,13 +8,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock, thread_number};
-
-/// At most so many in each shard.
-const MOST: usize = 32;
+use crate::permit_cache::{PermitCache, own_shard, ration};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 /// `T` is a permit: its holder's share of the connection.
-pub(super) struct PermitCache<T> {
+pub(super) struct Shards<T> {
     /// A thread has one of them; two threads share one where there are more threads than shards. Each has a count of
     /// references of its own, for a permit that goes into its shard may be the last reference to the pool. Made when a
     /// thread may first cache permits: most pools are used by few.
@@ -36,10 +34,9 @@ pub(super) struct Shard<T> {
 }
 
 struct Cached<T> {
-    permits: Vec<T>,
-    /// How many there may be: none once the cache was flushed, so that each released permit goes to the state. Changed
-    /// under the state's lock, too.
-    most: usize,
+    /// Frozen once the permits were flushed, so that each released one goes to the state. Frozen and allowed under the
+    /// state's lock, too.
+    permits: PermitCache<T>,
     /// What the connection had said of its capacity when permits were allowed: while it says the same, it has nothing
     /// to tell the state.
     capacity: usize,
@@ -51,8 +48,7 @@ impl<T> Default for Shard<T> {
     fn default() -> Self {
         Self {
             cached: Mutex::new(Cached {
-                permits: Vec::new(),
-                most: 0,
+                permits: PermitCache::new(0),
                 capacity: 0,
                 takes: 0,
             }),
@@ -68,7 +64,7 @@ pub(super) struct Flushed<T> {
     pub(super) takes: u64,
 }
 
-impl<T> PermitCache<T> {
+impl<T> Shards<T> {
     pub(super) fn new(width: usize) -> Self {
         Self {
             shards: OnceLock::new(),
@@ -102,15 +98,15 @@ impl<T> PermitCache<T> {
     pub(super) fn take(&self) -> Option<(T, usize)> {
         let shard = self.of_thread()?;
         let mut cached = lock(&shard.cached);
-        let permit = cached.permits.pop()?;
+        let permit = cached.permits.take()?;
         shard.count.store(cached.permits.len(), Ordering::Relaxed);
         cached.takes += 1;
         Some((permit, cached.capacity))
     }
 
-    /// How many each shard may cache when `free` permits are free: the fewer there are, the fewer lie about. 0: none.
+    /// How many each shard may cache when `free` permits are free. 0: none.
     pub(super) fn ration(&self, free: usize) -> usize {
-        (free / (2 * self.width)).min(MOST)
+        ration(free, self.width)
     }
 
     /// Lets each shard cache so many, of a connection of this capacity, and this thread have one. The state's lock is
@@ -120,7 +116,7 @@ impl<T> PermitCache<T> {
         own(self.shards.get_or_init(none)).get_or_init(Arc::default);
         for shard in self.shards() {
             let mut cached = lock(&shard.cached);
-            cached.most = most;
+            cached.permits.allow(most);
             cached.capacity = capacity;
         }
     }
@@ -133,8 +129,7 @@ impl<T> PermitCache<T> {
         };
         for shard in self.shards() {
             let mut cached = lock(&shard.cached);
-            cached.most = 0;
-            flushed.permits.append(&mut cached.permits);
+            cached.permits.freeze(&mut flushed.permits);
             shard.count.store(0, Ordering::Relaxed);
             flushed.takes += std::mem::take(&mut cached.takes);
         }
@@ -150,8 +145,7 @@ impl<T> PermitCache<T> {
 
 /// This thread's place among the shards.
 fn own<S>(shards: &[S]) -> &S {
-    // In 32 bits, of which a remainder takes less time.
-    &shards[(thread_number() as u32 % shards.len() as u32) as usize]
+    &shards[own_shard(shards.len())]
 }
 
 impl<T> Shard<T> {
@@ -165,11 +159,11 @@ impl<T> Shard<T> {
         belongs: impl FnOnce(&T) -> bool,
     ) -> Result<(), T> {
         let mut cached = lock(&self.cached);
-        if cached.permits.len() < cached.most && cached.capacity == capacity && belongs(&permit) {
-            cached.permits.push(permit);
-            self.count.store(cached.permits.len(), Ordering::Relaxed);
-            return Ok(());
+        if cached.capacity != capacity || !belongs(&permit) {
+            return Err(permit);
         }
-        Err(permit)
+        cached.permits.put(permit)?;
+        self.count.store(cached.permits.len(), Ordering::Relaxed);
+        Ok(())
     }
 }
