@@ -106,6 +106,16 @@ impl PostgresConnector {
         Protection::new(&self.config)
     }
 
+    /// An empty query: one round trip.
+    pub(crate) async fn ping(&self, conn: &PgConnection) -> Result<(), Error> {
+        conn.ping().await.map_err(|cause| {
+            self.explain(conn, cause, |endpoint, cause| Error::Check {
+                endpoint,
+                cause,
+            })
+        })
+    }
+
     /// An error of a connection that ended says only that; what ended it says more.
     fn explain(
         &self,
@@ -154,12 +164,7 @@ impl Connect for PostgresConnector {
 
     /// An empty query: one round trip.
     async fn check(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
-        conn.ping().await.map_err(|cause| {
-            self.explain(conn, cause, |endpoint, cause| Error::Check {
-                endpoint,
-                cause,
-            })
-        })
+        self.ping(conn).await
     }
 
     /// Waits for outstanding replies, undoes what was left as [`ResetMode`](crate::ResetMode) lists it, and runs

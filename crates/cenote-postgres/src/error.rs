@@ -398,6 +398,9 @@ pub enum Unclean {
     /// `DISCARD ALL` or `DEALLOCATE` dropped statements that the connection counts on.
     #[error("prepared statements that it relies on were deallocated")]
     StatementsLost,
+    /// A user kept a clone of it.
+    #[error("a clone of it is in use")]
+    InUse,
 }
 
 /// The error and its causes in one line. `tokio_postgres` says only "db error" by itself.

@@ -5,7 +5,9 @@ mod fixture;
 use std::net::{SocketAddr, TcpListener};
 
 use cenote::{Connect, Dial, FailureKind};
-use cenote_postgres::{ConnectCause, Error, PostgresConnector};
+#[cfg(feature = "rustls")]
+use cenote_postgres::ConnectCause;
+use cenote_postgres::{Error, PostgresConnector};
 use cenote_testkit::{PostgresServer, SilentAddress};
 use fixture::{DEADLINE, patient, server, text};
 

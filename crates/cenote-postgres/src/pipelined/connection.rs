@@ -18,6 +18,7 @@ use super::vitals::Vitals;
 use super::watch::Watch;
 use crate::calls::{Calls, Scope};
 use crate::connection::PgConnection;
+use crate::driver::GiveUp;
 use crate::error::causes;
 use crate::session::Peer;
 use crate::statement::Statement;
@@ -51,12 +52,53 @@ use crate::traces::{Entanglement, Traces};
 /// and dropped, and no other user sees it. A connection that answers nothing is given up after a while
 /// ([`silence_limit`](crate::PipelinedConnector::silence_limit)); one whose server is only slow is not, as long
 /// as somebody waits.
+///
+/// It is a handle, so that [`DynPool`](cenote::any::DynPool) can have a shared pool of them. A clone is no lease: one that
+/// is kept beyond its lease is not counted, and finds the connection ended once the pool has no use for it.
 pub struct PipelinedConnection {
+    // Before the role: where the first is dropped alone, the connection ends with a goodbye.
+    parts: Arc<Parts>,
+    role: Role,
+}
+
+struct Parts {
     conn: PgConnection,
     endpoint: Arc<str>,
     desk: Desk,
     _watch: Option<Watch>,
     _reader: Reader,
+}
+
+/// Whose the connection is.
+enum Role {
+    /// The pool's: the connection ends with it.
+    First(First),
+    /// A user's.
+    Clone(Arc<()>),
+}
+
+struct First {
+    /// Counts the clones, and this.
+    clones: Arc<()>,
+    give_up: GiveUp,
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.clones) > 1 {
+            self.give_up.now();
+        }
+    }
+}
+
+impl Clone for PipelinedConnection {
+    fn clone(&self) -> Self {
+        let (Role::First(First { clones, .. }) | Role::Clone(clones)) = &self.role;
+        Self {
+            parts: self.parts.clone(),
+            role: Role::Clone(clones.clone()),
+        }
+    }
 }
 
 impl PipelinedConnection {
@@ -76,13 +118,18 @@ impl PipelinedConnection {
             vitals,
             unpolled,
         };
-        Self {
+        let role = Role::First(First {
+            clones: Arc::default(),
+            give_up: conn.give_up(),
+        });
+        let parts = Arc::new(Parts {
             conn,
             endpoint,
             desk,
             _watch: watch,
             _reader: reader,
-        }
+        });
+        Self { parts, role }
     }
 
     /// Runs a statement and returns its rows.
@@ -160,7 +207,7 @@ impl PipelinedConnection {
     ) -> Result<Vec<Row>, PipelinedError> {
         self.stands_alone(sql)?;
         let request = Request::Typed(sql.into(), params::encode_typed(params));
-        let sent = self.desk.send(request, Wanted::MAX);
+        let sent = self.parts.desk.send(request, Wanted::MAX);
         let reply = self.answered(sent).await;
         Ok(reply.map_err(|none| self.explain(none))?.rows())
     }
@@ -168,12 +215,12 @@ impl PipelinedConnection {
     /// Whether the connection ended. A peer that vanished without a word is noticed only after a while
     /// ([`silence_limit`](crate::PipelinedConnector::silence_limit)).
     pub fn is_closed(&self) -> bool {
-        self.conn.is_closed() || self.desk.vitals.is_ended()
+        self.parts.conn.is_closed() || self.parts.desk.vitals.is_ended()
     }
 
     /// How many prepared statements the cache holds.
     pub fn cached_statements(&self) -> usize {
-        self.conn.cached_statements()
+        self.parts.conn.cached_statements()
     }
 
     async fn run(
@@ -189,7 +236,7 @@ impl PipelinedConnection {
         }
         let calls = Calls {
             scope: Scope::Shared,
-            ..self.conn.calls()
+            ..self.parts.conn.calls()
         };
         let attempt = async {
             let statement = match kept {
@@ -211,19 +258,19 @@ impl PipelinedConnection {
         match self.kept(sql) {
             Some(statement) => Ok(statement),
             None => {
-                let session = self.conn.session();
-                self.answered(self.desk.prepare(sql, session)).await
+                let session = self.parts.conn.session();
+                self.answered(self.parts.desk.prepare(sql, session)).await
             }
         }
     }
 
     fn kept(&self, sql: &str) -> Option<Statement> {
-        let names = self.conn.session().names();
-        self.desk.statements.find(names, sql)
+        let names = self.parts.conn.session().names();
+        self.parts.desk.statements.find(names, sql)
     }
 
     fn stands_alone(&self, sql: &str) -> Result<(), PipelinedError> {
-        match self.conn.session().judge().entanglement(sql) {
+        match self.parts.conn.session().judge().entanglement(sql) {
             None => Ok(()),
             Some(Entanglement::Word(word)) => {
                 Err(PipelinedError::NeedsExclusive { word: word.into() })
@@ -242,7 +289,7 @@ impl PipelinedConnection {
         wanted: Wanted,
     ) -> Result<Reply, NoReply> {
         let encoded = params::encode(params, statement.params());
-        let request = match self.conn.session().peer() {
+        let request = match self.parts.conn.session().peer() {
             Peer::Server => Request::Prepared(statement.clone(), encoded),
             Peer::TransactionPooler => {
                 let types = statement.params().iter().cloned();
@@ -250,17 +297,17 @@ impl PipelinedConnection {
                 Request::Typed(statement.text().into(), params.collect())
             }
         };
-        self.answered(self.desk.send(request, wanted)).await
+        self.answered(self.parts.desk.send(request, wanted)).await
     }
 
     /// Sends what leaves nothing in the session, and waits for the answer of its task, or the end of the
     /// connection.
     async fn answered<T: Send + 'static>(&self, mut answer: Answer<T>) -> Result<T, NoReply> {
-        let vitals = &*self.desk.vitals;
+        let vitals = &*self.parts.desk.vitals;
         if vitals.is_ended() {
             return Err(NoReply::Ended);
         }
-        let call = self.conn.session().begin(Traces::None);
+        let call = self.parts.conn.session().begin(Traces::None);
         let waiting = vitals.wait();
         let mut ended = pin!(vitals.ended());
         let answer = poll_fn(|cx| {
@@ -286,7 +333,7 @@ impl PipelinedConnection {
 
     fn row_count(&self, rows: usize, wanted: &'static str) -> PipelinedError {
         PipelinedError::RowCount {
-            endpoint: self.endpoint.clone(),
+            endpoint: self.parts.endpoint.clone(),
             rows,
             wanted,
         }
@@ -294,14 +341,14 @@ impl PipelinedConnection {
 
     /// An error of a connection that ended says only that; what ended it says more.
     fn explain(&self, none: NoReply) -> PipelinedError {
-        let endpoint = self.endpoint.clone();
+        let endpoint = self.parts.endpoint.clone();
         let cause = match none {
             NoReply::TooLarge => {
-                let bound = self.desk.account.bound();
+                let bound = self.parts.desk.account.bound();
                 return PipelinedError::TooLarge { endpoint, bound };
             }
             NoReply::Failed(cause) if !cause.is_closed() => {
-                let session = self.conn.session();
+                let session = self.parts.conn.session();
                 if cause
                     .code()
                     .is_some_and(|code| session.may_be_demotion(code))
@@ -314,9 +361,10 @@ impl PipelinedConnection {
             NoReply::Failed(cause) => Some(cause),
             NoReply::Ended => None,
         };
-        let given_up = self.desk.vitals.end_reason().map(String::from);
+        let given_up = self.parts.desk.vitals.end_reason().map(String::from);
         let said = || {
-            self.conn
+            self.parts
+                .conn
                 .end_reason()
                 .or_else(|| cause.as_ref().map(causes))
         };
@@ -330,26 +378,38 @@ impl PipelinedConnection {
 
     /// Whether a caller who comes now can use it beside those it has.
     pub(super) fn is_fit(&self) -> bool {
-        self.conn.is_fit() && !self.desk.vitals.is_ended()
+        self.parts.conn.is_fit() && !self.parts.desk.vitals.is_ended()
     }
 
     pub(super) fn vitals(&self) -> &Arc<Vitals> {
-        &self.desk.vitals
+        &self.parts.desk.vitals
     }
 
-    pub(super) fn exclusive_mut(&mut self) -> &mut PgConnection {
-        &mut self.conn
+    /// The connection beneath, while there is no clone.
+    pub(super) fn exclusive_mut(&mut self) -> Option<&mut PgConnection> {
+        Arc::get_mut(&mut self.parts).map(|parts| &mut parts.conn)
     }
 
-    pub(super) fn into_exclusive(self) -> PgConnection {
-        self.conn
+    pub(super) fn exclusive(&self) -> &PgConnection {
+        &self.parts.conn
+    }
+
+    /// Says goodbye to the server and waits until the socket is closed. Clones find it ended at once, without a
+    /// goodbye.
+    pub(super) async fn close(self) {
+        let Self { parts, role } = self;
+        // What else there is goes first: it uses the connection.
+        if let Ok(conn) = Arc::try_unwrap(parts).map(|parts| parts.conn) {
+            conn.close().await;
+        }
+        drop(role);
     }
 }
 
 impl fmt::Debug for PipelinedConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PipelinedConnection")
-            .field(&self.conn)
+            .field(&self.parts.conn)
             .finish()
     }
 }

@@ -11,7 +11,7 @@ use super::vitals::{Patience, Vitals};
 use super::watch::Watched;
 use crate::connector::PostgresConnector;
 use crate::endpoint::Users;
-use crate::error::{ConfigError, Error};
+use crate::error::{ConfigError, Error, Unclean};
 use crate::session::Peer;
 
 /// Room for all the users of a usual program on one connection, and few enough that nobody stands behind many
@@ -189,11 +189,11 @@ impl Connect for PipelinedConnector {
     }
 
     /// Asked when a connection leaves service: reset if a call was cut short, so that its answer is out of the
-    /// way.
+    /// way; closed if a user kept a clone.
     fn verdict(&self, conn: &mut PipelinedConnection) -> Verdict {
-        match conn.is_fit() {
-            true => self.postgres.verdict(conn.exclusive_mut()),
-            false => Verdict::Close,
+        match (conn.is_fit(), conn.exclusive_mut()) {
+            (true, Some(conn)) => self.postgres.verdict(conn),
+            _ => Verdict::Close,
         }
     }
 
@@ -203,13 +203,9 @@ impl Connect for PipelinedConnector {
     }
 
     /// An empty query: one round trip.
-    async fn check(
-        &self,
-        conn: &mut PipelinedConnection,
-        info: &ConnectionInfo,
-    ) -> Result<(), Error> {
+    async fn check(&self, conn: &mut PipelinedConnection, _: &ConnectionInfo) -> Result<(), Error> {
         let _owed = conn.vitals().owe();
-        self.postgres.check(conn.exclusive_mut(), info).await
+        self.postgres.ping(conn.exclusive()).await
     }
 
     /// As [`PostgresConnector`] does: waits for outstanding replies, in one round trip.
@@ -219,12 +215,18 @@ impl Connect for PipelinedConnector {
         info: &ConnectionInfo,
     ) -> Result<(), Error> {
         let _owed = conn.vitals().owe();
-        self.postgres.reset(conn.exclusive_mut(), info).await
+        match conn.exclusive_mut() {
+            Some(conn) => self.postgres.reset(conn, info).await,
+            None => Err(Error::Unclean {
+                endpoint: self.postgres.endpoint(),
+                reason: Unclean::InUse,
+            }),
+        }
     }
 
     /// Says goodbye and waits until the socket is closed.
-    async fn close(&self, conn: PipelinedConnection, info: &ConnectionInfo) {
-        self.postgres.close(conn.into_exclusive(), info).await;
+    async fn close(&self, conn: PipelinedConnection, _: &ConnectionInfo) {
+        conn.close().await;
     }
 }
 
