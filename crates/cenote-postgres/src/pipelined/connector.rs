@@ -152,7 +152,8 @@ impl Connect for PipelinedConnector {
             silence_limit,
             max_timeouts: self.max_timeouts,
         });
-        let vitals = Vitals::new(patience, conn.session().status().clone(), conn.give_up());
+        let status = conn.session().status().clone();
+        let vitals = Vitals::new(patience, status, conn.give_up(), dial.signals());
         let watch = match patience {
             None => None,
             Some(patience) => {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use cenote::Signals;
 use cenote::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -51,6 +52,9 @@ pub(super) struct Vitals {
     silent: AtomicU32,
     /// The server is being asked about the session, or has said nothing of it.
     in_question: AtomicBool,
+    /// Whether the pool was last told that the connection is suspect.
+    was_suspect: AtomicBool,
+    signals: Signals,
     began: Instant,
     /// When the watch last looked, in nanoseconds since `began`.
     looked_at: AtomicU64,
@@ -61,7 +65,12 @@ pub(super) struct Vitals {
 
 impl Vitals {
     /// Of a connection just opened on the runtime of the caller.
-    pub(super) fn new(patience: Option<Patience>, status: Status, give_up: GiveUp) -> Arc<Self> {
+    pub(super) fn new(
+        patience: Option<Patience>,
+        status: Status,
+        give_up: GiveUp,
+        signals: Signals,
+    ) -> Arc<Self> {
         Arc::new(Self {
             runtime: Handle::current(),
             patience,
@@ -71,6 +80,8 @@ impl Vitals {
             given_up: AtomicU64::new(0),
             silent: AtomicU32::new(0),
             in_question: AtomicBool::new(false),
+            was_suspect: AtomicBool::new(false),
+            signals,
             began: Instant::now(),
             looked_at: AtomicU64::new(0),
             end: OnceLock::new(),
@@ -193,6 +204,15 @@ impl Vitals {
     pub(super) fn looked(&self, silent: u32) {
         self.silent.store(silent, Relaxed);
         self.beat();
+        self.tell();
+    }
+
+    /// Has the pool ask again, if what it is to think of the connection has changed. For the watch alone.
+    fn tell(&self) {
+        let is_suspect = self.is_suspect();
+        if self.was_suspect.swap(is_suspect, Relaxed) != is_suspect {
+            self.signals.ask_again();
+        }
     }
 
     /// The watch is at work.
@@ -203,6 +223,7 @@ impl Vitals {
 
     pub(super) fn question(&self, is_open: bool) {
         self.in_question.store(is_open, Relaxed);
+        self.tell();
     }
 
     /// Whether those who gave up were the last who waited, after as long a silence as makes suspect.
