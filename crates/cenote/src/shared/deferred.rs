@@ -17,6 +17,8 @@ pub(super) struct Deferred<C: Multiplex> {
     pub(super) gone: Vec<Arc<ActiveConnection<C>>>,
     pub(super) grow: bool,
     pub(super) start_upkeep: bool,
+    /// Upkeep is to look by this time.
+    pub(super) look_at: Option<u64>,
 }
 
 impl<C: Multiplex> Deferred<C> {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::grant::PermitWaiter;
+use super::grant::{PermitWaiter, Refusal};
 use super::lease::SharedLease;
 use super::permits::Answer;
 use super::state::Core;
+use super::upkeep;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::lifecycle::ended_get::EndedGet;
@@ -45,9 +46,9 @@ macro_rules! get {
                 }
             }
 
-            /// Waits this long at most, instead of `acquire_timeout`.
+            /// Waits this long at most, instead of `acquire_timeout`. Costs a timer of its own if it must wait.
             pub fn timeout(mut self, limit: Duration) -> Self {
-                self.acquire.limit = Some(limit);
+                self.acquire.limit = Limit::Own(limit);
                 self
             }
         }
@@ -78,8 +79,17 @@ get!(SharedGetOwned<C>, Arc<Core<C>>);
 struct Acquire<C: Multiplex, P: Borrow<Arc<Core<C>>>> {
     pool: P,
     call_site: &'static Location<'static>,
-    limit: Option<Duration>,
+    limit: Limit,
     stage: Stage<C>,
+}
+
+/// How long a caller waits.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// `acquire_timeout`, watched by upkeep for all callers together.
+    Setting,
+    /// Its own, with a timer of its own.
+    Own(Duration),
 }
 
 enum Stage<C: Multiplex> {
@@ -96,11 +106,10 @@ struct Waiting<C: Multiplex> {
 impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
     #[inline]
     fn new(pool: P, call_site: &'static Location<'static>) -> Self {
-        let limit = pool.borrow().limits.acquire_timeout;
         Self {
             pool,
             call_site,
-            limit,
+            limit: Limit::Setting,
             stage: Stage::Start,
         }
     }
@@ -116,7 +125,8 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         let core = self.core();
         let error = match answer {
             Answer::Granted(grant) => return core.admit(grant).map(SharedLease::new).map(Ok),
-            Answer::Refused(error) => error,
+            Answer::Refused(Refusal::Error(error)) => error,
+            Answer::Refused(Refusal::TimedOut) => self.timed_out(),
             Answer::QueueFull => {
                 core.life.owner.tell(|| EventKind::Rejected);
                 GetError::QueueFull {
@@ -133,8 +143,12 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
     #[inline]
     fn ask(&mut self, cx: &mut Context<'_>) -> Poll<Answer<C>> {
         let core = self.pool.borrow();
+        let watched = match self.limit {
+            Limit::Setting => core.limits.acquire_timeout,
+            Limit::Own(_) => None,
+        };
         match &mut self.stage {
-            Stage::Start => match core.ask(cx.waker()) {
+            Stage::Start => match core.ask(cx.waker(), watched) {
                 Ok(answer) => return Poll::Ready(answer),
                 Err(waiter) => {
                     let timer = None;
@@ -142,7 +156,7 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
                 }
             },
             Stage::Waiting(Waiting { waiter, .. }) => {
-                if let Some(answer) = core.ask_again(waiter, cx.waker()) {
+                if let Some(answer) = core.ask_again(waiter, cx.waker(), watched) {
                     return Poll::Ready(answer);
                 }
             }
@@ -153,11 +167,19 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
 
     /// Pending until the time is up; then the end of the waiting.
     fn watch(&mut self, cx: &mut Context<'_>) -> Poll<Answer<C>> {
-        let (Stage::Waiting(waiting), Some(limit)) = (&mut self.stage, self.limit) else {
+        let Stage::Waiting(Waiting { waiter, timer }) = &mut self.stage else {
             return Poll::Pending;
         };
-        let Waiting { waiter, timer } = waiting;
         let core = self.pool.borrow();
+        let limit = match self.limit {
+            Limit::Own(limit) => Some(limit),
+            // The runtime that upkeep is on may not be driven while this one is.
+            Limit::Setting if upkeep::is_elsewhere(core) => core.limits.acquire_timeout,
+            Limit::Setting => None,
+        };
+        let Some(limit) = limit else {
+            return Poll::Pending;
+        };
         let life = &core.life.owner;
         let since = waiter.since();
         let at = life.clock.instant(since.saturating_add(nanos(limit)));
@@ -166,12 +188,23 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         Poll::Ready(match core.leave(waiter) {
             // In that instant.
             Some(Ok(grant)) => Answer::Granted(grant),
-            Some(Err(error)) => Answer::Refused(error),
-            None => {
-                let waited = life.clock.now().saturating_sub(since);
-                Answer::Refused(core.timed_out(Duration::from_nanos(waited)))
-            }
+            Some(Err(refusal)) => Answer::Refused(refusal),
+            None => Answer::Refused(Refusal::TimedOut),
         })
+    }
+
+    fn timed_out(&self) -> GetError {
+        let Stage::Waiting(Waiting { waiter, .. }) = &self.stage else {
+            unreachable!("only a waiter is told that its time is over");
+        };
+        let waited = self
+            .core()
+            .life
+            .owner
+            .clock
+            .now()
+            .saturating_sub(waiter.since());
+        self.core().timed_out(Duration::from_nanos(waited))
     }
 
     /// Tells how it ended, after waiting since `since`.

@@ -16,4 +16,11 @@ pub(super) struct Grant<C: Multiplex> {
 }
 
 /// A caller that waits for a permit. It [leaves](super::state::Core::leave) before it is dropped.
-pub(super) type PermitWaiter<C> = BoxedWaiter<Grant<C>, GetError>;
+pub(super) type PermitWaiter<C> = BoxedWaiter<Grant<C>, Refusal>;
+
+/// Why a waiter gets no permit.
+pub(super) enum Refusal {
+    Error(GetError),
+    /// Its time is over, as upkeep saw.
+    TimedOut,
+}

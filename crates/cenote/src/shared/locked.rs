@@ -22,6 +22,7 @@ impl<C: Multiplex> Core<C> {
             gone: Vec::new(),
             grow: false,
             start_upkeep: false,
+            look_at: None,
         };
         let result = change(&mut self.state(), &mut deferred);
         let Deferred {
@@ -31,12 +32,16 @@ impl<C: Multiplex> Core<C> {
             gone,
             grow,
             start_upkeep,
+            look_at,
         } = deferred;
         wake_all(waker.into_iter().chain(wakers));
         release(old_waker);
         drop(gone);
         if start_upkeep {
             upkeep::start(self);
+        }
+        if let Some(at) = look_at {
+            upkeep::look_at(self, self.life.owner.clock.instant(at));
         }
         if grow {
             grow::start(self);

@@ -2,32 +2,37 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::active_connection::{ActiveConnection, Seen};
 use super::deferred::Deferred;
-use super::grant::{Grant, PermitWaiter};
+use super::grant::{Grant, PermitWaiter, Refusal};
 use super::state::{Core, State};
 use crate::connect::Multiplex;
-use crate::error::GetError;
 use crate::report::PoolState;
+use crate::rt::nanos;
 use crate::wake::release;
 
 /// What a caller learns when it asks.
 pub(super) enum Answer<C: Multiplex> {
     Granted(Grant<C>),
-    Refused(GetError),
+    Refused(Refusal),
     QueueFull,
     Closed,
 }
 
 impl<C: Multiplex> Core<C> {
-    /// A permit for a newcomer, or its place in the waitlist.
-    pub(super) fn ask(self: &Arc<Self>, waker: &Waker) -> Result<Answer<C>, PermitWaiter<C>> {
-        if let Some(answer) = self.ask_with(None, &mut None) {
+    /// A permit for a newcomer, or its place in the waitlist. Upkeep refuses it after `limit`.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        waker: &Waker,
+        limit: Option<Duration>,
+    ) -> Result<Answer<C>, PermitWaiter<C>> {
+        if let Some(answer) = self.ask_with(None, &mut None, limit) {
             return Ok(answer);
         }
         let mut waiter = PermitWaiter::new(self.life.owner.clock.now());
-        match self.ask_with(Some(&mut waiter), &mut Some(waker.clone())) {
+        match self.ask_with(Some(&mut waiter), &mut Some(waker.clone()), limit) {
             Some(answer) => Ok(answer),
             None => Err(waiter),
         }
@@ -39,10 +44,11 @@ impl<C: Multiplex> Core<C> {
         self: &Arc<Self>,
         waiter: &mut PermitWaiter<C>,
         waker: &Waker,
+        limit: Option<Duration>,
     ) -> Option<Answer<C>> {
         let told = |outcome| match outcome {
             Ok(grant) => Answer::Granted(grant),
-            Err(error) => Answer::Refused(error),
+            Err(refusal) => Answer::Refused(refusal),
         };
         if let Some(outcome) = waiter.outcome() {
             return Some(told(outcome));
@@ -50,7 +56,7 @@ impl<C: Multiplex> Core<C> {
         // Under no lock: it is user code.
         let mut own = Some(waker.clone());
         if waiter.is_idle() {
-            return self.ask_with(Some(waiter), &mut own);
+            return self.ask_with(Some(waiter), &mut own, limit);
         }
         self.locked(|state, deferred| {
             let renewed = waiter.renew(&mut state.waitlist, own.take()?);
@@ -69,6 +75,7 @@ impl<C: Multiplex> Core<C> {
         self: &Arc<Self>,
         mut waiter: Option<&mut PermitWaiter<C>>,
         waker: &mut Option<Waker>,
+        limit: Option<Duration>,
     ) -> Option<Answer<C>> {
         self.locked(|state, deferred| {
             if state.phase == PoolState::Closed {
@@ -88,8 +95,15 @@ impl<C: Multiplex> Core<C> {
                 state.rejected += 1;
                 return Some(Answer::QueueFull);
             }
-            // The time-out is the caller's to watch.
-            waiter?.join(&mut state.waitlist, waker.take()?, u64::MAX);
+            let waiter = waiter.as_mut()?;
+            let deadline = limit.map_or(u64::MAX, |limit| {
+                waiter.since().saturating_add(nanos(limit))
+            });
+            waiter.join(&mut state.waitlist, waker.take()?, deadline);
+            if limit.is_some_and(|limit| nanos(limit) < self.limits.times.turn) {
+                // Else a look comes before it, and sees it.
+                deferred.look_at = Some(deadline);
+            }
             state.waited += u64::from(is_new);
             state.ensure_upkeep(deferred);
             self.dial_if_needed(state, deferred);
@@ -221,7 +235,7 @@ impl<C: Multiplex> Core<C> {
     }
 
     /// Leaves the waitlist. None if that ended the waiting; else what it is told all the same.
-    pub(super) fn leave(&self, waiter: &mut PermitWaiter<C>) -> Option<Result<Grant<C>, GetError>> {
+    pub(super) fn leave(&self, waiter: &mut PermitWaiter<C>) -> Option<Result<Grant<C>, Refusal>> {
         let left = waiter.leave(&mut self.state().waitlist);
         match left {
             Ok(waker) => {

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 
 use super::active_connection::ActiveConnection;
 use super::deferred::Deferred;
-use super::grant::Grant;
+use super::grant::{Grant, Refusal};
 use super::shards::{Flushed, Shards};
 use super::times::Times;
 use crate::connect::Multiplex;
@@ -85,7 +85,7 @@ pub(super) struct State<C: Multiplex> {
     /// The signals of which its last turn has seen to.
     pub(super) signals_seen: u64,
     /// Each has its outcome before the lock is let go.
-    pub(super) waitlist: Waitlist<Grant<C>, GetError>,
+    pub(super) waitlist: Waitlist<Grant<C>, Refusal>,
     pub(super) gets: u64,
     pub(super) waited: u64,
     pub(super) rejected: u64,
@@ -237,7 +237,7 @@ impl<C: Multiplex> State<C> {
 
     /// Ends the waiting of all.
     pub(super) fn refuse_all(&mut self, deferred: &mut Deferred<C>, error: &GetError) {
-        let wakers = self.waitlist.refuse_all(|| error.clone());
+        let wakers = self.waitlist.refuse_all(|| Refusal::Error(error.clone()));
         deferred.wakers.extend(wakers.into_iter().flatten());
     }
 

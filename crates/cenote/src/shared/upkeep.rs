@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::active_connection::{ActiveConnection, Seen};
 use super::deferred::Deferred;
+use super::grant::Refusal;
 use super::state::{Core, State};
 use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
@@ -47,10 +48,21 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
 
 /// Has the active connections asked at once, if they are looked after. By a task: the caller is anywhere.
 pub(super) fn ask_soon<C: Multiplex>(core: &Arc<Core<C>>) {
+    look_at(core, rt::now());
+}
+
+/// Has the pool looked at by then, if it is looked after.
+pub(super) fn look_at<C: Multiplex>(core: &Arc<Core<C>>, at: Instant) {
     if let Some(keeper) = &*core.keeper() {
         // One that has ended is replaced when the pool is used next.
-        let _ = keeper.schedule(core, rt::now());
+        let _ = keeper.schedule(core, at);
     }
+}
+
+/// Whether the pool is looked after on another runtime than the caller's, or by none.
+pub(super) fn is_elsewhere<C: Multiplex>(core: &Core<C>) -> bool {
+    let here = |keeper: &Arc<Keeper>| rt::here() == Some(keeper.runtime());
+    !core.keeper().as_ref().is_some_and(here)
 }
 
 impl<C: Multiplex> Face for Core<C> {
@@ -74,7 +86,11 @@ impl<C: Multiplex> Member for Core<C> {
             return None;
         }
         match self.turn() {
-            Next::Turn => Some(rt::now() + Duration::from_nanos(self.limits.times.turn)),
+            Next::Turn { deadline } => {
+                let turn = rt::now() + Duration::from_nanos(self.limits.times.turn);
+                let deadline = deadline.map(|at| self.life.owner.clock.instant(at));
+                Some(deadline.map_or(turn, |deadline| deadline.min(turn)))
+            }
             Next::End => None,
         }
     }
@@ -94,7 +110,10 @@ impl<C: Multiplex> Member for Core<C> {
 /// Whether upkeep is needed any more.
 #[derive(PartialEq, Eq)]
 enum Next {
-    Turn,
+    /// It is, in a turn or when the time of a waiter is over.
+    Turn {
+        deadline: Option<u64>,
+    },
     End,
 }
 
@@ -144,6 +163,8 @@ impl<C: Multiplex> Core<C> {
             self.retire(state, deferred, &looks);
             self.shrink(state, deferred, now);
             state.peak = state.in_flight;
+            let (wakers, deadline) = state.waitlist.refuse_due(now, || Refusal::TimedOut);
+            deferred.wakers.extend(wakers.into_iter().flatten());
             self.dial_if_needed(state, deferred);
             if state.active.is_empty() && state.waitlist.len() == 0 {
                 // Under the lock: a caller that comes after this starts another.
@@ -151,7 +172,7 @@ impl<C: Multiplex> Core<C> {
                 state.waitlist.shrink();
                 return Next::End;
             }
-            Next::Turn
+            Next::Turn { deadline }
         })
     }
 

@@ -124,6 +124,43 @@ async fn a_time_out_tells_what_the_pool_looked_like() {
     assert_eq!(pool.counters().timed_out, 1);
 }
 
+/// Upkeep, which looks at the pool every second, watches the time of all.
+#[tokio::test(start_paused = true)]
+async fn a_time_out_shorter_than_a_turn_of_upkeep_is_kept_to_the_millisecond() {
+    let server = Server::default();
+    let pool = server.shared().max_size(1).acquire_timeout(ms(7));
+    let pool = pool.build().unwrap();
+    let held = join_all((0..4).map(|_| pool.get())).await;
+    for apart in [0, 3, 950] {
+        pass(ms(apart)).await;
+        let began = tokio::time::Instant::now();
+        let (one, other) = tokio::join!(pool.get(), pool.get());
+        assert!(one.unwrap_err().is_timeout() && other.unwrap_err().is_timeout());
+        assert_eq!(began.elapsed(), ms(7));
+    }
+    drop(held);
+}
+
+/// The runtime that upkeep is on is not driven while another is: who waits there is told all the same.
+#[test]
+fn a_caller_on_another_runtime_than_upkeep_s_watches_the_time_itself() {
+    let server = Server::default();
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let (pool, held) = first.block_on(full(&server));
+    // Moved there while it waits.
+    let mut moved = Box::pin(pool.get());
+    first.block_on(async { assert!(poll!(&mut moved).is_pending()) });
+    second.block_on(async {
+        assert!(pool.get().await.unwrap_err().is_timeout());
+        assert!(moved.await.unwrap_err().is_timeout());
+    });
+    drop(held);
+}
+
 #[tokio::test(start_paused = true)]
 async fn by_itself_a_getter_waits_for_the_acquire_timeout() {
     let server = Server::default();
