@@ -158,6 +158,7 @@ impl Sweep {
         // A quarter at a time, so that callers find the rest; a check may outlast a turn.
         let checking = core.owner.dialer().checking();
         let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
+        let mut leased = 0;
         for (index, word, meta) in core.slots() {
             match word.state() {
                 State::Idle => {
@@ -179,10 +180,14 @@ impl Sweep {
                         }
                     }
                 }
-                State::Leased => report_leak(core, word, meta, now),
+                State::Leased => {
+                    leased += 1;
+                    report_leak(core, word, meta, now);
+                }
                 _ => {}
             }
         }
+        self.measure_use(core, now, leased);
         let unproven_since = core.owner.unproven_since.load(Relaxed);
         if core
             .slots()
@@ -194,6 +199,20 @@ impl Sweep {
             retire(token, reason(why), None);
         }
         self.refill(core);
+    }
+
+    /// What is on lease now was so since the last look, as a sample; if the pool has rested since, what was on lease then
+    /// as well.
+    fn measure_use<C: Connect>(&mut self, core: &LifecycleCore<C>, now: u64, leased: u64) {
+        let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
+        let before = std::mem::replace(&mut self.leased, leased);
+        let has_rested = since > 2 * nanos(core.owner.settings.turn());
+        let counted = if has_rested {
+            leased.min(before)
+        } else {
+            leased
+        };
+        core.owner.metrics.times.used(counted.saturating_mul(since));
     }
 
     /// Too few idle twice in a row, or too few connections altogether: not what a passing burst leaves.

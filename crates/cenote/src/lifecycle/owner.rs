@@ -40,7 +40,6 @@ impl<C: Connect> Owner for Lifecycle<C> {
 
     #[inline(always)]
     fn returned(token: ConnectionToken<C>, core: Option<&LifecycleCore<C>>) {
-        token.core().owner.end_lease(token.meta());
         recycle::recycle(token, core);
     }
 

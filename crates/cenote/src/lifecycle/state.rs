@@ -85,6 +85,9 @@ pub(crate) struct Sweep {
     pub(super) was_short: bool,
     /// When idle connections are asked again whether they are open.
     pub(super) next_look: u64,
+    /// When it was and how many it found on lease.
+    pub(super) looked_at: u64,
+    pub(super) leased: u64,
 }
 
 /// No new connection is suspect: later than any was opened.
@@ -126,22 +129,13 @@ pub(crate) struct SlotMeta {
     pub(crate) seen_at: AtomicU64,
 }
 
-/// One lease in so many of each slot has its time measured, the first among them.
-const SAMPLED: u64 = 64;
-
 impl SlotMeta {
     /// A lease begins. Only the holder writes `uses`, so load and store make an increment.
     #[inline(always)]
-    fn leased(&self, now: u64, call_site: &'static std::panic::Location<'static>) {
+    pub(crate) fn leased(&self, now: u64, call_site: &'static std::panic::Location<'static>) {
         self.leased_at.store(now, Relaxed);
         self.call_site.set(call_site);
         self.uses.store(self.uses.load(Relaxed) + 1, Relaxed);
-    }
-
-    /// Whether the time of the present lease, or the last, is measured.
-    #[inline(always)]
-    fn is_sampled(&self) -> bool {
-        self.uses.load(Relaxed) % SAMPLED == 1
     }
 
     /// A face takes the connection for many users at once.
@@ -243,44 +237,6 @@ impl<C: Connect> Lifecycle<C> {
         let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
         let is_open = || rt::calling(|| self.connector.is_open(&token.entry().conn));
         (idle < self.fresh_below && matches!(is_open(), Ok(true))).then_some(now)
-    }
-
-    /// A lease begins, at `now` or by the exact time if that is to be measured.
-    #[inline(always)]
-    pub(crate) fn begin_lease(
-        &self,
-        meta: &SlotMeta,
-        now: u64,
-        call_site: &'static std::panic::Location<'static>,
-    ) {
-        meta.leased(now, call_site);
-        if meta.is_sampled() {
-            self.begin_measured(meta);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin_measured(&self, meta: &SlotMeta) {
-        meta.leased_at.store(self.clock.now(), Relaxed);
-    }
-
-    /// A lease ends, and the connection comes back.
-    #[inline(always)]
-    pub(crate) fn end_lease(&self, meta: &SlotMeta) {
-        if meta.is_sampled() {
-            self.end_measured(meta);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn end_measured(&self, meta: &SlotMeta) {
-        let used = self
-            .clock
-            .now()
-            .saturating_sub(meta.leased_at.load(Relaxed));
-        self.metrics.times.used(used);
     }
 
     pub(crate) fn dialer(&self) -> MutexGuard<'_, Dialer> {

@@ -187,9 +187,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
         match self.core.claim() {
             Some(token) => match self.core.owner.fresh_at(&token) {
                 Some(now) => {
-                    self.core
-                        .owner
-                        .begin_lease(token.meta(), now, self.call_site);
+                    token.meta().leased(now, self.call_site);
                     FastPath::Leased(token)
                 }
                 None => FastPath::Stale(token),
@@ -227,7 +225,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
                 let fresh = stale.as_ref().and_then(|token| core.owner.fresh_at(token));
                 if let Some(now) = fresh {
                     let token = stale.expect("looked at just now");
-                    core.owner.begin_lease(token.meta(), now, call_site);
+                    token.meta().leased(now, call_site);
                     return Poll::Ready(Ok(token));
                 }
                 none.insert(Box::pin(Waiting::begin(

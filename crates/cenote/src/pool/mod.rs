@@ -148,7 +148,7 @@ impl<C: Connect> Pool<C> {
         now: u64,
         call_site: &'static Location<'static>,
     ) -> Lease<'_, C> {
-        self.core.owner.begin_lease(token.meta(), now, call_site);
+        token.meta().leased(now, call_site);
         Lease::new(token, &self.core)
     }
 

@@ -121,7 +121,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         let core = self.core;
         let now = core.owner.clock.now();
         let outcome = outcome.inspect(|token| {
-            core.owner.begin_lease(token.meta(), now, self.call_site);
+            token.meta().leased(now, self.call_site);
             if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
                 dial::set_proven(core);
             }

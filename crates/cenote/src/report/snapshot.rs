@@ -138,11 +138,11 @@ impl fmt::Display for Snapshot {
         let Timings {
             waits,
             connects,
-            uses,
+            in_use,
         } = &self.timings;
         write!(f, "\n  so far      {}", self.counters)?;
         write!(f, "\n  waits       {waits}\n  connects    {connects}")?;
-        write!(f, "\n  uses        {uses}")?;
+        write!(f, "\n  in use      {in_use:.1?}, all leases together")?;
         write!(f, "\n  settings    {}", self.settings)
     }
 }

@@ -1,13 +1,15 @@
-//! How long things take in a pool: callers' waits, dials, and what leases are used for.
+//! How long things take in a pool: callers' waits, dials, leases.
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::histogram::{Histogram, Recorder};
+use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// How long callers waited, connecting took and leases lasted, since the pool began.
 ///
-/// Recording waits and dials costs the fast way nothing: a get that is served at once is in neither. So
+/// Recording costs the fast way nothing: a get that is served at once is in neither. So
 /// [`gets`](crate::report::Counters::gets) less the count of [`waits`](Self::waits) is how many leases cost no time to speak of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,11 +20,13 @@ pub struct Timings {
     pub waits: Histogram,
     /// From the beginning of a dial to its connection, the `after_connect` hook included.
     pub connects: Histogram,
-    /// From a lease to its return, of a sample: the first lease of each of the pool's places and then every 64th, for the
-    /// clock costs as much as the lease. With these, [`gets`](crate::report::Counters::gets) a second times the mean is how
-    /// many connections are in use, by Little's law; so it is what to size a pool by. Empty for shared pools. Leases that
-    /// end otherwise, such as by [`discard`](crate::Lease::discard), are left out.
-    pub uses: Histogram,
+    /// How long connections were on lease, all together. An estimate: each turn of upkeep, a second at most, counts those
+    /// that are. It is right in the long run, and costs no lease anything.
+    ///
+    /// Its growth over a minute, divided by the minute, is how many connections were in use on average, by which to size
+    /// a pool; divided by the leases of that minute ([`gets`](crate::report::Counters::gets)) it is how long one lasted
+    /// (Little's law). Of a shared pool, connections count while they are active.
+    pub in_use: Duration,
 }
 
 impl fmt::Display for Timings {
@@ -30,9 +34,12 @@ impl fmt::Display for Timings {
         let Self {
             waits,
             connects,
-            uses,
+            in_use,
         } = self;
-        write!(f, "waits: {waits}; connects: {connects}; uses: {uses}")
+        write!(
+            f,
+            "waits: {waits}; connects: {connects}; in use: {in_use:.1?}"
+        )
     }
 }
 
@@ -44,7 +51,7 @@ pub(crate) struct Stopwatch(OnceLock<Box<Recorders>>);
 struct Recorders {
     waits: Recorder,
     connects: Recorder,
-    uses: Recorder,
+    in_use: AtomicU64,
 }
 
 impl Stopwatch {
@@ -60,8 +67,11 @@ impl Stopwatch {
         self.recorders().connects.record(nanos);
     }
 
+    /// Of all leases together, so much more.
     pub(crate) fn used(&self, nanos: u64) {
-        self.recorders().uses.record(nanos);
+        if nanos > 0 {
+            self.recorders().in_use.fetch_add(nanos, Relaxed);
+        }
     }
 
     pub(crate) fn timings(&self) -> Timings {
@@ -70,7 +80,7 @@ impl Stopwatch {
             .map_or_else(Timings::default, |recorders| Timings {
                 waits: recorders.waits.histogram(),
                 connects: recorders.connects.histogram(),
-                uses: recorders.uses.histogram(),
+                in_use: Duration::from_nanos(recorders.in_use.load(Relaxed)),
             })
     }
 }
