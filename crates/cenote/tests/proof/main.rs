@@ -4,6 +4,8 @@
 
 /// What a call of the mux allocates.
 mod allocations;
+/// Random scripts on several pools under one budget, against what a naive reference knows of it.
+mod budget_scripts;
 /// Every combination of what a connector and the hooks can do, each get dropped after every number of polls.
 mod cancel_sweep;
 /// Many users on several threads, on pools that are being changed and connections that die, age and carry less.
