@@ -6,6 +6,9 @@ use std::time::Duration;
 /// What a machine's own scheduling may add to any measurement here.
 pub const ALLOWANCE: Duration = Duration::from_millis(500);
 
+/// After so long a cell is given up, for its measurement and in the tests.
+pub const OUTER_LIMIT: Duration = Duration::from_secs(45);
+
 /// A bound, and where its time begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {

@@ -28,10 +28,10 @@ mod target;
 mod trouble;
 mod users;
 
-pub use bound::{ALLOWANCE, Bound};
+pub use bound::{ALLOWANCE, Bound, OUTER_LIMIT};
 pub use cell::{Applies, Cell, Database, Kind};
 pub use field::{Failure, Servers};
 pub use outcome::Outcome;
-pub use play::{OUTER_LIMIT, play};
+pub use play::play;
 pub use situation::{LASTS, Situation};
 pub use state::State;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::bound::Bound;
+use crate::bound::{Bound, OUTER_LIMIT};
 use crate::cell::{Applies, Cell, Database, Kind};
 use crate::field::{self, Failure, Field, PostgresField, RedisField, Servers, Site};
 use crate::journal::Journal;
@@ -23,8 +23,6 @@ use crate::target::{
 use crate::trouble::Trouble;
 use crate::users::{self, Crowd};
 
-/// After so long a cell is given up, for its measurement and in the tests.
-pub const OUTER_LIMIT: Duration = Duration::from_secs(45);
 /// How often one looks whether a condition holds.
 const LOOK: Duration = Duration::from_millis(10);
 /// How often those who listen are told something.

@@ -7,9 +7,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bound::OUTER_LIMIT;
 use crate::cell::{Cell, Kind};
 use crate::field::{Failure, Field};
-use crate::play::OUTER_LIMIT;
 use crate::situation::Situation;
 use crate::state::State;
 use crate::target::{Cue, Phase, SIZE, Target};

@@ -5,12 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{Error, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 use crate::output;
-use crate::refusal::refuse;
 use crate::target::{Address, Echo};
 use crate::values::{self, Sizes};
 
@@ -27,6 +26,16 @@ use crate::values::{self, Sizes};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// An error of `cenote stress`.
+pub fn refuse(kind: ErrorKind, what: &str) -> Error {
+    let mut command = Cli::command();
+    command.build();
+    match command.find_subcommand_mut("stress") {
+        Some(stress) => stress.error(kind, what),
+        None => command.error(kind, what),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,7 +216,7 @@ const DEFAULT_SHARED_CONNECTIONS: u32 = 1;
 
 impl Stress {
     /// Checks what no option can check alone.
-    pub fn plan(self) -> Result<Plan, clap::Error> {
+    pub fn plan(self) -> Result<Plan, Error> {
         let echo = Echo {
             tls: self.tls != Some(Switch::Off),
             service_time: self.service_time.unwrap_or_default(),
@@ -270,7 +279,7 @@ impl Stress {
     }
 }
 
-fn check_password_file(address: &Address) -> Result<(), clap::Error> {
+fn check_password_file(address: &Address) -> Result<(), Error> {
     let what = match address {
         Address::Embedded(_) | Address::Tcp { .. } => {
             "--password-file is for databases: the target is none"
@@ -283,7 +292,7 @@ fn check_password_file(address: &Address) -> Result<(), clap::Error> {
     Err(refuse(ErrorKind::ArgumentConflict, what))
 }
 
-fn check_root_certificates(address: &Address) -> Result<(), clap::Error> {
+fn check_root_certificates(address: &Address) -> Result<(), Error> {
     let what = match address {
         Address::Embedded(_) | Address::Tcp { .. } => {
             "--root-certificates is for databases: the target is none"
@@ -304,7 +313,7 @@ fn runs(
     pool_size: Option<u32>,
     sweep: Option<Sizes>,
     shared_connections: Option<u32>,
-) -> Result<Vec<Setup>, clap::Error> {
+) -> Result<Vec<Setup>, Error> {
     let wanted = |mode| modes.is_empty() || modes.contains(&mode);
     let sized = match (&sweep, pool_size) {
         (Some(_), _) => Some("--sweep"),

@@ -1,24 +1,13 @@
 //! How a command line is refused. What was typed as a value is never repeated: it may be a password, at the
 //! place for one or, mistyped, at any other.
 
-use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-use crate::args::Cli;
+use crate::args::refuse;
 use crate::secrets::{is_a_name, may_hold_a_password};
 
 /// What stands where a value would be repeated.
 const NOT_SHOWN: &str = "...";
-
-/// An error of `cenote stress`.
-pub fn refuse(kind: ErrorKind, what: &str) -> Error {
-    let mut command = Cli::command();
-    command.build();
-    match command.find_subcommand_mut("stress") {
-        Some(stress) => stress.error(kind, what),
-        None => command.error(kind, what),
-    }
-}
 
 /// `error` without what was typed.
 pub fn discreet(mut error: Error) -> Error {

@@ -13,7 +13,7 @@ use cenote::{Budget, GetError, OwnedLease, Pool};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 
-use crate::server::{Act, Server, pass, secs};
+use crate::server::{Act, Server, ms, pass, secs};
 
 const POOLS: usize = 3;
 /// Beyond any dial, back-off and quantum of these scripts.
@@ -143,7 +143,8 @@ impl Run {
             Op::Return(i) => drop(round(i, self.leases.len()).map(|i| self.leases.remove(i))),
             Op::Discard(i) => {
                 if let Some(i) = round(i, self.leases.len()) {
-                    self.leases.remove(i).map(OwnedLease::discard);
+                    let lease = self.leases.remove(i).expect("counted round");
+                    OwnedLease::discard(lease);
                 }
             }
             Op::Soil(i) => {
@@ -153,7 +154,8 @@ impl Run {
             }
             Op::Cancel(i) => drop(round(i, self.waiting.len()).map(|i| self.waiting.remove(i))),
             Op::ResizeBudget(max) => {
-                self.allowed = self.server.open().max(max);
+                // A dial that has a permit counts before the server hears of it.
+                self.allowed = self.budget.status().connections.max(max);
                 self.max = max;
                 self.budget.resize(max);
             }
@@ -161,11 +163,19 @@ impl Run {
             Op::Connects(act) => self.server.plan(|plan| plan.connect = act),
             Op::Resets(act) => self.server.plan(|plan| plan.reset = act),
             Op::Restart => self.server.restart(),
-            Op::Pass(tens) => pass(std::time::Duration::from_millis(10 * tens)).await,
-            Op::Settle => {
+            Op::Pass(tens) => pass(ms(10 * tens)).await,
+            Op::Settle => loop {
+                // A caller that looks may find its connection dead, and have another opened.
+                let before = (self.waiting.len(), self.server.dials());
                 self.look()?;
                 pass(secs(SETTLED)).await;
-            }
+                self.look()?;
+                pass(ms(1)).await;
+                let connects = self.server.act(|plan| plan.connect);
+                if (self.waiting.len(), self.server.dials()) == before || connects == Act::Fail {
+                    break;
+                }
+            },
         }
         self.look()?;
         if let Op::Settle = op {
@@ -201,11 +211,14 @@ impl Run {
     }
 
     fn bound(&mut self) -> Checked {
-        let open = self.server.open();
-        ensure(open <= self.allowed.max(self.max), || {
-            format!("Bound: {open} connections and dials of {}", self.max)
+        let (open, permits) = (self.server.open(), self.budget.status().connections);
+        ensure(open <= permits && permits <= self.allowed, || {
+            format!(
+                "Bound: {open} connections and dials, {permits} permits of {}",
+                self.max
+            )
         })?;
-        self.allowed = self.allowed.min(open).max(self.max);
+        self.allowed = permits.max(self.max);
         Ok(())
     }
 
