@@ -202,7 +202,10 @@ impl Part {
                 vec![
                     // All tests but those that repeat one thing thousands of times.
                     with_rust(OLDEST, ["test", "-pcenote", "--all-features", "--lib"])
-                        .args(["pool", "shared", "mux", "any"].map(|name| format!("--test={name}")))
+                        .args(
+                            ["pool", "shared", "mux", "any", "endpoints"]
+                                .map(|name| format!("--test={name}")),
+                        )
                         .proof(Proof::TestsRan),
                     with_rust(OLDEST, ["test", "--all-features", "--lib", "--tests"])
                         .args(["-pcenote-tower", "-pcenote-testkit"])

@@ -1,0 +1,57 @@
+//! What a source of endpoint sets is.
+
+use std::error::Error;
+use std::future::Future;
+
+use super::set::{EndpointSet, Key};
+
+/// A source of endpoint sets, told whole, one after the other.
+///
+/// [`Discovery`](super::Discovery) asks it from a task of its own. A source that is done with telling, as one whose list
+/// is fixed, says so by `None`: the last set stays.
+///
+/// ```
+/// use cenote::endpoints::{Discover, Endpoint, EndpointSet};
+/// use std::time::Duration;
+///
+/// /// Asks a catalogue every ten seconds.
+/// struct Catalogue { url: String, asked: bool }
+///
+/// impl Discover for Catalogue {
+///     type Key = String;
+///     type Error = std::io::Error;
+///
+///     async fn next(&mut self) -> Option<Result<EndpointSet<String>, std::io::Error>> {
+///         if self.asked {
+///             cenote::time::sleep(Duration::from_secs(10)).await;
+///         }
+///         self.asked = true;
+///         Some(ask(&self.url).await)
+///     }
+///
+///     fn refresh(&mut self) {
+///         self.asked = false; // the next question need not wait
+///     }
+/// }
+/// # async fn ask(_: &str) -> std::io::Result<EndpointSet<String>> { Ok(EndpointSet::default()) }
+/// ```
+pub trait Discover: Send + 'static {
+    /// What tells its endpoints apart.
+    type Key: Key;
+    /// Why it could not tell.
+    type Error: Error + Send + Sync + 'static;
+
+    /// The next whole set, as soon as there may be news; a set equal to the last is no change. `None`: there will be none
+    /// any more.
+    ///
+    /// Dropped before it is ready it must lose nothing: it is asked again. After an error it is asked again at once, or
+    /// after a back-off if errors come faster than that.
+    fn next(
+        &mut self,
+    ) -> impl Future<Output = Option<Result<EndpointSet<Self::Key>, Self::Error>>> + Send;
+
+    /// There is reason to believe that the set has changed, as when none of its endpoints is to be reached: the next
+    /// [`next`](Self::next) should look soon, within the bounds that spare its server. Default: nothing, for sources that
+    /// are told of changes.
+    fn refresh(&mut self) {}
+}

@@ -1,0 +1,301 @@
+//! The task that asks a source, and what its handles know.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use super::discover::Discover;
+use super::set::{EndpointSet, Key};
+use super::status::{DiscoveryStatus, Failing};
+use crate::error::{SettingsError, with_causes};
+use crate::rt::{self, Instant};
+use crate::settings::Backoff;
+
+/// What a service consists of, as a source tells it: the last good set, and how old that is.
+///
+/// A task asks the source, so that news is heard while nobody calls (linkerd2 #2550). It ends with the last handle, or
+/// when the source has nothing more to tell. Handles are cheap to clone; each hears of every change, or of several as
+/// one.
+///
+/// - A source that fails, or panics, changes nothing: the last good set stays, for [`status`](Self::status) to say how
+///   old it is, and the source is asked again (pingora #1006), at the pace of the default
+///   [`Backoff`](crate::settings::Backoff) if it fails at once.
+/// - An empty set counts as such a failure, unless [`EmptySets::Obeyed`] says otherwise: a name server or a catalogue
+///   that has lost its data would else take the whole service away.
+/// - A set equal to the last is no change, whatever order it is in.
+pub struct Discovery<K: Key> {
+    known: watch::Receiver<Known<K>>,
+    /// The version this handle has told of.
+    seen: u64,
+    refresh: Arc<Notify>,
+    _task: Arc<Task>,
+}
+
+/// Ended with the last handle.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the task has found out.
+struct Known<K> {
+    set: EndpointSet<K>,
+    version: u64,
+    told_at: Option<Instant>,
+    failing: Option<Failures>,
+    has_ended: bool,
+}
+
+struct Failures {
+    began: Instant,
+    count: u64,
+    error: Arc<str>,
+}
+
+/// Whether a set without endpoints is believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmptySets {
+    /// It is a failure of the source: the last good set stays.
+    #[default]
+    Kept,
+    /// The service has no endpoints: for sources that know, such as one that scales to zero.
+    Obeyed,
+}
+
+/// How a source is asked.
+#[derive(Debug)]
+#[must_use = "nothing is asked before it is started"]
+pub struct DiscoveryBuilder<D> {
+    source: D,
+    empty_sets: EmptySets,
+}
+
+impl<D: Discover> DiscoveryBuilder<D> {
+    /// Whether a set without endpoints is believed. Default: [`EmptySets::Kept`].
+    pub fn empty_sets(mut self, empty_sets: EmptySets) -> Self {
+        self.empty_sets = empty_sets;
+        self
+    }
+
+    /// Begins to ask.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if there is no tokio runtime to ask on.
+    pub fn start(self) -> Result<Discovery<D::Key>, SettingsError> {
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(SettingsError {
+                setting: "runtime",
+                value: "none".into(),
+                accepted: "a source is asked on a tokio runtime: start it there".into(),
+            });
+        };
+        let (sender, known) = watch::channel(Known {
+            set: EndpointSet::default(),
+            version: 0,
+            told_at: None,
+            failing: None,
+            has_ended: false,
+        });
+        let refresh = Arc::<Notify>::default();
+        let asking = Asking {
+            source: self.source,
+            known: sender,
+            refresh: Arc::clone(&refresh),
+            empty_sets: self.empty_sets,
+            backoff: Backoff::default(),
+            rng: Rng::new(),
+        };
+        Ok(Discovery {
+            known,
+            seen: 0,
+            refresh,
+            _task: Arc::new(Task(runtime.spawn(asking.run()).abort_handle())),
+        })
+    }
+}
+
+impl<K: Key> Discovery<K> {
+    /// Has a task ask this source, with the default settings.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if there is no tokio runtime to ask on.
+    pub fn start<D: Discover<Key = K>>(source: D) -> Result<Self, SettingsError> {
+        Self::builder(source).start()
+    }
+
+    /// For other settings than the default ones.
+    pub fn builder<D: Discover<Key = K>>(source: D) -> DiscoveryBuilder<D> {
+        DiscoveryBuilder {
+            source,
+            empty_sets: EmptySets::default(),
+        }
+    }
+
+    /// The last good set; empty before the first.
+    pub fn set(&self) -> EndpointSet<K> {
+        self.known.borrow().set.clone()
+    }
+
+    /// The set, once it is another than this handle has told of; `None` when there will be no other. Dropping it loses
+    /// nothing.
+    pub async fn changed(&mut self) -> Option<EndpointSet<K>> {
+        loop {
+            {
+                let known = self.known.borrow_and_update();
+                if known.version != self.seen {
+                    self.seen = known.version;
+                    return Some(known.set.clone());
+                }
+            }
+            // The last handle but the task's is this one: it fails when the task has ended.
+            self.known.changed().await.ok()?;
+        }
+    }
+
+    /// Asks the source to look again soon: there is reason to believe that the set has changed. What spares its server
+    /// still holds.
+    pub fn refresh(&self) {
+        self.refresh.notify_one();
+    }
+
+    /// How good what is known is.
+    pub fn status(&self) -> DiscoveryStatus {
+        let now = rt::now();
+        let known = self.known.borrow();
+        let since = |then: Instant| now.saturating_duration_since(then);
+        DiscoveryStatus {
+            version: known.version,
+            endpoints: known.set.len(),
+            age: known.told_at.map(since),
+            failing: known.failing.as_ref().map(|failing| Failing {
+                since: since(failing.began),
+                failures: failing.count,
+                error: Arc::clone(&failing.error),
+            }),
+            has_ended: known.has_ended || self.known.has_changed().is_err(),
+        }
+    }
+}
+
+impl<K: Key> Clone for Discovery<K> {
+    /// A handle that has told of nothing yet.
+    fn clone(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+            seen: 0,
+            refresh: Arc::clone(&self.refresh),
+            _task: Arc::clone(&self._task),
+        }
+    }
+}
+
+impl<K: Key> fmt::Debug for Discovery<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Discovery").field(&self.status()).finish()
+    }
+}
+
+/// The task's side.
+struct Asking<D: Discover> {
+    source: D,
+    known: watch::Sender<Known<D::Key>>,
+    refresh: Arc<Notify>,
+    empty_sets: EmptySets,
+    /// Between questions to a source that fails at once.
+    backoff: Backoff,
+    rng: Rng,
+}
+
+/// What a source said.
+enum Told<K> {
+    Set(EndpointSet<K>),
+    Failure(String),
+    End,
+}
+
+impl<D: Discover> Asking<D> {
+    async fn run(mut self) {
+        loop {
+            let asked_at = rt::now();
+            match self.ask().await {
+                Told::Set(set) if set.is_empty() && self.empty_sets == EmptySets::Kept => {
+                    self.failed("it told a set without endpoints".into(), asked_at)
+                        .await;
+                }
+                Told::Set(set) => self.good(set),
+                Told::Failure(error) => self.failed(error, asked_at).await,
+                Told::End => {
+                    self.known.send_modify(|known| known.has_ended = true);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The source's next word; what is asked of it meanwhile reaches it.
+    async fn ask(&mut self) -> Told<D::Key> {
+        loop {
+            let told = tokio::select! {
+                biased;
+                told = rt::catching(self.source.next()) => told,
+                () = self.refresh.notified() => {
+                    match rt::calling(|| self.source.refresh()) {
+                        Ok(()) => continue,
+                        Err(panic) => Err(panic),
+                    }
+                }
+            };
+            return match told {
+                Ok(Some(Ok(set))) => Told::Set(set),
+                Ok(Some(Err(error))) => {
+                    let text = rt::calling(|| with_causes(&error));
+                    Told::Failure(text.unwrap_or_else(|panic| panic))
+                }
+                Ok(None) => Told::End,
+                Err(panic) => Told::Failure(format!("panicked: {panic}")),
+            };
+        }
+    }
+
+    fn good(&self, set: EndpointSet<D::Key>) {
+        let now = rt::now();
+        self.known.send_modify(|known| {
+            known.told_at = Some(now);
+            known.failing = None;
+            // The first is a change, even where it is an empty one.
+            if known.version == 0 || known.set != set {
+                known.set = set;
+                known.version += 1;
+            }
+        });
+    }
+
+    /// Notes it, and comes back when the source may be asked again.
+    async fn failed(&mut self, error: String, asked_at: Instant) {
+        let now = rt::now();
+        let mut count = 0;
+        self.known.send_modify(|known| {
+            let failing = known.failing.get_or_insert_with(|| Failures {
+                began: now,
+                count: 0,
+                error: Arc::from(""),
+            });
+            failing.count += 1;
+            failing.error = error.into();
+            count = failing.count;
+        });
+        let failures = u32::try_from(count).unwrap_or(u32::MAX);
+        let delay = Duration::from_nanos(self.backoff.delay(failures, &mut self.rng));
+        // A source that takes its time to fail has waited already.
+        rt::sleep_until(asked_at + delay).await;
+    }
+}

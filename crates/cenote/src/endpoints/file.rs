@@ -1,0 +1,199 @@
+//! A file that is read again whenever it changes.
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::discover::Discover;
+use super::set::{EndpointSet, Key};
+use crate::error::BoxError;
+use crate::rt::{self, Instant};
+
+/// What a file says, in a format of your own, read again every second.
+///
+/// It is opened by its path each time and compared by its content: so a file that is replaced by renaming another, by the
+/// symbolic links of a Kubernetes volume, or deleted and written anew is followed like one that is written over
+/// (configmap-reload #190, agentgateway #352), on network file systems too. While it is not there, or what it says makes
+/// no sense, the last good set stays. What is new counts once it was read twice in a row, 20 ms apart, so that a file is
+/// not believed that is being written; to be sure, write another file and rename it.
+///
+/// ```
+/// use cenote::endpoints::{Discovery, EndpointSet, WatchedFile};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir().join(format!("cenote-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("backends");
+/// # std::fs::write(&path, "10.0.0.1:80\n10.0.0.2:80\n")?;
+/// // One address a line.
+/// let file = WatchedFile::new(&path, |text| {
+///     let lines = std::str::from_utf8(text)?.lines();
+///     let addresses = lines.map(str::parse::<std::net::SocketAddr>);
+///     Ok(EndpointSet::of(addresses.collect::<Result<Vec<_>, _>>()?))
+/// });
+/// let mut discovery = Discovery::start(file)?;
+/// assert_eq!(discovery.changed().await.expect("the file is there").len(), 2);
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok(()) }
+/// ```
+pub struct WatchedFile<K> {
+    path: Arc<Path>,
+    parse: Parse<K>,
+    every: Duration,
+    due: Option<Instant>,
+    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    /// What was last read and made sense.
+    last: Option<Vec<u8>>,
+    /// What was read since, once.
+    seen: Option<Vec<u8>>,
+}
+
+type Parse<K> = Box<dyn Fn(&[u8]) -> Result<EndpointSet<K>, BoxError> + Send + Sync>;
+
+/// Between two looks, by default.
+const EVERY: Duration = Duration::from_secs(1);
+/// From what is new to the look that confirms it.
+const CONFIRMED_AFTER: Duration = Duration::from_millis(20);
+/// Between two looks at least.
+const AT_LEAST: Duration = Duration::from_millis(10);
+
+/// Why a [`WatchedFile`] tells no set.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It could not be read.
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What it says makes no sense.
+    Content {
+        /// Its path.
+        path: PathBuf,
+        /// What the function that reads it says.
+        source: BoxError,
+    },
+}
+
+impl<K: Key> WatchedFile<K> {
+    /// Watches the file at `path`, whose content `parse` understands.
+    pub fn new(
+        path: impl Into<PathBuf>,
+        parse: impl Fn(&[u8]) -> Result<EndpointSet<K>, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            path: path.into().into(),
+            parse: Box::new(parse),
+            every: EVERY,
+            due: None,
+            reading: None,
+            last: None,
+            seen: None,
+        }
+    }
+
+    /// How often it is read. 10 ms at least, whatever is said here. Default: 1 s.
+    #[must_use]
+    pub fn every(mut self, interval: Duration) -> Self {
+        self.every = interval.max(AT_LEAST);
+        self
+    }
+
+    async fn read(&mut self) -> Result<Vec<u8>, FileError> {
+        let reading = self.reading.get_or_insert_with(|| {
+            let path = Arc::clone(&self.path);
+            spawn_blocking(move || fs::read(path))
+        });
+        let read = (&mut *reading).await;
+        self.reading = None;
+        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        read.map_err(|source| FileError::Read {
+            path: self.path.to_path_buf(),
+            source,
+        })
+    }
+}
+
+impl<K: Key> Discover for WatchedFile<K> {
+    type Key = K;
+    type Error = FileError;
+
+    async fn next(&mut self) -> Option<Result<EndpointSet<K>, FileError>> {
+        loop {
+            if let Some(due) = self.due {
+                rt::sleep_until(due).await;
+            }
+            let read = self.read().await;
+            self.due = Some(rt::now() + self.every);
+            let seen = self.seen.take();
+            let content = match read {
+                Ok(content) if self.last.as_ref() == Some(&content) => continue,
+                Ok(content) if seen.as_ref() == Some(&content) => content,
+                Ok(content) => {
+                    self.seen = Some(content);
+                    self.due = Some(rt::now() + CONFIRMED_AFTER);
+                    continue;
+                }
+                Err(error) => {
+                    // Whatever it says when it is there again is told.
+                    self.last = None;
+                    return Some(Err(error));
+                }
+            };
+            return Some(match (self.parse)(&content) {
+                Ok(set) => {
+                    self.last = Some(content);
+                    Ok(set)
+                }
+                Err(source) => {
+                    self.last = None;
+                    Err(FileError::Content {
+                        path: self.path.to_path_buf(),
+                        source,
+                    })
+                }
+            });
+        }
+    }
+
+    fn refresh(&mut self) {
+        self.due = None;
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => write!(f, "{}: it could not be read", path.display()),
+            Self::Content { path, .. } => {
+                write!(f, "{}: what it says makes no sense", path.display())
+            }
+        }
+    }
+}
+
+impl Error for FileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::Content { source, .. } => Some(&**source),
+        }
+    }
+}
+
+impl<K> fmt::Debug for WatchedFile<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchedFile")
+            .field("path", &self.path)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}

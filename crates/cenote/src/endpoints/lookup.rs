@@ -1,0 +1,164 @@
+//! The addresses of a name, as the system looks them up.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::discover::Discover;
+use super::set::{Endpoint, EndpointSet};
+use crate::error::SettingsError;
+use crate::rt::{self, Instant};
+
+/// The addresses of a `host:port`, looked up again and again by the system's own resolver (`getaddrinfo`), and so by
+/// `/etc/hosts` and whatever else it is set to: each address is an endpoint.
+///
+/// The system tells neither how long an answer is good for nor weights; for these there is DNS itself. What is kept for
+/// its name by a cache on the way is as old as that cache lets it be.
+///
+/// One question is under way at a time, however often it is asked to [refresh](super::Discovery::refresh).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use cenote::endpoints::{Discovery, Lookup};
+/// use std::time::Duration;
+///
+/// let mut discovery = Discovery::start(Lookup::new("localhost:5432")?.every(Duration::from_secs(10)))?;
+/// let set = discovery.changed().await.expect("looked up for as long as there is a handle");
+/// assert!(set.endpoints().iter().all(|endpoint| endpoint.key.port() == 5432));
+/// # Ok(()) }
+/// ```
+pub struct Lookup {
+    name: String,
+    every: Duration,
+    asked_at: Option<Instant>,
+    /// When it is asked next; `None`: at once.
+    due: Option<Instant>,
+    /// What the system was asked and has not answered.
+    asking: Option<JoinHandle<io::Result<Vec<SocketAddr>>>>,
+}
+
+/// Between two questions, by default.
+const EVERY: Duration = Duration::from_secs(30);
+/// Between two questions at least.
+const AT_LEAST: Duration = Duration::from_secs(1);
+/// After so long a question counts as failed; its answer is still waited for before the next is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a [`Lookup`] has no addresses.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// The system said so.
+    #[error("{name}: the addresses were not found")]
+    Failed {
+        /// What was looked up.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There are none.
+    #[error("{name}: it has no addresses")]
+    Empty {
+        /// What was looked up.
+        name: String,
+    },
+    /// The system has not answered yet.
+    #[error("{name}: no answer in {PATIENCE:?}")]
+    TimedOut {
+        /// What was looked up.
+        name: String,
+    },
+}
+
+impl Lookup {
+    /// Looks up `host:port`, every 30 s, after a failure every second.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if there is no host or no port in it.
+    pub fn new(host_and_port: impl Into<String>) -> Result<Self, SettingsError> {
+        let name = host_and_port.into();
+        let is_whole = name
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !is_whole {
+            return Err(SettingsError {
+                setting: "host_and_port",
+                value: format!("{name:?}"),
+                accepted: "a host and a port, such as \"db.internal:5432\"".into(),
+            });
+        }
+        Ok(Self {
+            name,
+            every: EVERY,
+            asked_at: None,
+            due: None,
+            asking: None,
+        })
+    }
+
+    /// How often it is looked up. A second at least, whatever is said here. Default: 30 s.
+    #[must_use]
+    pub fn every(mut self, interval: Duration) -> Self {
+        self.every = interval.max(AT_LEAST);
+        self
+    }
+
+    async fn answer(&mut self) -> Result<EndpointSet<SocketAddr>, LookupError> {
+        let name = || self.name.clone();
+        let asking = self.asking.get_or_insert_with(|| {
+            let name = self.name.clone();
+            tokio::spawn(async move { Ok(tokio::net::lookup_host(name).await?.collect()) })
+        });
+        let Ok(answer) = rt::timeout(PATIENCE, &mut *asking).await else {
+            return Err(LookupError::TimedOut { name: name() });
+        };
+        self.asking = None;
+        // A task that panicked or was aborted as its runtime ends is no answer.
+        let answer = answer.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let addresses = answer.map_err(|source| LookupError::Failed {
+            name: name(),
+            source,
+        })?;
+        if addresses.is_empty() {
+            return Err(LookupError::Empty { name: name() });
+        }
+        let endpoint = |address| Endpoint::new(address).addresses([address]);
+        Ok(addresses.into_iter().map(endpoint).collect())
+    }
+}
+
+impl Discover for Lookup {
+    type Key = SocketAddr;
+    type Error = LookupError;
+
+    async fn next(&mut self) -> Option<Result<EndpointSet<SocketAddr>, LookupError>> {
+        if let Some(due) = self.due {
+            rt::sleep_until(due).await;
+        }
+        self.asked_at.get_or_insert_with(rt::now);
+        let answer = self.answer().await;
+        let asked_at = self.asked_at.take().unwrap_or_else(rt::now);
+        let pause = if answer.is_ok() { self.every } else { AT_LEAST };
+        self.due = Some(asked_at + pause);
+        Some(answer)
+    }
+
+    fn refresh(&mut self) {
+        // An answer that is under way is news.
+        if let (None, Some(due)) = (self.asked_at, &mut self.due) {
+            *due = (*due).min(rt::now() + AT_LEAST);
+        }
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookup")
+            .field("name", &self.name)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! Sets of endpoints: what a service consists of, and how that is found out.
+//!
+//! A source that implements [`Discover`] tells whole sets, one after the other. [`Discovery`] has a task of its own ask
+//! it, so that news is heard while nobody calls and while all callers wait; it keeps the last good set when the source
+//! fails, and says how old that is.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use cenote::endpoints::{Discovery, Endpoint, EndpointSet, channel};
+//!
+//! let (sender, source) = channel();
+//! let mut discovery = Discovery::start(source)?;
+//! sender.send(EndpointSet::from([
+//!     Endpoint::new("10.0.0.1:80").weight(2),
+//!     Endpoint::new("10.0.0.2:80"),
+//! ]));
+//! let set = discovery.changed().await.expect("there is a sender");
+//! assert_eq!(set.len(), 2);
+//! assert!(discovery.status().to_string().starts_with("2 endpoints, version 1"));
+//! # Ok(()) }
+//! ```
+//!
+//! | source | tells |
+//! |---|---|
+//! | [`fixed`] | one list, for good |
+//! | [`channel`] | what the program sends: from a configuration service, a subscription, an admin's hand |
+//! | [`Lookup`] | the addresses of a `host:port`, looked up again and again (feature `net`) |
+//! | [`WatchedFile`] | what a file says, read again whenever it changes |
+//! | your own [`Discover`] | anything else |
+
+// `set` has the words, `discover` what a source is, `discovery` the task; each source is a file.
+
+mod channel;
+mod discover;
+mod discovery;
+mod file;
+mod fixed;
+#[cfg(feature = "net")]
+mod lookup;
+mod set;
+mod status;
+
+pub use channel::{Channel, SetSender, channel};
+pub use discover::Discover;
+pub use discovery::{Discovery, DiscoveryBuilder, EmptySets};
+pub use file::{FileError, WatchedFile};
+pub use fixed::{Fixed, fixed};
+#[cfg(feature = "net")]
+pub use lookup::{Lookup, LookupError};
+pub use set::{Change, Endpoint, EndpointSet, Key};
+pub use status::DiscoveryStatus;

@@ -1,0 +1,293 @@
+use std::future::pending;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cenote::endpoints::{Discover, Discovery, EmptySets, Endpoint, EndpointSet, channel, fixed};
+use futures::poll;
+use tokio::time::{Instant, sleep};
+
+fn keys(keys: impl IntoIterator<Item = u32>) -> EndpointSet<u32> {
+    EndpointSet::of(keys)
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// What a scripted source does when it is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Say {
+    Set(&'static [u32]),
+    Fail,
+    Panic,
+    /// It says nothing until it is asked to look again.
+    Nothing,
+}
+
+/// Says one thing after the other, and then nothing.
+#[derive(Clone, Default)]
+struct Scripted {
+    script: Arc<Mutex<Vec<Say>>>,
+    asked: Arc<AtomicUsize>,
+    refreshed: Arc<AtomicUsize>,
+    _alive: Arc<()>,
+}
+
+impl Scripted {
+    fn of(script: &[Say]) -> Self {
+        let source = Self::default();
+        source.then(script);
+        source
+    }
+
+    fn then(&self, more: &[Say]) {
+        self.script.lock().unwrap().extend(more);
+    }
+}
+
+impl Discover for Scripted {
+    type Key = u32;
+    type Error = io::Error;
+
+    async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
+        let say = {
+            let mut script = self.script.lock().unwrap();
+            match script.is_empty() {
+                true => Say::Nothing,
+                false => script.remove(0),
+            }
+        };
+        if say != Say::Nothing {
+            self.asked.fetch_add(1, SeqCst);
+        }
+        match say {
+            Say::Set(set) => Some(Ok(keys(set.iter().copied()))),
+            Say::Fail => Some(Err(io::Error::other("out of order"))),
+            Say::Panic => panic!("told to"),
+            Say::Nothing => pending().await,
+        }
+    }
+
+    fn refresh(&mut self) {
+        self.refreshed.fetch_add(1, SeqCst);
+    }
+}
+
+/// linkerd2 #2550: a balancer that looked only when it was called.
+#[tokio::test(start_paused = true)]
+async fn news_is_heard_while_nobody_calls() {
+    let (sender, source) = channel();
+    let discovery = Discovery::start(source).unwrap();
+    sender.send(keys([1, 2]));
+    sleep(ms(1)).await;
+    assert_eq!(discovery.set(), keys([1, 2]));
+    sender.send(keys([2]));
+    sleep(ms(1)).await;
+    assert_eq!(
+        (discovery.set(), discovery.status().version),
+        (keys([2]), 2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_handle_hears_of_a_change_once() {
+    let (sender, source) = channel();
+    let mut one = Discovery::start(source).unwrap();
+    sender.send(keys([1]));
+    assert_eq!(one.changed().await, Some(keys([1])));
+    let mut other = one.clone();
+    assert_eq!(
+        other.changed().await,
+        Some(keys([1])),
+        "a handle that has told of nothing"
+    );
+    let mut waits = pin!(one.changed());
+    assert!(poll!(&mut waits).is_pending());
+    // Two at once are one.
+    sender.send(keys([2]));
+    sender.send(keys([3]));
+    assert_eq!(waits.await, Some(keys([3])));
+}
+
+/// scylla's python-driver #304, kong #5477: each answer rebuilt the set, and forgot what was known of it.
+#[tokio::test(start_paused = true)]
+async fn an_equal_set_is_no_change() {
+    let (sender, source) = channel();
+    let mut discovery = Discovery::start(source).unwrap();
+    sender.send(keys([1, 2]));
+    discovery.changed().await.unwrap();
+    sender.send(keys([2, 1]));
+    sleep(ms(5)).await;
+    assert!(poll!(pin!(discovery.changed())).is_pending());
+    assert_eq!(discovery.status().version, 1);
+    assert_eq!(
+        discovery.status().age,
+        Some(ms(5)),
+        "all the same it is newer"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_changes_nothing_and_is_asked_again() {
+    let source = Scripted::of(&[Say::Set(&[1, 2]), Say::Fail, Say::Panic, Say::Fail]);
+    let mut discovery = Discovery::start(source.clone()).unwrap();
+    assert_eq!(discovery.changed().await, Some(keys([1, 2])));
+    sleep(Duration::from_secs(10)).await;
+    let status = discovery.status();
+    let failing = status.failing.clone().unwrap();
+    assert_eq!((failing.failures, &*failing.error), (3, "out of order"));
+    assert_eq!((status.endpoints, status.version), (2, 1));
+    assert_eq!(status.age, Some(Duration::from_secs(10)));
+    let text = status.to_string();
+    assert!(
+        text.starts_with("2 endpoints, version 1, as of 10.0s ago; failing since "),
+        "{text}"
+    );
+    assert!(text.ends_with(" ago, 3 times: out of order"), "{text}");
+    source.then(&[Say::Set(&[2, 3])]);
+    discovery.refresh();
+    assert_eq!(discovery.changed().await, Some(keys([2, 3])));
+    assert_eq!(discovery.status().failing, None);
+}
+
+/// pingora #1006: a panic froze the membership for ever.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_asked_again() {
+    let source = Scripted::of(&[Say::Panic, Say::Set(&[1])]);
+    let mut discovery = Discovery::start(source).unwrap();
+    assert_eq!(discovery.changed().await, Some(keys([1])));
+}
+
+/// linkerd2-proxy #4449: a time to live of 0 in a negative answer made resolution spin.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_at_once_is_asked_at_the_pace_of_the_back_off() {
+    let source = Scripted::of(&[Say::Fail; 1_000]);
+    let _discovery = Discovery::start(source.clone()).unwrap();
+    sleep(Duration::from_secs(60)).await;
+    let asked = source.asked.load(SeqCst);
+    assert!((30..200).contains(&asked), "{asked} times in a minute");
+}
+
+/// A catalogue that lost its data would take the service away (finagle's StabilizingAddr).
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_is_a_failure_unless_it_is_to_be_obeyed() {
+    let script = [Say::Set(&[1]), Say::Set(&[])];
+    let kept = Discovery::start(Scripted::of(&script)).unwrap();
+    let obeyed = Discovery::builder(Scripted::of(&script)).empty_sets(EmptySets::Obeyed);
+    let obeyed = obeyed.start().unwrap();
+    sleep(ms(1)).await;
+    assert_eq!((kept.set(), obeyed.set()), (keys([1]), keys([])));
+    let why = kept.status().failing.unwrap().error;
+    assert_eq!(&*why, "it told a set without endpoints");
+    assert_eq!(
+        obeyed.status().to_string(),
+        "0 endpoints, version 2, as of 1.0ms ago"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_is_empty_from_the_start_is_news_where_it_is_obeyed() {
+    let source = Scripted::of(&[Say::Set(&[])]);
+    let mut discovery = Discovery::builder(source)
+        .empty_sets(EmptySets::Obeyed)
+        .start()
+        .unwrap();
+    assert_eq!(discovery.changed().await, Some(keys([])));
+}
+
+/// nats.rb #87: each failed server was removed from a list that nobody filled again.
+#[tokio::test(start_paused = true)]
+async fn a_fixed_list_stays() {
+    let set = EndpointSet::from([Endpoint::new("a").weight(3), Endpoint::new("b")]);
+    let mut discovery = Discovery::start(fixed(set.clone())).unwrap();
+    assert_eq!(discovery.changed().await, Some(set.clone()));
+    assert_eq!(discovery.changed().await, None, "there will be no other");
+    assert_eq!(discovery.set(), set);
+    let status = discovery.status();
+    assert!(status.has_ended && status.failing.is_none(), "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_the_sender_went_counts() {
+    let (sender, source) = channel();
+    sender.send(keys([1]));
+    drop(sender);
+    let mut discovery = Discovery::start(source).unwrap();
+    assert_eq!(discovery.changed().await, Some(keys([1])));
+    assert_eq!(discovery.changed().await, None);
+    assert_eq!(discovery.set(), keys([1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_reaches_a_source_that_is_busy_and_loses_nothing() {
+    let source = Scripted::of(&[Say::Set(&[1])]);
+    let mut discovery = Discovery::start(source.clone()).unwrap();
+    discovery.changed().await.unwrap();
+    source.then(&[Say::Set(&[2])]);
+    sleep(ms(1)).await;
+    assert_eq!(source.refreshed.load(SeqCst), 0);
+    discovery.refresh();
+    assert_eq!(discovery.changed().await, Some(keys([2])));
+    assert_eq!(source.refreshed.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_with_the_last_handle() {
+    let source = Scripted::of(&[Say::Set(&[1])]);
+    let discovery = Discovery::start(source.clone()).unwrap();
+    let other = discovery.clone();
+    sleep(ms(1)).await;
+    drop(discovery);
+    sleep(ms(1)).await;
+    assert!(Arc::strong_count(&source._alive) > 1);
+    drop(other);
+    sleep(ms(1)).await;
+    assert_eq!(Arc::strong_count(&source._alive), 1);
+}
+
+/// Cancelled at any point it is told by the next.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_news_that_is_dropped_loses_none() {
+    let (sender, source) = channel();
+    let mut discovery = Discovery::start(source).unwrap();
+    {
+        let mut waits = pin!(discovery.changed());
+        assert!(poll!(&mut waits).is_pending());
+        sender.send(keys([1]));
+        sleep(ms(1)).await;
+    }
+    let began = Instant::now();
+    assert_eq!(discovery.changed().await, Some(keys([1])));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[test]
+fn outside_a_runtime_it_says_so() {
+    let (_sender, source) = channel::<u32>();
+    let error = Discovery::start(source).unwrap_err();
+    assert_eq!(error.setting, "runtime");
+}
+
+/// The end of its runtime is the end of the news, and no panic.
+#[test]
+fn when_its_runtime_ends_the_set_stays() {
+    let (sender, source) = channel();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let mut discovery = runtime().block_on(async {
+        let mut discovery = Discovery::start(source).unwrap();
+        sender.send(keys([1]));
+        discovery.changed().await.unwrap();
+        discovery
+    });
+    assert_eq!(runtime().block_on(discovery.changed()), None);
+    assert!(discovery.status().has_ended);
+    assert_eq!(discovery.set(), keys([1]));
+}

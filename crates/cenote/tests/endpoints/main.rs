@@ -1,0 +1,11 @@
+//! Sets of endpoints, and how they are found out.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+/// What is known of a service: kept, refreshed, aged, and by whom it is asked.
+mod discovery;
+/// A file that is replaced, deleted, cut short and written over.
+mod files;
+/// The addresses of a name.
+mod lookups;
+/// What a set is, and what differs between two.
+mod sets;
