@@ -12,25 +12,25 @@ use super::set::{EndpointSet, Key};
 ///
 /// ```
 /// use cenote::endpoints::{Discover, Endpoint, EndpointSet};
+/// use cenote::time::Instant;
 /// use std::time::Duration;
 ///
 /// /// Asks a catalogue every ten seconds.
-/// struct Catalogue { url: String, asked: bool }
+/// struct Catalogue { url: String, due: Instant }
 ///
 /// impl Discover for Catalogue {
 ///     type Key = String;
 ///     type Error = std::io::Error;
 ///
 ///     async fn next(&mut self) -> Option<Result<EndpointSet<String>, std::io::Error>> {
-///         if self.asked {
-///             cenote::time::sleep(Duration::from_secs(10)).await;
-///         }
-///         self.asked = true;
-///         Some(ask(&self.url).await)
+///         cenote::time::sleep_until(self.due).await;
+///         let answer = ask(&self.url).await; // cut short, it is asked once more: `due` has passed
+///         self.due = Instant::now() + Duration::from_secs(10);
+///         Some(answer)
 ///     }
 ///
 ///     fn refresh(&mut self) {
-///         self.asked = false; // the next question need not wait
+///         self.due = self.due.min(Instant::now() + Duration::from_secs(1)); // soon, and no storm
 ///     }
 /// }
 /// # async fn ask(_: &str) -> std::io::Result<EndpointSet<String>> { Ok(EndpointSet::default()) }
@@ -44,8 +44,9 @@ pub trait Discover: Send + 'static {
     /// The next whole set, as soon as there may be news; a set equal to the last is no change. `None`: there will be none
     /// any more.
     ///
-    /// Dropped before it is ready it must lose nothing: it is asked again. After an error it is asked again at once, or
-    /// after a back-off if errors come faster than that.
+    /// Dropped before it is ready, which a refresh does, once for each answer, it must lose nothing: it is asked again. How
+    /// often its server is asked is the source's to bound; one that answers at once, time and again, is held to ten
+    /// answers a second, and to the default [`Backoff`](crate::settings::Backoff) where they are errors.
     fn next(
         &mut self,
     ) -> impl Future<Output = Option<Result<EndpointSet<Self::Key>, Self::Error>>> + Send;

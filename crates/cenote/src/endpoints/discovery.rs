@@ -23,8 +23,7 @@ use crate::settings::Backoff;
 /// one.
 ///
 /// - A source that fails, or panics, changes nothing: the last good set stays, for [`status`](Self::status) to say how
-///   old it is, and the source is asked again (pingora #1006), at the pace of the default
-///   [`Backoff`](crate::settings::Backoff) if it fails at once.
+///   old it is, and the source is asked again (pingora #1006).
 /// - An empty set counts as such a failure, unless [`EmptySets::Obeyed`] says otherwise: a name server or a catalogue
 ///   that has lost its data would else take the whole service away.
 /// - A set equal to the last is no change, whatever order it is in.
@@ -161,8 +160,8 @@ impl<K: Key> Discovery<K> {
         }
     }
 
-    /// Asks the source to look again soon: there is reason to believe that the set has changed. What spares its server
-    /// still holds.
+    /// Asks the source to look again soon: there is reason to believe that the set has changed. However often this is
+    /// said, the source hears of it once for each answer, and keeps to the bounds it has.
     pub fn refresh(&self) {
         self.refresh.notify_one();
     }
@@ -222,47 +221,79 @@ enum Told<K> {
     End,
 }
 
+/// So many answers in a row that came at once are taken for what they are.
+const AT_ONCE: u32 = 3;
+/// An answer within this time came at once.
+const INSTANT: Duration = Duration::from_millis(1);
+/// Between sets that come at once.
+const BETWEEN_SETS: Duration = Duration::from_millis(100);
+
 impl<D: Discover> Asking<D> {
     async fn run(mut self) {
+        // Answers in a row that came at once.
+        let mut at_once = 0_u32;
         loop {
             let asked_at = rt::now();
-            match self.ask().await {
+            let is_good = match self.ask().await {
                 Told::Set(set) if set.is_empty() && self.empty_sets == EmptySets::Kept => {
-                    self.failed("it told a set without endpoints".into(), asked_at)
-                        .await;
+                    self.failed("it told a set without endpoints".into());
+                    true
                 }
-                Told::Set(set) => self.good(set),
-                Told::Failure(error) => self.failed(error, asked_at).await,
+                Told::Set(set) => {
+                    self.good(set);
+                    true
+                }
+                Told::Failure(error) => {
+                    self.failed(error);
+                    false
+                }
                 Told::End => {
                     self.known.send_modify(|known| known.has_ended = true);
                     return;
                 }
+            };
+            at_once = match rt::now().saturating_duration_since(asked_at) {
+                took if took < INSTANT => at_once.saturating_add(1),
+                _ => 0,
+            };
+            // A source that is always ready would have the thread to itself.
+            if at_once > AT_ONCE {
+                let nanos = self.backoff.delay(at_once - AT_ONCE, &mut self.rng);
+                let pause = if is_good {
+                    BETWEEN_SETS
+                } else {
+                    Duration::from_nanos(nanos)
+                };
+                rt::sleep(pause).await;
             }
         }
     }
 
-    /// The source's next word; what is asked of it meanwhile reaches it.
+    /// The source's next word. Of what is asked of it meanwhile it hears once, or it might never come to an end.
     async fn ask(&mut self) -> Told<D::Key> {
-        loop {
-            let told = tokio::select! {
+        let refreshed = {
+            let next = rt::catching(async { self.source.next().await });
+            tokio::select! {
                 biased;
-                told = rt::catching(self.source.next()) => told,
-                () = self.refresh.notified() => {
-                    match rt::calling(|| self.source.refresh()) {
-                        Ok(()) => continue,
-                        Err(panic) => Err(panic),
-                    }
-                }
-            };
-            return match told {
-                Ok(Some(Ok(set))) => Told::Set(set),
-                Ok(Some(Err(error))) => {
-                    let text = rt::calling(|| with_causes(&error));
-                    Told::Failure(text.unwrap_or_else(|panic| panic))
-                }
-                Ok(None) => Told::End,
-                Err(panic) => Told::Failure(format!("panicked: {panic}")),
-            };
+                told = next => Err(told),
+                () = self.refresh.notified() => Ok(()),
+            }
+        };
+        let told = match refreshed {
+            Err(told) => told,
+            Ok(()) => match rt::calling(|| self.source.refresh()) {
+                Ok(()) => rt::catching(async { self.source.next().await }).await,
+                Err(panic) => Err(panic),
+            },
+        };
+        match told {
+            Ok(Some(Ok(set))) => Told::Set(set),
+            Ok(Some(Err(error))) => {
+                let text = rt::calling(|| with_causes(&error));
+                Told::Failure(text.unwrap_or_else(|panic| panic))
+            }
+            Ok(None) => Told::End,
+            Err(panic) => Told::Failure(format!("panicked: {panic}")),
         }
     }
 
@@ -279,10 +310,8 @@ impl<D: Discover> Asking<D> {
         });
     }
 
-    /// Notes it, and comes back when the source may be asked again.
-    async fn failed(&mut self, error: String, asked_at: Instant) {
+    fn failed(&self, error: String) {
         let now = rt::now();
-        let mut count = 0;
         self.known.send_modify(|known| {
             let failing = known.failing.get_or_insert_with(|| Failures {
                 began: now,
@@ -291,11 +320,6 @@ impl<D: Discover> Asking<D> {
             });
             failing.count += 1;
             failing.error = error.into();
-            count = failing.count;
         });
-        let failures = u32::try_from(count).unwrap_or(u32::MAX);
-        let delay = Duration::from_nanos(self.backoff.delay(failures, &mut self.rng));
-        // A source that takes its time to fail has waited already.
-        rt::sleep_until(asked_at + delay).await;
     }
 }

@@ -48,8 +48,9 @@ pub struct WatchedFile<K> {
     every: Duration,
     due: Option<Instant>,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    /// What was last read and made sense.
-    last: Option<Vec<u8>>,
+    asked_at: Option<Instant>,
+    /// What was last read and made sense, and the set it says.
+    last: Option<(Vec<u8>, EndpointSet<K>)>,
     /// What was read since, once.
     seen: Option<Vec<u8>>,
 }
@@ -62,6 +63,11 @@ const EVERY: Duration = Duration::from_secs(1);
 const CONFIRMED_AFTER: Duration = Duration::from_millis(20);
 /// Between two looks at least.
 const AT_LEAST: Duration = Duration::from_millis(10);
+/// "Never again".
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// After so long a read counts as failed, as of a file system whose server is away; its end is still waited for before the
+/// next begins.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a [`WatchedFile`] tells no set.
 #[derive(Debug)]
@@ -95,6 +101,7 @@ impl<K: Key> WatchedFile<K> {
             every: EVERY,
             due: None,
             reading: None,
+            asked_at: None,
             last: None,
             seen: None,
         }
@@ -103,22 +110,42 @@ impl<K: Key> WatchedFile<K> {
     /// How often it is read. 10 ms at least, whatever is said here. Default: 1 s.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
-        self.every = interval.max(AT_LEAST);
+        self.every = interval.clamp(AT_LEAST, LONGEST);
         self
     }
 
     async fn read(&mut self) -> Result<Vec<u8>, FileError> {
+        let asked_at = *self.asked_at.get_or_insert_with(rt::now);
         let reading = self.reading.get_or_insert_with(|| {
             let path = Arc::clone(&self.path);
             spawn_blocking(move || fs::read(path))
         });
-        let read = (&mut *reading).await;
-        self.reading = None;
-        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let left = (asked_at + PATIENCE).saturating_duration_since(rt::now());
+        let read = rt::timeout(left, &mut *reading).await;
+        self.asked_at = None;
+        let read = match read {
+            Ok(read) => {
+                self.reading = None;
+                read.unwrap_or_else(|error| Err(io::Error::other(error)))
+            }
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
         read.map_err(|source| FileError::Read {
             path: self.path.to_path_buf(),
             source,
         })
+    }
+
+    /// The set that `content` says, which was read twice in a row.
+    fn understand(&mut self, content: Vec<u8>) -> Result<EndpointSet<K>, FileError> {
+        // Whatever it says next is told, though this makes no sense or has the function panic.
+        self.last = None;
+        let set = (self.parse)(&content).map_err(|source| FileError::Content {
+            path: self.path.to_path_buf(),
+            source,
+        })?;
+        self.last = Some((content, set.clone()));
+        Ok(set)
     }
 }
 
@@ -135,37 +162,29 @@ impl<K: Key> Discover for WatchedFile<K> {
             self.due = Some(rt::now() + self.every);
             let seen = self.seen.take();
             let content = match read {
-                Ok(content) if self.last.as_ref() == Some(&content) => continue,
-                Ok(content) if seen.as_ref() == Some(&content) => content,
-                Ok(content) => {
-                    self.seen = Some(content);
-                    self.due = Some(rt::now() + CONFIRMED_AFTER);
-                    continue;
-                }
+                Ok(content) => content,
                 Err(error) => {
-                    // Whatever it says when it is there again is told.
                     self.last = None;
                     return Some(Err(error));
                 }
             };
-            return Some(match (self.parse)(&content) {
-                Ok(set) => {
-                    self.last = Some(content);
-                    Ok(set)
+            match &self.last {
+                // As it was, and so are good news of its age.
+                Some((last, set)) if *last == content => return Some(Ok(set.clone())),
+                _ if seen.as_ref() == Some(&content) => return Some(self.understand(content)),
+                _ => {
+                    self.seen = Some(content);
+                    self.due = Some(rt::now() + CONFIRMED_AFTER);
                 }
-                Err(source) => {
-                    self.last = None;
-                    Err(FileError::Content {
-                        path: self.path.to_path_buf(),
-                        source,
-                    })
-                }
-            });
+            }
         }
     }
 
     fn refresh(&mut self) {
-        self.due = None;
+        // What is to be confirmed needs its time.
+        if let (None, Some(due)) = (&self.seen, &mut self.due) {
+            *due = (*due).min(rt::now() + AT_LEAST);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::rt::{self, Instant};
 /// The system tells neither how long an answer is good for nor weights; for these there is DNS itself. What is kept for
 /// its name by a cache on the way is as old as that cache lets it be.
 ///
+/// A name without addresses is an error, whatever is set for empty sets.
+///
 /// One question is under way at a time, however often it is asked to [refresh](super::Discovery::refresh).
 ///
 /// ```
@@ -42,6 +44,8 @@ pub struct Lookup {
 
 /// Between two questions, by default.
 const EVERY: Duration = Duration::from_secs(30);
+/// "Never again".
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Between two questions at least.
 const AT_LEAST: Duration = Duration::from_secs(1);
 /// After so long a question counts as failed; its answer is still waited for before the next is asked.
@@ -102,17 +106,18 @@ impl Lookup {
     /// How often it is looked up. A second at least, whatever is said here. Default: 30 s.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
-        self.every = interval.max(AT_LEAST);
+        self.every = interval.clamp(AT_LEAST, LONGEST);
         self
     }
 
-    async fn answer(&mut self) -> Result<EndpointSet<SocketAddr>, LookupError> {
+    async fn answer(&mut self, asked_at: Instant) -> Result<EndpointSet<SocketAddr>, LookupError> {
         let name = || self.name.clone();
         let asking = self.asking.get_or_insert_with(|| {
             let name = self.name.clone();
             tokio::spawn(async move { Ok(tokio::net::lookup_host(name).await?.collect()) })
         });
-        let Ok(answer) = rt::timeout(PATIENCE, &mut *asking).await else {
+        let left = (asked_at + PATIENCE).saturating_duration_since(rt::now());
+        let Ok(answer) = rt::timeout(left, &mut *asking).await else {
             return Err(LookupError::TimedOut { name: name() });
         };
         self.asking = None;
@@ -138,9 +143,9 @@ impl Discover for Lookup {
         if let Some(due) = self.due {
             rt::sleep_until(due).await;
         }
-        self.asked_at.get_or_insert_with(rt::now);
-        let answer = self.answer().await;
-        let asked_at = self.asked_at.take().unwrap_or_else(rt::now);
+        let asked_at = *self.asked_at.get_or_insert_with(rt::now);
+        let answer = self.answer(asked_at).await;
+        self.asked_at = None;
         let pause = if answer.is_ok() { self.every } else { AT_LEAST };
         self.due = Some(asked_at + pause);
         Some(answer)

@@ -48,4 +48,4 @@ pub use fixed::{Fixed, fixed};
 #[cfg(feature = "net")]
 pub use lookup::{Lookup, LookupError};
 pub use set::{Change, Endpoint, EndpointSet, Key};
-pub use status::DiscoveryStatus;
+pub use status::{DiscoveryStatus, Failing};

@@ -1,6 +1,7 @@
 //! An endpoint, a whole set of them, and what differs between two sets.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::Hash;
 use std::net::SocketAddr;
@@ -62,8 +63,8 @@ impl<K> Endpoint<K> {
 /// All endpoints of a service at one time. Cheap to clone.
 ///
 /// In the order of their keys, so that sets are equal whatever order a source lists them in (coredns #4960,
-/// otel-collector #49585). An endpoint that is listed more than once is one: the first listing counts, and the addresses
-/// of all are its (kubernetes #100033, scylla's python-driver #304).
+/// otel-collector #49585). An endpoint that is listed more than once is one, with the addresses of all listings in their
+/// order as numbers, the greatest weight and the lowest priority (kubernetes #100033, scylla's python-driver #304).
 #[derive(Clone)]
 pub struct EndpointSet<K> {
     endpoints: Arc<[Endpoint<K>]>,
@@ -159,22 +160,20 @@ impl<K: Key> EndpointSet<K> {
 impl<K: Key> FromIterator<Endpoint<K>> for EndpointSet<K> {
     fn from_iter<I: IntoIterator<Item = Endpoint<K>>>(endpoints: I) -> Self {
         let mut endpoints: Vec<_> = endpoints.into_iter().collect();
-        // Stable: of equal keys the first stays first.
         endpoints.sort_by(|one, other| one.key.cmp(&other.key));
         endpoints.dedup_by(|again, first| {
             let is_same = again.key == first.key;
             if is_same {
                 first.addresses.append(&mut again.addresses);
+                first.addresses.sort();
+                first.weight = first.weight.max(again.weight);
+                first.priority = first.priority.min(again.priority);
             }
             is_same
         });
         for endpoint in &mut endpoints {
-            let mut known = Vec::with_capacity(endpoint.addresses.len());
-            endpoint.addresses.retain(|address| {
-                let is_new = !known.contains(address);
-                known.push(*address);
-                is_new
-            });
+            let mut known = BTreeSet::new();
+            endpoint.addresses.retain(|address| known.insert(*address));
         }
         Self {
             endpoints: endpoints.into(),

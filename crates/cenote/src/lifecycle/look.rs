@@ -136,6 +136,14 @@ fn next_due<C: Connect>(core: &Arc<LifecycleCore<C>>, sweep: &Sweep, now: u64) -
     next.map(|at| at.max(sweep.next))
 }
 
+/// Connections found on lease.
+#[derive(Default)]
+struct Leased {
+    count: u64,
+    /// How long they have been, all together, since the last count.
+    ages: u64,
+}
+
 impl Sweep {
     /// Whether leases have begun of late: in the time after which an idle connection is not fresh any more.
     fn is_used<C: Connect>(&mut self, core: &LifecycleCore<C>, now: u64) -> bool {
@@ -158,7 +166,8 @@ impl Sweep {
         // A quarter at a time, so that callers find the rest; a check may outlast a turn.
         let checking = core.owner.dialer().checking();
         let mut checks = (idle + checking).div_ceil(4).saturating_sub(checking);
-        let mut leased = 0;
+        let mut leased = Leased::default();
+        let counted_until = core.owner.metrics.times.counted_until();
         for (index, word, meta) in core.slots() {
             match word.state() {
                 State::Idle => {
@@ -181,13 +190,15 @@ impl Sweep {
                     }
                 }
                 State::Leased => {
-                    leased += 1;
+                    let since = meta.leased_at.load(Relaxed).max(counted_until);
+                    leased.count += 1;
+                    leased.ages += now.saturating_sub(since);
                     report_leak(core, word, meta, now);
                 }
                 _ => {}
             }
         }
-        self.measure_use(core, now, leased);
+        Self::measure_use(core, now, &leased);
         let unproven_since = core.owner.unproven_since.load(Relaxed);
         if core
             .slots()
@@ -201,18 +212,22 @@ impl Sweep {
         self.refill(core);
     }
 
-    /// What is on lease now was so since the last look, as a sample; if the pool has rested since, what was on lease then
-    /// as well.
-    fn measure_use<C: Connect>(&mut self, core: &LifecycleCore<C>, now: u64, leased: u64) {
-        let since = now.saturating_sub(std::mem::replace(&mut self.looked_at, now));
-        let before = std::mem::replace(&mut self.leased, leased);
-        let has_rested = since > 2 * nanos(core.owner.settings.turn());
-        let counted = if has_rested {
-            leased.min(before)
+    /// What is on lease now was so since the last look, as a sample. If the pool has rested since, leases count as long as
+    /// they have lasted: those that ended meanwhile were counted then.
+    fn measure_use<C: Connect>(core: &LifecycleCore<C>, now: u64, leased: &Leased) {
+        let life = &core.owner;
+        let times = &life.metrics.times;
+        let since = now.saturating_sub(times.counted_until());
+        let has_rested = since > 2 * nanos(life.settings.turn());
+        let used = if has_rested {
+            leased.ages
         } else {
-            leased
+            leased.count.saturating_mul(since)
         };
-        core.owner.metrics.times.used(counted.saturating_mul(since));
+        // A pool that nobody uses has nothing to record with.
+        if used > 0 || times.counted_until() > 0 {
+            times.counted(now, used);
+        }
     }
 
     /// Too few idle twice in a row, or too few connections altogether: not what a passing burst leaves.

@@ -13,7 +13,7 @@ use crate::connect::{Connect, Verdict};
 use crate::kernel::{Arc, Excess, IdleSince, Phase, Release};
 use crate::policy::recycle::{self as policy, Condition, Fate, Returned, Wanted};
 use crate::report::{CloseReason, ConnectionInfo, count};
-use crate::rt::{self, Failed};
+use crate::rt::{self, Failed, STOPPED};
 
 /// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a
 /// handle, saves counting a reference: under contention, counting would be the cost.
@@ -73,6 +73,11 @@ fn recycle_slowly<C: Connect>(
         (Detour::Judged(Ok(None)), _) => (Condition::NotOpen, None),
         (Detour::Judged(Err(panic)), _) => (Condition::VerdictPanicked, Some(panic)),
     };
+    let life = &token.core().owner;
+    if life.clock.coarse() == STOPPED {
+        let leased_at = token.meta().leased_at.load(Relaxed);
+        life.metrics.times.uncounted(leased_at, life.clock.now());
+    }
     let fate = decide(&token, condition, Hook::ToCome);
     carry_out(token, fate, panic.as_deref());
 }

@@ -85,9 +85,6 @@ pub(crate) struct Sweep {
     pub(super) was_short: bool,
     /// When idle connections are asked again whether they are open.
     pub(super) next_look: u64,
-    /// When it was and how many it found on lease.
-    pub(super) looked_at: u64,
-    pub(super) leased: u64,
 }
 
 /// No new connection is suspect: later than any was opened.

@@ -21,7 +21,8 @@ pub struct Timings {
     /// From the beginning of a dial to its connection, the `after_connect` hook included.
     pub connects: Histogram,
     /// How long connections were on lease, all together. An estimate: each turn of upkeep, a second at most, counts those
-    /// that are. It is right in the long run, and costs no lease anything.
+    /// that are; while the pool rests, with no lease begun for a second, leases are measured as they end. It is right in
+    /// the long run, and costs no lease of a busy pool anything.
     ///
     /// Its growth over a minute, divided by the minute, is how many connections were in use on average, by which to size
     /// a pool; divided by the leases of that minute ([`gets`](crate::report::Counters::gets)) it is how long one lasted
@@ -52,6 +53,8 @@ struct Recorders {
     waits: Recorder,
     connects: Recorder,
     in_use: AtomicU64,
+    /// Until when that was counted, by the pool's clock.
+    counted_until: AtomicU64,
 }
 
 impl Stopwatch {
@@ -67,11 +70,26 @@ impl Stopwatch {
         self.recorders().connects.record(nanos);
     }
 
-    /// Of all leases together, so much more.
-    pub(crate) fn used(&self, nanos: u64) {
-        if nanos > 0 {
-            self.recorders().in_use.fetch_add(nanos, Relaxed);
-        }
+    /// Leases were counted until now, and lasted so much longer since the last count.
+    pub(crate) fn counted(&self, now: u64, nanos: u64) {
+        let recorders = self.recorders();
+        recorders.counted_until.store(now, Relaxed);
+        recorders.in_use.fetch_add(nanos, Relaxed);
+    }
+
+    /// Until when leases were counted.
+    pub(crate) fn counted_until(&self) -> u64 {
+        let recorders = self.0.get();
+        recorders.map_or(0, |recorders| recorders.counted_until.load(Relaxed))
+    }
+
+    /// A lease that began at `leased_at` ends while nobody counts.
+    pub(crate) fn uncounted(&self, leased_at: u64, now: u64) {
+        let since = leased_at.max(self.counted_until());
+        let recorders = self.recorders();
+        recorders
+            .in_use
+            .fetch_add(now.saturating_sub(since), Relaxed);
     }
 
     pub(crate) fn timings(&self) -> Timings {

@@ -174,7 +174,9 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         let limit = match self.limit {
             Limit::Own(limit) => Some(limit),
             // The runtime that upkeep is on may not be driven while this one is.
-            Limit::Setting if upkeep::is_elsewhere(core) => core.limits.acquire_timeout,
+            Limit::Setting if timer.is_some() || upkeep::is_elsewhere(core) => {
+                core.limits.acquire_timeout
+            }
             Limit::Setting => None,
         };
         let Some(limit) = limit else {

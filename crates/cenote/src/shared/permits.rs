@@ -32,7 +32,11 @@ impl<C: Multiplex> Core<C> {
             return Ok(answer);
         }
         let mut waiter = PermitWaiter::new(self.life.owner.clock.now());
-        match self.ask_with(Some(&mut waiter), &mut Some(waker.clone()), limit) {
+        let mut own = Some(waker.clone());
+        let answer = self.ask_with(Some(&mut waiter), &mut own, limit);
+        // Of user code too.
+        release(own);
+        match answer {
             Some(answer) => Ok(answer),
             None => Err(waiter),
         }
@@ -56,7 +60,9 @@ impl<C: Multiplex> Core<C> {
         // Under no lock: it is user code.
         let mut own = Some(waker.clone());
         if waiter.is_idle() {
-            return self.ask_with(Some(waiter), &mut own, limit);
+            let answer = self.ask_with(Some(waiter), &mut own, limit);
+            release(own);
+            return answer;
         }
         self.locked(|state, deferred| {
             let renewed = waiter.renew(&mut state.waitlist, own.take()?);
@@ -77,6 +83,8 @@ impl<C: Multiplex> Core<C> {
         waker: &mut Option<Waker>,
         limit: Option<Duration>,
     ) -> Option<Answer<C>> {
+        // Of no use to a newcomer that is served at once, which brings no waiter.
+        let now = waiter.as_ref().map_or(0, |_| self.life.owner.clock.now());
         self.locked(|state, deferred| {
             if state.phase == PoolState::Closed {
                 return Some(Answer::Closed);
@@ -100,7 +108,7 @@ impl<C: Multiplex> Core<C> {
                 waiter.since().saturating_add(nanos(limit))
             });
             waiter.join(&mut state.waitlist, waker.take()?, deadline);
-            if limit.is_some_and(|limit| nanos(limit) < self.limits.times.turn) {
+            if deadline.saturating_sub(self.limits.times.turn) < now {
                 // Else a look comes before it, and sees it.
                 deferred.look_at = Some(deadline);
             }

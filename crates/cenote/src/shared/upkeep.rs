@@ -19,7 +19,11 @@ use crate::rt::{self, Instant};
 
 /// Has the pool looked at every turn, as the state says it is.
 pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
-    let first = rt::now() + Duration::from_nanos(core.limits.times.turn);
+    // Where somebody waits already, whose time may be up before a turn is over, at once.
+    let first = match core.state().waitlist.len() {
+        0 => rt::now() + Duration::from_nanos(core.limits.times.turn),
+        _ => rt::now(),
+    };
     let is_listed = {
         // A look of this keeper's finds itself named.
         let mut keeper = core.keeper();

@@ -161,6 +161,73 @@ async fn a_source_that_panics_is_asked_again() {
     assert_eq!(discovery.changed().await, Some(keys([1])));
 }
 
+/// A source whose answer takes a while, and which is asked to look again all the time meanwhile.
+#[tokio::test(start_paused = true)]
+async fn however_often_it_is_refreshed_a_source_comes_to_its_answer() {
+    struct Slow(Arc<AtomicUsize>);
+    impl Discover for Slow {
+        type Key = u32;
+        type Error = io::Error;
+
+        async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
+            let asked = self.0.fetch_add(1, SeqCst) as u32;
+            sleep(ms(50)).await;
+            Some(Ok(keys([asked])))
+        }
+    }
+    let asked = Arc::<AtomicUsize>::default();
+    let discovery = Discovery::start(Slow(asked.clone())).unwrap();
+    for _ in 0..1_000 {
+        discovery.refresh();
+        sleep(ms(1)).await;
+    }
+    assert!(discovery.status().version >= 9, "{}", discovery.status());
+    assert!(asked.load(SeqCst) <= 45, "{asked:?} times in a second");
+}
+
+/// What a newcomer writes first.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_always_ready_leaves_others_their_turn() {
+    struct Ready(Arc<AtomicUsize>);
+    impl Discover for Ready {
+        type Key = u32;
+        type Error = io::Error;
+
+        async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
+            self.0.fetch_add(1, SeqCst);
+            Some(Ok(keys([1])))
+        }
+    }
+    let asked = Arc::<AtomicUsize>::default();
+    let mut discovery = Discovery::start(Ready(asked.clone())).unwrap();
+    assert_eq!(discovery.changed().await, Some(keys([1])));
+    sleep(Duration::from_secs(60)).await;
+    assert!((500..700).contains(&asked.load(SeqCst)), "{asked:?}");
+}
+
+/// Work that is done before the future is made.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_before_it_waits_is_asked_again() {
+    struct Early(bool);
+    impl Discover for Early {
+        type Key = u32;
+        type Error = io::Error;
+
+        #[allow(
+            clippy::manual_async_fn,
+            reason = "what is before the block is the point"
+        )]
+        fn next(
+            &mut self,
+        ) -> impl Future<Output = Option<Result<EndpointSet<u32>, io::Error>>> + Send {
+            assert!(std::mem::replace(&mut self.0, true), "told to");
+            async { Some(Ok(keys([1]))) }
+        }
+    }
+    let mut discovery = Discovery::start(Early(false)).unwrap();
+    assert_eq!(discovery.changed().await, Some(keys([1])));
+}
+
 /// linkerd2-proxy #4449: a time to live of 0 in a negative answer made resolution spin.
 #[tokio::test(start_paused = true)]
 async fn a_source_that_fails_at_once_is_asked_at_the_pace_of_the_back_off() {

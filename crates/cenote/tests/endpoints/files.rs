@@ -111,3 +111,40 @@ async fn a_file_that_is_back_as_it_was_is_good_again() {
     }
     assert_eq!(discovery.status().version, 1);
 }
+
+/// The function that reads it panics, and what it says next is as before.
+#[tokio::test]
+async fn a_file_that_was_misunderstood_is_good_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("backends");
+    fs::write(&path, "1").unwrap();
+    let file = WatchedFile::new(&path, |text| {
+        assert_ne!(text, b"!", "told to");
+        Ok(EndpointSet::of(
+            [std::str::from_utf8(text)?.parse::<u32>()?],
+        ))
+    });
+    let mut discovery = Discovery::start(file.every(Duration::from_millis(10))).unwrap();
+    discovery.changed().await.unwrap();
+    fs::write(&path, "!").unwrap();
+    fails(&discovery, "panicked").await;
+    fs::write(&path, "1").unwrap();
+    while discovery.status().failing.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(discovery.set(), keys([1]));
+}
+
+/// "Never again", and "now": neither is an overflow, nor a storm.
+#[tokio::test]
+async fn a_file_is_read_at_any_pace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("backends");
+    fs::write(&path, "1").unwrap();
+    for every in [Duration::MAX, Duration::ZERO] {
+        let file = WatchedFile::new(&path, |_| Ok(EndpointSet::of([1_u32])));
+        let mut discovery = Discovery::start(file.every(every)).unwrap();
+        assert_eq!(discovery.changed().await, Some(keys([1])));
+        assert_eq!(discovery.status().failing, None);
+    }
+}

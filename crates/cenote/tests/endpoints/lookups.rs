@@ -15,6 +15,16 @@ async fn the_addresses_of_a_name_are_its_endpoints() {
 }
 
 #[tokio::test]
+async fn a_name_is_looked_up_at_any_pace() {
+    for every in [Duration::MAX, Duration::ZERO] {
+        let lookup = Lookup::new("localhost:80").unwrap().every(every);
+        let mut discovery = Discovery::start(lookup).unwrap();
+        discovery.changed().await.unwrap();
+        assert_eq!(discovery.status().failing, None);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_not_found_is_told_with_what_the_system_says() {
     // Reserved for names that do not exist (RFC 6761).
     let discovery = Discovery::start(Lookup::new("no.invalid:80").unwrap()).unwrap();

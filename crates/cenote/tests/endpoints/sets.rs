@@ -24,13 +24,25 @@ fn sets_are_equal_whatever_order_they_are_listed_in() {
 #[test]
 fn an_endpoint_listed_twice_is_one_with_the_addresses_of_both() {
     let set = EndpointSet::from([
-        Endpoint::new("a").addresses([at(1), at(2)]).weight(5),
-        Endpoint::new("b"),
-        Endpoint::new("a").addresses([at(2), at(3)]).weight(1),
+        Endpoint::new("a").addresses([at(3), at(2)]).priority(2),
+        Endpoint::new("b").addresses([at(9), at(8), at(9)]),
+        Endpoint::new("a").addresses([at(2), at(1)]).weight(5),
     ]);
-    let a = set.get(&"a").unwrap();
-    assert_eq!((set.len(), a.weight), (2, 5), "the first listing counts");
+    let (a, b) = (set.get(&"a").unwrap(), set.get(&"b").unwrap());
+    assert_eq!((set.len(), a.weight, a.priority), (2, 5, 0));
     assert_eq!(a.addresses, [at(1), at(2), at(3)]);
+    assert_eq!(
+        b.addresses,
+        [at(9), at(8)],
+        "in the order they are to be tried"
+    );
+    let turned: EndpointSet<_> = [
+        Endpoint::new("a").addresses([at(1), at(2)]).weight(5),
+        Endpoint::new("a").addresses([at(2), at(3)]).priority(2),
+        b.clone(),
+    ]
+    .into();
+    assert_eq!(set, turned);
     assert_eq!(set.get(&"c"), None);
 }
 

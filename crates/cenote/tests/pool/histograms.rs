@@ -70,6 +70,27 @@ async fn the_time_connections_are_in_use_is_told_nearly() {
     assert!((28..=44).contains(&in_use), "{in_use} s");
 }
 
+/// Nobody looks at a pool that rests: what ends meanwhile is measured as it ends.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ends_while_its_pool_rests_counts() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .keepalive(None)
+        .idle_timeout(None)
+        .max_lifetime(None);
+    let pool = pool.build().unwrap();
+    for minutes in 1..4 {
+        let held = pool.get().await.unwrap();
+        pass(secs(60)).await;
+        drop(held);
+        pass(secs(3_600)).await;
+        let in_use = pool.timings().in_use;
+        let counted = secs(60 * minutes - minutes)..=secs(60 * minutes + minutes);
+        assert!(counted.contains(&in_use), "{in_use:?}");
+    }
+}
+
 /// Nobody looks at a pool that rests.
 #[tokio::test(start_paused = true)]
 async fn a_lease_held_while_its_pool_rests_counts_and_no_time_without_one_does() {

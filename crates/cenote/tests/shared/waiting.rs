@@ -141,6 +141,24 @@ async fn a_time_out_shorter_than_a_turn_of_upkeep_is_kept_to_the_millisecond() {
     drop(held);
 }
 
+/// Its permit was on a connection that had died: what is left of its time is less than a turn of upkeep.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_queues_again_waits_no_longer_than_it_said() {
+    let server = Server::default();
+    let pool = server.shared().max_size(1).acquire_timeout(secs(3));
+    let pool = pool.build().unwrap();
+    let held = join_all((0..4).map(|_| pool.get())).await;
+    let began = tokio::time::Instant::now();
+    let mut waits = pin!(pool.get());
+    assert!(poll!(&mut waits).is_pending());
+    pass(ms(2_950)).await;
+    server.plan(|plan| plan.connect = Act::Never);
+    drop(held);
+    server.restart();
+    assert!(waits.await.unwrap_err().is_timeout());
+    assert_eq!(began.elapsed(), secs(3));
+}
+
 /// The runtime that upkeep is on is not driven while another is: who waits there is told all the same.
 #[test]
 fn a_caller_on_another_runtime_than_upkeep_s_watches_the_time_itself() {
