@@ -1,6 +1,7 @@
 //! Cenote among tower's services: a [`Mux`](cenote::mux::Mux) as a [`Client`], a
 //! [`SharedPool`](cenote::SharedPool) as a [`SharedClient`], any connector of tower's as a
-//! [`Connect`](cenote::Connect) ([`MakeConnect`]), and one-way messages as a [`MuxSink`].
+//! [`Connect`](cenote::Connect) ([`MakeConnect`]), one-way messages as a [`MuxSink`], and a discovery of tower's as a
+//! source of [endpoint sets](cenote::endpoints) ([`Discovered`]).
 //!
 //! ```
 //! # use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -56,11 +57,15 @@
 struct Readme;
 
 mod client;
+mod discovered;
+mod error;
 mod make;
 mod shared;
 mod sink;
 
 pub use client::Client;
-pub use make::{MakeConnect, MakeError};
+pub use discovered::Discovered;
+pub use error::TowerError;
+pub use make::MakeConnect;
 pub use shared::SharedClient;
 pub use sink::MuxSink;

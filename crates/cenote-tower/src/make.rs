@@ -5,6 +5,8 @@ use std::fmt;
 use cenote::{Connect, Dial, Multiplex, Verdict};
 use tower::{BoxError, Service, ServiceExt};
 
+use crate::error::TowerError;
+
 /// A `MakeService`-style connector, a service that makes services, as a [`Connect`].
 ///
 /// Tower's services do not say whether a connection is as good as new once its leases are over: that verdict
@@ -79,11 +81,11 @@ where
     S: Send + 'static,
 {
     type Connection = S;
-    type Error = MakeError;
+    type Error = TowerError;
 
-    async fn connect(&self, _: &Dial) -> Result<S, MakeError> {
+    async fn connect(&self, _: &Dial) -> Result<S, TowerError> {
         let connected = self.make.clone().oneshot(self.target.clone()).await;
-        connected.map_err(|error| MakeError(error.into()))
+        connected.map_err(TowerError::new)
     }
 
     fn is_open(&self, service: &S) -> bool {
@@ -107,34 +109,5 @@ where
 {
     fn capacity(&self, _: &S) -> usize {
         self.capacity
-    }
-}
-
-/// The error of a connector of tower's: shows as that error, and its [`source`](std::error::Error::source) is that
-/// error's.
-#[derive(Debug)]
-pub struct MakeError(BoxError);
-
-impl MakeError {
-    /// The connector's error, if it is an `E`.
-    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        self.0.downcast_ref()
-    }
-
-    /// The connector's error.
-    pub fn into_inner(self) -> BoxError {
-        self.0
-    }
-}
-
-impl fmt::Display for MakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for MakeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }

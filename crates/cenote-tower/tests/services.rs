@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cenote::mux::MuxBuilder;
 use cenote::{SharedPool, Verdict};
-use cenote_tower::{Client, MakeConnect, MakeError, MuxSink, SharedClient};
+use cenote_tower::{Client, MakeConnect, MuxSink, SharedClient, TowerError};
 use futures::SinkExt;
 use server::{Line, Lines, Server};
 use tower::balance::p2c::Balance;
@@ -193,7 +193,7 @@ async fn the_error_of_a_connector_of_tower_s_says_everything_once() {
     let refuse = service_fn(|()| ready(Err::<(), _>(std::io::Error::other("the server refused"))));
     let pool = SharedPool::new(MakeConnect::new(refuse, (), |_: &mut ()| Verdict::Reuse));
     let error = pool.get().await.unwrap_err();
-    let made: &MakeError = error.downcast_ref().unwrap();
+    let made: &TowerError = error.downcast_ref().unwrap();
     assert!(made.downcast_ref::<std::io::Error>().is_some());
     let mut texts = error.to_string();
     let mut cause = std::error::Error::source(&error);

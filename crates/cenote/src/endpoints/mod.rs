@@ -26,7 +26,7 @@
 //! | [`channel`] | what the program sends: from a configuration service, a subscription, an admin's hand |
 //! | [`Lookup`] | the addresses of a `host:port`, looked up again and again (feature `net`) |
 //! | [`WatchedFile`] | what a file says, read again whenever it changes |
-//! | your own [`Discover`] | anything else |
+//! | your own [`Discover`] | anything else; `cenote-tower` has what tower's discoveries find |
 
 // `set` has the words, `discover` what a source is, `discovery` the task; each source is a file.
 
