@@ -13,6 +13,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Arc, MutexGuard};
 
 use crate::rt::{self, Instant, Runtime, RuntimeId};
+use crate::settings::SECOND;
 use crate::sync::{Mutex, lock, lock_patiently};
 use crate::wake::Notify;
 
@@ -209,9 +210,10 @@ impl Keeper {
         loop {
             match self.next(rt::now()) {
                 Next::Look(member) => {
-                    // Members guard the user code they call; a panic of their own ends none of the others.
+                    // Members guard the user code they call; a panic of their own ends none of the others, and its
+                    // member is looked at again: somebody may wait for that.
                     let look = rt::calling(|| Arc::clone(&member).look(self));
-                    self.looked(&member, look.unwrap_or_default());
+                    self.looked(&member, look.unwrap_or_else(|_| Some(rt::now() + SECOND)));
                     drop(member);
                     stretch += 1;
                     if stretch % STRETCH == 0 {
