@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cenote::error::with_causes;
 use cenote::mux::{CallError, Disconnected};
-use cenote::{Connect, Dial, Multiplex};
+use cenote::{Connect, Dial, Multiplex, SharedLease, SharedPool};
 use cenote_redis::{
     Cmd, PipelinedConnection, PipelinedConnector, RedisConnector, RedisError, Refusal, Value,
 };
@@ -331,4 +331,27 @@ async fn a_login_and_a_database_are_those_of_the_url() {
         .connect(&Dial::new())
         .await;
     assert!(matches!(refused, Err(RedisError::Handshake { .. })));
+}
+
+/// The server has no more clients than the pool says, whatever users keep of its connections.
+#[tokio::test]
+async fn a_clone_that_is_kept_does_not_keep_the_connection() {
+    let server = RedisServer::start().unwrap();
+    let watching = connect(&server.url()).await;
+    let pool = SharedPool::new(PipelinedConnector::new(&server.url()).unwrap());
+    let lease = pool.get().await.unwrap();
+    let kept = PipelinedConnection::clone(&lease);
+    kept.set("key", "value").await.unwrap();
+    SharedLease::discard(lease);
+    ends("the connection", async {
+        loop {
+            let clients: String = watching.query(&command("CLIENT LIST")).await.unwrap();
+            if clients.lines().count() == 1 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert!(kept.get::<String>("key").await.is_err());
 }

@@ -18,7 +18,6 @@ use super::vitals::Vitals;
 use super::watch::Watch;
 use crate::calls::{Calls, Scope};
 use crate::connection::PgConnection;
-use crate::driver::GiveUp;
 use crate::error::causes;
 use crate::session::Peer;
 use crate::statement::Statement;
@@ -55,11 +54,8 @@ use crate::traces::{Entanglement, Traces};
 ///
 /// It is a handle, so that [`DynPool`](cenote::any::DynPool) can have a shared pool of them. A clone is no lease: one that
 /// is kept beyond its lease is not counted, and finds the connection ended once the pool has no use for it.
-pub struct PipelinedConnection {
-    // Before the role: where the first is dropped alone, the connection ends with a goodbye.
-    parts: Arc<Parts>,
-    role: Role,
-}
+#[derive(Clone)]
+pub struct PipelinedConnection(Arc<Parts>);
 
 struct Parts {
     conn: PgConnection,
@@ -67,38 +63,6 @@ struct Parts {
     desk: Desk,
     _watch: Option<Watch>,
     _reader: Reader,
-}
-
-/// Whose the connection is.
-enum Role {
-    /// The pool's: the connection ends with it.
-    First(First),
-    /// A user's.
-    Clone(Arc<()>),
-}
-
-struct First {
-    /// Counts the clones, and this.
-    clones: Arc<()>,
-    give_up: GiveUp,
-}
-
-impl Drop for First {
-    fn drop(&mut self) {
-        if Arc::strong_count(&self.clones) > 1 {
-            self.give_up.now();
-        }
-    }
-}
-
-impl Clone for PipelinedConnection {
-    fn clone(&self) -> Self {
-        let (Role::First(First { clones, .. }) | Role::Clone(clones)) = &self.role;
-        Self {
-            parts: self.parts.clone(),
-            role: Role::Clone(clones.clone()),
-        }
-    }
 }
 
 impl PipelinedConnection {
@@ -118,18 +82,13 @@ impl PipelinedConnection {
             vitals,
             unpolled,
         };
-        let role = Role::First(First {
-            clones: Arc::default(),
-            give_up: conn.give_up(),
-        });
-        let parts = Arc::new(Parts {
+        Self(Arc::new(Parts {
             conn,
             endpoint,
             desk,
             _watch: watch,
             _reader: reader,
-        });
-        Self { parts, role }
+        }))
     }
 
     /// Runs a statement and returns its rows.
@@ -207,7 +166,7 @@ impl PipelinedConnection {
     ) -> Result<Vec<Row>, PipelinedError> {
         self.stands_alone(sql)?;
         let request = Request::Typed(sql.into(), params::encode_typed(params));
-        let sent = self.parts.desk.send(request, Wanted::MAX);
+        let sent = self.0.desk.send(request, Wanted::MAX);
         let reply = self.answered(sent).await;
         Ok(reply.map_err(|none| self.explain(none))?.rows())
     }
@@ -215,12 +174,12 @@ impl PipelinedConnection {
     /// Whether the connection ended. A peer that vanished without a word is noticed only after a while
     /// ([`silence_limit`](crate::PipelinedConnector::silence_limit)).
     pub fn is_closed(&self) -> bool {
-        self.parts.conn.is_closed() || self.parts.desk.vitals.is_ended()
+        self.0.conn.is_closed() || self.0.desk.vitals.is_ended()
     }
 
     /// How many prepared statements the cache holds.
     pub fn cached_statements(&self) -> usize {
-        self.parts.conn.cached_statements()
+        self.0.conn.cached_statements()
     }
 
     async fn run(
@@ -236,7 +195,7 @@ impl PipelinedConnection {
         }
         let calls = Calls {
             scope: Scope::Shared,
-            ..self.parts.conn.calls()
+            ..self.0.conn.calls()
         };
         let attempt = async {
             let statement = match kept {
@@ -258,19 +217,19 @@ impl PipelinedConnection {
         match self.kept(sql) {
             Some(statement) => Ok(statement),
             None => {
-                let session = self.parts.conn.session();
-                self.answered(self.parts.desk.prepare(sql, session)).await
+                let session = self.0.conn.session();
+                self.answered(self.0.desk.prepare(sql, session)).await
             }
         }
     }
 
     fn kept(&self, sql: &str) -> Option<Statement> {
-        let names = self.parts.conn.session().names();
-        self.parts.desk.statements.find(names, sql)
+        let names = self.0.conn.session().names();
+        self.0.desk.statements.find(names, sql)
     }
 
     fn stands_alone(&self, sql: &str) -> Result<(), PipelinedError> {
-        match self.parts.conn.session().judge().entanglement(sql) {
+        match self.0.conn.session().judge().entanglement(sql) {
             None => Ok(()),
             Some(Entanglement::Word(word)) => {
                 Err(PipelinedError::NeedsExclusive { word: word.into() })
@@ -289,7 +248,7 @@ impl PipelinedConnection {
         wanted: Wanted,
     ) -> Result<Reply, NoReply> {
         let encoded = params::encode(params, statement.params());
-        let request = match self.parts.conn.session().peer() {
+        let request = match self.0.conn.session().peer() {
             Peer::Server => Request::Prepared(statement.clone(), encoded),
             Peer::TransactionPooler => {
                 let types = statement.params().iter().cloned();
@@ -297,17 +256,17 @@ impl PipelinedConnection {
                 Request::Typed(statement.text().into(), params.collect())
             }
         };
-        self.answered(self.parts.desk.send(request, wanted)).await
+        self.answered(self.0.desk.send(request, wanted)).await
     }
 
     /// Sends what leaves nothing in the session, and waits for the answer of its task, or the end of the
     /// connection.
     async fn answered<T: Send + 'static>(&self, mut answer: Answer<T>) -> Result<T, NoReply> {
-        let vitals = &*self.parts.desk.vitals;
+        let vitals = &*self.0.desk.vitals;
         if vitals.is_ended() {
             return Err(NoReply::Ended);
         }
-        let call = self.parts.conn.session().begin(Traces::None);
+        let call = self.0.conn.session().begin(Traces::None);
         let waiting = vitals.wait();
         let mut ended = pin!(vitals.ended());
         let answer = poll_fn(|cx| {
@@ -333,7 +292,7 @@ impl PipelinedConnection {
 
     fn row_count(&self, rows: usize, wanted: &'static str) -> PipelinedError {
         PipelinedError::RowCount {
-            endpoint: self.parts.endpoint.clone(),
+            endpoint: self.0.endpoint.clone(),
             rows,
             wanted,
         }
@@ -341,14 +300,14 @@ impl PipelinedConnection {
 
     /// An error of a connection that ended says only that; what ended it says more.
     fn explain(&self, none: NoReply) -> PipelinedError {
-        let endpoint = self.parts.endpoint.clone();
+        let endpoint = self.0.endpoint.clone();
         let cause = match none {
             NoReply::TooLarge => {
-                let bound = self.parts.desk.account.bound();
+                let bound = self.0.desk.account.bound();
                 return PipelinedError::TooLarge { endpoint, bound };
             }
             NoReply::Failed(cause) if !cause.is_closed() => {
-                let session = self.parts.conn.session();
+                let session = self.0.conn.session();
                 if cause
                     .code()
                     .is_some_and(|code| session.may_be_demotion(code))
@@ -361,9 +320,9 @@ impl PipelinedConnection {
             NoReply::Failed(cause) => Some(cause),
             NoReply::Ended => None,
         };
-        let given_up = self.parts.desk.vitals.end_reason().map(String::from);
+        let given_up = self.0.desk.vitals.end_reason().map(String::from);
         let said = || {
-            self.parts
+            self.0
                 .conn
                 .end_reason()
                 .or_else(|| cause.as_ref().map(causes))
@@ -378,38 +337,43 @@ impl PipelinedConnection {
 
     /// Whether a caller who comes now can use it beside those it has.
     pub(super) fn is_fit(&self) -> bool {
-        self.parts.conn.is_fit() && !self.parts.desk.vitals.is_ended()
+        self.0.conn.is_fit() && !self.0.desk.vitals.is_ended()
     }
 
     pub(super) fn vitals(&self) -> &Arc<Vitals> {
-        &self.parts.desk.vitals
+        &self.0.desk.vitals
     }
 
     /// The connection beneath, while there is no clone.
     pub(super) fn exclusive_mut(&mut self) -> Option<&mut PgConnection> {
-        Arc::get_mut(&mut self.parts).map(|parts| &mut parts.conn)
+        Arc::get_mut(&mut self.0).map(|parts| &mut parts.conn)
     }
 
     pub(super) fn exclusive(&self) -> &PgConnection {
-        &self.parts.conn
+        &self.0.conn
     }
 
-    /// Says goodbye to the server and waits until the socket is closed. Clones find it ended at once, without a
-    /// goodbye.
+    /// Its pool has no use for it any more: clones find it ended.
+    pub(super) fn leave(&self) {
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.conn.give_up().now();
+        }
+    }
+
+    /// Says goodbye to the server and waits until the socket is closed. One with a clone is just dropped.
     pub(super) async fn close(self) {
-        let Self { parts, role } = self;
-        // What else there is goes first: it uses the connection.
-        if let Ok(conn) = Arc::try_unwrap(parts).map(|parts| parts.conn) {
+        // The rest goes first: it uses the connection.
+        let unshared = Arc::try_unwrap(self.0).map(|parts| parts.conn);
+        if let Ok(conn) = unshared {
             conn.close().await;
         }
-        drop(role);
     }
 }
 
 impl fmt::Debug for PipelinedConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PipelinedConnection")
-            .field(&self.parts.conn)
+            .field(&self.0.conn)
             .finish()
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use cenote::report::CloseReason;
 use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Verdict};
 
 use super::PipelinedConnection;
@@ -222,6 +223,13 @@ impl Connect for PipelinedConnector {
                 endpoint: self.postgres.endpoint(),
                 reason: Unclean::InUse,
             }),
+        }
+    }
+
+    /// Ends a connection of which a user kept a clone, without a goodbye.
+    fn leaving(&self, conn: &mut PipelinedConnection, _: &ConnectionInfo, reason: CloseReason) {
+        if reason != CloseReason::Detached {
+            conn.leave();
         }
     }
 

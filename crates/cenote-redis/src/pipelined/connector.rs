@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::mux::MuxBuilder;
+use cenote::report::CloseReason;
 use cenote::{Connect, ConnectionInfo, Dial, FailureKind, Multiplex, Verdict};
 
 use super::PipelinedConnection;
@@ -190,6 +191,13 @@ impl Connect for PipelinedConnector {
         _: &ConnectionInfo,
     ) -> Result<(), RedisError> {
         proves_alive(conn.command(&Cmd::new("PING")).await)
+    }
+
+    /// A clone that a user kept takes no new commands; those that are pending are answered.
+    fn leaving(&self, conn: &mut PipelinedConnection, _: &ConnectionInfo, reason: CloseReason) {
+        if reason != CloseReason::Detached {
+            conn.start_close();
+        }
     }
 
     /// Waits for the replies that are due, then closes.

@@ -141,6 +141,10 @@ impl PipelinedConnection {
         self.mux.in_flight()
     }
 
+    fn start_close(&self) {
+        self.mux.start_close();
+    }
+
     /// Takes no new commands, waits for the replies to the pending ones, and closes; after five seconds it
     /// closes all the same.
     pub async fn close(&self) {

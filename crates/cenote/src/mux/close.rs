@@ -11,6 +11,15 @@ use super::handle::{Mux, MuxRef};
 use crate::wake::OwnedNotified;
 
 impl<Req, Resp> Mux<Req, Resp> {
+    /// Begins to [close](Self::close), for those who do not wait for the end: on all handles.
+    ///
+    /// A connector whose connection is a mux says so in [`Connect::leaving`](crate::Connect::leaving), so that no clone
+    /// that a user kept outlives the connection's place in its pool.
+    pub fn start_close(&self) {
+        self.engine
+            .drain(self.engine.admission(), Disconnected::Closed);
+    }
+
     /// Takes no new calls, lets the pending ones finish, those that wait for their turn included, and then
     /// closes; after `drain_timeout` it closes all the same. Done when it is closed. Nothing happens before the first
     /// poll; dropping the future after that does not stop it.
@@ -73,8 +82,7 @@ impl<Req, Resp> Future for Close<'_, Req, Resp> {
         let close = self.get_mut();
         if !close.has_begun {
             close.has_begun = true;
-            let engine = close.closed.handle.engine();
-            engine.drain(engine.admission(), Disconnected::Closed);
+            close.closed.handle.mux().start_close();
         }
         Pin::new(&mut close.closed).poll(cx).map(drop)
     }

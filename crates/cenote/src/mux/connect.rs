@@ -11,7 +11,7 @@ use super::transport::Transport;
 use crate::connect::{Connect, FailureKind, Multiplex, Verdict};
 use crate::dial::Dial;
 use crate::error::{BoxError, SettingsError};
-use crate::report::ConnectionInfo;
+use crate::report::{CloseReason, ConnectionInfo};
 
 /// A connector whose connections are muxes, for a [`SharedPool`](crate::SharedPool).
 ///
@@ -146,6 +146,13 @@ impl<T: Transport, Req: Send + 'static, Resp: Send + 'static> Connect for MuxCon
 
     fn endpoint(&self) -> Option<String> {
         self.transport.endpoint()
+    }
+
+    /// A clone that a user kept takes no new calls; those that are pending end.
+    fn leaving(&self, mux: &mut Mux<Req, Resp>, _: &ConnectionInfo, reason: CloseReason) {
+        if reason != CloseReason::Detached {
+            mux.start_close();
+        }
     }
 
     async fn close(&self, mux: Mux<Req, Resp>, _: &ConnectionInfo) {

@@ -211,6 +211,7 @@ impl<Req, Resp> Engine<Req, Resp> {
     pub(super) fn release_quarantined(&self, quarantined: &mut Vec<u32>) {
         let mut next = Vec::new();
         let mut admission = self.admission();
+        let before = admission.tags.abandoned();
         for index in quarantined.drain(..) {
             if index == self.ping_index() {
                 admission.is_ping_pending = false;
@@ -220,7 +221,11 @@ impl<Req, Resp> Engine<Req, Resp> {
             next.extend(admission.tags.give_back(index));
         }
         self.count_abandoned(&admission);
+        let has_room_again = admission.tags.abandoned() < before;
         self.after_return(admission, next);
+        if has_room_again {
+            self.settings.signals.ask_again();
+        }
     }
 
     /// A caller gave up: whether the peer has been silent for too long, or to too many.

@@ -2,16 +2,17 @@
 //! silent serves nobody new.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::mux::{CallError, MuxBuilder, MuxConnect, Transport};
+use cenote::mux::{CallError, Disconnected, MuxBuilder, MuxConnect, Transport};
 use cenote::net::Host;
-use cenote::{Connect, Dial, FailureKind, SharedPool};
-use futures::StreamExt;
-use futures::future::try_join_all;
+use cenote::{Connect, Dial, FailureKind, SharedLease, SharedPool};
+use futures::future::{join_all, try_join_all};
+use futures::{StreamExt, poll};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -256,4 +257,52 @@ async fn the_error_of_a_transport_is_the_connector_s() {
     let error = connect.connect(&Dial::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "no such store");
     assert_eq!(connect.classify(&error), FailureKind::Transient);
+}
+
+/// The peer has no more connections than the pool says, whatever users keep of them.
+#[tokio::test(start_paused = true)]
+async fn a_clone_that_is_kept_does_not_keep_the_connection() {
+    for is_discarded in [true, false] {
+        let server = Server::new(Mood::Answers);
+        let pool = pool(&server, None, 1);
+        let lease = pool.get().await.unwrap();
+        let kept = lease.clone();
+        assert_eq!(kept.call(Bytes::from("one")).await.unwrap(), "one");
+        if is_discarded {
+            SharedLease::discard(lease);
+        } else {
+            drop(lease);
+            pool.close().await;
+        }
+        let why = kept.closed().await;
+        assert!(matches!(why, Disconnected::Closed), "{why}");
+        let refused = kept.call(Bytes::from("two")).await.unwrap_err();
+        assert!(
+            matches!(refused, CallError::Disconnected { .. }),
+            "{refused}"
+        );
+    }
+}
+
+/// A reply that nobody waits for any more makes room for one more lease: who waits for it need not wait for upkeep.
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_makes_room_at_once() {
+    let server = Server::new(Mood::AnswersAfter(2));
+    let settings = MuxBuilder::new().max_in_flight(8);
+    let connect = MuxConnect::tagged(server.clone(), Codec).settings(settings);
+    let pool = SharedPool::builder(connect).max_size(1).build().unwrap();
+    let lease = pool.get().await.unwrap();
+    timeout(ms(10), lease.call(Bytes::from("given up")))
+        .await
+        .unwrap_err();
+    drop(lease);
+    let held = join_all((0..7).map(|_| pool.get())).await;
+    assert!(held.iter().all(Result::is_ok));
+    let mut waits = pin!(pool.get());
+    assert!(poll!(&mut waits).is_pending());
+    let began = Instant::now();
+    let second = held[0].as_ref().unwrap().call(Bytes::from("second"));
+    assert_eq!(second.await.unwrap(), "second");
+    drop(waits.await.unwrap());
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
