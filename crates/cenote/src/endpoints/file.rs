@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::discover::Discover;
+use super::polling::Polling;
 use super::set::{EndpointSet, Key};
 use crate::error::BoxError;
-use crate::rt::{self, Instant};
 
 /// What a file says, in a format of your own, read again every second.
 ///
@@ -45,10 +45,7 @@ use crate::rt::{self, Instant};
 pub struct WatchedFile<K> {
     path: Arc<Path>,
     parse: Parse<K>,
-    every: Duration,
-    due: Option<Instant>,
-    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-    asked_at: Option<Instant>,
+    polling: Polling<Vec<u8>>,
     /// What was last read and made sense, and the set it says.
     last: Option<(Vec<u8>, EndpointSet<K>)>,
     /// What was read since, once.
@@ -63,11 +60,6 @@ const EVERY: Duration = Duration::from_secs(1);
 const CONFIRMED_AFTER: Duration = Duration::from_millis(20);
 /// Between two looks at least.
 const AT_LEAST: Duration = Duration::from_millis(10);
-/// "Never again".
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// After so long a read counts as failed, as of a file system whose server is away; its end is still waited for before the
-/// next begins.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a [`WatchedFile`] tells no set.
 #[derive(Debug)]
@@ -98,10 +90,7 @@ impl<K: Key> WatchedFile<K> {
         Self {
             path: path.into().into(),
             parse: Box::new(parse),
-            every: EVERY,
-            due: None,
-            reading: None,
-            asked_at: None,
+            polling: Polling::new(EVERY, AT_LEAST),
             last: None,
             seen: None,
         }
@@ -110,28 +99,18 @@ impl<K: Key> WatchedFile<K> {
     /// How often it is read. 10 ms at least, whatever is said here. Default: 1 s.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
-        self.every = interval.clamp(AT_LEAST, LONGEST);
+        self.polling.set_every(interval);
         self
     }
 
     async fn read(&mut self) -> Result<Vec<u8>, FileError> {
-        let asked_at = *self.asked_at.get_or_insert_with(rt::now);
-        let reading = self.reading.get_or_insert_with(|| {
-            let path = Arc::clone(&self.path);
+        let Self { path, polling, .. } = self;
+        let ask = || {
+            let path = Arc::clone(path);
             spawn_blocking(move || fs::read(path))
-        });
-        let left = (asked_at + PATIENCE).saturating_duration_since(rt::now());
-        let read = rt::timeout(left, &mut *reading).await;
-        self.asked_at = None;
-        let read = match read {
-            Ok(read) => {
-                self.reading = None;
-                read.unwrap_or_else(|error| Err(io::Error::other(error)))
-            }
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        read.map_err(|source| FileError::Read {
-            path: self.path.to_path_buf(),
+        polling.answer(ask).await.map_err(|source| FileError::Read {
+            path: path.to_path_buf(),
             source,
         })
     }
@@ -155,11 +134,7 @@ impl<K: Key> Discover for WatchedFile<K> {
 
     async fn next(&mut self) -> Option<Result<EndpointSet<K>, FileError>> {
         loop {
-            if let Some(due) = self.due {
-                rt::sleep_until(due).await;
-            }
             let read = self.read().await;
-            self.due = Some(rt::now() + self.every);
             let seen = self.seen.take();
             let content = match read {
                 Ok(content) => content,
@@ -174,7 +149,7 @@ impl<K: Key> Discover for WatchedFile<K> {
                 _ if seen.as_ref() == Some(&content) => return Some(self.understand(content)),
                 _ => {
                     self.seen = Some(content);
-                    self.due = Some(rt::now() + CONFIRMED_AFTER);
+                    self.polling.ask_in(CONFIRMED_AFTER);
                 }
             }
         }
@@ -182,8 +157,8 @@ impl<K: Key> Discover for WatchedFile<K> {
 
     fn refresh(&mut self) {
         // What is to be confirmed needs its time.
-        if let (None, Some(due)) = (&self.seen, &mut self.due) {
-            *due = (*due).min(rt::now() + AT_LEAST);
+        if self.seen.is_none() {
+            self.polling.refresh();
         }
     }
 }
@@ -212,7 +187,7 @@ impl<K> fmt::Debug for WatchedFile<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WatchedFile")
             .field("path", &self.path)
-            .field("every", &self.every)
+            .field("every", &self.polling.every())
             .finish_non_exhaustive()
     }
 }

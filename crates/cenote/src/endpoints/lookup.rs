@@ -5,12 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
 use super::discover::Discover;
+use super::polling::{PATIENCE, Polling};
 use super::set::{Endpoint, EndpointSet};
 use crate::error::SettingsError;
-use crate::rt::{self, Instant};
 
 /// The addresses of a `host:port`, looked up again and again by the system's own resolver (`getaddrinfo`), and so by
 /// `/etc/hosts` and whatever else it is set to: each address is an endpoint.
@@ -34,22 +32,13 @@ use crate::rt::{self, Instant};
 /// ```
 pub struct Lookup {
     name: String,
-    every: Duration,
-    asked_at: Option<Instant>,
-    /// When it is asked next; `None`: at once.
-    due: Option<Instant>,
-    /// What the system was asked and has not answered.
-    asking: Option<JoinHandle<io::Result<Vec<SocketAddr>>>>,
+    polling: Polling<Vec<SocketAddr>>,
 }
 
 /// Between two questions, by default.
 const EVERY: Duration = Duration::from_secs(30);
-/// "Never again".
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Between two questions at least.
 const AT_LEAST: Duration = Duration::from_secs(1);
-/// After so long a question counts as failed; its answer is still waited for before the next is asked.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a [`Lookup`] has no addresses.
 #[derive(Debug, thiserror::Error)]
@@ -96,42 +85,34 @@ impl Lookup {
         }
         Ok(Self {
             name,
-            every: EVERY,
-            asked_at: None,
-            due: None,
-            asking: None,
+            polling: Polling::new(EVERY, AT_LEAST),
         })
     }
 
     /// How often it is looked up. A second at least, whatever is said here. Default: 30 s.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
-        self.every = interval.clamp(AT_LEAST, LONGEST);
+        self.polling.set_every(interval);
         self
     }
 
-    async fn answer(&mut self, asked_at: Instant) -> Result<EndpointSet<SocketAddr>, LookupError> {
-        let name = || self.name.clone();
-        let asking = self.asking.get_or_insert_with(|| {
-            let name = self.name.clone();
-            tokio::spawn(async move { Ok(tokio::net::lookup_host(name).await?.collect()) })
-        });
-        let left = (asked_at + PATIENCE).saturating_duration_since(rt::now());
-        let Ok(answer) = rt::timeout(left, &mut *asking).await else {
-            return Err(LookupError::TimedOut { name: name() });
-        };
-        self.asking = None;
-        // A task that panicked or was aborted as its runtime ends is no answer.
-        let answer = answer.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let addresses = answer.map_err(|source| LookupError::Failed {
-            name: name(),
-            source,
-        })?;
-        if addresses.is_empty() {
-            return Err(LookupError::Empty { name: name() });
+    /// What the system's answer means.
+    fn understand(
+        &self,
+        answer: io::Result<Vec<SocketAddr>>,
+    ) -> Result<EndpointSet<SocketAddr>, LookupError> {
+        let name = self.name.clone();
+        match answer {
+            Ok(addresses) if addresses.is_empty() => Err(LookupError::Empty { name }),
+            Ok(addresses) => {
+                let endpoint = |address| Endpoint::new(address).addresses([address]);
+                Ok(addresses.into_iter().map(endpoint).collect())
+            }
+            Err(late) if late.kind() == io::ErrorKind::TimedOut => {
+                Err(LookupError::TimedOut { name })
+            }
+            Err(source) => Err(LookupError::Failed { name, source }),
         }
-        let endpoint = |address| Endpoint::new(address).addresses([address]);
-        Ok(addresses.into_iter().map(endpoint).collect())
     }
 }
 
@@ -140,22 +121,21 @@ impl Discover for Lookup {
     type Error = LookupError;
 
     async fn next(&mut self) -> Option<Result<EndpointSet<SocketAddr>, LookupError>> {
-        if let Some(due) = self.due {
-            rt::sleep_until(due).await;
+        let Self { name, polling } = self;
+        let ask = || {
+            let name = name.clone();
+            tokio::spawn(async move { Ok(tokio::net::lookup_host(name).await?.collect()) })
+        };
+        let answer = polling.answer(ask).await;
+        let answer = self.understand(answer);
+        if answer.is_err() {
+            self.polling.ask_in(AT_LEAST);
         }
-        let asked_at = *self.asked_at.get_or_insert_with(rt::now);
-        let answer = self.answer(asked_at).await;
-        self.asked_at = None;
-        let pause = if answer.is_ok() { self.every } else { AT_LEAST };
-        self.due = Some(asked_at + pause);
         Some(answer)
     }
 
     fn refresh(&mut self) {
-        // An answer that is under way is news.
-        if let (None, Some(due)) = (self.asked_at, &mut self.due) {
-            *due = (*due).min(rt::now() + AT_LEAST);
-        }
+        self.polling.refresh();
     }
 }
 
@@ -163,7 +143,7 @@ impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lookup")
             .field("name", &self.name)
-            .field("every", &self.every)
+            .field("every", &self.polling.every())
             .finish_non_exhaustive()
     }
 }

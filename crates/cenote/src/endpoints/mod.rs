@@ -28,7 +28,8 @@
 //! | [`WatchedFile`] | what a file says, read again whenever it changes |
 //! | your own [`Discover`] | anything else; `cenote-tower` has what tower's discoveries find |
 
-// `set` has the words, `discover` what a source is, `discovery` the task; each source is a file.
+// `set` has the words, `discover` what a source is, `discovery` the task; each source is a file,
+// and `polling` is for those that ask.
 
 mod channel;
 mod discover;
@@ -37,6 +38,7 @@ mod file;
 mod fixed;
 #[cfg(feature = "net")]
 mod lookup;
+mod polling;
 mod set;
 mod status;
 
