@@ -47,7 +47,7 @@ pub(crate) struct Driver {
 }
 
 /// Ends a connection that is good to nobody, from anywhere.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct GiveUp(Arc<Notify>);
 
 impl GiveUp {

@@ -272,3 +272,62 @@ impl Drop for Waiting<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+    use std::sync::Mutex;
+
+    use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};
+
+    use super::*;
+
+    /// Connections of nothing but signs of life, one a capacity of 1 or, if it is suspect, 0.
+    #[derive(Clone, Default)]
+    struct Bare(Arc<Mutex<Option<Arc<Vitals>>>>);
+
+    impl Connect for Bare {
+        type Connection = Arc<Vitals>;
+        type Error = Infallible;
+
+        async fn connect(&self, dial: &Dial) -> Result<Arc<Vitals>, Infallible> {
+            let vitals = Vitals::new(None, Status::default(), GiveUp::default(), dial.signals());
+            *self.0.lock().expect("no panic") = Some(vitals.clone());
+            Ok(vitals)
+        }
+
+        fn verdict(&self, _: &mut Arc<Vitals>) -> Verdict {
+            Verdict::Reuse
+        }
+    }
+
+    impl Multiplex for Bare {
+        fn capacity(&self, vitals: &Arc<Vitals>) -> usize {
+            usize::from(!vitals.is_suspect())
+        }
+    }
+
+    /// Who waits for a connection in question need not wait for its pool to look at it again.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_suspect_no_longer_serves_at_once() {
+        let bare = Bare::default();
+        let pool = SharedPool::builder(bare.clone()).max_size(1).build();
+        let pool = pool.expect("settings are valid");
+        drop(pool.get().await.expect("a place"));
+        let vitals = bare
+            .0
+            .lock()
+            .expect("no panic")
+            .clone()
+            .expect("it was opened");
+        vitals.question(true);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut waits = pin!(pool.get());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        let began = Instant::now();
+        vitals.question(false);
+        drop(waits.await.expect("a place"));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}

@@ -89,7 +89,9 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.idle_order = order)
     }
 
-    /// How long a caller waits at most. `None`: without end. Default: 5 s.
+    /// How long a caller waits at most. `None`: without end. Default: 5 s. Watched by the runtime that looks after the
+    /// pool, or by a timer of the caller's own where it waits on another; a runtime that blocking code holds up ends no
+    /// wait.
     pub fn acquire_timeout(self, limit: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.acquire_timeout = limit.into())
     }

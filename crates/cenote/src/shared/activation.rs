@@ -13,6 +13,69 @@ use crate::lifecycle::state::ConnectionToken;
 use crate::policy::sharing;
 use crate::report::PoolState;
 
+/// Without the lock.
+impl<C: Multiplex> Core<C> {
+    /// Makes a connection active; true if one more should follow.
+    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) -> bool {
+        let now = self.life.owner.clock.now();
+        dial::taken_by_face(&token, now);
+        let conn = ActiveConnection::new(self, token);
+        let seen = conn.look();
+        // New, and not ready yet.
+        let warm_until = match conn.info().uses {
+            1 if seen.capacity == 0 => now.saturating_add(self.limits.times.warm_for),
+            _ => 0,
+        };
+        let grows = self.locked(|state, deferred| {
+            state.flush_cached(deferred);
+            let i = state.active.len();
+            if !seen.is_open {
+                conn.end_as(Ending::ArrivedDead);
+            }
+            // Looked at under the lock: an eviction comes before this, or finds it active.
+            let is_wanted = seen.is_open && !conn.is_evicted();
+            if state.phase == PoolState::Open && i < state.max_size && is_wanted {
+                conn.set_index(Some(i));
+                state.active.push(ActiveEntry {
+                    conn,
+                    in_flight: 0,
+                    capacity: 0,
+                    asked_after: 0,
+                    warm_until,
+                    leases: 0,
+                    was_used: false,
+                    idle_since: now,
+                });
+                self.note(state, deferred, i, seen);
+                state.ensure_upkeep(deferred);
+            } else {
+                state.draining += 1;
+                deferred.gone.push(conn);
+            }
+            state.is_growing = false;
+            state.is_growing = self.wants_growth(state);
+            state.is_growing
+        });
+        if self.signals.load(Acquire) != seen.signals {
+            // The turn that a signal called for meanwhile may not have known of this one.
+            upkeep::ask_soon(self);
+        }
+        grows
+    }
+
+    /// A holder says that the connection is to serve nobody else, and how it ends.
+    pub(super) fn withdraw(self: &Arc<Self>, conn: &ActiveConnection<C>, ending: Ending) {
+        conn.end_as(ending);
+        self.locked(|state, deferred| {
+            if let Some(i) = conn.index() {
+                state.start_drain(deferred, i);
+                self.replace(state, deferred);
+            }
+        });
+    }
+}
+
+/// With the lock held: the state is at hand, and what follows is deferred.
 impl<C: Multiplex> Core<C> {
     /// Takes in what the connection at `i` says of itself: serves those who wait from the room it has, or
     /// has it drain.
@@ -74,17 +137,6 @@ impl<C: Multiplex> Core<C> {
         self.dial_if_needed(state, deferred);
     }
 
-    /// A holder says that the connection is to serve nobody else, and how it ends.
-    pub(super) fn withdraw(self: &Arc<Self>, conn: &ActiveConnection<C>, ending: Ending) {
-        conn.end_as(ending);
-        self.locked(|state, deferred| {
-            if let Some(i) = conn.index() {
-                state.start_drain(deferred, i);
-                self.replace(state, deferred);
-            }
-        });
-    }
-
     /// Sees to growth: whatever may call for one more connection ends here.
     pub(super) fn dial_if_needed(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
         if self.wants_growth(state) {
@@ -109,53 +161,5 @@ impl<C: Multiplex> Core<C> {
             // One that is not ready yet is as good as being opened.
             && state.active.iter().all(|entry| entry.warm_until == 0)
             && sharing::grows(self.limits.marks, self.bounds(state), state.waitlist.len(), loads)
-    }
-
-    /// Makes a connection active; true if one more should follow.
-    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) -> bool {
-        let now = self.life.owner.clock.now();
-        dial::taken_by_face(&token, now);
-        let conn = ActiveConnection::new(self, token);
-        let seen = conn.look();
-        // New, and not ready yet.
-        let warm_until = match conn.info().uses {
-            1 if seen.capacity == 0 => now.saturating_add(self.limits.times.warm_for),
-            _ => 0,
-        };
-        let grows = self.locked(|state, deferred| {
-            state.flush_cached(deferred);
-            let i = state.active.len();
-            if !seen.is_open {
-                conn.end_as(Ending::ArrivedDead);
-            }
-            // Looked at under the lock: an eviction comes before this, or finds it active.
-            let is_wanted = seen.is_open && !conn.is_evicted();
-            if state.phase == PoolState::Open && i < state.max_size && is_wanted {
-                conn.set_index(Some(i));
-                state.active.push(ActiveEntry {
-                    conn,
-                    in_flight: 0,
-                    capacity: 0,
-                    asked_after: 0,
-                    warm_until,
-                    leases: 0,
-                    was_used: false,
-                    idle_since: now,
-                });
-                self.note(state, deferred, i, seen);
-                state.ensure_upkeep(deferred);
-            } else {
-                state.draining += 1;
-                deferred.gone.push(conn);
-            }
-            state.is_growing = false;
-            state.is_growing = self.wants_growth(state);
-            state.is_growing
-        });
-        if self.signals.load(Acquire) != seen.signals {
-            // The turn that a signal called for meanwhile may not have known of this one.
-            upkeep::ask_soon(self);
-        }
-        grows
     }
 }

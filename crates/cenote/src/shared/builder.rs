@@ -79,7 +79,9 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         ///
         /// With 1, the end of a connection's lifetime is a pause: it drains before the next is opened.
         max_size(connections: usize) = |s| s.max_size = connections;
-        /// How long a caller waits at most. `None`: without end. Default: 5 s.
+        /// How long a caller waits at most. `None`: without end. Default: 5 s. Watched by the runtime that looks after the
+        /// pool, or by a timer of the caller's own where it waits on another; a runtime that blocking code holds up ends
+        /// no wait.
         acquire_timeout(limit: impl Into<Option<Duration>>) = |s| s.acquire_timeout = limit.into();
         /// Callers that may wait at once; one more fails with
         /// [`GetError::QueueFull`](crate::GetError::QueueFull). `None`: no bound. Default: 10,000.

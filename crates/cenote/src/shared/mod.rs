@@ -127,8 +127,7 @@ impl<C: Multiplex> SharedPool<C> {
     /// Leases a share of a connection: at once if one has room and nobody waits, else the first that comes
     /// free, in arrival order.
     ///
-    /// Waits for `acquire_timeout` at most, which the runtime that polls it has to be driven for, or
-    /// [`SharedGet::timeout`]. Dropping the future leaves the queue
+    /// Waits for `acquire_timeout` at most, or [`SharedGet::timeout`]. Dropping the future leaves the queue
     /// and loses nothing.
     ///
     /// # Errors

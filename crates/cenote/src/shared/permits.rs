@@ -21,6 +21,7 @@ pub(super) enum Answer<C: Multiplex> {
     Closed,
 }
 
+/// Without the lock.
 impl<C: Multiplex> Core<C> {
     /// A permit for a newcomer, or its place in the waitlist. Upkeep refuses it after `limit`.
     pub(super) fn ask(
@@ -119,33 +120,6 @@ impl<C: Multiplex> Core<C> {
         })
     }
 
-    /// A permit at once. The caller has seen to it that nobody waits before the one it is for.
-    pub(super) fn give(
-        &self,
-        state: &mut State<C>,
-        deferred: &mut Deferred<C>,
-    ) -> Option<Grant<C>> {
-        let mut chosen = state.choose();
-        if chosen.is_none() && state.has_cached() {
-            state.flush_cached(deferred);
-            chosen = state.choose();
-        }
-        let chosen = chosen?;
-        let grant = state.occupy(chosen);
-        state.ensure_upkeep(deferred);
-        if state.active.len() < state.max_size
-            && self.limits.marks.is_high(state.active[chosen].load())
-        {
-            // Recounted without the cached permits before the load is compared with the mark.
-            state.flush_cached(deferred);
-        }
-        let load = state.active[chosen].load();
-        if self.limits.marks.is_high(load) || state.active.len() < self.limits.min_size {
-            self.dial_if_needed(state, deferred);
-        }
-        Some(grant)
-    }
-
     /// A cached permit, as a lease, if this thread has one.
     #[inline]
     pub(super) fn take_cached(self: &Arc<Self>) -> Option<Arc<ActiveConnection<C>>> {
@@ -156,25 +130,6 @@ impl<C: Multiplex> Core<C> {
         }
         self.undo_seen(&conn, seen);
         None
-    }
-
-    /// Lets permits be cached while one connection carries all leases, and will: another is opened only when it is
-    /// busy.
-    fn allow_cached(&self, state: &mut State<C>) {
-        let [entry] = &state.active[..] else {
-            return;
-        };
-        // Nor does anybody wait, if there is room.
-        let is_settled = state.phase == PoolState::Open
-            && state.upkeep_runs
-            && !state.is_growing
-            && entry.warm_until == 0
-            && (state.max_size == 1
-                || self.limits.min_size <= 1 && !self.limits.marks.is_high(entry.load()));
-        if is_settled {
-            let free = entry.capacity.saturating_sub(entry.in_flight);
-            state.allow_cached(free);
-        }
     }
 
     /// Turns a permit into a lease, if the connection can still carry it.
@@ -225,6 +180,68 @@ impl<C: Multiplex> Core<C> {
         });
     }
 
+    /// Leaves the waitlist. None if that ended the waiting; else what it is told all the same.
+    pub(super) fn leave(&self, waiter: &mut PermitWaiter<C>) -> Option<Result<Grant<C>, Refusal>> {
+        let left = waiter.leave(&mut self.state().waitlist);
+        match left {
+            Ok(waker) => {
+                // Not under the lock: with a waker may go its whole task.
+                release(waker);
+                None
+            }
+            Err(()) => waiter.outcome(),
+        }
+    }
+}
+
+/// With the lock held: the state is at hand, and what follows is deferred.
+impl<C: Multiplex> Core<C> {
+    /// A permit at once. The caller has seen to it that nobody waits before the one it is for.
+    pub(super) fn give(
+        &self,
+        state: &mut State<C>,
+        deferred: &mut Deferred<C>,
+    ) -> Option<Grant<C>> {
+        let mut chosen = state.choose();
+        if chosen.is_none() && state.has_cached() {
+            state.flush_cached(deferred);
+            chosen = state.choose();
+        }
+        let chosen = chosen?;
+        let grant = state.occupy(chosen);
+        state.ensure_upkeep(deferred);
+        if state.active.len() < state.max_size
+            && self.limits.marks.is_high(state.active[chosen].load())
+        {
+            // Recounted without the cached permits before the load is compared with the mark.
+            state.flush_cached(deferred);
+        }
+        let load = state.active[chosen].load();
+        if self.limits.marks.is_high(load) || state.active.len() < self.limits.min_size {
+            self.dial_if_needed(state, deferred);
+        }
+        Some(grant)
+    }
+
+    /// Lets permits be cached while one connection carries all leases, and will: another is opened only when it is
+    /// busy.
+    fn allow_cached(&self, state: &mut State<C>) {
+        let [entry] = &state.active[..] else {
+            return;
+        };
+        // Nor does anybody wait, if there is room.
+        let is_settled = state.phase == PoolState::Open
+            && state.upkeep_runs
+            && !state.is_growing
+            && entry.warm_until == 0
+            && (state.max_size == 1
+                || self.limits.min_size <= 1 && !self.limits.marks.is_high(entry.load()));
+        if is_settled {
+            let free = entry.capacity.saturating_sub(entry.in_flight);
+            state.allow_cached(free);
+        }
+    }
+
     fn vacate(
         &self,
         state: &mut State<C>,
@@ -239,19 +256,6 @@ impl<C: Multiplex> Core<C> {
                 state.active[i].in_flight -= 1;
                 self.note(state, deferred, i, seen);
             }
-        }
-    }
-
-    /// Leaves the waitlist. None if that ended the waiting; else what it is told all the same.
-    pub(super) fn leave(&self, waiter: &mut PermitWaiter<C>) -> Option<Result<Grant<C>, Refusal>> {
-        let left = waiter.leave(&mut self.state().waitlist);
-        match left {
-            Ok(waker) => {
-                // Not under the lock: with a waker may go its whole task.
-                release(waker);
-                None
-            }
-            Err(()) => waiter.outcome(),
         }
     }
 }

@@ -128,6 +128,7 @@ struct Look<C: Multiplex> {
     is_old: bool,
 }
 
+/// Without the lock.
 impl<C: Multiplex> Core<C> {
     /// Whether `keeper` looks after the pool, and no other has taken over.
     fn is_kept_by(&self, keeper: &Arc<Keeper>) -> bool {
@@ -179,7 +180,10 @@ impl<C: Multiplex> Core<C> {
             Next::Turn { deadline }
         })
     }
+}
 
+/// With the lock held: the state is at hand, and what follows is deferred.
+impl<C: Multiplex> Core<C> {
     /// Parks what nobody has used for a while, and no longer waits for what is never ready.
     fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
         for i in (0..state.active.len()).rev() {

@@ -1,7 +1,5 @@
 //! Several pools under one budget, by random scripts, against what a naive reference knows of it: how many connections
 //! there may be, who came before whom, and that nobody waits beside a connection that somebody else does without.
-//!
-//! As in `reference_model`, the scripts are the same in every run; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` change that.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use cenote::settings::ConnectFailures;
 use cenote::{Budget, GetError, OwnedLease, Pool};
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestRunner};
 
+use crate::scripts::runner;
 use crate::server::{Act, Server, ms, pass, secs};
 
 const POOLS: usize = 3;
@@ -258,18 +256,8 @@ async fn get(pool: Pool<Server>) -> Result<OwnedLease<Server>, GetError> {
 /// Duties *Bound*, *Wake*, *Fair* and *Conserved* over all pools of a budget.
 #[test]
 fn pools_under_a_budget_keep_their_duties_whatever_is_done() {
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 512;
-    }
-    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
-        config.rng_seed = RngSeed::Fixed(20);
-    }
     let scripts = (1..6_usize, prop::collection::vec(op(), 1..60));
-    let explored = TestRunner::new(config).run(&scripts, |(max, ops)| {
+    let explored = runner(20).run(&scripts, |(max, ops)| {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         let run = async { Run::new(max).run(&ops).await };

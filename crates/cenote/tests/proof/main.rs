@@ -14,6 +14,8 @@ mod contention;
 mod panics;
 /// Random scripts on the pool and on a naive reference, which must look alike.
 mod reference_model;
+/// Which scripts are run.
+mod scripts;
 /// The connector whose every step does as it is told.
 #[path = "../server/mod.rs"]
 mod server;

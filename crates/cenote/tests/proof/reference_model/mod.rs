@@ -1,9 +1,6 @@
 //! The pool against a naive reference: random scripts are run on both, and whatever users can see is compared
 //! after every operation. A script that tells them apart is shrunk, and printed as a call of [`replay`] that
 //! can be pasted below.
-//!
-//! The scripts are the same in every run. `PROPTEST_CASES=100000` runs more of them, `PROPTEST_RNG_SEED=7`
-//! others, `PROPTEST_RNG_SEED=random` others each time.
 
 mod allowed;
 mod getter;
@@ -16,22 +13,13 @@ use cenote::settings::IdleOrder;
 use operation::Op::{self, *};
 use operation::{Script, Step, calm, hasty};
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestError, TestRunner};
+use proptest::test_runner::TestError;
 
+use crate::scripts::runner;
 use crate::server::Act;
 
 fn explore(scripts: impl Strategy<Value = Script>) {
-    let mut config = ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 512;
-    }
-    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
-        config.rng_seed = RngSeed::Fixed(122);
-    }
-    match TestRunner::new(config).run(&scripts, |script| {
+    match runner(122).run(&scripts, |script| {
         run::run(&script).map_err(TestCaseError::fail)
     }) {
         Ok(()) => {}
