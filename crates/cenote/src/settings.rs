@@ -30,6 +30,17 @@ pub enum IdleOrder {
     LeastRecent,
 }
 
+/// Whether leases that end are [told](crate::report::EventKind::Returned).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReturnEvents {
+    /// None is: what is done for every lease costs nothing then.
+    #[default]
+    None,
+    /// Each is. Every return then takes a lock and calls the observers.
+    Each,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: std::sync::Arc<str>,
@@ -56,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) connect_failures_while_open: ConnectFailures,
     pub(crate) leak_threshold: Option<Duration>,
     pub(crate) slow_get: Option<Duration>,
+    pub(crate) return_events: ReturnEvents,
     pub(crate) seed: Option<u64>,
 }
 
@@ -94,6 +106,7 @@ impl Default for Settings {
             connect_failures_while_open: ConnectFailures::KeepWaiting,
             leak_threshold: None,
             slow_get: Some(SECOND),
+            return_events: ReturnEvents::None,
             seed: None,
         }
     }

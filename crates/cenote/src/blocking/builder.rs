@@ -9,8 +9,7 @@ use super::{Connect, Pool};
 use crate::error::{BoxError, SettingsError};
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};
-use crate::settings::Backoff;
-use crate::settings::IdleOrder;
+use crate::settings::{Backoff, IdleOrder, ReturnEvents};
 use crate::{Budget, pool};
 
 /// Sets up a [`Pool`]. Each setting means what it means on [`cenote::pool::PoolBuilder`](crate::pool::PoolBuilder).
@@ -80,6 +79,7 @@ impl<C: Connect> PoolBuilder<C> {
         connect_failures_while_open: ConnectFailures,
         leak_threshold: impl Into<Option<Duration>>,
         slow_get: impl Into<Option<Duration>>,
+        return_events: ReturnEvents,
         seed: u64,
         budget: &Budget,
         on_event: impl Fn(&Event<'_>) + Send + Sync + 'static,

@@ -5,15 +5,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::budget_member;
 use super::retire::retire;
-use super::state::{ConnectionToken, LifecycleCore};
+use super::state::{ConnectionToken, Lifecycle, LifecycleCore, SlotMeta};
 use crate::connect::{Connect, Verdict};
+use crate::kernel::call_site::Site;
 use crate::kernel::{Arc, Excess, IdleSince, Phase, Release};
 use crate::policy::recycle::{self as policy, Condition, Fate, Returned, Wanted};
-use crate::report::{CloseReason, ConnectionInfo, count};
+use crate::report::{CloseReason, ConnectionInfo, EventKind, count};
 use crate::rt::{self, Failed, STOPPED};
+use crate::settings::ReturnEvents;
 
 /// Takes back a lease. Never blocks, never panics, runs anywhere. `core`, where the lease was tied to a
 /// handle, saves counting a reference: under contention, counting would be the cost.
@@ -78,8 +81,24 @@ fn recycle_slowly<C: Connect>(
         let leased_at = token.meta().leased_at.load(Relaxed);
         life.metrics.times.uncounted(leased_at, life.clock.now());
     }
+    if life.settings.return_events == ReturnEvents::Each {
+        tell_returned(life, token.meta());
+    }
     let fate = decide(&token, condition, Hook::ToCome);
     carry_out(token, fate, panic.as_deref());
+}
+
+fn tell_returned<C: Connect>(life: &Lifecycle<C>, meta: &SlotMeta) {
+    let Some(Site { call_site, label }) = meta.call_site.get() else {
+        return;
+    };
+    let leased_at = meta.leased_at.load(Relaxed);
+    life.tell(|| EventKind::Returned {
+        id: meta.id.load(Relaxed),
+        held_for: Duration::from_nanos(life.clock.now().saturating_sub(leased_at)),
+        call_site,
+        label,
+    });
 }
 
 /// Makes a clean connection idle, or hands it on, from now on counted as idle.

@@ -17,7 +17,7 @@ use crate::kernel::{Core, Demand, SlotToken, State};
 use crate::registry::{Listed, Registration};
 use crate::report::{CloseReason, ConnectionInfo, Event, EventKind, Metrics};
 use crate::rt::{self, Clock, Runtime, nanos};
-use crate::settings::Settings;
+use crate::settings::{ReturnEvents, Settings};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
 
@@ -68,7 +68,7 @@ pub(crate) struct Lifecycle<C: Connect> {
     pub(crate) clock: Clock,
     /// Idle for less than this by the coarse clock, a connection is leased as it is.
     pub(crate) fresh_below: u64,
-    /// Whether a clean connection can come back without an asynchronous step.
+    /// Whether a clean connection can come back without an asynchronous step, and unseen.
     pub(crate) plain_return: bool,
     pub(crate) connector: C,
 }
@@ -203,7 +203,8 @@ impl<C: Connect> Lifecycle<C> {
         };
         Self {
             fresh_below,
-            plain_return: hooks.after_return.is_empty(),
+            plain_return: hooks.after_return.is_empty()
+                && settings.return_events == ReturnEvents::None,
             connector,
             dialer: Mutex::new(Dialer::new(settings.seed)),
             settings,

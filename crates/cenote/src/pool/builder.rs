@@ -14,7 +14,7 @@ use crate::lifecycle::blueprint::Blueprint;
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};
-use crate::settings::{IdleOrder, Settings};
+use crate::settings::{IdleOrder, ReturnEvents, Settings};
 
 /// Sets up a [`Pool`]. Every setting has a default that serves a database behind a web service.
 ///
@@ -322,6 +322,27 @@ impl<C: Connect> PoolBuilder<C> {
     /// in those before; a panic is ignored.
     pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.blueprint.hooks.add_observer(Box::new(observer));
+        self
+    }
+
+    /// Whether observers hear of each lease that ends. Default: [`ReturnEvents::None`].
+    ///
+    /// ```
+    /// # use cenote::Connect;
+    /// # use cenote::pool::PoolBuilder;
+    /// use cenote::report::EventKind;
+    /// use cenote::settings::ReturnEvents;
+    ///
+    /// # fn traced<C: Connect>(builder: PoolBuilder<C>) -> PoolBuilder<C> {
+    /// builder.return_events(ReturnEvents::Each).on_event(|event| {
+    ///     if let EventKind::Returned { id, held_for, .. } = event.kind {
+    ///         println!("{}: connection {id} is back after {held_for:?}", event.pool);
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    pub fn return_events(mut self, events: ReturnEvents) -> Self {
+        self.blueprint.settings.return_events = events;
         self
     }
 

@@ -10,8 +10,9 @@ use crate::error::ConnectError;
 
 /// Something that happened in a pool. Observers are called where it happened, between other work: keep them short.
 ///
-/// What is done for every lease is not told, so that it costs nothing: [`Counters::gets`](crate::report::Counters::gets) counts
-/// leases, and those whose callers had to wait are told as [`EventKind::Waited`].
+/// What is done for every lease is not told unless [asked for](crate::pool::PoolBuilder::return_events), so that it costs
+/// nothing: [`Counters::gets`](crate::report::Counters::gets) counts leases, and those whose callers had to wait are told as
+/// [`EventKind::Waited`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
@@ -73,6 +74,20 @@ pub enum EventKind<'a> {
         /// The connection's number.
         id: u64,
         /// How long it has been held.
+        held_for: Duration,
+        /// Where it was taken: the call of `get`.
+        call_site: &'static Location<'static>,
+        /// What its holder [calls](crate::Lease::set_label) it.
+        label: Option<&'static str>,
+    },
+    /// A lease has ended, and its connection is to be made clean, leased again or closed. Not by itself: see
+    /// [`return_events`](crate::pool::PoolBuilder::return_events). Leases that end by
+    /// [`discard`](crate::Lease::discard) or [`detach`](crate::Lease::detach) are told as [`Closed`](Self::Closed) alone.
+    #[non_exhaustive]
+    Returned {
+        /// The connection's number.
+        id: u64,
+        /// How long it was held, to a turn of upkeep: a second at most.
         held_for: Duration,
         /// Where it was taken: the call of `get`.
         call_site: &'static Location<'static>,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use cenote::report::{CloseReason, EventKind};
+use cenote::settings::ReturnEvents;
 use cenote::{GetError, Lease};
 
 use crate::server::{Act, Server, Told, assert_quiet, ms, pass, secs, words};
@@ -379,6 +380,44 @@ async fn an_event_names_its_pool_and_what_that_connects_to() {
         .unwrap();
     drop(pool.get().await.unwrap());
     assert_eq!(log.lock().unwrap()[0], r#"orders, Some("db.example:5432")"#);
+}
+
+/// HikariCP tells how long each connection was used, where that is asked for.
+#[tokio::test(start_paused = true)]
+async fn leases_that_end_are_told_of_with_their_call_site_where_that_is_asked_for() {
+    for events in [ReturnEvents::None, ReturnEvents::Each] {
+        let server = Server::default();
+        let told = Arc::<Mutex<Vec<_>>>::default();
+        let log = told.clone();
+        let builder = server.builder().max_size(1).return_events(events);
+        let observed = builder.on_event(move |event| {
+            if let EventKind::Returned {
+                held_for,
+                call_site,
+                label,
+                ..
+            } = event.kind
+            {
+                log.lock()
+                    .unwrap()
+                    .push((held_for, call_site.line(), label));
+            }
+        });
+        let pool = observed.build().unwrap();
+        let line = line!() + 1;
+        let mut lease = pool.get().await.unwrap();
+        Lease::set_label(&lease, "report");
+        lease.dirty = true;
+        pass(secs(20)).await;
+        drop(lease);
+        Lease::discard(pool.get().await.unwrap());
+        let expected = match events {
+            ReturnEvents::Each => vec![(secs(20), line, Some("report"))],
+            _ => vec![],
+        };
+        assert_eq!(*told.lock().unwrap(), expected);
+        assert_eq!(pool.counters().resets, 1, "reset all the same");
+    }
 }
 
 #[tokio::test(start_paused = true)]
