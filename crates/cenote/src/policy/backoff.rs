@@ -29,13 +29,18 @@ impl Backoff {
 
     /// The delay after the `failures`-th failure in a row (1 is the first), in nanoseconds.
     pub(crate) fn delay(&self, failures: u32, rng: &mut Rng) -> u64 {
+        rng.u64(..=self.ceiling(failures))
+    }
+
+    /// The longest that delay can be.
+    pub(crate) fn ceiling(&self, failures: u32) -> u64 {
         let doublings = failures.saturating_sub(1).min(63);
         let ceiling = self
             .base
             .as_nanos()
             .saturating_mul(1 << doublings)
             .min(self.max.as_nanos());
-        rng.u64(..=u64::try_from(ceiling).unwrap_or(u64::MAX))
+        u64::try_from(ceiling).unwrap_or(u64::MAX)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Pure decisions: no I/O, no clock, no global randomness. They take `now` (nanoseconds since the pool
 //! began) and a seeded generator, and return what to do.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "no pool of many endpoints yet"))]
+pub(crate) mod accrual;
 pub(crate) mod backoff;
 pub(crate) mod budget;
 pub(crate) mod growth;
