@@ -5,6 +5,8 @@
 pub(crate) mod accrual;
 pub(crate) mod backoff;
 pub(crate) mod budget;
+#[cfg_attr(not(test), expect(dead_code, reason = "no pool of many endpoints yet"))]
+pub(crate) mod ejection;
 pub(crate) mod growth;
 pub(crate) mod lifetime;
 pub(crate) mod recycle;
