@@ -10,5 +10,7 @@ pub(crate) mod ejection;
 pub(crate) mod growth;
 pub(crate) mod lifetime;
 pub(crate) mod recycle;
+#[cfg_attr(not(test), expect(dead_code, reason = "no pool of many endpoints yet"))]
+pub(crate) mod shares;
 pub(crate) mod sharing;
 pub(crate) mod telling;
