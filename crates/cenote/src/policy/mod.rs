@@ -4,6 +4,9 @@
 #[cfg_attr(not(test), expect(dead_code, reason = "no pool of many endpoints yet"))]
 pub(crate) mod accrual;
 pub(crate) mod backoff;
+// Until the kernel of a set asks them.
+#[cfg_attr(not(test), expect(dead_code))]
+pub(crate) mod balance;
 pub(crate) mod budget;
 #[cfg_attr(not(test), expect(dead_code, reason = "no pool of many endpoints yet"))]
 pub(crate) mod ejection;

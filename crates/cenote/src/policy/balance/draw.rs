@@ -1,0 +1,86 @@
+//! Candidates drawn at random, each as often as its weight says, without a table that every change of the set would have to
+//! rebuild: a place drawn evenly is accepted as often as its weight is of the greatest. Where weights are alike, which is
+//! nearly always, that is one comparison more than an even draw.
+
+use super::turn::scaled;
+use super::{Candidates, Choice, Load, MAX_WEIGHT, Turn};
+
+/// So many places are drawn and refused, and no more than there are candidates, before all are walked through. Where the
+/// mean weight is a tenth of the greatest, one draw in 850 comes to that (0.9^64). Both draw by weight, so that the shares
+/// are exact however often the walk decides.
+pub(super) const TRIES: usize = 64;
+
+/// No place of any list.
+const NONE: usize = usize::MAX;
+
+/// A candidate as it was when it was drawn.
+#[derive(Clone, Copy)]
+pub(super) struct Drawn {
+    pub(super) place: usize,
+    pub(super) load: Load,
+}
+
+impl Drawn {
+    /// For rules that compare nothing: this one, and where it has no idle connection another one after it. It is drawn,
+    /// not the neighbour: that one would have all the load of an endpoint that is slow or full beside its own.
+    #[inline]
+    pub(super) fn or_another(self, candidates: &impl Candidates, turn: &mut Turn) -> Choice {
+        let other = if self.load.has_idle() {
+            None
+        } else {
+            draw_beside(candidates, turn, self.place)
+        };
+        Choice {
+            first: self.place,
+            second: other.map_or(self.place, |other| other.place),
+        }
+    }
+}
+
+/// One of those that have a weight.
+#[inline]
+pub(super) fn draw(candidates: &impl Candidates, turn: &mut Turn) -> Option<Drawn> {
+    draw_beside(candidates, turn, NONE)
+}
+
+/// One of those that have a weight, but for the one at `taken`.
+#[inline]
+pub(super) fn draw_beside(
+    candidates: &impl Candidates,
+    turn: &mut Turn,
+    taken: usize,
+) -> Option<Drawn> {
+    let len = candidates.len();
+    let others = len - usize::from(taken < len);
+    for _ in 0..others.min(TRIES) {
+        let number = turn.next_u64();
+        let drawn = scaled(number, others);
+        let place = drawn + usize::from(drawn >= taken);
+        if let Some(load) = candidates.load(place) {
+            // The high bits chose the place, the low ones accept it.
+            if u64::from(load.weight) > number & u64::from(MAX_WEIGHT) {
+                return Some(Drawn { place, load });
+            }
+        }
+    }
+    walk(candidates, turn, taken)
+}
+
+/// The same by one look at each: every candidate takes the place of the one before it as often as its weight is of all so
+/// far.
+#[cold]
+#[inline(never)]
+fn walk(candidates: &impl Candidates, turn: &mut Turn, taken: usize) -> Option<Drawn> {
+    let (mut drawn, mut sum) = (None, 0_usize);
+    for place in (0..candidates.len()).filter(|&place| place != taken) {
+        let Some(load) = candidates.load(place) else {
+            continue;
+        };
+        let weight = load.weight as usize;
+        sum = sum.saturating_add(weight);
+        if turn.below(sum) < weight {
+            drawn = Some(Drawn { place, load });
+        }
+    }
+    drawn
+}

@@ -1,0 +1,104 @@
+//! Which endpoint of a set is looked at for a connection, and which one is dialled.
+//!
+//! Pure: what an endpoint carries, the random numbers and the time are handed in. The list of candidates may change while a
+//! rule looks at it: a place that is gone is passed over, and nothing is concluded from what was seen there before.
+//!
+//! What every rule keeps:
+//!
+//! - Shares are by weight: of endpoints that are alike otherwise, and of those that carry nothing, each gets as many choices
+//!   as its weight says. Weight 0 gets none (pingora #1006), unless all have weight 0: then they share alike (pingora #891).
+//! - The looks are counted: but for the rule that looks at all, a choice takes a few, however many endpoints there are. The
+//!   one exception are weights so unlike that drawing by them fails again and again: [`draw`] says what happens then.
+
+mod draw;
+mod least_loaded;
+mod load;
+mod power_of_two;
+mod random;
+mod round_robin;
+mod turn;
+
+pub(crate) use load::Load;
+pub(crate) use turn::Turn;
+
+/// The weight that the greatest of a set is scaled to, and the others with it: with sixteen bits, a draw is accepted or
+/// not by bits of the random number that chose the place (gRPC's weighted round robin, gRFC A58, scales as far).
+pub(crate) const MAX_WEIGHT: u32 = 65_535;
+
+/// The endpoints that may be chosen, by place: `0..len`. The list changes under the reader: the load of a place that is
+/// gone is `None`.
+pub(crate) trait Candidates {
+    fn len(&self) -> usize;
+    fn load(&self, place: usize) -> Option<Load>;
+}
+
+/// Where to look for a connection: first here, then there; after that the caller scans on from the second place.
+///
+/// Both are the same place where there is no other, or where a rule that compares nothing expects the first to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) first: usize,
+    pub(crate) second: usize,
+}
+
+/// The rules there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Of two drawn at random, the one that carries less.
+    #[default]
+    PowerOfTwo,
+    /// Of all, the one that carries least.
+    LeastLoaded,
+    /// One after the other, a heavy one more often, and smoothly so.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+impl Rule {
+    /// Where to look for a connection. `None`: there is no candidate.
+    #[inline]
+    pub(crate) fn choose(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
+        match self.choose_by_weight(candidates, turn) {
+            Some(choice) => Some(choice),
+            None => self.choose_alike(candidates, turn),
+        }
+    }
+
+    /// `None`: no candidate has a weight.
+    #[inline]
+    fn choose_by_weight(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
+        match self {
+            Rule::PowerOfTwo => power_of_two::by_in_flight(candidates, turn),
+            Rule::LeastLoaded => least_loaded::choose(candidates, turn),
+            Rule::RoundRobin => round_robin::choose(candidates, turn),
+            Rule::Random => random::choose(candidates, turn),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn choose_alike(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
+        self.choose_by_weight(&Alike(candidates), turn)
+    }
+}
+
+/// Candidates that all have weight 0, as a rule sees them.
+struct Alike<'a, C>(&'a C);
+
+impl<C: Candidates> Candidates for Alike<'_, C> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn load(&self, place: usize) -> Option<Load> {
+        let load = self.0.load(place)?;
+        Some(Load {
+            weight: MAX_WEIGHT,
+            ..load
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

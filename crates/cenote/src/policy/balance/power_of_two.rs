@@ -1,0 +1,36 @@
+//! Of two candidates drawn at random the better one (M. Mitzenmacher, "The Power of Two Choices in Randomized Load
+//! Balancing", 1996; drawn by weight: Berenbrink et al., "Balls into non-uniform bins", 2010). It looks at two, however many
+//! there are (kong #14961), and at two different ones, or a set of two would get half of its calls without a comparison.
+
+use super::draw::{draw, draw_beside};
+use super::{Candidates, Choice, Load, Turn};
+
+/// The one that carries less.
+#[inline]
+pub(super) fn by_in_flight(candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
+    better_of_two(candidates, turn, Load::gives_way_to)
+}
+
+#[inline]
+fn better_of_two(
+    candidates: &impl Candidates,
+    turn: &mut Turn,
+    gives_way: impl FnOnce(Load, Load) -> bool,
+) -> Option<Choice> {
+    let one = draw(candidates, turn)?;
+    let Some(other) = draw_beside(candidates, turn, one.place) else {
+        return Some(Choice {
+            first: one.place,
+            second: one.place,
+        });
+    };
+    let (better, worse) = if gives_way(one.load, other.load) {
+        (other, one)
+    } else {
+        (one, other)
+    };
+    Some(Choice {
+        first: better.place,
+        second: worse.place,
+    })
+}
