@@ -38,6 +38,29 @@ impl Load {
         }
     }
 
+    /// The same by time: what each carries counts as long as its calls take. Where nothing is known of one, it is taken for
+    /// as fast as the other, so that what is in flight decides. A guess would be wrong by orders of magnitude for somebody:
+    /// where calls take a millisecond, one of a second starves the new endpoint (linkerd2-proxy #167), and one of nothing
+    /// sends it all calls until its first reply.
+    #[inline]
+    pub(super) fn gives_way_by_time_to(self, other: Self) -> bool {
+        if self.has_idle() == other.has_idle() {
+            let (own, others) = self.burdens(other);
+            let (own_cost, others_cost) = match (self.known_cost(), other.known_cost()) {
+                (Some(own), Some(others)) => (own, others),
+                _ => (1.0, 1.0),
+            };
+            own as f32 * own_cost > others as f32 * others_cost
+        } else {
+            other.has_idle()
+        }
+    }
+
+    #[inline]
+    fn known_cost(self) -> Option<f32> {
+        (self.cost > 0.0).then_some(self.cost)
+    }
+
     /// What this one carries and what `other` would with the call, each by weight, and made comparable without a division:
     /// `in_flight / weight + 1 / greater weight` against `(other.in_flight + 1) / other.weight`, times both weights.
     #[inline]

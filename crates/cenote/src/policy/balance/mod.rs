@@ -10,6 +10,8 @@
 //! - The looks are counted: but for the rule that looks at all, a choice takes a few, however many endpoints there are. The
 //!   one exception are weights so unlike that drawing by them fails again and again: [`draw`] says what happens then.
 
+pub(crate) mod peak_ewma;
+
 mod draw;
 mod least_loaded;
 mod load;
@@ -47,6 +49,8 @@ pub(crate) enum Rule {
     /// Of two drawn at random, the one that carries less.
     #[default]
     PowerOfTwo,
+    /// Of two drawn at random, the one whose calls take less time with what it carries. For calls that are timed.
+    PeakEwma,
     /// Of all, the one that carries least.
     LeastLoaded,
     /// One after the other, a heavy one more often, and smoothly so.
@@ -70,6 +74,7 @@ impl Rule {
     fn choose_by_weight(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
         match self {
             Rule::PowerOfTwo => power_of_two::by_in_flight(candidates, turn),
+            Rule::PeakEwma => power_of_two::by_time(candidates, turn),
             Rule::LeastLoaded => least_loaded::choose(candidates, turn),
             Rule::RoundRobin => round_robin::choose(candidates, turn),
             Rule::Random => random::choose(candidates, turn),

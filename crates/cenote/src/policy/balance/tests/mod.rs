@@ -9,8 +9,9 @@ use std::cell::{Cell, RefCell};
 
 use super::*;
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 5] = [
     Rule::PowerOfTwo,
+    Rule::PeakEwma,
     Rule::LeastLoaded,
     Rule::RoundRobin,
     Rule::Random,

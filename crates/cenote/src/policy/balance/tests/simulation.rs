@@ -1,5 +1,10 @@
 //! Rules on queues: the supermarket model, and users who come back.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use super::peak_ewma::{Outcome, PeakEwma};
 use super::*;
 
 /// `len` servers at 90 % of what they can do, and the greatest queue that there ever was. In each step a call comes, or a
@@ -74,5 +79,83 @@ fn users_are_spread_by_weight_whether_few_or_many() {
                 );
             }
         }
+    }
+}
+
+/// What an endpoint does with every call.
+#[derive(Clone, Copy)]
+enum Service {
+    Replies(Duration),
+    Fails(Duration),
+}
+
+/// Users who call one time after the other, for so long, by time: how many calls each endpoint had in each second.
+fn timed_calls(services: &[Service], users: usize, seconds: usize) -> Vec<Vec<u32>> {
+    let mut list = idle(&vec![1; services.len()]);
+    let mut ewmas = vec![PeakEwma::default(); services.len()];
+    let mut turn = Turn::new(1);
+    let mut calls = vec![vec![0; seconds]; services.len()];
+    // When each call ends, and where it was sent.
+    let mut under_way: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+    let mut now = 0;
+    loop {
+        if under_way.len() == users {
+            let Reverse((ends_at, place)) = under_way.pop().expect("a call of each user");
+            now = ends_at;
+            list.loads[place].in_flight -= 1;
+            let (took, outcome) = match services[place] {
+                Service::Replies(took) => (took, Outcome::Succeeded),
+                Service::Fails(took) => (took, Outcome::Failed { retry_after: None }),
+            };
+            ewmas[place].observe(now, took, outcome);
+        }
+        let Some(second) = Some((now / 1_000_000_000) as usize).filter(|&at| at < seconds) else {
+            return calls;
+        };
+        for (load, ewma) in list.loads.iter_mut().zip(&ewmas) {
+            load.cost = ewma.value(now);
+            load.open = u32::MAX;
+        }
+        let place = Rule::PeakEwma
+            .choose(&list, &mut turn)
+            .expect("a candidate")
+            .first;
+        calls[place][second] += 1;
+        list.loads[place].in_flight += 1;
+        let (Service::Replies(took) | Service::Fails(took)) = services[place];
+        under_way.push(Reverse((now + took.as_nanos() as u64, place)));
+    }
+}
+
+/// linkerd2 #5017: both had equal rates, 17.7 calls/s; mended it was 489.7 to 0.1.
+#[test]
+fn by_time_a_fast_endpoint_has_nearly_all_calls_and_a_slow_one_is_tried_again() {
+    let [fast, slow] = [1, 50].map(|ms| Service::Replies(Duration::from_millis(ms)));
+    for users in [1, 10] {
+        let calls = timed_calls(&[fast, slow], users, 100);
+        let total = |place: usize| calls[place].iter().sum::<u32>();
+        assert!(
+            total(0) >= 95 * (total(0) + total(1)) / 100,
+            "{users} users"
+        );
+        for part in calls[1].chunks(50) {
+            assert!(part.iter().sum::<u32>() > 0, "{users} users: {part:?}");
+        }
+    }
+}
+
+/// linkerd2-proxy #4537: the endpoint that fails in no time has the shortest queue.
+#[test]
+fn by_time_an_endpoint_that_fails_fast_does_not_draw_the_calls() {
+    let good = Service::Replies(Duration::from_millis(10));
+    let bad = Service::Fails(Duration::from_micros(100));
+    for users in [1, 4, 16] {
+        let calls = timed_calls(&[good, good, good, bad], users, 10);
+        let total = |place: usize| calls[place].iter().sum::<u32>();
+        let (failed, all) = (total(3), (0..4).map(total).sum::<u32>());
+        assert!(
+            failed * 100 <= all,
+            "{users} users: {failed} of {all} calls failed"
+        );
     }
 }

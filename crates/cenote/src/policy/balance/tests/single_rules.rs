@@ -2,25 +2,80 @@
 
 use super::*;
 
+/// Those that go by what is carried.
+const COMPARING: [Rule; 3] = [Rule::PowerOfTwo, Rule::PeakEwma, Rule::LeastLoaded];
+
 fn choices(rule: Rule, list: &List, seed: u64) -> impl Iterator<Item = Choice> + '_ {
     let mut turn = Turn::new(seed);
     std::iter::repeat_with(move || rule.choose(list, &mut turn).expect("a candidate"))
 }
 
 #[test]
-fn two_are_drawn_and_they_are_different() {
-    for weights in [vec![1, 1], vec![1, 1, 1], vec![10, 1, 1]] {
-        for choice in choices(Rule::PowerOfTwo, &idle(&weights), 1).take(1_000) {
-            assert_ne!(choice.first, choice.second);
+fn rules_that_compare_choose_two_and_they_are_different() {
+    for rule in COMPARING {
+        for weights in [vec![1, 1], vec![1, 1, 1], vec![10, 1, 1]] {
+            for choice in choices(rule, &idle(&weights), 1).take(1_000) {
+                assert_ne!(choice.first, choice.second, "{rule:?}");
+            }
         }
     }
 }
 
 #[test]
-fn of_two_the_one_that_carries_less_is_first() {
-    let list = list([carrying(3), carrying(2)]);
-    for choice in choices(Rule::PowerOfTwo, &list, 1).take(1_000) {
-        assert_eq!((choice.first, choice.second), (1, 0));
+fn the_one_that_carries_less_is_first() {
+    for rule in COMPARING {
+        for choice in choices(rule, &list([carrying(3), carrying(2)]), 1).take(1_000) {
+            assert_eq!((choice.first, choice.second), (1, 0), "{rule:?}");
+        }
+    }
+}
+
+fn taking(cost: f32, in_flight: u32) -> Load {
+    Load {
+        cost,
+        ..carrying(in_flight)
+    }
+}
+
+#[test]
+fn by_time_a_slow_endpoint_is_first_only_where_the_fast_one_carries_as_much_more() {
+    for (fast_carries, first) in [(0, 0), (3, 0), (5, 1)] {
+        let list = list([taking(0.01, fast_carries), taking(0.05, 0)]);
+        for choice in choices(Rule::PeakEwma, &list, 1).take(100) {
+            assert_eq!(choice.first, first, "{fast_carries} in flight");
+        }
+    }
+}
+
+/// linkerd2-proxy #167: an endpoint of which nothing was known was taken for one that needs a second.
+#[test]
+fn by_time_a_new_endpoint_is_neither_starved_nor_flooded() {
+    let mut loads = vec![taking(0.001, 0); 9];
+    loads.push(taking(0.0, 0));
+    let idle = list(loads.clone());
+    assert_shares(
+        &counts(Rule::PeakEwma, &idle, 50_000, 1),
+        &[1; 10],
+        "before the first call",
+    );
+    loads[9].in_flight = 1;
+    let waiting = list(loads);
+    assert_eq!(counts(Rule::PeakEwma, &waiting, 50_000, 1)[9], 0);
+}
+
+/// A cost is arithmetic on what clocks say.
+#[test]
+fn by_time_any_number_is_borne() {
+    for cost in [f32::NAN, f32::INFINITY, -1.0, f32::MAX, f32::MIN_POSITIVE] {
+        for choice in choices(
+            Rule::PeakEwma,
+            &list([taking(cost, 9), taking(cost, 9), taking(0.1, 9)]),
+            1,
+        )
+        .take(100)
+        {
+            assert_ne!(choice.first, choice.second, "{cost}");
+        }
     }
 }
 
@@ -35,7 +90,7 @@ fn what_is_carried_counts_by_weight() {
             },
         ])
     };
-    for rule in [Rule::PowerOfTwo, Rule::LeastLoaded] {
+    for rule in COMPARING {
         let first = |list: List| {
             let all: Vec<_> = choices(rule, &list, 1).take(100).map(|c| c.first).collect();
             all.iter().all(|&place| place == all[0]).then_some(all[0])
@@ -57,12 +112,9 @@ fn one_without_an_idle_connection_comes_second() {
     for rule in RULES {
         for choice in choices(rule, &list, 1).take(100) {
             match rule {
-                Rule::PowerOfTwo | Rule::LeastLoaded => assert_eq!(choice.first, 1, "{rule:?}"),
-                // They do not compare, but know where to go on.
-                Rule::RoundRobin | Rule::Random if choice.first == 0 => {
-                    assert_eq!(choice.second, 1, "{rule:?}");
-                }
-                Rule::RoundRobin | Rule::Random => {}
+                rule if COMPARING.contains(&rule) => assert_eq!(choice.first, 1, "{rule:?}"),
+                // The others do not compare, but know where to go on.
+                _ => assert_eq!(choice.second, 1, "{rule:?}"),
             }
         }
     }

@@ -205,6 +205,7 @@ fn of_a_list_whose_places_are_all_gone_none_is_chosen() {
 fn the_looks_of_a_choice_do_not_grow_with_the_set() {
     for (rule, looks) in [
         (Rule::PowerOfTwo, 2),
+        (Rule::PeakEwma, 2),
         (Rule::RoundRobin, 1),
         (Rule::Random, 1),
     ] {
@@ -224,7 +225,7 @@ fn the_looks_of_a_choice_do_not_grow_with_the_set() {
 #[test]
 fn unlike_weights_cost_a_few_looks_more() {
     let weights: Vec<_> = (0..10_000).map(|i| 1 + i % 4).collect();
-    for rule in [Rule::PowerOfTwo, Rule::RoundRobin, Rule::Random] {
+    for rule in RULES.into_iter().filter(|&rule| rule != Rule::LeastLoaded) {
         let list = idle(&weights);
         let mut turn = Turn::new(1);
         for _ in 0..10_000 {
