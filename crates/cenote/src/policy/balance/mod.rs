@@ -10,6 +10,7 @@
 //! - The looks are counted: but for the rule that looks at all, a choice takes a few, however many endpoints there are. The
 //!   one exception are weights so unlike that drawing by them fails again and again: [`draw`] says what happens then.
 
+pub(crate) mod fewest;
 pub(crate) mod peak_ewma;
 
 mod draw;
