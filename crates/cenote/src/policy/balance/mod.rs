@@ -10,7 +10,10 @@
 //! - The looks are counted: but for the rule that looks at all, a choice takes a few, however many endpoints there are. The
 //!   one exception are weights so unlike that drawing by them fails again and again: [`draw`] says what happens then.
 
+pub(crate) mod bounded_load;
+pub(crate) mod by_key;
 pub(crate) mod fewest;
+pub(crate) mod key_hash;
 pub(crate) mod peak_ewma;
 
 mod draw;
