@@ -1,11 +1,11 @@
-//! Keys with a bound on what one endpoint carries (V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent Hashing with Bounded
-//! Loads", 2016): a key whose endpoint carries a quarter more than its share goes to the next in its own order, and back as
-//! soon as that one has room. A key in great demand is spread over as many endpoints as it needs.
+//! Keys with a bound on what one endpoint carries (V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent Hashing with
+//! Bounded Loads", 2016): a key whose endpoint carries a quarter more than its share goes to the next in its own order,
+//! and back as soon as that one has room. A key in great demand is spread over as many endpoints as it needs.
 
 use super::Load;
 
-/// The greatest multiple of its share that an endpoint carries, as a fraction. Near 1, keys move often; at 2, an endpoint
-/// has twice the load of the others.
+/// The greatest multiple of its share that an endpoint carries, as a fraction. Near 1, keys move often; at 2, an
+/// endpoint has twice the load of the others.
 const BOUND: (u128, u128) = (5, 4);
 
 /// What is carried by all those that may be chosen, and what they weigh.
@@ -16,8 +16,8 @@ pub(crate) struct Total {
 }
 
 impl Total {
-    /// Whether an endpoint may carry one more: no more, with it, than its bounded share rounded up. So one always may, of
-    /// those counted.
+    /// Whether an endpoint may carry one more: no more, with it, than its bounded share rounded up. So one always may,
+    /// of those counted.
     fn admits(self, load: Load) -> bool {
         let (over, under) = BOUND;
         let with_call = u128::from(self.in_flight) + 1;
@@ -26,8 +26,9 @@ impl Total {
     }
 }
 
-/// The first endpoint in `order` that is there and is admitted; where none is, the first that is there. `load` is that of a
-/// place of the order, and `None` for one that is not to be had now. It looks at each once at most (skipper #4138).
+/// The first endpoint in `order` that is there and is admitted; where none is, the first that is there. `load` is that
+/// of a place of the order, and `None` for one that is not to be had now. It looks at each once at most (skipper
+/// #4138).
 pub(crate) fn first_within(
     total: Total,
     order: impl Iterator<Item = usize>,
@@ -107,6 +108,27 @@ mod tests {
 
         fn own_order(&self, key: u64) -> Vec<usize> {
             self.table.order(key).collect()
+        }
+    }
+
+    #[test]
+    fn one_may_carry_its_bounded_share_of_all_with_the_call_rounded_up() {
+        // Of ten: an eighth of the leases with the call, and how many an endpoint may have then.
+        for (in_flight, may_have) in [(0, 1), (7, 1), (8, 2), (15, 2), (16, 3), (79, 10), (80, 11)]
+        {
+            let total = Total {
+                in_flight,
+                weight: 10 * u64::from(MAX_WEIGHT),
+            };
+            for carried in 0..12 {
+                let load = Load {
+                    in_flight: carried,
+                    open: u32::MAX,
+                    weight: MAX_WEIGHT,
+                    cost: 0.0,
+                };
+                assert_eq!(total.admits(load), carried < may_have, "{total:?}");
+            }
         }
     }
 

@@ -1,16 +1,18 @@
-//! Which endpoint a key belongs to: a ring (D. Karger et al., "Consistent Hashing and Random Trees", 1997), made off the hot
-//! path whenever the set changes.
+//! Which endpoint a key belongs to: a ring (D. Karger et al., "Consistent Hashing and Random Trees", 1997), made off
+//! the hot path whenever the set changes.
 //!
-//! Each endpoint has points on the ring, as many as its weight says, and a key belongs to the owner of the next one. What
-//! has to hold, and why it is a ring:
+//! Each endpoint has points on the ring, as many as its weight says, and a key belongs to the owner of the next one.
+//! What has to hold, and why it is a ring:
 //!
-//! - Without an endpoint, its keys move and no others (envoy #22558), each to the next in its own order. Exact, which it is
-//!   not of Maglev's table.
-//! - A look-up costs the same for 10 endpoints as for 10,000, which it does not by rendezvous: an index of the ring says
-//!   where to begin, and the next point is one or two further.
-//! - It depends on the endpoints' hashes and weights alone, not on the order they are listed in (otel-collector #49585).
+//! - Without an endpoint, its keys move and no others (envoy #22558), each to the next in its own order. Exact, which
+//!   it is not of Maglev's table.
+//! - A look-up costs the same for 10 endpoints as for 10,000, which it does not by rendezvous: an index of the ring
+//!   says where to begin, and the next point is one or two further.
+//! - It depends on the endpoints' hashes and weights alone, not on the order they are listed in (otel-collector
+//!   #49585).
 //!
-//! Shares are as even as the points are: with 160, as libketama has them, the standard deviation is a 13th of the share.
+//! Shares are as even as the points are: with 160, as libketama has them, the standard deviation is a 13th of the
+//! share.
 
 use super::key_hash::nth;
 
@@ -20,8 +22,8 @@ const POINTS: u64 = 160;
 /// A key belongs to the owner of the first point at or behind it.
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    /// The upper half of a hash. With 10,000 endpoints a few hundred of 1,600,000 meet another; of those, the owners' hashes
-    /// decide.
+    /// The upper half of a hash. With 10,000 endpoints a few hundred of 1,600,000 meet another; of those, the owners'
+    /// hashes decide.
     at: u32,
     owner: u32,
 }
@@ -31,8 +33,7 @@ struct Point {
 pub(crate) struct KeyTable {
     /// In the order of the ring.
     points: Vec<Point>,
-    /// Of as many parts of the ring as there are points, the first point from each one's beginning on; none for those behind
-    /// the last point.
+    /// Of as many parts of the ring as there are points, the first point from each one's beginning on.
     index: Vec<u32>,
     /// How many places were listed, and of how many there are points.
     len: usize,
@@ -40,8 +41,8 @@ pub(crate) struct KeyTable {
 }
 
 impl KeyTable {
-    /// A table of endpoints, of each the hash of its key and its weight, as the source gives it. Of weight 0 there are no
-    /// points, unless all have weight 0: then they are alike.
+    /// A table of endpoints, of each the hash of its key and its weight, as the source gives it. Of weight 0 there are
+    /// no points, unless all have weight 0: then they are alike.
     pub(crate) fn new(endpoints: &[(u64, u32)]) -> Self {
         let greatest = endpoints.iter().map(|&(_, weight)| weight).max();
         let mut points = Vec::new();
@@ -63,8 +64,9 @@ impl KeyTable {
         }
     }
 
-    /// All endpoints that have a weight, by their places in the list that the table was made of, in the key's own order: if
-    /// the first is not to be had, the key goes to the second, and to the first when that is back (envoy #38815).
+    /// All endpoints that have a weight, by their places in the list that the table was made of, in the key's own
+    /// order: if the first is not to be had, the key goes to the second, and to the first when that is back (envoy
+    /// #38815).
     pub(crate) fn order(&self, key: u64) -> Order<'_> {
         Order {
             table: self,
@@ -77,23 +79,25 @@ impl KeyTable {
 
     /// The first point from `at` on, or as many as there are points.
     fn first_from(&self, at: u32) -> usize {
-        let part = part_of(at, self.points.len());
-        let begin = self
-            .index
-            .get(part)
-            .map_or(self.points.len(), |&first| first as usize);
+        let begin = self.begin_of_part(at);
         let before = self.points[begin..]
             .iter()
             .take_while(|point| point.at < at);
         begin + before.count()
     }
+
+    /// The first point of the part that `at` lies in, or of those behind it.
+    fn begin_of_part(&self, at: u32) -> usize {
+        let part = part_of(at, self.points.len());
+        self.index.get(part).map_or(0, |&first| first as usize)
+    }
 }
 
 /// How many points an endpoint has, beside others of which the greatest has weight `greatest`.
 ///
-/// Weights are scaled by a power of two, not by their sum or the greatest one: else an endpoint that goes would change the
-/// points of all, and with them the owners of keys that were not its own. As it is, only one whose weight alone has the
-/// highest bit does.
+/// Weights are scaled by a power of two, not by their sum or the greatest one: else an endpoint that goes would change
+/// the points of all, and with them the owners of keys that were not its own. As it is, only one whose weight alone has
+/// the highest bit does.
 fn points_of(weight: u32, greatest: u32) -> u64 {
     let Some(octave) = greatest.checked_ilog2() else {
         return POINTS;
@@ -110,6 +114,7 @@ fn index(points: &[Point]) -> Vec<u32> {
             index.push(place);
         }
     }
+    index.resize(points.len(), points.len() as u32);
     index
 }
 

@@ -1,13 +1,13 @@
-//! Candidates drawn at random, each as often as its weight says, without a table that every change of the set would have to
-//! rebuild: a place drawn evenly is accepted as often as its weight is of the greatest. Where weights are alike, which is
-//! nearly always, that is one comparison more than an even draw.
+//! Candidates drawn at random, each as often as its weight says, without a table that every change of the set would
+//! have to rebuild: a place drawn evenly is accepted as often as its weight is of the greatest. Where weights are
+//! alike, which is nearly always, that is one comparison more than an even draw.
 
 use super::turn::scaled;
 use super::{Candidates, Choice, Load, MAX_WEIGHT, Turn};
 
-/// So many places are drawn and refused, and no more than there are candidates, before all are walked through. Where the
-/// mean weight is a tenth of the greatest, one draw in 850 comes to that (0.9^64). Both draw by weight, so that the shares
-/// are exact however often the walk decides.
+/// So many places are drawn and refused, and no more than there are candidates, before all are walked through. Where
+/// the mean weight is a tenth of the greatest, one draw in 850 comes to that (0.9^64). Both draw by weight, so that the
+/// shares are exact however often the walk decides.
 pub(super) const TRIES: usize = 64;
 
 /// No place of any list.
@@ -66,8 +66,8 @@ pub(super) fn draw_beside(
     walk(candidates, turn, taken)
 }
 
-/// The same by one look at each: every candidate takes the place of the one before it as often as its weight is of all so
-/// far.
+/// The same by one look at each: every candidate takes the place of the one before it as often as its weight is of all
+/// so far.
 #[cold]
 #[inline(never)]
 fn walk(candidates: &impl Candidates, turn: &mut Turn, taken: usize) -> Option<Drawn> {

@@ -1,6 +1,6 @@
 //! Which endpoint gets one more connection: of those that may be dialled one with the fewest for its weight, and any of
-//! several that have as few, as tk_pool has it. With the fewest first, every endpoint comes to have a connection before any
-//! has two; at random among equals, because clients that start together would else all dial the same one.
+//! several that have as few, as tk_pool has it. With the fewest first, every endpoint comes to have a connection before
+//! any has two; at random among equals, because clients that start together would else all dial the same one.
 
 use super::Turn;
 

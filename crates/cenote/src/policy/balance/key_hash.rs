@@ -1,5 +1,5 @@
-//! From a key to 64 bits, the same in every process: clients that know the same endpoints send a key to the same one. The
-//! hasher of the standard library promises that to nobody (it is keyed anew in each map, and may change).
+//! From a key to 64 bits, the same in every process: clients that know the same endpoints send a key to the same one.
+//! The hasher of the standard library promises that to nobody (it is keyed anew in each map, and may change).
 //!
 //! Who chooses keys can choose many for one endpoint; the bound on load is against that, not the hash.
 
@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 /// Generators", 2014): multiples of it lie evenly apart.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Mixes 64 bits so that each depends on all: the end of SplitMix64, whose constants are the 13th of D. Stafford's variants
-/// on that of MurmurHash3 ("Better Bit Mixing", 2011). No two numbers give the same one.
+/// Mixes 64 bits so that each depends on all: the end of SplitMix64, whose constants are the 13th of D. Stafford's
+/// variants on that of MurmurHash3 ("Better Bit Mixing", 2011). No two numbers give the same one.
 pub(super) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,5 +1,5 @@
-//! The candidate that carries least, of all: for few endpoints, where two draws often are two slow ones (2 of 4 slow: one
-//! choice in six). One that is drawn by weight has the call unless another carries less, so that ties spread.
+//! The candidate that carries least, of all: for few endpoints, where two draws often are two slow ones (2 of 4 slow:
+//! one choice in six). One that is drawn by weight has the call unless another carries less, so that ties spread.
 
 use super::draw::{Drawn, draw};
 use super::{Candidates, Choice, Turn};

@@ -1,9 +1,10 @@
 //! What a policy sees of an endpoint, and how two of them compare.
 //!
-//! Candidates are drawn by weight already. To compare them by (in flight + 1) / weight as well would count the weight twice:
-//! of weights 3 and 1 that carry nothing, the heavy one would get all. So the one drawn first has the call, unless the other
-//! carried less *even with the call* than the first does without. For equal weights this is the comparison of what is in
-//! flight; of endpoints that carry nothing none gives way, so that their shares are those of the draw.
+//! Candidates are drawn by weight already. To compare them by (in flight + 1) / weight as well would count the weight
+//! twice: of weights 3 and 1 that carry nothing, the heavy one would get all. So the one drawn first has the call,
+//! unless the other carried less *even with the call* than the first does without. For equal weights this is the
+//! comparison of what is in flight; of endpoints that carry nothing none gives way, so that their shares are those of
+//! the draw.
 
 /// What a policy sees of one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,8 +27,8 @@ impl Load {
         self.in_flight < self.open
     }
 
-    /// Whether this one, drawn first, leaves the call to `other`. One without an idle connection does so wherever the other
-    /// has one, or a full light endpoint would win over idle heavy ones.
+    /// Whether this one, drawn first, leaves the call to `other`. One without an idle connection does so wherever the
+    /// other has one, or a full light endpoint would win over idle heavy ones.
     #[inline]
     pub(super) fn gives_way_to(self, other: Self) -> bool {
         if self.has_idle() == other.has_idle() {
@@ -38,10 +39,10 @@ impl Load {
         }
     }
 
-    /// The same by time: what each carries counts as long as its calls take. Where nothing is known of one, it is taken for
-    /// as fast as the other, so that what is in flight decides. A guess would be wrong by orders of magnitude for somebody:
-    /// where calls take a millisecond, one of a second starves the new endpoint (linkerd2-proxy #167), and one of nothing
-    /// sends it all calls until its first reply.
+    /// The same by time: what each carries counts as long as its calls take. Where nothing is known of one, it is taken
+    /// for as fast as the other, so that what is in flight decides. A guess would be wrong by orders of magnitude for
+    /// somebody: where calls take a millisecond, one of a second starves the new endpoint (linkerd2-proxy #167), and
+    /// one of nothing sends it all calls until its first reply.
     #[inline]
     pub(super) fn gives_way_by_time_to(self, other: Self) -> bool {
         if self.has_idle() == other.has_idle() {
@@ -61,8 +62,9 @@ impl Load {
         (self.cost > 0.0).then_some(self.cost)
     }
 
-    /// What this one carries and what `other` would with the call, each by weight, and made comparable without a division:
-    /// `in_flight / weight + 1 / greater weight` against `(other.in_flight + 1) / other.weight`, times both weights.
+    /// What this one carries and what `other` would with the call, each by weight, and made comparable without a
+    /// division: `in_flight / weight + 1 / greater weight` against `(other.in_flight + 1) / other.weight`, times both
+    /// weights.
     #[inline]
     fn burdens(self, other: Self) -> (u64, u64) {
         let own = u64::from(self.in_flight) * u64::from(other.weight)

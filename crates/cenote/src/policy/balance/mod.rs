@@ -1,14 +1,16 @@
 //! Which endpoint of a set is looked at for a connection, and which one is dialled.
 //!
-//! Pure: what an endpoint carries, the random numbers and the time are handed in. The list of candidates may change while a
-//! rule looks at it: a place that is gone is passed over, and nothing is concluded from what was seen there before.
+//! Pure: what an endpoint carries, the random numbers and the time are handed in. The list of candidates may change
+//! while a rule looks at it: a place that is gone is passed over, and nothing is concluded from what was seen there
+//! before.
 //!
 //! What every rule keeps:
 //!
-//! - Shares are by weight: of endpoints that are alike otherwise, and of those that carry nothing, each gets as many choices
-//!   as its weight says. Weight 0 gets none (pingora #1006), unless all have weight 0: then they share alike (pingora #891).
-//! - The looks are counted: but for the rule that looks at all, a choice takes a few, however many endpoints there are. The
-//!   one exception are weights so unlike that drawing by them fails again and again: [`draw`] says what happens then.
+//! - Shares are by weight: of endpoints that are alike otherwise, and of those that carry nothing, each gets as many
+//!   choices as its weight says. Weight 0 gets none (pingora #1006), unless all have weight 0: then they share alike
+//!   (pingora #891).
+//! - But for the rule that looks at all candidates, a choice takes a few looks, however many there are. Only where
+//!   weights are so unlike that drawing by them fails again and again does it take more: [`draw`] says how many.
 
 pub(crate) mod bounded_load;
 pub(crate) mod by_key;

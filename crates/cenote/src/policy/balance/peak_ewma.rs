@@ -1,6 +1,6 @@
-//! How long a call to an endpoint is expected to take: a mean that is weighted by time and sensitive to peaks, as Finagle's
-//! and tower's. A slower call counts at once and whole; faster ones count as the time since the last one says. With no calls
-//! the expectation fades, so that an endpoint that was slow is tried again.
+//! How long a call to an endpoint is expected to take: a mean that is weighted by time and sensitive to peaks, as
+//! Finagle's and tower's. A slower call counts at once and whole; faster ones count as the time since the last one
+//! says. With no calls the expectation fades, so that an endpoint that was slow is tried again.
 //!
 //! It is for calls that are timed from request to reply. The time for which a lease is held is the user's, not the
 //! endpoint's.

@@ -1,6 +1,7 @@
 //! Of two candidates drawn at random the better one (M. Mitzenmacher, "The Power of Two Choices in Randomized Load
-//! Balancing", 1996; drawn by weight: Berenbrink et al., "Balls into non-uniform bins", 2010). It looks at two, however many
-//! there are (kong #14961), and at two different ones, or a set of two would get half of its calls without a comparison.
+//! Balancing", 1996; drawn by weight: Berenbrink et al., "Balls into non-uniform bins", 2010). It looks at two, however
+//! many there are (kong #14961), and at two different ones, or a set of two would get half of its calls without a
+//! comparison.
 
 use super::draw::{draw, draw_beside};
 use super::{Candidates, Choice, Load, Turn};

@@ -44,8 +44,8 @@ impl Turn {
         scaled(self.next_u64(), n)
     }
 
-    /// The next place of a list of `len`, and in which round. A list that has become shorter is begun anew, so that each of
-    /// its places comes once a round.
+    /// The next place of a list of `len`, and in which round. A list that has become shorter is begun anew, so that
+    /// each of its places comes once a round.
     #[inline]
     pub(super) fn advance(&mut self, len: usize) -> (usize, u32) {
         let mut place = self.place as usize;

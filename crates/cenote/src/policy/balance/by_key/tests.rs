@@ -75,6 +75,18 @@ fn the_order_of_a_key_does_not_depend_on_the_order_of_the_list() {
     }
 }
 
+/// Of 480,000 points some twenty lie where another does.
+#[test]
+fn nor_does_the_ring_where_points_meet() {
+    let ring = |endpoints: &[(u32, u32)]| -> Vec<u32> {
+        let points = table(endpoints).points;
+        let owners = points.iter().map(|point| point.owner as usize);
+        owners.map(|place| endpoints[place].0).collect()
+    };
+    let (listed, reversed) = (alike(0..3_000), alike((0..3_000).rev()));
+    assert!(ring(&listed) == ring(&reversed));
+}
+
 /// volo #565: a consistent hash that always answered from one node.
 #[test]
 fn endpoints_have_their_shares_of_the_keys_by_weight() {
@@ -164,12 +176,20 @@ fn a_look_up_costs_as_much_among_ten_thousand_endpoints_as_among_ten() {
         let looks: usize = (0..KEYS)
             .map(|key| {
                 let at = (nth(key, 0) >> 32) as u32;
-                let begin = table.index.get(part_of(at, table.points.len()));
-                table.first_from(at) - begin.map_or(table.points.len(), |&first| first as usize)
+                table.first_from(at) - table.begin_of_part(at)
             })
             .sum();
         // Of those in its part, which has one in the mean, a point lies behind half.
         let mean = looks as f64 / KEYS as f64;
         assert!(mean < 0.6, "{mean} points passed over of {len}");
+    }
+}
+
+#[test]
+fn behind_the_last_point_a_look_up_does_not_begin_at_the_first() {
+    for name in 0..50 {
+        let table = table(&[(name, 1)]);
+        let looks = table.first_from(u32::MAX) - table.begin_of_part(u32::MAX);
+        assert!(looks < 10, "{looks}");
     }
 }

@@ -1,5 +1,5 @@
-//! One suite for all rules, in figures. What is random is seeded; where shares are compared, three sigma of the binomial
-//! distribution are allowed.
+//! One suite for all rules, in figures. What is random is seeded; where shares are compared, three sigma of the
+//! binomial distribution are allowed.
 
 mod simulation;
 mod single_rules;
