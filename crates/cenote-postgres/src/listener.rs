@@ -169,11 +169,11 @@ impl PgListener {
 
     /// The connection that listens; a new one if need be.
     async fn connected(&mut self) -> Result<&mut OwnedLease<PostgresConnector>, ListenError> {
-        if self.pool.connector().peer() == Peer::TransactionPooler {
-            return Err(ListenError::BehindPooler);
-        }
         while self.conn.is_none() {
             let conn = self.pool.get_owned().await?;
+            if OwnedLease::connector(&conn).peer() == Peer::TransactionPooler {
+                return Err(ListenError::BehindPooler);
+            }
             let mut sql = String::new();
             for channel in &self.channels {
                 let _ = write!(sql, "LISTEN {};", quoted(channel));

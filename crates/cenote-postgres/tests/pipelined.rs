@@ -203,7 +203,7 @@ async fn a_connection_that_rests_after_a_cancelled_call_is_in_step() {
             .is_none()
     );
     drop(conn);
-    let connector = pool.connector();
+    let connector = pool.connector().expect("there is one");
     let mut conn = connector.connect(&Dial::new()).await.expect("it connects");
     drop(fixture::cut_short(conn.query("SELECT 'not mine'", &[]), 1).await);
     connector

@@ -34,6 +34,20 @@ pub enum ConnectError {
         /// What was dialled, if the connector [says](crate::Connect::endpoint).
         endpoint: Option<Arc<str>>,
     },
+    /// Endpoints of a set can't be reached: each with why its last dial failed.
+    #[non_exhaustive]
+    Endpoints {
+        /// What each is called, and why; some of them, if there are many.
+        failed: Arc<[(Arc<str>, ConnectError)]>,
+        /// How many more there are.
+        others: usize,
+    },
+    /// The set has no endpoint that may serve.
+    #[non_exhaustive]
+    NoEndpoint {
+        /// How its discovery stands.
+        discovery: Arc<str>,
+    },
     /// The connector panicked; the message of the panic.
     Panicked(Arc<str>),
     /// The `after_connect` hook refused the connection.
@@ -55,6 +69,22 @@ impl fmt::Display for ConnectError {
                 }
                 write!(f, " longer than connect_timeout ({limit:?})")
             }
+            Self::Endpoints { failed, others } => {
+                for (i, (name, error)) in failed.iter().enumerate() {
+                    let text = error.to_string();
+                    let separator = if i == 0 { "" } else { "; " };
+                    // Many connectors name it themselves.
+                    match text.contains(&**name) {
+                        true => write!(f, "{separator}{text}")?,
+                        false => write!(f, "{separator}{name}: {text}")?,
+                    }
+                }
+                match others {
+                    0 => Ok(()),
+                    others => write!(f, "; and {others} more"),
+                }
+            }
+            Self::NoEndpoint { discovery } => write!(f, "no endpoint is known ({discovery})"),
             Self::Panicked(message) => write!(f, "the connector panicked: {message}"),
             Self::Hook(error) => write!(f, "the after_connect hook failed: {error}"),
             Self::DeadOnArrival => f.write_str("the new connection was dead before its first use"),
@@ -67,24 +97,30 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed(error) | Self::Hook(error) => error.source(),
-            Self::TimedOut { .. } | Self::Panicked(_) | Self::DeadOnArrival | Self::Aborted => None,
+            Self::Endpoints { .. }
+            | Self::NoEndpoint { .. }
+            | Self::TimedOut { .. }
+            | Self::Panicked(_)
+            | Self::DeadOnArrival
+            | Self::Aborted => None,
         }
     }
 }
 
 impl ConnectError {
-    /// An attempt of `connector` that took longer than `limit`.
-    pub(crate) fn timed_out<C: Connect>(connector: &C, limit: Duration) -> Self {
-        Self::TimedOut {
-            limit,
-            endpoint: endpoint(connector),
-        }
+    /// An attempt at `endpoint` that took longer than `limit`.
+    pub(crate) fn timed_out(endpoint: Option<Arc<str>>, limit: Duration) -> Self {
+        Self::TimedOut { limit, endpoint }
     }
 
-    /// The connector's own error, or that of the `after_connect` hook, if there was one and it is an `E`.
+    /// The connector's own error, or that of the `after_connect` hook, if there was one and it is an `E`; of several
+    /// endpoints the first.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Failed(error) | Self::Hook(error) => error.downcast_ref(),
+            Self::Endpoints { failed, .. } => {
+                failed.iter().find_map(|(_, error)| error.downcast_ref())
+            }
             _ => None,
         }
     }
@@ -347,6 +383,9 @@ pub enum AddError<T> {
     /// [`is_open`](crate::Connect::is_open) says no, or panicked.
     #[error("the connection is not open")]
     Broken(T),
+    /// The pool is over a set of endpoints, and opens its connections itself.
+    #[error("the pool is over a set of endpoints, and opens its connections itself")]
+    Set(T),
     /// There is an `after_connect` hook, and no tokio runtime to run it on.
     #[error("there is no tokio runtime to run the after_connect hook on")]
     NoRuntime(T),
@@ -359,6 +398,7 @@ impl<T> AddError<T> {
             Self::Full(conn) => AddError::Full(change(conn)),
             Self::Closed(conn) => AddError::Closed(change(conn)),
             Self::Broken(conn) => AddError::Broken(change(conn)),
+            Self::Set(conn) => AddError::Set(change(conn)),
             Self::NoRuntime(conn) => AddError::NoRuntime(change(conn)),
         }
     }
@@ -370,6 +410,7 @@ impl<T> fmt::Debug for AddError<T> {
             Self::Full(_) => "Full(..)",
             Self::Closed(_) => "Closed(..)",
             Self::Broken(_) => "Broken(..)",
+            Self::Set(_) => "Set(..)",
             Self::NoRuntime(_) => "NoRuntime(..)",
         })
     }
@@ -379,9 +420,11 @@ impl<T> AddError<T> {
     /// The connection.
     pub fn into_connection(self) -> T {
         match self {
-            Self::Full(conn) | Self::Closed(conn) | Self::Broken(conn) | Self::NoRuntime(conn) => {
-                conn
-            }
+            Self::Full(conn)
+            | Self::Closed(conn)
+            | Self::Broken(conn)
+            | Self::Set(conn)
+            | Self::NoRuntime(conn) => conn,
         }
     }
 }

@@ -170,7 +170,6 @@ pub mod blocking;
 pub mod budget;
 mod connect;
 mod dial;
-#[cfg(not(any(cenote_loom, cenote_shuttle)))]
 pub mod endpoints;
 pub mod error;
 mod hooks;

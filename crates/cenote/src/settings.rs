@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::endpoints::Balance;
 use crate::error::SettingsError;
 use crate::kernel::{MAX_SLOTS, Order};
 
@@ -69,6 +70,26 @@ pub(crate) struct Settings {
     pub(crate) slow_get: Option<Duration>,
     pub(crate) return_events: ReturnEvents,
     pub(crate) seed: Option<u64>,
+    /// Of a pool over a set of endpoints.
+    pub(crate) set: Option<SetSettings>,
+    /// One of those was set for a pool of one endpoint; which.
+    pub(crate) set_only: Option<&'static str>,
+}
+
+/// What a pool over a set of endpoints has beside the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetSettings {
+    pub(crate) balance: Balance,
+    pub(crate) max_per_endpoint: usize,
+}
+
+impl Default for SetSettings {
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            max_per_endpoint: 10,
+        }
+    }
 }
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -108,14 +129,64 @@ impl Default for Settings {
             slow_get: Some(SECOND),
             return_events: ReturnEvents::None,
             seed: None,
+            set: None,
+            set_only: None,
         }
     }
 }
 
 impl Settings {
+    /// The defaults of a pool over a set of endpoints: each of them has its own bound, and dials of one do not wait for
+    /// those of another.
+    pub(crate) fn of_set() -> Self {
+        Self {
+            max_size: MAX_SLOTS,
+            max_connecting: 16,
+            set: Some(SetSettings::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Changes what only a pool over a set of endpoints has; that of one endpoint refuses it later.
+    pub(crate) fn change_set(
+        &mut self,
+        setting: &'static str,
+        change: impl FnOnce(&mut SetSettings),
+    ) {
+        match &mut self.set {
+            Some(set) => change(set),
+            None => self.set_only = Some(setting),
+        }
+    }
+
+    /// Refuses what can't work of a set of endpoints, or without one.
+    fn validate_set(&self) -> Result<(), SettingsError> {
+        if let Some(setting) = self.set_only {
+            let wanted = "it is for pools over a set of endpoints (`Pool::balanced`)";
+            return refuse(setting, "set for one endpoint", wanted);
+        }
+        let Some(set) = self.set else {
+            return Ok(());
+        };
+        if set.max_per_endpoint == 0 {
+            return refuse("max_per_endpoint", 0, "at least 1");
+        }
+        if self.idle_order != IdleOrder::Local {
+            let wanted = "IdleOrder::Local: over a set of endpoints, `balance` says which connection is leased";
+            return refuse("idle_order", format!("{:?}", self.idle_order), wanted);
+        }
+        if let Some(max_idle) = self.max_idle {
+            let wanted =
+                "None: over a set of endpoints, max_per_endpoint and idle_timeout bound them";
+            return refuse("max_idle", max_idle, wanted);
+        }
+        Ok(())
+    }
+
     /// Refuses what can't work, first offender first.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         self.check_max_size(self.max_size)?;
+        self.validate_set()?;
         if let Some(max_idle) = self.max_idle.filter(|max_idle| *max_idle < self.min_idle) {
             let wanted = format!(
                 "at least min_idle ({}); lower min_idle or raise max_idle",
@@ -213,6 +284,9 @@ impl Settings {
     }
 
     pub(crate) fn order(&self) -> Order {
+        if self.set.is_some() {
+            return Order::Balanced;
+        }
         let max_idle = self.max_idle.unwrap_or(usize::MAX);
         match self.idle_order {
             IdleOrder::Local if self.max_idle.is_none() => Order::Local,

@@ -189,7 +189,10 @@ impl RedisClient {
     /// The database of its connections.
     #[cfg(feature = "redis-rs")]
     pub(crate) fn home(&self) -> u32 {
-        self.exclusive.connector().database()
+        let connector = self.exclusive.connector();
+        connector
+            .expect("a client's pools are of one endpoint each")
+            .database()
     }
 
     /// The connections of both kinds as they are now.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::erased::{BoxFuture, DynLease, ErasedPool};
 use crate::connect::Connect;
 use crate::dial::Dial;
-use crate::error::{ConnectError, GetError};
+use crate::error::{ConnectError, GetError, endpoint};
 use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed, Runtime};
 use crate::settings::CONNECT_TIMEOUT;
@@ -82,7 +82,9 @@ impl<C: Connect> Unpooled<C> {
                 name(),
                 1,
                 match failed {
-                    Failed::TimedOut => ConnectError::timed_out(&self.shared.connector, limit),
+                    Failed::TimedOut => {
+                        ConnectError::timed_out(endpoint(&self.shared.connector), limit)
+                    }
                     Failed::Panicked(panic) => ConnectError::Panicked(panic.into()),
                     Failed::Error(error) => ConnectError::Failed(Arc::new(error)),
                 },

@@ -51,7 +51,7 @@ macro_rules! hooks {
 impl<C: Connect> PoolBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
         Self {
-            builder: pool::PoolBuilder::new(Threads(Arc::new(connector))),
+            builder: pool::Pool::builder(Threads(Arc::new(connector))),
         }
     }
 

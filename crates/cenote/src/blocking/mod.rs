@@ -366,9 +366,9 @@ impl<C: Connect> Pool<C> {
         self.pool().is_closed()
     }
 
-    /// The connector the pool was built with.
-    pub fn connector(&self) -> &C {
-        &self.pool().connector().0
+    /// The connector the pool was built with; none where it is over a set of endpoints.
+    pub fn connector(&self) -> Option<&C> {
+        Some(&self.pool().connector()?.0)
     }
 }
 

@@ -31,22 +31,26 @@
 // `set` has the words, `discover` what a source is, `discovery` the task; each source is a file,
 // and `polling` is for those that ask.
 
+mod balance;
 mod channel;
 mod discover;
 mod discovery;
 mod file;
 mod fixed;
+mod into_discovery;
 #[cfg(feature = "net")]
 mod lookup;
 mod polling;
 mod set;
 mod status;
 
+pub use balance::Balance;
 pub use channel::{Channel, SetSender, channel};
 pub use discover::Discover;
 pub use discovery::{Discovery, DiscoveryBuilder, EmptySets};
 pub use file::{FileError, WatchedFile};
 pub use fixed::{Fixed, fixed};
+pub use into_discovery::IntoDiscovery;
 #[cfg(feature = "net")]
 pub use lookup::{Lookup, LookupError};
 pub use set::{Change, Endpoint, EndpointSet, Key};

@@ -11,8 +11,10 @@ use std::ptr;
 use super::slot::Slot;
 use super::state_word::{State, StateWord};
 use super::token::SlotToken;
-use super::{Core, GATE_SHELF, Owner};
+use super::{Core, GATE_SET, GATE_SHELF, Owner};
 use crate::sync::Ordering;
+
+const GATE_SHELF_OF_SET: u64 = GATE_SHELF | GATE_SET;
 
 impl<O: Owner> Core<O> {
     /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap, unless
@@ -42,7 +44,8 @@ impl<O: Owner> Core<O> {
     #[inline(never)]
     fn claim_gated(&self, gate: u64) -> Option<SlotToken<O>> {
         match gate {
-            GATE_SHELF => self.claim_shelved(),
+            GATE_SET => self.claim_of_set(),
+            GATE_SHELF | GATE_SHELF_OF_SET => self.claim_shelved(),
             _ => None,
         }
     }
@@ -50,7 +53,7 @@ impl<O: Owner> Core<O> {
     #[cold]
     #[inline(never)]
     pub(super) fn claim_any(&self) -> Option<SlotToken<O>> {
-        (0..self.bound()).find_map(|index| SlotToken::claim(self.table.slot(index)?))
+        (0..self.bound()).find_map(|index| SlotToken::claim(self.table.get(index)?))
     }
 }
 
@@ -97,8 +100,8 @@ impl<O: Owner> SlotToken<O> {
     /// to see the slot first; then the caller still holds it and goes through [`release`](Self::release).
     #[inline(always)]
     pub(crate) fn release(self) -> Result<(), Self> {
-        if self.word.state() != State::Leased || self.word.is_marked() {
-            return Err(self);
+        if !self.word.is_plain_lease() {
+            return self.release_counted();
         }
         let slot = self.slot();
         let (key, this) = (self.core().key, ptr::from_ref(slot));
@@ -113,6 +116,32 @@ impl<O: Owner> SlotToken<O> {
         }
         mem::forget(self);
         set_hint(key, this, idle);
+        Ok(())
+    }
+}
+
+impl<O: Owner> SlotToken<O> {
+    /// As [`release`](Self::release), of a lease that is counted at its endpoint; any other is refused.
+    #[inline(never)]
+    fn release_counted(self) -> Result<(), Self> {
+        if self.word.state() != State::Leased || self.word.is_marked() {
+            return Err(self);
+        }
+        let slot = self.slot();
+        // Before the swap: after it the slot is another's, and the pool may be gone.
+        slot.count(self.core(), State::Leased, State::Idle);
+        let released = slot.word.compare_exchange(
+            self.word.0,
+            self.word.to(State::Idle).0,
+            // As in `release`.
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if released.is_err() {
+            slot.count_again(self.core());
+            return Err(self);
+        }
+        mem::forget(self);
         Ok(())
     }
 }

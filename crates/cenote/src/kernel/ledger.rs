@@ -6,13 +6,14 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
+use super::admission::{Admission, Members};
 use super::fast_path::set_hint;
 use super::shelf::Shelf;
 use super::state_word::{Mark, State};
 use super::token::{GrantedToken, IdleSince, SlotToken};
 use super::vacant_slots::VacantSlots;
 use super::waitlist::{Popped, WaiterCell, Waitlist};
-use super::{Core, GATE_CLOSED, GATE_PAUSED, GATE_SHELF, GATE_WAITERS, Order, Owner};
+use super::{Core, GATE_CLOSED, GATE_PAUSED, GATE_SET, GATE_SHELF, GATE_WAITERS, Order, Owner};
 use crate::sync::{Ordering, lock};
 use crate::wake::{release, wake_all};
 
@@ -35,6 +36,7 @@ pub(super) struct Ledger<O: Owner> {
     pub(super) phase: Phase,
     pub(super) shelf: Shelf,
     pub(super) vacant: VacantSlots,
+    pub(super) members: Members,
 }
 
 /// The cell of a waiter for a connection.
@@ -82,6 +84,8 @@ pub(crate) enum Excess {
     OverSize,
     OverIdle,
     Unwanted,
+    /// Its endpoint is barred.
+    Barred,
 }
 
 impl<O: Owner> Ledger<O> {
@@ -98,6 +102,7 @@ impl<O: Owner> Ledger<O> {
             phase: Phase::Open,
             shelf: Shelf::new(order),
             vacant: VacantSlots::default(),
+            members: Members::default(),
         }
     }
 
@@ -109,21 +114,22 @@ impl<O: Owner> Ledger<O> {
     pub(super) fn over_size(&self) -> bool {
         self.occupied - self.closing > self.max_size
     }
-
-    /// The pool does not want `token`, for `why`.
-    fn excess(&mut self, token: SlotToken<O>, why: Excess) -> Release<O> {
-        self.close_soon(&token);
-        Release::Excess(token, why)
-    }
-
-    /// `token` is on its way out.
-    pub(super) fn close_soon(&mut self, token: &SlotToken<O>) {
-        self.closing += 1;
-        token.set_state(State::Closing);
-    }
 }
 
 impl<O: Owner> Core<O> {
+    /// Under the lock: the pool does not want `token`, for `why`.
+    fn excess(&self, ledger: &mut Ledger<O>, token: SlotToken<O>, why: Excess) -> Release<O> {
+        self.close_soon(ledger, &token);
+        Release::Excess(token, why)
+    }
+
+    /// Under the lock: `token` is on its way out.
+    pub(super) fn close_soon(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) {
+        ledger.closing += 1;
+        token.set_state(State::Closing);
+        self.unlist_at_endpoint(token.slot());
+    }
+
     pub(super) fn join(
         &self,
         waiter: Pin<&TokenCell<O>>,
@@ -223,7 +229,12 @@ impl<O: Owner> Core<O> {
         } else {
             GATE_WAITERS
         };
-        let gate = phase | shelf | waiters;
+        let set = if self.endpoints.is_some() {
+            GATE_SET
+        } else {
+            0
+        };
+        let gate = phase | shelf | waiters | set;
         // While it stays the same, every thread keeps its copy of the line.
         if self.gate.load(Ordering::Relaxed) != gate {
             self.gate.store(gate, Ordering::Release);
@@ -235,20 +246,29 @@ impl<O: Owner> Core<O> {
         let popped = {
             let mut ledger = lock(&self.ledger);
             let room = match ledger.order {
-                Order::Local => true,
+                Order::Local | Order::Balanced => true,
                 Order::Listed { max_idle, .. } => ledger.shelf.len() < max_idle,
             };
             if ledger.phase == Phase::Closed {
-                return ledger.excess(token, Excess::Closed);
+                return self.excess(&mut ledger, token, Excess::Closed);
             } else if ledger.over_size() {
-                return ledger.excess(token, Excess::OverSize);
+                return self.excess(&mut ledger, token, Excess::OverSize);
             } else if !O::is_wanted(self, token.meta()) {
-                return ledger.excess(token, Excess::Unwanted);
-            } else if ledger.serving() {
+                return self.excess(&mut ledger, token, Excess::Unwanted);
+            }
+            match self.admission(&mut ledger, &token) {
+                Admission::Drawn | Admission::Spare => {}
+                Admission::Aside => {
+                    self.lay_aside(&mut ledger, token);
+                    return Release::Kept;
+                }
+                Admission::Barred => return self.excess(&mut ledger, token, Excess::Barred),
+            }
+            if ledger.serving() {
                 debug_assert!(ledger.shelf.is_up && ledger.shelf.len() == 0);
                 self.release_to_waiter(&mut ledger, &mut token)
             } else if !room {
-                return ledger.excess(token, Excess::OverIdle);
+                return self.excess(&mut ledger, token, Excess::OverIdle);
             } else if ledger.shelf.is_up {
                 self.shelve(&mut ledger, token, idling);
                 return Release::Kept;
@@ -265,8 +285,11 @@ impl<O: Owner> Core<O> {
     /// A connection the pool itself had in hand becomes a user's lease; refused unless the pool is
     /// open and wants it still.
     pub(crate) fn relet(&self, mut token: SlotToken<O>) -> Result<SlotToken<O>, SlotToken<O>> {
-        let ledger = lock(&self.ledger);
-        if ledger.phase != Phase::Open || !O::is_wanted(self, token.meta()) {
+        let mut ledger = lock(&self.ledger);
+        if ledger.phase != Phase::Open
+            || !O::is_wanted(self, token.meta())
+            || !self.admission(&mut ledger, &token).serves()
+        {
             return Err(token);
         }
         let plain = !ledger.shelf.is_up && !ledger.over_size() && !O::must_report(self);
@@ -292,8 +315,11 @@ impl<O: Owner> SlotToken<O> {
     /// Under the ledger's lock: makes the slot idle, free or on the shelf. The caller has its own handle of the core.
     pub(super) fn make_idle(self, idling: IdleSince, mark: Mark) {
         let slot = self.slot();
-        let idle = slot.word(Ordering::Relaxed).to(State::Idle);
-        if idling == IdleSince::Now {
+        let was = slot.word(Ordering::Relaxed);
+        let idle = was.to(State::Idle);
+        if was.is_counted() {
+            slot.count(self.core(), was.state(), State::Idle);
+        } else if idling == IdleSince::Now {
             // Good once the slot is free.
             set_hint(self.core().key, slot, idle);
         }

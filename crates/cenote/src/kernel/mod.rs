@@ -44,8 +44,10 @@
 //! One: `ledger`. No user code and no waker runs under it. Every gate and bound store happens under it;
 //! their readers take them as advice, and the words decide.
 
+mod admission;
 mod boxed_waiter;
 pub(crate) mod call_site;
+mod endpoints;
 mod fast_path;
 mod ledger;
 #[cfg(all(test, cenote_loom))]
@@ -64,10 +66,12 @@ mod vacant_slots;
 mod waiter;
 mod waitlist;
 
+pub(crate) use admission::Admission;
 pub(crate) use boxed_waiter::BoxedWaiter;
+pub(crate) use endpoints::{EndpointNumber, Endpoints, Places};
 pub(crate) use fast_path::LeaseToken;
 pub(crate) use ledger::{Excess, JoinOutcome, Phase, Release};
-pub(crate) use occupancy::Demand;
+pub(crate) use occupancy::{Demand, Room};
 pub(crate) use state_word::{State, StateWord};
 pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};
@@ -109,6 +113,14 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     fn returned(token: SlotToken<Self>, core: Option<&Core<Self>>);
     /// A waiter left after it had been granted `token`: to be given back.
     fn return_unclaimed(token: SlotToken<Self>);
+    /// In a pool over a set of endpoints: which of the drawn a claim looks at. `None` where there is none, and in pools of
+    /// one endpoint, which do not ask. On the way of every lease: no lock, no waiting.
+    fn choose(_core: &Core<Self>, _endpoints: &Endpoints) -> Option<Places> {
+        None
+    }
+    /// An endpoint was chosen that has no connection; another served. Told once, until a connection is opened or
+    /// [`forget_missed`](endpoints::Record::forget_missed).
+    fn missed(_core: &Arc<Core<Self>>, _number: EndpointNumber) {}
 }
 
 /// How idle connections are chosen.
@@ -116,6 +128,9 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
 pub(crate) enum Order {
     /// By the thread's hint, then by slot: claims and releases take no lock, unless somebody waited of late.
     Local,
+    /// By the owner's choice among the endpoints of a set: claims and releases take no lock, unless somebody waited of
+    /// late; then the one that idles for longest.
+    Balanced,
     /// By an exact list under the ledger's lock: the shelf.
     Listed {
         /// Which end is taken from.
@@ -123,6 +138,13 @@ pub(crate) enum Order {
         /// The list's bound; beyond it a connection given back is surplus.
         max_idle: usize,
     },
+}
+
+impl Order {
+    /// Whether idle connections lie on the shelf for good.
+    fn keeps_shelf(self) -> bool {
+        matches!(self, Self::Listed { .. })
+    }
 }
 
 /// A pool's heart: `owner` is the pool built on it.
@@ -141,7 +163,9 @@ pub(crate) struct Core<O: Owner> {
     /// Non-zero when a claim is not to look at the slots: somebody waits, or the pool is paused or closed, and
     /// it gives up; or the shelf is up, and it goes through the ledger. Written under the ledger's lock.
     gate: AtomicU64,
-    table: Table<O>,
+    table: Table<Slot<O>>,
+    /// The endpoints, in a pool over a set of them.
+    endpoints: Option<Box<Endpoints>>,
 }
 
 // The gate's bits.
@@ -151,6 +175,8 @@ const GATE_PAUSED: u64 = 2;
 const GATE_SHELF: u64 = 4;
 /// Somebody waits.
 const GATE_WAITERS: u64 = 8;
+/// The pool is over a set of endpoints, of which the owner chooses one. Never changes.
+const GATE_SET: u64 = 16;
 
 impl<O: Owner> Core<O> {
     pub(crate) fn new(owner: O, max_size: usize, order: Order) -> Arc<Self> {
@@ -159,8 +185,10 @@ impl<O: Owner> Core<O> {
         let key = KEYS.fetch_add(1, Ordering::Relaxed);
         let gate = match order {
             Order::Local => 0,
+            Order::Balanced => GATE_SET,
             Order::Listed { .. } => GATE_SHELF,
         };
+        let endpoints = (order == Order::Balanced).then(|| Box::new(Endpoints::new()));
         Arc::new(Self {
             ledger: Mutex::new(Ledger::new(max_size, order)),
             owner,
@@ -168,6 +196,7 @@ impl<O: Owner> Core<O> {
             bound: AtomicUsize::new(0),
             gate: AtomicU64::new(gate),
             table: Table::new(),
+            endpoints,
         })
     }
 
@@ -175,24 +204,40 @@ impl<O: Owner> Core<O> {
         self.bound.load(Ordering::Acquire)
     }
 
+    /// What no other pool of the process has.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// The endpoints, in a pool over a set of them.
+    pub(crate) fn endpoints(&self) -> Option<&Endpoints> {
+        self.endpoints.as_deref()
+    }
+
     /// Every slot that may be occupied, as it is now.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, StateWord, &O::SlotMeta)> {
         (0..self.bound()).filter_map(|index| {
-            let slot = self.table.slot(index)?;
+            let slot = self.table.get(index)?;
             Some((index, slot.word(Ordering::Acquire), slot.meta()))
         })
     }
 
     /// The slot with this index as it is now, if it ever was occupied.
     pub(crate) fn slot(&self, index: usize) -> Option<(StateWord, &O::SlotMeta)> {
-        let slot = self.table.slot(index)?;
+        let slot = self.table.get(index)?;
         Some((slot.word(Ordering::Acquire), slot.meta()))
+    }
+
+    /// The number of the endpoint that the slot with this index is of, or was last; none where there is no set.
+    pub(crate) fn endpoint_of(&self, index: usize) -> Option<EndpointNumber> {
+        self.endpoints.as_ref()?;
+        Some(self.table.get(index)?.endpoint.load(Ordering::Relaxed))
     }
 
     /// The notes of every slot that ever was, occupied or not.
     pub(crate) fn all_meta(&self) -> impl Iterator<Item = &O::SlotMeta> {
         (0..MAX_SLOTS)
-            .map_while(|index| self.table.slot(index))
+            .map_while(|index| self.table.get(index))
             .map(Slot::meta)
     }
 }

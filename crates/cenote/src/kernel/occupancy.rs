@@ -1,6 +1,9 @@
 //! Which slots are occupied: opening and vacating them, and taking idle ones for the pool itself.
 
-use super::ledger::{Excess, Phase};
+use super::admission::Admission;
+use super::endpoints::EndpointNumber;
+use super::ledger::{Excess, Ledger, Phase};
+use super::slot::Slot;
 use super::state_word::{State, StateWord};
 use super::token::{Opening, SlotToken};
 use super::{Core, Owner};
@@ -21,6 +24,13 @@ pub(crate) struct Demand {
     pub(crate) waited: u64,
 }
 
+/// What an endpoint of a set may have, beside the bounds of the pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) max_size: u32,
+    pub(crate) max_opening: u32,
+}
+
 impl Demand {
     /// Connections there are, those on their way in or out apart.
     pub(crate) fn open(&self) -> usize {
@@ -31,7 +41,38 @@ impl Demand {
 impl<O: Owner> Core<O> {
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
     pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
+        self.open_within(&mut lock(&self.ledger), max_opening, 0)
+    }
+
+    /// As [`open`](Self::open), for a dial of this endpoint of a set, within `room` of its own; unless the endpoint is
+    /// barred.
+    pub(crate) fn open_at(
+        self: &Arc<Self>,
+        number: EndpointNumber,
+        max_opening: usize,
+        room: &Room,
+    ) -> Option<Opening<O>> {
         let mut ledger = lock(&self.ledger);
+        let member = ledger.members.by_number.get(number as usize)?;
+        let record = self.endpoints.as_deref()?.record(number);
+        if member.admission == Admission::Barred
+            || member.occupied >= room.max_size
+            || record.opening() >= room.max_opening
+        {
+            return None;
+        }
+        let opening = self.open_within(&mut ledger, max_opening, number)?;
+        ledger.members.by_number[number as usize].occupied += 1;
+        record.set_opening(record.opening() + 1);
+        Some(opening)
+    }
+
+    fn open_within(
+        self: &Arc<Self>,
+        ledger: &mut Ledger<O>,
+        max_opening: usize,
+        number: EndpointNumber,
+    ) -> Option<Opening<O>> {
         if ledger.phase == Phase::Closed
             || ledger.occupied >= ledger.max_size
             || ledger.opening >= max_opening
@@ -40,31 +81,42 @@ impl<O: Owner> Core<O> {
         }
         let bound = self.bound();
         let index = ledger.vacant.take_lowest(bound).unwrap_or(bound);
-        let slot = self.table.slot_or_grow(index);
+        let slot = self.table.get_or_grow(index);
         ledger.occupied += 1;
         ledger.opening += 1;
         // Release pairs with `bound()`'s Acquire: a thread that sees the bound sees the slot.
         self.bound.store(bound.max(index + 1), Ordering::Release);
+        slot.endpoint.store(number, Ordering::Relaxed);
         Some(Opening::occupy(slot, self))
     }
 
     /// Under the ledger's lock, the only place where slots become vacant or cease to be.
     fn is_vacant(&self, index: usize) -> bool {
         self.table
-            .slot(index)
+            .get(index)
             .is_none_or(|slot| slot.word(Ordering::Relaxed).state() == State::Vacant)
     }
 
-    /// A dial became a connection; `change` moves the slot's word.
-    pub(super) fn opened(&self, change: impl FnOnce()) {
+    /// The dial of `token` became a connection, which is the pool's for now.
+    pub(super) fn opened(&self, token: &SlotToken<O>) {
         let mut ledger = lock(&self.ledger);
         ledger.opening -= 1;
-        change();
+        token.reserve();
+        self.opened_at_endpoint(token.slot());
     }
 
     /// A slot becomes vacant; `change` moves its word.
-    pub(super) fn vacate(&self, index: u32, was: State, change: impl FnOnce()) {
+    pub(super) fn vacate(&self, slot: &Slot<O>, was: State, change: impl FnOnce()) {
+        let index = slot.index;
         let mut ledger = lock(&self.ledger);
+        if let Some(member) = ledger.members.of(slot) {
+            member.occupied -= 1;
+            match was {
+                State::Opening => self.dial_ended_at_endpoint(slot),
+                State::Closing => {}
+                _ => self.unlist_at_endpoint(slot),
+            }
+        }
         ledger.occupied -= 1;
         match was {
             State::Opening => ledger.opening -= 1,
@@ -85,7 +137,7 @@ impl<O: Owner> Core<O> {
 
     /// Takes an idle slot for the pool itself, if it is still in the idle period that `seen` was read in.
     pub(crate) fn reserve(&self, index: usize, seen: StateWord) -> Option<SlotToken<O>> {
-        let slot = self.table.slot(index)?;
+        let slot = self.table.get(index)?;
         if seen.state() != State::Idle {
             return None;
         }
@@ -99,7 +151,7 @@ impl<O: Owner> Core<O> {
             return None;
         }
         let token = SlotToken::claim_from(slot, word, State::Reserved)?;
-        if !word.is_free() {
+        if !word.is_free() && !ledger.members.unlist_aside(token.index()) {
             ledger.shelf.unlist(&token);
         }
         Some(token)
@@ -117,10 +169,16 @@ impl<O: Owner> Core<O> {
                 _ if ledger.over_size() => Excess::OverSize,
                 _ => return excess,
             };
-            let Some(token) = self.take_idle(&mut ledger, &mut slots) else {
+            let aside = ledger.members.take_aside();
+            let aside = aside.and_then(|index| self.table.get(index as usize));
+            let token = match aside {
+                Some(slot) => Some(SlotToken::take_marked(self, slot)),
+                None => self.take_idle(&mut ledger, &mut slots),
+            };
+            let Some(token) = token else {
                 return excess;
             };
-            ledger.close_soon(&token);
+            self.close_soon(&mut ledger, &token);
             excess.push((token, why));
         }
     }
@@ -139,7 +197,7 @@ impl<O: Owner> Core<O> {
     pub(crate) fn mark_closing(&self, token: &SlotToken<O>) {
         let mut ledger = lock(&self.ledger);
         if token.state() != State::Closing {
-            ledger.close_soon(token);
+            self.close_soon(&mut ledger, token);
         }
     }
 
@@ -148,8 +206,10 @@ impl<O: Owner> Core<O> {
     pub(crate) fn recall(&self) -> Vec<SlotToken<O>> {
         let mut ledger = lock(&self.ledger);
         ledger.shelf.unlist_all();
-        let slots = (0..self.bound()).filter_map(|index| self.table.slot(index));
-        let idle: Vec<_> = slots.filter_map(SlotToken::claim_or_mark).collect();
+        ledger.members.unlist_all_aside();
+        let slots = (0..self.bound()).filter_map(|index| self.table.get(index));
+        let claim = |slot| SlotToken::claim_or_mark(self, slot);
+        let idle: Vec<_> = slots.filter_map(claim).collect();
         idle.iter().for_each(SlotToken::reserve);
         idle
     }

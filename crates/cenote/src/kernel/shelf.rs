@@ -1,6 +1,6 @@
 //! The shelf: idle connections that are leased through the ledger, and nowhere else.
 //!
-//! A pool that keeps its idle connections in order has a shelf for good. One that does not ([`Order::Local`]) has it
+//! A pool that keeps its idle connections in order has a shelf for good. One that does not ([`Order::keeps_shelf`]) has it
 //! for a while after a caller found nothing idle, so that the next such caller need not look at all slots again
 //! (module docs): until as many leases have come back with nobody waiting as there are slots to look at. The one look
 //! at all slots when the shelf is set up, and the one at most when it is cleared, are then a step or two for each of
@@ -35,7 +35,7 @@ struct Listed {
 impl Shelf {
     pub(super) fn new(order: Order) -> Self {
         Self {
-            is_up: order != Order::Local,
+            is_up: order.keeps_shelf(),
             returns: 0,
             next_rank: 0,
             listed: VecDeque::new(),
@@ -84,11 +84,12 @@ impl Shelf {
     /// The slot to be leased next, in this order.
     pub(super) fn take(&mut self, order: Order) -> Option<u32> {
         let listed = match order {
-            Order::Listed {
+            Order::Balanced
+            | Order::Listed {
                 newest_first: false,
                 ..
             } => self.listed.pop_front(),
-            _ => self.listed.pop_back(),
+            Order::Local | Order::Listed { .. } => self.listed.pop_back(),
         };
         Some(listed?.index)
     }

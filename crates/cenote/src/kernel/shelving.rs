@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::ledger::{Ledger, Phase};
 use super::state_word::Mark;
 use super::token::{IdleSince, SlotToken};
-use super::{Core, Order, Owner};
+use super::{Core, Owner};
 use crate::sync::lock;
 
 impl<O: Owner> Core<O> {
@@ -21,7 +21,10 @@ impl<O: Owner> Core<O> {
             }
         }
         // It was cleared since the gate was read.
-        self.claim_any()
+        match self.endpoints {
+            Some(_) => self.claim_of_set(),
+            None => self.claim_any(),
+        }
     }
 
     /// Claims an idle slot as a lease; if there is none, the shelf is up afterwards, and empty. `slots` are those to be
@@ -34,7 +37,8 @@ impl<O: Owner> Core<O> {
         if ledger.shelf.is_up {
             return self.take_shelved(ledger);
         }
-        let found = slots.find_map(|index| SlotToken::claim_or_mark(self.table.slot(index)?));
+        let claim = |index| SlotToken::claim_free_or_mark(self, self.table.get(index)?);
+        let found = slots.find_map(claim);
         if found.is_none() {
             // Every slot has been looked at: none is free, and every leased one has its mark.
             ledger.shelf.is_up = true;
@@ -46,10 +50,9 @@ impl<O: Owner> Core<O> {
 
     fn take_shelved(&self, ledger: &mut Ledger<O>) -> Option<SlotToken<O>> {
         let order = ledger.order;
-        let slot = self.table.slot(ledger.shelf.take(order)? as usize);
-        Some(SlotToken::take_shelved(
-            slot.expect("a listed slot is in the table"),
-        ))
+        let slot = self.table.get(ledger.shelf.take(order)? as usize);
+        let slot = slot.expect("a listed slot is in the table");
+        Some(SlotToken::take_marked(self, slot))
     }
 
     /// Puts `token`, which serves nobody, on the shelf; and clears that, if enough leases have come back since somebody
@@ -57,7 +60,7 @@ impl<O: Owner> Core<O> {
     pub(super) fn shelve(&self, ledger: &mut Ledger<O>, token: SlotToken<O>, idling: IdleSince) {
         ledger.shelf.list(&token, idling);
         token.make_idle(idling, Mark::Yes);
-        if ledger.order != Order::Local || idling == IdleSince::Before {
+        if ledger.order.keeps_shelf() || idling == IdleSince::Before {
             return;
         }
         ledger.shelf.returns += 1;
@@ -70,7 +73,7 @@ impl<O: Owner> Core<O> {
     fn clear_shelf(&self, ledger: &mut Ledger<O>) {
         ledger.shelf.is_up = false;
         ledger.shelf.clear(|index| {
-            let slot = self.table.slot(index as usize);
+            let slot = self.table.get(index as usize);
             slot.expect("a listed slot is in the table").unshelve();
         });
         self.set_gate(ledger);

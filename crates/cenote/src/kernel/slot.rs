@@ -7,6 +7,7 @@
 //! the ledger's lock may mark a `Leased` word at any time; the mark changes nothing else of a held slot.
 
 use super::state_word::{Mark, State, StateWord};
+use super::table::Item;
 use super::{Core, Owner};
 use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
@@ -21,7 +22,19 @@ pub(crate) struct Slot<O: Owner> {
     pub(super) index: u32,
     /// When it became idle, in the order of idle slots; read and written under the ledger's lock.
     pub(super) rank: AtomicU32,
+    /// The number of its endpoint, in a pool over a set of them; written under the ledger's lock while the slot is
+    /// vacant.
+    pub(super) endpoint: AtomicU32,
     pub(super) entry: UnsafeCell<Option<O::Entry>>,
+}
+
+/// Which idle slots are claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Those that anyone may claim.
+    Free,
+    /// Those on the shelf and those laid aside as well.
+    AnyIdle,
 }
 
 // SAFETY: the cells are reached only through a token, and there is one token a slot (module docs);
@@ -30,18 +43,21 @@ unsafe impl<O: Owner> Sync for Slot<O> {}
 // SAFETY: as above; nothing in a slot is tied to a thread.
 unsafe impl<O: Owner> Send for Slot<O> {}
 
-impl<O: Owner> Slot<O> {
-    pub(super) fn new(index: u32) -> Self {
+impl<O: Owner> Item for Slot<O> {
+    fn at(index: u32) -> Self {
         Self {
             word: AtomicU64::new(0),
+            keep_alive: UnsafeCell::new(None),
+            meta: O::SlotMeta::default(),
             index,
             rank: AtomicU32::new(0),
-            meta: O::SlotMeta::default(),
-            keep_alive: UnsafeCell::new(None),
+            endpoint: AtomicU32::new(0),
             entry: UnsafeCell::new(None),
         }
     }
+}
 
+impl<O: Owner> Slot<O> {
     #[inline(always)]
     pub(super) fn word(&self, order: Ordering) -> StateWord {
         StateWord(self.word.load(order))
@@ -56,11 +72,11 @@ impl<O: Owner> Slot<O> {
     /// comes back through the ledger. The word itself decides between the two: either the holder's move to
     /// `Idle` came first and is seen here, or the mark came first and that move fails. No wake-up can
     /// fall between.
-    pub(super) fn claim_or_mark(&self) -> Option<StateWord> {
+    pub(super) fn claim_or_mark(&self, wanted: Wanted) -> Option<StateWord> {
         let mut seen = self.word(Ordering::Relaxed);
         loop {
             match seen.state() {
-                State::Idle => {
+                State::Idle if wanted == Wanted::AnyIdle || seen.is_free() => {
                     if let Some(word) = self.claim_from(seen, State::Leased) {
                         return Some(word);
                     }
@@ -81,7 +97,7 @@ impl<O: Owner> Slot<O> {
         }
     }
 
-    /// Under the ledger's lock, slot shelved: moves it to `word`, which only a thread that looks at shelved slots could
+    /// Under the ledger's lock, slot idle and marked: moves it to `word`, which only a thread that looks at shelved slots could
     /// forestall, and each of those holds the lock.
     fn leave_shelf(&self, word: impl FnOnce(StateWord) -> StateWord, order: Ordering) -> StateWord {
         let seen = self.word(Ordering::Relaxed);
@@ -91,8 +107,8 @@ impl<O: Owner> Slot<O> {
         word
     }
 
-    /// Under the ledger's lock, slot shelved: leases it.
-    pub(super) fn take_shelved(&self) -> StateWord {
+    /// Under the ledger's lock, slot shelved or laid aside: leases it.
+    pub(super) fn take_marked(&self) -> StateWord {
         self.leave_shelf(
             |seen| seen.next(State::Leased).with(Mark::Yes),
             Ordering::Relaxed,
@@ -113,7 +129,10 @@ impl<O: Owner> Slot<O> {
         // the caller holds; this makes the caller the only one here.
         self.keep_alive
             .with_mut(|keep_alive| unsafe { *keep_alive = Some(Arc::clone(core)) });
-        let word = word.next(State::Opening);
+        let mut word = word.next(State::Opening);
+        if core.endpoints.is_some() {
+            word = word.counted();
+        }
         self.word.store(word.0, Ordering::Release);
         word
     }

@@ -29,7 +29,7 @@ pub(crate) enum Mark {
     Yes = MARK as u8,
 }
 
-/// One value of a slot's state word: `generation << 8 | MARK | state`.
+/// One value of a slot's state word: `generation << 8 | COUNTED | MARK | state`.
 ///
 /// Every claim adds one to the generation, so a compare-and-swap from a word read earlier succeeds
 /// only while the slot is in the very same idle period. 56 bits last 200 years at 10 M claims a second.
@@ -38,6 +38,8 @@ pub(crate) struct StateWord(pub(crate) u64);
 
 const STATE: u64 = 0x07;
 const MARK: u64 = 0x08;
+/// The slot's leases are counted at its endpoint: in a pool over a set of them, all are, always.
+const COUNTED: u64 = 0x10;
 const GENERATION: u64 = 1 << 8;
 
 impl StateWord {
@@ -65,6 +67,18 @@ impl StateWord {
         self.0 & MARK != 0
     }
 
+    /// Whether leases of the slot are counted at its endpoint.
+    #[inline(always)]
+    pub(super) fn is_counted(self) -> bool {
+        self.0 & COUNTED != 0
+    }
+
+    /// Whether a lease ends by the word alone: with no mark on it, and counted nowhere.
+    #[inline(always)]
+    pub(super) fn is_plain_lease(self) -> bool {
+        self.0 & (STATE | MARK | COUNTED) == State::Leased as u64
+    }
+
     /// Whether anyone may claim the slot: it is idle, and not on the shelf.
     #[inline(always)]
     pub(crate) fn is_free(self) -> bool {
@@ -75,6 +89,11 @@ impl StateWord {
     #[inline(always)]
     pub(crate) fn with(self, mark: Mark) -> StateWord {
         StateWord(self.0 | mark as u64)
+    }
+
+    /// As it is where leases are counted at their endpoints.
+    pub(super) fn counted(self) -> StateWord {
+        StateWord(self.0 | COUNTED)
     }
 
     /// The same use of the slot in another state; a mark is done with.
@@ -109,6 +128,15 @@ mod tests {
         assert_eq!(leased.with(Mark::Yes), leased, "marked twice");
         assert!(!leased.to(State::Idle).is_marked());
         assert!(!leased.next(State::Leased).is_marked());
+    }
+
+    #[test]
+    fn what_is_counted_stays_so_and_is_no_plain_lease() {
+        let leased = StateWord(0).counted().next(State::Leased);
+        assert!(leased.is_counted() && !leased.is_plain_lease());
+        assert!(leased.to(State::Idle).is_free());
+        assert!(leased.to(State::Idle).next(State::Leased).is_counted());
+        assert!(StateWord(0).next(State::Leased).is_plain_lease());
     }
 
     #[test]

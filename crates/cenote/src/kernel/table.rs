@@ -1,32 +1,35 @@
-//! The slot table: slots that never move, in segments that grow in size and are allocated as the pool grows. A slot's
-//! address is good for as long as the table is.
+//! Tables of things that never move, slots above all: in segments that grow in size and are allocated as the table
+//! grows. An address in it is good for as long as the table is.
 //!
-//! The first segments have 1, 3 and 12 slots, for most pools are small, and connections lie in their slots; each after
-//! them has as many as all before: 16, 32, and so on. So a table has at most four times the slots that were ever
+//! The first segments have room for 1, 3 and 12, for most pools are small, and connections lie in their slots; each after
+//! them has as much as all before: 16, 32, and so on. So a table has at most four times the room that was ever
 //! needed, and an index at and above 16 says its segment by its highest bit.
 
 use std::sync::OnceLock;
 
-use super::Owner;
-use super::slot::Slot;
-
 const SEGMENTS: usize = 20;
-/// The segments of the first 16 slots.
+/// The segments of the first 16.
 const FIRST: usize = 3;
 
 /// The most slots a pool can have: 2^21, or 2,097,152.
 pub(crate) const MAX_SLOTS: usize = first_of(SEGMENTS);
 
-pub(crate) struct Table<O: Owner> {
-    first: [Segment<O>; FIRST],
-    /// The other segments, listed apart: of ten thousand pools most never need any.
-    later: OnceLock<Box<[Segment<O>; SEGMENTS - FIRST]>>,
+/// What a table can be of.
+pub(crate) trait Item {
+    /// What is at `index` before anything was done with it.
+    fn at(index: u32) -> Self;
 }
 
-/// Its slots, once one of them is needed.
-type Segment<O> = OnceLock<Box<[Slot<O>]>>;
+pub(crate) struct Table<T> {
+    first: [Segment<T>; FIRST],
+    /// The other segments, listed apart: of ten thousand pools most never need any.
+    later: OnceLock<Box<[Segment<T>; SEGMENTS - FIRST]>>,
+}
 
-impl<O: Owner> Table<O> {
+/// What it has, once any of it is needed.
+type Segment<T> = OnceLock<Box<[T]>>;
+
+impl<T: Item> Table<T> {
     pub(crate) fn new() -> Self {
         Self {
             first: [const { OnceLock::new() }; FIRST],
@@ -34,9 +37,9 @@ impl<O: Owner> Table<O> {
         }
     }
 
-    /// The slot at `index`, if its segment was ever needed.
+    /// What is at `index`, if its segment was ever needed.
     #[inline(always)]
-    pub(crate) fn slot(&self, index: usize) -> Option<&Slot<O>> {
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
         #[cfg(all(test, not(cenote_loom)))]
         looks::count();
         let (segment, offset) = place(index);
@@ -47,8 +50,8 @@ impl<O: Owner> Table<O> {
         segment.get()?.get(offset)
     }
 
-    /// The slot at `index`, its segment allocated if this is the first use.
-    pub(crate) fn slot_or_grow(&self, index: usize) -> &Slot<O> {
+    /// What is at `index`, its segment allocated if this is the first use.
+    pub(crate) fn get_or_grow(&self, index: usize) -> &T {
         let (segment, offset) = place(index);
         let indices = first_of(segment)..first_of(segment + 1);
         let segment = match segment {
@@ -58,12 +61,12 @@ impl<O: Owner> Table<O> {
                 &self.later.get_or_init(later)[segment - FIRST]
             }
         };
-        let slots = segment.get_or_init(|| indices.map(|i| Slot::new(i as u32)).collect());
-        &slots[offset]
+        let items = segment.get_or_init(|| indices.map(|i| T::at(i as u32)).collect());
+        &items[offset]
     }
 }
 
-/// The index of a segment's first slot.
+/// The index that a segment begins with.
 const fn first_of(segment: usize) -> usize {
     match segment {
         0 => 0,
@@ -73,7 +76,7 @@ const fn first_of(segment: usize) -> usize {
     }
 }
 
-/// The segment of the slot at `index`, and where in it the slot is.
+/// The segment that has `index`, and where in it that is.
 #[inline(always)]
 fn place(index: usize) -> (usize, usize) {
     let segment = match index {
@@ -85,7 +88,7 @@ fn place(index: usize) -> (usize, usize) {
     (segment, index - first_of(segment))
 }
 
-/// How often a thread looks for a slot of a table: what an operation costs beside the words it changes.
+/// How often a thread looks into a table: what an operation costs beside the words it changes.
 #[cfg(all(test, not(cenote_loom)))]
 pub(super) mod looks {
     use std::cell::Cell;
@@ -109,6 +112,7 @@ pub(super) mod looks {
 #[cfg(all(test, not(cenote_loom)))]
 mod tests {
     use super::*;
+    use crate::kernel::slot::Slot;
     use crate::kernel::tests::Least;
 
     #[test]
@@ -126,20 +130,20 @@ mod tests {
 
     #[test]
     fn a_table_has_at_most_four_times_the_slots_that_were_needed() {
-        let table = Table::<Least>::new();
+        let table = Table::<Slot<Least>>::new();
         let mut slots = Vec::new();
         for index in [0, 1, 4, 16, 32, 64] {
-            table.slot_or_grow(index);
-            slots.push((0..1_000).map_while(|index| table.slot(index)).count());
+            table.get_or_grow(index);
+            slots.push((0..1_000).map_while(|index| table.get(index)).count());
         }
         assert_eq!(slots, [1, 4, 16, 32, 64, 128]);
     }
 
     #[test]
     fn each_slot_knows_its_index() {
-        let table = Table::<Least>::new();
+        let table = Table::<Slot<Least>>::new();
         for index in 0..130 {
-            assert_eq!(table.slot_or_grow(index).index as usize, index);
+            assert_eq!(table.get_or_grow(index).index as usize, index);
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::mem;
 use std::ptr::NonNull;
 
-use super::slot::Slot;
+use super::slot::{Slot, Wanted};
 use super::state_word::{Mark, State, StateWord};
 use super::{Core, Owner};
 use crate::sync::{Arc, Ordering};
@@ -39,14 +39,27 @@ unsafe impl<O: Owner> Send for SlotToken<O> {}
 unsafe impl<O: Owner> Sync for SlotToken<O> where O::Entry: Sync {}
 
 impl<O: Owner> SlotToken<O> {
-    /// Under the ledger's lock: as [`Slot::take_shelved`].
-    pub(super) fn take_shelved(slot: &Slot<O>) -> Self {
-        Self::new(slot, slot.take_shelved())
+    /// Under the ledger's lock: as [`Slot::take_marked`].
+    pub(super) fn take_marked(core: &Core<O>, slot: &Slot<O>) -> Self {
+        let token = Self::new(slot, slot.take_marked());
+        slot.count(core, State::Idle, State::Leased);
+        token
     }
 
-    /// Under the ledger's lock: as [`Slot::claim_or_mark`].
-    pub(super) fn claim_or_mark(slot: &Slot<O>) -> Option<Self> {
-        slot.claim_or_mark().map(|word| Self::new(slot, word))
+    /// Under the ledger's lock: as [`Slot::claim_or_mark`], of any idle slot.
+    pub(super) fn claim_or_mark(core: &Core<O>, slot: &Slot<O>) -> Option<Self> {
+        Self::claim_wanted_or_mark(core, slot, Wanted::AnyIdle)
+    }
+
+    /// As [`claim_or_mark`](Self::claim_or_mark), unless the slot is on the shelf or laid aside.
+    pub(super) fn claim_free_or_mark(core: &Core<O>, slot: &Slot<O>) -> Option<Self> {
+        Self::claim_wanted_or_mark(core, slot, Wanted::Free)
+    }
+
+    fn claim_wanted_or_mark(core: &Core<O>, slot: &Slot<O>, wanted: Wanted) -> Option<Self> {
+        let token = Self::new(slot, slot.claim_or_mark(wanted)?);
+        slot.count(core, State::Idle, State::Leased);
+        Some(token)
     }
 
     /// The token of `slot`, whose word the caller has just moved to `word`.
@@ -142,8 +155,9 @@ impl<O: Owner> SlotToken<O> {
     pub(super) fn set_state(&self, state: State) {
         debug_assert!(!matches!(state, State::Idle | State::Leased));
         let slot = self.slot();
-        slot.word
-            .store(slot.word(Ordering::Relaxed).to(state).0, Ordering::Relaxed);
+        let was = slot.word(Ordering::Relaxed);
+        slot.word.store(was.to(state).0, Ordering::Relaxed);
+        slot.count(self.core(), was.state(), state);
     }
 
     pub(super) fn rank(&self) -> u32 {
@@ -161,8 +175,10 @@ impl<O: Owner> SlotToken<O> {
     /// Under the ledger's lock: begins the next lease of a slot that passes from hand to hand.
     pub(super) fn pass(&mut self, mark: Mark) {
         let slot = self.slot();
-        let next = slot.word(Ordering::Relaxed).next(State::Leased).with(mark);
+        let was = slot.word(Ordering::Relaxed);
+        let next = was.next(State::Leased).with(mark);
         slot.word.store(next.0, Ordering::Relaxed);
+        slot.count(self.core(), was.state(), State::Leased);
         self.word = next;
     }
 }
@@ -211,7 +227,8 @@ impl<O: Owner> Drop for SlotToken<O> {
         let core = core.expect("an occupied slot has its keep_alive");
         O::vacating(&core);
         let was = slot.word(Ordering::Relaxed);
-        core.vacate(slot.index, was.state(), || {
+        slot.count(&core, was.state(), State::Vacant);
+        core.vacate(slot, was.state(), || {
             slot.word
                 .store(was.next(State::Vacant).0, Ordering::Release);
         });
@@ -243,7 +260,7 @@ impl<O: Owner> Opening<O> {
             .slot()
             .entry
             .with_mut(|cell| unsafe { *cell = Some(entry) });
-        token.core().opened(|| token.reserve());
+        token.core().opened(&token);
         token
     }
 

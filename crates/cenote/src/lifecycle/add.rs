@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::admit::{Origin, admit};
+use super::admit::admit;
 use super::checking::Checking;
 use super::dial;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
-use super::state::{ConnectionToken, Lifecycle, LifecycleCore};
+use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore, Origin};
 use super::upkeep;
 use crate::budget::After;
 use crate::connect::Connect;
@@ -27,7 +27,10 @@ pub(crate) fn add<C: Connect>(
     if needs_runtime && !life.runtime.is_alive() {
         return Err(AddError::NoRuntime(conn));
     }
-    if !matches!(rt::calling(|| life.connector.is_open(&conn)), Ok(true)) {
+    let Some(target) = life.targets.one() else {
+        return Err(AddError::Set(conn));
+    };
+    if !matches!(rt::calling(|| target.connector.is_open(&conn)), Ok(true)) {
         return Err(AddError::Broken(conn));
     }
     let Some(opening) = place(core) else {
@@ -37,7 +40,8 @@ pub(crate) fn add<C: Connect>(
         });
     };
     let id = life.next_id.fetch_add(1, Relaxed);
-    let token = admit(opening, conn, id, Duration::ZERO, Origin::Added);
+    let entry = Entry { conn, target: None };
+    let token = admit(opening, entry, id, Duration::ZERO, Origin::Added);
     if needs_runtime {
         let checking = Checking::begin(core);
         life.runtime.spawn(introduce(checking, token));

@@ -3,24 +3,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::state::{ConnectionToken, Entry, Lifecycle};
+use super::state::{ConnectionToken, Entry, Lifecycle, Origin};
 use crate::connect::Connect;
 use crate::kernel::{Arc, Opening};
 use crate::report::{EventKind, count};
 
-/// Where a connection comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The pool opened it.
-    Dialled,
-    /// It was opened elsewhere: what becomes of it says nothing of connecting.
-    Added,
-}
-
-/// Makes `conn` the pool's, to be settled.
+/// Makes the connection the pool's, to be settled.
 pub(crate) fn admit<C: Connect>(
     opening: Opening<Lifecycle<C>>,
-    conn: C::Connection,
+    entry: Entry<C>,
     id: u64,
     took: Duration,
     origin: Origin,
@@ -28,7 +19,7 @@ pub(crate) fn admit<C: Connect>(
     let core = Arc::clone(opening.core());
     let life = &core.owner;
     let now = life.clock.now();
-    let token = opening.fill(Entry { conn });
+    let token = opening.fill(entry);
     let meta = token.meta();
     let expires_at = life.dialer().draw_expiry(now, &life.settings);
     meta.id.store(id, Relaxed);
@@ -36,10 +27,10 @@ pub(crate) fn admit<C: Connect>(
     meta.idle_since.store(now, Relaxed);
     meta.checked_at.store(now, Relaxed);
     meta.expires_at.store(expires_at, Relaxed);
-    meta.uses_before.store(meta.uses.load(Relaxed), Relaxed);
-    meta.is_dialled.store(origin == Origin::Dialled, Relaxed);
+    meta.begin_uses(origin);
     count(&life.metrics.opened);
-    life.tell(|| EventKind::Opened {
+    let target = life.targets.of(token.entry());
+    life.tell_of(Some(target), || EventKind::Opened {
         info: meta.info(now, now),
         took,
     });

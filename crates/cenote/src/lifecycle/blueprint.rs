@@ -2,7 +2,10 @@
 
 use tokio::runtime::Handle;
 
+use super::follow::Supply;
+use super::set::SetState;
 use super::state::{Lifecycle, LifecycleCore};
+use super::target::{Target, Targets};
 use super::upkeep;
 use crate::budget::{Budget, Membership};
 use crate::connect::Connect;
@@ -13,7 +16,7 @@ use crate::rt::Runtime;
 use crate::settings::Settings;
 
 pub(crate) struct Blueprint<C: Connect> {
-    pub(crate) connector: C,
+    pub(crate) supply: Supply<C>,
     pub(crate) settings: Settings,
     pub(crate) hooks: Hooks<C>,
     /// The caller's, if there is none.
@@ -22,10 +25,14 @@ pub(crate) struct Blueprint<C: Connect> {
 }
 
 impl<C: Connect> Blueprint<C> {
-    pub(crate) fn new(connector: C) -> Self {
+    pub(crate) fn new(supply: Supply<C>) -> Self {
+        let settings = match supply {
+            Supply::One(_) => Settings::default(),
+            Supply::Set(_) => Settings::of_set(),
+        };
         Self {
-            connector,
-            settings: Settings::default(),
+            supply,
+            settings,
             hooks: Hooks::default(),
             runtime: None,
             budget: None,
@@ -41,9 +48,17 @@ impl<C: Connect> Blueprint<C> {
             .map(|budget| Membership::begin(&budget, setting, reserved))
             .transpose()?;
         let runtime = self.runtime.map_or_else(Runtime::callers, Runtime::Own);
+        let (targets, follow) = match self.supply {
+            Supply::One(connector) => (Targets::One(Target::new(connector, None)), None),
+            Supply::Set(begin) => {
+                let (status, follow) = begin()?;
+                let set = SetState::new(&self.settings, status);
+                (Targets::Set(Box::new(set)), Some(follow))
+            }
+        };
         let (max_size, order) = (self.settings.max_size, self.settings.order());
         let core = Core::new(
-            Lifecycle::new(self.connector, self.settings, self.hooks, runtime, budget),
+            Lifecycle::new(targets, self.settings, self.hooks, runtime, budget),
             max_size,
             order,
         );
@@ -52,6 +67,9 @@ impl<C: Connect> Blueprint<C> {
             budget.introduce(weak);
         }
         upkeep::ensure(&core);
+        if let Some(follow) = follow {
+            follow(&core);
+        }
         Ok(core)
     }
 }

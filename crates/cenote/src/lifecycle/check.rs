@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::checking::Checking;
-use super::dial;
+use super::failed_dial;
 use super::recycle::{describe, release};
 use super::retire::retire;
-use super::state::ConnectionToken;
+use super::state::{ConnectionToken, Entry, Origin};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince};
@@ -18,8 +18,8 @@ pub(crate) type Unfit = (CloseReason, Option<String>);
 
 /// Whether the connector still calls the connection open.
 pub(crate) fn is_open<C: Connect>(token: &ConnectionToken<C>) -> Result<(), Unfit> {
-    let life = &token.core().owner;
-    match rt::calling(|| life.connector.is_open(&token.entry().conn)) {
+    let (targets, entry) = (&token.core().owner.targets, token.entry());
+    match rt::calling(|| targets.of(entry).connector.is_open(&entry.conn)) {
         Ok(true) => Ok(()),
         Ok(false) => Err((CloseReason::Broken, None)),
         Err(panic) => Err((CloseReason::Broken, Some(panic))),
@@ -32,10 +32,11 @@ pub(crate) async fn check<C: Connect>(token: &mut ConnectionToken<C>) -> Result<
     let life = &core.owner;
     count(&life.metrics.checks);
     let now = life.clock.now();
-    let (_, meta, entry) = token.parts();
+    let (_, meta, Entry { conn, target }) = token.parts();
     let info = meta.info(now, now);
+    let connector = &life.targets.of_dial(target.as_ref()).connector;
     // Called within the guard: the method may panic before it returns its future.
-    let check = async { life.connector.check(&mut entry.conn, &info).await };
+    let check = async { connector.check(conn, &info).await };
     match rt::guarded(life.settings.check_timeout, check).await {
         Ok(()) => {
             token.meta().checked_at.store(life.clock.now(), Relaxed);
@@ -68,13 +69,11 @@ pub(super) fn reject<C: Connect>(
     found_at: u64,
     (reason, error): Unfit,
 ) -> Option<GetError> {
-    let core = Arc::clone(token.core());
     let meta = token.meta();
-    let unused =
-        meta.is_dialled.load(Relaxed) && meta.uses.load(Relaxed) == meta.uses_before.load(Relaxed);
+    let unused = meta.origin() == Origin::Dialled && meta.uses_of_connection() == 0;
     let age = found_at.saturating_sub(meta.opened_at.load(Relaxed));
     let refused = if unused && age < ARRIVAL {
-        dial::dead_on_arrival(&core, meta.opened_at.load(Relaxed))
+        failed_dial::dead_on_arrival(&token)
     } else {
         None
     };

@@ -78,6 +78,10 @@ pub(crate) fn shut<C: Connect>(core: &Arc<LifecycleCore<C>>) {
         retire(token, reason(why), None);
     }
     upkeep::dismiss(core);
+    if let Some(set) = core.owner.targets.set() {
+        // The follower ends.
+        set.changed.notify_one();
+    }
 }
 
 async fn wait<C: Connect>(core: Arc<LifecycleCore<C>>, limit: Duration) -> CloseReport {

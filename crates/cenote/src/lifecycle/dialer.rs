@@ -1,9 +1,12 @@
 //! What a pool knows of its dials and checks: the gate behind failures, what is under way, what is to be told when.
 //! Guarded by the dialer's lock; what to do about it is for `dial`.
 
+use crate::connect::FailureKind;
 use crate::error::ConnectError;
+use crate::kernel::EndpointNumber;
 use crate::policy::backoff::Gate;
 use crate::policy::lifetime;
+use crate::policy::telling::Failing;
 use crate::settings::Settings;
 
 /// What the pool knows of its dials.
@@ -12,8 +15,8 @@ pub(crate) struct Dialer {
     pub(super) outage: Option<Box<Outage>>,
     /// Connections that proved dead before anyone could use them.
     pub(super) arrived_dead: u64,
-    /// The dials under way, by their connections' numbers, and when each began. A handful.
-    pub(super) under_way: Vec<(u64, u64)>,
+    /// The dials under way. A handful.
+    pub(super) under_way: Vec<UnderWay>,
     pub(super) last_dial_at: u64,
     pub(super) dial_time: Option<u64>,
     /// When the pool is to be looked at for dials; it is listed for an earlier time only.
@@ -30,10 +33,21 @@ pub(crate) struct Dialer {
     pub(super) rng: fastrand::Rng,
 }
 
+/// A dial under way.
+pub(super) struct UnderWay {
+    /// The number of its connection.
+    pub(super) id: u64,
+    pub(super) began: u64,
+    /// The endpoint of a set that it is to.
+    pub(super) number: Option<EndpointNumber>,
+}
+
 /// The dials that failed in a row.
 pub(super) struct Outage {
     pub(super) gate: Gate,
     pub(super) last_error: ConnectError,
+    /// What that says of the next.
+    pub(super) kind: FailureKind,
     /// When the first of them began.
     pub(super) since: u64,
     /// When the latest of them failed.
@@ -48,9 +62,23 @@ impl Outage {
         Self {
             gate: Gate::default(),
             last_error: error,
+            kind: FailureKind::default(),
             since,
             failed_at: 0,
             tell_at: None,
+        }
+    }
+}
+
+impl Outage {
+    /// The last of them, as it is judged whether to tell.
+    pub(super) fn failing(&self, now: u64, had_connection: bool) -> Failing {
+        Failing {
+            now,
+            since: self.since,
+            failures: self.gate.failures(),
+            kind: self.kind,
+            had_connection,
         }
     }
 }

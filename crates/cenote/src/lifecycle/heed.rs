@@ -80,7 +80,7 @@ pub(super) fn retire_closed<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) 
 
 fn retire_idle<C: Connect>(core: &Arc<LifecycleCore<C>>, token: ConnectionToken<C>, now: u64) {
     let meta = token.meta();
-    let was_used = meta.uses.load(Relaxed) > meta.uses_before.load(Relaxed);
+    let was_used = meta.uses_of_connection() > 0;
     let age = now.saturating_sub(meta.opened_at.load(Relaxed));
     let is_settled = was_used || age >= nanos(SECOND);
     reject(token, now, (CloseReason::Broken, None));

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::state::{LifecycleCore, SlotMeta};
+use super::target::Target;
 use crate::connect::Connect;
-use crate::error::endpoint;
 use crate::kernel::{State, StateWord};
 use crate::report::{ConnectionSnapshot, ConnectionState, PoolSettings, Snapshot, Timings};
 
@@ -19,14 +19,12 @@ impl<C: Connect> LifecycleCore<C> {
         let life = &self.owner;
         let now = life.clock.now();
         let since = |then: u64| Duration::from_nanos(now.saturating_sub(then));
-        let (connect_error, gate) = {
-            let dialer = life.dialer();
-            (dialer.last_error(), dialer.gate())
-        };
+        let connect_error = self.last_connect_error();
+        let gate = life.dialer().gate();
         let demand = self.demand();
         Snapshot {
             pool: life.settings.name.clone(),
-            endpoint: endpoint(&life.connector),
+            endpoint: life.targets.one().and_then(Target::name),
             status: self.status(),
             connections: self
                 .slots()

@@ -7,20 +7,20 @@
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
-use super::check::check_idle;
+use super::check::{check_idle, is_open};
 use super::checking::Checking;
-use super::dial;
 use super::heed::retire_closed;
 use super::recycle::{reason, release};
 use super::retire::retire;
 use super::state::{Lifecycle, LifecycleCore, Refusal, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
+use super::{dial, failed_dial, proving};
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
 use crate::kernel::call_site::Site;
 use crate::kernel::{Arc, Core, Demand, IdleSince, Phase, State, StateWord};
 use crate::report::{CloseReason, EventKind, count};
-use crate::rt::{self, Instant, nanos};
+use crate::rt::{Instant, nanos};
 use crate::settings::{SECOND, Settings};
 
 impl<C: Connect> Member for LifecycleCore<C> {
@@ -70,7 +70,11 @@ fn rest_or_go_on<C: Connect>(
     now: u64,
 ) -> Option<u64> {
     let life = &core.owner;
-    dial::tell_due(core, now);
+    failed_dial::tell_due(core, now);
+    let is_used = sweep.is_used(core, now);
+    if let Some(set) = life.targets.set() {
+        set.dials().is_in_use = is_used;
+    }
     life.dialer().wake_at.take_if(|at| *at <= now);
     dial::dial_if_needed(core);
     // After the dials: a waiter that queues after this finds no deadline watched that is not, and has its own listed.
@@ -79,7 +83,7 @@ fn rest_or_go_on<C: Connect>(
         let dialer = life.dialer();
         (dialer.wake_at, dialer.tell_at())
     };
-    let next = if sweep.is_used(core, now) || is_busy(&core.demand()) {
+    let next = if is_used || is_busy(&core.demand()) {
         Some(sweep.next)
     } else {
         // Before the slots are looked at: a lease that begins after this has the pool looked at.
@@ -199,13 +203,7 @@ impl Sweep {
             }
         }
         Self::measure_use(core, now, &leased);
-        let unproven_since = core.owner.unproven_since.load(Relaxed);
-        if core
-            .slots()
-            .any(|(_, _, meta)| dial::proves(unproven_since, meta))
-        {
-            dial::set_proven(core);
-        }
+        proving::look_for_proof(core);
         for (token, why) in core.reserve_excess() {
             retire(token, reason(why), None);
         }
@@ -261,10 +259,9 @@ fn look_at_idle<C: Connect>(core: &Arc<LifecycleCore<C>>) {
         let Some(token) = core.reserve(index, word) else {
             continue;
         };
-        match rt::calling(|| core.owner.connector.is_open(&token.entry().conn)) {
-            Ok(true) => release(token, IdleSince::Before),
-            Ok(false) => retire(token, CloseReason::Broken, None),
-            Err(panic) => retire(token, CloseReason::Broken, Some(&panic)),
+        match is_open(&token) {
+            Ok(()) => release(token, IdleSince::Before),
+            Err((reason, error)) => retire(token, reason, error.as_deref()),
         }
     }
 }
@@ -316,14 +313,12 @@ fn report_leak<C: Connect>(core: &LifecycleCore<C>, word: StateWord, meta: &Slot
     let Some(threshold) = core.owner.settings.leak_threshold else {
         return;
     };
-    let generation = word.generation() as u32;
-    if meta.seen.swap(generation, Relaxed) != generation {
-        // The first look at this lease; its holder may not have written its metadata yet.
-        meta.seen_at.store(now, Relaxed);
+    // Not at the first look at a lease: its holder may not have written its metadata yet.
+    let Some(seen_since) = meta.seen.since(word.generation(), now) else {
         return;
-    }
+    };
     // A lease handed over but not taken yet has the metadata of the lease before.
-    let since = meta.leased_at.load(Relaxed).max(meta.seen_at.load(Relaxed));
+    let since = meta.leased_at.load(Relaxed).max(seen_since);
     let held_for = Duration::from_nanos(now.saturating_sub(since));
     let Some(Site { call_site, label }) = meta.call_site.get() else {
         return;
@@ -331,7 +326,7 @@ fn report_leak<C: Connect>(core: &LifecycleCore<C>, word: StateWord, meta: &Slot
     if held_for < threshold {
         return;
     }
-    meta.seen_at.store(u64::MAX, Relaxed);
+    meta.seen.set_reported();
     count(&core.owner.metrics.rare().leaks);
     core.owner.tell(|| EventKind::Leaked {
         id: meta.id.load(Relaxed),

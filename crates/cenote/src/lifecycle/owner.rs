@@ -1,13 +1,13 @@
 //! What the kernel asks of the pool, and tells it.
 
 use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore, Refusal, SlotMeta};
-use super::{dial, recycle, retire};
+use super::{dial, recycle, retire, set};
 use crate::budget::After;
 use crate::connect::Connect;
-use crate::kernel::{Arc, Owner};
+use crate::kernel::{Arc, EndpointNumber, Endpoints, Owner, Places};
 
 impl<C: Connect> Owner for Lifecycle<C> {
-    type Entry = Entry<C::Connection>;
+    type Entry = Entry<C>;
     type SlotMeta = SlotMeta;
     type Refusal = Refusal;
 
@@ -35,6 +35,22 @@ impl<C: Connect> Owner for Lifecycle<C> {
 
     fn vacated(core: &Arc<LifecycleCore<C>>) {
         core.owner.changed.notify_waiters();
+        if let Some(set) = core.owner.targets.set() {
+            set.vacated();
+            set.dials().has_room_again();
+        }
+        dial::dial_if_needed(core);
+    }
+
+    #[inline]
+    fn choose(core: &LifecycleCore<C>, endpoints: &Endpoints) -> Option<Places> {
+        set::choose(core, endpoints)
+    }
+
+    fn missed(core: &Arc<LifecycleCore<C>>, number: EndpointNumber) {
+        if let Some(set) = core.owner.targets.set() {
+            set.dials().missed(number);
+        }
         dial::dial_if_needed(core);
     }
 

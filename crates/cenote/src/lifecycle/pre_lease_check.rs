@@ -104,7 +104,7 @@ async fn prepare<C: Connect>(
         }
     }
     if !life.hooks.before_get.is_empty() {
-        let (_, meta, Entry { conn }) = token.parts();
+        let (_, meta, Entry { conn, .. }) = token.parts();
         let info = meta.info(now, now);
         let hooks = life.hooks.before_get.run(conn, &info);
         if let Err(failed) = rt::guarded(limit, hooks).await {

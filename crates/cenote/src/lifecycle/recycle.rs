@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::budget_member;
 use super::retire::retire;
-use super::state::{ConnectionToken, Lifecycle, LifecycleCore, SlotMeta};
+use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore};
 use crate::connect::{Connect, Verdict};
 use crate::kernel::call_site::Site;
 use crate::kernel::{Arc, Excess, IdleSince, Phase, Release};
@@ -29,9 +29,11 @@ pub(crate) fn recycle<C: Connect>(mut token: ConnectionToken<C>, core: Option<&L
     } else {
         let (pool, meta, entry) = token.parts();
         let life = &pool.owner;
+        let Entry { conn, target } = entry;
         let verdict = rt::calling(|| {
-            let open = life.connector.is_open(&entry.conn);
-            open.then(|| life.connector.verdict(&mut entry.conn))
+            let connector = &life.targets.of_dial(target.as_ref()).connector;
+            let open = connector.is_open(conn);
+            open.then(|| connector.verdict(conn))
         });
         let now = life.clock.coarse();
         match verdict {
@@ -82,22 +84,25 @@ fn recycle_slowly<C: Connect>(
         life.metrics.times.uncounted(leased_at, life.clock.now());
     }
     if life.settings.return_events == ReturnEvents::Each {
-        tell_returned(life, token.meta());
+        tell_returned(life, &token);
     }
     let fate = decide(&token, condition, Hook::ToCome);
     carry_out(token, fate, panic.as_deref());
 }
 
-fn tell_returned<C: Connect>(life: &Lifecycle<C>, meta: &SlotMeta) {
+fn tell_returned<C: Connect>(life: &Lifecycle<C>, token: &ConnectionToken<C>) {
+    let meta = token.meta();
     let Some(Site { call_site, label }) = meta.call_site.get() else {
         return;
     };
     let leased_at = meta.leased_at.load(Relaxed);
-    life.tell(|| EventKind::Returned {
-        id: meta.id.load(Relaxed),
-        held_for: Duration::from_nanos(life.clock.now().saturating_sub(leased_at)),
-        call_site,
-        label,
+    life.tell_of(Some(life.targets.of(token.entry())), || {
+        EventKind::Returned {
+            id: meta.id.load(Relaxed),
+            held_for: Duration::from_nanos(life.clock.now().saturating_sub(leased_at)),
+            call_site,
+            label,
+        }
     });
 }
 
@@ -171,6 +176,7 @@ pub(crate) fn reason(why: Excess) -> CloseReason {
         Excess::OverSize => CloseReason::Resized,
         Excess::OverIdle => CloseReason::MaxIdle,
         Excess::Unwanted => CloseReason::Evicted,
+        Excess::Barred => CloseReason::EndpointGone,
     }
 }
 
@@ -207,14 +213,15 @@ async fn renewing<C: Connect>(mut token: ConnectionToken<C>, work: Work) {
         count(&life.metrics.rare().resets);
         // From here until the reset is through, the connection is dirty: if this task is cut short, its
         // token is dropped and the connection with it.
-        let (info, conn) = leased(&mut token);
-        let reset = async { life.connector.reset(conn, &info).await };
+        let (info, Entry { conn, target }) = leased(&mut token);
+        let connector = &life.targets.of_dial(target.as_ref()).connector;
+        let reset = async { connector.reset(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, reset).await {
             return retire(token, CloseReason::ResetFailed, Some(&describe(failed)));
         }
     }
     if !life.hooks.after_return.is_empty() {
-        let (info, conn) = leased(&mut token);
+        let (info, Entry { conn, .. }) = leased(&mut token);
         let hooks = life.hooks.after_return.run(conn, &info);
         if let Err(failed) = rt::guarded(limit, hooks).await {
             return retire(token, CloseReason::Hook, Some(&describe(failed)));
@@ -224,11 +231,11 @@ async fn renewing<C: Connect>(mut token: ConnectionToken<C>, work: Work) {
 }
 
 /// A connection that was leased, and what is known of it.
-fn leased<C: Connect>(token: &mut ConnectionToken<C>) -> (ConnectionInfo, &mut C::Connection) {
+fn leased<C: Connect>(token: &mut ConnectionToken<C>) -> (ConnectionInfo, &mut Entry<C>) {
     let (core, meta, entry) = token.parts();
     let now = core.owner.clock.now();
     let info = meta.info(now, meta.leased_at.load(Relaxed));
-    (info, &mut entry.conn)
+    (info, entry)
 }
 
 /// What went wrong, in words.

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::dial_of_set;
 use super::state::LifecycleCore;
 use crate::budget::BudgetStatus;
 use crate::connect::Connect;
-use crate::error::{Dialling, GetError, TimedOut, endpoint};
+use crate::error::{ConnectError, Dialling, GetError, TimedOut};
 use crate::kernel::{Phase, State};
 use crate::report::{Counters, Holder, PoolState, Status};
 
@@ -53,7 +54,7 @@ impl<C: Connect> LifecycleCore<C> {
         holders: Vec<Holder>,
     ) -> GetError {
         // Each takes the dialer's lock, and lets it go before the next.
-        let connect_error = self.owner.dialer().last_error();
+        let connect_error = self.last_connect_error();
         let dialling = self.dialling();
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.owner.settings.name.clone(),
@@ -74,17 +75,31 @@ impl<C: Connect> LifecycleCore<C> {
         self.owner.budget.as_ref()?.refused_by()
     }
 
+    /// Why connects have been failing; `None` since the last that did not, of a set of those to each endpoint.
+    pub(crate) fn last_connect_error(&self) -> Option<ConnectError> {
+        match self.owner.targets.set() {
+            Some(set) => dial_of_set::last_error(self, set),
+            None => self.owner.dialer().last_error(),
+        }
+    }
+
     /// The dial that has been under way for longest.
     pub(super) fn dialling(&self) -> Option<Dialling> {
         let life = &self.owner;
-        let began = {
+        let (began, number) = {
             let dialer = life.dialer();
-            dialer.under_way.iter().map(|(_, began)| *began).min()
-        }?;
+            let oldest = dialer.under_way.iter().min_by_key(|dial| dial.began)?;
+            (oldest.began, oldest.number)
+        };
+        let of_set = || life.targets.set()?.target(number?)?.name();
+        let endpoint = match life.targets.one() {
+            Some(target) => target.name(),
+            None => of_set(),
+        };
         let elapsed = life.clock.now().saturating_sub(began) / 1_000_000;
         Some(Dialling {
             elapsed: Duration::from_millis(elapsed),
-            endpoint: endpoint(&life.connector),
+            endpoint,
         })
     }
 }

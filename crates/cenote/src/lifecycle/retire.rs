@@ -23,16 +23,16 @@ pub(crate) fn retire<C: Connect>(
     let core = Arc::clone(token.core());
     core.mark_closing(&token);
     let info = announce(&mut token, reason, error);
-    let Some(Entry { conn }) = token.take() else {
+    let Some(entry) = token.take() else {
         return;
     };
     if is_abrupt(reason) {
-        let _ = rt::calling(|| drop(conn));
+        let _ = rt::calling(|| drop(entry));
         return;
     }
     let runtime = &core.owner.runtime;
     let mut goodbye = Goodbye {
-        words: Box::pin(say_goodbye(Arc::clone(&core), conn, info)),
+        words: Box::pin(say_goodbye(Arc::clone(&core), entry, info)),
         token,
     };
     // A runtime that ends must not be asked for sockets or timers any more.
@@ -64,11 +64,17 @@ impl<C: Connect> Goodbye<C> {
 
 async fn say_goodbye<C: Connect>(
     core: Arc<LifecycleCore<C>>,
-    conn: C::Connection,
+    entry: Entry<C>,
     info: ConnectionInfo,
 ) {
-    // Called within: the method may panic before it returns its future.
-    let goodbye = async { core.owner.connector.close(conn, &info).await };
+    let Entry { conn, target } = entry;
+    // Called within: the method may panic before it returns its future. A connector may be gone with its last connection,
+    // and is dropped here, where its panic is caught.
+    let goodbye = async move {
+        let target = target;
+        let connector = &core.owner.targets.of_dial(target.as_ref()).connector;
+        connector.close(conn, &info).await;
+    };
     // However it ended, the connection is gone.
     let _ = rt::catching(goodbye).await;
 }
@@ -99,8 +105,10 @@ fn announce<C: Connect>(
     let now = life.clock.now();
     let info = meta.info(now, now);
     life.hooks.before_close(&mut entry.conn, &info, reason);
-    let _ = rt::calling(|| life.connector.leaving(&mut entry.conn, &info, reason));
-    life.tell(|| EventKind::Closed {
+    let Entry { conn, target } = entry;
+    let target = life.targets.of_dial(target.as_ref());
+    let _ = rt::calling(|| target.connector.leaving(conn, &info, reason));
+    life.tell_of(Some(target), || EventKind::Closed {
         info,
         reason,
         error,
@@ -118,6 +126,7 @@ fn is_abrupt(reason: CloseReason) -> bool {
         | CloseReason::Resized
         | CloseReason::Budget
         | CloseReason::Evicted
+        | CloseReason::EndpointGone
         | CloseReason::PoolClosed => false,
         CloseReason::Broken
         | CloseReason::CheckFailed

@@ -1,12 +1,14 @@
 //! What all parts of one pool share: the connector, the settings, the metadata of each slot, the counters, and what one
-//! look remembers for the next. The ground floor of the folder: no other file of it but `dialer` is imported here.
+//! look remembers for the next. The ground floor of the folder: of its files only what is shared too is imported here.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{OnceLock, Weak};
+use std::sync::{Arc as StdArc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::dialer::Dialer;
+use super::seen_lease::SeenLease;
 use super::signals::SignalBox;
+use super::target::{Target, Targets};
 use crate::budget::Membership;
 use crate::connect::Connect;
 use crate::error::{ConnectError, GetError};
@@ -18,7 +20,7 @@ use crate::registry::{Listed, Registration};
 use crate::report::{CloseReason, ConnectionInfo, Event, EventKind, Metrics};
 use crate::rt::{self, Clock, Runtime, nanos};
 use crate::settings::{ReturnEvents, Settings};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
 
 /// The kernel with this pool in it.
@@ -62,15 +64,12 @@ pub(crate) struct Lifecycle<C: Connect> {
 
     /// Connections with a smaller id leave the pool when they come back.
     pub(crate) evict_below: AtomicU64,
-    /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
-    /// else [`PROVEN`].
-    pub(crate) unproven_since: AtomicU64,
     pub(crate) clock: Clock,
     /// Idle for less than this by the coarse clock, a connection is leased as it is.
     pub(crate) fresh_below: u64,
     /// Whether a clean connection can come back without an asynchronous step, and unseen.
     pub(crate) plain_return: bool,
-    pub(crate) connector: C,
+    pub(crate) targets: Targets<C>,
 }
 
 /// What one look at the pool remembers for the next.
@@ -94,8 +93,10 @@ pub(crate) const PROVEN: u64 = u64::MAX;
 const RETIRED: u64 = 0;
 
 /// A connection; its slot's [`SlotMeta`] say the rest.
-pub(crate) struct Entry<T> {
-    pub(crate) conn: T,
+pub(crate) struct Entry<C: Connect> {
+    pub(crate) conn: C::Connection,
+    /// What it was opened to, in a pool over a set of endpoints.
+    pub(crate) target: Option<StdArc<Target<C>>>,
 }
 
 /// What anyone may read of a slot, and its holder writes. All relaxed: they inform decisions that are made
@@ -116,14 +117,22 @@ pub(crate) struct SlotMeta {
     pub(crate) opened_at: AtomicU64,
     /// When it last passed a check.
     pub(crate) checked_at: AtomicU64,
-    /// `uses` when the present connection was opened.
-    pub(crate) uses_before: AtomicU64,
-    /// Whether the pool opened it, and not somebody else.
-    pub(crate) is_dialled: AtomicBool,
-    /// The generation that a look saw leased last, its low half, and when one first did: never again once it is
-    /// reported. Between two looks no slot is leased 2^32 times.
-    pub(crate) seen: AtomicU32,
-    pub(crate) seen_at: AtomicU64,
+    /// `uses` when the present connection was opened, with [`ADDED`] if it was opened elsewhere.
+    uses_before: AtomicU64,
+    /// The lease that a look saw last.
+    pub(super) seen: SeenLease,
+}
+
+/// Above any number of leases.
+const ADDED: u64 = 1 << 63;
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The pool opened it.
+    Dialled,
+    /// It was opened elsewhere: what becomes of it says nothing of connecting.
+    Added,
 }
 
 impl SlotMeta {
@@ -144,6 +153,30 @@ impl SlotMeta {
     /// Only the holder writes `uses`.
     pub(crate) fn add_uses(&self, leases: u64) {
         self.uses.store(self.uses.load(Relaxed) + leases, Relaxed);
+    }
+
+    /// A connection is new in the slot.
+    pub(super) fn begin_uses(&self, origin: Origin) {
+        let added = match origin {
+            Origin::Dialled => 0,
+            Origin::Added => ADDED,
+        };
+        self.uses_before
+            .store(self.uses.load(Relaxed) | added, Relaxed);
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        match self.uses_before.load(Relaxed) & ADDED {
+            0 => Origin::Dialled,
+            _ => Origin::Added,
+        }
+    }
+
+    /// Leases that the connection has carried. Read by another thread than its holder's, the two counts may be of
+    /// different moments.
+    pub(super) fn uses_of_connection(&self) -> u64 {
+        let before = self.uses_before.load(Relaxed) & !ADDED;
+        self.uses.load(Relaxed).saturating_sub(before)
     }
 
     /// The connection is to be closed as soon as nobody has it.
@@ -169,11 +202,7 @@ impl SlotMeta {
             id: self.id.load(Relaxed),
             age: since(&self.opened_at, now),
             idle_for: since(&self.idle_since, taken_at),
-            // Read by another thread, the two may be of different moments.
-            uses: self
-                .uses
-                .load(Relaxed)
-                .saturating_sub(self.uses_before.load(Relaxed)),
+            uses: self.uses_of_connection(),
         }
     }
 }
@@ -188,7 +217,7 @@ pub(crate) enum Refusal {
 
 impl<C: Connect> Lifecycle<C> {
     pub(crate) fn new(
-        connector: C,
+        targets: Targets<C>,
         settings: Settings,
         hooks: Hooks<C>,
         runtime: Runtime,
@@ -205,7 +234,7 @@ impl<C: Connect> Lifecycle<C> {
             fresh_below,
             plain_return: hooks.after_return.is_empty()
                 && settings.return_events == ReturnEvents::None,
-            connector,
+            targets,
             dialer: Mutex::new(Dialer::new(settings.seed)),
             settings,
             hooks,
@@ -215,7 +244,6 @@ impl<C: Connect> Lifecycle<C> {
             evict_below: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             metrics: Metrics::default(),
-            unproven_since: AtomicU64::new(PROVEN),
             keeper: Mutex::new(None),
             sweep: Mutex::new(Sweep::default()),
             taken_over_at: AtomicU64::new(0),
@@ -233,7 +261,8 @@ impl<C: Connect> Lifecycle<C> {
     pub(crate) fn fresh_at(&self, token: &ConnectionToken<C>) -> Option<u64> {
         let now = self.clock.coarse();
         let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
-        let is_open = || rt::calling(|| self.connector.is_open(&token.entry().conn));
+        let entry = token.entry();
+        let is_open = || rt::calling(|| self.targets.of(entry).connector.is_open(&entry.conn));
         (idle < self.fresh_below && matches!(is_open(), Ok(true))).then_some(now)
     }
 
@@ -271,10 +300,19 @@ impl<C: Connect> Lifecycle<C> {
 
     /// Tells the observers, if there are any. For places where no lock is held: they are user code.
     pub(crate) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
+        self.tell_of(self.targets.one(), kind);
+    }
+
+    /// As [`tell`](Self::tell), of what happened to an endpoint or a connection of it.
+    pub(crate) fn tell_of<'a>(
+        &self,
+        target: Option<&Target<C>>,
+        kind: impl FnOnce() -> EventKind<'a>,
+    ) {
         if !self.hooks.has_observers() {
             return;
         }
-        let endpoint = rt::calling(|| self.connector.endpoint()).ok().flatten();
+        let endpoint = target.and_then(Target::name);
         self.hooks.tell(&Event {
             pool: &self.settings.name,
             endpoint: endpoint.as_deref(),

@@ -47,7 +47,7 @@ async fn fill<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Result<(), GetError> 
             return Ok(());
         }
         let failures = life.metrics.connect_failed() - failed_before;
-        let last_error = life.dialer().last_error();
+        let last_error = core.last_connect_error();
         if let (1.., Some(error)) = (failures, last_error) {
             return Err(GetError::Connect {
                 pool: life.settings.name.clone(),

@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::balance::MAX_WEIGHT;
 use super::ejection::{self, Availability, PanicMode, PanicThreshold};
 use crate::rt::nanos;
 
@@ -68,13 +69,10 @@ impl SlowStart {
     }
 }
 
-/// The greatest share of a set. In sixteen bits, so that 32 hold the sum over a set of 65,537 endpoints.
-pub(crate) const GREATEST: u32 = 65_535;
-
 /// What each endpoint gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shares {
-    /// In the order of the facts. The greatest is [`GREATEST`], and none is 0 but of an endpoint that is to get nothing.
+    /// In the order of the facts. The greatest is [`MAX_WEIGHT`], and none is 0 but of an endpoint that is to get nothing.
     pub(crate) shares: Vec<u32>,
     /// When they are to be made anew, though nothing happens: a slow start is under way.
     pub(crate) change_at: Option<u64>,
@@ -158,7 +156,7 @@ pub(crate) fn shares(
     let greatest = loads.clone().fold(0.0, f64::max);
     let share = |load| match load {
         0.0 => 0,
-        load => ((load / greatest * f64::from(GREATEST)).round() as u32).max(1),
+        load => ((load / greatest * f64::from(MAX_WEIGHT)).round() as u32).max(1),
     };
     let is_starting = |(usable, effective): &(u64, u64)| *effective < usable * WHOLE_WEIGHT;
     let starting = slow_start.filter(|_| weights.iter().any(is_starting));

@@ -8,9 +8,11 @@ use tokio::runtime::Handle;
 use super::Pool;
 use crate::budget::Budget;
 use crate::connect::Connect;
+use crate::endpoints::Balance;
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
 use crate::lifecycle::blueprint::Blueprint;
+use crate::lifecycle::follow::Supply;
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};
@@ -39,9 +41,9 @@ pub struct PoolBuilder<C: Connect> {
 }
 
 impl<C: Connect> PoolBuilder<C> {
-    pub(crate) fn new(connector: C) -> Self {
+    pub(crate) fn new(supply: Supply<C>) -> Self {
         Self {
-            blueprint: Blueprint::new(connector),
+            blueprint: Blueprint::new(supply),
         }
     }
 
@@ -55,9 +57,27 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.name = name.into().into())
     }
 
-    /// Connections there may be at once, those being opened included. Default: 10.
+    /// Connections there may be at once, those being opened included. Default: 10; over a
+    /// [set of endpoints](Pool::balanced) as many as those may have, which
+    /// [`max_per_endpoint`](Self::max_per_endpoint) says.
     pub fn max_size(self, connections: usize) -> Self {
         self.map_settings(|s| s.max_size = connections)
+    }
+
+    /// Connections there may be at once to one endpoint of a [set](Pool::balanced). Default: 10. A pool of one endpoint
+    /// refuses it.
+    pub fn max_per_endpoint(self, connections: usize) -> Self {
+        self.map_settings(|s| {
+            s.change_set("max_per_endpoint", |set| {
+                set.max_per_endpoint = connections;
+            });
+        })
+    }
+
+    /// Which endpoint of a [set](Pool::balanced) serves next. Default: [`Balance::PowerOfTwo`]. A pool of one endpoint
+    /// refuses it.
+    pub fn balance(self, balance: Balance) -> Self {
+        self.map_settings(|s| s.change_set("balance", |set| set.balance = balance))
     }
 
     /// Connections kept open, idle or leased, however little is to do: none of the last so many is closed for having
@@ -132,7 +152,7 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.keepalive = period.into())
     }
 
-    /// Dials in flight at once. Default: 2. A dial belongs to the pool: cancelling a get cancels none.
+    /// Dials in flight at once. Default: 2; over a [set of endpoints](Pool::balanced) 16, of which two to one. A dial belongs to the pool: cancelling a get cancels none.
     pub fn max_connecting(self, dials: usize) -> Self {
         self.map_settings(|s| s.max_connecting = dials)
     }

@@ -68,6 +68,12 @@ impl<C: Connect> OwnedLease<C> {
 macro_rules! lease {
     ($name:ident<$($lifetime:lifetime,)? C>) => {
         impl<$($lifetime,)? C: Connect> $name<$($lifetime,)? C> {
+            /// The connector that opened the connection: where a pool is over a set of endpoints, that of its endpoint.
+            pub fn connector(lease: &Self) -> &C {
+                let token = lease.loan.token();
+                &token.core().owner.targets.of(token.entry()).connector
+            }
+
             /// Closes the connection instead of giving it back: it is broken, or in a state nobody else
             /// should see.
             ///

@@ -26,10 +26,12 @@ use get::Acquire;
 use timed_out::timed_out;
 
 use crate::connect::Connect;
+use crate::endpoints::{Endpoint, IntoDiscovery};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::kernel::{Arc, IdleSince, Phase, State};
 use crate::lifecycle::blueprint::Blueprint;
 use crate::lifecycle::close;
+use crate::lifecycle::follow::Supply;
 use crate::lifecycle::state::{ConnectionToken, LifecycleCore};
 use crate::lifecycle::{add, change, dial, recycle, retire, take, warm};
 use crate::registry::Listed;
@@ -64,12 +66,56 @@ pub struct Pool<C: Connect> {
 impl<C: Connect> Pool<C> {
     /// Sets up a pool of the connections that `connector` opens.
     pub fn builder(connector: C) -> PoolBuilder<C> {
-        PoolBuilder::new(connector)
+        PoolBuilder::new(Supply::One(connector))
+    }
+
+    /// Sets up a pool over a set of endpoints: connections to all of them, one queue for all callers, each lease on a
+    /// connection of the endpoint that [`balance`](PoolBuilder::balance) chooses.
+    ///
+    /// `source` tells the endpoints, now and whenever they change: a [source](crate::endpoints) or a
+    /// [`Discovery`](crate::endpoints::Discovery). `make` makes the connector of one of them; it is called again when its
+    /// addresses change.
+    ///
+    /// - An endpoint that appears is used as soon as it is connected to; one that disappears, or has weight 0, gets no more
+    ///   leases, and its connections are closed when they are idle.
+    /// - One that cannot be reached is passed over, and dialled at the pace of its own
+    ///   [`backoff`](PoolBuilder::backoff) while the pool is in use. Callers hear of it only where no endpoint can be
+    ///   reached.
+    /// - The defaults differ: [`max_per_endpoint`](PoolBuilder::max_per_endpoint) bounds the connections, and
+    ///   [`max_size`](PoolBuilder::max_size), all together, does not; up to 16 dials are in flight.
+    ///
+    /// It lives on the tokio runtime on which this is called, and [`build`](PoolBuilder::build) fails where there is none.
+    ///
+    /// ```no_run
+    /// # use cenote::{Connect, Dial, Verdict};
+    /// # struct Rpc(&'static str);
+    /// # impl Connect for Rpc {
+    /// #     type Connection = tokio::net::TcpStream;
+    /// #     type Error = std::io::Error;
+    /// #     async fn connect(&self, _: &Dial) -> std::io::Result<tokio::net::TcpStream> { tokio::net::TcpStream::connect(self.0).await }
+    /// #     fn verdict(&self, _: &mut tokio::net::TcpStream) -> Verdict { Verdict::Reuse }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cenote::Pool;
+    /// use cenote::endpoints::{EndpointSet, fixed};
+    ///
+    /// let servers = fixed(EndpointSet::of(["10.0.0.1:7000", "10.0.0.2:7000"]));
+    /// let pool = Pool::balanced(servers, |at| Rpc(at.key))
+    ///     .max_per_endpoint(4)
+    ///     .build()?;
+    /// let conn = pool.get().await?;
+    /// # drop(conn); Ok(()) }
+    /// ```
+    pub fn balanced<S: IntoDiscovery>(
+        source: S,
+        make: impl Fn(&Endpoint<S::Key>) -> C + Send + Sync + 'static,
+    ) -> PoolBuilder<C> {
+        PoolBuilder::new(Supply::set(source.into_discovery(), make))
     }
 
     /// A pool with default settings, which are always possible.
     pub fn new(connector: C) -> Self {
-        let begun = Blueprint::new(connector).begin();
+        let begun = Blueprint::new(Supply::One(connector)).begin();
         Self::new_on(begun.expect("default settings are possible"))
     }
 
@@ -214,9 +260,10 @@ impl<C: Connect> Pool<C> {
         &self.core.owner.settings.name
     }
 
-    /// The connector the pool was built with.
-    pub fn connector(&self) -> &C {
-        &self.core.owner.connector
+    /// The connector the pool was built with; none where it is over a set of endpoints, of which each has its own: see
+    /// [`Lease::connector`].
+    pub fn connector(&self) -> Option<&C> {
+        Some(&self.core.owner.targets.one()?.connector)
     }
 
     /// Changes `max_size`. Growing serves waiters at once; shrinking closes idle connections now and leased

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,11 +12,11 @@ use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, JoinOutcome, Waiter};
-use crate::lifecycle::dial;
 use crate::lifecycle::ended_get::EndedGet;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::state::{ConnectionToken, Lifecycle, LifecycleCore, Refusal};
 use crate::lifecycle::upkeep::{self, Upkeep};
+use crate::lifecycle::{dial, proving};
 use crate::report::{EventKind, GetOutcome, count};
 use crate::rt::{self, Sleep, nanos};
 
@@ -122,9 +121,8 @@ impl<'a, C: Connect> Waiting<'a, C> {
         let now = core.owner.clock.now();
         let outcome = outcome.inspect(|token| {
             token.meta().leased(now, self.call_site);
-            if dial::proves(core.owner.unproven_since.load(Relaxed), token.meta()) {
-                dial::set_proven(core);
-            }
+            let target = core.owner.targets.of(token.entry());
+            proving::prove(core, target, token.meta());
         });
         let kind = match outcome {
             Ok(_) => GetOutcome::Leased,

@@ -38,6 +38,8 @@ reasons! {
     Budget = "budget",
     /// Sent away by `evict` or `retain`.
     Evicted = "evicted",
+    /// Its endpoint is no longer one of the pool's set, or is to get no more.
+    EndpointGone = "endpoint_gone",
     /// The pool was closed.
     PoolClosed = "pool_closed",
     /// `is_open` said no.

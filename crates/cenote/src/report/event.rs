@@ -58,6 +58,22 @@ pub enum EventKind<'a> {
         /// How long the pool waits before it dials again.
         retry_in: Duration,
     },
+    /// The set of endpoints is another.
+    #[non_exhaustive]
+    EndpointsChanged {
+        /// How often it has changed, this time included.
+        version: u64,
+        /// Endpoints that were not in it before.
+        added: usize,
+        /// Endpoints that are not in it any more.
+        removed: usize,
+        /// Endpoints in it.
+        now: usize,
+    },
+    /// An endpoint of a set has no connection any more, and cannot be reached.
+    EndpointDown,
+    /// An endpoint of a set that was down is connected to again.
+    EndpointUp,
     /// A connection is leaving the pool.
     #[non_exhaustive]
     Closed {

@@ -8,7 +8,7 @@ use super::deferred::Deferred;
 use super::state::{ActiveEntry, Core, State};
 use super::upkeep;
 use crate::connect::Multiplex;
-use crate::lifecycle::dial;
+use crate::lifecycle::proving;
 use crate::lifecycle::state::ConnectionToken;
 use crate::policy::sharing;
 use crate::report::PoolState;
@@ -18,7 +18,7 @@ impl<C: Multiplex> Core<C> {
     /// Makes a connection active; true if one more should follow.
     pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) -> bool {
         let now = self.life.owner.clock.now();
-        dial::taken_by_face(&token, now);
+        proving::taken_by_face(&token, now);
         let conn = ActiveConnection::new(self, token);
         let seen = conn.look();
         // New, and not ready yet.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
 use crate::connect::Multiplex;
-use crate::lifecycle::dial;
+use crate::lifecycle::failed_dial;
 use crate::lifecycle::recycle::recycle;
 use crate::lifecycle::retire::retire;
 use crate::lifecycle::state::ConnectionToken;
@@ -119,7 +119,8 @@ impl<C: Multiplex> ActiveConnection<C> {
     pub(super) fn look(&self) -> Seen {
         // Acquire: asked after the signal is counted, it says what the signal was about.
         let signals = self.core.signals.load(Acquire);
-        let connector = &self.core.life.owner.connector;
+        let targets = &self.core.life.owner.targets;
+        let connector = &targets.of(self.token().entry()).connector;
         let seen = rt::calling(|| Seen {
             is_open: connector.is_open(self.connection()),
             capacity: connector.capacity(self.connection()),
@@ -146,8 +147,7 @@ impl<C: Multiplex> Drop for ActiveConnection<C> {
                 recycle(token, None);
             }
             Some(Ending::ArrivedDead) => {
-                let opened_at = token.meta().opened_at.load(Relaxed);
-                dial::dead_on_arrival(&self.core.life, opened_at);
+                failed_dial::dead_on_arrival(&token);
                 retire(token, CloseReason::Broken, None);
             }
         }

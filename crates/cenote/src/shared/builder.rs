@@ -13,6 +13,7 @@ use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
 use crate::lifecycle::blueprint::Blueprint;
+use crate::lifecycle::follow::Supply;
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::{Choice, Chooser, Marks};
 use crate::policy::telling::ConnectFailures;
@@ -58,7 +59,7 @@ macro_rules! settings {
 
 impl<C: Multiplex> SharedPoolBuilder<C> {
     pub(super) fn new(connector: C) -> Self {
-        let mut blueprint = Blueprint::new(connector);
+        let mut blueprint = Blueprint::new(Supply::One(connector));
         // One connection carries many leases: four are a lot, and leave room for one that drains beside those that
         // serve.
         blueprint.settings.max_size = 4;

@@ -234,9 +234,9 @@ impl<C: Multiplex> SharedPool<C> {
         &self.core.life.owner.settings.name
     }
 
-    /// The connector the pool was built with.
-    pub fn connector(&self) -> &C {
-        &self.core.life.owner.connector
+    /// The connector the pool was built with; none where it is over a set of endpoints.
+    pub fn connector(&self) -> Option<&C> {
+        Some(&self.core.life.owner.targets.one()?.connector)
     }
 
     /// Changes `max_size`. Growing serves waiters at once; shrinking closes idle connections and drains the

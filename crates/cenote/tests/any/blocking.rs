@@ -351,7 +351,7 @@ fn an_owned_lease_is_waited_for_no_longer_than_asked() {
     drop(held);
     assert!(pool.get_owned_timeout(Duration::from_secs(60)).is_ok());
     assert!(!pool.is_closed());
-    assert!(!pool.connector().0.panics.load(SeqCst));
+    assert!(!pool.connector().unwrap().0.panics.load(SeqCst));
 }
 
 /// A thread that waits rides a restart out, as those of r2d2 and HikariCP do; a server that never was there is told of.

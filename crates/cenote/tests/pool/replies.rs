@@ -171,7 +171,7 @@ async fn a_getter_that_leaves_in_the_middle_of_a_check_leaves_no_reply_behind() 
         }
         ask(&pool, 100 + polls).await;
     }
-    assert_eq!(pool.connector().connected.load(SeqCst), 1);
+    assert_eq!(pool.connector().unwrap().connected.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +184,7 @@ async fn a_whole_reply_left_unread_is_drained_and_the_connection_kept() {
     }
     ask(&pool, 8).await;
     assert_eq!(pool.counters().resets, 1);
-    assert_eq!(pool.connector().connected.load(SeqCst), 1);
+    assert_eq!(pool.connector().unwrap().connected.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +197,7 @@ async fn where_unread_replies_close_the_connection_none_is_kept() {
     }
     ask(&pool, 8).await;
     assert_eq!(pool.counters().closed_by(CloseReason::Verdict), 1);
-    assert_eq!(pool.connector().connected.load(SeqCst), 2);
+    assert_eq!(pool.connector().unwrap().connected.load(SeqCst), 2);
 }
 
 /// The same on threads, users leaving when they please.

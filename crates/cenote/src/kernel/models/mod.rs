@@ -12,6 +12,7 @@
 mod changing;
 mod idling;
 mod leaving;
+mod of_set;
 mod shelving;
 mod waiting;
 

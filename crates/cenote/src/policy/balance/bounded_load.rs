@@ -50,7 +50,7 @@ pub(crate) fn first_within(
 mod tests {
     use super::super::by_key::KeyTable;
     use super::super::key_hash::hash_of;
-    use super::super::{MAX_WEIGHT, Turn};
+    use super::super::{MAX_WEIGHT, Picker};
     use super::*;
 
     const LEN: usize = 10;
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn a_heavy_endpoint_has_its_bound_by_weight() {
         let mut set = set(&[3, 1, 1, 1]);
-        let mut turn = Turn::new(1);
+        let mut picker = Picker::new(1);
         for _ in 0..600 {
-            set.lease(turn.next_u64());
+            set.lease(picker.next_u64());
         }
         let carried: Vec<_> = set.loads.iter().flatten().map(|l| l.in_flight).collect();
         // Of 600, 300 and 100 are the shares.

@@ -2,8 +2,8 @@
 //! have to rebuild: a place drawn evenly is accepted as often as its weight is of the greatest. Where weights are
 //! alike, which is nearly always, that is one comparison more than an even draw.
 
-use super::turn::scaled;
-use super::{Candidates, Choice, Load, MAX_WEIGHT, Turn};
+use super::picker::scaled;
+use super::{Candidates, Choice, Load, MAX_WEIGHT, Picker};
 
 /// So many places are drawn and refused, and no more than there are candidates, before all are walked through. Where
 /// the mean weight is a tenth of the greatest, one draw in 850 comes to that (0.9^64). Both draw by weight, so that the
@@ -24,11 +24,11 @@ impl Drawn {
     /// For rules that compare nothing: this one, and where it has no idle connection another one after it. It is drawn,
     /// not the neighbour: that one would have all the load of an endpoint that is slow or full beside its own.
     #[inline]
-    pub(super) fn or_another(self, candidates: &impl Candidates, turn: &mut Turn) -> Choice {
+    pub(super) fn or_another(self, candidates: &impl Candidates, picker: &mut Picker) -> Choice {
         let other = if self.load.has_idle() {
             None
         } else {
-            draw_beside(candidates, turn, self.place)
+            draw_beside(candidates, picker, self.place)
         };
         Choice {
             first: self.place,
@@ -39,21 +39,21 @@ impl Drawn {
 
 /// One of those that have a weight.
 #[inline]
-pub(super) fn draw(candidates: &impl Candidates, turn: &mut Turn) -> Option<Drawn> {
-    draw_beside(candidates, turn, NONE)
+pub(super) fn draw(candidates: &impl Candidates, picker: &mut Picker) -> Option<Drawn> {
+    draw_beside(candidates, picker, NONE)
 }
 
 /// One of those that have a weight, but for the one at `taken`.
 #[inline]
 pub(super) fn draw_beside(
     candidates: &impl Candidates,
-    turn: &mut Turn,
+    picker: &mut Picker,
     taken: usize,
 ) -> Option<Drawn> {
     let len = candidates.len();
     let others = len - usize::from(taken < len);
     for _ in 0..others.min(TRIES) {
-        let number = turn.next_u64();
+        let number = picker.next_u64();
         let drawn = scaled(number, others);
         let place = drawn + usize::from(drawn >= taken);
         if let Some(load) = candidates.load(place) {
@@ -63,14 +63,14 @@ pub(super) fn draw_beside(
             }
         }
     }
-    walk(candidates, turn, taken)
+    walk(candidates, picker, taken)
 }
 
 /// The same by one look at each: every candidate takes the place of the one before it as often as its weight is of all
 /// so far.
 #[cold]
 #[inline(never)]
-fn walk(candidates: &impl Candidates, turn: &mut Turn, taken: usize) -> Option<Drawn> {
+fn walk(candidates: &impl Candidates, picker: &mut Picker, taken: usize) -> Option<Drawn> {
     let (mut drawn, mut sum) = (None, 0_usize);
     for place in (0..candidates.len()).filter(|&place| place != taken) {
         let Some(load) = candidates.load(place) else {
@@ -78,7 +78,7 @@ fn walk(candidates: &impl Candidates, turn: &mut Turn, taken: usize) -> Option<D
         };
         let weight = load.weight as usize;
         sum = sum.saturating_add(weight);
-        if turn.below(sum) < weight {
+        if picker.below(sum) < weight {
             drawn = Some(Drawn { place, load });
         }
     }

@@ -2,7 +2,7 @@
 //! several that have as few, as tk_pool has it. With the fewest first, every endpoint comes to have a connection before
 //! any has two; at random among equals, because clients that start together would else all dial the same one.
 
-use super::Turn;
+use super::Picker;
 
 /// What an endpoint has, and whether it may have more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) fn fewest(
     now: u64,
     most: u32,
     endpoints: impl IntoIterator<Item = (usize, Holdings)>,
-    turn: &mut Turn,
+    picker: &mut Picker,
 ) -> Option<usize> {
     let (mut by_weight, mut alike) = (Fewest::default(), Fewest::default());
     let mut any_has_weight = false;
@@ -46,7 +46,7 @@ pub(crate) fn fewest(
             }
         };
         if holdings.may_be_dialled(now, most) {
-            fewest.see(place, holdings.connections(), weight, turn);
+            fewest.see(place, holdings.connections(), weight, picker);
         }
     }
     let fewest = if any_has_weight { by_weight } else { alike };
@@ -67,7 +67,7 @@ struct Fewest {
 }
 
 impl Fewest {
-    fn see(&mut self, place: usize, connections: u64, weight: u64, turn: &mut Turn) {
+    fn see(&mut self, place: usize, connections: u64, weight: u64, picker: &mut Picker) {
         let mut equals = 1;
         if let Some(found) = &mut self.found {
             let (seen, kept) = (connections * found.weight, found.connections * weight);
@@ -77,7 +77,7 @@ impl Fewest {
             if seen == kept {
                 found.equals += 1;
                 // The last of k equals is the one with chance 1/k, so that each is.
-                if turn.below(found.equals) > 0 {
+                if picker.below(found.equals) > 0 {
                     return;
                 }
                 equals = found.equals;
@@ -114,15 +114,15 @@ mod tests {
         }
     }
 
-    fn dialled(now: u64, endpoints: &[Holdings], turn: &mut Turn) -> Option<usize> {
-        fewest(now, MOST, endpoints.iter().copied().enumerate(), turn)
+    fn dialled(now: u64, endpoints: &[Holdings], picker: &mut Picker) -> Option<usize> {
+        fewest(now, MOST, endpoints.iter().copied().enumerate(), picker)
     }
 
     /// How often each is dialled, in 9,000 choices.
     fn counts(endpoints: &[Holdings]) -> Vec<u32> {
-        let (mut turn, mut counts) = (Turn::new(1), vec![0; endpoints.len()]);
+        let (mut picker, mut counts) = (Picker::new(1), vec![0; endpoints.len()]);
         for _ in 0..9_000 {
-            if let Some(place) = dialled(0, endpoints, &mut turn) {
+            if let Some(place) = dialled(0, endpoints, &mut picker) {
                 counts[place] += 1;
             }
         }
@@ -151,21 +151,21 @@ mod tests {
 
     #[test]
     fn each_has_its_most_before_none_is_dialled() {
-        let (mut turn, mut endpoints) = (Turn::new(1), [holding(0, 0); 5]);
+        let (mut picker, mut endpoints) = (Picker::new(1), [holding(0, 0); 5]);
         for dials in 0..5 * MOST {
-            let place = dialled(0, &endpoints, &mut turn).expect("one that has room");
+            let place = dialled(0, &endpoints, &mut picker).expect("one that has room");
             endpoints[place].opening += 1;
             assert_eq!(endpoints[place].opening, dials / 5 + 1, "in turn");
         }
-        assert_eq!(dialled(0, &endpoints, &mut turn), None);
+        assert_eq!(dialled(0, &endpoints, &mut picker), None);
     }
 
     #[test]
     fn heavy_ones_have_as_many_connections_more_as_they_weigh() {
         let mut endpoints = [weighing(3, 0), weighing(1, 0), weighing(1, 0)];
-        let mut turn = Turn::new(1);
+        let mut picker = Picker::new(1);
         for _ in 0..5 {
-            let place = dialled(0, &endpoints, &mut turn).expect("one that has room");
+            let place = dialled(0, &endpoints, &mut picker).expect("one that has room");
             endpoints[place].open += 1;
         }
         assert_eq!(endpoints.map(|one| one.open), [3, 1, 1]);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn one_whose_gate_is_closed_is_not_dialled_until_it_opens() {
-        let mut turn = Turn::new(1);
+        let mut picker = Picker::new(1);
         let endpoints = [
             Holdings {
                 gate_opens_at: 50,
@@ -181,9 +181,9 @@ mod tests {
             },
             holding(3, 0),
         ];
-        assert_eq!(dialled(49, &endpoints, &mut turn), Some(1));
-        assert_eq!(dialled(50, &endpoints, &mut turn), Some(0));
-        assert_eq!(dialled(49, &endpoints[..1], &mut turn), None);
+        assert_eq!(dialled(49, &endpoints, &mut picker), Some(1));
+        assert_eq!(dialled(50, &endpoints, &mut picker), Some(0));
+        assert_eq!(dialled(49, &endpoints[..1], &mut picker), None);
     }
 
     #[test]

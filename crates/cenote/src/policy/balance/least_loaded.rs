@@ -2,10 +2,10 @@
 //! one choice in six). One that is drawn by weight has the call unless another carries less, so that ties spread.
 
 use super::draw::{Drawn, draw};
-use super::{Candidates, Choice, Turn};
+use super::{Candidates, Choice, Picker};
 
-pub(super) fn choose(candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
-    let drawn = draw(candidates, turn)?;
+pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+    let drawn = draw(candidates, picker)?;
     // From the drawn one on: of several that carry least, the scan takes the first it meets.
     let others = (drawn.place + 1..candidates.len()).chain(0..drawn.place);
     let least = others

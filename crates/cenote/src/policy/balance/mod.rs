@@ -21,13 +21,13 @@ pub(crate) mod peak_ewma;
 mod draw;
 mod least_loaded;
 mod load;
+mod picker;
 mod power_of_two;
 mod random;
 mod round_robin;
-mod turn;
 
 pub(crate) use load::Load;
-pub(crate) use turn::Turn;
+pub(crate) use picker::Picker;
 
 /// The weight that the greatest of a set is scaled to, and the others with it: with sixteen bits, a draw is accepted or
 /// not by bits of the random number that chose the place (gRPC's weighted round robin, gRFC A58, scales as far).
@@ -68,29 +68,33 @@ pub(crate) enum Rule {
 impl Rule {
     /// Where to look for a connection. `None`: there is no candidate.
     #[inline]
-    pub(crate) fn choose(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
-        match self.choose_by_weight(candidates, turn) {
+    pub(crate) fn choose(
+        self,
+        candidates: &impl Candidates,
+        picker: &mut Picker,
+    ) -> Option<Choice> {
+        match self.choose_by_weight(candidates, picker) {
             Some(choice) => Some(choice),
-            None => self.choose_alike(candidates, turn),
+            None => self.choose_alike(candidates, picker),
         }
     }
 
     /// `None`: no candidate has a weight.
     #[inline]
-    fn choose_by_weight(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
+    fn choose_by_weight(self, candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
         match self {
-            Rule::PowerOfTwo => power_of_two::by_in_flight(candidates, turn),
-            Rule::PeakEwma => power_of_two::by_time(candidates, turn),
-            Rule::LeastLoaded => least_loaded::choose(candidates, turn),
-            Rule::RoundRobin => round_robin::choose(candidates, turn),
-            Rule::Random => random::choose(candidates, turn),
+            Rule::PowerOfTwo => power_of_two::by_in_flight(candidates, picker),
+            Rule::PeakEwma => power_of_two::by_time(candidates, picker),
+            Rule::LeastLoaded => least_loaded::choose(candidates, picker),
+            Rule::RoundRobin => round_robin::choose(candidates, picker),
+            Rule::Random => random::choose(candidates, picker),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn choose_alike(self, candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
-        self.choose_by_weight(&Alike(candidates), turn)
+    fn choose_alike(self, candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+        self.choose_by_weight(&Alike(candidates), picker)
     }
 }
 

@@ -4,28 +4,28 @@
 //! comparison.
 
 use super::draw::{draw, draw_beside};
-use super::{Candidates, Choice, Load, Turn};
+use super::{Candidates, Choice, Load, Picker};
 
 /// The one that carries less.
 #[inline]
-pub(super) fn by_in_flight(candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
-    better_of_two(candidates, turn, Load::gives_way_to)
+pub(super) fn by_in_flight(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+    better_of_two(candidates, picker, Load::gives_way_to)
 }
 
 /// The one whose calls, with what it carries, take less time.
 #[inline]
-pub(super) fn by_time(candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
-    better_of_two(candidates, turn, Load::gives_way_by_time_to)
+pub(super) fn by_time(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+    better_of_two(candidates, picker, Load::gives_way_by_time_to)
 }
 
 #[inline]
 fn better_of_two(
     candidates: &impl Candidates,
-    turn: &mut Turn,
+    picker: &mut Picker,
     gives_way: impl FnOnce(Load, Load) -> bool,
 ) -> Option<Choice> {
-    let one = draw(candidates, turn)?;
-    let Some(other) = draw_beside(candidates, turn, one.place) else {
+    let one = draw(candidates, picker)?;
+    let Some(other) = draw_beside(candidates, picker, one.place) else {
         return Some(Choice {
             first: one.place,
             second: one.place,

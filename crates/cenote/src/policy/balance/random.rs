@@ -2,10 +2,10 @@
 //! what is dialled is one of those with the fewest connections.
 
 use super::draw::draw;
-use super::{Candidates, Choice, Turn};
+use super::{Candidates, Choice, Picker};
 
 #[inline]
-pub(super) fn choose(candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
-    let drawn = draw(candidates, turn)?;
-    Some(drawn.or_another(candidates, turn))
+pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+    let drawn = draw(candidates, picker)?;
+    Some(drawn.or_another(candidates, picker))
 }

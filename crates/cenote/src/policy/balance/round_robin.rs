@@ -6,7 +6,7 @@
 //! of in a row (pingora #195), because the light ones' sums begin at different points.
 
 use super::draw::{Drawn, TRIES, draw};
-use super::{Candidates, Choice, MAX_WEIGHT, Turn};
+use super::{Candidates, Choice, MAX_WEIGHT, Picker};
 
 /// How far apart the sums of neighbours begin: 2^16 divided by the square of the golden ratio, so that those of any
 /// number of neighbours lie evenly apart (Knuth, TAOCP 6.4, on multiplicative hashing). By its complement, 2^16 divided
@@ -16,17 +16,17 @@ const PHASE: u64 = 25_033;
 /// The next one that is due. Where the weights are alike that is the next place; else it is looked for as often as a
 /// draw tries, once round at most. After that a draw decides: it has the same shares.
 #[inline]
-pub(super) fn choose(candidates: &impl Candidates, turn: &mut Turn) -> Option<Choice> {
+pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
     let len = candidates.len();
     for _ in 0..len.min(TRIES) {
-        let (place, round) = turn.advance(len);
+        let (place, round) = picker.advance(len);
         if let Some(load) = candidates.load(place) {
             if is_due(load.weight, place, round) {
-                return Some(Drawn { place, load }.or_another(candidates, turn));
+                return Some(Drawn { place, load }.or_another(candidates, picker));
             }
         }
     }
-    Some(draw(candidates, turn)?.or_another(candidates, turn))
+    Some(draw(candidates, picker)?.or_another(candidates, picker))
 }
 
 #[inline]

@@ -92,7 +92,10 @@ fn what_two_levels_carry_exactly_leaves_nothing_for_a_third() {
 #[test]
 fn a_level_that_cannot_be_reached_spills_over_whatever_the_cap_on_ejections() {
     let zones = [level(0, 10, 0, Down), level(1, 3, 3, Down)].concat();
-    assert_eq!(shares_of(&zones), [vec![0; 10], vec![GREATEST; 3]].concat());
+    assert_eq!(
+        shares_of(&zones),
+        [vec![0; 10], vec![MAX_WEIGHT; 3]].concat()
+    );
 }
 
 #[test]
@@ -104,11 +107,11 @@ fn a_level_that_is_ejected_whole_leaves_all_to_the_next_unless_that_is_bad_too()
             facts(1, 1, availability),
         ]
     };
-    assert_eq!(shares_of(&backup(Up)), [0, 0, GREATEST]);
+    assert_eq!(shares_of(&backup(Up)), [0, 0, MAX_WEIGHT]);
     for bad in [Down, Ejected] {
         assert_eq!(
             shares_of(&backup(bad)),
-            [GREATEST, GREATEST, 0],
+            [MAX_WEIGHT, MAX_WEIGHT, 0],
             "as without ejection"
         );
     }
@@ -120,11 +123,11 @@ fn in_panic_mode_ejected_endpoints_have_their_shares_as_without_ejection_and_wha
  {
     let four = |ejected: usize| [level(0, 4, 4 - ejected, Ejected), level(0, 1, 0, Down)].concat();
     let shares = |facts: &[Facts]| shares(0, facts, PanicThreshold::default(), None);
-    assert_eq!(shares(&four(2)).shares, [GREATEST, GREATEST, 0, 0, 0]);
+    assert_eq!(shares(&four(2)).shares, [MAX_WEIGHT, MAX_WEIGHT, 0, 0, 0]);
     let panicking = shares(&four(3));
     assert_eq!(
         panicking.shares,
-        [GREATEST, GREATEST, GREATEST, GREATEST, 0]
+        [MAX_WEIGHT, MAX_WEIGHT, MAX_WEIGHT, MAX_WEIGHT, 0]
     );
     assert_eq!(
         panicking.panic.unwrap().to_string(),
@@ -135,7 +138,7 @@ fn in_panic_mode_ejected_endpoints_have_their_shares_as_without_ejection_and_wha
 #[test]
 fn an_endpoint_that_drains_is_none_of_those_that_are_left() {
     let facts = [facts(1, 0, Ejected), facts(0, 0, Up), facts(0, 1, Up)];
-    assert_eq!(shares_of(&facts), [GREATEST, 0, 0]);
+    assert_eq!(shares_of(&facts), [MAX_WEIGHT, 0, 0]);
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn spread_over_levels(availabilities: &[Availability]) -> Vec<Facts> {
 fn weight_0_has_no_share_even_where_nothing_else_can_be_reached() {
     assert_eq!(
         shares_of(&[facts(0, 0, Up), facts(3, 0, Up)]),
-        [0, GREATEST]
+        [0, MAX_WEIGHT]
     );
     assert_eq!(shares_of(&[facts(0, 0, Up), facts(3, 1, Down)]), [0, 0]);
 }
@@ -167,8 +170,8 @@ fn weight_0_has_no_share_even_where_nothing_else_can_be_reached() {
 #[test]
 fn where_all_weights_are_0_all_are_alike() {
     let all = |availability| [facts(0, 0, Up), facts(0, 0, Up), facts(0, 0, availability)];
-    assert_eq!(shares_of(&all(Up)), [GREATEST; 3]);
-    assert_eq!(shares_of(&all(Down)), [GREATEST, GREATEST, 0]);
+    assert_eq!(shares_of(&all(Up)), [MAX_WEIGHT; 3]);
+    assert_eq!(shares_of(&all(Down)), [MAX_WEIGHT, MAX_WEIGHT, 0]);
 }
 
 #[test]
@@ -176,7 +179,7 @@ fn within_a_level_shares_go_by_weight() {
     let weights = [5, 1, 4].map(|weight| facts(weight, 3, Up));
     assert_eq!(
         shares_of(&weights),
-        [GREATEST, GREATEST / 5, GREATEST / 5 * 4]
+        [MAX_WEIGHT, MAX_WEIGHT / 5, MAX_WEIGHT / 5 * 4]
     );
 }
 
@@ -195,7 +198,7 @@ fn the_greatest_weights_do_not_overflow_and_the_least_beside_them_is_not_0() {
     many.push(facts(1, 0, Up));
     many.push(facts(u32::MAX, u16::MAX, Down));
     let shares = shares_of(&many);
-    assert_eq!(shares[..10_000], [GREATEST; 10_000]);
+    assert_eq!(shares[..10_000], [MAX_WEIGHT; 10_000]);
     assert_eq!(shares[10_000..], [1, 0]);
 }
 
@@ -249,7 +252,7 @@ fn of_any_set_who_can_be_used_and_should_has_a_share_in_proportion_and_nobody_el
         let Shares { shares, panic, .. } = slowly(40 * SECOND, &set);
         let may = |one: &Facts| one.weight > 0 && one.availability.is_used(panic);
         if set.iter().any(may) {
-            assert_eq!(shares.iter().max(), Some(&GREATEST));
+            assert_eq!(shares.iter().max(), Some(&MAX_WEIGHT));
         }
         for (one, share) in set.iter().zip(&shares) {
             assert!(*share == 0 || may(one), "{one:?} has {share}");
@@ -341,7 +344,7 @@ fn while_an_endpoint_starts_slowly_shares_are_due_again_twenty_times_and_then_no
     }
     assert_eq!(steps, 21, "the grid of the clock");
     assert!(now >= started_at + 10 * SECOND);
-    assert_eq!(slowly(now, &many).shares, [GREATEST; 501]);
+    assert_eq!(slowly(now, &many).shares, [MAX_WEIGHT; 501]);
 }
 
 #[test]

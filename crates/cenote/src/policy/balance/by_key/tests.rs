@@ -1,6 +1,6 @@
 //! Shares, and what moves when a set changes: exactly what must.
 
-use super::super::Turn;
+use super::super::Picker;
 use super::super::key_hash::hash_of;
 use super::*;
 
@@ -60,10 +60,10 @@ fn the_order_of_a_key_has_each_endpoint_once_and_ends() {
 fn the_order_of_a_key_does_not_depend_on_the_order_of_the_list() {
     let mut endpoints: Vec<_> = (0..100).map(|name| (name, 1 + name % 5)).collect();
     let listed = endpoints.clone();
-    let (first, mut turn) = (table(&listed), Turn::new(1));
+    let (first, mut picker) = (table(&listed), Picker::new(1));
     for _ in 0..5 {
         for place in 1..endpoints.len() {
-            endpoints.swap(place, turn.below(place + 1));
+            endpoints.swap(place, picker.below(place + 1));
         }
         let shuffled = table(&endpoints);
         for key in 0..200 {

@@ -64,7 +64,7 @@ fn carrying(in_flight: u32) -> Load {
 /// A list whose places are gone now and again, as they are while it changes: one look in `one_in` finds nothing.
 struct Flickering {
     loads: Vec<Load>,
-    turn: RefCell<Turn>,
+    picker: RefCell<Picker>,
     one_in: usize,
 }
 
@@ -74,17 +74,17 @@ impl Candidates for Flickering {
     }
 
     fn load(&self, place: usize) -> Option<Load> {
-        let is_gone = self.turn.borrow_mut().below(self.one_in) == 0;
+        let is_gone = self.picker.borrow_mut().below(self.one_in) == 0;
         self.loads.get(place).copied().filter(|_| !is_gone)
     }
 }
 
 /// How often each place is chosen first, of `choices`.
 fn counts(rule: Rule, candidates: &impl Candidates, choices: u32, seed: u64) -> Vec<u32> {
-    let mut turn = Turn::new(seed);
+    let mut picker = Picker::new(seed);
     let mut counts = vec![0; candidates.len()];
     for _ in 0..choices {
-        let choice = rule.choose(candidates, &mut turn).expect("a candidate");
+        let choice = rule.choose(candidates, &mut picker).expect("a candidate");
         counts[choice.first] += 1;
     }
     counts

@@ -14,11 +14,11 @@ fn greatest_queue(rule: Rule, len: usize, steps: usize) -> u32 {
     for load in &mut list.loads {
         load.open = u32::MAX;
     }
-    let (mut turn, mut events) = (Turn::new(1), Turn::new(2));
+    let (mut picker, mut events) = (Picker::new(1), Picker::new(2));
     let mut greatest = 0;
     for _ in 0..steps {
         if events.below(190) < 90 {
-            let choice = rule.choose(&list, &mut turn).expect("a candidate");
+            let choice = rule.choose(&list, &mut picker).expect("a candidate");
             let queue = &mut list.loads[choice.first].in_flight;
             *queue += 1;
             greatest = greatest.max(*queue);
@@ -44,7 +44,7 @@ fn mean_in_flight(rule: Rule, weights: &[u32], users: usize) -> Vec<f64> {
     for load in &mut list.loads {
         load.open = u32::MAX;
     }
-    let (mut turn, mut events) = (Turn::new(1), Turn::new(2));
+    let (mut picker, mut events) = (Picker::new(1), Picker::new(2));
     let mut held = Vec::new();
     let mut sums = vec![0.0; weights.len()];
     let steps = 20_000;
@@ -53,7 +53,7 @@ fn mean_in_flight(rule: Rule, weights: &[u32], users: usize) -> Vec<f64> {
             let place: usize = held.swap_remove(events.below(users));
             list.loads[place].in_flight -= 1;
         }
-        let choice = rule.choose(&list, &mut turn).expect("a candidate");
+        let choice = rule.choose(&list, &mut picker).expect("a candidate");
         list.loads[choice.first].in_flight += 1;
         held.push(choice.first);
         for (sum, load) in sums.iter_mut().zip(&list.loads) {
@@ -93,7 +93,7 @@ enum Service {
 fn timed_calls(services: &[Service], users: usize, seconds: usize) -> Vec<Vec<u32>> {
     let mut list = idle(&vec![1; services.len()]);
     let mut ewmas = vec![PeakEwma::default(); services.len()];
-    let mut turn = Turn::new(1);
+    let mut picker = Picker::new(1);
     let mut calls = vec![vec![0; seconds]; services.len()];
     // When each call ends, and where it was sent.
     let mut under_way: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
@@ -117,7 +117,7 @@ fn timed_calls(services: &[Service], users: usize, seconds: usize) -> Vec<Vec<u3
             load.open = u32::MAX;
         }
         let place = Rule::PeakEwma
-            .choose(&list, &mut turn)
+            .choose(&list, &mut picker)
             .expect("a candidate")
             .first;
         calls[place][second] += 1;

@@ -6,8 +6,8 @@ use super::*;
 const COMPARING: [Rule; 3] = [Rule::PowerOfTwo, Rule::PeakEwma, Rule::LeastLoaded];
 
 fn choices(rule: Rule, list: &List, seed: u64) -> impl Iterator<Item = Choice> + '_ {
-    let mut turn = Turn::new(seed);
-    std::iter::repeat_with(move || rule.choose(list, &mut turn).expect("a candidate"))
+    let mut picker = Picker::new(seed);
+    std::iter::repeat_with(move || rule.choose(list, &mut picker).expect("a candidate"))
 }
 
 #[test]

@@ -5,7 +5,11 @@ use super::*;
 #[test]
 fn of_no_endpoint_none_is_chosen() {
     for rule in RULES {
-        assert_eq!(rule.choose(&idle(&[]), &mut Turn::new(1)), None, "{rule:?}");
+        assert_eq!(
+            rule.choose(&idle(&[]), &mut Picker::new(1)),
+            None,
+            "{rule:?}"
+        );
     }
 }
 
@@ -21,9 +25,9 @@ fn of_one_endpoint_that_is_chosen_whatever_it_carries_and_weighs() {
                 weight,
                 ..carrying(in_flight)
             }]);
-            let mut turn = Turn::new(1);
+            let mut picker = Picker::new(1);
             for _ in 0..100 {
-                assert_eq!(rule.choose(&one, &mut turn), Some(only), "{rule:?}");
+                assert_eq!(rule.choose(&one, &mut picker), Some(only), "{rule:?}");
             }
         }
     }
@@ -67,9 +71,9 @@ fn weight_0_is_chosen_neither_first_nor_second() {
     ];
     for rule in RULES {
         for list in &lists {
-            let mut turn = Turn::new(5);
+            let mut picker = Picker::new(5);
             for _ in 0..5_000 {
-                let choice = rule.choose(list, &mut turn).expect("a candidate");
+                let choice = rule.choose(list, &mut picker).expect("a candidate");
                 for place in [choice.first, choice.second] {
                     assert_ne!(list.loads[place].weight, 0, "{rule:?}: {choice:?}");
                 }
@@ -130,12 +134,12 @@ fn of_ten_thousand_endpoints_each_part_of_the_list_has_its_share() {
 #[test]
 fn endpoints_share_alike_while_others_come_and_go() {
     for rule in RULES {
-        let (mut turn, mut churn) = (Turn::new(1), Turn::new(2));
+        let (mut picker, mut churn) = (Picker::new(1), Picker::new(2));
         let mut names: Vec<usize> = (0..10).collect();
         let mut counts = [0; 10];
         for _ in 0..30_000 {
             let choice = rule
-                .choose(&idle(&vec![1; names.len()]), &mut turn)
+                .choose(&idle(&vec![1; names.len()]), &mut picker)
                 .expect("a candidate");
             counts[names[choice.first]] += 1;
             if churn.below(3) == 0 {
@@ -150,13 +154,13 @@ fn endpoints_share_alike_while_others_come_and_go() {
 #[test]
 fn endpoints_that_stay_have_their_shares_of_a_list_that_shrinks_and_grows() {
     for rule in RULES {
-        let (mut turn, mut churn) = (Turn::new(1), Turn::new(2));
+        let (mut picker, mut churn) = (Picker::new(1), Picker::new(2));
         let mut counts = [0; 10];
         for _ in 0..30_000 {
             // Those beyond the tenth come and go.
             let len = 10 + churn.below(10);
             let choice = rule
-                .choose(&idle(&vec![1; len]), &mut turn)
+                .choose(&idle(&vec![1; len]), &mut picker)
                 .expect("a candidate");
             if let Some(count) = counts.get_mut(choice.first) {
                 *count += 1;
@@ -174,12 +178,12 @@ fn places_that_are_gone_mid_choice_are_passed_over() {
             for one_in in [2, 5, 50] {
                 let list = Flickering {
                     loads: idle(&weights).loads,
-                    turn: RefCell::new(Turn::new(4)),
+                    picker: RefCell::new(Picker::new(4)),
                     one_in,
                 };
-                let mut turn = Turn::new(1);
+                let mut picker = Picker::new(1);
                 for _ in 0..2_000 {
-                    if let Some(choice) = rule.choose(&list, &mut turn) {
+                    if let Some(choice) = rule.choose(&list, &mut picker) {
                         assert!(choice.first < weights.len() && choice.second < weights.len());
                     }
                 }
@@ -193,10 +197,10 @@ fn of_a_list_whose_places_are_all_gone_none_is_chosen() {
     for rule in RULES {
         let list = Flickering {
             loads: vec![carrying(0); 10_000],
-            turn: RefCell::new(Turn::new(4)),
+            picker: RefCell::new(Picker::new(4)),
             one_in: 1,
         };
-        assert_eq!(rule.choose(&list, &mut Turn::new(1)), None, "{rule:?}");
+        assert_eq!(rule.choose(&list, &mut Picker::new(1)), None, "{rule:?}");
     }
 }
 
@@ -211,9 +215,9 @@ fn the_looks_of_a_choice_do_not_grow_with_the_set() {
     ] {
         for len in [10, 10_000] {
             let list = idle(&vec![1; len]);
-            let mut turn = Turn::new(1);
+            let mut picker = Picker::new(1);
             for _ in 0..1_000 {
-                rule.choose(&list, &mut turn);
+                rule.choose(&list, &mut picker);
             }
             // One draw in 65,536 is refused where weights are alike.
             assert!(list.looks.get() <= 1_000 * looks + 1, "{rule:?} of {len}");
@@ -227,9 +231,9 @@ fn unlike_weights_cost_a_few_looks_more() {
     let weights: Vec<_> = (0..10_000).map(|i| 1 + i % 4).collect();
     for rule in RULES.into_iter().filter(|&rule| rule != Rule::LeastLoaded) {
         let list = idle(&weights);
-        let mut turn = Turn::new(1);
+        let mut picker = Picker::new(1);
         for _ in 0..10_000 {
-            rule.choose(&list, &mut turn);
+            rule.choose(&list, &mut picker);
         }
         let looks = list.looks.get() as f64 / 10_000.0;
         assert!(looks < 3.5, "{rule:?}: {looks} looks");

@@ -3,12 +3,12 @@
 
 use fastrand::Rng;
 
-/// The place of a turn that has not begun: its first one is random, or all threads would begin with the same endpoint.
+/// Before the first place, which is random, or all threads would begin with the same endpoint.
 const NOWHERE: u32 = u32::MAX;
 
 /// A thread's random numbers and its position in the round.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Picker {
     /// State of a generator.
     random: u64,
     /// The next place.
@@ -17,17 +17,17 @@ pub(crate) struct Turn {
     round: u32,
 }
 
-impl Turn {
+impl Picker {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut turn = Self {
+        let mut picker = Self {
             random: seed,
             place: NOWHERE,
             round: 0,
         };
         // Generators whose states lie side by side, as those of counted seeds, give numbers that resemble each other.
-        turn.random = turn.next_u64();
-        turn.round = (turn.next_u64() >> 32) as u32;
-        turn
+        picker.random = picker.next_u64();
+        picker.round = (picker.next_u64() >> 32) as u32;
+        picker
     }
 
     #[inline]
@@ -75,8 +75,8 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
         let numbers = |seed| {
-            let mut turn = Turn::new(seed);
-            [(); 8].map(|()| turn.next_u64())
+            let mut picker = Picker::new(seed);
+            [(); 8].map(|()| picker.next_u64())
         };
         assert_eq!(numbers(1), numbers(1));
         assert_ne!(numbers(1), numbers(2));
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn seeds_side_by_side_give_numbers_that_are_independent() {
-        let (mut one, mut other) = (Turn::new(1), Turn::new(2));
+        let (mut one, mut other) = (Picker::new(1), Picker::new(2));
         let same = (0..100_000)
             .filter(|_| one.below(10) == other.below(10))
             .count();
@@ -94,27 +94,29 @@ mod tests {
 
     #[test]
     fn numbers_below_a_bound_are_below_it_and_spread_evenly() {
-        let (mut turn, mut counts) = (Turn::new(3), [0_u32; 7]);
+        let (mut picker, mut counts) = (Picker::new(3), [0_u32; 7]);
         for _ in 0..70_000 {
-            counts[turn.below(7)] += 1;
+            counts[picker.below(7)] += 1;
         }
         // Three sigma of a share of one seventh.
         assert!(
             counts.iter().all(|count| count.abs_diff(10_000) < 278),
             "{counts:?}"
         );
-        assert_eq!([turn.below(0), turn.below(1)], [0, 0]);
+        assert_eq!([picker.below(0), picker.below(1)], [0, 0]);
     }
 
     #[test]
     fn a_round_goes_through_all_places_from_a_random_one_on() {
-        let starts: Vec<_> = (0..50).map(|seed| Turn::new(seed).advance(10).0).collect();
+        let starts: Vec<_> = (0..50)
+            .map(|seed| Picker::new(seed).advance(10).0)
+            .collect();
         assert!((0..10).all(|place| starts.contains(&place)), "{starts:?}");
 
-        let mut turn = Turn::new(1);
-        let (start, _) = turn.advance(10);
+        let mut picker = Picker::new(1);
+        let (start, _) = picker.advance(10);
         for step in 1..100 {
-            assert_eq!(turn.advance(10).0, (start + step) % 10);
+            assert_eq!(picker.advance(10).0, (start + step) % 10);
         }
     }
 }

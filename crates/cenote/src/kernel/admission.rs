@@ -1,0 +1,277 @@
+//! Which endpoints of a set may serve, and what that means for the connections they have. Under the ledger's lock, which
+//! the caller holds unless it says so.
+//!
+//! An endpoint is *drawn* while the policy may choose it, *spare* while it serves where no drawn one can, *aside* while
+//! it is to have no leases and its connections are kept, and *barred* while it is to have none of either. Of the last
+//! two, in any pool that is open or paused:
+//!
+//! > no slot of an endpoint that is aside or barred is free or on the shelf, and each that is leased has its mark.
+//!
+//! So what comes back to them comes through the ledger, which lays it aside or has it closed; and no lease begins. A slot
+//! that is laid aside is idle and marked, as on the shelf, and another list has it.
+
+use super::endpoints::{EndpointNumber, Endpoints};
+use super::ledger::Ledger;
+use super::slot::Slot;
+use super::state_word::Mark;
+use super::token::{IdleSince, SlotToken};
+use super::{Core, Owner};
+use crate::sync::{Ordering, lock};
+use crate::wake::wake_all;
+
+/// Whether an endpoint may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The policy chooses from these.
+    Drawn,
+    /// Where no drawn one has a connection to give.
+    Spare,
+    /// No leases begin, what is idle is kept.
+    #[cfg_attr(not(cenote_loom), expect(dead_code, reason = "nothing is ejected yet"))]
+    Aside,
+    /// No leases begin, and nothing is kept.
+    Barred,
+}
+
+impl Admission {
+    pub(super) fn serves(self) -> bool {
+        matches!(self, Self::Drawn | Self::Spare)
+    }
+}
+
+/// What the ledger knows of an endpoint.
+pub(super) struct Member {
+    pub(super) admission: Admission,
+    /// Where it is in the list of those that may serve, if it is one.
+    place: u32,
+    /// Its slots that are not vacant.
+    pub(super) occupied: u32,
+    /// The number is given to an endpoint.
+    is_known: bool,
+}
+
+/// The endpoints of a set, as the ledger knows them; none in a pool of one endpoint.
+#[derive(Default)]
+pub(super) struct Members {
+    pub(super) by_number: Vec<Member>,
+    free: Vec<EndpointNumber>,
+    /// Slots that are laid aside.
+    aside: Vec<u32>,
+}
+
+impl Members {
+    /// What is known of the endpoint of `slot`; `None` in a pool of one.
+    pub(super) fn of<O: Owner>(&mut self, slot: &Slot<O>) -> Option<&mut Member> {
+        let number = slot.endpoint.load(Ordering::Relaxed);
+        self.by_number.get_mut(number as usize)
+    }
+
+    /// Takes a slot that is laid aside out of the list.
+    pub(super) fn unlist_aside(&mut self, index: u32) -> bool {
+        let place = self.aside.iter().position(|aside| *aside == index);
+        place.map(|place| self.aside.swap_remove(place)).is_some()
+    }
+
+    /// Forgets which slots are laid aside; they are about to be taken.
+    pub(super) fn unlist_all_aside(&mut self) {
+        self.aside.clear();
+    }
+
+    /// Takes one of the slots that are laid aside, whatever endpoint it is of.
+    pub(super) fn take_aside(&mut self) -> Option<u32> {
+        self.aside.pop()
+    }
+}
+
+impl<O: Owner> Core<O> {
+    /// Whether leases on the connection of `token` may begin; always in a pool of one endpoint.
+    pub(super) fn admission(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Admission {
+        let member = ledger.members.of(token.slot());
+        member.map_or(Admission::Drawn, |member| member.admission)
+    }
+
+    /// Takes the lock. Makes room for another endpoint, which is barred until it is [admitted](Self::admit). In a pool of
+    /// one there is none.
+    pub(crate) fn add_endpoint(&self) -> Option<EndpointNumber> {
+        let endpoints = self.endpoints.as_deref()?;
+        let mut ledger = lock(&self.ledger);
+        let members = &mut ledger.members;
+        let member = Member {
+            admission: Admission::Barred,
+            place: 0,
+            occupied: 0,
+            is_known: true,
+        };
+        Some(match members.free.pop() {
+            Some(number) => {
+                members.by_number[number as usize] = member;
+                endpoints.record(number).begin();
+                number
+            }
+            None => {
+                let number = members.by_number.len() as EndpointNumber;
+                endpoints.grow(number);
+                members.by_number.push(member);
+                number
+            }
+        })
+    }
+
+    /// Takes the lock. Whether the barred endpoint had no connections any more and is forgotten, its number free for
+    /// another.
+    pub(crate) fn forget_endpoint(&self, number: EndpointNumber) -> bool {
+        let mut ledger = lock(&self.ledger);
+        let members = &mut ledger.members;
+        let Some(member) = members.by_number.get_mut(number as usize) else {
+            return false;
+        };
+        let is_over =
+            member.is_known && member.admission == Admission::Barred && member.occupied == 0;
+        if is_over {
+            member.is_known = false;
+            members.free.push(number);
+        }
+        is_over
+    }
+
+    /// Takes the lock. From now on the endpoint may serve as far as `admission` says. What it may keep no longer is the
+    /// caller's to close: the idle connections of a barred one.
+    pub(crate) fn admit(&self, number: EndpointNumber, admission: Admission) -> Vec<SlotToken<O>> {
+        let mut wakers = Vec::new();
+        let mut excess = Vec::new();
+        if let Some(endpoints) = self.endpoints.as_deref() {
+            let mut ledger = lock(&self.ledger);
+            let before = ledger.members.by_number[number as usize].admission;
+            self.place(&mut ledger, endpoints, number, admission);
+            match (before.serves(), admission) {
+                (false, Admission::Drawn | Admission::Spare) => {
+                    self.take_up(&mut ledger, number, &mut wakers);
+                }
+                (true, Admission::Aside) => {
+                    for token in self.recall_of(&mut ledger, endpoints, number) {
+                        self.lay_aside(&mut ledger, token);
+                    }
+                }
+                (_, Admission::Barred) => {
+                    excess = self.recall_of(&mut ledger, endpoints, number);
+                    for token in &excess {
+                        self.close_soon(&mut ledger, token);
+                    }
+                }
+                (true, Admission::Drawn | Admission::Spare) | (false, Admission::Aside) => {}
+            }
+        }
+        wake_all(wakers.into_iter().flatten());
+        excess
+    }
+
+    /// Moves the endpoint to where the list of those that may serve has its like, or out of it.
+    fn place(
+        &self,
+        ledger: &mut Ledger<O>,
+        endpoints: &Endpoints,
+        number: EndpointNumber,
+        admission: Admission,
+    ) {
+        let (mut drawn, mut len) = (endpoints.drawn(), endpoints.len());
+        let members = &mut ledger.members.by_number;
+        let put = |members: &mut Vec<Member>, place: usize, number: EndpointNumber| {
+            endpoints.put(place, number);
+            members[number as usize].place = place as u32;
+        };
+        let at = |place| {
+            endpoints
+                .number_at(place)
+                .expect("a place below the length is filled")
+        };
+        // Out of the list: the last of its part takes its place, and the last of all that one's.
+        let was = members[number as usize].admission;
+        let mut hole = members[number as usize].place as usize;
+        let fill = |members: &mut Vec<Member>, hole: usize, end: usize| {
+            if hole != end {
+                put(members, hole, at(end));
+            }
+        };
+        if was == Admission::Drawn {
+            drawn -= 1;
+            fill(members, hole, drawn);
+            hole = drawn;
+        }
+        if was.serves() {
+            len -= 1;
+            fill(members, hole, len);
+        }
+        // Into it: the first spare one makes room at the end of the drawn.
+        if admission.serves() {
+            let mut place = len;
+            if admission == Admission::Drawn {
+                if drawn < len {
+                    put(members, len, at(drawn));
+                }
+                place = drawn;
+                drawn += 1;
+            }
+            put(members, place, number);
+            len += 1;
+        }
+        members[number as usize].admission = admission;
+        endpoints.set_lengths(drawn, len);
+    }
+
+    /// Claims the idle connections of an endpoint, those laid aside as well; its leases have their marks afterwards.
+    fn recall_of(
+        &self,
+        ledger: &mut Ledger<O>,
+        endpoints: &Endpoints,
+        number: EndpointNumber,
+    ) -> Vec<SlotToken<O>> {
+        let slots: Vec<_> = endpoints.record(number).slots().collect();
+        let slots = slots.into_iter().filter_map(|index| {
+            let slot = self.table.get(index)?;
+            let token = SlotToken::claim_or_mark(self, slot)?;
+            // It may have been on either list; on none if it was free.
+            if !ledger.members.unlist_aside(slot.index) {
+                ledger.shelf.unlist(&token);
+            }
+            Some(token)
+        });
+        slots.collect()
+    }
+
+    /// Keeps `token` idle, for nobody.
+    pub(super) fn lay_aside(&self, ledger: &mut Ledger<O>, token: SlotToken<O>) {
+        ledger.members.aside.push(token.index());
+        token.make_idle(IdleSince::Before, Mark::Yes);
+    }
+
+    /// What was laid aside of an endpoint that may serve again goes to who waits, or is idle as others are.
+    fn take_up(
+        &self,
+        ledger: &mut Ledger<O>,
+        number: EndpointNumber,
+        wakers: &mut Vec<Option<std::task::Waker>>,
+    ) {
+        let aside = std::mem::take(&mut ledger.members.aside);
+        let is_its = |index: &u32| {
+            let slot = self.table.get(*index as usize);
+            slot.is_some_and(|slot| slot.endpoint.load(Ordering::Relaxed) == number)
+        };
+        let (its, others) = aside.into_iter().partition(is_its);
+        ledger.members.aside = others;
+        let its: Vec<u32> = its;
+        for index in its {
+            let slot = self.table.get(index as usize);
+            let slot = slot.expect("a listed slot is in the table");
+            let mut token = SlotToken::take_marked(self, slot);
+            if ledger.serving() {
+                let popped = self.release_to_waiter(ledger, &mut token);
+                wakers.push(popped.grant(token.into()));
+            } else if ledger.shelf.is_up {
+                ledger.shelf.list(&token, IdleSince::Before);
+                token.make_idle(IdleSince::Before, Mark::Yes);
+            } else {
+                token.make_idle(IdleSince::Before, Mark::No);
+            }
+        }
+    }
+}

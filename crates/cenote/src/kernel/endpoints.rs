@@ -1,0 +1,385 @@
+//! The endpoints of a set as claims see them: what is known of each, in one cache line, and which of them may serve.
+//!
+//! Leases are counted at their endpoints: exactly, by who moves a slot into `Leased` and out of it, at the endpoint that
+//! the *slot* is of. What led there, the list of an endpoint's slots and the list of endpoints, is changed under the
+//! ledger's lock and read without it: advice, for the slots' words decide. A reader may be late, and find a slot that is
+//! another endpoint's by now, or an endpoint that is a new one; then it claims what is idle there, and counts it there.
+//! Records never move and are never freed before their pool, so that a late reader reads nothing else.
+
+use std::sync::OnceLock;
+
+use super::slot::Slot;
+use super::state_word::State;
+use super::table::{Item, Table};
+use super::token::SlotToken;
+use super::{Core, Owner};
+use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+/// The number of an endpoint in its pool, given again once the endpoint is forgotten.
+pub(crate) type EndpointNumber = u32;
+
+/// The endpoints of a pool over a set of them.
+pub(crate) struct Endpoints {
+    records: Table<Record>,
+    /// The numbers of those that may serve: first the drawn, then the spare.
+    serving: Table<Number>,
+    drawn: AtomicUsize,
+    len: AtomicUsize,
+}
+
+struct Number(AtomicU32);
+
+impl Item for Number {
+    fn at(_: u32) -> Self {
+        Self(AtomicU32::new(0))
+    }
+}
+
+/// What claims and the policy know of an endpoint. One line, so that looking at two endpoints costs two.
+#[repr(C, align(64))]
+pub(crate) struct Record {
+    /// Its leases out.
+    in_flight: AtomicU32,
+    /// Its connections, those being opened or closed apart: as many slots are listed.
+    open: AtomicU32,
+    /// Its slots owned by dials.
+    opening: AtomicU32,
+    /// The slot given back last: looked at first.
+    last: AtomicU32,
+    /// Its share of the load, for the policy alone.
+    pub(crate) share: AtomicU32,
+    /// What a call of it is expected to cost, as bits of an `f32`, for the policy alone.
+    pub(crate) cost: AtomicU32,
+    /// The owner was told that it was chosen and has no connection.
+    is_missed: AtomicBool,
+    /// Its slots, densely, in no order.
+    slots: [Number; INLINE],
+    more: OnceLock<Box<Table<Number>>>,
+}
+
+/// Slots that a record lists in its own line.
+const INLINE: usize = 5;
+
+/// Above all slots there can be.
+const NO_SLOT: u32 = u32::MAX;
+
+impl Item for Record {
+    fn at(_: u32) -> Self {
+        Self {
+            in_flight: AtomicU32::new(0),
+            open: AtomicU32::new(0),
+            opening: AtomicU32::new(0),
+            last: AtomicU32::new(NO_SLOT),
+            share: AtomicU32::new(0),
+            cost: AtomicU32::new(0),
+            is_missed: AtomicBool::new(false),
+            slots: [(); INLINE].map(|()| Number::at(0)),
+            more: OnceLock::new(),
+        }
+    }
+}
+
+/// Where the policy wants the first look to be, and the second: places among the drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    pub(crate) first: usize,
+    pub(crate) second: usize,
+}
+
+impl Record {
+    /// Under the ledger's lock: another endpoint has the number from now on. Nothing is left of the one before but what a
+    /// late reader makes of it.
+    pub(super) fn begin(&self) {
+        self.share.store(0, Ordering::Relaxed);
+        self.cost.store(0, Ordering::Relaxed);
+        self.is_missed.store(false, Ordering::Relaxed);
+    }
+
+    /// Its leases out, as of now.
+    #[inline(always)]
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Its connections, as of now.
+    #[inline(always)]
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Its slots owned by dials, as of now.
+    pub(crate) fn opening(&self) -> u32 {
+        self.opening.load(Ordering::Relaxed)
+    }
+
+    /// Under the ledger's lock: a dial begins, or ends.
+    pub(super) fn set_opening(&self, dials: u32) {
+        self.opening.store(dials, Ordering::Relaxed);
+    }
+
+    fn slot(&self, place: usize) -> Option<&Number> {
+        match self.slots.get(place) {
+            Some(number) => Some(number),
+            None => self.more.get()?.get(place - INLINE),
+        }
+    }
+
+    /// Its slots. Under the ledger's lock exactly; else one may be missing, or be another's by now.
+    pub(super) fn slots(&self) -> impl Iterator<Item = usize> {
+        (0..self.open() as usize)
+            .map_while(|place| Some(self.slot(place)?.0.load(Ordering::Relaxed) as usize))
+    }
+
+    /// Under the ledger's lock: a slot has become a connection of this endpoint.
+    fn list(&self, slot: u32) {
+        let open = self.open();
+        let place = open as usize;
+        let number = match self.slots.get(place) {
+            Some(number) => number,
+            None => self
+                .more
+                .get_or_init(|| Box::new(Table::new()))
+                .get_or_grow(place - INLINE),
+        };
+        number.0.store(slot, Ordering::Relaxed);
+        self.open.store(open + 1, Ordering::Relaxed);
+        self.is_missed.store(false, Ordering::Relaxed);
+    }
+
+    /// Under the ledger's lock: a listed slot is none of its connections any more.
+    fn unlist(&self, slot: u32) {
+        let place = self.slots().position(|listed| listed == slot as usize);
+        let last = self.open() - 1;
+        let end = |place: usize| self.slot(place).expect("what is listed has its place");
+        let moved = end(last as usize).0.load(Ordering::Relaxed);
+        let place = place.expect("a connection is listed from when it is open until it closes");
+        end(place).0.store(moved, Ordering::Relaxed);
+        self.open.store(last, Ordering::Relaxed);
+        // Else the first look at this endpoint would be at another's.
+        if self.last.load(Ordering::Relaxed) == slot {
+            self.last.store(NO_SLOT, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Endpoints {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Table::new(),
+            serving: Table::new(),
+            drawn: AtomicUsize::new(0),
+            len: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many the policy draws from.
+    #[inline(always)]
+    pub(crate) fn drawn(&self) -> usize {
+        self.drawn.load(Ordering::Acquire)
+    }
+
+    /// How many may serve, those included that do so only where no drawn one can.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// The number of the one at `place`. Places change as endpoints come and go.
+    #[inline(always)]
+    pub(crate) fn number_at(&self, place: usize) -> Option<EndpointNumber> {
+        Some(self.serving.get(place)?.0.load(Ordering::Relaxed))
+    }
+
+    /// What is known of the one at `place`.
+    #[inline(always)]
+    pub(crate) fn record_at(&self, place: usize) -> Option<&Record> {
+        self.records.get(self.number_at(place)? as usize)
+    }
+
+    /// What is known of the endpoint with this number.
+    #[inline(always)]
+    pub(crate) fn record(&self, number: EndpointNumber) -> &Record {
+        let record = self.records.get(number as usize);
+        record.expect("a number is given with its record")
+    }
+
+    /// Under the ledger's lock: makes room for one more.
+    pub(super) fn grow(&self, number: EndpointNumber) {
+        self.records.get_or_grow(number as usize);
+        self.serving.get_or_grow(number as usize);
+    }
+
+    /// Under the ledger's lock: writes who is at `place`.
+    pub(super) fn put(&self, place: usize, number: EndpointNumber) {
+        let item = self.serving.get_or_grow(place);
+        item.0.store(number, Ordering::Relaxed);
+    }
+
+    /// Under the ledger's lock. Release pairs with the readers' Acquire: they find what is below.
+    pub(super) fn set_lengths(&self, drawn: usize, len: usize) {
+        self.drawn.store(drawn, Ordering::Release);
+        self.len.store(len, Ordering::Release);
+    }
+}
+
+impl<O: Owner> Core<O> {
+    /// As [`claim`](Self::claim), of the endpoint that the owner chooses, of another it chooses, or of any that may
+    /// serve.
+    #[inline(never)]
+    pub(super) fn claim_of_set(&self) -> Option<SlotToken<O>> {
+        let endpoints = self.endpoints.as_deref()?;
+        let Some(Places { first, second }) = O::choose(self, endpoints) else {
+            return self.claim_from_place(endpoints, 0);
+        };
+        let token = self
+            .claim_at(endpoints, first)
+            .or_else(|| self.claim_at(endpoints, second))
+            .or_else(|| self.claim_from_place(endpoints, second + 1))?;
+        for place in [first, second] {
+            let missed = |record: &Record| record.open() == 0 && !record.is_missed();
+            if endpoints.record_at(place).is_some_and(missed) {
+                Self::tell_missed(endpoints, place, &token);
+            }
+        }
+        Some(token)
+    }
+
+    /// An idle connection of the endpoint at `place`.
+    #[inline(always)]
+    fn claim_at(&self, endpoints: &Endpoints, place: usize) -> Option<SlotToken<O>> {
+        let record = endpoints.record_at(place)?;
+        if record.in_flight() >= record.open() {
+            return None;
+        }
+        let last = record.last.load(Ordering::Relaxed) as usize;
+        let claim = |index| self.claim_counted(endpoints, index);
+        claim(last).or_else(|| record.slots().find_map(claim))
+    }
+
+    /// An idle connection of any endpoint that may serve: those from `start` on first.
+    #[cold]
+    fn claim_from_place(&self, endpoints: &Endpoints, start: usize) -> Option<SlotToken<O>> {
+        let len = endpoints.len();
+        let start = if start < len { start } else { 0 };
+        (start..len)
+            .chain(0..start)
+            .find_map(|place| self.claim_at(endpoints, place))
+    }
+
+    /// Claims the slot at `index` if it is free, and counts the lease at the endpoint that the slot is of now.
+    #[inline(always)]
+    fn claim_counted(&self, endpoints: &Endpoints, index: usize) -> Option<SlotToken<O>> {
+        let token = SlotToken::claim(self.table.get(index)?)?;
+        let number = token.slot().endpoint.load(Ordering::Relaxed);
+        endpoints
+            .record(number)
+            .in_flight
+            .fetch_add(1, Ordering::Relaxed);
+        Some(token)
+    }
+
+    #[cold]
+    fn tell_missed(endpoints: &Endpoints, place: usize, token: &SlotToken<O>) {
+        let Some(number) = endpoints.number_at(place) else {
+            return;
+        };
+        let is_missed = &endpoints.record(number).is_missed;
+        if !is_missed.swap(true, Ordering::Relaxed) {
+            O::missed(token.core(), number);
+        }
+    }
+}
+
+impl Record {
+    #[inline(always)]
+    fn is_missed(&self) -> bool {
+        self.is_missed.load(Ordering::Relaxed)
+    }
+
+    /// Once told, the owner is not told again before this, or before a connection was opened.
+    pub(crate) fn forget_missed(&self) {
+        self.is_missed.store(false, Ordering::Relaxed);
+    }
+}
+
+impl<O: Owner> Core<O> {
+    /// Under the ledger's lock: the dial that `slot` is of has become a connection of its endpoint.
+    pub(super) fn opened_at_endpoint(&self, slot: &Slot<O>) {
+        self.dial_ended_at_endpoint(slot);
+        if let Some(record) = slot.record(self) {
+            record.list(slot.index);
+        }
+    }
+
+    /// Under the ledger's lock: the dial that `slot` is of has ended.
+    pub(super) fn dial_ended_at_endpoint(&self, slot: &Slot<O>) {
+        if let Some(record) = slot.record(self) {
+            record.set_opening(record.opening() - 1);
+        }
+    }
+
+    /// Under the ledger's lock: `slot` is no connection of its endpoint any more.
+    pub(super) fn unlist_at_endpoint(&self, slot: &Slot<O>) {
+        if let Some(record) = slot.record(self) {
+            record.unlist(slot.index);
+        }
+    }
+}
+
+impl<O: Owner> Slot<O> {
+    /// What is known of the endpoint that the slot is of.
+    pub(super) fn record<'a>(&self, core: &'a Core<O>) -> Option<&'a Record> {
+        let number = self.endpoint.load(Ordering::Relaxed);
+        Some(core.endpoints.as_deref()?.record(number))
+    }
+
+    /// The slot goes from one state to another, by the hand of its holder: the lease that begins with that, or ends, is
+    /// counted. Before a move to `Idle`, for then the slot is anyone's; after all others.
+    pub(super) fn count(&self, core: &Core<O>, from: State, to: State) {
+        let (was_leased, is_leased) = (from == State::Leased, to == State::Leased);
+        if was_leased == is_leased {
+            return;
+        }
+        let Some(record) = self.record(core) else {
+            return;
+        };
+        if is_leased {
+            record.in_flight.fetch_add(1, Ordering::Relaxed);
+        } else {
+            if to == State::Idle {
+                record.last.store(self.index, Ordering::Relaxed);
+            }
+            record.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// As [`count`](Self::count), of a lease that could not be ended after all.
+    pub(super) fn count_again(&self, core: &Core<O>) {
+        if let Some(record) = self.record(core) {
+            record.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(all(test, not(cenote_loom)))]
+mod tests {
+    use super::*;
+
+    /// Two records share no line, and one takes no second.
+    #[test]
+    fn a_record_is_a_line() {
+        assert_eq!((size_of::<Record>(), align_of::<Record>()), (64, 64));
+    }
+
+    #[test]
+    fn a_record_lists_any_number_of_slots_densely() {
+        let record = Record::at(0);
+        (0..20).for_each(|slot| record.list(slot));
+        for slot in [19, 3, 0, 11] {
+            record.unlist(slot);
+        }
+        let mut listed: Vec<_> = record.slots().collect();
+        listed.sort_unstable();
+        let kept = (0..20).filter(|slot| ![19, 3, 0, 11].contains(slot));
+        assert!(listed.into_iter().eq(kept));
+    }
+}

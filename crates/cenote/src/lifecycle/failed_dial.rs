@@ -1,0 +1,210 @@
+//! What a failed connect means: for the next dial, which waits at the gate, and for the callers who wait.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::dial_of_set;
+use super::dialer::{Dialer, Outage, Telling};
+use super::set::SetState;
+use super::state::{ConnectionToken, LifecycleCore, Refusal};
+use super::target::Target;
+use super::upkeep;
+use crate::connect::{Connect, FailureKind};
+use crate::error::{ConnectError, GetError};
+use crate::kernel::Arc;
+use crate::policy::telling::{self, ConnectFailures, Tell};
+use crate::report::{EventKind, count};
+use crate::settings::Settings;
+
+/// A failed connect, and what it says about the next.
+pub(super) struct Failure {
+    pub(super) error: ConnectError,
+    pub(super) kind: FailureKind,
+}
+
+/// What the pool itself finds wrong may pass.
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self {
+            error,
+            kind: FailureKind::Transient,
+        }
+    }
+}
+
+/// What the slot of a failed connect still counts as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Being opened.
+    Opening,
+    /// Open, for it was dead on arrival.
+    Open,
+}
+
+/// Closes the gate for a while, tells of it, and ends the waiting of all where the policy says so: then with the
+/// number of failures in a row. The dial began, or the connection dead on arrival was opened, at `began`; its `slot` is
+/// still occupied.
+pub(super) fn failed<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    target: &Target<C>,
+    Failure { error, kind }: &Failure,
+    began: u64,
+    slot: Slot,
+) -> Option<u32> {
+    let life = &core.owner;
+    count(&life.metrics.rare().connect_failed);
+    let demand = core.demand();
+    let (own_open, own_opening) = match slot {
+        Slot::Opening => (0, 1),
+        Slot::Open => (1, 0),
+    };
+    let others = |all: usize, own: usize| all.saturating_sub(own);
+    let open = others(demand.open(), own_open);
+    let is_last_dial = others(demand.opening, own_opening) == 0;
+    let while_open = open > 0;
+    // The old error is dropped after the lock: its drop is user code.
+    let (failures, retry_in, tell, _old_error) = {
+        let now = life.clock.now();
+        let mut dialer = life.dialer();
+        let Dialer {
+            outage,
+            rng,
+            arrived_dead,
+            ..
+        } = &mut *dialer;
+        if slot == Slot::Open {
+            *arrived_dead += 1;
+        }
+        let had_connection = life.metrics.opened.load(Relaxed) > *arrived_dead;
+        let policy = policy(&life.settings, while_open);
+        let first = || Outage::new(began, error.clone());
+        let mut dials = life.targets.set().map(SetState::dials);
+        let outage = match (&mut dials, target.number()) {
+            (Some(dials), Some(number)) => {
+                dials.has_room_again();
+                dials.outage_or(number, first)
+            }
+            _ => outage.get_or_insert_with(|| Box::new(first())),
+        };
+        // Connections that are found dead together, as after a restart, are one failure: those opened before it became
+        // known say nothing of a dial made since.
+        if slot == Slot::Opening || began >= outage.failed_at {
+            outage.gate.failed(now, &life.settings.backoff, rng);
+            outage.failed_at = now;
+        }
+        let old = std::mem::replace(&mut outage.last_error, error.clone());
+        outage.kind = *kind;
+        let gate = outage.gate;
+        let mut tell = telling::decide(policy, &outage.failing(now, had_connection));
+        if let (Some(dials), Some(endpoints)) = (&dials, core.endpoints()) {
+            tell = dial_of_set::all_tell(endpoints, dials, policy, had_connection, now);
+        }
+        if let Tell::At(at) = tell {
+            let telling = Telling { at, while_open };
+            match &mut dials {
+                Some(dials) => dials.tell_at = Some(telling),
+                None => outage_of_one(&mut dialer, telling),
+            }
+            upkeep::schedule(core, at);
+        }
+        let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
+        (gate.failures(), retry_in, tell, old)
+    };
+    if let Some(set) = life.targets.set() {
+        // The endpoint may be down from now on.
+        set.changed.notify_one();
+    }
+    life.tell_of(Some(target), || EventKind::ConnectFailed {
+        error,
+        failures,
+        retry_in,
+    });
+    let is_told = match tell {
+        Tell::AtOnce => true,
+        Tell::Now => while_open || is_last_dial,
+        Tell::At(_) | Tell::Nothing => false,
+    };
+    if !is_told {
+        return None;
+    }
+    refuse(core, failures, error);
+    Some(failures)
+}
+
+fn outage_of_one(dialer: &mut Dialer, telling: Telling) {
+    if let Some(outage) = &mut dialer.outage {
+        outage.tell_at = Some(telling);
+    }
+}
+
+/// What is to be told to whom.
+fn policy(settings: &Settings, while_open: bool) -> ConnectFailures {
+    match while_open {
+        true => settings.connect_failures_while_open,
+        false => settings.connect_failures,
+    }
+}
+
+/// Ends the waiting of all; of a set, with what failed at each endpoint.
+fn refuse<C: Connect>(core: &LifecycleCore<C>, failures: u32, error: &ConnectError) {
+    let of_set = core.owner.targets.set();
+    let of_set = of_set.and_then(|set| dial_of_set::last_error(core, set));
+    let error = of_set.as_ref().unwrap_or(error);
+    core.refuse_all(|| Refusal::Connect {
+        failures,
+        error: error.clone(),
+    });
+}
+
+/// Ends the waiting of all if connecting has failed for as long as the policy permits.
+pub(super) fn tell_due<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
+    let life = &core.owner;
+    let demand = core.demand();
+    let while_open = demand.occupied > demand.opening + demand.closing;
+    let (telling, failures, error) = {
+        let mut dialer = life.dialer();
+        let had_connection = life.metrics.opened.load(Relaxed) > dialer.arrived_dead;
+        match (life.targets.set().map(SetState::dials), core.endpoints()) {
+            (Some(mut dials), Some(endpoints)) => {
+                let telling = dials.tell_at.take_if(|telling| telling.at <= now);
+                let policy = policy(&life.settings, while_open);
+                let tell = dial_of_set::all_tell(endpoints, &dials, policy, had_connection, now);
+                let telling = telling.filter(|_| tell == Tell::Now);
+                let last = dials.failing().last().and_then(|last| dials.outage(*last));
+                let Some(last) = last else {
+                    return;
+                };
+                (telling, last.gate.failures(), last.last_error.clone())
+            }
+            _ => {
+                let Some(outage) = &mut dialer.outage else {
+                    return;
+                };
+                let telling = outage.tell_at.take_if(|telling| telling.at <= now);
+                (telling, outage.gate.failures(), outage.last_error.clone())
+            }
+        }
+    };
+    // If it has become the other, the next failure tells.
+    if telling.is_some_and(|telling| telling.while_open == while_open) {
+        refuse(core, failures, &error);
+    }
+}
+
+/// The connection of `token` proved dead before it was ever leased: a failed connect. The error of the caller it was for,
+/// if that is to wait no longer.
+pub(crate) fn dead_on_arrival<C: Connect>(token: &ConnectionToken<C>) -> Option<GetError> {
+    let core = token.core();
+    let opened_at = token.meta().opened_at.load(Relaxed);
+    let target = core.owner.targets.of(token.entry());
+    target
+        .unproven_since
+        .fetch_min(core.owner.clock.now(), Relaxed);
+    let error = ConnectError::DeadOnArrival;
+    let failures = failed(core, target, &error.clone().into(), opened_at, Slot::Open)?;
+    Some(GetError::Connect {
+        pool: core.owner.settings.name.clone(),
+        failures,
+        error,
+    })
+}

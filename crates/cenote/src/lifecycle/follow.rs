@@ -1,0 +1,336 @@
+//! The follower: a task of each pool over a set of endpoints that makes of the set, and of what is known of each endpoint,
+//! who may serve and with which share of the load. It acts while nobody calls and while all callers wait (linkerd2 #2550).
+//!
+//! An endpoint that stays in the set keeps its number, its connections and what is known of it, whatever else changes.
+//! One that leaves, or has weight 0, gets no leases any more; its idle connections are closed, the others when they come
+//! back; once they are gone it is forgotten. If its key comes again before that, it is the same endpoint.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc as StdArc, Weak};
+
+use super::dial;
+use super::retire::retire;
+use super::set::SetState;
+use super::state::LifecycleCore;
+use super::target::{Member, Target};
+use crate::connect::Connect;
+use crate::endpoints::{Change, Discovery, DiscoveryStatus, Endpoint, EndpointSet, Key};
+use crate::error::SettingsError;
+use crate::kernel::{Admission, Arc, EndpointNumber, Phase};
+use crate::policy::ejection::{Availability, PanicThreshold};
+use crate::policy::shares::{Facts, shares};
+use crate::report::{CloseReason, EventKind};
+use crate::rt;
+use crate::wake::Notify;
+
+/// Where a pool's connections come from.
+pub(crate) enum Supply<C: Connect> {
+    One(C),
+    Set(BeginSet<C>),
+}
+
+/// Gives what tells how the discovery stands, and what starts the follower once there is a pool.
+pub(crate) type BeginSet<C> =
+    Box<dyn FnOnce() -> Result<(TellStatus, StartFollower<C>), SettingsError> + Send + Sync>;
+pub(crate) type TellStatus = Box<dyn Fn() -> DiscoveryStatus + Send + Sync>;
+pub(crate) type StartFollower<C> = Box<dyn FnOnce(&Arc<LifecycleCore<C>>)>;
+
+impl<C: Connect> Supply<C> {
+    /// The endpoints that `discovery` tells of, each with the connector that `make` makes for it.
+    pub(crate) fn set<K: Key>(
+        discovery: Result<Discovery<K>, SettingsError>,
+        make: impl Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
+    ) -> Self {
+        Self::Set(Box::new(move || {
+            let discovery = discovery?;
+            let asked = discovery.clone();
+            let follow = move |core: &Arc<LifecycleCore<C>>| start(core, discovery, make);
+            Ok((Box::new(move || asked.status()), Box::new(follow)))
+        }))
+    }
+}
+
+fn start<C: Connect, K: Key>(
+    core: &Arc<LifecycleCore<C>>,
+    discovery: Discovery<K>,
+    make: impl Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
+) {
+    let Some(set) = core.owner.targets.set() else {
+        return;
+    };
+    let follower = Follower {
+        core: Arc::downgrade(core),
+        changed: StdArc::clone(&set.changed),
+        discovery,
+        make,
+        set: EndpointSet::default(),
+        known: BTreeMap::new(),
+        version: 0,
+    };
+    core.owner.runtime.spawn(follower.run());
+}
+
+struct Follower<C: Connect, K: Key, F> {
+    core: Weak<LifecycleCore<C>>,
+    changed: StdArc<Notify>,
+    discovery: Discovery<K>,
+    make: F,
+    /// As it was told last.
+    set: EndpointSet<K>,
+    /// Those in the set, and those that leave.
+    known: BTreeMap<K, Known>,
+    /// How often the set has changed.
+    version: u64,
+}
+
+/// What the follower knows of an endpoint.
+struct Known {
+    number: EndpointNumber,
+    weight: u32,
+    priority: u16,
+    stay: Stay,
+    /// There is a connector for it.
+    is_made: bool,
+    admission: Admission,
+    availability: Availability,
+}
+
+/// Whether an endpoint is in the set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    Listed,
+    Leaves,
+}
+
+impl<C, K, F> Follower<C, K, F>
+where
+    C: Connect,
+    K: Key,
+    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
+{
+    async fn run(mut self) {
+        let changed = StdArc::clone(&self.changed);
+        let mut news_ended = false;
+        loop {
+            let told = tokio::select! {
+                told = self.discovery.changed(), if !news_ended => Some(told),
+                () = changed.notified() => None,
+            };
+            // Held only while something is done: the pool ends with its last handle.
+            let Some(core) = self.core.upgrade() else {
+                return;
+            };
+            if core.demand().phase == Phase::Closed {
+                return;
+            }
+            let Some(state) = core.owner.targets.set() else {
+                return;
+            };
+            match told {
+                Some(Some(set)) => self.take_over(&core, state, set),
+                Some(None) => news_ended = true,
+                None => {}
+            }
+            self.admit(&core, state);
+            self.forget_gone(&core, state);
+            // Callers may have waited for an endpoint.
+            dial::dial_if_needed(&core);
+        }
+    }
+
+    /// The set is another.
+    fn take_over(
+        &mut self,
+        core: &Arc<LifecycleCore<C>>,
+        state: &SetState<C>,
+        set: EndpointSet<K>,
+    ) {
+        let before = std::mem::replace(&mut self.set, set);
+        let set = self.set.clone();
+        let (mut added, mut removed) = (0, 0);
+        for change in before.changes(&set) {
+            match change {
+                Change::Added(endpoint) => {
+                    added += 1;
+                    self.add(core, state, endpoint);
+                }
+                Change::Removed(endpoint) => {
+                    removed += 1;
+                    if let Some(known) = self.known.get_mut(&endpoint.key) {
+                        known.stay = Stay::Leaves;
+                        state.leaving.fetch_add(1, Relaxed);
+                        let ended = state.dials().forget(known.number);
+                        // An error's drop is user code.
+                        let _ = rt::calling(|| drop(ended));
+                    }
+                }
+                Change::Altered { before, now } => {
+                    if let Some(known) = self.known.get_mut(&now.key) {
+                        (known.weight, known.priority) = (now.weight, now.priority);
+                        let number = known.number;
+                        if before.addresses != now.addresses {
+                            self.make_target(state, number, now);
+                        }
+                    }
+                }
+            }
+        }
+        self.version += 1;
+        core.owner.tell(|| EventKind::EndpointsChanged {
+            version: self.version,
+            added,
+            removed,
+            now: set.len(),
+        });
+    }
+
+    fn add(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>, endpoint: &Endpoint<K>) {
+        let number = match self.known.get_mut(&endpoint.key) {
+            // It is back before it was gone.
+            Some(known) => {
+                if known.stay == Stay::Leaves {
+                    state.leaving.fetch_sub(1, Relaxed);
+                }
+                known.stay = Stay::Listed;
+                if let Some(endpoints) = core.endpoints() {
+                    endpoints.record(known.number).forget_missed();
+                }
+                (known.weight, known.priority) = (endpoint.weight, endpoint.priority);
+                known.number
+            }
+            None => {
+                let Some(number) = core.add_endpoint() else {
+                    return;
+                };
+                let known = Known {
+                    number,
+                    weight: endpoint.weight,
+                    priority: endpoint.priority,
+                    stay: Stay::Listed,
+                    is_made: false,
+                    admission: Admission::Barred,
+                    availability: Availability::Up,
+                };
+                self.known.insert(endpoint.key.clone(), known);
+                number
+            }
+        };
+        self.make_target(state, number, endpoint);
+    }
+
+    /// Has a connector made for the endpoint. Where that panics, the endpoint serves nobody, or is dialled as before.
+    fn make_target(&mut self, state: &SetState<C>, number: EndpointNumber, endpoint: &Endpoint<K>) {
+        let made = rt::calling(|| {
+            let member = Member {
+                number,
+                name: name(&endpoint.key).into(),
+            };
+            StdArc::new(Target::new((self.make)(endpoint), Some(member)))
+        });
+        if let Ok(target) = made {
+            let before = state.set_target(number, Some(target));
+            let _ = rt::calling(|| drop(before));
+            if let Some(known) = self.known.get_mut(&endpoint.key) {
+                known.is_made = true;
+            }
+        }
+    }
+
+    /// Makes of all that is known who may serve, and with which share.
+    fn admit(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) {
+        let (Some(endpoints), now) = (core.endpoints(), core.owner.clock.now()) else {
+            return;
+        };
+        let mut turns = Vec::new();
+        let mut facts = Vec::with_capacity(self.known.len());
+        {
+            let dials = state.dials();
+            for known in self.known.values_mut() {
+                let is_down = !known.is_made
+                    || dials.outage(known.number).is_some()
+                        && endpoints.record(known.number).open() == 0;
+                let availability = match is_down {
+                    true => Availability::Down,
+                    false => Availability::Up,
+                };
+                let was = std::mem::replace(&mut known.availability, availability);
+                if known.stay == Stay::Listed {
+                    if was != availability {
+                        turns.push((known.number, availability));
+                    }
+                    facts.push(Facts {
+                        weight: known.weight,
+                        priority: known.priority,
+                        availability,
+                        started_at: None,
+                    });
+                }
+            }
+        }
+        let any_weight = facts.iter().any(|facts| facts.weight > 0);
+        let any_up = facts
+            .iter()
+            .any(|facts| facts.availability == Availability::Up);
+        let shares = shares(now, &facts, PanicThreshold::default(), None);
+        let mut shares = shares.shares.into_iter();
+        for known in self.known.values_mut() {
+            let admission = match known.stay {
+                Stay::Leaves => Admission::Barred,
+                Stay::Listed => {
+                    let share = shares.next().unwrap_or(0);
+                    let record = endpoints.record(known.number);
+                    record.share.store(share, Relaxed);
+                    match share {
+                        _ if !known.is_made => Admission::Barred,
+                        0 if known.weight == 0 && any_weight => Admission::Barred,
+                        0 => Admission::Spare,
+                        _ => Admission::Drawn,
+                    }
+                }
+            };
+            if known.admission != admission {
+                known.admission = admission;
+                for token in core.admit(known.number, admission) {
+                    retire(token, CloseReason::EndpointGone, None);
+                }
+            }
+        }
+        state.dials().has_room_again();
+        if !any_up && !facts.is_empty() {
+            // Perhaps all have moved.
+            self.discovery.refresh();
+        }
+        for (number, availability) in turns {
+            let target = state.target(number);
+            let target = target.as_deref();
+            core.owner.tell_of(target, || match availability {
+                Availability::Down => EventKind::EndpointDown,
+                _ => EventKind::EndpointUp,
+            });
+        }
+    }
+
+    /// Forgets the endpoints that have left and have no connections any more.
+    fn forget_gone(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) {
+        self.known.retain(|_, known| {
+            let is_gone = known.stay == Stay::Leaves && core.forget_endpoint(known.number);
+            if is_gone {
+                state.leaving.fetch_sub(1, Relaxed);
+                let target = state.set_target(known.number, None);
+                let _ = rt::calling(|| drop(target));
+            }
+            !is_gone
+        });
+    }
+}
+
+/// A key as people write it: text without quotes.
+fn name(key: &impl Debug) -> String {
+    let text = format!("{key:?}");
+    let unquoted = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    unquoted.map_or(text.clone(), str::to_owned)
+}

@@ -1,0 +1,151 @@
+//! What a pool over a set of endpoints knows of them, beside what the kernel counts. Who belongs to the set is for the
+//! [follower](super::follow); which endpoint serves, for the policy that is asked here; which one is dialled, for
+//! [`dial_of_set`](super::dial_of_set).
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::follow::TellStatus;
+use super::set_dials::SetDials;
+use super::state::{Lifecycle, LifecycleCore};
+use super::target::Target;
+use crate::connect::Connect;
+use crate::kernel::{EndpointNumber, Endpoints, Places, Room};
+use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
+use crate::settings::{SetSettings, Settings};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
+use crate::wake::Notify;
+
+/// A set, as its lifecycle knows it.
+pub(crate) struct SetState<C: Connect> {
+    pub(super) rule: Rule,
+    /// What each endpoint may have.
+    pub(super) room: Room,
+    /// By number: what is dialled now. Leaf lock; no user code runs under it.
+    targets: Mutex<Vec<Option<Arc<Target<C>>>>>,
+    dials: Mutex<SetDials>,
+    /// Endpoints that are to be forgotten once their connections are gone.
+    pub(super) leaving: AtomicUsize,
+    /// Told to the follower: an endpoint went down or came up, or one that leaves has lost a connection.
+    pub(super) changed: Arc<Notify>,
+    /// What the discovery says of itself.
+    pub(super) discovery: TellStatus,
+}
+
+/// Dials under way to one endpoint at most.
+const MAX_OPENING: u32 = 2;
+
+impl<C: Connect> SetState<C> {
+    pub(super) fn new(settings: &Settings, discovery: TellStatus) -> Self {
+        let SetSettings {
+            balance,
+            max_per_endpoint,
+        } = settings.set.unwrap_or_default();
+        Self {
+            rule: balance.rule(),
+            room: Room {
+                max_size: max_per_endpoint.try_into().unwrap_or(u32::MAX),
+                max_opening: MAX_OPENING,
+            },
+            targets: Mutex::new(Vec::new()),
+            dials: Mutex::new(SetDials::default()),
+            leaving: AtomicUsize::new(0),
+            changed: Arc::new(Notify::new()),
+            discovery,
+        }
+    }
+
+    pub(super) fn dials(&self) -> MutexGuard<'_, SetDials> {
+        lock(&self.dials)
+    }
+
+    /// What is dialled of the endpoint with this number.
+    pub(super) fn target(&self, number: EndpointNumber) -> Option<Arc<Target<C>>> {
+        let targets = lock(&self.targets);
+        targets.get(number as usize)?.clone()
+    }
+
+    /// Has the endpoint with this number dialled so from now on; the target of before is to be dropped by the caller, for a
+    /// connector's drop is user code.
+    pub(super) fn set_target(
+        &self,
+        number: EndpointNumber,
+        target: Option<Arc<Target<C>>>,
+    ) -> Option<Arc<Target<C>>> {
+        let mut targets = lock(&self.targets);
+        let number = number as usize;
+        if targets.len() <= number {
+            targets.resize_with(number + 1, || None);
+        }
+        std::mem::replace(&mut targets[number], target)
+    }
+
+    /// All there are, those included that leave.
+    pub(super) fn all_targets(&self) -> Vec<Arc<Target<C>>> {
+        lock(&self.targets).iter().flatten().cloned().collect()
+    }
+
+    /// A connection is gone: it may have been the last of an endpoint that leaves.
+    pub(super) fn vacated(&self) {
+        if self.leaving.load(Relaxed) > 0 {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// The drawn endpoints, as the policy sees them.
+struct Drawn<'a>(&'a Endpoints);
+
+impl Candidates for Drawn<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.drawn()
+    }
+
+    #[inline(always)]
+    fn load(&self, place: usize) -> Option<Load> {
+        let record = self.0.record_at(place)?;
+        Some(Load {
+            in_flight: record.in_flight(),
+            open: record.open(),
+            weight: record.share.load(Relaxed),
+            cost: f32::from_bits(record.cost.load(Relaxed)),
+        })
+    }
+}
+
+/// A thread has pickers of this many pools at a time, by key modulo.
+const POOLS: usize = 4;
+
+thread_local! {
+    static PICKERS: [Cell<Option<(u64, Picker)>>; POOLS] = const { [const { Cell::new(None) }; POOLS] };
+}
+
+/// Where a claim looks first and second.
+#[inline]
+pub(super) fn choose<C: Connect>(core: &LifecycleCore<C>, endpoints: &Endpoints) -> Option<Places> {
+    let set = core.owner.targets.set()?;
+    let key = core.key();
+    let choose = |pickers: &[Cell<Option<(u64, Picker)>>; POOLS]| {
+        let cell = &pickers[key as usize % POOLS];
+        let mut picker = match cell.get() {
+            Some((of, picker)) if of == key => picker,
+            _ => Picker::new(seed(&core.owner)),
+        };
+        let choice = set.rule.choose(&Drawn(endpoints), &mut picker);
+        cell.set(Some((key, picker)));
+        choice
+    };
+    // Where the thread's locals are gone, any will do.
+    let choice = PICKERS.try_with(choose).ok().flatten();
+    choice.map(|Choice { first, second }| Places { first, second })
+}
+
+#[cold]
+fn seed<C: Connect>(life: &Lifecycle<C>) -> u64 {
+    match life.settings.seed {
+        Some(seed) => seed.wrapping_add(crate::sync::thread_number() as u64),
+        None => fastrand::u64(..),
+    }
+}

@@ -1,0 +1,91 @@
+//! What connections are opened to: the pool's one endpoint, or an endpoint of its set. Each connection of a set keeps
+//! what it was opened to, so that its own connector judges it and says goodbye to it, whatever became of the set.
+
+use std::sync::Arc;
+
+use super::set::SetState;
+use super::state::{Entry, PROVEN};
+use crate::connect::Connect;
+use crate::error::endpoint;
+use crate::kernel::EndpointNumber;
+use crate::sync::AtomicU64;
+
+/// A connector, and what is known of the connections it opens.
+pub(crate) struct Target<C: Connect> {
+    pub(crate) connector: C,
+    /// When a new connection first proved dead as it was to be leased, and none opened since has been leased;
+    /// else [`PROVEN`].
+    pub(crate) unproven_since: AtomicU64,
+    /// Which of a set it is; none where there is no set.
+    pub(super) member: Option<Member>,
+}
+
+/// An endpoint of a set.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) number: EndpointNumber,
+    /// Its key, for people.
+    pub(super) name: Arc<str>,
+}
+
+impl<C: Connect> Target<C> {
+    pub(super) fn new(connector: C, member: Option<Member>) -> Self {
+        Self {
+            connector,
+            unproven_since: AtomicU64::new(PROVEN),
+            member,
+        }
+    }
+
+    /// The number of its endpoint in the set, if there is one.
+    pub(super) fn number(&self) -> Option<EndpointNumber> {
+        self.member.as_ref().map(|member| member.number)
+    }
+
+    /// What errors and events call it: what the connector says it dials, else its key.
+    pub(super) fn name(&self) -> Option<Arc<str>> {
+        endpoint(&self.connector).or_else(|| Some(Arc::clone(&self.member.as_ref()?.name)))
+    }
+}
+
+/// What a pool connects to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one of each pool, and looked at by each lease"
+)]
+pub(crate) enum Targets<C: Connect> {
+    One(Target<C>),
+    Set(Box<SetState<C>>),
+}
+
+impl<C: Connect> Targets<C> {
+    /// What the connection was opened to.
+    #[inline(always)]
+    pub(crate) fn of<'a>(&'a self, entry: &'a Entry<C>) -> &'a Target<C> {
+        self.of_dial(entry.target.as_ref())
+    }
+
+    /// What is dialled: `target` of a set, or the only one.
+    #[inline(always)]
+    pub(super) fn of_dial<'a>(&'a self, target: Option<&'a Arc<Target<C>>>) -> &'a Target<C> {
+        match self {
+            Self::One(target) => target,
+            Self::Set(_) => target.expect("a connection of a set keeps what it was opened to"),
+        }
+    }
+
+    /// The only one; none where there is a set.
+    pub(crate) fn one(&self) -> Option<&Target<C>> {
+        match self {
+            Self::One(target) => Some(target),
+            Self::Set(_) => None,
+        }
+    }
+
+    pub(crate) fn set(&self) -> Option<&SetState<C>> {
+        match self {
+            Self::One(_) => None,
+            Self::Set(set) => Some(set),
+        }
+    }
+}

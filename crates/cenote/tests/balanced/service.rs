@@ -1,0 +1,204 @@
+//! A service of many servers on virtual time: which of them are up, what each was asked for, and what became of its
+//! connections.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cenote::endpoints::{Endpoint, EndpointSet, IntoDiscovery, SetSender, channel};
+use cenote::pool::PoolBuilder;
+use cenote::{Connect, Dial, Lease, Pool, Verdict};
+
+/// What a server does with a dial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answer {
+    #[default]
+    Accept,
+    Refuse,
+    /// Nothing, ever.
+    Swallow,
+}
+
+#[derive(Default)]
+struct Server {
+    answer: Answer,
+    connect_time: Duration,
+    dialled: usize,
+    /// Connections that are open.
+    open: usize,
+    most_open: usize,
+    /// Connections from before this are dead.
+    alive_since: u64,
+}
+
+#[derive(Default)]
+struct Servers {
+    by_name: BTreeMap<String, Server>,
+    next: u64,
+}
+
+/// All servers there are or ever were, by name.
+#[derive(Clone, Default)]
+pub struct Service(Arc<Mutex<Servers>>);
+
+/// A connection to one of them.
+pub struct Conn {
+    pub server: String,
+    number: u64,
+    service: Service,
+}
+
+/// The connector of one of them.
+pub struct To {
+    pub name: String,
+    service: Service,
+}
+
+impl Service {
+    fn with<T>(&self, name: &str, act: impl FnOnce(&mut Server) -> T) -> T {
+        let mut servers = self.0.lock().unwrap();
+        act(servers.by_name.entry(name.into()).or_default())
+    }
+
+    pub fn set(&self, name: &str, answer: Answer) {
+        self.with(name, |server| server.answer = answer);
+    }
+
+    pub fn set_connect_time(&self, name: &str, time: Duration) {
+        self.with(name, |server| server.connect_time = time);
+    }
+
+    /// Ends all its connections, and refuses others.
+    pub fn kill(&self, name: &str) {
+        self.set(name, Answer::Refuse);
+        let next = self.0.lock().unwrap().next;
+        self.with(name, |server| server.alive_since = next);
+    }
+
+    pub fn open(&self, name: &str) -> usize {
+        self.with(name, |server| server.open)
+    }
+
+    pub fn most_open(&self, name: &str) -> usize {
+        self.with(name, |server| server.most_open)
+    }
+
+    pub fn dialled(&self, name: &str) -> usize {
+        self.with(name, |server| server.dialled)
+    }
+
+    pub fn all_open(&self) -> usize {
+        let servers = self.0.lock().unwrap();
+        servers.by_name.values().map(|server| server.open).sum()
+    }
+
+    pub fn connector(&self, name: &str) -> To {
+        To {
+            name: name.into(),
+            service: self.clone(),
+        }
+    }
+
+    /// A pool over what the source tells.
+    pub fn balanced<S: IntoDiscovery<Key = String>>(&self, source: S) -> PoolBuilder<To> {
+        let service = self.clone();
+        Pool::balanced(source, move |at: &Endpoint<String>| {
+            service.connector(&at.key)
+        })
+        .seed(7)
+    }
+
+    /// A pool over these servers, and what changes them.
+    pub fn over(&self, names: &[&str]) -> (SetSender<String>, PoolBuilder<To>) {
+        let (sender, source) = channel();
+        sender.send(set_of(names));
+        (sender, self.balanced(source))
+    }
+}
+
+pub fn set_of(names: &[&str]) -> EndpointSet<String> {
+    EndpointSet::of(names.iter().map(|name| (*name).to_owned()))
+}
+
+impl Connect for To {
+    type Connection = Conn;
+    type Error = io::Error;
+
+    async fn connect(&self, _: &Dial) -> io::Result<Conn> {
+        let (answer, time) = self.service.with(&self.name, |server| {
+            server.dialled += 1;
+            (server.answer, server.connect_time)
+        });
+        tokio::time::sleep(time).await;
+        match answer {
+            Answer::Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Answer::Swallow => std::future::pending().await,
+            Answer::Accept => {}
+        }
+        let number = {
+            let mut servers = self.service.0.lock().unwrap();
+            servers.next += 1;
+            servers.next
+        };
+        self.service.with(&self.name, |server| {
+            server.open += 1;
+            server.most_open = server.most_open.max(server.open);
+        });
+        Ok(Conn {
+            server: self.name.clone(),
+            number,
+            service: self.service.clone(),
+        })
+    }
+
+    fn is_open(&self, conn: &Conn) -> bool {
+        assert_eq!(conn.server, self.name, "judged by its own connector");
+        let dead = |server: &mut Server| conn.number <= server.alive_since;
+        !self.service.with(&self.name, dead)
+    }
+
+    fn verdict(&self, conn: &mut Conn) -> Verdict {
+        assert_eq!(conn.server, self.name, "judged by its own connector");
+        Verdict::Reuse
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.service.with(&self.server, |server| server.open -= 1);
+    }
+}
+
+/// Takes a lease for a moment; which server it was on.
+pub async fn use_once(pool: &Pool<To>) -> String {
+    let lease = pool.get().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(Lease::connector(&lease).name, lease.server);
+    lease.server.clone()
+}
+
+/// Of so many leases, one after the other, how many each server has had.
+pub async fn shares(pool: &Pool<To>, leases: usize) -> BTreeMap<String, usize> {
+    let mut shares = BTreeMap::new();
+    for _ in 0..leases {
+        *shares.entry(use_once(pool).await).or_default() += 1;
+    }
+    shares
+}
+
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+pub const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}

@@ -1,0 +1,55 @@
+use cenote::endpoints::{Balance, fixed};
+use cenote::settings::IdleOrder;
+use cenote::{Connect, Pool};
+
+use crate::service::{Service, set_of};
+
+fn refused<C: Connect>(built: Result<Pool<C>, cenote::error::SettingsError>) -> String {
+    built.map(drop).unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn what_is_for_a_set_is_refused_for_one_endpoint() {
+    let service = Service::default();
+    let one = || Pool::builder(service.connector("a"));
+    let text = refused(one().max_per_endpoint(3).build());
+    assert!(
+        text.contains("max_per_endpoint") && text.contains("balanced"),
+        "{text}"
+    );
+    let text = refused(one().balance(Balance::RoundRobin).build());
+    assert!(text.starts_with("balance"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_for_one_endpoint_is_refused_for_a_set() {
+    let service = Service::default();
+    let set = || service.balanced(fixed(set_of(&["a"])));
+    let text = refused(set().idle_order(IdleOrder::MostRecent).build());
+    assert!(
+        text.starts_with("idle_order") && text.contains("balance"),
+        "{text}"
+    );
+    let text = refused(set().max_idle(3).build());
+    assert!(text.starts_with("max_idle"), "{text}");
+    let text = refused(set().max_per_endpoint(0).build());
+    assert!(text.starts_with("max_per_endpoint"), "{text}");
+}
+
+#[test]
+fn without_a_runtime_there_is_no_pool_over_a_set() {
+    let service = Service::default();
+    let text = refused(service.balanced(fixed(set_of(&["a"]))).build());
+    assert!(text.contains("runtime"), "{text}");
+}
+
+#[tokio::test]
+async fn a_connection_opened_elsewhere_is_none_of_a_set() {
+    use cenote::Dial;
+    use cenote::error::AddError;
+
+    let service = Service::default();
+    let pool = service.balanced(fixed(set_of(&["a"]))).build().unwrap();
+    let conn = service.connector("a").connect(&Dial::new()).await.unwrap();
+    assert!(matches!(pool.add(conn), Err(AddError::Set(_))));
+}
