@@ -108,7 +108,7 @@ impl Part {
     pub fn about(self) -> &'static str {
         match self {
             Self::Servers => {
-                "PostgreSQL and Redis are installed; if not, installs them (root, Debian)"
+                "the servers that tests start are installed; if not, installs them (root, Debian)"
             }
             Self::Fmt => "every file, those of bench/ too, is formatted as rustfmt does it",
             Self::Clippy => {

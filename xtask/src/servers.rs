@@ -12,7 +12,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 3] = [
+const PACKAGES: [Package; 6] = [
     Package {
         name: "postgresql",
         program: "initdb",
@@ -25,6 +25,18 @@ const PACKAGES: [Package; 3] = [
         name: "pgbouncer",
         program: "pgbouncer",
     },
+    Package {
+        name: "knot",
+        program: "knotd",
+    },
+    Package {
+        name: "knot-dnsutils",
+        program: "kdig",
+    },
+    Package {
+        name: "nsd",
+        program: "nsd",
+    },
 ];
 
 /// Installs what is missing; says so, or that nothing is.
@@ -32,7 +44,7 @@ pub fn install() -> Result<(), String> {
     let folders = folders();
     let missing = missing(&folders);
     if missing.is_empty() {
-        println!("PostgreSQL, Redis and PgBouncer are installed.");
+        println!("PostgreSQL, Redis, PgBouncer, Knot and NSD are installed.");
         return Ok(());
     }
     let names = missing.join(" ");
@@ -42,8 +54,8 @@ pub fn install() -> Result<(), String> {
         .any(|folder| folder.join("apt-get").is_file())
     {
         return Err(format!(
-            "tests need what Debian calls {names}, and there is no apt-get here: install PostgreSQL, \
-             Redis and PgBouncer so that `initdb`, `redis-server` and `pgbouncer` are in PATH"
+            "tests need what Debian calls {names}, and there is no apt-get here: install it so that {} are in PATH",
+            programs(&missing)
         ));
     }
     if !is_root()? {
@@ -91,6 +103,16 @@ fn missing(folders: &[PathBuf]) -> Vec<&'static str> {
         .collect()
 }
 
+/// What is looked for in `PATH` where these packages are missing.
+fn programs(missing: &[&str]) -> String {
+    let programs: Vec<_> = PACKAGES
+        .iter()
+        .filter(|package| missing.contains(&package.name))
+        .map(|package| format!("`{}`", package.program))
+        .collect();
+    programs.join(", ")
+}
+
 /// `PATH`, where Debian keeps PostgreSQL's own programs, and where only root's `PATH` leads.
 fn folders() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -131,10 +153,15 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_can_be_installed_the_programs_that_lack_are_named() {
+        assert_eq!(programs(&["postgresql", "nsd"]), "`initdb`, `nsd`");
+    }
+
+    #[test]
     fn every_package_is_missing_where_nothing_is_installed() {
         assert_eq!(
             missing(&[PathBuf::from("/nonexistent")]),
-            ["postgresql", "redis-server", "pgbouncer"]
+            PACKAGES.map(|package| package.name)
         );
     }
 }

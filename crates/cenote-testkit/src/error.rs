@@ -49,7 +49,7 @@ pub enum ServerError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The program that prepares the data folder failed.
+    /// The program that prepares a server's data, or changes them, failed.
     #[error("`{program}` failed ({status}):\n{output}")]
     Setup {
         /// The program.

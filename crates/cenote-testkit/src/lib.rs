@@ -1,5 +1,5 @@
-//! Real servers for a test: [`PostgresServer`], [`RedisServer`] and [`PgBouncerServer`] run on a free port with their
-//! data in a temporary folder, can be killed, frozen, continued and restarted while clients are
+//! Real servers for a test: [`PostgresServer`], [`RedisServer`], [`PgBouncerServer`] and the name servers [`KnotServer`]
+//! and [`NsdServer`] run on a free port with their data in a temporary folder, can be killed, frozen, continued and restarted while clients are
 //! connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
 //! which stands in front of any TCP server and breaks what passes through it: late, slow, cut, swallowed
 //! or refused, switched at any moment. And a [`SilentAddress`], which says neither yes nor no to who connects.
@@ -61,6 +61,10 @@ mod error;
 #[cfg(target_os = "linux")]
 mod guardian;
 #[cfg(target_os = "linux")]
+mod knot;
+#[cfg(target_os = "linux")]
+mod nsd;
+#[cfg(target_os = "linux")]
 mod percent;
 #[cfg(target_os = "linux")]
 mod pgbouncer;
@@ -77,8 +81,14 @@ mod redis;
 #[cfg(target_os = "linux")]
 mod server;
 mod silent;
+#[cfg(target_os = "linux")]
+mod zone;
 
 pub use error::ServerError;
+#[cfg(target_os = "linux")]
+pub use knot::KnotServer;
+#[cfg(target_os = "linux")]
+pub use nsd::NsdServer;
 #[cfg(target_os = "linux")]
 pub use pgbouncer::{PgBouncerBuilder, PgBouncerServer};
 #[cfg(target_os = "linux")]

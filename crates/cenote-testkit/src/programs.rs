@@ -32,6 +32,16 @@ pub(crate) fn pgbouncer() -> Result<PathBuf, ServerError> {
     elsewhere("pgbouncer", "pgbouncer", "/usr/sbin")
 }
 
+/// Finds `knotd` or `knotc`, which Debian keeps where only root looks.
+pub(crate) fn knot(program: &'static str) -> Result<PathBuf, ServerError> {
+    elsewhere(program, "knot", "/usr/sbin")
+}
+
+/// Finds `nsd`, which Debian keeps where only root looks.
+pub(crate) fn nsd() -> Result<PathBuf, ServerError> {
+    elsewhere("nsd", "nsd", "/usr/sbin")
+}
+
 /// Finds a program in `PATH` or in `folder`.
 fn elsewhere(
     program: &'static str,
