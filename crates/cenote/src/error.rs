@@ -466,3 +466,18 @@ pub struct SettingsError {
     /// What is accepted.
     pub accepted: String,
 }
+
+impl SettingsError {
+    /// For the settings of what is built on this crate: a connector, a source.
+    pub fn new(
+        setting: &'static str,
+        value: impl Into<String>,
+        accepted: impl Into<String>,
+    ) -> Self {
+        Self {
+            setting,
+            value: value.into(),
+            accepted: accepted.into(),
+        }
+    }
+}
