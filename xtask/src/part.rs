@@ -56,9 +56,10 @@ const OLDEST_OF_OTHERS: &str = "1.88";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
 /// The published crates that are libraries.
-const LIBRARIES: [&str; 5] = [
+const LIBRARIES: [&str; 6] = [
     "-pcenote",
     "-pcenote-tower",
+    "-pcenote-dns",
     "-pcenote-postgres",
     "-pcenote-redis",
     "-pcenote-testkit",
@@ -211,6 +212,7 @@ impl Part {
                         .args(["-pcenote-tower", "-pcenote-testkit"])
                         .proof(Proof::TestsRan),
                     with_rust(OLDEST_OF_OTHERS, ["check", "--all-features"]).args([
+                        "-pcenote-dns",
                         "-pcenote-postgres",
                         "-pcenote-redis",
                         "-pcenote-cli",
@@ -296,13 +298,14 @@ mod tests {
     #[test]
     fn manifests_declare_the_oldest_rust_that_is_checked() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        for (version, crates) in [
-            (OLDEST, ["cenote", "cenote-tower", "cenote-testkit"]),
-            (
-                OLDEST_OF_OTHERS,
-                ["cenote-postgres", "cenote-redis", "cenote-cli"],
-            ),
-        ] {
+        let oldest = ["cenote", "cenote-tower", "cenote-testkit"];
+        let others = [
+            "cenote-dns",
+            "cenote-postgres",
+            "cenote-redis",
+            "cenote-cli",
+        ];
+        for (version, crates) in [(OLDEST, &oldest[..]), (OLDEST_OF_OTHERS, &others)] {
             for name in crates {
                 let manifest = std::fs::read_to_string(format!("{root}/crates/{name}/Cargo.toml"))
                     .expect("each crate has a manifest");
