@@ -26,6 +26,7 @@
 //! | [`channel`] | what the program sends: from a configuration service, a subscription, an admin's hand |
 //! | [`Lookup`] | the addresses of a `host:port`, looked up again and again (feature `net`) |
 //! | [`WatchedFile`] | what a file says, read again whenever it changes |
+//! | `cenote-dns` | what DNS says: the addresses of a name, the targets of a service |
 //! | your own [`Discover`] | anything else; `cenote-tower` has what tower's discoveries find |
 
 // `set` has the words, `discover` what a source is, `discovery` the task; each source is a file,
