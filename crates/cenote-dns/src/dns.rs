@@ -90,7 +90,7 @@ impl Dns {
     }
 
     /// How long the answer to one question is waited for, whichever of the name servers gives it: what is sent again and
-    /// TCP included. Between 10 ms and a day, whatever is said here. Default: 5 s.
+    /// TCP included. Between 10 ms and a day, whatever is said here, and whatever the system's settings say. Default: 5 s.
     ///
     /// The addresses of a name are told once both families are answered, or have failed.
     pub fn timeout(mut self, timeout: Duration) -> Self {

@@ -30,7 +30,8 @@
 //!   [time-out](Dns::timeout); the last that answered is asked first. After three failures in a row they are read anew from
 //!   the system's settings.
 //!
-//! Dropping a source, or the last handle of its discovery, ends what it asks.
+//! Dropping a source, or the last handle of its discovery, ends what it asks. The discovery's runtime must have I/O and time
+//! enabled.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(missing_debug_implementations)]

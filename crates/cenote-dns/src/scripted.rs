@@ -37,8 +37,8 @@ pub enum Say {
     Code(ResponseCode),
     /// Other name servers are to be asked.
     Referral,
-    /// More than fits.
-    Truncated,
+    /// These, and that more do not fit.
+    Truncated(Vec<(Name, RData)>),
     /// An answer, to a question that nobody asked.
     WrongId(u32, Vec<(Name, RData)>),
     Nothing,
@@ -157,7 +157,10 @@ fn reply(question: &[u8], over: Transport, script: &Script) -> Option<Vec<u8>> {
             let ns = (name("test"), RData::NS(NS(name("ns.elsewhere"))));
             reply.authorities.extend(records(60, vec![ns]));
         }
-        Say::Truncated => reply.metadata.truncation = true,
+        Say::Truncated(answers) => {
+            reply.answers.extend(records(60, answers));
+            reply.metadata.truncation = true;
+        }
         Say::WrongId(ttl, answers) => {
             reply.answers.extend(records(ttl, answers));
             reply.metadata.id = reply.metadata.id.wrapping_add(1);

@@ -111,9 +111,8 @@ impl<Q: Question> Source<Q> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Asker<Q>, Answer<Q>)> {
         // One that panics is not put back.
-        let Some(mut under_way) = self.under_way.take() else {
-            return Poll::Pending;
-        };
+        let under_way = self.under_way.take();
+        let mut under_way = under_way.expect("it was begun, and is polled to its end only");
         let polled = under_way.as_mut().poll(cx);
         if polled.is_pending() {
             self.under_way = Some(under_way);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cenote::endpoints::{Discover, Endpoint, EndpointSet};
 use futures_util::stream::{self, StreamExt};
 use hickory_resolver::proto::rr::rdata::SRV;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::addresses::{self, Known};
 use crate::error::DnsError;
@@ -64,7 +64,7 @@ impl SrvQuestion {
         resolver: &Resolver,
         answer: &Answer,
     ) -> Result<Told<Target>, DnsError> {
-        let record = |record: &hickory_resolver::proto::rr::Record| match &record.data {
+        let record = |record: &Record| match &record.data {
             RData::SRV(srv) if !srv.target.is_root() => Some(srv.clone()),
             _ => None,
         };

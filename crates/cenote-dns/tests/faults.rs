@@ -75,6 +75,20 @@ async fn a_silent_name_server_is_named_with_how_long_it_was_waited_for() {
 }
 
 #[tokio::test]
+async fn a_datagram_that_is_lost_is_sent_again() {
+    let asked = AtomicU32::new(0);
+    let server = Scripted::start(move |question| match question.kind {
+        A if asked.fetch_add(1, SeqCst) == 0 => Say::Nothing,
+        A => Say::Records(60, addresses(DB, &["10.0.0.1"])),
+        _ => Say::NoData(0),
+    })
+    .await;
+    let discovery = &mut host(&dns(server.addr).timeout(Duration::from_secs(30)));
+    assert_eq!(next(discovery).await, hosts(&["10.0.0.1:80"]));
+    assert_eq!(discovery.status().failing, None);
+}
+
+#[tokio::test]
 async fn a_name_server_that_does_not_answer_is_passed_over_for_the_next() {
     let (sick, well) = (Says::default(), Says::default());
     let well = well.at(DB, A, &["10.0.0.1"]).serve().await;
@@ -102,7 +116,7 @@ async fn an_answer_that_is_cut_short_is_none_if_tcp_has_no_other() {
     let server = Scripted::start({
         let is_cut = Arc::clone(&is_cut);
         move |asked| match (asked.kind, is_cut.load(SeqCst), asked.over) {
-            (A, true, Transport::Udp) => Say::Truncated,
+            (A, true, Transport::Udp) => Say::Truncated(addresses(DB, &["10.0.0.1"])),
             (A, true, Transport::Tcp) => Say::Code(ResponseCode::ServFail),
             (A, false, _) => Say::Records(0, addresses(DB, &["10.0.0.1", "10.0.0.2"])),
             _ => Say::NoData(0),
@@ -127,7 +141,7 @@ async fn an_answer_that_is_cut_short_is_none_if_tcp_has_no_other() {
 #[tokio::test]
 async fn an_answer_that_is_cut_short_is_asked_for_over_tcp() {
     let server = Scripted::start(|asked| match (asked.kind, asked.over) {
-        (A, Transport::Udp) => Say::Truncated,
+        (A, Transport::Udp) => Say::Truncated(addresses(DB, &["10.0.0.1"])),
         (A, Transport::Tcp) => Say::Records(60, addresses(DB, &["10.0.0.1", "10.0.0.2"])),
         _ => Say::NoData(0),
     })

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use cenote::endpoints::Discovery;
 use cenote_dns::{Dns, host, srv};
@@ -49,6 +50,25 @@ fn no_name_servers_at_all_are_refused() {
     let dns = Dns::new().name_servers([]);
     assert_eq!(dns.host("db:80").unwrap_err().setting, "name_servers");
     assert_eq!(dns.srv("_sql._tcp").unwrap_err().setting, "name_servers");
+}
+
+#[tokio::test]
+async fn intervals_and_time_outs_of_any_length_are_taken() {
+    for length in [Duration::ZERO, Duration::MAX] {
+        let dns = Dns::new().min_interval(length).max_interval(length);
+        let source = dns.timeout(length).host("localhost:80").unwrap();
+        let mut discovery = Discovery::start(source).unwrap();
+        next(&mut discovery).await;
+        discovery.refresh();
+    }
+}
+
+#[test]
+fn the_maximum_interval_is_never_below_the_minimum() {
+    let dns = Dns::new().max_interval(Duration::from_secs(1));
+    let source = dns.min_interval(Duration::from_secs(60)).host("db:80");
+    let shown = format!("{:?}", source.unwrap());
+    assert!(shown.contains("max: 60s"), "{shown}");
 }
 
 #[tokio::test]
