@@ -132,6 +132,7 @@ impl fmt::Debug for Host {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
     use hickory_resolver::config::{ResolverConfig, ResolverOpts};
@@ -142,20 +143,22 @@ mod tests {
     use crate::name_servers::of_address;
     use crate::scripted::{Asked, Say, Scripted, addresses};
 
-    /// What is told of `db:80` by a server with this script, where the search list is `a.test`, `b.test`.
-    async fn told(
+    /// Name servers with this script, where the search list is `a.test`, `b.test`.
+    async fn searching(
         script: impl Fn(&Asked) -> Say + Send + Sync + 'static,
-    ) -> Result<EndpointSet<SocketAddr>, DnsError> {
+    ) -> (NameServers, Scripted) {
         let server = Scripted::start(script).await;
         let domains = ["a.test", "b.test"].map(|domain| Name::from_ascii(domain).unwrap());
         let servers = vec![of_address(&server.addr)];
         let config = ResolverConfig::from_parts(None, domains.into(), servers);
-        let mut name_servers = NameServers::read_by(Duration::from_secs(5), move || {
+        let name_servers = NameServers::read_by(Duration::from_secs(5), move || {
             Ok((config.clone(), ResolverOpts::default()))
         });
-        let place = Place::parse("db:80").unwrap();
-        let mut question = HostQuestion::new("db:80", place);
-        Ok(question.ask(&mut name_servers).await?.set)
+        (name_servers, server)
+    }
+
+    fn question() -> HostQuestion {
+        HostQuestion::new("db:80", Place::parse("db:80").unwrap())
     }
 
     fn set(addresses: &[&str]) -> EndpointSet<SocketAddr> {
@@ -166,22 +169,49 @@ mod tests {
     #[tokio::test]
     async fn the_first_name_of_the_search_list_that_has_addresses_counts() {
         // One has an address of either family: it is asked for both before the next is.
-        let told = told(|asked| match (asked.name.as_str(), asked.kind) {
+        let script = |asked: &Asked| match (asked.name.as_str(), asked.kind) {
             ("db.b.test", AAAA) => Say::Records(60, addresses("db.b.test", &["fd00::1"])),
             ("db", A) => Say::Records(60, addresses("db", &["10.6.6.6"])),
             _ => Say::NoData(0),
-        });
-        assert_eq!(told.await, Ok(set(&["[fd00::1]:80"])));
+        };
+        let (mut name_servers, _server) = searching(script).await;
+        let told = question().ask(&mut name_servers).await.unwrap();
+        assert_eq!(told.set, set(&["[fd00::1]:80"]));
     }
 
     #[tokio::test]
     async fn a_name_of_the_search_list_that_fails_is_not_passed_over_for_another() {
-        let told = told(|asked| match asked.name.as_str() {
+        let script = |asked: &Asked| match asked.name.as_str() {
             "db.a.test" => Say::Code(ResponseCode::ServFail),
             other => Say::Records(60, addresses(other, &["10.6.6.6"])),
-        });
-        let error = told.await.unwrap_err().to_string();
+        };
+        let (mut name_servers, _server) = searching(script).await;
+        let error = question().ask(&mut name_servers).await.err().unwrap();
+        let error = error.to_string();
         assert!(error.starts_with("db.a.test. A: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_one_name_of_the_search_list_is_not_told_of_another() {
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let script = {
+            let is_gone = Arc::clone(&is_gone);
+            move |asked: &Asked| match (asked.name.as_str(), is_gone.load(SeqCst), asked.kind) {
+                ("db.a.test", false, AAAA) => {
+                    Say::Records(60, addresses("db.a.test", &["fd00::1"]))
+                }
+                ("db.b.test", true, A) => Say::Records(60, addresses("db.b.test", &["10.0.0.1"])),
+                ("db.b.test", true, _) => Say::Code(ResponseCode::ServFail),
+                _ => Say::NoData(0),
+            }
+        };
+        let (mut name_servers, _server) = searching(script).await;
+        let mut question = question();
+        let told = question.ask(&mut name_servers).await.unwrap();
+        assert_eq!(told.set, set(&["[fd00::1]:80"]));
+        is_gone.store(true, SeqCst);
+        let told = question.ask(&mut name_servers).await.unwrap();
+        assert_eq!(told.set, set(&["10.0.0.1:80"]));
     }
 
     /// hickory #1132: a machine that changed its network asked the name servers of the old one.
@@ -201,7 +231,7 @@ mod tests {
             let config = ResolverConfig::from_name_servers(vec![server]);
             Ok((config, ResolverOpts::default()))
         });
-        let mut question = HostQuestion::new("db:80", Place::parse("db:80").unwrap());
+        let mut question = question();
         for _ in 0..3 {
             let told = question.ask(&mut name_servers).await;
             assert!(told.is_err());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use cenote::endpoints::{Discovery, EmptySets};
@@ -76,7 +76,7 @@ async fn a_silent_name_server_is_named_with_how_long_it_was_waited_for() {
 
 #[tokio::test]
 async fn a_datagram_that_is_lost_is_sent_again() {
-    let asked = AtomicU32::new(0);
+    let asked = AtomicUsize::new(0);
     let server = Scripted::start(move |question| match question.kind {
         A if asked.fetch_add(1, SeqCst) == 0 => Say::Nothing,
         A => Say::Records(60, addresses(DB, &["10.0.0.1"])),
@@ -190,10 +190,10 @@ async fn answers_that_flicker_are_each_told_and_the_last_one_stays() {
 /// kong #5477, coredns #4960: a time to live of 0, and answers in another order each time, were changes.
 #[tokio::test]
 async fn the_same_addresses_in_another_order_are_no_change() {
-    let turn = AtomicU32::new(0);
+    let turn = AtomicUsize::new(0);
     let server = Scripted::start(move |asked| {
         let mut all = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
-        all.rotate_left(turn.fetch_add(1, SeqCst) as usize % 3);
+        all.rotate_left(turn.fetch_add(1, SeqCst) % 3);
         match asked.kind {
             A => Say::Records(0, addresses(DB, &all)),
             _ => Say::NoData(0),

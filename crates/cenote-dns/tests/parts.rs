@@ -1,6 +1,7 @@
 //! What a source makes of an answer of which a part is missing, a family of addresses or a target, or is behind an alias.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use cenote::endpoints::{Discovery, EndpointSet};
@@ -16,8 +17,8 @@ mod scripted;
 mod waiting;
 
 use says::{DB, Says, host};
-use scripted::{Say, addresses, alias, target};
-use waiting::{dns, failure, hosts, next};
+use scripted::{Say, Scripted, addresses, alias, target};
+use waiting::{dns, failure, hosts, next, until};
 
 const SERVICE: &str = "_sql._tcp.test";
 
@@ -155,6 +156,28 @@ async fn if_no_target_can_be_found_that_is_an_error_and_no_empty_set() {
     let discovery = service(&dns(server.addr));
     let error = failure(&discovery, 1).await;
     assert_eq!(error, format!("a.test. A: {}: Server Failure", server.addr));
+}
+
+/// coredns #4960: answers in another order each time.
+#[tokio::test]
+async fn the_addresses_of_a_target_in_another_order_are_no_change() {
+    let turn = AtomicUsize::new(0);
+    let server = Scripted::start(move |asked| {
+        let mut all = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+        match asked.kind {
+            SRV => Say::Records(0, vec![target(SERVICE, 0, 1, 80, "a.test")]),
+            A => {
+                all.rotate_left(turn.fetch_add(1, SeqCst) % 3);
+                Say::Records(0, addresses("a.test", &all))
+            }
+            _ => Say::NoData(0),
+        }
+    })
+    .await;
+    let discovery = &mut service(&dns(server.addr));
+    next(discovery).await;
+    until("ten more answers", || server.count(A) > 10).await;
+    assert_eq!(discovery.status().version, 1);
 }
 
 /// As many resolvers answer: the alias, and what is behind it, in one message.

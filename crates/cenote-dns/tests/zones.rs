@@ -11,7 +11,7 @@ use cenote_testkit::{KnotServer, NsdServer};
 #[allow(dead_code, reason = "other tests need the rest")]
 mod waiting;
 
-use waiting::{dns, failure, hosts, next};
+use waiting::{dns, failure, hosts, next, until};
 
 const ZONE: &str = "prod.test";
 
@@ -121,7 +121,7 @@ async fn two_targets_replaced_by_two_leave_no_old_address() {
 
 #[tokio::test]
 async fn a_target_that_moves_is_the_same_endpoint_at_another_address() {
-    let server = knot("_sql._tcp 60 SRV 0 1 80 a\na 0 A 10.0.0.1");
+    let server = knot("_sql._tcp 86400 SRV 0 1 80 a\na 0 A 10.0.0.1");
     let source = dns(server.addr()).srv("_sql._tcp.prod.test").unwrap();
     let mut discovery = Discovery::start(source).unwrap();
     let at = |address| EndpointSet::from([target(0, 100, "a.prod.test", &[address])]);
@@ -212,6 +212,20 @@ async fn aliases_are_followed_of_hosts_targets_and_services() {
     let mut service = Discovery::start(dns.srv("_sql._tcp.prod.test").unwrap()).unwrap();
     let expected = EndpointSet::from([target(0, 100, "db.prod.test", &["10.0.0.1:80"])]);
     assert_eq!(next(&mut service).await, expected);
+}
+
+#[tokio::test]
+async fn an_alias_that_moves_is_followed_though_the_addresses_are_good_for_long() {
+    let server = knot(
+        "db 0 CNAME a\na 86400 A 10.0.0.1\na 86400 AAAA fd00::1\nb 86400 A 10.0.0.2\nb 86400 AAAA fd00::2",
+    );
+    let source = dns(server.addr()).host("db.prod.test:80").unwrap();
+    let mut discovery = Discovery::start(source).unwrap();
+    let before = hosts(&["10.0.0.1:80", "[fd00::1]:80"]);
+    assert_eq!(next(&mut discovery).await, before);
+    server.change(&["db CNAME"], &["db 0 CNAME b"]).unwrap();
+    let after = hosts(&["10.0.0.2:80", "[fd00::2]:80"]);
+    until("the others", || discovery.set() == after).await;
 }
 
 /// That nothing of this is Knot's own.
