@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::endpoints::Balance;
+use crate::endpoints::{Balance, Ejection};
 use crate::error::SettingsError;
 use crate::kernel::{MAX_SLOTS, Order};
 
@@ -81,6 +81,8 @@ pub(crate) struct Settings {
 pub(crate) struct SetSettings {
     pub(crate) balance: Balance,
     pub(crate) max_per_endpoint: usize,
+    pub(crate) ejection: Ejection,
+    pub(crate) slow_start: Option<Duration>,
 }
 
 impl Default for SetSettings {
@@ -88,6 +90,8 @@ impl Default for SetSettings {
         Self {
             balance: Balance::default(),
             max_per_endpoint: 10,
+            ejection: Ejection::default(),
+            slow_start: None,
         }
     }
 }
@@ -171,6 +175,8 @@ impl Settings {
         if set.max_per_endpoint == 0 {
             return refuse("max_per_endpoint", 0, "at least 1");
         }
+        set.ejection.validate()?;
+        check_duration("slow_start", set.slow_start, SHORTEST)?;
         if self.idle_order != IdleOrder::Local {
             let wanted = "IdleOrder::Local: over a set of endpoints, `balance` says which connection is leased";
             return refuse("idle_order", format!("{:?}", self.idle_order), wanted);
@@ -344,7 +350,7 @@ fn never(setting: &str) -> &'static str {
     match setting {
         "acquire_timeout" => "; None waits without end",
         "idle_timeout" | "max_lifetime" => "; None never closes for it",
-        "keepalive" | "leak_threshold" | "slow_get" | "check_after_idle" => {
+        "keepalive" | "leak_threshold" | "slow_get" | "check_after_idle" | "slow_start" => {
             "; None switches it off"
         }
         _ => "",

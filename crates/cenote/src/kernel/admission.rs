@@ -9,6 +9,9 @@
 //!
 //! So what comes back to them comes through the ledger, which lays it aside or has it closed; and no lease begins. A slot
 //! that is laid aside is idle and marked, as on the shelf, and another list has it.
+//!
+//! On *trial* an endpoint is drawn, but one connection alone has leases, the one that is let out; the others are as if it
+//! were aside.
 
 use super::endpoints::{EndpointNumber, Endpoints};
 use super::ledger::Ledger;
@@ -26,8 +29,9 @@ pub(crate) enum Admission {
     Drawn,
     /// Where no drawn one has a connection to give.
     Spare,
+    /// As drawn, with one connection; what else is idle is kept.
+    Trial,
     /// No leases begin, what is idle is kept.
-    #[cfg_attr(not(cenote_loom), expect(dead_code, reason = "nothing is ejected yet"))]
     Aside,
     /// No leases begin, and nothing is kept.
     Barred,
@@ -35,8 +39,24 @@ pub(crate) enum Admission {
 
 impl Admission {
     pub(super) fn serves(self) -> bool {
-        matches!(self, Self::Drawn | Self::Spare)
+        matches!(self, Self::Drawn | Self::Spare | Self::Trial)
     }
+
+    /// Whether the policy may choose it.
+    fn is_drawn(self) -> bool {
+        matches!(self, Self::Drawn | Self::Trial)
+    }
+}
+
+/// What becomes of a connection that comes back, by its endpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// It serves.
+    Free,
+    /// It is laid aside.
+    Aside,
+    /// It is closed.
+    Closed,
 }
 
 /// What the ledger knows of an endpoint.
@@ -48,6 +68,25 @@ pub(super) struct Member {
     pub(super) occupied: u32,
     /// The number is given to an endpoint.
     is_known: bool,
+    /// On trial: the slot that is let out.
+    let_out: Option<u32>,
+}
+
+impl Member {
+    /// What becomes of the connection in this slot, which comes back; on trial the first is let out.
+    fn passage(&mut self, slot: u32) -> Passage {
+        match self.admission {
+            Admission::Drawn | Admission::Spare => Passage::Free,
+            Admission::Trial if *self.let_out.get_or_insert(slot) == slot => Passage::Free,
+            Admission::Trial | Admission::Aside => Passage::Aside,
+            Admission::Barred => Passage::Closed,
+        }
+    }
+
+    /// The connection in this slot is none any more.
+    pub(super) fn lose(&mut self, slot: u32) {
+        self.let_out = self.let_out.filter(|let_out| *let_out != slot);
+    }
 }
 
 /// The endpoints of a set, as the ledger knows them; none in a pool of one endpoint.
@@ -84,10 +123,11 @@ impl Members {
 }
 
 impl<O: Owner> Core<O> {
-    /// Whether leases on the connection of `token` may begin; always in a pool of one endpoint.
-    pub(super) fn admission(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Admission {
-        let member = ledger.members.of(token.slot());
-        member.map_or(Admission::Drawn, |member| member.admission)
+    /// What becomes of `token`, which comes back, by its endpoint; in a pool of one it serves.
+    pub(super) fn passage(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Passage {
+        let slot = token.slot();
+        let member = ledger.members.of(slot);
+        member.map_or(Passage::Free, |member| member.passage(slot.index))
     }
 
     /// Takes the lock. Makes room for another endpoint, which is barred until it is [admitted](Self::admit). In a pool of
@@ -101,6 +141,7 @@ impl<O: Owner> Core<O> {
             place: 0,
             occupied: 0,
             is_known: true,
+            let_out: None,
         };
         Some(match members.free.pop() {
             Some(number) => {
@@ -134,6 +175,20 @@ impl<O: Owner> Core<O> {
         is_over
     }
 
+    /// Takes the lock. How far the endpoint may serve.
+    pub(crate) fn admission_of(&self, number: EndpointNumber) -> Option<Admission> {
+        let ledger = lock(&self.ledger);
+        let member = ledger.members.by_number.get(number as usize)?;
+        Some(member.admission)
+    }
+
+    /// Takes the lock. Whether a connection of the endpoint, which is on trial, is let out.
+    pub(crate) fn lets_out(&self, number: EndpointNumber) -> bool {
+        let ledger = lock(&self.ledger);
+        let member = ledger.members.by_number.get(number as usize);
+        member.is_some_and(|member| member.let_out.is_some())
+    }
+
     /// Takes the lock. From now on the endpoint may serve as far as `admission` says. What it may keep no longer is the
     /// caller's to close: the idle connections of a barred one.
     pub(crate) fn admit(&self, number: EndpointNumber, admission: Admission) -> Vec<SlotToken<O>> {
@@ -141,24 +196,26 @@ impl<O: Owner> Core<O> {
         let mut excess = Vec::new();
         if let Some(endpoints) = self.endpoints.as_deref() {
             let mut ledger = lock(&self.ledger);
-            let before = ledger.members.by_number[number as usize].admission;
             self.place(&mut ledger, endpoints, number, admission);
-            match (before.serves(), admission) {
-                (false, Admission::Drawn | Admission::Spare) => {
+            ledger.members.by_number[number as usize].let_out = None;
+            match admission {
+                Admission::Drawn | Admission::Spare => {
                     self.take_up(&mut ledger, number, &mut wakers);
                 }
-                (true, Admission::Aside) => {
+                Admission::Aside | Admission::Trial => {
                     for token in self.recall_of(&mut ledger, endpoints, number) {
                         self.lay_aside(&mut ledger, token);
                     }
+                    if admission == Admission::Trial {
+                        self.take_up(&mut ledger, number, &mut wakers);
+                    }
                 }
-                (_, Admission::Barred) => {
+                Admission::Barred => {
                     excess = self.recall_of(&mut ledger, endpoints, number);
                     for token in &excess {
                         self.close_soon(&mut ledger, token);
                     }
                 }
-                (true, Admission::Drawn | Admission::Spare) | (false, Admission::Aside) => {}
             }
         }
         wake_all(wakers.into_iter().flatten());
@@ -192,7 +249,7 @@ impl<O: Owner> Core<O> {
                 put(members, hole, at(end));
             }
         };
-        if was == Admission::Drawn {
+        if was.is_drawn() {
             drawn -= 1;
             fill(members, hole, drawn);
             hole = drawn;
@@ -204,7 +261,7 @@ impl<O: Owner> Core<O> {
         // Into it: the first spare one makes room at the end of the drawn.
         if admission.serves() {
             let mut place = len;
-            if admission == Admission::Drawn {
+            if admission.is_drawn() {
                 if drawn < len {
                     put(members, len, at(drawn));
                 }
@@ -244,7 +301,7 @@ impl<O: Owner> Core<O> {
         token.make_idle(IdleSince::Before, Mark::Yes);
     }
 
-    /// What was laid aside of an endpoint that may serve again goes to who waits, or is idle as others are.
+    /// What was laid aside of an endpoint that may serve again goes to who waits, or is idle as others are; on trial one.
     fn take_up(
         &self,
         ledger: &mut Ledger<O>,
@@ -252,13 +309,13 @@ impl<O: Owner> Core<O> {
         wakers: &mut Vec<Option<std::task::Waker>>,
     ) {
         let aside = std::mem::take(&mut ledger.members.aside);
-        let is_its = |index: &u32| {
+        let member = &mut ledger.members.by_number[number as usize];
+        let (its, others): (Vec<_>, Vec<_>) = aside.into_iter().partition(|index| {
             let slot = self.table.get(*index as usize);
             slot.is_some_and(|slot| slot.endpoint.load(Ordering::Relaxed) == number)
-        };
-        let (its, others) = aside.into_iter().partition(is_its);
+                && member.passage(*index) == Passage::Free
+        });
         ledger.members.aside = others;
-        let its: Vec<u32> = its;
         for index in its {
             let slot = self.table.get(index as usize);
             let slot = slot.expect("a listed slot is in the table");

@@ -6,7 +6,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Poll, Waker};
 
-use super::admission::{Admission, Members};
+use super::admission::{Members, Passage};
 use super::fast_path::set_hint;
 use super::shelf::Shelf;
 use super::state_word::{Mark, State};
@@ -128,6 +128,9 @@ impl<O: Owner> Core<O> {
         ledger.closing += 1;
         token.set_state(State::Closing);
         self.unlist_at_endpoint(token.slot());
+        if let Some(member) = ledger.members.of(token.slot()) {
+            member.lose(token.index());
+        }
     }
 
     pub(super) fn join(
@@ -256,13 +259,13 @@ impl<O: Owner> Core<O> {
             } else if !O::is_wanted(self, token.meta()) {
                 return self.excess(&mut ledger, token, Excess::Unwanted);
             }
-            match self.admission(&mut ledger, &token) {
-                Admission::Drawn | Admission::Spare => {}
-                Admission::Aside => {
+            match self.passage(&mut ledger, &token) {
+                Passage::Free => {}
+                Passage::Aside => {
                     self.lay_aside(&mut ledger, token);
                     return Release::Kept;
                 }
-                Admission::Barred => return self.excess(&mut ledger, token, Excess::Barred),
+                Passage::Closed => return self.excess(&mut ledger, token, Excess::Barred),
             }
             if ledger.serving() {
                 debug_assert!(ledger.shelf.is_up && ledger.shelf.len() == 0);
@@ -288,7 +291,7 @@ impl<O: Owner> Core<O> {
         let mut ledger = lock(&self.ledger);
         if ledger.phase != Phase::Open
             || !O::is_wanted(self, token.meta())
-            || !self.admission(&mut ledger, &token).serves()
+            || self.passage(&mut ledger, &token) != Passage::Free
         {
             return Err(token);
         }

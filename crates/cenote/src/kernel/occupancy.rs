@@ -114,7 +114,10 @@ impl<O: Owner> Core<O> {
             match was {
                 State::Opening => self.dial_ended_at_endpoint(slot),
                 State::Closing => {}
-                _ => self.unlist_at_endpoint(slot),
+                _ => {
+                    member.lose(index);
+                    self.unlist_at_endpoint(slot);
+                }
             }
         }
         ledger.occupied -= 1;

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
 
 use super::dial;
+use super::health::Health;
 use super::retire::retire;
 use super::set::SetState;
 use super::state::LifecycleCore;
@@ -19,8 +20,10 @@ use crate::connect::Connect;
 use crate::endpoints::{Change, Discovery, DiscoveryStatus, Endpoint, EndpointSet, Key};
 use crate::error::SettingsError;
 use crate::kernel::{Admission, Arc, EndpointNumber, Phase};
-use crate::policy::ejection::{Availability, PanicThreshold};
-use crate::policy::shares::{Facts, shares};
+use crate::policy::accrual::Standing;
+use crate::policy::balance::MAX_WEIGHT;
+use crate::policy::ejection::{Availability, PanicMode, PanicThreshold};
+use crate::policy::shares::{Facts, Shares, shares};
 use crate::report::{CloseReason, EventKind};
 use crate::rt;
 use crate::wake::Notify;
@@ -68,6 +71,7 @@ fn start<C: Connect, K: Key>(
         set: EndpointSet::default(),
         known: BTreeMap::new(),
         version: 0,
+        panic: None,
     };
     core.owner.runtime.spawn(follower.run());
 }
@@ -83,7 +87,12 @@ struct Follower<C: Connect, K: Key, F> {
     known: BTreeMap<K, Known>,
     /// How often the set has changed.
     version: u64,
+    /// Whether ejected endpoints are used.
+    panic: Option<PanicMode>,
 }
+
+/// The share of an endpoint on trial: what one begins with that starts slowly.
+const ON_TRIAL: u32 = MAX_WEIGHT / 10;
 
 /// What the follower knows of an endpoint.
 struct Known {
@@ -93,8 +102,13 @@ struct Known {
     stay: Stay,
     /// There is a connector for it.
     is_made: bool,
+    /// Its ejection is over, and the next call decides.
+    is_on_trial: bool,
     admission: Admission,
     availability: Availability,
+    health: StdArc<Health>,
+    /// Since when it starts slowly, unless it was there from the beginning.
+    added_at: Option<u64>,
 }
 
 /// Whether an endpoint is in the set.
@@ -113,10 +127,19 @@ where
     async fn run(mut self) {
         let changed = StdArc::clone(&self.changed);
         let mut news_ended = false;
+        // When something changes by itself.
+        let mut look_at = None::<rt::Instant>;
         loop {
+            let due = async {
+                match look_at {
+                    Some(at) => rt::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             let told = tokio::select! {
                 told = self.discovery.changed(), if !news_ended => Some(told),
                 () = changed.notified() => None,
+                () = due => None,
             };
             // Held only while something is done: the pool ends with its last handle.
             let Some(core) = self.core.upgrade() else {
@@ -133,7 +156,8 @@ where
                 Some(None) => news_ended = true,
                 None => {}
             }
-            self.admit(&core, state);
+            let change_at = self.admit(&core, state);
+            look_at = change_at.map(|at| core.owner.clock.instant(at));
             self.forget_gone(&core, state);
             // Callers may have waited for an endpoint.
             dial::dial_if_needed(&core);
@@ -210,8 +234,11 @@ where
                     priority: endpoint.priority,
                     stay: Stay::Listed,
                     is_made: false,
+                    is_on_trial: false,
                     admission: Admission::Barred,
                     availability: Availability::Up,
+                    health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),
+                    added_at: (self.version > 0).then(|| core.owner.clock.now()),
                 };
                 self.known.insert(endpoint.key.clone(), known);
                 number
@@ -222,10 +249,15 @@ where
 
     /// Has a connector made for the endpoint. Where that panics, the endpoint serves nobody, or is dialled as before.
     fn make_target(&mut self, state: &SetState<C>, number: EndpointNumber, endpoint: &Endpoint<K>) {
+        let Some(known) = self.known.get(&endpoint.key) else {
+            return;
+        };
+        let health = StdArc::clone(&known.health);
         let made = rt::calling(|| {
             let member = Member {
                 number,
                 name: name(&endpoint.key).into(),
+                health,
             };
             StdArc::new(Target::new((self.make)(endpoint), Some(member)))
         });
@@ -238,12 +270,12 @@ where
         }
     }
 
-    /// Makes of all that is known who may serve, and with which share.
-    fn admit(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) {
-        let (Some(endpoints), now) = (core.endpoints(), core.owner.clock.now()) else {
-            return;
-        };
+    /// Makes of all that is known who may serve, and with which share; when that is to be done again though nothing
+    /// happens, if it is.
+    fn admit(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) -> Option<u64> {
+        let (endpoints, now) = (core.endpoints()?, core.owner.clock.now());
         let mut turns = Vec::new();
+        let mut change_at = None::<u64>;
         let mut facts = Vec::with_capacity(self.known.len());
         {
             let dials = state.dials();
@@ -251,10 +283,24 @@ where
                 let is_down = !known.is_made
                     || dials.outage(known.number).is_some()
                         && endpoints.record(known.number).open() == 0;
-                let availability = match is_down {
-                    true => Availability::Down,
-                    false => Availability::Up,
+                let mut started_at = known.added_at;
+                let availability = match known.health.standing(now) {
+                    _ if is_down => Availability::Down,
+                    Standing::Up { recovered_at } => {
+                        started_at = started_at.max(recovered_at);
+                        Availability::Up
+                    }
+                    Standing::Ejected(ejection) => {
+                        change_at = change_at.into_iter().chain([ejection.until]).min();
+                        Availability::Ejected
+                    }
+                    Standing::Probation(_) => {
+                        known.health.begin_trial(now);
+                        Availability::Ejected
+                    }
+                    Standing::Probing(_) => Availability::Ejected,
                 };
+                known.is_on_trial = matches!(known.health.standing(now), Standing::Probing(_));
                 let was = std::mem::replace(&mut known.availability, availability);
                 if known.stay == Stay::Listed {
                     if was != availability {
@@ -264,7 +310,7 @@ where
                         weight: known.weight,
                         priority: known.priority,
                         availability,
-                        started_at: None,
+                        started_at,
                     });
                 }
             }
@@ -272,25 +318,41 @@ where
         let any_weight = facts.iter().any(|facts| facts.weight > 0);
         let any_up = facts
             .iter()
-            .any(|facts| facts.availability == Availability::Up);
-        let shares = shares(now, &facts, PanicThreshold::default(), None);
-        let mut shares = shares.shares.into_iter();
+            .any(|facts| facts.availability != Availability::Down);
+        let Shares {
+            shares,
+            change_at: next_step,
+            panic,
+        } = shares(
+            now,
+            &facts,
+            PanicThreshold::default(),
+            state.slow_start.as_ref(),
+        );
+        let change_at = change_at.into_iter().chain(next_step).min();
+        state.may_eject.store(spare_opinions(&facts), Relaxed);
+        let mut shares = shares.into_iter();
         for known in self.known.values_mut() {
             let admission = match known.stay {
                 Stay::Leaves => Admission::Barred,
                 Stay::Listed => {
                     let share = shares.next().unwrap_or(0);
+                    let is_ejected = known.availability == Availability::Ejected && panic.is_none();
+                    let (admission, share) = match share {
+                        _ if !known.is_made => (Admission::Barred, 0),
+                        _ if known.weight == 0 && any_weight => (Admission::Barred, 0),
+                        _ if is_ejected && known.is_on_trial => (Admission::Trial, ON_TRIAL),
+                        _ if is_ejected => (Admission::Aside, 0),
+                        0 => (Admission::Spare, 0),
+                        _ => (Admission::Drawn, share),
+                    };
                     let record = endpoints.record(known.number);
                     record.share.store(share, Relaxed);
-                    match share {
-                        _ if !known.is_made => Admission::Barred,
-                        0 if known.weight == 0 && any_weight => Admission::Barred,
-                        0 => Admission::Spare,
-                        _ => Admission::Drawn,
-                    }
+                    admission
                 }
             };
-            if known.admission != admission {
+            let is_stalled = admission == Admission::Trial && !core.lets_out(known.number);
+            if known.admission != admission || is_stalled {
                 known.admission = admission;
                 for token in core.admit(known.number, admission) {
                     retire(token, CloseReason::EndpointGone, None);
@@ -307,8 +369,23 @@ where
             let target = target.as_deref();
             core.owner.tell_of(target, || match availability {
                 Availability::Down => EventKind::EndpointDown,
-                _ => EventKind::EndpointUp,
+                Availability::Ejected => EventKind::EndpointEjected,
+                Availability::Up => EventKind::EndpointUp,
             });
+        }
+        self.tell_panic(core, panic);
+        change_at
+    }
+
+    fn tell_panic(&mut self, core: &Arc<LifecycleCore<C>>, panic: Option<PanicMode>) {
+        let was = std::mem::replace(&mut self.panic, panic);
+        match (was, panic) {
+            (None, Some(PanicMode { ejected, reachable })) => {
+                core.owner
+                    .tell(|| EventKind::PanicEntered { ejected, reachable });
+            }
+            (Some(_), None) => core.owner.tell(|| EventKind::PanicLeft),
+            _ => {}
         }
     }
 
@@ -323,6 +400,20 @@ where
             }
             !is_gone
         });
+    }
+}
+
+/// How many more endpoints can be ejected so that half of the reachable ones are left.
+fn spare_opinions(facts: &[Facts]) -> usize {
+    let of = |availability| {
+        let its = facts.iter().filter(|one| one.availability == availability);
+        its.count()
+    };
+    let (up, ejected) = (of(Availability::Up), of(Availability::Ejected));
+    match facts.iter().map(|one| one.priority).max() {
+        Some(0) => ((up + ejected) / 2).saturating_sub(ejected),
+        // With several levels it is for the follower to say.
+        _ => 0,
     }
 }
 

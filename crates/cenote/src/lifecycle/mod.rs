@@ -22,6 +22,7 @@ mod dialer;
 pub(crate) mod ended_get;
 pub(crate) mod failed_dial;
 pub(crate) mod follow;
+pub(crate) mod health;
 mod heed;
 mod inspect;
 mod look;

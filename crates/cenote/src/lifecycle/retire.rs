@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::health;
 use super::state::{ConnectionToken, Entry, LifecycleCore};
 use crate::connect::Connect;
 use crate::kernel::Arc;
@@ -22,6 +23,7 @@ pub(crate) fn retire<C: Connect>(
 ) {
     let core = Arc::clone(token.core());
     core.mark_closing(&token);
+    health::tell_closed(&token, reason);
     let info = announce(&mut token, reason, error);
     let Some(entry) = token.take() else {
         return;

@@ -12,7 +12,9 @@ use super::state::{Lifecycle, LifecycleCore};
 use super::target::Target;
 use crate::connect::Connect;
 use crate::kernel::{EndpointNumber, Endpoints, Places, Room};
+use crate::policy::accrual::AccrualSettings;
 use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
+use crate::policy::shares::SlowStart;
 use crate::settings::{SetSettings, Settings};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
@@ -22,9 +24,14 @@ pub(crate) struct SetState<C: Connect> {
     pub(super) rule: Rule,
     /// What each endpoint may have.
     pub(super) room: Room,
+    /// What ejects an endpoint.
+    pub(super) accrual: AccrualSettings,
+    pub(super) slow_start: Option<SlowStart>,
     /// By number: what is dialled now. Leaf lock; no user code runs under it.
     targets: Mutex<Vec<Option<Arc<Target<C>>>>>,
     dials: Mutex<SetDials>,
+    /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
+    pub(super) may_eject: AtomicUsize,
     /// Endpoints that are to be forgotten once their connections are gone.
     pub(super) leaving: AtomicUsize,
     /// Told to the follower: an endpoint went down or came up, or one that leaves has lost a connection.
@@ -41,6 +48,8 @@ impl<C: Connect> SetState<C> {
         let SetSettings {
             balance,
             max_per_endpoint,
+            ejection,
+            slow_start,
         } = settings.set.unwrap_or_default();
         Self {
             rule: balance.rule(),
@@ -48,12 +57,26 @@ impl<C: Connect> SetState<C> {
                 max_size: max_per_endpoint.try_into().unwrap_or(u32::MAX),
                 max_opening: MAX_OPENING,
             },
+            accrual: ejection.accrual(),
+            slow_start: slow_start.map(|window| SlowStart {
+                window,
+                aggression: 1.0,
+            }),
             targets: Mutex::new(Vec::new()),
             dials: Mutex::new(SetDials::default()),
+            may_eject: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
             changed: Arc::new(Notify::new()),
             discovery,
         }
+    }
+
+    /// Whether one more endpoint can be ejected, and half of those that can be reached are left all the same.
+    pub(super) fn may_eject(&self) -> bool {
+        let one_less = |may: usize| may.checked_sub(1);
+        self.may_eject
+            .fetch_update(Relaxed, Relaxed, one_less)
+            .is_ok()
     }
 
     pub(super) fn dials(&self) -> MutexGuard<'_, SetDials> {

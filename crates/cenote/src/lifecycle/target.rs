@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::health::Health;
 use super::set::SetState;
 use super::state::{Entry, PROVEN};
 use crate::connect::Connect;
@@ -26,6 +27,7 @@ pub(super) struct Member {
     pub(super) number: EndpointNumber,
     /// Its key, for people.
     pub(super) name: Arc<str>,
+    pub(super) health: Arc<Health>,
 }
 
 impl<C: Connect> Target<C> {

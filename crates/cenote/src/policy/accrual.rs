@@ -158,6 +158,8 @@ pub(crate) struct Era(u32);
 pub(crate) struct Accrual {
     state: State,
     era: Era,
+    /// When that began.
+    era_began: u64,
     failures_in_a_row: u32,
     window: Window,
     /// Until when it wants to be left alone, by what it said. No ejection ends before.
@@ -181,6 +183,7 @@ impl Accrual {
         Self {
             state: State::Up { recovered_at: None },
             era: Era::default(),
+            era_began: 0,
             failures_in_a_row: 0,
             window: Window::default(),
             retry_at: 0,
@@ -202,6 +205,15 @@ impl Accrual {
         }
     }
 
+    /// What a call is that began at `began`, where it was not told as it began.
+    pub(crate) fn call_since(&self, began: u64) -> Call {
+        match self.state {
+            State::Up { .. } if began >= self.era_began => Call::Counted(self.era),
+            State::Probing { .. } if began >= self.era_began => Call::Probe(self.era),
+            _ => Call::Uncounted,
+        }
+    }
+
     /// A call begins: the probe, if one is due.
     pub(crate) fn begin(&mut self, now: u64) -> Call {
         match self.standing(now) {
@@ -209,7 +221,7 @@ impl Accrual {
             Standing::Ejected(_) | Standing::Probing(_) => Call::Uncounted,
             Standing::Probation(ejection) => {
                 let since = now;
-                self.enter(State::Probing { ejection, since });
+                self.enter(State::Probing { ejection, since }, now);
                 Call::Probe(self.era)
             }
         }
@@ -232,7 +244,7 @@ impl Accrual {
             (Call::Probe(era), State::Probing { ejection, .. }) if era == self.era => match outcome
             {
                 Outcome::Ok => self.recover(now),
-                Outcome::Ignore => self.enter(State::Ejected(ejection)),
+                Outcome::Ignore => self.enter(State::Ejected(ejection), now),
                 Outcome::Failed | Outcome::Overloaded { .. } => {
                     self.heed(outcome, now);
                     self.eject(Cause::ProbeFailed, now, settings, rng);
@@ -292,20 +304,20 @@ impl Accrual {
             .max(self.retry_at);
         self.last_ejection_took = until - now;
         self.trusted_at = u64::MAX;
-        self.enter(State::Ejected(Ejection { until, cause }));
+        self.enter(State::Ejected(Ejection { until, cause }), now);
     }
 
     fn recover(&mut self, now: u64) {
         let trial = self.last_ejection_took.max(MIN_TRIAL);
         self.trusted_at = now.saturating_add(trial);
-        self.enter(State::Up {
-            recovered_at: Some(now),
-        });
+        let recovered_at = Some(now);
+        self.enter(State::Up { recovered_at }, now);
     }
 
     /// A new era, which knows nothing of the calls of the last.
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: State, now: u64) {
         self.state = state;
+        self.era_began = now;
         self.era = Era(self.era.0.wrapping_add(1));
         self.failures_in_a_row = 0;
         self.window = Window::default();

@@ -1,10 +1,6 @@
 //! Pure decisions: no I/O, no clock, no global randomness. They take `now` (nanoseconds since the pool
 //! began) and a seeded generator, and return what to do.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "no lease tells its outcome yet")
-)]
 pub(crate) mod accrual;
 pub(crate) mod backoff;
 #[cfg_attr(

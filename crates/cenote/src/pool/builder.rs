@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::Pool;
 use crate::budget::Budget;
 use crate::connect::Connect;
-use crate::endpoints::Balance;
+use crate::endpoints::{Balance, Ejection};
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
 use crate::lifecycle::blueprint::Blueprint;
@@ -78,6 +78,18 @@ impl<C: Connect> PoolBuilder<C> {
     /// refuses it.
     pub fn balance(self, balance: Balance) -> Self {
         self.map_settings(|s| s.change_set("balance", |set| set.balance = balance))
+    }
+
+    /// When an endpoint of a [set](Pool::balanced) whose calls fail gets none for a while. Default:
+    /// [`Ejection::default`]. A pool of one endpoint refuses it.
+    pub fn ejection(self, ejection: Ejection) -> Self {
+        self.map_settings(|s| s.change_set("ejection", |set| set.ejection = ejection))
+    }
+
+    /// How long an endpoint of a [set](Pool::balanced) that is new, or back from an ejection, takes to come to its whole
+    /// share, from a tenth of it on. `None`: it has it at once. Default: `None`. A pool of one endpoint refuses it.
+    pub fn slow_start(self, window: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.change_set("slow_start", |set| set.slow_start = window.into()))
     }
 
     /// Connections kept open, idle or leased, however little is to do: none of the last so many is closed for having

@@ -5,7 +5,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::connect::Connect;
+use crate::endpoints::Outcome;
 use crate::kernel::{Arc, LeaseToken};
+use crate::lifecycle::health;
 use crate::lifecycle::retire;
 use crate::lifecycle::state::{ConnectionToken, Lifecycle, LifecycleCore};
 use crate::report::{CloseReason, ConnectionInfo};
@@ -72,6 +74,29 @@ macro_rules! lease {
             pub fn connector(lease: &Self) -> &C {
                 let token = lease.loan.token();
                 &token.core().owner.targets.of(token.entry()).connector
+            }
+
+            /// Tells how a call on the connection ended, so that an endpoint whose calls fail gets none for a while; see
+            /// [`PoolBuilder::ejection`](crate::pool::PoolBuilder::ejection). Each call counts that is told, several
+            /// of one lease as well. Where the pool is of one endpoint, it does nothing.
+            ///
+            /// ```
+            /// # use cenote::{Connect, Lease};
+            /// # struct Session; impl Session { async fn call(&mut self) -> Result<(), &str> { Ok(()) } }
+            /// # async fn f<C: Connect<Connection = Session>>(pool: cenote::Pool<C>) -> Result<(), cenote::GetError> {
+            /// use cenote::endpoints::Outcome;
+            ///
+            /// let mut session = pool.get().await?;
+            /// let outcome = match session.call().await {
+            ///     Ok(()) => Outcome::Ok,
+            ///     Err(_) => Outcome::Failed,
+            /// };
+            /// Lease::outcome(&session, outcome);
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn outcome(lease: &Self, outcome: Outcome) {
+                health::tell_outcome(lease.loan.token(), outcome);
             }
 
             /// Closes the connection instead of giving it back: it is broken, or in a state nobody else

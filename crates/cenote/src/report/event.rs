@@ -72,8 +72,20 @@ pub enum EventKind<'a> {
     },
     /// An endpoint of a set has no connection any more, and cannot be reached.
     EndpointDown,
-    /// An endpoint of a set that was down is connected to again.
+    /// An endpoint of a set is [ejected](crate::endpoints::Ejection), or would be if fewer were.
+    EndpointEjected,
+    /// An endpoint of a set that was down is connected to again, or one that was ejected is back.
     EndpointUp,
+    /// So many endpoints of a set are ejected that all which can be reached are used.
+    #[non_exhaustive]
+    PanicEntered {
+        /// How many are ejected.
+        ejected: usize,
+        /// Of how many that can be reached.
+        reachable: usize,
+    },
+    /// Ejected endpoints are not used any more.
+    PanicLeft,
     /// A connection is leaving the pool.
     #[non_exhaustive]
     Closed {

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use cenote::Pool;
 use cenote::endpoints::{Endpoint, EndpointSet, channel, fixed};
 use cenote::report::{CloseReason, EventKind};
-use cenote::Pool;
 
 use crate::service::{Service, ms, pass, secs, set_of, shares, use_once};
 
@@ -118,6 +118,7 @@ async fn an_endpoint_removed_and_told_again_and_removed_is_gone_once() {
         if lease.server == "a" {
             break lease;
         }
+        pass(ms(1)).await;
     };
     for _ in 0..3 {
         sender.send(set_of(&["b"]));

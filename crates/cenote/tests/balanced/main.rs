@@ -5,6 +5,8 @@
 mod changes;
 /// Which endpoint serves.
 mod choice;
+/// Endpoints that can be reached, and whose calls fail.
+mod ejection;
 /// Endpoints that cannot be reached, and come back.
 mod failures;
 /// The service that all of them are about.

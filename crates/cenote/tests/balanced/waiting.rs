@@ -135,12 +135,15 @@ async fn a_caller_who_cannot_be_served_in_time_learns_which_endpoints_fail() {
     let service = Service::default();
     let (_sender, pool) = service.over(&["alpha", "beta"]);
     let pool = pool.max_per_endpoint(1).build().unwrap();
-    let _held = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
     service.kill("alpha");
     service.set("beta", Answer::Refuse);
-    drop(_held.0);
-    let Err(error) = pool.get().await else {
-        panic!("nothing is free");
-    };
+    let (dead, _alive): (Vec<_>, Vec<_>) =
+        held.into_iter().partition(|lease| lease.server == "alpha");
+    drop(dead);
+    let error = pool.get().await.map(drop).unwrap_err();
     assert!(matches!(error, GetError::TimedOut(_)));
+    let text = error.to_string();
+    assert!(text.contains("alpha: connection refused"), "{text}");
+    assert!(!text.contains("beta"), "nothing of it failed: {text}");
 }

@@ -1,0 +1,142 @@
+//! What calls and connections have said of an endpoint of a set: its account, kept for as long as the endpoint is in the
+//! set, whatever becomes of its addresses.
+//!
+//! A lease tells the outcome of its calls; a connection that breaks in a user's hands, or fails its check, speaks for
+//! itself. Connections that are found dead together, as after a restart, count as one: those opened before the first of
+//! them was known say nothing of the endpoint since.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::set::SetState;
+use super::state::{ConnectionToken, LifecycleCore};
+use crate::connect::Connect;
+use crate::kernel::Admission;
+use crate::policy::accrual::{Accrual, AccrualSettings, Outcome, Standing};
+use crate::report::CloseReason;
+use crate::rt::nanos;
+use crate::sync::{Mutex, lock};
+
+/// An endpoint's account. A leaf lock; no user code runs under it.
+pub(super) struct Health(Mutex<Account>);
+
+struct Account {
+    accrual: Accrual,
+    rng: fastrand::Rng,
+    /// When a connection last spoke against the endpoint.
+    broke_at: Option<u64>,
+}
+
+impl Health {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Mutex::new(Account {
+            accrual: Accrual::new(),
+            rng: fastrand::Rng::with_seed(seed),
+            broke_at: None,
+        }))
+    }
+
+    pub(super) fn standing(&self, now: u64) -> Standing {
+        lock(&self.0).accrual.standing(now)
+    }
+
+    /// The ejection is over: the next call decides.
+    pub(super) fn begin_trial(&self, now: u64) {
+        // Whoever calls next does so as the probe.
+        let _probe = lock(&self.0).accrual.begin(now);
+    }
+}
+
+/// A call on the connection of `token` ended so.
+pub(crate) fn tell_outcome<C: Connect>(token: &ConnectionToken<C>, outcome: Outcome) {
+    let core = token.core();
+    let Some((set, health)) = account_of(core, token) else {
+        return;
+    };
+    let began = latest(core, token.meta().leased_at.load(Relaxed));
+    let now = core.owner.clock.now();
+    let standing = lock(&health.0).end(began, outcome, now, &set.accrual);
+    heed(core, token, set, standing);
+}
+
+/// An endpoint that is ejected gets no more leases from here on, if that can be said without a look at all of them; the
+/// rest is the follower's. Users of an endpoint that fails at once may keep it from running.
+fn heed<C: Connect>(
+    core: &LifecycleCore<C>,
+    token: &ConnectionToken<C>,
+    set: &SetState<C>,
+    standing: Option<Standing>,
+) {
+    let Some(standing) = standing else {
+        return;
+    };
+    let number = core.owner.targets.of(token.entry()).number();
+    if let (Standing::Ejected(_), Some(number)) = (standing, number) {
+        // On trial it counts as ejected already.
+        let is_on_trial = core.admission_of(number) == Some(Admission::Trial);
+        if is_on_trial || set.may_eject() {
+            // Of an endpoint aside nothing is to be closed.
+            drop(core.admit(number, Admission::Aside));
+        }
+    }
+    set.changed.notify_one();
+}
+
+/// The connection of `token` leaves its pool for this reason, which may speak against its endpoint.
+pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseReason) {
+    let core = token.core();
+    let Some((set, health)) = account_of(core, token) else {
+        return;
+    };
+    let meta = token.meta();
+    let now = core.owner.clock.now();
+    if matches!(health.standing(now), Standing::Probing(_)) {
+        // It may have been the one that was let out.
+        set.changed.notify_one();
+    }
+    if !matches!(reason, CloseReason::Broken | CloseReason::CheckFailed) {
+        return;
+    }
+    let standing = {
+        let mut account = lock(&health.0);
+        let opened_at = meta.opened_at.load(Relaxed);
+        if account
+            .broke_at
+            .is_some_and(|broke_at| opened_at <= broke_at)
+        {
+            return;
+        }
+        account.broke_at = Some(now);
+        let began = latest(core, meta.leased_at.load(Relaxed)).max(opened_at);
+        account.end(began, Outcome::Failed, now, &set.accrual)
+    };
+    heed(core, token, set, standing);
+}
+
+fn account_of<'a, C: Connect>(
+    core: &'a LifecycleCore<C>,
+    token: &'a ConnectionToken<C>,
+) -> Option<(&'a SetState<C>, &'a Health)> {
+    let targets = &core.owner.targets;
+    let member = targets.of(token.entry()).member.as_ref()?;
+    Some((targets.set()?, &member.health))
+}
+
+/// When a lease may have begun at the latest: it is timed by the coarse clock, which is behind by a turn at most.
+fn latest<C: Connect>(core: &LifecycleCore<C>, leased_at: u64) -> u64 {
+    leased_at.saturating_add(nanos(core.owner.settings.turn()))
+}
+
+impl Account {
+    /// A call that began at `began` ended so; the endpoint's standing, if that is another now.
+    fn end(
+        &mut self,
+        began: u64,
+        outcome: Outcome,
+        now: u64,
+        settings: &AccrualSettings,
+    ) -> Option<Standing> {
+        let call = self.accrual.call_since(began);
+        self.accrual
+            .end(call, outcome, now, settings, &mut self.rng)
+    }
+}
