@@ -373,6 +373,7 @@ where
                 Availability::Up => EventKind::EndpointUp,
             });
         }
+        state.is_in_panic.store(panic.is_some(), Relaxed);
         self.tell_panic(core, panic);
         change_at
     }

@@ -39,6 +39,7 @@ impl<C: Connect> LifecycleCore<C> {
                 .filter(|nanos| *nanos > 0)
                 .map(Duration::from_nanos),
             dialling: self.dialling(),
+            endpoints: self.set_status(),
             budget: life.budget.as_ref().map(|budget| budget.status()),
             counters: self.counters(),
             timings: self.timings(),

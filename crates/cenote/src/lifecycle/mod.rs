@@ -35,6 +35,7 @@ pub(crate) mod retire;
 mod seen_lease;
 pub(crate) mod set;
 mod set_dials;
+mod set_status;
 pub(crate) mod signals;
 pub(crate) mod state;
 pub(crate) mod take;

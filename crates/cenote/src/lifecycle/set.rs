@@ -16,7 +16,7 @@ use crate::policy::accrual::AccrualSettings;
 use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
 use crate::policy::shares::SlowStart;
 use crate::settings::{SetSettings, Settings};
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
 
 /// A set, as its lifecycle knows it.
@@ -32,6 +32,8 @@ pub(crate) struct SetState<C: Connect> {
     dials: Mutex<SetDials>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
     pub(super) may_eject: AtomicUsize,
+    /// Ejected endpoints are used.
+    pub(super) is_in_panic: AtomicBool,
     /// Endpoints that are to be forgotten once their connections are gone.
     pub(super) leaving: AtomicUsize,
     /// Told to the follower: an endpoint went down or came up, or one that leaves has lost a connection.
@@ -65,6 +67,7 @@ impl<C: Connect> SetState<C> {
             targets: Mutex::new(Vec::new()),
             dials: Mutex::new(SetDials::default()),
             may_eject: AtomicUsize::new(0),
+            is_in_panic: AtomicBool::new(false),
             leaving: AtomicUsize::new(0),
             changed: Arc::new(Notify::new()),
             discovery,

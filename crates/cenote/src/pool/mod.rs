@@ -35,7 +35,7 @@ use crate::lifecycle::follow::Supply;
 use crate::lifecycle::state::{ConnectionToken, LifecycleCore};
 use crate::lifecycle::{add, change, dial, recycle, retire, take, warm};
 use crate::registry::Listed;
-use crate::report::{CloseReason, ConnectionInfo, Counters, Snapshot, Status, Timings};
+use crate::report::{CloseReason, ConnectionInfo, Counters, SetStatus, Snapshot, Status, Timings};
 use crate::settings::Settings;
 
 pub use crate::lifecycle::close::{Close, CloseReport};
@@ -223,6 +223,12 @@ impl<C: Connect> Pool<C> {
     /// The pool as it is now. Looks at every slot: cheap, but not for every request.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// The endpoints of a pool over a [set](Self::balanced), as they are now; none where it is of one endpoint. Takes a
+    /// few locks for each: for people, not for every request.
+    pub fn endpoints(&self) -> Option<SetStatus> {
+        self.core.set_status()
     }
 
     /// What happened since the pool began.

@@ -10,6 +10,7 @@ use super::connection_info::ConnectionInfo;
 use super::counters::Counters;
 use super::holder::{Holder, holders};
 use super::pool_settings::PoolSettings;
+use super::set_status::SetStatus;
 use super::status::Status;
 use super::timings::Timings;
 use crate::error::{ConnectError, Dialling};
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub retry_in: Option<Duration>,
     /// The dial under way, the longest if there are several.
     pub dialling: Option<Dialling>,
+    /// The endpoints, of a pool over a [set](crate::Pool::balanced) of them.
+    pub endpoints: Option<SetStatus>,
     /// The [`Budget`](crate::Budget) that the pool is under.
     pub budget: Option<BudgetStatus>,
     /// What happened since the pool began.
@@ -119,7 +122,9 @@ impl fmt::Display for Snapshot {
             write!(f, "\n  waiting     the oldest for {waited:.1?}")?;
         }
         self.fmt_connections(f)?;
-        if let Some(error) = &self.connect_error {
+        if let Some(endpoints) = &self.endpoints {
+            write!(f, "\n  over        {endpoints}")?;
+        } else if let Some(error) = &self.connect_error {
             let failures = self.connect_failures;
             write!(
                 f,

@@ -13,5 +13,7 @@ mod failures;
 mod service;
 /// What can be set, and what is refused.
 mod settings;
+/// What is told of the endpoints.
+mod status;
 /// Who waits, for what, and how long.
 mod waiting;

@@ -1,0 +1,126 @@
+//! What the endpoints of a set look like from outside, now.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::endpoints::DiscoveryStatus;
+use crate::error::ConnectError;
+
+/// The endpoints of a pool over a [set](crate::Pool::balanced) at one moment. Under way, each number is right for some
+/// moment of the call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SetStatus {
+    /// How the discovery stands that tells the set.
+    pub discovery: DiscoveryStatus,
+    /// Whether so many endpoints are ejected that all which can be reached are used.
+    pub is_in_panic: bool,
+    /// Those in the set, and those that have left it and still have connections.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// An endpoint of a set at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EndpointStatus {
+    /// What its connector [says](crate::Connect::endpoint) it dials, else its key.
+    pub name: Arc<str>,
+    /// Whether it serves, and why not.
+    pub condition: EndpointCondition,
+    /// The part of the load that it is to get, from 0.0 to 1.0.
+    pub share: f64,
+    /// Leases out.
+    pub in_flight: usize,
+    /// Connections that are open.
+    pub connections: usize,
+    /// Connections being opened.
+    pub opening: usize,
+    /// Why connecting to it fails, since the last dial that did not.
+    pub connect_error: Option<ConnectError>,
+}
+
+/// Whether an endpoint of a set serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointCondition {
+    /// It does.
+    Up,
+    /// It would where those of a lower priority number, or of any weight, did not suffice.
+    Standby,
+    /// It has no connection, and cannot be reached.
+    #[non_exhaustive]
+    Down {
+        /// How many dials have failed in a row.
+        failures: u32,
+        /// Until it may be dialled again.
+        retry_in: Duration,
+    },
+    /// Its calls fail, and it gets none.
+    #[non_exhaustive]
+    Ejected {
+        /// For how much longer.
+        left: Duration,
+    },
+    /// Its ejection is over, and one connection is used until a call decides.
+    OnTrial,
+    /// It gets no more leases, and has connections yet: it has left the set, or has weight 0.
+    Draining,
+}
+
+impl fmt::Display for EndpointCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up => f.write_str("up"),
+            Self::Standby => f.write_str("standby"),
+            Self::Down { failures, retry_in } => {
+                write!(f, "down, {failures} dials failed, next in {retry_in:.1?}")
+            }
+            Self::Ejected { left } => write!(f, "ejected for {left:.1?}"),
+            Self::OnTrial => f.write_str("on trial"),
+            Self::Draining => f.write_str("draining"),
+        }
+    }
+}
+
+impl fmt::Display for EndpointStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            condition,
+            share,
+            in_flight,
+            connections,
+            opening,
+            connect_error,
+        } = self;
+        write!(
+            f,
+            "{name} {condition}, {:.1} % of the load, {in_flight} of {connections} connections leased, {opening} opening",
+            100.0 * share
+        )?;
+        match connect_error {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// More lines than that hide the others.
+const LISTED: usize = 20;
+
+impl fmt::Display for SetStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.discovery.to_string())?;
+        if self.is_in_panic {
+            f.write_str("; panic: ejected endpoints are used")?;
+        }
+        for endpoint in self.endpoints.iter().take(LISTED) {
+            write!(f, "\n  endpoint    {endpoint}")?;
+        }
+        match self.endpoints.len().saturating_sub(LISTED) {
+            0 => Ok(()),
+            others => write!(f, "\n  endpoint    and {others} others"),
+        }
+    }
+}
