@@ -54,6 +54,8 @@ mod ledger;
 pub(crate) mod models;
 mod occupancy;
 mod phase;
+#[cfg(all(test, not(cenote_loom)))]
+mod set_tests;
 mod shelf;
 mod shelving;
 mod slot;

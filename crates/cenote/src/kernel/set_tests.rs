@@ -1,0 +1,213 @@
+//! A set of endpoints against a naive one, on one thread: who may serve, what is counted where, and that what is idle of
+//! those that may serve is found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fastrand::Rng;
+
+use super::*;
+
+/// A pool that does nothing of its own.
+struct Least;
+
+impl Owner for Least {
+    type Entry = ();
+    type SlotMeta = ();
+    type Refusal = ();
+
+    fn abort(token: &mut SlotToken<Self>) {
+        token.take();
+    }
+    fn is_wanted(_: &Core<Self>, (): &()) -> bool {
+        true
+    }
+    fn vacated(_: &Arc<Core<Self>>) {}
+    fn returned(_: SlotToken<Self>, _: Option<&Core<Self>>) {}
+    fn return_unclaimed(_: SlotToken<Self>) {}
+    fn choose(core: &Core<Self>, endpoints: &Endpoints) -> Option<Places> {
+        let drawn = endpoints.drawn();
+        let place = core.key() as usize;
+        (drawn > 0).then(|| Places {
+            first: place % drawn,
+            second: (place + 1) % drawn,
+        })
+    }
+}
+
+const ROOM: Room = Room {
+    max_size: 9,
+    max_opening: 9,
+};
+
+const ADMISSIONS: [Admission; 5] = [
+    Admission::Drawn,
+    Admission::Spare,
+    Admission::Trial,
+    Admission::Aside,
+    Admission::Barred,
+];
+
+/// What a set should look like.
+#[derive(Default)]
+struct Naive {
+    admissions: BTreeMap<EndpointNumber, Admission>,
+    /// Connections, by endpoint.
+    open: BTreeMap<EndpointNumber, usize>,
+    held: Vec<SlotToken<Least>>,
+}
+
+fn number_of(core: &Core<Least>, token: &SlotToken<Least>) -> EndpointNumber {
+    core.endpoint_of(token.index() as usize)
+        .expect("a set has endpoints")
+}
+
+impl Naive {
+    fn close(&mut self, core: &Core<Least>, token: SlotToken<Least>) {
+        let number = number_of(core, &token);
+        *self.open.get_mut(&number).expect("it was opened") -= 1;
+        drop(token);
+    }
+
+    fn put_back(&mut self, core: &Core<Least>, token: SlotToken<Least>) {
+        if let Err(token) = token.release() {
+            if let Release::Excess(token, why) = core.release(token, IdleSince::Now) {
+                let number = number_of(core, &token);
+                assert_eq!(why, Excess::Barred);
+                assert_eq!(self.admissions[&number], Admission::Barred);
+                self.close(core, token);
+            }
+        }
+    }
+
+    fn check(&self, core: &Core<Least>) {
+        let endpoints = core.endpoints().expect("a set has endpoints");
+        let those = |wanted: &[Admission]| -> BTreeSet<_> {
+            let its = self.admissions.iter();
+            its.filter(|(_, admission)| wanted.contains(admission))
+                .map(|(number, _)| *number)
+                .collect()
+        };
+        let listed = |places: std::ops::Range<usize>| -> BTreeSet<_> {
+            places
+                .filter_map(|place| endpoints.number_at(place))
+                .collect()
+        };
+        let (drawn, len) = (endpoints.drawn(), endpoints.len());
+        let expected = those(&[Admission::Drawn, Admission::Trial]);
+        assert_eq!(
+            (listed(0..drawn), drawn),
+            (expected.clone(), expected.len())
+        );
+        let spare = those(&[Admission::Spare]);
+        assert_eq!(
+            (listed(drawn..len), len - drawn),
+            (spare.clone(), spare.len())
+        );
+        for (number, open) in &self.open {
+            let record = endpoints.record(*number);
+            let held = self.held.iter();
+            let held = held.filter(|token| number_of(core, token) == *number);
+            assert_eq!(record.in_flight() as usize, held.count());
+            assert_eq!((record.open() as usize, record.opening()), (*open, 0));
+        }
+        let open: usize = self.open.values().sum();
+        assert_eq!(core.demand().occupied, open);
+    }
+
+    /// Whether a claim has to find something: an idle connection of an endpoint of which any may serve.
+    fn has_idle(&self, core: &Core<Least>) -> bool {
+        self.open.iter().any(|(number, open)| {
+            let held = self.held.iter();
+            let held = held.filter(|token| number_of(core, token) == *number);
+            let serves = [Admission::Drawn, Admission::Spare];
+            serves.contains(&self.admissions[number]) && held.count() < *open
+        })
+    }
+}
+
+fn play(seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let core = Core::new(Least, 64, Order::Balanced);
+    let mut naive = Naive::default();
+    for _ in 0..rng.usize(1..6) {
+        let number = core.add_endpoint().expect("a set has endpoints");
+        naive.admissions.insert(number, Admission::Barred);
+        naive.open.insert(number, 0);
+    }
+    for _ in 0..300 {
+        let number = rng.u32(..naive.admissions.len() as u32);
+        match rng.u32(..10) {
+            0..3 => {
+                let admission = ADMISSIONS[rng.usize(..ADMISSIONS.len())];
+                naive.admissions.insert(number, admission);
+                for token in core.admit(number, admission) {
+                    naive.close(&core, token);
+                }
+            }
+            3..6 => {
+                let may_open = naive.admissions[&number] != Admission::Barred;
+                let opening = core.open_at(number, 64, &ROOM);
+                assert_eq!(opening.is_some(), may_open && naive.open[&number] < 9);
+                if let Some(opening) = opening {
+                    *naive.open.get_mut(&number).expect("it was added") += 1;
+                    let token = opening.fill(());
+                    naive.put_back(&core, token);
+                }
+            }
+            6..8 => {
+                let found = core.claim();
+                assert!(found.is_some() || !naive.has_idle(&core));
+                if let Some(token) = found {
+                    let admission = naive.admissions[&number_of(&core, &token)];
+                    assert!(![Admission::Aside, Admission::Barred].contains(&admission));
+                    naive.held.push(token);
+                }
+            }
+            8 if !naive.held.is_empty() => {
+                let token = naive.held.swap_remove(rng.usize(..naive.held.len()));
+                naive.put_back(&core, token);
+            }
+            _ if !naive.held.is_empty() => {
+                let token = naive.held.swap_remove(rng.usize(..naive.held.len()));
+                naive.close(&core, token);
+            }
+            _ => {}
+        }
+        naive.check(&core);
+    }
+}
+
+#[test]
+fn whatever_is_done_to_a_set_its_lists_and_counts_are_as_a_naive_one_has_them() {
+    for seed in 0..300 {
+        play(seed);
+    }
+}
+
+/// What was idle before its endpoint was put on trial, was leased, or is dialled then.
+#[test]
+fn on_trial_one_connection_alone_is_leased() {
+    let core = Core::new(Least, 8, Order::Balanced);
+    let number = core.add_endpoint().expect("a set has endpoints");
+    core.admit(number, Admission::Drawn);
+    let open = || {
+        core.open_at(number, 8, &ROOM)
+            .expect("there is room")
+            .fill(())
+    };
+    let put_back = |token| assert!(matches!(core.release(token, IdleSince::Now), Release::Kept));
+    (0..3).for_each(|_| put_back(open()));
+    let held = core.claim().expect("three are idle");
+    core.admit(number, Admission::Trial);
+    put_back(open());
+    let on_trial = core.claim().expect("one is let out");
+    put_back(held);
+    assert!(core.claim().is_none(), "it is out");
+    put_back(on_trial);
+    let on_trial = core.claim().expect("it is back");
+    assert!(core.lets_out(number));
+    drop(on_trial);
+    assert!(!core.lets_out(number) && core.claim().is_none());
+    core.admit(number, Admission::Trial);
+    assert!(core.claim().is_some(), "another is let out");
+}
