@@ -20,6 +20,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`Pool::balanced`](crate::Pool::balanced) is given a source, or a `Discovery`; [`Balance`] says which endpoint it
+//! chooses, [`Ejection`] when one gets no calls for a while, [`Outcome`] how a call ended.
+//!
 //! | source | tells |
 //! |---|---|
 //! | [`fixed`] | one list, for good |
