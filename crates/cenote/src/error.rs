@@ -74,7 +74,7 @@ impl fmt::Display for ConnectError {
                     let text = error.to_string();
                     let separator = if i == 0 { "" } else { "; " };
                     // Many connectors name it themselves.
-                    match text.contains(&**name) {
+                    match is_named(&text, name) {
                         true => write!(f, "{separator}{text}")?,
                         false => write!(f, "{separator}{name}: {text}")?,
                     }
@@ -124,6 +124,15 @@ impl ConnectError {
             _ => None,
         }
     }
+}
+
+/// Whether `text` has `name` as a word of its own.
+fn is_named(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })
 }
 
 /// What `connector` says it dials.

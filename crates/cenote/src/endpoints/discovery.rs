@@ -32,15 +32,18 @@ pub struct Discovery<K: Key> {
     /// The version this handle has told of.
     seen: u64,
     refresh: Arc<Notify>,
-    _task: Arc<Task>,
+    task: Arc<Task>,
 }
 
 /// Ended with the last handle.
-struct Task(AbortHandle);
+struct Task {
+    asking: AbortHandle,
+    runtime: Handle,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        self.asking.abort();
     }
 }
 
@@ -117,7 +120,10 @@ impl<D: Discover> DiscoveryBuilder<D> {
             known,
             seen: 0,
             refresh,
-            _task: Arc::new(Task(runtime.spawn(asking.run()).abort_handle())),
+            task: Arc::new(Task {
+                asking: runtime.spawn(asking.run()).abort_handle(),
+                runtime,
+            }),
         })
     }
 }
@@ -166,10 +172,28 @@ impl<K: Key> Discovery<K> {
         self.refresh.notify_one();
     }
 
+    /// Where the source is asked.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.task.runtime
+    }
+
+    /// What tells the [`status`](Self::status), without keeping the source asked.
+    pub(crate) fn teller(&self) -> impl Fn() -> DiscoveryStatus + Send + Sync + use<K> {
+        let known = self.known.clone();
+        move || status(&known)
+    }
+
     /// How good what is known is.
     pub fn status(&self) -> DiscoveryStatus {
+        status(&self.known)
+    }
+}
+
+fn status<K: Key>(known: &watch::Receiver<Known<K>>) -> DiscoveryStatus {
+    let has_gone = known.has_changed().is_err();
+    {
         let now = rt::now();
-        let known = self.known.borrow();
+        let known = known.borrow();
         let since = |then: Instant| now.saturating_duration_since(then);
         DiscoveryStatus {
             version: known.version,
@@ -180,7 +204,7 @@ impl<K: Key> Discovery<K> {
                 failures: failing.count,
                 error: Arc::clone(&failing.error),
             }),
-            has_ended: known.has_ended || self.known.has_changed().is_err(),
+            has_ended: known.has_ended || has_gone,
         }
     }
 }
@@ -192,7 +216,7 @@ impl<K: Key> Clone for Discovery<K> {
             known: self.known.clone(),
             seen: 0,
             refresh: Arc::clone(&self.refresh),
-            _task: Arc::clone(&self._task),
+            task: Arc::clone(&self.task),
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) enum Passage {
     Aside,
     /// It is closed.
     Closed,
+    /// It is closed, for another endpoint.
+    GivenUp,
 }
 
 /// What the ledger knows of an endpoint.
@@ -64,17 +66,31 @@ pub(super) struct Member {
     pub(super) admission: Admission,
     /// Where it is in the list of those that may serve, if it is one.
     place: u32,
-    /// Its slots that are not vacant.
-    pub(super) occupied: u32,
     /// The number is given to an endpoint.
     is_known: bool,
     /// On trial: the slot that is let out.
     let_out: Option<u32>,
+    /// The next connection that comes back is closed, for another endpoint.
+    gives_up: bool,
+}
+
+impl Member {
+    /// Whether the idle slot at `index` may be leased: on trial the one that is let out, or would be.
+    pub(super) fn may_lease(&self, index: u32) -> bool {
+        match self.admission {
+            Admission::Drawn | Admission::Spare => true,
+            Admission::Trial => self.let_out == Some(index),
+            Admission::Aside | Admission::Barred => false,
+        }
+    }
 }
 
 impl Member {
     /// What becomes of the connection in this slot, which comes back; on trial the first is let out.
     fn passage(&mut self, slot: u32) -> Passage {
+        if std::mem::take(&mut self.gives_up) {
+            return Passage::GivenUp;
+        }
         match self.admission {
             Admission::Drawn | Admission::Spare => Passage::Free,
             Admission::Trial if *self.let_out.get_or_insert(slot) == slot => Passage::Free,
@@ -139,9 +155,9 @@ impl<O: Owner> Core<O> {
         let member = Member {
             admission: Admission::Barred,
             place: 0,
-            occupied: 0,
             is_known: true,
             let_out: None,
+            gives_up: false,
         };
         Some(match members.free.pop() {
             Some(number) => {
@@ -161,18 +177,42 @@ impl<O: Owner> Core<O> {
     /// Takes the lock. Whether the barred endpoint had no connections any more and is forgotten, its number free for
     /// another.
     pub(crate) fn forget_endpoint(&self, number: EndpointNumber) -> bool {
+        let Some(endpoints) = self.endpoints.as_deref() else {
+            return false;
+        };
         let mut ledger = lock(&self.ledger);
         let members = &mut ledger.members;
         let Some(member) = members.by_number.get_mut(number as usize) else {
             return false;
         };
-        let is_over =
-            member.is_known && member.admission == Admission::Barred && member.occupied == 0;
+        let occupied = endpoints.record(number).occupied();
+        let is_over = member.is_known && member.admission == Admission::Barred && occupied == 0;
         if is_over {
             member.is_known = false;
             members.free.push(number);
         }
         is_over
+    }
+
+    /// Takes the lock. Takes an idle connection of the endpoint, to be closed; if there is none, the next that comes back
+    /// is refused.
+    pub(crate) fn give_one_up(&self, number: EndpointNumber) -> Option<SlotToken<O>> {
+        let endpoints = self.endpoints.as_deref()?;
+        let mut ledger = lock(&self.ledger);
+        for index in endpoints.record(number).slots() {
+            let slot = self.table.get(index)?;
+            if let Some(token) = SlotToken::claim_or_mark(self, slot) {
+                if !ledger.members.unlist_aside(slot.index) {
+                    ledger.shelf.unlist(&token);
+                }
+                self.close_soon(&mut ledger, &token);
+                return Some(token);
+            }
+        }
+        if let Some(member) = ledger.members.by_number.get_mut(number as usize) {
+            member.gives_up = true;
+        }
+        None
     }
 
     /// Takes the lock. How far the endpoint may serve.
@@ -197,7 +237,8 @@ impl<O: Owner> Core<O> {
         if let Some(endpoints) = self.endpoints.as_deref() {
             let mut ledger = lock(&self.ledger);
             self.place(&mut ledger, endpoints, number, admission);
-            ledger.members.by_number[number as usize].let_out = None;
+            let member = &mut ledger.members.by_number[number as usize];
+            (member.let_out, member.gives_up) = (None, false);
             match admission {
                 Admission::Drawn | Admission::Spare => {
                     self.take_up(&mut ledger, number, &mut wakers);

@@ -12,7 +12,7 @@ use super::slot::Slot;
 use super::state_word::State;
 use super::table::{Item, Table};
 use super::token::SlotToken;
-use super::{Core, Owner};
+use super::{Core, Owner, Room};
 use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// The number of an endpoint in its pool, given again once the endpoint is forgotten.
@@ -42,7 +42,9 @@ pub(crate) struct Record {
     in_flight: AtomicU32,
     /// Its connections, those being opened or closed apart: as many slots are listed.
     open: AtomicU32,
-    /// Its slots owned by dials.
+    /// Its slots that are not vacant.
+    occupied: AtomicU32,
+    /// Those owned by dials; part of `occupied`.
     opening: AtomicU32,
     /// The slot given back last: looked at first.
     last: AtomicU32,
@@ -50,7 +52,7 @@ pub(crate) struct Record {
     pub(crate) share: AtomicU32,
     /// What a call of it is expected to cost, as bits of an `f32`, for the policy alone.
     pub(crate) cost: AtomicU32,
-    /// The owner was told that it was chosen and has no connection.
+    /// The owner was told that it was chosen and [lacks](Self::lacks) a connection.
     is_missed: AtomicBool,
     /// Its slots, densely, in no order.
     slots: [Number; INLINE],
@@ -58,7 +60,7 @@ pub(crate) struct Record {
 }
 
 /// Slots that a record lists in its own line.
-const INLINE: usize = 5;
+const INLINE: usize = 4;
 
 /// Above all slots there can be.
 const NO_SLOT: u32 = u32::MAX;
@@ -68,6 +70,7 @@ impl Item for Record {
         Self {
             in_flight: AtomicU32::new(0),
             open: AtomicU32::new(0),
+            occupied: AtomicU32::new(0),
             opening: AtomicU32::new(0),
             last: AtomicU32::new(NO_SLOT),
             share: AtomicU32::new(0),
@@ -112,9 +115,45 @@ impl Record {
         self.opening.load(Ordering::Relaxed)
     }
 
-    /// Under the ledger's lock: a dial begins, or ends.
-    pub(super) fn set_opening(&self, dials: u32) {
-        self.opening.store(dials, Ordering::Relaxed);
+    /// Its slots that are not vacant, as of now.
+    pub(crate) fn occupied(&self) -> u32 {
+        self.occupied.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more connection may be opened, as of now.
+    pub(crate) fn has_room(&self, room: &Room) -> bool {
+        self.occupied() < room.max_size && self.opening() < room.max_opening
+    }
+
+    /// Under the ledger's lock: a dial begins.
+    pub(super) fn begin_dial(&self) {
+        self.occupied.store(self.occupied() + 1, Ordering::Relaxed);
+        self.opening.store(self.opening() + 1, Ordering::Relaxed);
+    }
+
+    /// Under the ledger's lock: a dial ends.
+    fn end_dial(&self) {
+        self.opening.store(self.opening() - 1, Ordering::Relaxed);
+    }
+
+    /// Under the ledger's lock: one of its slots becomes vacant.
+    pub(super) fn vacate(&self) {
+        self.occupied.store(self.occupied() - 1, Ordering::Relaxed);
+    }
+
+    /// Whether it should have one more connection: it has none, or none that is idle though it carries less for its share
+    /// than the one that served in its place, whose lease is counted already.
+    fn lacks(&self, served: &Record) -> bool {
+        let (in_flight, open) = (self.in_flight(), self.open());
+        if in_flight < open {
+            return false;
+        }
+        let share = |record: &Record| u64::from(record.share.load(Ordering::Relaxed));
+        let carried = u64::from(served.in_flight().saturating_sub(1));
+        // One without a share serves where those that have one do not suffice.
+        open == 0
+            || share(served) == 0
+            || u64::from(in_flight) * share(served) < carried * share(self)
     }
 
     fn slot(&self, place: usize) -> Option<&Number> {
@@ -234,10 +273,16 @@ impl<O: Owner> Core<O> {
             .claim_at(endpoints, first)
             .or_else(|| self.claim_at(endpoints, second))
             .or_else(|| self.claim_from_place(endpoints, second + 1))?;
-        for place in [first, second] {
-            let missed = |record: &Record| record.open() == 0 && !record.is_missed();
-            if endpoints.record_at(place).is_some_and(missed) {
-                Self::tell_missed(endpoints, place, &token);
+        let served = token.slot().endpoint.load(Ordering::Relaxed);
+        for number in [first, second]
+            .into_iter()
+            .filter_map(|place| endpoints.number_at(place))
+        {
+            if number != served {
+                let (chosen, served) = (endpoints.record(number), endpoints.record(served));
+                if chosen.lacks(served) && !chosen.is_missed() {
+                    Self::tell_missed(chosen, number, &token);
+                }
             }
         }
         Some(token)
@@ -278,12 +323,8 @@ impl<O: Owner> Core<O> {
     }
 
     #[cold]
-    fn tell_missed(endpoints: &Endpoints, place: usize, token: &SlotToken<O>) {
-        let Some(number) = endpoints.number_at(place) else {
-            return;
-        };
-        let is_missed = &endpoints.record(number).is_missed;
-        if !is_missed.swap(true, Ordering::Relaxed) {
+    fn tell_missed(chosen: &Record, number: EndpointNumber, token: &SlotToken<O>) {
+        if !chosen.is_missed.swap(true, Ordering::Relaxed) {
             O::missed(token.core(), number);
         }
     }
@@ -313,7 +354,7 @@ impl<O: Owner> Core<O> {
     /// Under the ledger's lock: the dial that `slot` is of has ended.
     pub(super) fn dial_ended_at_endpoint(&self, slot: &Slot<O>) {
         if let Some(record) = slot.record(self) {
-            record.set_opening(record.opening() - 1);
+            record.end_dial();
         }
     }
 

@@ -86,6 +86,8 @@ pub(crate) enum Excess {
     Unwanted,
     /// Its endpoint is barred.
     Barred,
+    /// Another endpoint should have a connection in its place.
+    GivenUp,
 }
 
 impl<O: Owner> Ledger<O> {
@@ -166,7 +168,8 @@ impl<O: Owner> Core<O> {
         }
         let may_grow = ledger.phase == Phase::Open
             && ledger.occupied < ledger.max_size
-            && ledger.opening < ledger.waitlist.len();
+            // Of a set only the owner can say which dials are to be counted on.
+            && (ledger.opening < ledger.waitlist.len() || self.endpoints.is_some());
         JoinOutcome::Queued {
             may_grow,
             arm,
@@ -266,6 +269,7 @@ impl<O: Owner> Core<O> {
                     return Release::Kept;
                 }
                 Passage::Closed => return self.excess(&mut ledger, token, Excess::Barred),
+                Passage::GivenUp => return self.excess(&mut ledger, token, Excess::GivenUp),
             }
             if ledger.serving() {
                 debug_assert!(ledger.shelf.is_up && ledger.shelf.len() == 0);

@@ -116,11 +116,11 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     /// A waiter left after it had been granted `token`: to be given back.
     fn return_unclaimed(token: SlotToken<Self>);
     /// In a pool over a set of endpoints: which of the drawn a claim looks at. `None` where there is none, and in pools of
-    /// one endpoint, which do not ask. On the way of every lease: no lock, no waiting.
+    /// one endpoint, which do not ask. On the way of every lease, and under the ledger's lock: no lock, no waiting.
     fn choose(_core: &Core<Self>, _endpoints: &Endpoints) -> Option<Places> {
         None
     }
-    /// An endpoint was chosen that has no connection; another served. Told once, until a connection is opened or
+    /// An endpoint was chosen that lacks a connection; another served. Told once, until a connection is opened or
     /// [`forget_missed`](endpoints::Record::forget_missed).
     fn missed(_core: &Arc<Core<Self>>, _number: EndpointNumber) {}
 }

@@ -55,15 +55,11 @@ impl<O: Owner> Core<O> {
         let mut ledger = lock(&self.ledger);
         let member = ledger.members.by_number.get(number as usize)?;
         let record = self.endpoints.as_deref()?.record(number);
-        if member.admission == Admission::Barred
-            || member.occupied >= room.max_size
-            || record.opening() >= room.max_opening
-        {
+        if member.admission == Admission::Barred || !record.has_room(room) {
             return None;
         }
         let opening = self.open_within(&mut ledger, max_opening, number)?;
-        ledger.members.by_number[number as usize].occupied += 1;
-        record.set_opening(record.opening() + 1);
+        record.begin_dial();
         Some(opening)
     }
 
@@ -109,8 +105,8 @@ impl<O: Owner> Core<O> {
     pub(super) fn vacate(&self, slot: &Slot<O>, was: State, change: impl FnOnce()) {
         let index = slot.index;
         let mut ledger = lock(&self.ledger);
-        if let Some(member) = ledger.members.of(slot) {
-            member.occupied -= 1;
+        if let (Some(member), Some(record)) = (ledger.members.of(slot), slot.record(self)) {
+            record.vacate();
             match was {
                 State::Opening => self.dial_ended_at_endpoint(slot),
                 State::Closing => {}

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::endpoints::{Endpoints, Places};
 use super::ledger::{Ledger, Phase};
-use super::state_word::Mark;
+use super::state_word::{Mark, State};
 use super::token::{IdleSince, SlotToken};
 use super::{Core, Owner};
-use crate::sync::lock;
+use crate::sync::{Ordering, lock};
 
 impl<O: Owner> Core<O> {
     /// As [`claim`](Self::claim), while the shelf is up. Takes the lock.
@@ -49,10 +50,56 @@ impl<O: Owner> Core<O> {
     }
 
     fn take_shelved(&self, ledger: &mut Ledger<O>) -> Option<SlotToken<O>> {
+        let of_set = self.endpoints.as_deref();
+        if let Some(token) = of_set.and_then(|set| self.take_shelved_of_set(ledger, set)) {
+            return Some(token);
+        }
         let order = ledger.order;
         let slot = self.table.get(ledger.shelf.take(order)? as usize);
         let slot = slot.expect("a listed slot is in the table");
         Some(SlotToken::take_marked(self, slot))
+    }
+
+    /// From the shelf, a connection of an endpoint that the owner chooses; where some are spare, of any drawn one.
+    fn take_shelved_of_set(
+        &self,
+        ledger: &mut Ledger<O>,
+        endpoints: &Endpoints,
+    ) -> Option<SlotToken<O>> {
+        let Places { first, second } = O::choose(self, endpoints)?;
+        let drawn = endpoints.drawn();
+        let others = if drawn < endpoints.len() {
+            0..drawn
+        } else {
+            0..0
+        };
+        [first, second]
+            .into_iter()
+            .chain(others)
+            .find_map(|place| self.take_shelved_at(ledger, endpoints, place))
+    }
+
+    fn take_shelved_at(
+        &self,
+        ledger: &mut Ledger<O>,
+        endpoints: &Endpoints,
+        place: usize,
+    ) -> Option<SlotToken<O>> {
+        let number = endpoints.number_at(place)?;
+        let record = endpoints.record(number);
+        if record.in_flight() >= record.open() {
+            return None;
+        }
+        let member = ledger.members.by_number.get(number as usize)?;
+        let slot = record.slots().find_map(|index| {
+            let slot = self.table.get(index)?;
+            let word = slot.word(Ordering::Relaxed);
+            let is_shelved = word.state() == State::Idle && member.may_lease(slot.index);
+            is_shelved.then_some(slot)
+        })?;
+        let token = SlotToken::take_marked(self, slot);
+        ledger.shelf.unlist(&token);
+        Some(token)
     }
 
     /// Puts `token`, which serves nobody, on the shelf; and clears that, if enough leases have come back since somebody

@@ -6,11 +6,12 @@ use std::sync::{Arc as StdArc, Weak};
 use std::time::Duration;
 
 use super::admit::admit;
-use super::dial_of_set;
+use super::dial_of_set::{self, Purpose};
 use super::dialer::{Dialer, UnderWay};
 use super::failed_dial::{self, Failure, Slot};
 use super::proving::succeeded;
 use super::recycle::release;
+use super::retire::retire;
 use super::state::{Entry, Lifecycle, LifecycleCore, Origin, PROVEN};
 use super::target::Target;
 use super::upkeep;
@@ -20,7 +21,7 @@ use crate::dial::Dial;
 use crate::error::ConnectError;
 use crate::kernel::{Arc, Demand, EndpointNumber, IdleSince, Opening, Phase};
 use crate::policy::growth::{self, Decision, Situation};
-use crate::report::ConnectionInfo;
+use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed};
 use crate::signals::{Connection, Signalled, Signals};
 
@@ -33,16 +34,42 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     }
     let mut attempts = Vec::new();
     let mut after = After::default();
+    let mut left_over = LeftOver {
+        makes_room_for: None,
+        targets: Vec::new(),
+    };
     {
         let mut dialer = life.dialer();
-        while let Some(attempt) = next(core, &mut dialer, &mut after) {
+        while let Some(attempt) = next(core, &mut dialer, &mut after, &mut left_over) {
             attempts.push(attempt);
         }
     }
     after.run();
+    left_over.see_to(core);
     for attempt in attempts {
         upkeep::ensure(core);
         life.runtime.spawn(dial(attempt));
+    }
+}
+
+/// What follows once the dialer's lock is let go.
+struct LeftOver<C: Connect> {
+    /// The endpoint of a set that should have a place of a pool that is full.
+    makes_room_for: Option<EndpointNumber>,
+    /// Perhaps the last references: a connector's drop is user code.
+    targets: Vec<StdArc<Target<C>>>,
+}
+
+impl<C: Connect> LeftOver<C> {
+    fn see_to(self, core: &Arc<LifecycleCore<C>>) {
+        let _ = rt::calling(|| drop(self.targets));
+        if let (Some(number), Some(endpoints)) = (self.makes_room_for, core.endpoints()) {
+            let richest = dial_of_set::richest(endpoints, number);
+            let given_up = richest.and_then(|richest| core.give_one_up(richest));
+            if let Some(token) = given_up {
+                retire(token, CloseReason::Rebalanced, None);
+            }
+        }
     }
 }
 
@@ -51,9 +78,10 @@ fn next<C: Connect>(
     core: &Arc<LifecycleCore<C>>,
     dialer: &mut Dialer,
     after: &mut After,
+    left_over: &mut LeftOver<C>,
 ) -> Option<Attempt<C>> {
     let life = &core.owner;
-    let due = due(core, dialer);
+    let due = due(core, dialer, left_over);
     if let Some(budget) = &life.budget {
         let Some(Due { demand, .. }) = &due else {
             budget.withdraw(after);
@@ -67,8 +95,10 @@ fn next<C: Connect>(
             return None;
         }
     }
-    let Due { number, .. } = due?;
-    let Some(Place { opening, target }) = open(core, number) else {
+    let Due {
+        number, purpose, ..
+    } = due?;
+    let Some(Place { opening, target }) = open(core, number, left_over) else {
         if let Some(budget) = &life.budget {
             budget.give_back(after);
         }
@@ -76,7 +106,12 @@ fn next<C: Connect>(
     };
     let (id, began) = (life.next_id.fetch_add(1, Relaxed), life.clock.now());
     dialer.last_dial_at = began;
-    dialer.under_way.push(UnderWay { id, began, number });
+    dialer.under_way.push(UnderWay {
+        id,
+        began,
+        number,
+        purpose,
+    });
     Some(Attempt {
         opening: Some(opening),
         target,
@@ -94,6 +129,7 @@ struct Place<C: Connect> {
 fn open<C: Connect>(
     core: &Arc<LifecycleCore<C>>,
     number: Option<EndpointNumber>,
+    left_over: &mut LeftOver<C>,
 ) -> Option<Place<C>> {
     let life = &core.owner;
     let max_connecting = life.settings.max_connecting;
@@ -101,7 +137,11 @@ fn open<C: Connect>(
         (Some(set), Some(number)) => {
             // First: an opening that is dropped here would take the dialer's lock, which is held.
             let target = set.target(number)?;
-            let opening = core.open_at(number, max_connecting, &set.room)?;
+            let Some(opening) = core.open_at(number, max_connecting, &set.room) else {
+                left_over.targets.push(target);
+                return None;
+            };
+            set.dials().found(number);
             (opening, Some(target))
         }
         _ => (core.open(max_connecting)?, None),
@@ -114,10 +154,15 @@ struct Due {
     demand: Demand,
     /// The endpoint of a set that is to be dialled.
     number: Option<EndpointNumber>,
+    purpose: Purpose,
 }
 
 /// What calls for a dial, if one is due.
-fn due<C: Connect>(core: &Arc<LifecycleCore<C>>, dialer: &mut Dialer) -> Option<Due> {
+fn due<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    dialer: &mut Dialer,
+    left_over: &mut LeftOver<C>,
+) -> Option<Due> {
     let life = &core.owner;
     let demand = core.demand();
     if demand.phase != Phase::Open {
@@ -149,10 +194,16 @@ fn due<C: Connect>(core: &Arc<LifecycleCore<C>>, dialer: &mut Dialer) -> Option<
         last_dial_at: dialer.last_dial_at,
         dial_time: dialer.dial_time,
     };
-    let number = match set {
-        Some(set) => Some(dial_of_set::due(core, dialer, set, &demand, situation)?),
+    let (number, purpose) = match set {
+        Some(set) => match dial_of_set::due(core, dialer, set, &demand, situation)? {
+            dial_of_set::Due::Dial(number, purpose) => (Some(number), purpose),
+            dial_of_set::Due::MakeRoom(number) => {
+                left_over.makes_room_for = Some(number);
+                return None;
+            }
+        },
         None => match growth::decide(&situation) {
-            Decision::Dial => None,
+            Decision::Dial => (None, Purpose::Demand),
             Decision::Wait(until) => {
                 wake_by(core, dialer, until);
                 return None;
@@ -160,7 +211,11 @@ fn due<C: Connect>(core: &Arc<LifecycleCore<C>>, dialer: &mut Dialer) -> Option<
             Decision::Enough => return None,
         },
     };
-    Some(Due { demand, number })
+    Some(Due {
+        demand,
+        number,
+        purpose,
+    })
 }
 
 /// Has the pool looked at for dials by then; never for the end of time.
@@ -240,6 +295,7 @@ impl<C: Connect> Attempt<C> {
             }
             let target = core.owner.targets.of_dial(target.as_ref());
             if target.unproven_since.load(Relaxed) != PROVEN {
+                core.owner.told_of_dial(target);
                 None
             } else {
                 succeeded(&core.owner, &mut dialer, target)
@@ -264,6 +320,11 @@ impl<C: Connect> Attempt<C> {
             .under_way
             .retain(|dial| dial.id != self.id);
         let target = core.owner.targets.of_dial(self.target.as_ref());
+        core.owner.told_of_dial(target);
+        if let (Some(endpoints), Some(number)) = (core.endpoints(), target.number()) {
+            // It may be missed again.
+            endpoints.record(number).forget_missed();
+        }
         failed_dial::failed(&core, target, failure, self.began, Slot::Opening);
         // Vacates the slot, and drives what comes next.
         drop(opening);

@@ -3,22 +3,26 @@
 //! - Callers wait for any endpoint. Where a dial is due for them, it is made to a drawn endpoint with the fewest
 //!   connections for its share whose last dial did not fail; where all of these are full, to a spare one; and to one that
 //!   failed and whose gate is open only where there is no other. So a dead endpoint costs its own dials, no caller's.
-//! - A dial that has taken longer than [`ATTEMPT_DELAY`] is not counted on any more: another endpoint is dialled beside it.
-//! - While the pool is in use, an endpoint without a connection that was chosen, or failed, is dialled though nobody
-//!   waits, at the pace of its back-off: else it would never have its share, or never come back.
+//! - A dial that has taken longer than [`ATTEMPT_DELAY`] is not counted on any more: another endpoint is dialled beside it,
+//!   one with connections, if there is any.
+//! - While the pool is in use, an endpoint that was chosen and lacks a connection, or that failed and has none, is dialled
+//!   though nobody waits, at the pace of its back-off: else it would never come to its share, or never come back. Such dials
+//!   take half of those that may be under way, and leave callers the rest. Where the pool is full, one that has no
+//!   connection, or fewer than it should, is made room for.
 //! - An error is told to those who wait only where every endpoint that may serve has failed so that it is to be told.
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::dial;
 use super::dialer::Dialer;
 use super::set::SetState;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
-use super::{dial, target};
 use crate::connect::Connect;
 use crate::error::ConnectError;
 use crate::kernel::{Arc, Demand, EndpointNumber, Endpoints};
+use crate::policy::backoff::Gate;
 use crate::policy::balance::Picker;
 use crate::policy::balance::fewest::{Holdings, fewest};
 use crate::policy::growth::{self, Decision, Situation};
@@ -27,76 +31,124 @@ use crate::policy::telling::{self, ConnectFailures, Tell};
 /// As between the addresses of one host (RFC 8305).
 const ATTEMPT_DELAY: u64 = 250_000_000;
 
-/// The endpoint that is to be dialled now, if one is. `situation` is that of the whole pool, without a gate.
+/// What a dial of a set is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Callers wait, or too few are idle.
+    Demand,
+    /// The endpoint should have a connection of its own.
+    Share,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Dial(EndpointNumber, Purpose),
+    /// The endpoint is to be dialled, and the pool is full.
+    MakeRoom(EndpointNumber),
+}
+
+/// What is due. `situation` is that of the whole pool, without a gate.
 pub(super) fn due<C: Connect>(
     core: &Arc<LifecycleCore<C>>,
     dialer: &mut Dialer,
     set: &SetState<C>,
     demand: &Demand,
     situation: Situation,
-) -> Option<EndpointNumber> {
-    let Situation { now, missing, .. } = situation;
-    if demand.opening >= situation.max_connecting || demand.occupied >= demand.max_size {
+) -> Option<Due> {
+    if demand.opening >= situation.max_connecting {
         return None;
     }
     let mut dials = set.dials();
-    if missing > 0 {
-        let counted_on = |dial: &&super::dialer::UnderWay| {
-            let has_failed = dial
-                .number
-                .is_some_and(|number| dials.outage(number).is_some());
-            !has_failed && now < dial.began.saturating_add(ATTEMPT_DELAY)
-        };
-        let young: Vec<_> = dialer.under_way.iter().filter(counted_on).collect();
-        let oldest = young.iter().map(|dial| dial.began).min();
-        match growth::decide(&Situation {
-            opening: young.len(),
-            ..situation
-        }) {
-            Decision::Dial => {
-                let mut picker = Picker::new(dialer.rng.u64(..));
-                let found = for_a_caller(core, set, &mut dials, now, &mut picker);
-                if found.is_some() {
-                    return found;
-                }
-                dial::wake_by(core, dialer, dials.full_until);
-            }
-            Decision::Wait(until) => dial::wake_by(core, dialer, until),
-            // Those under way will do, if they are as fast as others.
-            Decision::Enough => {
-                if let Some(began) = oldest {
-                    dial::wake_by(core, dialer, began.saturating_add(ATTEMPT_DELAY));
-                }
-            }
+    let is_full = demand.occupied >= demand.max_size;
+    if situation.missing > 0 && !is_full {
+        let found = for_demand(core, dialer, set, &mut dials, situation);
+        if let Some(number) = found {
+            return Some(Due::Dial(number, Purpose::Demand));
         }
     }
-    if !dials.is_in_use {
+    let for_share = dialer.under_way.iter();
+    let for_share = for_share.filter(|dial| dial.purpose == Purpose::Share);
+    if !dials.is_in_use || for_share.count() >= situation.max_connecting.div_ceil(2) {
         return None;
     }
-    let endpoints = core.endpoints()?;
-    let has_none = |number| endpoints.record(number).open() == 0;
-    let mut soonest = u64::MAX;
-    let found = dials.wanted(has_none).into_iter().find(|number| {
-        let outage = dials.outage(*number);
-        let gate_opens_at = outage.map_or(0, |outage| outage.gate.opens_at());
-        if endpoints.record(*number).opening() > 0 {
-            return false;
-        }
-        soonest = soonest.min(gate_opens_at);
-        gate_opens_at <= now
-    });
-    if found.is_none() {
-        dial::wake_by(core, dialer, soonest);
-    }
-    found
+    let number = for_share_of_its_own(core, dialer, set, &mut dials, situation.now)?;
+    Some(match is_full {
+        true => Due::MakeRoom(number),
+        false => Due::Dial(number, Purpose::Share),
+    })
 }
 
-/// The endpoint that is dialled for callers who wait. If there is none, it is known until when.
-fn for_a_caller<C: Connect>(
+fn for_demand<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    dialer: &mut Dialer,
+    set: &SetState<C>,
+    dials: &mut SetDials,
+    situation: Situation,
+) -> Option<EndpointNumber> {
+    let now = situation.now;
+    let counted_on = |dial: &&super::dialer::UnderWay| {
+        let has_failed = dial
+            .number
+            .is_some_and(|number| dials.outage(number).is_some());
+        !has_failed && now < dial.began.saturating_add(ATTEMPT_DELAY)
+    };
+    let young = dialer.under_way.iter().filter(counted_on);
+    let (opening, oldest) = young.fold((0, u64::MAX), |(count, oldest), dial| {
+        (count + 1, oldest.min(dial.began))
+    });
+    let is_stale = |dial: &super::dialer::UnderWay| {
+        dial.purpose == Purpose::Demand && now >= dial.began.saturating_add(ATTEMPT_DELAY)
+    };
+    let trust = match dialer.under_way.iter().any(is_stale) {
+        true => Trust::Connected,
+        false => Trust::Any,
+    };
+    let until = match growth::decide(&Situation {
+        opening,
+        ..situation
+    }) {
+        Decision::Dial => {
+            let mut picker = Picker::new(dialer.rng.u64(..));
+            let found = fewest_connections(core, set, dials, now, trust, &mut picker);
+            if found.is_some() {
+                return found;
+            }
+            dials.full_until
+        }
+        Decision::Wait(until) => until,
+        // Those under way will do, if they are as fast as others.
+        Decision::Enough => oldest.saturating_add(ATTEMPT_DELAY),
+    };
+    dial::wake_by(core, dialer, until);
+    None
+}
+
+/// Which endpoints come first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Any,
+    /// Those that have connections: others have been tried, and are silent.
+    Connected,
+}
+
+/// How good a choice an endpoint is that may be dialled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    Connected,
+    Drawn,
+    Spare,
+    /// Its last dial failed: one at a time, until one succeeds.
+    Failed,
+}
+
+/// The endpoint that is dialled for callers. If there is none, it is known until when.
+fn fewest_connections<C: Connect>(
     core: &LifecycleCore<C>,
     set: &SetState<C>,
     dials: &mut SetDials,
     now: u64,
+    trust: Trust,
     picker: &mut Picker,
 ) -> Option<EndpointNumber> {
     let endpoints = core.endpoints()?;
@@ -104,50 +156,103 @@ fn for_a_caller<C: Connect>(
         return None;
     }
     let (drawn, all) = (endpoints.drawn(), endpoints.len());
-    let room = set.room;
-    let mut choose = |places: std::ops::Range<usize>, failed: Failed| {
-        let candidates = places.filter_map(|place| {
+    let mut choose = |wanted: Rank| {
+        let candidates = (0..all).filter_map(|place| {
             let number = endpoints.number_at(place)?;
             let record = endpoints.record(number);
             let outage = dials.outage(number);
-            let opening = record.opening();
-            let may_be = match failed {
-                Failed::No => outage.is_none() && opening < room.max_opening,
-                // One at a time, until one succeeds.
-                Failed::Yes => outage.is_some() && opening == 0,
+            let rank = match outage {
+                Some(_) => Rank::Failed,
+                None if trust == Trust::Connected && record.open() > 0 => Rank::Connected,
+                None if place < drawn => Rank::Drawn,
+                None => Rank::Spare,
             };
+            let is_probed = rank == Rank::Failed && record.opening() > 0;
+            if rank != wanted || is_probed || !record.has_room(&set.room) {
+                return None;
+            }
             let holdings = Holdings {
-                open: record.open(),
-                opening,
-                weight: record.share.load(Relaxed),
+                open: record.occupied() - record.opening(),
+                opening: record.opening(),
+                // Shares say how the load is divided; those that have none now are dialled alike.
+                weight: record.share.load(Relaxed).max(1),
                 gate_opens_at: outage.map_or(0, |outage| outage.gate.opens_at()),
             };
-            may_be.then_some((place, holdings))
+            Some((place, holdings))
         });
-        let place = fewest(now, room.max_size, candidates, picker)?;
+        let place = fewest(now, set.room.max_size, candidates, picker)?;
         endpoints.number_at(place)
     };
-    let found = choose(0..drawn, Failed::No)
-        .or_else(|| choose(drawn..all, Failed::No))
-        .or_else(|| choose(0..all, Failed::Yes));
+    let found = (trust == Trust::Connected)
+        .then(|| choose(Rank::Connected))
+        .flatten()
+        .or_else(|| choose(Rank::Drawn))
+        .or_else(|| choose(Rank::Spare))
+        .or_else(|| choose(Rank::Failed));
     if found.is_none() {
-        let gates = dials
-            .failing()
-            .iter()
-            .filter_map(|number| dials.outage(*number));
-        let soonest = gates
-            .map(|outage| outage.gate.opens_at())
-            .filter(|at| *at > now);
-        dials.full_until = soonest.min().unwrap_or(u64::MAX);
+        let soonest = dials.failing().find(|(opens_at, _)| *opens_at > now);
+        let soonest = soonest.map(|(opens_at, _)| opens_at);
+        dials.full_until = soonest.unwrap_or(u64::MAX);
     }
     found
 }
 
-/// Whether the last dial of an endpoint failed.
-#[derive(Clone, Copy)]
-enum Failed {
-    No,
-    Yes,
+/// An endpoint that should have a connection, or one more, whether or not anybody waits.
+fn for_share_of_its_own<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    dialer: &mut Dialer,
+    set: &SetState<C>,
+    dials: &mut SetDials,
+    now: u64,
+) -> Option<EndpointNumber> {
+    let endpoints = core.endpoints()?;
+    let has_idle = |number: &EndpointNumber| {
+        let record = endpoints.record(*number);
+        record.in_flight() < record.open()
+    };
+    let found: Vec<_> = dials.missing().filter(has_idle).collect();
+    for number in found {
+        dials.found(number);
+        endpoints.record(number).forget_missed();
+    }
+    // What is being opened already will do, if it ends well.
+    let has_room = |number: &EndpointNumber| {
+        let record = endpoints.record(*number);
+        record.opening() == 0 && record.has_room(&set.room)
+    };
+    if let Some(number) = dials.missing().find(has_room) {
+        return Some(number);
+    }
+    let is_down = |number: EndpointNumber| {
+        let record = endpoints.record(number);
+        record.open() == 0 && record.opening() == 0
+    };
+    let down = dials.failing().find(|(_, number)| is_down(*number));
+    let (opens_at, number) = down?;
+    if opens_at > now {
+        dial::wake_by(core, dialer, opens_at);
+        return None;
+    }
+    Some(number)
+}
+
+/// The endpoint with the most connections for its share, if it has so many that the one with `number` should have one of
+/// them.
+pub(super) fn richest(endpoints: &Endpoints, number: EndpointNumber) -> Option<EndpointNumber> {
+    let of = |number: EndpointNumber| {
+        let record = endpoints.record(number);
+        let share = record.share.load(Relaxed).max(1);
+        (u64::from(record.occupied()), u64::from(share))
+    };
+    let more = |one: &EndpointNumber, other: &EndpointNumber| {
+        let ((held, share), (others, other_share)) = (of(*one), of(*other));
+        (held * other_share).cmp(&(others * share))
+    };
+    let all = (0..endpoints.len()).filter_map(|place| endpoints.number_at(place));
+    let richest = all.max_by(more)?;
+    let ((held, share), (own, own_share)) = (of(richest), of(number));
+    let is_fairer = own == 0 || held * own_share > (own + 1) * share;
+    (richest != number && is_fairer && held > 1).then_some(richest)
 }
 
 /// Whether every endpoint that may serve has failed so that those who wait are to be told now, and if not, when to look
@@ -159,24 +264,48 @@ pub(super) fn all_tell(
     had_connection: bool,
     now: u64,
 ) -> Tell {
-    let mut look_at = 0;
-    for place in 0..endpoints.len() {
-        let Some(number) = endpoints.number_at(place) else {
-            continue;
-        };
+    let mut look_at = None;
+    let numbers = (0..endpoints.len()).filter_map(|place| endpoints.number_at(place));
+    let mut any = false;
+    for number in numbers {
+        any = true;
         let Some(outage) = dials.outage(number) else {
             return Tell::Nothing;
         };
         match telling::decide(policy, &outage.failing(now, had_connection)) {
             Tell::AtOnce | Tell::Now => {}
-            Tell::At(at) => look_at = at.max(look_at),
+            Tell::At(at) => look_at = look_at.max(Some(at)),
             Tell::Nothing => return Tell::Nothing,
         }
     }
     match look_at {
-        0 => Tell::Now,
-        at => Tell::At(at),
+        Some(at) => Tell::At(at),
+        None if any => Tell::AtOnce,
+        // Nothing has failed: nothing is there.
+        None => Tell::Nothing,
     }
+}
+
+/// Whether no endpoint can be reached, or there is none.
+pub(super) fn is_out_of_reach<C: Connect>(core: &LifecycleCore<C>, set: &SetState<C>) -> bool {
+    let Some(endpoints) = core.endpoints() else {
+        return false;
+    };
+    let dials = set.dials();
+    let numbers = (0..endpoints.len()).filter_map(|place| endpoints.number_at(place));
+    let mut numbers = numbers.filter(|number| dials.outage(*number).is_none());
+    numbers.next().is_none()
+}
+
+/// Where no endpoint can be reached, the gate that opens first; else one that is open.
+pub(super) fn first_gate<C: Connect>(core: &LifecycleCore<C>, set: &SetState<C>) -> Gate {
+    if !is_out_of_reach(core, set) {
+        return Gate::default();
+    }
+    let dials = set.dials();
+    let first = dials.failing().next();
+    let outage = first.and_then(|(_, number)| dials.outage(number));
+    outage.map_or_else(Gate::default, |outage| outage.gate)
 }
 
 /// An error names so many endpoints at most.
@@ -194,20 +323,18 @@ pub(super) fn last_error<C: Connect>(
     }
     let (failed, others) = {
         let dials = set.dials();
-        let failing = dials.failing();
-        let failed = failing.iter().take(NAMED).filter_map(|number| {
-            let outage = dials.outage(*number)?;
-            Some((*number, outage.last_error.clone()))
+        let failed = dials.failing().take(NAMED).filter_map(|(_, number)| {
+            let outage = dials.outage(number)?;
+            Some((number, outage.last_error.clone()))
         });
         (
             failed.collect::<Vec<_>>(),
-            failing.len().saturating_sub(NAMED),
+            dials.failing().count().saturating_sub(NAMED),
         )
     };
     // Names are asked for out of the lock: they are user code.
     let named = failed.into_iter().map(|(number, error)| {
-        let target = set.target(number);
-        let name = target.and_then(|target| target::Target::name(&target));
+        let name = set.name(number);
         (name.unwrap_or_else(|| StdArc::from("an endpoint")), error)
     });
     let failed: StdArc<[_]> = named.collect();

@@ -1,6 +1,7 @@
 //! What a pool knows of its dials and checks: the gate behind failures, what is under way, what is to be told when.
 //! Guarded by the dialer's lock; what to do about it is for `dial`.
 
+use super::dial_of_set::Purpose;
 use crate::connect::FailureKind;
 use crate::error::ConnectError;
 use crate::kernel::EndpointNumber;
@@ -13,6 +14,8 @@ use crate::settings::Settings;
 pub(crate) struct Dialer {
     /// What failed since the last dial that did not. Apart, for most pools have none.
     pub(super) outage: Option<Box<Outage>>,
+    /// When the waiters are to be told, if connecting still fails then.
+    pub(super) tell_at: Option<Telling>,
     /// Connections that proved dead before anyone could use them.
     pub(super) arrived_dead: u64,
     /// The dials under way. A handful.
@@ -40,6 +43,7 @@ pub(super) struct UnderWay {
     pub(super) began: u64,
     /// The endpoint of a set that it is to.
     pub(super) number: Option<EndpointNumber>,
+    pub(super) purpose: Purpose,
 }
 
 /// The dials that failed in a row.
@@ -52,8 +56,6 @@ pub(super) struct Outage {
     pub(super) since: u64,
     /// When the latest of them failed.
     pub(super) failed_at: u64,
-    /// When the waiters are to be told, if connecting still fails then.
-    pub(super) tell_at: Option<Telling>,
 }
 
 impl Outage {
@@ -65,7 +67,6 @@ impl Outage {
             kind: FailureKind::default(),
             since,
             failed_at: 0,
-            tell_at: None,
         }
     }
 }
@@ -95,6 +96,7 @@ impl Dialer {
     pub(crate) fn new(seed: Option<u64>) -> Self {
         Self {
             outage: None,
+            tell_at: None,
             arrived_dead: 0,
             under_way: Vec::new(),
             last_dial_at: 0,
@@ -110,6 +112,7 @@ impl Dialer {
 
     /// Connecting works. What failed before is to be dropped when the lock is let go: an error's drop is user code.
     pub(super) fn succeeded(&mut self) -> Option<Box<Outage>> {
+        self.tell_at = None;
         self.outage.take()
     }
 
@@ -122,7 +125,7 @@ impl Dialer {
 
     /// When to look whether a failure is due to be told.
     pub(crate) fn tell_at(&self) -> Option<u64> {
-        self.outage.as_ref()?.tell_at.map(|telling| telling.at)
+        self.tell_at.map(|telling| telling.at)
     }
 
     pub(crate) fn check_began(&mut self, now: u64) {

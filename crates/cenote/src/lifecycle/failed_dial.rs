@@ -11,7 +11,8 @@ use super::target::Target;
 use super::upkeep;
 use crate::connect::{Connect, FailureKind};
 use crate::error::{ConnectError, GetError};
-use crate::kernel::Arc;
+use crate::kernel::{Admission, Arc};
+use crate::policy::backoff::Gate;
 use crate::policy::telling::{self, ConnectFailures, Tell};
 use crate::report::{EventKind, count};
 use crate::settings::Settings;
@@ -68,6 +69,7 @@ pub(super) fn failed<C: Connect>(
         let mut dialer = life.dialer();
         let Dialer {
             outage,
+            tell_at,
             rng,
             arrived_dead,
             ..
@@ -78,42 +80,41 @@ pub(super) fn failed<C: Connect>(
         let had_connection = life.metrics.opened.load(Relaxed) > *arrived_dead;
         let policy = policy(&life.settings, while_open);
         let first = || Outage::new(began, error.clone());
-        let mut dials = life.targets.set().map(SetState::dials);
-        let outage = match (&mut dials, target.number()) {
-            (Some(dials), Some(number)) => {
-                dials.has_room_again();
-                dials.outage_or(number, first)
+        let mut note = |outage: &mut Outage| {
+            // Connections that are found dead together, as after a restart, are one failure: those opened before it became
+            // known say nothing of a dial made since.
+            if slot == Slot::Opening || began >= outage.failed_at {
+                outage.gate.failed(now, &life.settings.backoff, rng);
+                outage.failed_at = now;
             }
-            _ => outage.get_or_insert_with(|| Box::new(first())),
+            let old = std::mem::replace(&mut outage.last_error, error.clone());
+            outage.kind = *kind;
+            let tell = telling::decide(policy, &outage.failing(now, had_connection));
+            (outage.gate, old, tell)
         };
-        // Connections that are found dead together, as after a restart, are one failure: those opened before it became
-        // known say nothing of a dial made since.
-        if slot == Slot::Opening || began >= outage.failed_at {
-            outage.gate.failed(now, &life.settings.backoff, rng);
-            outage.failed_at = now;
-        }
-        let old = std::mem::replace(&mut outage.last_error, error.clone());
-        outage.kind = *kind;
-        let gate = outage.gate;
-        let mut tell = telling::decide(policy, &outage.failing(now, had_connection));
-        if let (Some(dials), Some(endpoints)) = (&dials, core.endpoints()) {
-            tell = dial_of_set::all_tell(endpoints, dials, policy, had_connection, now);
-        }
-        if let Tell::At(at) = tell {
-            let telling = Telling { at, while_open };
-            match &mut dials {
-                Some(dials) => dials.tell_at = Some(telling),
-                None => outage_of_one(&mut dialer, telling),
+        let (gate, old, tell) = match (life.targets.set(), target.number(), core.endpoints()) {
+            // Of an endpoint that has left, or has other addresses, nothing is concluded.
+            (Some(set), Some(number), _)
+                if !set.is_current(target)
+                    || core.admission_of(number) == Some(Admission::Barred) =>
+            {
+                (Gate::default(), error.clone(), Tell::Nothing)
             }
+            (Some(set), Some(number), Some(endpoints)) => {
+                let mut dials = set.dials();
+                let (gate, old, _) = dials.failed(number, first, note);
+                let tell = dial_of_set::all_tell(endpoints, &dials, policy, had_connection, now);
+                (gate, old, tell)
+            }
+            _ => note(outage.get_or_insert_with(|| Box::new(first()))),
+        };
+        if let Tell::At(at) = tell {
+            *tell_at = Some(Telling { at, while_open });
             upkeep::schedule(core, at);
         }
         let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
-        (gate.failures(), retry_in, tell, old)
+        (gate.failures().max(1), retry_in, tell, old)
     };
-    if let Some(set) = life.targets.set() {
-        // The endpoint may be down from now on.
-        set.changed.notify_one();
-    }
     life.tell_of(Some(target), || EventKind::ConnectFailed {
         error,
         failures,
@@ -129,12 +130,6 @@ pub(super) fn failed<C: Connect>(
     }
     refuse(core, failures, error);
     Some(failures)
-}
-
-fn outage_of_one(dialer: &mut Dialer, telling: Telling) {
-    if let Some(outage) = &mut dialer.outage {
-        outage.tell_at = Some(telling);
-    }
 }
 
 /// What is to be told to whom.
@@ -163,30 +158,35 @@ pub(super) fn tell_due<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
     let while_open = demand.occupied > demand.opening + demand.closing;
     let (telling, failures, error) = {
         let mut dialer = life.dialer();
+        let telling = dialer.tell_at.take_if(|telling| telling.at <= now);
+        let Some(telling) = telling else {
+            return;
+        };
         let had_connection = life.metrics.opened.load(Relaxed) > dialer.arrived_dead;
-        match (life.targets.set().map(SetState::dials), core.endpoints()) {
-            (Some(mut dials), Some(endpoints)) => {
-                let telling = dials.tell_at.take_if(|telling| telling.at <= now);
-                let policy = policy(&life.settings, while_open);
-                let tell = dial_of_set::all_tell(endpoints, &dials, policy, had_connection, now);
-                let telling = telling.filter(|_| tell == Tell::Now);
-                let last = dials.failing().last().and_then(|last| dials.outage(*last));
-                let Some(last) = last else {
-                    return;
-                };
-                (telling, last.gate.failures(), last.last_error.clone())
-            }
-            _ => {
-                let Some(outage) = &mut dialer.outage else {
-                    return;
-                };
-                let telling = outage.tell_at.take_if(|telling| telling.at <= now);
-                (telling, outage.gate.failures(), outage.last_error.clone())
-            }
-        }
+        let of_set = |set: &SetState<C>| {
+            let policy = policy(&life.settings, while_open);
+            let dials = set.dials();
+            let tell =
+                dial_of_set::all_tell(core.endpoints()?, &dials, policy, had_connection, now);
+            let (_, number) = dials.failing().next().filter(|_| tell == Tell::AtOnce)?;
+            let outage = dials.outage(number)?;
+            Some((outage.gate.failures(), outage.last_error.clone()))
+        };
+        let of_one = |dialer: &Dialer| {
+            let outage = dialer.outage.as_ref()?;
+            Some((outage.gate.failures(), outage.last_error.clone()))
+        };
+        let failing = match life.targets.set() {
+            Some(set) => of_set(set),
+            None => of_one(&dialer),
+        };
+        let Some((failures, error)) = failing else {
+            return;
+        };
+        (telling, failures, error)
     };
     // If it has become the other, the next failure tells.
-    if telling.is_some_and(|telling| telling.while_open == while_open) {
+    if telling.while_open == while_open {
         refuse(core, failures, &error);
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
 
 use super::dial;
+use super::dialer::Outage;
 use super::health::Health;
 use super::retire::retire;
 use super::set::SetState;
@@ -26,6 +27,7 @@ use crate::policy::ejection::{Availability, PanicMode, PanicThreshold};
 use crate::policy::shares::{Facts, Shares, shares};
 use crate::report::{CloseReason, EventKind};
 use crate::rt;
+use crate::settings::SECOND;
 use crate::wake::Notify;
 
 /// Where a pool's connections come from.
@@ -48,9 +50,9 @@ impl<C: Connect> Supply<C> {
     ) -> Self {
         Self::Set(Box::new(move || {
             let discovery = discovery?;
-            let asked = discovery.clone();
+            let status = discovery.teller();
             let follow = move |core: &Arc<LifecycleCore<C>>| start(core, discovery, make);
-            Ok((Box::new(move || asked.status()), Box::new(follow)))
+            Ok((Box::new(status), Box::new(follow)))
         }))
     }
 }
@@ -69,11 +71,14 @@ fn start<C: Connect, K: Key>(
         discovery,
         make,
         set: EndpointSet::default(),
+        news: None,
         known: BTreeMap::new(),
         version: 0,
         panic: None,
     };
-    core.owner.runtime.spawn(follower.run());
+    // Where the source is asked: it follows for as long as there is news.
+    let runtime = follower.discovery.runtime().clone();
+    drop(runtime.spawn(follower.run()));
 }
 
 struct Follower<C: Connect, K: Key, F> {
@@ -81,8 +86,10 @@ struct Follower<C: Connect, K: Key, F> {
     changed: StdArc<Notify>,
     discovery: Discovery<K>,
     make: F,
-    /// As it was told last.
+    /// As it was told last, and is followed.
     set: EndpointSet<K>,
+    /// As it was told since.
+    news: Option<EndpointSet<K>>,
     /// Those in the set, and those that leave.
     known: BTreeMap<K, Known>,
     /// How often the set has changed.
@@ -141,6 +148,11 @@ where
                 () = changed.notified() => None,
                 () = due => None,
             };
+            match told {
+                Some(Some(set)) => self.news = Some(set),
+                Some(None) => news_ended = true,
+                None => {}
+            }
             // Held only while something is done: the pool ends with its last handle.
             let Some(core) = self.core.upgrade() else {
                 return;
@@ -148,31 +160,36 @@ where
             if core.demand().phase == Phase::Closed {
                 return;
             }
-            let Some(state) = core.owner.targets.set() else {
-                return;
+            // Keys are user code: what one of them spoils is done again, and nothing else waits for it (pingora #1006).
+            look_at = match rt::calling(|| self.follow(&core)) {
+                Ok(change_at) => change_at.map(|at| core.owner.clock.instant(at)),
+                Err(_) => Some(rt::now() + SECOND),
             };
-            match told {
-                Some(Some(set)) => self.take_over(&core, state, set),
-                Some(None) => news_ended = true,
-                None => {}
-            }
-            let change_at = self.admit(&core, state);
-            look_at = change_at.map(|at| core.owner.clock.instant(at));
-            self.forget_gone(&core, state);
-            // Callers may have waited for an endpoint.
-            dial::dial_if_needed(&core);
         }
     }
 
-    /// The set is another.
+    /// Makes of all that is known what follows; when that is to be done again though nothing happens, if it is.
+    fn follow(&mut self, core: &Arc<LifecycleCore<C>>) -> Option<u64> {
+        let state = core.owner.targets.set()?;
+        if let Some(set) = self.news.clone() {
+            self.take_over(core, state, set);
+            self.news = None;
+        }
+        let change_at = self.admit(core, state);
+        self.forget_gone(core, state);
+        // Callers may have waited for an endpoint.
+        dial::dial_if_needed(core);
+        change_at
+    }
+
+    /// The set is another. Cut short by a panic, it can be done again.
     fn take_over(
         &mut self,
         core: &Arc<LifecycleCore<C>>,
         state: &SetState<C>,
         set: EndpointSet<K>,
     ) {
-        let before = std::mem::replace(&mut self.set, set);
-        let set = self.set.clone();
+        let before = self.set.clone();
         let (mut added, mut removed) = (0, 0);
         for change in before.changes(&set) {
             match change {
@@ -182,12 +199,10 @@ where
                 }
                 Change::Removed(endpoint) => {
                     removed += 1;
-                    if let Some(known) = self.known.get_mut(&endpoint.key) {
+                    let known = self.known.get_mut(&endpoint.key);
+                    if let Some(known) = known.filter(|known| known.stay == Stay::Listed) {
                         known.stay = Stay::Leaves;
                         state.leaving.fetch_add(1, Relaxed);
-                        let ended = state.dials().forget(known.number);
-                        // An error's drop is user code.
-                        let _ = rt::calling(|| drop(ended));
                     }
                 }
                 Change::Altered { before, now } => {
@@ -196,17 +211,20 @@ where
                         let number = known.number;
                         if before.addresses != now.addresses {
                             self.make_target(state, number, now);
+                            // What failed did so elsewhere.
+                            drop_error(state.dials().succeeded(number));
                         }
                     }
                 }
             }
         }
+        self.set = set;
         self.version += 1;
         core.owner.tell(|| EventKind::EndpointsChanged {
             version: self.version,
             added,
             removed,
-            now: set.len(),
+            now: self.set.len(),
         });
     }
 
@@ -279,7 +297,7 @@ where
         let mut facts = Vec::with_capacity(self.known.len());
         {
             let dials = state.dials();
-            for known in self.known.values_mut() {
+            for (key, known) in &mut self.known {
                 let is_down = !known.is_made
                     || dials.outage(known.number).is_some()
                         && endpoints.record(known.number).open() == 0;
@@ -304,7 +322,7 @@ where
                 let was = std::mem::replace(&mut known.availability, availability);
                 if known.stay == Stay::Listed {
                     if was != availability {
-                        turns.push((known.number, availability));
+                        turns.push((known.number, key, availability));
                     }
                     facts.push(Facts {
                         weight: known.weight,
@@ -315,10 +333,18 @@ where
                 }
             }
         }
+        let turns: Vec<_> = turns
+            .into_iter()
+            .map(|(number, key, availability)| {
+                let called = state.name(number).unwrap_or_else(|| name(key).into());
+                (called, availability)
+            })
+            .collect();
         let any_weight = facts.iter().any(|facts| facts.weight > 0);
+        let is_drained = |facts: &Facts| any_weight && facts.weight == 0;
         let any_up = facts
             .iter()
-            .any(|facts| facts.availability != Availability::Down);
+            .any(|facts| !is_drained(facts) && facts.availability != Availability::Down);
         let Shares {
             shares,
             change_at: next_step,
@@ -332,6 +358,7 @@ where
         let change_at = change_at.into_iter().chain(next_step).min();
         state.may_eject.store(spare_opinions(&facts), Relaxed);
         let mut shares = shares.into_iter();
+        let mut has_changed = false;
         for known in self.known.values_mut() {
             let admission = match known.stay {
                 Stay::Leaves => Admission::Barred,
@@ -354,20 +381,24 @@ where
             let is_stalled = admission == Admission::Trial && !core.lets_out(known.number);
             if known.admission != admission || is_stalled {
                 known.admission = admission;
+                has_changed = true;
                 for token in core.admit(known.number, admission) {
                     retire(token, CloseReason::EndpointGone, None);
                 }
+                if admission == Admission::Barred {
+                    drop_error(state.dials().forget(known.number));
+                }
             }
         }
-        state.dials().has_room_again();
+        if has_changed {
+            state.dials().has_room_again();
+        }
         if !any_up && !facts.is_empty() {
             // Perhaps all have moved.
             self.discovery.refresh();
         }
-        for (number, availability) in turns {
-            let target = state.target(number);
-            let target = target.as_deref();
-            core.owner.tell_of(target, || match availability {
+        for (name, availability) in turns {
+            core.owner.tell_named(Some(name), || match availability {
                 Availability::Down => EventKind::EndpointDown,
                 Availability::Ejected => EventKind::EndpointEjected,
                 Availability::Up => EventKind::EndpointUp,
@@ -396,12 +427,18 @@ where
             let is_gone = known.stay == Stay::Leaves && core.forget_endpoint(known.number);
             if is_gone {
                 state.leaving.fetch_sub(1, Relaxed);
+                drop_error(state.dials().forget(known.number));
                 let target = state.set_target(known.number, None);
                 let _ = rt::calling(|| drop(target));
             }
             !is_gone
         });
     }
+}
+
+/// An error's drop is user code.
+fn drop_error(outage: Option<Box<Outage>>) {
+    let _ = rt::calling(|| drop(outage));
 }
 
 /// How many more endpoints can be ejected so that half of the reachable ones are left.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::dial_of_set;
 use super::state::{LifecycleCore, SlotMeta};
 use super::target::Target;
 use crate::connect::Connect;
@@ -20,7 +21,10 @@ impl<C: Connect> LifecycleCore<C> {
         let now = life.clock.now();
         let since = |then: u64| Duration::from_nanos(now.saturating_sub(then));
         let connect_error = self.last_connect_error();
-        let gate = life.dialer().gate();
+        let gate = match life.targets.set() {
+            Some(set) => dial_of_set::first_gate(self, set),
+            None => life.dialer().gate(),
+        };
         let demand = self.demand();
         Snapshot {
             pool: life.settings.name.clone(),

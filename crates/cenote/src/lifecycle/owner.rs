@@ -37,7 +37,6 @@ impl<C: Connect> Owner for Lifecycle<C> {
         core.owner.changed.notify_waiters();
         if let Some(set) = core.owner.targets.set() {
             set.vacated();
-            set.dials().has_room_again();
         }
         dial::dial_if_needed(core);
     }

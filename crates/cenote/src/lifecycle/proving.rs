@@ -7,6 +7,7 @@ use super::dialer::{Dialer, Outage};
 use super::state::{ConnectionToken, Lifecycle, LifecycleCore, Origin, PROVEN, SlotMeta};
 use super::target::Target;
 use crate::connect::Connect;
+use crate::rt;
 
 /// A face takes a connection for many users: what that proves is noted.
 pub(crate) fn taken_by_face<C: Connect>(token: &ConnectionToken<C>, now: u64) {
@@ -57,11 +58,11 @@ pub(super) fn look_for_proof<C: Connect>(core: &LifecycleCore<C>) {
         .filter(|target| is_suspect(target))
         .for_each(look);
     if let Some(set) = targets.set() {
-        let suspect = set
-            .all_targets()
-            .into_iter()
-            .filter(|target| is_suspect(target));
-        suspect.for_each(|target| look(&target));
+        let all = set.all_targets();
+        let suspect = all.iter().filter(|target| is_suspect(target));
+        suspect.for_each(|target| look(target));
+        // Perhaps the last references: a connector's drop is user code.
+        let _ = rt::calling(|| drop(all));
     }
 }
 
@@ -74,9 +75,10 @@ pub(super) fn succeeded<C: Connect>(
     let (Some(set), Some(number)) = (life.targets.set(), target.number()) else {
         return dialer.succeeded();
     };
-    let mut dials = set.dials();
-    dials.has_room_again();
-    let ended = dials.succeeded(number);
+    let ended = match set.is_current(target) {
+        true => set.dials().succeeded(number),
+        false => None,
+    };
     if ended.is_some() {
         set.changed.notify_one();
     }

@@ -177,6 +177,7 @@ pub(crate) fn reason(why: Excess) -> CloseReason {
         Excess::OverIdle => CloseReason::MaxIdle,
         Excess::Unwanted => CloseReason::Evicted,
         Excess::Barred => CloseReason::EndpointGone,
+        Excess::GivenUp => CloseReason::Rebalanced,
     }
 }
 

@@ -91,7 +91,7 @@ impl<C: Connect> LifecycleCore<C> {
             let oldest = dialer.under_way.iter().min_by_key(|dial| dial.began)?;
             (oldest.began, oldest.number)
         };
-        let of_set = || life.targets.set()?.target(number?)?.name();
+        let of_set = || life.targets.set()?.name(number?);
         let endpoint = match life.targets.one() {
             Some(target) => target.name(),
             None => of_set(),

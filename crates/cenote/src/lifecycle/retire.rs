@@ -85,7 +85,9 @@ async fn say_goodbye<C: Connect>(
 pub(crate) fn detach<C: Connect>(mut token: ConnectionToken<C>) -> C::Connection {
     token.core().mark_closing(&token);
     announce(&mut token, CloseReason::Detached, None);
-    token.take().expect("a lease has its connection").conn
+    let Entry { conn, target } = token.take().expect("a lease has its connection");
+    let _ = rt::calling(|| drop(target));
+    conn
 }
 
 /// The end of a connection whose token is being dropped with it; the slot is vacated after this.
@@ -129,6 +131,7 @@ fn is_abrupt(reason: CloseReason) -> bool {
         | CloseReason::Budget
         | CloseReason::Evicted
         | CloseReason::EndpointGone
+        | CloseReason::Rebalanced
         | CloseReason::PoolClosed => false,
         CloseReason::Broken
         | CloseReason::CheckFailed

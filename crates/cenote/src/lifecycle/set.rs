@@ -15,6 +15,7 @@ use crate::kernel::{EndpointNumber, Endpoints, Places, Room};
 use crate::policy::accrual::AccrualSettings;
 use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
 use crate::policy::shares::SlowStart;
+use crate::rt;
 use crate::settings::{SetSettings, Settings};
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
@@ -92,6 +93,25 @@ impl<C: Connect> SetState<C> {
         targets.get(number as usize)?.clone()
     }
 
+    /// What the endpoint with this number is called.
+    pub(super) fn name(&self, number: EndpointNumber) -> Option<Arc<str>> {
+        let target = self.target(number)?;
+        let name = target.name();
+        // Perhaps the last reference, and a connector's drop is user code.
+        let _ = rt::calling(|| drop(target));
+        name
+    }
+
+    /// Whether this is what is dialled of its endpoint, which is one of those that may be.
+    pub(super) fn is_current(&self, target: &Target<C>) -> bool {
+        let Some(number) = target.number() else {
+            return false;
+        };
+        let targets = lock(&self.targets);
+        let current = targets.get(number as usize).and_then(Option::as_ref);
+        current.is_some_and(|current| std::ptr::eq(&**current, target))
+    }
+
     /// Has the endpoint with this number dialled so from now on; the target of before is to be dropped by the caller, for a
     /// connector's drop is user code.
     pub(super) fn set_target(
@@ -112,9 +132,14 @@ impl<C: Connect> SetState<C> {
         lock(&self.targets).iter().flatten().cloned().collect()
     }
 
-    /// A connection is gone: it may have been the last of an endpoint that leaves.
+    /// A connection is gone: it may have been the last of an endpoint that leaves, or cannot be reached.
     pub(super) fn vacated(&self) {
-        if self.leaving.load(Relaxed) > 0 {
+        let any_failing = {
+            let mut dials = self.dials();
+            dials.has_room_again();
+            dials.failing().next().is_some()
+        };
+        if any_failing || self.leaving.load(Relaxed) > 0 {
             self.changed.notify_one();
         }
     }
@@ -141,8 +166,8 @@ impl Candidates for Drawn<'_> {
     }
 }
 
-/// A thread has pickers of this many pools at a time, by key modulo.
-const POOLS: usize = 4;
+/// A thread has pickers of this many pools at a time, by key modulo. With more, some begin anew now and then.
+const POOLS: usize = 64;
 
 thread_local! {
     static PICKERS: [Cell<Option<(u64, Picker)>>; POOLS] = const { [const { Cell::new(None) }; POOLS] };
@@ -157,7 +182,8 @@ pub(super) fn choose<C: Connect>(core: &LifecycleCore<C>, endpoints: &Endpoints)
         let cell = &pickers[key as usize % POOLS];
         let mut picker = match cell.get() {
             Some((of, picker)) if of == key => picker,
-            _ => Picker::new(seed(&core.owner)),
+            // Not as it began before, or it would always choose alike.
+            other => Picker::new(seed(&core.owner) ^ other.map_or(0, |(_, mut of)| of.next_u64())),
         };
         let choice = set.rule.choose(&Drawn(endpoints), &mut picker);
         cell.set(Some((key, picker)));

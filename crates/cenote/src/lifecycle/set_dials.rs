@@ -1,7 +1,9 @@
 //! What a pool over a set of endpoints knows of its dials, endpoint by endpoint. What to do about it is for
 //! [`dial_of_set`](super::dial_of_set).
 
-use super::dialer::{Outage, Telling};
+use std::collections::BTreeSet;
+
+use super::dialer::Outage;
 use crate::kernel::EndpointNumber;
 
 /// Guarded by a lock of its own, which is taken after the dialer's; no user code runs under it.
@@ -9,15 +11,13 @@ use crate::kernel::EndpointNumber;
 pub(crate) struct SetDials {
     /// By number: what failed since the last dial there that did not.
     outages: Vec<Option<Box<Outage>>>,
-    /// Those of which something failed.
-    failing: Vec<EndpointNumber>,
-    /// Those that were chosen and had no connection.
-    missed: Vec<EndpointNumber>,
+    /// Those of which something failed, in the order in which their gates open.
+    failing: BTreeSet<(u64, EndpointNumber)>,
+    /// Those that were chosen and lacked a connection.
+    missed: BTreeSet<EndpointNumber>,
     /// Until then no endpoint has room and an open gate, unless [something changes](Self::has_room_again).
     pub(super) full_until: u64,
-    /// When the waiters are to be told, if no endpoint can be reached then.
-    pub(super) tell_at: Option<Telling>,
-    /// Leases have begun of late: endpoints without a connection are dialled though nobody waits.
+    /// Leases have begun of late: endpoints that lack a connection are dialled though nobody waits.
     pub(super) is_in_use: bool,
 }
 
@@ -26,56 +26,60 @@ impl SetDials {
         self.outages.get(number as usize)?.as_deref()
     }
 
-    /// The dials to this endpoint that failed in a row; `first` begins them.
-    pub(super) fn outage_or(
+    /// Changes what is known of the dials to this endpoint that failed in a row; `first` begins them.
+    pub(super) fn failed<T>(
         &mut self,
         number: EndpointNumber,
         first: impl FnOnce() -> Outage,
-    ) -> &mut Outage {
+        change: impl FnOnce(&mut Outage) -> T,
+    ) -> T {
         let index = number as usize;
         if self.outages.len() <= index {
             self.outages.resize_with(index + 1, || None);
         }
-        let (outage, failing) = (&mut self.outages[index], &mut self.failing);
-        outage.get_or_insert_with(|| {
-            failing.push(number);
-            Box::new(first())
-        })
+        let outage = self.outages[index].get_or_insert_with(|| Box::new(first()));
+        self.failing.remove(&(outage.gate.opens_at(), number));
+        let changed = change(outage);
+        self.failing.insert((outage.gate.opens_at(), number));
+        self.has_room_again();
+        changed
     }
 
     /// Connecting to this endpoint works. What failed is to be dropped when the lock is let go.
     pub(super) fn succeeded(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
+        self.has_room_again();
         let ended = self.outages.get_mut(number as usize)?.take()?;
-        self.failing.retain(|failing| *failing != number);
+        self.failing.remove(&(ended.gate.opens_at(), number));
         Some(ended)
     }
 
     /// The endpoint is not to be dialled any more. What failed is to be dropped when the lock is let go.
     pub(super) fn forget(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
-        self.missed.retain(|missed| *missed != number);
+        self.missed.remove(&number);
         self.succeeded(number)
     }
 
-    /// The endpoint was chosen, and so the pool is in use, and has no connection.
+    /// The endpoint was chosen, and so the pool is in use, and lacks a connection.
     pub(super) fn missed(&mut self, number: EndpointNumber) {
         self.is_in_use = true;
-        if !self.missed.contains(&number) {
-            self.missed.push(number);
-        }
+        self.missed.insert(number);
     }
 
-    /// Those that are to be dialled though nobody waits: of which a connection was missed, or something failed.
-    pub(super) fn wanted(
-        &mut self,
-        has_none: impl Fn(EndpointNumber) -> bool,
-    ) -> Vec<EndpointNumber> {
-        self.missed.retain(|missed| has_none(*missed));
-        let failing = self.failing.iter().filter(|failing| has_none(**failing));
-        self.missed.iter().chain(failing).copied().collect()
+    /// No connection of the endpoint is missed any more.
+    pub(super) fn found(&mut self, number: EndpointNumber) {
+        self.missed.remove(&number);
     }
 
-    pub(super) fn failing(&self) -> &[EndpointNumber] {
-        &self.failing
+    /// Those of which a connection is missed, and nothing failed.
+    pub(super) fn missing(&self) -> impl Iterator<Item = EndpointNumber> {
+        let has_failed = |number: &EndpointNumber| self.outage(*number).is_some();
+        let missed = self.missed.iter().copied();
+        missed.filter(move |number| !has_failed(number))
+    }
+
+    /// Those of which something failed, and when their gates open, the first to open first.
+    pub(super) fn failing(&self) -> impl Iterator<Item = (u64, EndpointNumber)> {
+        self.failing.iter().copied()
     }
 
     /// A connection went, a dial ended, or the set changed: one that had no room may have some.
@@ -88,32 +92,46 @@ impl SetDials {
 mod tests {
     use super::*;
     use crate::error::ConnectError;
+    use crate::settings::Backoff;
 
     fn outage() -> Outage {
         Outage::new(0, ConnectError::Aborted)
     }
 
-    #[test]
-    fn what_failed_is_known_by_endpoint_until_one_succeeds() {
-        let mut dials = SetDials::default();
-        dials.outage_or(3, outage);
-        dials.outage_or(1, outage);
-        dials.outage_or(3, outage);
-        assert_eq!(dials.failing(), [3, 1]);
-        assert!(dials.succeeded(3).is_some() && dials.outage(3).is_none());
-        assert_eq!(dials.failing(), [1]);
+    fn fail(dials: &mut SetDials, number: EndpointNumber, now: u64) {
+        let mut rng = fastrand::Rng::with_seed(1);
+        dials.failed(number, outage, |outage| {
+            outage.gate.failed(now, &Backoff::default(), &mut rng);
+        });
+    }
+
+    fn failing(dials: &SetDials) -> Vec<EndpointNumber> {
+        dials.failing().map(|(_, number)| number).collect()
     }
 
     #[test]
-    fn those_without_a_connection_are_wanted_once_each() {
+    fn what_failed_is_known_by_endpoint_until_one_succeeds_the_first_gate_first() {
+        let mut dials = SetDials::default();
+        fail(&mut dials, 3, 9_000_000_000);
+        fail(&mut dials, 1, 1_000_000_000);
+        assert_eq!(failing(&dials), [1, 3]);
+        fail(&mut dials, 1, 90_000_000_000);
+        assert_eq!(failing(&dials), [3, 1]);
+        assert!(dials.succeeded(3).is_some() && dials.outage(3).is_none());
+        assert_eq!(failing(&dials), [1]);
+    }
+
+    #[test]
+    fn those_that_lack_a_connection_are_missing_unless_they_failed() {
         let mut dials = SetDials::default();
         dials.missed(2);
-        dials.missed(2);
-        dials.outage_or(5, outage);
-        assert_eq!(dials.wanted(|_| true), [2, 5]);
-        assert_eq!(dials.wanted(|number| number == 5), [5]);
-        assert_eq!(dials.wanted(|_| true), [5], "the other has one by now");
+        dials.missed(5);
+        fail(&mut dials, 5, 0);
+        assert!(dials.missing().eq([2]));
+        dials.succeeded(5);
+        assert!(dials.missing().eq([2, 5]));
+        dials.found(2);
         dials.forget(5);
-        assert!(dials.wanted(|_| true).is_empty());
+        assert_eq!(dials.missing().count(), 0);
     }
 }

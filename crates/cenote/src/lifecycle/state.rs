@@ -312,7 +312,18 @@ impl<C: Connect> Lifecycle<C> {
         if !self.hooks.has_observers() {
             return;
         }
-        let endpoint = target.and_then(Target::name);
+        self.tell_named(target.and_then(Target::name), kind);
+    }
+
+    /// As [`tell`](Self::tell), of what happened to an endpoint that is called so.
+    pub(super) fn tell_named<'a>(
+        &self,
+        endpoint: Option<StdArc<str>>,
+        kind: impl FnOnce() -> EventKind<'a>,
+    ) {
+        if !self.hooks.has_observers() {
+            return;
+        }
         self.hooks.tell(&Event {
             pool: &self.settings.name,
             endpoint: endpoint.as_deref(),
@@ -324,6 +335,14 @@ impl<C: Connect> Lifecycle<C> {
     pub(crate) fn list(&self, face: Weak<dyn Listed>) {
         if let Some(registration) = Registration::of(face) {
             let _ = self.registration.set(registration);
+        }
+    }
+
+    /// A dial has ended: its endpoint, of a set, may be another now, and have room.
+    pub(super) fn told_of_dial(&self, target: &Target<C>) {
+        if let (Some(set), Some(_)) = (self.targets.set(), target.number()) {
+            set.dials().has_room_again();
+            set.changed.notify_one();
         }
     }
 

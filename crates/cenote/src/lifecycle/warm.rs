@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::state::LifecycleCore;
-use super::{dial, upkeep};
+use super::{dial, dial_of_set, upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, Phase};
@@ -47,7 +47,10 @@ async fn fill<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Result<(), GetError> 
             return Ok(());
         }
         let failures = life.metrics.connect_failed() - failed_before;
-        let last_error = core.last_connect_error();
+        let last_error = core.last_connect_error().filter(|_| {
+            let set = life.targets.set();
+            set.is_none_or(|set| dial_of_set::is_out_of_reach(core, set))
+        });
         if let (1.., Some(error)) = (failures, last_error) {
             return Err(GetError::Connect {
                 pool: life.settings.name.clone(),

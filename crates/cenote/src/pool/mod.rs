@@ -161,7 +161,8 @@ impl<C: Connect> Pool<C> {
         GetOwned::new(Acquire::new(&self.core, call_site))
     }
 
-    /// Leases an idle connection, or says why not; never waits and never dials.
+    /// Leases an idle connection, or says why not; never waits, and never dials for one. Over a
+    /// [set](Self::balanced), an endpoint that it chooses and that has no connection is dialled for those to come.
     ///
     /// # Errors
     /// [`NoneIdle`](TryGetError::NoneIdle), [`Paused`](TryGetError::Paused) or

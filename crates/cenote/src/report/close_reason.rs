@@ -40,6 +40,8 @@ reasons! {
     Evicted = "evicted",
     /// Its endpoint is no longer one of the pool's set, or is to get no more.
     EndpointGone = "endpoint_gone",
+    /// Another endpoint of the set should have a connection, and the pool had all that it may have.
+    Rebalanced = "rebalanced",
     /// The pool was closed.
     PoolClosed = "pool_closed",
     /// `is_open` said no.

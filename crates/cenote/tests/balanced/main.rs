@@ -9,6 +9,8 @@ mod choice;
 mod ejection;
 /// Endpoints that cannot be reached, and come back.
 mod failures;
+/// What befell the first version.
+mod review;
 /// The service that all of them are about.
 mod service;
 /// What can be set, and what is refused.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cenote::endpoints::{Endpoint, EndpointSet, IntoDiscovery, SetSender, channel};
 use cenote::pool::PoolBuilder;
+use cenote::report::ConnectionInfo;
 use cenote::{Connect, Dial, Lease, Pool, Verdict};
 
 /// What a server does with a dial.
@@ -18,12 +19,16 @@ pub enum Answer {
     Refuse,
     /// Nothing, ever.
     Swallow,
+    /// Accepts, and the connection is dead.
+    AcceptDead,
 }
 
 #[derive(Default)]
 struct Server {
     answer: Answer,
     connect_time: Duration,
+    /// How long a goodbye takes.
+    goodbye: Duration,
     dialled: usize,
     /// Connections that are open.
     open: usize,
@@ -67,6 +72,10 @@ impl Service {
 
     pub fn set_connect_time(&self, name: &str, time: Duration) {
         self.with(name, |server| server.connect_time = time);
+    }
+
+    pub fn set_goodbye(&self, name: &str, time: Duration) {
+        self.with(name, |server| server.goodbye = time);
     }
 
     /// Ends all its connections, and refuses others.
@@ -134,7 +143,7 @@ impl Connect for To {
         match answer {
             Answer::Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
             Answer::Swallow => std::future::pending().await,
-            Answer::Accept => {}
+            Answer::Accept | Answer::AcceptDead => {}
         }
         let number = {
             let mut servers = self.service.0.lock().unwrap();
@@ -143,6 +152,9 @@ impl Connect for To {
         };
         self.service.with(&self.name, |server| {
             server.open += 1;
+            if answer == Answer::AcceptDead {
+                server.alive_since = number;
+            }
             server.most_open = server.most_open.max(server.open);
         });
         Ok(Conn {
@@ -161,6 +173,14 @@ impl Connect for To {
     fn verdict(&self, conn: &mut Conn) -> Verdict {
         assert_eq!(conn.server, self.name, "judged by its own connector");
         Verdict::Reuse
+    }
+
+    async fn close(&self, conn: Conn, _: &ConnectionInfo) {
+        let time = self.service.with(&self.name, |server| server.goodbye);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        drop(conn);
     }
 
     fn endpoint(&self) -> Option<String> {
