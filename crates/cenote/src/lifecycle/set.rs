@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::follow::TellStatus;
 use super::set_dials::SetDials;
-use super::state::{Lifecycle, LifecycleCore};
+use super::state::LifecycleCore;
 use super::target::Target;
 use crate::connect::Connect;
 use crate::kernel::{EndpointNumber, Endpoints, Places, Room};
@@ -17,12 +17,14 @@ use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
 use crate::policy::shares::SlowStart;
 use crate::rt;
 use crate::settings::{SetSettings, Settings};
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, lock};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::wake::Notify;
 
 /// A set, as its lifecycle knows it.
 pub(crate) struct SetState<C: Connect> {
     pub(super) rule: Rule,
+    /// How often a thread began to choose.
+    pickers: AtomicU64,
     /// What each endpoint may have.
     pub(super) room: Room,
     /// What ejects an endpoint.
@@ -56,6 +58,7 @@ impl<C: Connect> SetState<C> {
         } = settings.set.unwrap_or_default();
         Self {
             rule: balance.rule(),
+            pickers: AtomicU64::new(0),
             room: Room {
                 max_size: max_per_endpoint.try_into().unwrap_or(u32::MAX),
                 max_opening: MAX_OPENING,
@@ -132,6 +135,13 @@ impl<C: Connect> SetState<C> {
         lock(&self.targets).iter().flatten().cloned().collect()
     }
 
+    /// For a thread that has none, or had to give it up: each another one, the same in each run with the same seed.
+    #[cold]
+    fn picker(&self, settings: &Settings) -> Picker {
+        let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        Picker::new(seed.wrapping_add(self.pickers.fetch_add(1, Relaxed)))
+    }
+
     /// A connection is gone: it may have been the last of an endpoint that leaves, or cannot be reached.
     pub(super) fn vacated(&self) {
         let any_failing = {
@@ -182,8 +192,7 @@ pub(super) fn choose<C: Connect>(core: &LifecycleCore<C>, endpoints: &Endpoints)
         let cell = &pickers[key as usize % POOLS];
         let mut picker = match cell.get() {
             Some((of, picker)) if of == key => picker,
-            // Not as it began before, or it would always choose alike.
-            other => Picker::new(seed(&core.owner) ^ other.map_or(0, |(_, mut of)| of.next_u64())),
+            _ => set.picker(&core.owner.settings),
         };
         let choice = set.rule.choose(&Drawn(endpoints), &mut picker);
         cell.set(Some((key, picker)));
@@ -192,12 +201,4 @@ pub(super) fn choose<C: Connect>(core: &LifecycleCore<C>, endpoints: &Endpoints)
     // Where the thread's locals are gone, any will do.
     let choice = PICKERS.try_with(choose).ok().flatten();
     choice.map(|Choice { first, second }| Places { first, second })
-}
-
-#[cold]
-fn seed<C: Connect>(life: &Lifecycle<C>) -> u64 {
-    match life.settings.seed {
-        Some(seed) => seed.wrapping_add(crate::sync::thread_number() as u64),
-        None => fastrand::u64(..),
-    }
 }

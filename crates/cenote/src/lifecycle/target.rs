@@ -51,10 +51,6 @@ impl<C: Connect> Target<C> {
 }
 
 /// What a pool connects to.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one of each pool, and looked at by each lease"
-)]
 pub(crate) enum Targets<C: Connect> {
     One(Target<C>),
     Set(Box<SetState<C>>),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use cenote::endpoints::{Balance, Endpoint, EndpointSet, channel};
+use cenote::endpoints::{Balance, Endpoint, EndpointSet, channel, fixed};
 
 use crate::service::{Answer, Service, ms, pass, set_of, shares, use_once};
 
@@ -162,4 +162,56 @@ async fn a_set_told_in_another_order_changes_nothing() {
     sender.send(set_of(&["b", "a"]));
     shares(&pool, 20).await;
     assert_eq!((service.dialled("a"), service.dialled("b")), (1, 1));
+}
+
+/// A thread's random numbers are for each of its pools, and go on.
+#[tokio::test(start_paused = true)]
+async fn many_pools_with_seeds_on_one_thread_spread_their_leases() {
+    let service = Service::default();
+    let names: Vec<_> = (0..8).map(|number| format!("s{number}")).collect();
+    let pools: Vec<_> = (0..8)
+        .map(|_| {
+            let source = fixed(EndpointSet::of(names.clone()));
+            service.balanced(source).build().unwrap()
+        })
+        .collect();
+    let mut had = vec![std::collections::BTreeMap::<String, usize>::new(); pools.len()];
+    for _ in 0..200 {
+        for (pool, had) in pools.iter().zip(&mut had) {
+            *had.entry(use_once(pool).await).or_default() += 1;
+        }
+    }
+    for had in had {
+        assert_eq!(had.len(), 8, "{had:?}");
+    }
+}
+
+/// After a wait connections lie on the shelf, and are chosen there as elsewhere.
+#[tokio::test(start_paused = true)]
+async fn after_a_wait_a_lower_level_serves_none_while_the_first_has_an_idle_connection() {
+    let service = Service::default();
+    let (sender, source) = channel();
+    sender.send(EndpointSet::from([
+        Endpoint::new("first".to_owned()),
+        Endpoint::new("second".to_owned()).priority(1),
+    ]));
+    let pool = service
+        .balanced(source)
+        .max_per_endpoint(20)
+        .build()
+        .unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..40 {
+        leases.push(pool.get().await.unwrap());
+    }
+    assert!(pool.get().timeout(ms(10)).await.is_err());
+    // Ten of each come back, the second's before the first's.
+    for name in ["second", "first"] {
+        for _ in 0..10 {
+            let place = leases.iter().position(|lease| lease.server == name);
+            drop(leases.swap_remove(place.unwrap()));
+        }
+    }
+    let shares = shares(&pool, 10).await;
+    assert_eq!(shares.get("second"), None, "{shares:?}");
 }

@@ -9,13 +9,17 @@ mod choice;
 mod ejection;
 /// Endpoints that cannot be reached, and come back.
 mod failures;
-/// What befell the first version.
-mod review;
+/// How connections come to be where they are needed.
+mod growth;
+/// What callers are told of endpoints that cannot be reached, and what becomes of those.
+mod outages;
 /// The service that all of them are about.
 mod service;
 /// What can be set, and what is refused.
 mod settings;
 /// What is told of the endpoints.
 mod status;
+/// What users write that panics.
+mod user_code;
 /// Who waits, for what, and how long.
 mod waiting;

@@ -2,7 +2,7 @@ use cenote::endpoints::{Balance, fixed};
 use cenote::settings::IdleOrder;
 use cenote::{Connect, Pool};
 
-use crate::service::{Service, set_of};
+use crate::service::{Service, set_of, use_once};
 
 fn refused<C: Connect>(built: Result<Pool<C>, cenote::error::SettingsError>) -> String {
     built.map(drop).unwrap_err().to_string()
@@ -52,4 +52,22 @@ async fn a_connection_opened_elsewhere_is_none_of_a_set() {
     let pool = service.balanced(fixed(set_of(&["a"]))).build().unwrap();
     let conn = service.connector("a").connect(&Dial::new()).await.unwrap();
     assert!(matches!(pool.add(conn), Err(AddError::Set(_))));
+}
+
+/// The set is followed where its source is asked.
+#[test]
+fn a_pool_built_outside_of_the_runtime_of_its_source_works_or_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let service = Service::default();
+    let builder = {
+        let _within = runtime.enter();
+        service.balanced(fixed(set_of(&["a"])))
+    };
+    if let Ok(pool) = builder.build() {
+        runtime.block_on(async { assert_eq!(use_once(&pool).await, "a") });
+    }
 }
