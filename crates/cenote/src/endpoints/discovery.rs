@@ -1,20 +1,20 @@
 //! The task that asks a source, and what its handles know.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 
 use super::discover::Discover;
 use super::set::{EndpointSet, Key};
 use super::status::{DiscoveryStatus, Failing};
 use crate::error::{SettingsError, with_causes};
-use crate::rt::{self, Instant};
+use crate::rt::{self, AbortHandle, Instant, Runtime};
 use crate::settings::Backoff;
+use crate::sync::Notify;
 
 /// What a service consists of, as a source tells it: the last good set, and how old that is.
 ///
@@ -38,7 +38,7 @@ pub struct Discovery<K: Key> {
 /// Ended with the last handle.
 struct Task {
     asking: AbortHandle,
-    runtime: Handle,
+    runtime: Runtime,
 }
 
 impl Drop for Task {
@@ -93,13 +93,6 @@ impl<D: Discover> DiscoveryBuilder<D> {
     /// # Errors
     /// [`SettingsError`] if there is no tokio runtime to ask on.
     pub fn start(self) -> Result<Discovery<D::Key>, SettingsError> {
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(SettingsError {
-                setting: "runtime",
-                value: "none".into(),
-                accepted: "a source is asked on a tokio runtime: start it there".into(),
-            });
-        };
         let (sender, known) = watch::channel(Known {
             set: EndpointSet::default(),
             version: 0,
@@ -107,7 +100,7 @@ impl<D: Discover> DiscoveryBuilder<D> {
             failing: None,
             has_ended: false,
         });
-        let refresh = Arc::<Notify>::default();
+        let refresh = Arc::new(Notify::new());
         let asking = Asking {
             source: self.source,
             known: sender,
@@ -116,14 +109,19 @@ impl<D: Discover> DiscoveryBuilder<D> {
             backoff: Backoff::default(),
             rng: Rng::new(),
         };
+        let begun = Runtime::here().zip(rt::spawn_here(asking.run()));
+        let Some((runtime, asking)) = begun else {
+            return Err(SettingsError {
+                setting: "runtime",
+                value: "none".into(),
+                accepted: "a source is asked on a tokio runtime: start it there".into(),
+            });
+        };
         Ok(Discovery {
             known,
             seen: 0,
             refresh,
-            task: Arc::new(Task {
-                asking: runtime.spawn(asking.run()).abort_handle(),
-                runtime,
-            }),
+            task: Arc::new(Task { asking, runtime }),
         })
     }
 }
@@ -172,9 +170,9 @@ impl<K: Key> Discovery<K> {
         self.refresh.notify_one();
     }
 
-    /// Where the source is asked.
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.task.runtime
+    /// Begins `task` where the source is asked.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.task.runtime.spawn(task);
     }
 
     /// What tells the [`status`](Self::status), without keeping the source asked.

@@ -76,9 +76,9 @@ fn start<C: Connect, K: Key>(
         version: 0,
         panic: None,
     };
-    // Where the source is asked: it follows for as long as there is news.
-    let runtime = follower.discovery.runtime().clone();
-    drop(runtime.spawn(follower.run()));
+    // Where the source is asked: the set is followed for as long as there is news.
+    let discovery = follower.discovery.clone();
+    discovery.spawn(follower.run());
 }
 
 struct Follower<C: Connect, K: Key, F> {
@@ -143,7 +143,9 @@ where
                     None => std::future::pending().await,
                 }
             };
+            // Whichever it is, all is looked at.
             let told = tokio::select! {
+                biased;
                 told = self.discovery.changed(), if !news_ended => Some(told),
                 () = changed.notified() => None,
                 () = due => None,

@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use shuttle::future::AbortHandle;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+pub(crate) use shuttle::future::AbortHandle;
 pub(crate) use tokio::time::Instant;
 
 /// There is one.
@@ -22,6 +22,12 @@ pub(crate) fn here() -> Option<RuntimeId> {
     Some(RuntimeId)
 }
 
+pub(crate) fn spawn_here(task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+    let handle = shuttle::future::spawn(task).abort_handle();
+    tasks().push(handle.clone());
+    Some(handle)
+}
+
 pub(crate) enum Runtime {
     Callers,
     /// For pools with a thread of their own, which are compiled and not modelled.
@@ -29,6 +35,10 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
+    pub(crate) fn here() -> Option<Self> {
+        Some(Self::Callers)
+    }
+
     pub(crate) fn callers() -> Self {
         Self::Callers
     }
@@ -44,8 +54,7 @@ impl Runtime {
     pub(crate) fn see(&self) {}
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let task = shuttle::future::spawn(task);
-        tasks().push(task.abort_handle());
+        spawn_here(task);
     }
 
     /// Compiled and not modelled.

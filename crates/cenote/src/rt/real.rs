@@ -17,6 +17,7 @@ use super::calling;
 use crate::wake::guarding;
 
 pub(crate) use tokio::runtime::Id as RuntimeId;
+pub(crate) use tokio::task::AbortHandle;
 pub(crate) use tokio::time::Instant;
 
 pub(crate) fn now() -> Instant {
@@ -28,6 +29,12 @@ pub(crate) fn here() -> Option<RuntimeId> {
     Handle::try_current().ok().map(|handle| handle.id())
 }
 
+/// Begins `task` on the runtime that polls this, if there is one.
+pub(crate) fn spawn_here(task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+    let handle = Handle::try_current().ok()?;
+    Some(handle.spawn(task).abort_handle())
+}
+
 /// Where tasks run: leases are dropped on any thread.
 pub(crate) enum Runtime {
     /// The caller's runtime, or the last that was seen. A leaf lock: nothing is called under it.
@@ -37,6 +44,11 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
+    /// That which polls this, if there is one.
+    pub(crate) fn here() -> Option<Self> {
+        Handle::try_current().ok().map(Self::Own)
+    }
+
     pub(crate) fn callers() -> Self {
         Self::Callers(Mutex::new(None))
     }
