@@ -315,17 +315,13 @@ impl<C: Connect> Attempt<C> {
             return;
         };
         let core = Arc::clone(opening.core());
-        core.owner
-            .dialer()
-            .under_way
-            .retain(|dial| dial.id != self.id);
         let target = core.owner.targets.of_dial(self.target.as_ref());
         core.owner.told_of_dial(target);
         if let (Some(endpoints), Some(number)) = (core.endpoints(), target.number()) {
             // It may be missed again.
             endpoints.record(number).forget_missed();
         }
-        failed_dial::failed(&core, target, failure, self.began, Slot::Opening);
+        failed_dial::failed(&core, target, failure, self.began, Slot::Opening(self.id));
         // Vacates the slot, and drives what comes next.
         drop(opening);
     }

@@ -36,8 +36,8 @@ impl From<ConnectError> for Failure {
 /// What the slot of a failed connect still counts as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
-    /// Being opened.
-    Opening,
+    /// Being opened, by the dial with this number.
+    Opening(u64),
     /// Open, for it was dead on arrival.
     Open,
 }
@@ -54,19 +54,22 @@ pub(super) fn failed<C: Connect>(
 ) -> Option<u32> {
     let life = &core.owner;
     count(&life.metrics.rare().connect_failed);
-    let demand = core.demand();
-    let (own_open, own_opening) = match slot {
-        Slot::Opening => (0, 1),
-        Slot::Open => (1, 0),
-    };
-    let others = |all: usize, own: usize| all.saturating_sub(own);
-    let open = others(demand.open(), own_open);
-    let is_last_dial = others(demand.opening, own_opening) == 0;
-    let while_open = open > 0;
     // The old error is dropped after the lock: its drop is user code.
-    let (failures, retry_in, tell, _old_error) = {
+    let (failures, retry_in, is_told, _old_error) = {
         let now = life.clock.now();
         let mut dialer = life.dialer();
+        // All by this lock: of dials that fail at the same time one is the last, though the slots of the others are not
+        // vacant yet, and none is that fails while another's connection is on its way.
+        let open = core.demand().open();
+        let (while_open, none_arrives) = match slot {
+            Slot::Opening(id) => {
+                dialer.under_way.retain(|dial| dial.id != id);
+                (open > 0, dialer.arriving == 0)
+            }
+            // It may count as arriving itself.
+            Slot::Open => (open > 1, true),
+        };
+        let is_last_dial = dialer.under_way.is_empty() && none_arrives;
         let Dialer {
             outage,
             tell_at,
@@ -83,7 +86,7 @@ pub(super) fn failed<C: Connect>(
         let mut note = |outage: &mut Outage| {
             // Connections that are found dead together, as after a restart, are one failure: those opened before it became
             // known say nothing of a dial made since.
-            if slot == Slot::Opening || began >= outage.failed_at {
+            if slot != Slot::Open || began >= outage.failed_at {
                 outage.gate.failed(now, &life.settings.backoff, rng);
                 outage.failed_at = now;
             }
@@ -113,18 +116,18 @@ pub(super) fn failed<C: Connect>(
             upkeep::schedule(core, at);
         }
         let retry_in = Duration::from_nanos(gate.opens_at().saturating_sub(now));
-        (gate.failures().max(1), retry_in, tell, old)
+        let is_told = match tell {
+            Tell::AtOnce => true,
+            Tell::Now => while_open || is_last_dial,
+            Tell::At(_) | Tell::Nothing => false,
+        };
+        (gate.failures().max(1), retry_in, is_told, old)
     };
     life.tell_of(Some(target), || EventKind::ConnectFailed {
         error,
         failures,
         retry_in,
     });
-    let is_told = match tell {
-        Tell::AtOnce => true,
-        Tell::Now => while_open || is_last_dial,
-        Tell::At(_) | Tell::Nothing => false,
-    };
     if !is_told {
         return None;
     }

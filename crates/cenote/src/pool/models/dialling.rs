@@ -3,6 +3,7 @@
 use shuttle::sync::Barrier;
 
 use super::*;
+use crate::policy::telling::ConnectFailures;
 
 #[test]
 fn for_a_lone_getter_one_connection_is_opened() {
@@ -45,5 +46,31 @@ fn a_discarded_connection_is_replaced_for_who_waits() {
         let discarder = party(async move { OwnedLease::discard(lease) });
         race([user(&pool, 1), user(&pool, 1), discarder]);
         ends_whole(pool, &server, 1);
+    });
+}
+
+/// Time stands still: there is no third dial to tell them.
+#[test]
+fn getters_whose_dials_all_fail_are_told() {
+    explore(|| {
+        let server = Server::new(2);
+        server.goes_down();
+        let pool = builder(&server, 2)
+            .connect_failures(ConnectFailures::FailAfter(1))
+            .build()
+            .unwrap();
+        pool.pause();
+        let mut gets = [(); 2].map(|()| Box::pin(pool.get()));
+        for get in &mut gets {
+            let poll = block_on(poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx))));
+            assert!(poll.is_pending());
+        }
+        pool.resume();
+        for get in gets {
+            let told = block_on(get).map(drop);
+            assert!(matches!(told, Err(GetError::Connect { .. })), "{told:?}");
+        }
+        server.comes_up();
+        in_time(|| ends_whole(pool, &server, 2));
     });
 }

@@ -16,8 +16,10 @@ struct Facts<R> {
     open: AtomicUsize,
     /// Connections there ever were.
     opened: AtomicUsize,
+    /// Connectors there are: a pool of one endpoint has its own until its end.
+    connectors: AtomicUsize,
     wrong: Mutex<Option<&'static str>>,
-    /// Told when the connector is dropped, and so the pool.
+    /// Told when a connector is dropped.
     left: Notify,
 }
 
@@ -33,6 +35,7 @@ impl<R> Server<R> {
             rules,
             open: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
+            connectors: AtomicUsize::new(0),
             wrong: Mutex::new(None),
             left: Notify::new(),
         }))
@@ -43,6 +46,7 @@ impl<R> Server<R> {
     }
 
     pub(crate) fn connector(&self) -> Toy<R> {
+        self.0.connectors.fetch_add(1, SeqCst);
         Toy(self.clone())
     }
 
@@ -57,6 +61,10 @@ impl<R> Server<R> {
         self.0.opened.fetch_add(1, SeqCst) + 1
     }
 
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn open(&self) -> usize {
         self.0.open.load(SeqCst)
     }
@@ -65,10 +73,14 @@ impl<R> Server<R> {
         self.0.opened.load(SeqCst)
     }
 
-    /// Waits until the pool is gone, which leaves nothing open, and nothing was ever wrong.
+    /// Waits until the pool is gone, or has forgotten the endpoint, which leaves nothing open, and nothing was ever wrong.
     pub(crate) fn is_left(&self) {
-        block_on(self.0.left.notified());
-        assert_eq!(self.open(), 0, "open after the pool is gone");
+        block_on(async {
+            while self.0.connectors.load(SeqCst) > 0 {
+                self.0.left.notified().await;
+            }
+        });
+        assert_eq!(self.open(), 0, "open after the connector is gone");
         assert_eq!(*self.0.wrong.lock().unwrap(), None);
     }
 
@@ -85,7 +97,9 @@ impl<R> Clone for Server<R> {
 
 impl<R> Drop for Toy<R> {
     fn drop(&mut self) {
-        self.0.0.left.notify_one();
+        let facts = &self.0.0;
+        facts.connectors.fetch_sub(1, SeqCst);
+        facts.left.notify_one();
     }
 }
 

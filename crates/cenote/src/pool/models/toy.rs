@@ -1,8 +1,7 @@
 //! A server whose connections one user has at a time: it complains of two, of dirt, and of more connections than may
-//! be.
+//! be. It may go down.
 
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use shuttle::future::yield_now;
 use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -19,9 +18,23 @@ pub(super) type Toy = server::Toy<Rules>;
 pub(crate) struct Rules {
     /// The most connections and dials there may be at once.
     most: usize,
-    /// Of every connection there ever was: its switch, and how it reaches the pool.
-    told_by: Mutex<Vec<(Arc<AtomicBool>, Signals)>>,
+    /// Counts the connections of this server and others, if they have a bound together.
+    all: Option<Server>,
+    /// Nothing that shuttle schedules happens under its lock.
+    life: Mutex<Life>,
 }
+
+#[derive(Default)]
+struct Life {
+    is_down: bool,
+    /// Of every connection there ever was: its switch, and how it reaches the pool.
+    told_by: Vec<(Arc<AtomicBool>, Signals)>,
+}
+
+/// The server is down.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is down")]
+pub(crate) struct Refused;
 
 pub(crate) struct Conn {
     /// Counted from 1.
@@ -31,6 +44,7 @@ pub(crate) struct Conn {
     in_use: AtomicBool,
     is_dead: Arc<AtomicBool>,
     place: server::Place<Rules>,
+    _among_all: Option<server::Place<Rules>>,
 }
 
 impl Server {
@@ -38,21 +52,64 @@ impl Server {
     pub(super) fn new(most: usize) -> Self {
         Self::by(Rules {
             most,
-            told_by: Mutex::new(Vec::new()),
+            all: None,
+            life: Mutex::default(),
+        })
+    }
+
+    /// As [`new`](Self::new), and never more than `all` permits of its servers together.
+    pub(super) fn one_of(all: &Server, most: usize) -> Self {
+        Self::by(Rules {
+            most,
+            all: Some(all.clone()),
+            life: Mutex::default(),
         })
     }
 
     /// Each connection there is dies, and says so.
     pub(super) fn signals_end(&self) {
-        let told_by = std::mem::take(&mut *self.rules().told_by.lock().unwrap());
+        let told_by = std::mem::take(&mut self.life().told_by);
         for (is_dead, signals) in told_by {
             is_dead.store(true, SeqCst);
             signals.closed();
         }
     }
+
+    /// Each connection there is dies without a word, and dials fail until it [comes up](Self::comes_up).
+    pub(super) fn goes_down(&self) {
+        let told_by = {
+            let mut life = self.life();
+            life.is_down = true;
+            std::mem::take(&mut life.told_by)
+        };
+        for (is_dead, _) in told_by {
+            is_dead.store(true, SeqCst);
+        }
+    }
+
+    pub(super) fn comes_up(&self) {
+        self.life().is_down = false;
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.rules().life.lock().unwrap()
+    }
+
+    /// A place for a dial that begins, as far as there is one.
+    fn place(&self) -> server::Place<Rules> {
+        let (place, open) = self.take_place();
+        if open > self.rules().most {
+            self.complain("more are open than may be");
+        }
+        place
+    }
 }
 
 impl Conn {
+    pub(super) fn is_of(&self, server: &Server) -> bool {
+        self.place.0.is(server)
+    }
+
     /// By the one who has it, alone.
     pub(super) fn use_it(&mut self) {
         self.begin();
@@ -81,24 +138,29 @@ impl Conn {
 
 impl Connect for Toy {
     type Connection = Conn;
-    type Error = Infallible;
+    type Error = Refused;
 
-    async fn connect(&self, dial: &Dial) -> Result<Conn, Infallible> {
+    async fn connect(&self, dial: &Dial) -> Result<Conn, Refused> {
         let server = &self.0;
-        let (place, open) = server.take_place();
-        if open > server.rules().most {
-            server.complain("more are open than may be");
-        }
+        let place = server.place();
+        let among_all = server.rules().all.as_ref().map(Server::place);
         yield_now().await;
         let is_dead = Arc::new(AtomicBool::new(false));
         let told_by = (Arc::clone(&is_dead), dial.signals());
-        server.rules().told_by.lock().unwrap().push(told_by);
+        {
+            let mut life = server.life();
+            if life.is_down {
+                return Err(Refused);
+            }
+            life.told_by.push(told_by);
+        }
         Ok(Conn {
             is_dead,
             number: server.count_opened(),
             is_dirty: false,
             in_use: AtomicBool::new(false),
             place,
+            _among_all: among_all,
         })
     }
 
@@ -114,14 +176,14 @@ impl Connect for Toy {
         }
     }
 
-    async fn check(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Infallible> {
+    async fn check(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Refused> {
         conn.begin();
         yield_now().await;
         conn.end();
         Ok(())
     }
 
-    async fn reset(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Infallible> {
+    async fn reset(&self, conn: &mut Conn, _: &ConnectionInfo) -> Result<(), Refused> {
         conn.begin();
         yield_now().await;
         conn.is_dirty = false;
