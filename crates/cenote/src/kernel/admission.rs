@@ -38,7 +38,7 @@ pub(crate) enum Admission {
 }
 
 impl Admission {
-    pub(super) fn serves(self) -> bool {
+    pub(crate) fn serves(self) -> bool {
         matches!(self, Self::Drawn | Self::Spare | Self::Trial)
     }
 

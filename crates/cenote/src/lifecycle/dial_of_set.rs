@@ -258,18 +258,14 @@ pub(super) fn richest(endpoints: &Endpoints, number: EndpointNumber) -> Option<E
 /// Whether every endpoint that may serve has failed so that those who wait are to be told now, and if not, when to look
 /// again.
 pub(super) fn all_tell(
-    endpoints: &Endpoints,
     dials: &SetDials,
     policy: ConnectFailures,
     had_connection: bool,
     now: u64,
 ) -> Tell {
     let mut look_at = None;
-    let numbers = (0..endpoints.len()).filter_map(|place| endpoints.number_at(place));
-    let mut any = false;
-    for number in numbers {
-        any = true;
-        let Some(outage) = dials.outage(number) else {
+    for number in dials.serving() {
+        let Some(outage) = dials.outage(*number) else {
             return Tell::Nothing;
         };
         match telling::decide(policy, &outage.failing(now, had_connection)) {
@@ -280,29 +276,23 @@ pub(super) fn all_tell(
     }
     match look_at {
         Some(at) => Tell::At(at),
-        None if any => Tell::AtOnce,
         // Nothing has failed: nothing is there.
-        None => Tell::Nothing,
+        None if dials.serving().is_empty() => Tell::Nothing,
+        None => Tell::AtOnce,
     }
 }
 
 /// Whether no endpoint can be reached, or there is none.
-pub(super) fn is_out_of_reach<C: Connect>(core: &LifecycleCore<C>, set: &SetState<C>) -> bool {
-    let Some(endpoints) = core.endpoints() else {
-        return false;
-    };
-    let dials = set.dials();
-    let numbers = (0..endpoints.len()).filter_map(|place| endpoints.number_at(place));
-    let mut numbers = numbers.filter(|number| dials.outage(*number).is_none());
-    numbers.next().is_none()
+pub(super) fn is_out_of_reach(dials: &SetDials) -> bool {
+    let has_failed = |number: &EndpointNumber| dials.outage(*number).is_some();
+    dials.serving().iter().all(has_failed)
 }
 
 /// Where no endpoint can be reached, the gate that opens first; else one that is open.
-pub(super) fn first_gate<C: Connect>(core: &LifecycleCore<C>, set: &SetState<C>) -> Gate {
-    if !is_out_of_reach(core, set) {
+pub(super) fn first_gate(dials: &SetDials) -> Gate {
+    if !is_out_of_reach(dials) {
         return Gate::default();
     }
-    let dials = set.dials();
     let first = dials.failing().next();
     let outage = first.and_then(|(_, number)| dials.outage(number));
     outage.map_or_else(Gate::default, |outage| outage.gate)
@@ -312,11 +302,8 @@ pub(super) fn first_gate<C: Connect>(core: &LifecycleCore<C>, set: &SetState<C>)
 const NAMED: usize = 8;
 
 /// Why no endpoint can be reached, or some can't.
-pub(super) fn last_error<C: Connect>(
-    core: &LifecycleCore<C>,
-    set: &SetState<C>,
-) -> Option<ConnectError> {
-    if core.endpoints()?.len() == 0 {
+pub(super) fn last_error<C: Connect>(set: &SetState<C>) -> Option<ConnectError> {
+    if set.dials().serving().is_empty() {
         return Some(ConnectError::NoEndpoint {
             discovery: (set.discovery)().to_string().into(),
         });

@@ -11,7 +11,7 @@ use super::target::Target;
 use super::upkeep;
 use crate::connect::{Connect, FailureKind};
 use crate::error::{ConnectError, GetError};
-use crate::kernel::{Admission, Arc};
+use crate::kernel::Arc;
 use crate::policy::backoff::Gate;
 use crate::policy::telling::{self, ConnectFailures, Tell};
 use crate::report::{EventKind, count};
@@ -95,19 +95,18 @@ pub(super) fn failed<C: Connect>(
             let tell = telling::decide(policy, &outage.failing(now, had_connection));
             (outage.gate, old, tell)
         };
-        let (gate, old, tell) = match (life.targets.set(), target.number(), core.endpoints()) {
-            // Of an endpoint that has left, or has other addresses, nothing is concluded.
-            (Some(set), Some(number), _)
-                if !set.is_current(target)
-                    || core.admission_of(number) == Some(Admission::Barred) =>
-            {
-                (Gate::default(), error.clone(), Tell::Nothing)
-            }
-            (Some(set), Some(number), Some(endpoints)) => {
+        let (gate, old, tell) = match (life.targets.set(), target.number()) {
+            (Some(set), Some(number)) => {
+                let is_current = set.is_current(target);
                 let mut dials = set.dials();
-                let (gate, old, _) = dials.failed(number, first, note);
-                let tell = dial_of_set::all_tell(endpoints, &dials, policy, had_connection, now);
-                (gate, old, tell)
+                if is_current && dials.serving().contains(&number) {
+                    let (gate, old, _) = dials.failed(number, first, note);
+                    let tell = dial_of_set::all_tell(&dials, policy, had_connection, now);
+                    (gate, old, tell)
+                } else {
+                    // Of an endpoint that has left, or has other addresses, nothing is concluded.
+                    (Gate::default(), error.clone(), Tell::Nothing)
+                }
             }
             _ => note(outage.get_or_insert_with(|| Box::new(first()))),
         };
@@ -146,7 +145,7 @@ fn policy(settings: &Settings, while_open: bool) -> ConnectFailures {
 /// Ends the waiting of all; of a set, with what failed at each endpoint.
 fn refuse<C: Connect>(core: &LifecycleCore<C>, failures: u32, error: &ConnectError) {
     let of_set = core.owner.targets.set();
-    let of_set = of_set.and_then(|set| dial_of_set::last_error(core, set));
+    let of_set = of_set.and_then(dial_of_set::last_error);
     let error = of_set.as_ref().unwrap_or(error);
     core.refuse_all(|| Refusal::Connect {
         failures,
@@ -169,8 +168,7 @@ pub(super) fn tell_due<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
         let of_set = |set: &SetState<C>| {
             let policy = policy(&life.settings, while_open);
             let dials = set.dials();
-            let tell =
-                dial_of_set::all_tell(core.endpoints()?, &dials, policy, had_connection, now);
+            let tell = dial_of_set::all_tell(&dials, policy, had_connection, now);
             let (_, number) = dials.failing().next().filter(|_| tell == Tell::AtOnce)?;
             let outage = dials.outage(number)?;
             Some((outage.gate.failures(), outage.last_error.clone()))

@@ -238,9 +238,6 @@ where
                     state.leaving.fetch_sub(1, Relaxed);
                 }
                 known.stay = Stay::Listed;
-                if let Some(endpoints) = core.endpoints() {
-                    endpoints.record(known.number).forget_missed();
-                }
                 (known.weight, known.priority) = (endpoint.weight, endpoint.priority);
                 known.number
             }
@@ -360,7 +357,7 @@ where
         let change_at = change_at.into_iter().chain(next_step).min();
         state.may_eject.store(spare_opinions(&facts), Relaxed);
         let mut shares = shares.into_iter();
-        let mut has_changed = false;
+        let mut changed = Vec::new();
         for known in self.known.values_mut() {
             let admission = match known.stay {
                 Stay::Leaves => Admission::Barred,
@@ -383,17 +380,25 @@ where
             let is_stalled = admission == Admission::Trial && !core.lets_out(known.number);
             if known.admission != admission || is_stalled {
                 known.admission = admission;
-                has_changed = true;
-                for token in core.admit(known.number, admission) {
-                    retire(token, CloseReason::EndpointGone, None);
-                }
-                if admission == Admission::Barred {
-                    drop_error(state.dials().forget(known.number));
-                }
+                changed.push((known.number, admission));
             }
         }
-        if has_changed {
-            state.dials().has_room_again();
+        {
+            // At once, so that a dial that fails is never judged by half a change.
+            let mut dials = state.dials();
+            for (number, admission) in &changed {
+                dials.set_serves(*number, admission.serves());
+            }
+        }
+        for (number, admission) in changed {
+            // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
+            endpoints.record(number).forget_missed();
+            for token in core.admit(number, admission) {
+                retire(token, CloseReason::EndpointGone, None);
+            }
+            if admission == Admission::Barred {
+                drop_error(state.dials().succeeded(number));
+            }
         }
         if !any_up && !facts.is_empty() {
             // Perhaps all have moved.
@@ -429,7 +434,7 @@ where
             let is_gone = known.stay == Stay::Leaves && core.forget_endpoint(known.number);
             if is_gone {
                 state.leaving.fetch_sub(1, Relaxed);
-                drop_error(state.dials().forget(known.number));
+                drop_error(state.dials().succeeded(known.number));
                 let target = state.set_target(known.number, None);
                 let _ = rt::calling(|| drop(target));
             }

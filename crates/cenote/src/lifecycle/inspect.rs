@@ -22,7 +22,7 @@ impl<C: Connect> LifecycleCore<C> {
         let since = |then: u64| Duration::from_nanos(now.saturating_sub(then));
         let connect_error = self.last_connect_error();
         let gate = match life.targets.set() {
-            Some(set) => dial_of_set::first_gate(self, set),
+            Some(set) => dial_of_set::first_gate(&set.dials()),
             None => life.dialer().gate(),
         };
         let demand = self.demand();

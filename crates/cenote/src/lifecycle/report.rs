@@ -78,7 +78,7 @@ impl<C: Connect> LifecycleCore<C> {
     /// Why connects have been failing; `None` since the last that did not, of a set of those to each endpoint.
     pub(crate) fn last_connect_error(&self) -> Option<ConnectError> {
         match self.owner.targets.set() {
-            Some(set) => dial_of_set::last_error(self, set),
+            Some(set) => dial_of_set::last_error(set),
             None => self.owner.dialer().last_error(),
         }
     }

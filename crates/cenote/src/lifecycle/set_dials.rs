@@ -9,6 +9,8 @@ use crate::kernel::EndpointNumber;
 /// Guarded by a lock of its own, which is taken after the dialer's; no user code runs under it.
 #[derive(Default)]
 pub(crate) struct SetDials {
+    /// Those that may serve. The kernel hears of each change after this, endpoint by endpoint; here it is whole.
+    serving: BTreeSet<EndpointNumber>,
     /// By number: what failed since the last dial there that did not.
     outages: Vec<Option<Box<Outage>>>,
     /// Those of which something failed, in the order in which their gates open.
@@ -24,6 +26,23 @@ pub(crate) struct SetDials {
 impl SetDials {
     pub(super) fn outage(&self, number: EndpointNumber) -> Option<&Outage> {
         self.outages.get(number as usize)?.as_deref()
+    }
+
+    /// Those that may serve.
+    pub(super) fn serving(&self) -> &BTreeSet<EndpointNumber> {
+        &self.serving
+    }
+
+    /// The endpoint may serve from now on, or may not. What is missed of one that may not is missed no more; what failed
+    /// of it is for [`succeeded`](Self::succeeded).
+    pub(super) fn set_serves(&mut self, number: EndpointNumber, serves: bool) {
+        if serves {
+            self.serving.insert(number);
+        } else {
+            self.serving.remove(&number);
+            self.missed.remove(&number);
+        }
+        self.has_room_again();
     }
 
     /// Changes what is known of the dials to this endpoint that failed in a row; `first` begins them.
@@ -53,16 +72,13 @@ impl SetDials {
         Some(ended)
     }
 
-    /// The endpoint is not to be dialled any more. What failed is to be dropped when the lock is let go.
-    pub(super) fn forget(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
-        self.missed.remove(&number);
-        self.succeeded(number)
-    }
-
     /// The endpoint was chosen, and so the pool is in use, and lacks a connection.
     pub(super) fn missed(&mut self, number: EndpointNumber) {
         self.is_in_use = true;
-        self.missed.insert(number);
+        // A claim may be late, and the endpoint have left.
+        if self.serving.contains(&number) {
+            self.missed.insert(number);
+        }
     }
 
     /// No connection of the endpoint is missed any more.
@@ -77,9 +93,10 @@ impl SetDials {
         missed.filter(move |number| !has_failed(number))
     }
 
-    /// Those of which something failed, and when their gates open, the first to open first.
+    /// Those that may serve of which something failed, and when their gates open, the first to open first.
     pub(super) fn failing(&self) -> impl Iterator<Item = (u64, EndpointNumber)> {
-        self.failing.iter().copied()
+        let failing = self.failing.iter().copied();
+        failing.filter(|(_, number)| self.serving.contains(number))
     }
 
     /// A connection went, a dial ended, or the set changed: one that had no room may have some.
@@ -105,13 +122,19 @@ mod tests {
         });
     }
 
+    fn serving<const N: usize>(numbers: [EndpointNumber; N]) -> SetDials {
+        let mut dials = SetDials::default();
+        numbers.map(|number| dials.set_serves(number, true));
+        dials
+    }
+
     fn failing(dials: &SetDials) -> Vec<EndpointNumber> {
         dials.failing().map(|(_, number)| number).collect()
     }
 
     #[test]
     fn what_failed_is_known_by_endpoint_until_one_succeeds_the_first_gate_first() {
-        let mut dials = SetDials::default();
+        let mut dials = serving([1, 3]);
         fail(&mut dials, 3, 9_000_000_000);
         fail(&mut dials, 1, 1_000_000_000);
         assert_eq!(failing(&dials), [1, 3]);
@@ -123,7 +146,7 @@ mod tests {
 
     #[test]
     fn those_that_lack_a_connection_are_missing_unless_they_failed() {
-        let mut dials = SetDials::default();
+        let mut dials = serving([2, 5]);
         dials.missed(2);
         dials.missed(5);
         fail(&mut dials, 5, 0);
@@ -131,7 +154,20 @@ mod tests {
         dials.succeeded(5);
         assert!(dials.missing().eq([2, 5]));
         dials.found(2);
-        dials.forget(5);
-        assert_eq!(dials.missing().count(), 0);
+        assert!(dials.missing().eq([5]));
+    }
+
+    #[test]
+    fn of_one_that_may_not_serve_nothing_is_missed_or_failing_whatever_is_heard_of_it_late() {
+        let mut dials = serving([1, 2]);
+        dials.missed(1);
+        dials.set_serves(1, false);
+        dials.missed(1);
+        fail(&mut dials, 1, 0);
+        dials.missed(2);
+        assert!(dials.missing().eq([2]) && failing(&dials).is_empty());
+        dials.succeeded(1);
+        dials.set_serves(1, true);
+        assert!(dials.missing().eq([2]) && failing(&dials).is_empty());
     }
 }

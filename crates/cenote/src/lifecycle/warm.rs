@@ -49,7 +49,7 @@ async fn fill<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Result<(), GetError> 
         let failures = life.metrics.connect_failed() - failed_before;
         let last_error = core.last_connect_error().filter(|_| {
             let set = life.targets.set();
-            set.is_none_or(|set| dial_of_set::is_out_of_reach(core, set))
+            set.is_none_or(|set| dial_of_set::is_out_of_reach(&set.dials()))
         });
         if let (1.., Some(error)) = (failures, last_error) {
             return Err(GetError::Connect {
