@@ -241,6 +241,12 @@ impl Endpoints {
         record.expect("a number is given with its record")
     }
 
+    /// Those of all numbers that were ever given, and more.
+    #[cfg(all(test, cenote_shuttle))]
+    pub(crate) fn all_records(&self) -> impl Iterator<Item = &Record> {
+        (0..).map_while(|number| self.records.get(number))
+    }
+
     /// Under the ledger's lock: makes room for one more.
     pub(super) fn grow(&self, number: EndpointNumber) {
         self.records.get_or_grow(number as usize);

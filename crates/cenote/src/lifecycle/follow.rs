@@ -111,7 +111,6 @@ struct Known {
     is_made: bool,
     /// Its ejection is over, and the next call decides.
     is_on_trial: bool,
-    admission: Admission,
     availability: Availability,
     health: StdArc<Health>,
     /// Since when it starts slowly, unless it was there from the beginning.
@@ -252,7 +251,6 @@ where
                     stay: Stay::Listed,
                     is_made: false,
                     is_on_trial: false,
-                    admission: Admission::Barred,
                     availability: Availability::Up,
                     health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),
                     added_at: (self.version > 0).then(|| core.owner.clock.now()),
@@ -357,7 +355,7 @@ where
         let change_at = change_at.into_iter().chain(next_step).min();
         state.may_eject.store(spare_opinions(&facts), Relaxed);
         let mut shares = shares.into_iter();
-        let mut changed = Vec::new();
+        let mut decided = Vec::with_capacity(self.known.len());
         for known in self.known.values_mut() {
             let admission = match known.stay {
                 Stay::Leaves => Admission::Barred,
@@ -377,20 +375,21 @@ where
                     admission
                 }
             };
-            let is_stalled = admission == Admission::Trial && !core.lets_out(known.number);
-            if known.admission != admission || is_stalled {
-                known.admission = admission;
-                changed.push((known.number, admission));
-            }
+            decided.push((known.number, admission));
         }
         {
             // At once, so that a dial that fails is never judged by half a change.
             let mut dials = state.dials();
-            for (number, admission) in &changed {
+            for (number, admission) in &decided {
                 dials.set_serves(*number, admission.serves());
             }
         }
-        for (number, admission) in changed {
+        for (number, admission) in decided {
+            let is_stalled = admission == Admission::Trial && !core.lets_out(number);
+            // By what the kernel has: an ejection may have laid the endpoint aside.
+            if core.admission_of(number) == Some(admission) && !is_stalled {
+                continue;
+            }
             // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
             endpoints.record(number).forget_missed();
             for token in core.admit(number, admission) {

@@ -71,9 +71,13 @@ fn heed<C: Connect>(
     };
     let number = core.owner.targets.of(token.entry()).number();
     if let (Standing::Ejected(_), Some(number)) = (standing, number) {
-        // On trial it counts as ejected already.
-        let is_on_trial = core.admission_of(number) == Some(Admission::Trial);
-        if is_on_trial || set.may_eject() {
+        let is_to_go = match core.admission_of(number) {
+            Some(Admission::Drawn | Admission::Spare) => set.may_eject(),
+            // It counts as ejected already.
+            Some(Admission::Trial) => true,
+            Some(Admission::Aside | Admission::Barred) | None => false,
+        };
+        if is_to_go {
             // Of an endpoint aside nothing is to be closed.
             drop(core.admit(number, Admission::Aside));
         }

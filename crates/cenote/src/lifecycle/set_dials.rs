@@ -36,6 +36,9 @@ impl SetDials {
     /// The endpoint may serve from now on, or may not. What is missed of one that may not is missed no more; what failed
     /// of it is for [`succeeded`](Self::succeeded).
     pub(super) fn set_serves(&mut self, number: EndpointNumber, serves: bool) {
+        if serves == self.serving.contains(&number) {
+            return;
+        }
         if serves {
             self.serving.insert(number);
         } else {

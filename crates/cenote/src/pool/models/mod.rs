@@ -11,6 +11,7 @@
 //! A failure prints its seed; with `SHUTTLE_RANDOM_SEED` set to that, the same model begins with the same schedule.
 //! `CENOTE_SCHEDULES` says how many there are.
 
+mod balanced;
 mod changing;
 mod closing;
 mod dialling;
