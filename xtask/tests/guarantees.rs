@@ -171,9 +171,18 @@ fn is_known(word: &str) -> bool {
         || packages.any(|package| has_file_of_tests(&package, word))
         || ["kernel", "mux", "pool", "shared"]
             .iter()
-            .flat_map(|part| entries(&crates.join("cenote/src").join(part).join("models")))
+            .flat_map(|part| files(&crates.join("cenote/src").join(part).join("models")))
             .any(|models| has_test(&fs::read_to_string(models).unwrap(), word))
         || read("bench/src/scenarios/mod.rs").contains(&format!("name: \"{word}\""))
+}
+
+/// The files in `folder` and in the folders there.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let nested = entries(folder).map(|path| match path.is_dir() {
+        true => files(&path),
+        false => vec![path],
+    });
+    nested.flatten().collect()
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {

@@ -1,5 +1,6 @@
 //! When an endpoint of a set is thought bad: what users say of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::SettingsError;
@@ -32,6 +33,35 @@ impl Default for Ejection {
     /// Five failures in a row, or at most half of at least 20 calls within 10 s that succeed.
     fn default() -> Self {
         Self(AccrualSettings::default())
+    }
+}
+
+/// As in `after 5 failures in a row, or at most 50 % of 20 in 10s`.
+impl fmt::Display for Ejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AccrualSettings {
+            consecutive_failures,
+            success_rate,
+            ..
+        } = &self.0;
+        match (consecutive_failures, success_rate) {
+            (None, None) => return f.write_str("never"),
+            (Some(failures), None) => write!(f, "after {failures} failures in a row"),
+            (Some(failures), Some(_)) => write!(f, "after {failures} failures in a row, or "),
+            (None, Some(_)) => Ok(()),
+        }?;
+        match success_rate {
+            Some(SuccessRate {
+                window,
+                least_calls,
+                threshold,
+            }) => write!(
+                f,
+                "at most {:.0} % of {least_calls} or more in {window:?}",
+                100.0 * threshold
+            ),
+            None => Ok(()),
+        }
     }
 }
 

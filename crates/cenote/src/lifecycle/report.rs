@@ -23,13 +23,21 @@ impl<C: Connect> LifecycleCore<C> {
             }
         }
         let demand = self.demand();
+        let max_size = match (self.owner.targets.set(), self.endpoints()) {
+            // As many as the endpoints that may serve can have.
+            (Some(set), Some(endpoints)) => endpoints
+                .len()
+                .saturating_mul(set.room.max_size as usize)
+                .min(demand.max_size),
+            _ => demand.max_size,
+        };
         Status {
             state: match demand.phase {
                 Phase::Open => PoolState::Open,
                 Phase::Paused => PoolState::Paused,
                 Phase::Closed => PoolState::Closed,
             },
-            max_size: demand.max_size,
+            max_size,
             size: idle + leased + upkeep,
             idle,
             leased,

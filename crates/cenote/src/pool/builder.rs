@@ -100,7 +100,8 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.min_size = connections)
     }
 
-    /// Idle connections upkeep keeps ready, as far as `max_size` allows. Default: 0.
+    /// Idle connections upkeep keeps ready, as far as `max_size` allows; over a [set of endpoints](Pool::balanced), of all
+    /// of them together. Default: 0.
     ///
     /// Where fewer are idle, dials begin within 3 s, whatever the other settings: upkeep looks every second, counts
     /// an idle connection that is no longer [open](Connect::is_open) as none, and leaves a burst of use two looks to

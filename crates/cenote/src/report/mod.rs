@@ -23,7 +23,7 @@ pub use event::{Event, EventKind, GetOutcome};
 pub use histogram::Histogram;
 pub use holder::Holder;
 pub(crate) use holder::holders;
-pub use pool_settings::{PoolSettings, SharingSettings};
+pub use pool_settings::{PoolSettings, SetSettings, SharingSettings};
 pub use set_status::{EndpointCondition, EndpointStatus, SetStatus};
 pub use snapshot::{ConnectionSnapshot, ConnectionState, Snapshot};
 pub use status::{PoolState, Sharing, Status};

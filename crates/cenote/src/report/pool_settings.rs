@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::endpoints::{Balance, Ejection};
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::Choice;
 use crate::policy::telling::ConnectFailures;
@@ -23,7 +24,21 @@ macro_rules! shown_as_debug {
     };
 }
 
-shown_as_debug!(usize, f64, Duration, IdleOrder, Choice, ConnectFailures);
+shown_as_debug!(
+    usize,
+    f64,
+    Duration,
+    IdleOrder,
+    Choice,
+    ConnectFailures,
+    Balance
+);
+
+impl Shown for Ejection {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl Shown for Backoff {
     fn shown(&self) -> String {
@@ -93,7 +108,21 @@ settings! {
     own {
         /// Those of a [`SharedPool`](crate::SharedPool) alone.
         sharing: Option<SharingSettings>,
+        /// Those of a pool over a [set of endpoints](crate::Pool::balanced) alone.
+        set: Option<SetSettings>,
     }
+}
+
+settings! {
+    /// The settings in force that only a pool over a [set of endpoints](crate::Pool::balanced) has.
+    pub struct SetSettings for "PoolBuilder" of "pool",
+    same {
+        balance: Balance,
+        max_per_endpoint: usize,
+        ejection: Ejection,
+        slow_start: Option<Duration>,
+    }
+    own {}
 }
 
 settings! {
@@ -134,6 +163,12 @@ impl PoolSettings {
             leak_threshold: settings.leak_threshold,
             slow_get: settings.slow_get,
             sharing: None,
+            set: settings.set.map(|set| SetSettings {
+                balance: set.balance,
+                max_per_endpoint: set.max_per_endpoint,
+                ejection: set.ejection,
+                slow_start: set.slow_start,
+            }),
         }
     }
 }
@@ -142,7 +177,9 @@ impl PoolSettings {
 impl fmt::Display for PoolSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sharing = self.sharing.iter().flat_map(SharingSettings::pairs);
-        for (i, (name, value)) in self.pairs().into_iter().chain(sharing).enumerate() {
+        let set = self.set.iter().flat_map(SetSettings::pairs);
+        let pairs = self.pairs().into_iter().chain(sharing).chain(set);
+        for (i, (name, value)) in pairs.enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             write!(f, "{comma}{name} {value}")?;
         }

@@ -31,7 +31,8 @@ impl fmt::Display for PoolState {
 pub struct Status {
     /// Whether it gives leases.
     pub state: PoolState,
-    /// Connections it may have.
+    /// Connections it may have; over a [set](crate::Pool::balanced), as many as the endpoints that may serve can have, if
+    /// that is less.
     pub max_size: usize,
     /// Connections it has: `idle + leased + upkeep`.
     pub size: usize,
