@@ -127,7 +127,9 @@ mod tests {
 
     fn serving<const N: usize>(numbers: [EndpointNumber; N]) -> SetDials {
         let mut dials = SetDials::default();
-        numbers.map(|number| dials.set_serves(number, true));
+        for number in numbers {
+            dials.set_serves(number, true);
+        }
         dials
     }
 
