@@ -12,7 +12,7 @@ use crate::settings::{Backoff, SHORTEST, check_duration, refuse};
 /// itself.
 ///
 /// An ejection lasts from 1 s to 60 s, longer each time in a row; then one connection is let out on trial, and its first
-/// call that is told decides. Ejections are opinions: where more than half of the endpoints that can be reached would be
+/// call that is told decides; in a pool that is told of none, a connection that lasts for a second. Ejections are opinions: where more than half of the endpoints that can be reached would be
 /// out, all of them are used.
 ///
 /// ```

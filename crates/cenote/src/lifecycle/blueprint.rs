@@ -2,9 +2,9 @@
 
 use tokio::runtime::Handle;
 
-use super::follow::Supply;
 use super::set::SetState;
 use super::state::{Lifecycle, LifecycleCore};
+use super::supply::Supply;
 use super::target::{Target, Targets};
 use super::upkeep;
 use crate::budget::{Budget, Membership};

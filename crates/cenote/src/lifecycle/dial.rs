@@ -316,7 +316,6 @@ impl<C: Connect> Attempt<C> {
         };
         let core = Arc::clone(opening.core());
         let target = core.owner.targets.of_dial(self.target.as_ref());
-        core.owner.told_of_dial(target);
         if let (Some(endpoints), Some(number)) = (core.endpoints(), target.number()) {
             // It may be missed again.
             endpoints.record(number).forget_missed();

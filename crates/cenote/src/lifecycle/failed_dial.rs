@@ -122,6 +122,10 @@ pub(super) fn failed<C: Connect>(
         };
         (gate.failures().max(1), retry_in, is_told, old)
     };
+    if let (Some(set), 1) = (life.targets.set(), failures) {
+        // The endpoint may be down from now on.
+        set.changed.notify_one();
+    }
     life.tell_of(Some(target), || EventKind::ConnectFailed {
         error,
         failures,

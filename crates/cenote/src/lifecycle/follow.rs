@@ -6,9 +6,9 @@
 //! back; once they are gone it is forgotten. If its key comes again before that, it is the same endpoint.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
+use std::time::Duration;
 
 use super::dial;
 use super::dialer::Outage;
@@ -16,48 +16,21 @@ use super::health::Health;
 use super::retire::retire;
 use super::set::SetState;
 use super::state::LifecycleCore;
-use super::target::{Member, Target};
+use super::target::{Member, Target, name};
 use crate::connect::Connect;
-use crate::endpoints::{Change, Discovery, DiscoveryStatus, Endpoint, EndpointSet, Key};
-use crate::error::SettingsError;
+use crate::endpoints::{Change, Discovery, Endpoint, EndpointSet, Key};
 use crate::kernel::{Admission, Arc, EndpointNumber, Phase};
 use crate::policy::accrual::Standing;
 use crate::policy::balance::MAX_WEIGHT;
 use crate::policy::ejection::{Availability, PanicMode, PanicThreshold};
 use crate::policy::shares::{Facts, Shares, shares};
 use crate::report::{CloseReason, EventKind};
-use crate::rt;
+use crate::rt::{self, nanos};
 use crate::settings::SECOND;
 use crate::wake::Notify;
 
-/// Where a pool's connections come from.
-pub(crate) enum Supply<C: Connect> {
-    One(C),
-    Set(BeginSet<C>),
-}
-
-/// Gives what tells how the discovery stands, and what starts the follower once there is a pool.
-pub(crate) type BeginSet<C> =
-    Box<dyn FnOnce() -> Result<(TellStatus, StartFollower<C>), SettingsError> + Send + Sync>;
-pub(crate) type TellStatus = Box<dyn Fn() -> DiscoveryStatus + Send + Sync>;
-pub(crate) type StartFollower<C> = Box<dyn FnOnce(&Arc<LifecycleCore<C>>)>;
-
-impl<C: Connect> Supply<C> {
-    /// The endpoints that `discovery` tells of, each with the connector that `make` makes for it.
-    pub(crate) fn set<K: Key>(
-        discovery: Result<Discovery<K>, SettingsError>,
-        make: impl Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
-    ) -> Self {
-        Self::Set(Box::new(move || {
-            let discovery = discovery?;
-            let status = discovery.teller();
-            let follow = move |core: &Arc<LifecycleCore<C>>| start(core, discovery, make);
-            Ok((Box::new(status), Box::new(follow)))
-        }))
-    }
-}
-
-fn start<C: Connect, K: Key>(
+/// Begins to follow the set that `discovery` tells.
+pub(super) fn start<C: Connect, K: Key>(
     core: &Arc<LifecycleCore<C>>,
     discovery: Discovery<K>,
     make: impl Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
@@ -109,12 +82,95 @@ struct Known {
     stay: Stay,
     /// There is a connector for it.
     is_made: bool,
-    /// Its ejection is over, and the next call decides.
-    is_on_trial: bool,
+    /// Since when its ejection is over, and the next call decides.
+    trial_at: Option<u64>,
+    /// What is thought of it, and since when it is back.
+    opinion: (Availability, Option<u64>),
     availability: Availability,
     health: StdArc<Health>,
     /// Since when it starts slowly, unless it was there from the beginning.
     added_at: Option<u64>,
+}
+
+/// What a look at all endpoints found.
+struct Looked {
+    /// Of those in the set, in the order of their keys.
+    facts: Vec<Facts>,
+    /// Those of which it is another than before.
+    turned: Vec<(StdArc<str>, Availability)>,
+    /// When it may be another again though nothing happens.
+    look_at: Option<u64>,
+}
+
+impl Known {
+    /// What is thought of the endpoint now, of which so many connections are open; when that may change though nothing
+    /// happens.
+    fn judge<C: Connect>(&mut self, state: &SetState<C>, open: u32, now: u64) -> Option<u64> {
+        if let Standing::Probation(_) = self.health.standing(now) {
+            self.health.begin_trial(now);
+            self.trial_at = Some(now);
+        }
+        // Where nobody tells how calls end, a connection that lasts has to do.
+        let passes_at = self
+            .trial_at
+            .map(|began| began.saturating_add(nanos(TRIAL)));
+        let is_silent = !state.hears_outcomes.load(Relaxed);
+        if is_silent && open > 0 && passes_at.is_some_and(|at| at <= now) {
+            self.health.pass_trial(now, &state.accrual);
+        }
+        let standing = self.health.standing(now);
+        if !matches!(standing, Standing::Probing(_)) {
+            self.trial_at = None;
+        }
+        let (opinion, recovered_at, look_at) = match standing {
+            Standing::Up { recovered_at } => (Availability::Up, recovered_at, None),
+            Standing::Ejected(ejection) => (Availability::Ejected, None, Some(ejection.until)),
+            Standing::Probation(_) | Standing::Probing(_) => {
+                let look_at = passes_at.filter(|at| is_silent && *at > now);
+                (Availability::Ejected, None, look_at)
+            }
+        };
+        self.opinion = (opinion, recovered_at);
+        look_at
+    }
+}
+
+/// A trial that a connection outlives is passed after this, where nobody tells how calls end.
+const TRIAL: Duration = SECOND;
+
+/// Who may serve from now on, as far as it was decided.
+fn carry_out<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    state: &SetState<C>,
+    decided: &[(EndpointNumber, Admission, u32)],
+) {
+    let Some(endpoints) = core.endpoints() else {
+        return;
+    };
+    {
+        // At once, so that a dial that fails is never judged by half a change.
+        let mut dials = state.dials();
+        for (number, admission, _) in decided {
+            dials.set_serves(*number, admission.serves());
+        }
+    }
+    for (number, admission, share) in decided {
+        let record = endpoints.record(*number);
+        record.share.store(*share, Relaxed);
+        let is_stalled = *admission == Admission::Trial && !core.lets_out(*number);
+        // By what the kernel has: an ejection may have laid the endpoint aside.
+        if core.admission_of(*number) == Some(*admission) && !is_stalled {
+            continue;
+        }
+        // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
+        record.forget_missed();
+        for token in core.admit(*number, *admission) {
+            retire(token, CloseReason::EndpointGone, None);
+        }
+        if *admission == Admission::Barred {
+            drop_error(state.dials().succeeded(*number));
+        }
+    }
 }
 
 /// Whether an endpoint is in the set.
@@ -241,6 +297,8 @@ where
                 known.number
             }
             None => {
+                // First, for it is user code, and a number would be lost with its panic.
+                let key = endpoint.key.clone();
                 let Some(number) = core.add_endpoint() else {
                     return;
                 };
@@ -250,12 +308,13 @@ where
                     priority: endpoint.priority,
                     stay: Stay::Listed,
                     is_made: false,
-                    is_on_trial: false,
+                    trial_at: None,
+                    opinion: (Availability::Up, None),
                     availability: Availability::Up,
                     health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),
                     added_at: (self.version > 0).then(|| core.owner.clock.now()),
                 };
-                self.known.insert(endpoint.key.clone(), known);
+                self.known.insert(key, known);
                 number
             }
         };
@@ -269,11 +328,7 @@ where
         };
         let health = StdArc::clone(&known.health);
         let made = rt::calling(|| {
-            let member = Member {
-                number,
-                name: name(&endpoint.key).into(),
-                health,
-            };
+            let member = Member::new(number, &endpoint.key, health);
             StdArc::new(Target::new((self.make)(endpoint), Some(member)))
         });
         if let Ok(target) = made {
@@ -288,63 +343,15 @@ where
     /// Makes of all that is known who may serve, and with which share; when that is to be done again though nothing
     /// happens, if it is.
     fn admit(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) -> Option<u64> {
-        let (endpoints, now) = (core.endpoints()?, core.owner.clock.now());
-        let mut turns = Vec::new();
-        let mut change_at = None::<u64>;
-        let mut facts = Vec::with_capacity(self.known.len());
-        {
-            let dials = state.dials();
-            for (key, known) in &mut self.known {
-                let is_down = !known.is_made
-                    || dials.outage(known.number).is_some()
-                        && endpoints.record(known.number).open() == 0;
-                let mut started_at = known.added_at;
-                let availability = match known.health.standing(now) {
-                    _ if is_down => Availability::Down,
-                    Standing::Up { recovered_at } => {
-                        started_at = started_at.max(recovered_at);
-                        Availability::Up
-                    }
-                    Standing::Ejected(ejection) => {
-                        change_at = change_at.into_iter().chain([ejection.until]).min();
-                        Availability::Ejected
-                    }
-                    Standing::Probation(_) => {
-                        known.health.begin_trial(now);
-                        Availability::Ejected
-                    }
-                    Standing::Probing(_) => Availability::Ejected,
-                };
-                known.is_on_trial = matches!(known.health.standing(now), Standing::Probing(_));
-                let was = std::mem::replace(&mut known.availability, availability);
-                if known.stay == Stay::Listed {
-                    if was != availability {
-                        turns.push((known.number, key, availability));
-                    }
-                    facts.push(Facts {
-                        weight: known.weight,
-                        priority: known.priority,
-                        availability,
-                        started_at,
-                    });
-                }
-            }
-        }
-        let turns: Vec<_> = turns
-            .into_iter()
-            .map(|(number, key, availability)| {
-                let called = state.name(number).unwrap_or_else(|| name(key).into());
-                (called, availability)
-            })
-            .collect();
-        let any_weight = facts.iter().any(|facts| facts.weight > 0);
-        let is_drained = |facts: &Facts| any_weight && facts.weight == 0;
-        let any_up = facts
-            .iter()
-            .any(|facts| !is_drained(facts) && facts.availability != Availability::Down);
+        let now = core.owner.clock.now();
+        let Looked {
+            facts,
+            turned,
+            look_at,
+        } = self.look(core, state, now)?;
         let Shares {
             shares,
-            change_at: next_step,
+            change_at,
             panic,
         } = shares(
             now,
@@ -352,58 +359,35 @@ where
             PanicThreshold::default(),
             state.slow_start.as_ref(),
         );
-        let change_at = change_at.into_iter().chain(next_step).min();
         state.may_eject.store(spare_opinions(&facts), Relaxed);
+        let any_weight = facts.iter().any(|facts| facts.weight > 0);
+        let is_drained = |weight| any_weight && weight == 0;
         let mut shares = shares.into_iter();
-        let mut decided = Vec::with_capacity(self.known.len());
-        for known in self.known.values_mut() {
-            let admission = match known.stay {
-                Stay::Leaves => Admission::Barred,
+        let decide = |known: &Known| {
+            let (admission, share) = match known.stay {
+                Stay::Leaves => (Admission::Barred, 0),
                 Stay::Listed => {
-                    let share = shares.next().unwrap_or(0);
                     let is_ejected = known.availability == Availability::Ejected && panic.is_none();
-                    let (admission, share) = match share {
-                        _ if !known.is_made => (Admission::Barred, 0),
-                        _ if known.weight == 0 && any_weight => (Admission::Barred, 0),
-                        _ if is_ejected && known.is_on_trial => (Admission::Trial, ON_TRIAL),
+                    match shares.next().unwrap_or(0) {
+                        _ if !known.is_made || is_drained(known.weight) => (Admission::Barred, 0),
+                        _ if is_ejected && known.trial_at.is_some() => (Admission::Trial, ON_TRIAL),
                         _ if is_ejected => (Admission::Aside, 0),
                         0 => (Admission::Spare, 0),
-                        _ => (Admission::Drawn, share),
-                    };
-                    let record = endpoints.record(known.number);
-                    record.share.store(share, Relaxed);
-                    admission
+                        share => (Admission::Drawn, share),
+                    }
                 }
             };
-            decided.push((known.number, admission));
-        }
-        {
-            // At once, so that a dial that fails is never judged by half a change.
-            let mut dials = state.dials();
-            for (number, admission) in &decided {
-                dials.set_serves(*number, admission.serves());
-            }
-        }
-        for (number, admission) in decided {
-            let is_stalled = admission == Admission::Trial && !core.lets_out(number);
-            // By what the kernel has: an ejection may have laid the endpoint aside.
-            if core.admission_of(number) == Some(admission) && !is_stalled {
-                continue;
-            }
-            // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
-            endpoints.record(number).forget_missed();
-            for token in core.admit(number, admission) {
-                retire(token, CloseReason::EndpointGone, None);
-            }
-            if admission == Admission::Barred {
-                drop_error(state.dials().succeeded(number));
-            }
-        }
-        if !any_up && !facts.is_empty() {
+            (known.number, admission, share)
+        };
+        let decided: Vec<_> = self.known.values().map(decide).collect();
+        carry_out(core, state, &decided);
+        let may_be_up =
+            |facts: &Facts| !is_drained(facts.weight) && facts.availability != Availability::Down;
+        if !facts.is_empty() && !facts.iter().any(may_be_up) {
             // Perhaps all have moved.
             self.discovery.refresh();
         }
-        for (name, availability) in turns {
+        for (name, availability) in turned {
             core.owner.tell_named(Some(name), || match availability {
                 Availability::Down => EventKind::EndpointDown,
                 Availability::Ejected => EventKind::EndpointEjected,
@@ -412,7 +396,49 @@ where
         }
         state.is_in_panic.store(panic.is_some(), Relaxed);
         self.tell_panic(core, panic);
-        change_at
+        look_at.into_iter().chain(change_at).min()
+    }
+
+    /// Whether each endpoint can be used, by fact and by opinion.
+    fn look(&mut self, core: &LifecycleCore<C>, state: &SetState<C>, now: u64) -> Option<Looked> {
+        let endpoints = core.endpoints()?;
+        let (mut facts, mut turned) = (Vec::with_capacity(self.known.len()), Vec::new());
+        let mut look_at = None::<u64>;
+        {
+            let dials = state.dials();
+            for (key, known) in &mut self.known {
+                let record = endpoints.record(known.number);
+                let has_failed = dials.outage(known.number).is_some();
+                let is_down = !known.is_made || has_failed && record.open() == 0;
+                let look_again = known.judge(state, record.open(), now);
+                look_at = look_at.into_iter().chain(look_again).min();
+                let (opinion, recovered_at) = known.opinion;
+                let availability = if is_down { Availability::Down } else { opinion };
+                let was = std::mem::replace(&mut known.availability, availability);
+                if known.stay == Stay::Leaves {
+                    continue;
+                }
+                if was != availability {
+                    turned.push((known.number, key, availability));
+                }
+                facts.push(Facts {
+                    weight: known.weight,
+                    priority: known.priority,
+                    availability,
+                    started_at: known.added_at.max(recovered_at),
+                });
+            }
+        }
+        // Names are asked for out of the lock: they are user code.
+        let named = turned.into_iter().map(|(number, key, availability)| {
+            let called = state.name(number);
+            (called.unwrap_or_else(|| name(key).into()), availability)
+        });
+        Some(Looked {
+            turned: named.collect(),
+            facts,
+            look_at,
+        })
     }
 
     fn tell_panic(&mut self, core: &Arc<LifecycleCore<C>>, panic: Option<PanicMode>) {
@@ -459,13 +485,4 @@ fn spare_opinions(facts: &[Facts]) -> usize {
         // With several levels it is for the follower to say.
         _ => 0,
     }
-}
-
-/// A key as people write it: text without quotes.
-fn name(key: &impl Debug) -> String {
-    let text = format!("{key:?}");
-    let unquoted = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    unquoted.map_or(text.clone(), str::to_owned)
 }

@@ -44,6 +44,11 @@ impl Health {
         // Whoever calls next does so as the probe.
         let _probe = lock(&self.0).accrual.begin(now);
     }
+
+    /// The endpoint is back, by what can be seen without being told.
+    pub(super) fn pass_trial(&self, now: u64, settings: &AccrualSettings) {
+        let _standing = lock(&self.0).end(now, Outcome::Ok, now, settings);
+    }
 }
 
 /// A call on the connection of `token` ended so.
@@ -52,6 +57,7 @@ pub(crate) fn tell_outcome<C: Connect>(token: &ConnectionToken<C>, outcome: Outc
     let Some((set, health)) = account_of(core, token) else {
         return;
     };
+    set.hears_outcomes.store(true, Relaxed);
     let began = latest(core, token.meta().leased_at.load(Relaxed));
     let now = core.owner.clock.now();
     let standing = lock(&health.0).end(began, outcome, now, &set.accrual);
@@ -93,8 +99,14 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
     };
     let meta = token.meta();
     let now = core.owner.clock.now();
-    if matches!(health.standing(now), Standing::Probing(_)) {
-        // It may have been the one that was let out.
+    let number = core.owner.targets.of(token.entry()).number();
+    let is_last = number
+        .zip(core.endpoints())
+        .is_some_and(|(number, endpoints)| {
+            endpoints.record(number).open() == 0 && set.dials().outage(number).is_some()
+        });
+    // It may have been the one that was let out, or the last of an endpoint that cannot be reached.
+    if is_last || matches!(health.standing(now), Standing::Probing(_)) {
         set.changed.notify_one();
     }
     if !matches!(reason, CloseReason::Broken | CloseReason::CheckFailed) {

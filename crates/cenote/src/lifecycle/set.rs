@@ -6,9 +6,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::follow::TellStatus;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
+use super::supply::TellStatus;
 use super::target::Target;
 use crate::connect::Connect;
 use crate::kernel::{EndpointNumber, Endpoints, Places, Room};
@@ -35,6 +35,8 @@ pub(crate) struct SetState<C: Connect> {
     dials: Mutex<SetDials>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
     pub(super) may_eject: AtomicUsize,
+    /// Somebody has told how a call ended.
+    pub(super) hears_outcomes: AtomicBool,
     /// Ejected endpoints are used.
     pub(super) is_in_panic: AtomicBool,
     /// Endpoints that are to be forgotten once their connections are gone.
@@ -71,6 +73,7 @@ impl<C: Connect> SetState<C> {
             targets: Mutex::new(Vec::new()),
             dials: Mutex::new(SetDials::default()),
             may_eject: AtomicUsize::new(0),
+            hears_outcomes: AtomicBool::new(false),
             is_in_panic: AtomicBool::new(false),
             leaving: AtomicUsize::new(0),
             changed: Arc::new(Notify::new()),
@@ -142,14 +145,10 @@ impl<C: Connect> SetState<C> {
         Picker::new(seed.wrapping_add(self.pickers.fetch_add(1, Relaxed)))
     }
 
-    /// A connection is gone: it may have been the last of an endpoint that leaves, or cannot be reached.
+    /// A connection is gone: it may have been the last of an endpoint that leaves.
     pub(super) fn vacated(&self) {
-        let any_failing = {
-            let mut dials = self.dials();
-            dials.has_room_again();
-            dials.failing().next().is_some()
-        };
-        if any_failing || self.leaving.load(Relaxed) > 0 {
+        self.dials().has_room_again();
+        if self.leaving.load(Relaxed) > 0 {
             self.changed.notify_one();
         }
     }

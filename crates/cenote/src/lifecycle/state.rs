@@ -338,7 +338,7 @@ impl<C: Connect> Lifecycle<C> {
         }
     }
 
-    /// A dial has ended: its endpoint, of a set, may be another now, and have room.
+    /// A dial that proves nothing has succeeded: its endpoint, of a set, is not down any more, and may have room.
     pub(super) fn told_of_dial(&self, target: &Target<C>) {
         if let (Some(set), Some(_)) = (self.targets.set(), target.number()) {
             set.dials().has_room_again();

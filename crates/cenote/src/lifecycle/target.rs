@@ -1,6 +1,7 @@
 //! What connections are opened to: the pool's one endpoint, or an endpoint of its set. Each connection of a set keeps
 //! what it was opened to, so that its own connector judges it and says goodbye to it, whatever became of the set.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::health::Health;
@@ -28,6 +29,26 @@ pub(super) struct Member {
     /// Its key, for people.
     pub(super) name: Arc<str>,
     pub(super) health: Arc<Health>,
+}
+
+impl Member {
+    pub(super) fn new(number: EndpointNumber, key: &impl fmt::Debug, health: Arc<Health>) -> Self {
+        Self {
+            number,
+            name: name(key).into(),
+            health,
+        }
+    }
+}
+
+/// A key as people write it: text without quotes.
+pub(super) fn name(key: &impl fmt::Debug) -> String {
+    let text = format!("{key:?}");
+    let unquoted = text.strip_prefix('"');
+    match unquoted.and_then(|text| text.strip_suffix('"')) {
+        Some(unquoted) => unquoted.to_owned(),
+        None => text,
+    }
 }
 
 impl<C: Connect> Target<C> {

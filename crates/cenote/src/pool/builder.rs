@@ -12,7 +12,7 @@ use crate::endpoints::{Balance, Ejection};
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
 use crate::lifecycle::blueprint::Blueprint;
-use crate::lifecycle::follow::Supply;
+use crate::lifecycle::supply::Supply;
 use crate::policy::backoff::Backoff;
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};

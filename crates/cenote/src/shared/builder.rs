@@ -13,7 +13,7 @@ use crate::connect::Multiplex;
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
 use crate::lifecycle::blueprint::Blueprint;
-use crate::lifecycle::follow::Supply;
+use crate::lifecycle::supply::Supply;
 use crate::policy::backoff::Backoff;
 use crate::policy::sharing::{Choice, Chooser, Marks};
 use crate::policy::telling::ConnectFailures;

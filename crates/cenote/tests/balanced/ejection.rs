@@ -221,6 +221,31 @@ async fn connections_that_break_one_after_the_other_eject_their_endpoint() {
     assert!(broken < 15, "{broken} in 600 calls");
 }
 
+/// A trial that no call could decide would have the endpoint out for good.
+#[tokio::test(start_paused = true)]
+async fn where_nobody_tells_how_calls_end_an_endpoint_that_was_ejected_comes_back() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b", "c"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 30).await;
+    for _ in 0..200 {
+        let lease = pool.get().await.unwrap();
+        pass(ms(5)).await;
+        if lease.server == "b" {
+            service.kill("b");
+            service.set("b", crate::service::Answer::Accept);
+        }
+    }
+    let ejected = shares(&pool, 60).await;
+    assert_eq!(of(&ejected, "b"), 0, "{ejected:?}");
+    for _ in 0..100 {
+        use_once(&pool).await;
+        pass(ms(50)).await;
+    }
+    let after = shares(&pool, 300).await;
+    assert!(of(&after, "b") > 60, "{after:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_wants_no_ejection_has_none() {
     let service = Service::default();
