@@ -171,6 +171,8 @@ fn carry_out<C: Connect>(
             drop_error(state.dials().succeeded(*number));
         }
     }
+    // Who looked for one to dial since the dials were told, and before the kernel was, found none.
+    state.dials().has_room_again();
 }
 
 /// Whether an endpoint is in the set.
