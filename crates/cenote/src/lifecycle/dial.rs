@@ -305,6 +305,10 @@ impl<C: Connect> Attempt<C> {
         let entry = Entry { conn, target };
         let token = admit(opening, entry, self.id, took, Origin::Dialled);
         release(token, IdleSince::Now);
+        if let Some(set) = core.owner.targets.set() {
+            // Only now the dial does not count as one any more.
+            set.dials().has_room_again();
+        }
         core.owner.dialer().arriving -= 1;
         core.owner.changed.notify_waiters();
         dial_if_needed(&core);
