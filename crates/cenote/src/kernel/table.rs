@@ -76,16 +76,24 @@ const fn first_of(segment: usize) -> usize {
     }
 }
 
-/// The segment that has `index`, and where in it that is.
+/// What [`first_of`] says, to be looked up: of any index, for there are some beyond all tables.
+const FIRST_OF: [usize; usize::BITS as usize - 1] = {
+    let mut indices = [0; usize::BITS as usize - 1];
+    let mut segment = 0;
+    while segment < indices.len() {
+        indices[segment] = first_of(segment);
+        segment += 1;
+    }
+    indices
+};
+
+/// The segment that has `index`, and where in it that is. Without a branch: of a few endpoints one is drawn at random, and
+/// a processor that guesses its segment is wrong every other time.
 #[inline(always)]
 fn place(index: usize) -> (usize, usize) {
-    let segment = match index {
-        0 => 0,
-        1..4 => 1,
-        4..16 => 2,
-        _ => index.ilog2() as usize - 1,
-    };
-    (segment, index - first_of(segment))
+    let later = (index | 15).ilog2() as usize - 3;
+    let segment = usize::from(index >= 1) + usize::from(index >= 4) + later;
+    (segment, index - FIRST_OF[segment])
 }
 
 /// How often a thread looks into a table: what an operation costs beside the words it changes.
@@ -126,6 +134,15 @@ mod tests {
             }
         }
         assert_eq!(place(MAX_SLOTS - 1), (SEGMENTS - 1, MAX_SLOTS / 2 - 1));
+    }
+
+    #[test]
+    fn what_is_beyond_all_tables_is_in_none() {
+        let table = Table::<Slot<Least>>::new();
+        table.get_or_grow(MAX_SLOTS / 64);
+        for index in [MAX_SLOTS, u32::MAX as usize, usize::MAX] {
+            assert!(table.get(index).is_none(), "index {index}");
+        }
     }
 
     #[test]
