@@ -6,7 +6,9 @@
 mod real {
     use std::cell::Cell;
     use std::sync::atomic::Ordering;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    };
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// Between two looks at what another thread is about to write.
@@ -41,7 +43,9 @@ mod real {
 #[cfg(cenote_loom)]
 mod real {
     pub(crate) use loom::cell::UnsafeCell;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    };
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
     pub(crate) fn pause(_rounds: u32) {
@@ -56,7 +60,7 @@ mod real {
 #[cfg(cenote_shuttle)]
 mod real {
     pub(crate) use shuttle::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
     };
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 

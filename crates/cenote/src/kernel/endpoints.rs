@@ -6,6 +6,7 @@
 //! another endpoint's by now, or an endpoint that is a new one; then it claims what is idle there, and counts it there.
 //! Records never move and are never freed before their pool, so that a late reader reads nothing else.
 
+use std::ptr;
 use std::sync::OnceLock;
 
 use super::slot::Slot;
@@ -13,7 +14,7 @@ use super::state_word::State;
 use super::table::{Item, Table};
 use super::token::SlotToken;
 use super::{Core, Owner, Room};
-use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// The number of an endpoint in its pool, given again once the endpoint is forgotten.
 pub(crate) type EndpointNumber = u32;
@@ -21,8 +22,8 @@ pub(crate) type EndpointNumber = u32;
 /// The endpoints of a pool over a set of them.
 pub(crate) struct Endpoints {
     records: Table<Record>,
-    /// The numbers of those that may serve: first the drawn, then the spare.
-    serving: Table<Number>,
+    /// Those that may serve: first the drawn, then the spare.
+    serving: Table<Serving>,
     drawn: AtomicUsize,
     len: AtomicUsize,
 }
@@ -35,9 +36,20 @@ impl Item for Number {
     }
 }
 
+/// Who is at a place: one of the records, so that a draw looks into one table.
+struct Serving(AtomicPtr<Record>);
+
+impl Item for Serving {
+    fn at(_: u32) -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
 /// What claims and the policy know of an endpoint. One line, so that looking at two endpoints costs two.
 #[repr(C, align(64))]
 pub(crate) struct Record {
+    /// Of the endpoint, and of the record for good.
+    number: EndpointNumber,
     /// Its leases out.
     in_flight: AtomicU32,
     /// Its connections, those being opened or closed apart: as many slots are listed.
@@ -60,14 +72,15 @@ pub(crate) struct Record {
 }
 
 /// Slots that a record lists in its own line.
-const INLINE: usize = 4;
+const INLINE: usize = 3;
 
 /// Above all slots there can be.
 const NO_SLOT: u32 = u32::MAX;
 
 impl Item for Record {
-    fn at(_: u32) -> Self {
+    fn at(number: u32) -> Self {
         Self {
+            number,
             in_flight: AtomicU32::new(0),
             open: AtomicU32::new(0),
             occupied: AtomicU32::new(0),
@@ -223,15 +236,18 @@ impl Endpoints {
     }
 
     /// The number of the one at `place`. Places change as endpoints come and go.
-    #[inline(always)]
     pub(crate) fn number_at(&self, place: usize) -> Option<EndpointNumber> {
-        Some(self.serving.get(place)?.0.load(Ordering::Relaxed))
+        Some(self.record_at(place)?.number)
     }
 
     /// What is known of the one at `place`.
     #[inline(always)]
     pub(crate) fn record_at(&self, place: usize) -> Option<&Record> {
-        self.records.get(self.number_at(place)? as usize)
+        // Acquire pairs with the Release of `put`: the record is found as it was made.
+        let record = self.serving.get(place)?.0.load(Ordering::Acquire);
+        // SAFETY: where something is written it is one of `self.records`, which never move and live as long as `self`;
+        // they are changed through shared references only.
+        unsafe { record.as_ref() }
     }
 
     /// What is known of the endpoint with this number.
@@ -255,8 +271,9 @@ impl Endpoints {
 
     /// Under the ledger's lock: writes who is at `place`.
     pub(super) fn put(&self, place: usize, number: EndpointNumber) {
+        let record = ptr::from_ref(self.record(number)).cast_mut();
         let item = self.serving.get_or_grow(place);
-        item.0.store(number, Ordering::Relaxed);
+        item.0.store(record, Ordering::Release);
     }
 
     /// Under the ledger's lock. Release pairs with the readers' Acquire: they find what is below.
@@ -275,71 +292,97 @@ impl<O: Owner> Core<O> {
         let Some(Places { first, second }) = O::choose(self, endpoints) else {
             return self.claim_from_place(endpoints, 0);
         };
-        let token = self
-            .claim_at(endpoints, first)
-            .or_else(|| self.claim_at(endpoints, second))
-            .or_else(|| self.claim_from_place(endpoints, second + 1))?;
+        // Looked up once, for the claim and for what was missed.
+        let first = endpoints.record_at(first);
+        let others = second + 1;
+        let second = endpoints.record_at(second);
+        let token = match first.and_then(|record| self.claim_at(endpoints, record)) {
+            Some(token) => token,
+            None => match second.and_then(|record| self.claim_at(endpoints, record)) {
+                Some(token) => token,
+                None => self.claim_from_place(endpoints, others)?,
+            },
+        };
         let served = token.slot().endpoint.load(Ordering::Relaxed);
-        for number in [first, second]
-            .into_iter()
-            .filter_map(|place| endpoints.number_at(place))
-        {
-            if number != served {
-                let (chosen, served) = (endpoints.record(number), endpoints.record(served));
-                if chosen.lacks(served) && !chosen.is_missed() {
-                    Self::tell_missed(chosen, number, &token);
-                }
+        for chosen in [first, second].into_iter().flatten() {
+            // Most often it has one idle, and is looked at no further.
+            let is_busy = chosen.in_flight() >= chosen.open();
+            if is_busy && chosen.number != served && !chosen.is_missed.load(Ordering::Relaxed) {
+                self.tell_missed(endpoints, chosen, &token);
             }
         }
         Some(token)
     }
 
-    /// An idle connection of the endpoint at `place`.
+    /// An idle connection of this endpoint.
     #[inline(always)]
-    fn claim_at(&self, endpoints: &Endpoints, place: usize) -> Option<SlotToken<O>> {
-        let record = endpoints.record_at(place)?;
+    fn claim_at(&self, endpoints: &Endpoints, record: &Record) -> Option<SlotToken<O>> {
         if record.in_flight() >= record.open() {
             return None;
         }
         let last = record.last.load(Ordering::Relaxed) as usize;
-        let claim = |index| self.claim_counted(endpoints, index);
-        claim(last).or_else(|| record.slots().find_map(claim))
+        match self.claim_counted(endpoints, record, last) {
+            Some(token) => Some(token),
+            None => self.claim_any_at(endpoints, record),
+        }
+    }
+
+    /// As [`claim_at`](Self::claim_at), of all its slots.
+    #[cold]
+    #[inline(never)]
+    fn claim_any_at(&self, endpoints: &Endpoints, record: &Record) -> Option<SlotToken<O>> {
+        record
+            .slots()
+            .find_map(|index| self.claim_counted(endpoints, record, index))
     }
 
     /// An idle connection of any endpoint that may serve: those from `start` on first.
     #[cold]
+    #[inline(never)]
     fn claim_from_place(&self, endpoints: &Endpoints, start: usize) -> Option<SlotToken<O>> {
         let len = endpoints.len();
         let start = if start < len { start } else { 0 };
         (start..len)
             .chain(0..start)
-            .find_map(|place| self.claim_at(endpoints, place))
+            .find_map(|place| self.claim_at(endpoints, endpoints.record_at(place)?))
     }
 
-    /// Claims the slot at `index` if it is free, and counts the lease at the endpoint that the slot is of now.
+    /// Claims the slot at `index` if it is free, and counts the lease at the endpoint that the slot is of now: most often
+    /// the one at which it was listed.
     #[inline(always)]
-    fn claim_counted(&self, endpoints: &Endpoints, index: usize) -> Option<SlotToken<O>> {
+    fn claim_counted(
+        &self,
+        endpoints: &Endpoints,
+        listed: &Record,
+        index: usize,
+    ) -> Option<SlotToken<O>> {
         let token = SlotToken::claim(self.table.get(index)?)?;
         let number = token.slot().endpoint.load(Ordering::Relaxed);
-        endpoints
-            .record(number)
-            .in_flight
-            .fetch_add(1, Ordering::Relaxed);
+        let record = if number == listed.number {
+            listed
+        } else {
+            endpoints.record(number)
+        };
+        record.in_flight.fetch_add(1, Ordering::Relaxed);
         Some(token)
     }
 
     #[cold]
-    fn tell_missed(chosen: &Record, number: EndpointNumber, token: &SlotToken<O>) {
-        if !chosen.is_missed.swap(true, Ordering::Relaxed) {
-            O::missed(token.core(), number);
+    #[inline(never)]
+    fn tell_missed(&self, endpoints: &Endpoints, chosen: &Record, token: &SlotToken<O>) {
+        let served = token.slot().endpoint.load(Ordering::Relaxed);
+        let lacks = chosen.lacks(endpoints.record(served));
+        if lacks && !chosen.is_missed.swap(true, Ordering::Relaxed) {
+            O::missed(token.core(), chosen.number);
         }
     }
 }
 
 impl Record {
+    /// It has no connection, and the owner was not told yet.
     #[inline(always)]
-    fn is_missed(&self) -> bool {
-        self.is_missed.load(Ordering::Relaxed)
+    fn is_newly_missed(&self) -> bool {
+        self.open() == 0 && !self.is_missed.load(Ordering::Relaxed)
     }
 
     /// Once told, the owner is not told again before this, or before a connection was opened.
