@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Setup {
     pub max_size: usize,
     pub min_idle: usize,
+    /// How many endpoints the connections are spread over evenly, in pools that are over a set of them.
+    pub endpoints: usize,
     /// Raised by the scenarios that queue more getters than a bounded queue takes by default.
     pub unbounded_queue: bool,
     pub connector: Connector,
@@ -25,6 +27,16 @@ impl Setup {
             max_size,
             ..Self::default()
         }
+    }
+
+    /// The same pool over so many endpoints.
+    pub fn over(self, endpoints: usize) -> Self {
+        Self { endpoints, ..self }
+    }
+
+    /// Connections an endpoint has at most.
+    pub fn per_endpoint(&self) -> usize {
+        self.max_size.div_ceil(self.endpoints)
     }
 
     /// The same pool with room for any number of waiters.

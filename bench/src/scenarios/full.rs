@@ -23,27 +23,30 @@ const WARM_UP: Duration = Duration::from_millis(20);
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// The name of the rate, and how many users too many.
-type Crowd = (&'static str, usize);
+pub(super) type Crowd = (&'static str, usize);
 
 const BESIDE_1000: [Crowd; 3] = [
     ("per_s_1000_and_1", 1),
     ("per_s_1000_and_10", 10),
     ("per_s_1000_and_1000", 1_000),
 ];
-const BESIDE_20000: [Crowd; 3] = [
+pub(super) const BESIDE_20000: [Crowd; 3] = [
     ("per_s_20000_and_1", 1),
     ("per_s_20000_and_10", 10),
     ("per_s_20000_and_1000", 1_000),
 ];
 
 pub fn run<S: Subject>() -> Outcome<Sample> {
-    let mut sample = on_one_thread(rates::<S>(1_000, BESIDE_1000))?;
-    sample.extend(on_one_thread(rates::<S>(20_000, BESIDE_20000))?);
+    let beside = |leased| Setup::of_size(leased + FREE);
+    let mut sample = on_one_thread(rates::<S>(beside(1_000), BESIDE_1000))?;
+    sample.extend(on_one_thread(rates::<S>(beside(20_000), BESIDE_20000))?);
     Ok(sample)
 }
 
-async fn rates<S: Subject>(leased: usize, crowds: [Crowd; 3]) -> Outcome<Sample> {
-    let subject = S::open(&Setup::of_size(leased + FREE).unbounded_queue()).await;
+/// All connections are leased for good but [`FREE`].
+pub(super) async fn rates<S: Subject>(setup: Setup, crowds: [Crowd; 3]) -> Outcome<Sample> {
+    let leased = setup.max_size - FREE;
+    let subject = S::open(&setup.unbounded_queue()).await;
     let mut for_good = Vec::with_capacity(leased);
     for _ in 0..leased {
         for_good.push(subject.get().await.map_err(refused)?);
@@ -58,7 +61,7 @@ async fn rates<S: Subject>(leased: usize, crowds: [Crowd; 3]) -> Outcome<Sample>
 }
 
 /// Leases a second of so many users.
-async fn rate<S: Subject>(subject: &S, users: usize) -> Outcome<f64> {
+pub(super) async fn rate<S: Subject>(subject: &S, users: usize) -> Outcome<f64> {
     let stage = Arc::new(Stage::default());
     let running: Vec<_> = (0..users)
         .map(|_| tokio::spawn(keep_leasing(subject.clone(), Arc::clone(&stage))))

@@ -17,14 +17,11 @@ use crate::subjects::{BlockingSubject, Subject, refused};
 const IDLE: usize = 10;
 
 pub fn one_task<S: Subject>() -> Outcome<Sample> {
-    run::<S>(&current_thread(false)?, 1)
+    run::<S>(1)
 }
 
 pub fn two_tasks<S: Subject>() -> Outcome<Sample> {
-    let runtime = two_workers()?;
-    let sample = run::<S>(&runtime, 2);
-    runtime.shutdown_background();
-    sample
+    run::<S>(2)
 }
 
 pub fn one_thread<S: BlockingSubject>() -> Outcome<Sample> {
@@ -35,13 +32,28 @@ pub fn two_threads<S: BlockingSubject>() -> Outcome<Sample> {
     run_blocking::<S>(2)
 }
 
+fn run<S: Subject>(tasks: usize) -> Outcome<Sample> {
+    Ok(vec![("ns", ns_per_op::<S>(&Setup::of_size(IDLE), tasks)?)])
+}
+
+/// What an operation takes one of so many tasks, once all the connections are open.
+pub(super) fn ns_per_op<S: Subject>(setup: &Setup, tasks: usize) -> Outcome<f64> {
+    if tasks == 1 {
+        return measure::<S>(&current_thread(false)?, setup, tasks);
+    }
+    let runtime = two_workers()?;
+    let ns = measure::<S>(&runtime, setup, tasks);
+    runtime.shutdown_background();
+    ns
+}
+
 /// Each task on a thread of its own: of two workers one may sleep while the other runs both tasks.
-fn run<S: Subject>(runtime: &Runtime, tasks: usize) -> Outcome<Sample> {
-    let subject = runtime.block_on(async {
-        let subject = S::open(&Setup::of_size(IDLE)).await;
-        subject.fill(IDLE).await?;
+fn measure<S: Subject>(runtime: &Runtime, setup: &Setup, tasks: usize) -> Outcome<f64> {
+    let subject = runtime.block_on(within_reason(async {
+        let subject = S::open(setup).await;
+        subject.fill(setup.max_size).await?;
         Outcome::Ok(subject)
-    })?;
+    }))?;
     let track = Track::of(tasks);
     thread::scope(|scope| {
         let running = (0..tasks).map(|lane| {
@@ -67,13 +79,14 @@ fn run_blocking<S: BlockingSubject>(threads: usize) -> Outcome<Sample> {
     let subject = S::open(&Setup::of_size(IDLE));
     subject.fill(IDLE)?;
     let track = Track::of(threads);
-    thread::scope(|scope| {
+    let ns = thread::scope(|scope| {
         let running = (0..threads).map(|lane| {
             let (subject, track) = (subject.clone(), &track);
             scope.spawn(move || blocking_chunks(&subject, track, lane))
         });
         gather(running.collect())
-    })
+    });
+    Ok(vec![("ns", ns?)])
 }
 
 fn blocking_chunks<S: BlockingSubject>(
@@ -91,7 +104,7 @@ fn blocking_chunks<S: BlockingSubject>(
     Ok(stopwatch.finish())
 }
 
-fn gather(running: Vec<ScopedJoinHandle<'_, Outcome<Vec<f64>>>>) -> Outcome<Sample> {
+fn gather(running: Vec<ScopedJoinHandle<'_, Outcome<Vec<f64>>>>) -> Outcome<f64> {
     let mut all = Vec::new();
     for thread in running {
         let chunks = thread
@@ -99,5 +112,5 @@ fn gather(running: Vec<ScopedJoinHandle<'_, Outcome<Vec<f64>>>>) -> Outcome<Samp
             .map_err(|_| Failure::new("a thread panicked"))?;
         all.extend(chunks?);
     }
-    Ok(vec![("ns", ns(&all)?)])
+    ns(&all)
 }

@@ -17,10 +17,10 @@ const POOLS: usize = 10_000;
 
 /// What the pools still have to do after their connections were used: longer than any of them waits by default before it
 /// rests.
-const SETTLE: Duration = Duration::from_secs(5);
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 
 /// For how long nothing happens.
-pub const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(60);
 
 pub fn run<S: Subject>() -> Outcome<Sample> {
     current_thread(false)?.block_on(measure::<S>())
@@ -46,18 +46,27 @@ async fn measure<S: Subject>() -> Outcome<Sample> {
     if open != POOLS {
         return Err(Failure::new(format!("{open} connections are open")));
     }
-    let (cpu, wakeups, began) = (cpu()?, wakeups()?, Instant::now());
-    tokio::time::sleep(IDLE).await;
-    let seconds = began.elapsed().as_secs_f64();
-    let (cpu, wakeups) = (self::cpu()? - cpu, self::wakeups()? - wakeups);
+    let use_at_rest = use_during(IDLE).await?;
     drop(pools);
     let each = |bytes: isize| bytes as f64 / POOLS as f64;
-    Ok(vec![
+    let mut sample = vec![
         ("bytes_empty", each(empty)),
         (
             "bytes_with_one",
             each(with_one) - size_of::<Connection>() as f64,
         ),
+    ];
+    sample.extend(use_at_rest);
+    Ok(sample)
+}
+
+/// What the process uses while nothing happens for so long.
+pub(super) async fn use_during(rest: Duration) -> Outcome<Sample> {
+    let (cpu, wakeups, began) = (cpu()?, wakeups()?, Instant::now());
+    tokio::time::sleep(rest).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let (cpu, wakeups) = (self::cpu()? - cpu, self::wakeups()? - wakeups);
+    Ok(vec![
         ("cpu_percent", cpu / seconds * 100.0),
         ("wakeups_per_s", wakeups / seconds),
     ])

@@ -21,7 +21,10 @@ const WAITERS: usize = 10_000;
 
 pub fn run<S: Subject>() -> Outcome<Sample> {
     Ok(vec![
-        ("bytes_per_idle_slot", on_one_thread(idle_slot::<S>())?),
+        (
+            "bytes_per_idle_slot",
+            on_one_thread(idle_slot::<S>(&Setup::of_size(SLOTS)))?,
+        ),
         (
             "bytes_per_waiter",
             on_one_thread(unconstrained(waiter::<S>()))?,
@@ -29,23 +32,24 @@ pub fn run<S: Subject>() -> Outcome<Sample> {
     ])
 }
 
-async fn idle_slot<S: Subject>() -> Outcome<f64> {
-    let setup = Setup::of_size(SLOTS);
+/// Heap bytes for each of the pool's connections, which are all open and idle, less its own size.
+pub(super) async fn idle_slot<S: Subject>(setup: &Setup) -> Outcome<f64> {
+    let slots = setup.max_size;
     let count = Count::start();
-    let subject = S::open(&setup).await;
-    subject.fill(SLOTS).await?;
+    let subject = S::open(setup).await;
+    subject.fill(slots).await?;
     // Tasks the pool spawned to open or take back connections end, and give their memory back.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let live = count.live_bytes();
     drop(count);
     let open = setup.connector.tally.open();
-    if open != SLOTS {
+    if open != slots {
         return Err(Failure::new(format!(
-            "{open} connections idle, not {SLOTS}"
+            "{open} connections idle, not {slots}"
         )));
     }
     drop(subject);
-    Ok(live as f64 / SLOTS as f64 - size_of::<Connection>() as f64)
+    Ok(live as f64 / slots as f64 - size_of::<Connection>() as f64)
 }
 
 async fn waiter<S: Subject>() -> Outcome<f64> {

@@ -30,11 +30,11 @@ async fn spike<S: Subject>() -> Outcome<Sample> {
     let setup = Setup {
         max_size: GETTERS,
         min_idle: MIN_IDLE,
-        unbounded_queue: false,
         connector: Connector {
             delay: CONNECT,
             ..Connector::default()
         },
+        ..Setup::default()
     };
     let tally = &setup.connector.tally;
     let subject = S::open(&setup).await;
