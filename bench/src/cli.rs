@@ -16,14 +16,15 @@ Examples:
   cargo run --release --manifest-path bench/Cargo.toml -- postgres --subject cenote,deadpool
   cargo run --release --manifest-path bench/Cargo.toml -- mux --only mux_64,mux_1000
   cargo run --release --manifest-path bench/Cargo.toml -- redis --json redis.json
+  cargo run --release --manifest-path bench/Cargo.toml -- balance --json balance.json
   cargo run --release --manifest-path bench/Cargo.toml -- idle --subject cenote,bb8";
 
 /// Measures Cenote beside its rivals, in one process and one run.
 ///
 /// Each round runs every subject once, in an order that moves on by one, and each figure is the median of the
-/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. In `pool` and `mux`
-/// each run of a subject is a process of its own. At the end, what the project asks of itself is printed with what was
-/// reached.
+/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. In `pool`, `mux` and
+/// `balance` each run of a subject is a process of its own. At the end, what the project asks of itself is printed with
+/// what was reached.
 #[derive(Parser)]
 #[command(name = "cenote-bench", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -44,6 +45,13 @@ pub enum Command {
     ///
     /// Memory, processor time and wake-ups. Takes more than a minute for each subject, most of it spent waiting.
     Idle(IdleArgs),
+
+    /// Pools over a set of endpoints: choosing among 10 to 10,000, queues, changes of the set, memory, rest
+    ///
+    /// Connections do nothing. Beside the pool over a set: tower's p2c balancer, a vector of pools, one pool of as many
+    /// connections. `one_endpoint` is for comparing two builds of this program, by running them in turn. Five rounds take
+    /// about four minutes, more than half of it spent waiting; fewer are run where that would exceed five.
+    Balance(BalanceArgs),
 
     /// `SELECT 1` on a real PostgreSQL that the run starts for itself, ten connections, 64 and 1,000 users
     ///
@@ -153,6 +161,26 @@ pub struct MuxArgs {
     /// Run only these subjects
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(subjects(&mux::all())))]
+    pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
+}
+
+#[derive(Args)]
+pub struct BalanceArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&scenarios::balance::all())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&scenarios::balance::all())))]
     pub subject: Vec<String>,
 
     /// Run the one case that was chosen in this process, and print what it yields

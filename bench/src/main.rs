@@ -34,6 +34,8 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 const ROUNDS: usize = 5;
 /// No run of `pool`, `mux` or `redis` keeps anybody waiting for longer.
 const LIMIT: Duration = Duration::from_secs(60);
+/// A round of `balance` has half a minute in which nothing happens.
+const BALANCE_LIMIT: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -51,6 +53,12 @@ fn run(command: Command) -> Result<ExitCode, String> {
             let chosen = cli::select(scenarios::all(), &args.only, &args.subject);
             let rounds = Rounds::Within(ROUNDS, LIMIT);
             measure_each(chosen, "pool", &args.common, rounds, args.alone, "")
+        }
+        Command::Balance(args) => {
+            let chosen = cli::select(scenarios::balance::all(), &args.only, &args.subject);
+            let rounds = Rounds::Within(ROUNDS, BALANCE_LIMIT);
+            let legend = scenarios::balance::LEGEND;
+            measure_each(chosen, "balance", &args.common, rounds, args.alone, legend)
         }
         Command::Mux(args) => {
             let chosen = cli::select(mux::all(), &args.only, &args.subject);

@@ -1,6 +1,9 @@
-//! The scenarios of the `pool` run: what each measures, and on which subjects.
+//! The scenarios of the `pool` and `idle` runs: what each measures, and on which subjects. Those of `balance` have a list
+//! of their own.
 //!
 //! A scenario's loop is written once, generic over the subject; the lists below only name who takes part.
+
+pub mod balance;
 
 mod budget;
 mod contend;

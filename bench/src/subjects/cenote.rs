@@ -19,7 +19,7 @@ pub struct CenoteOwned {
     pool: Pool<Dialler>,
 }
 
-struct Dialler(Connector);
+pub struct Dialler(pub Connector);
 
 impl Connect for Dialler {
     type Connection = Connection;
@@ -44,6 +44,11 @@ fn builder(setup: &Setup) -> PoolBuilder<Dialler> {
     }
 }
 
+/// A pool with nothing around it.
+pub fn open(setup: &Setup) -> Pool<Dialler> {
+    build(builder(setup))
+}
+
 fn build(builder: PoolBuilder<Dialler>) -> Pool<Dialler> {
     builder
         .build()
@@ -63,9 +68,7 @@ impl Subject for Cenote {
     const NAME: &'static str = "cenote";
 
     async fn open(setup: &Setup) -> Self {
-        Self {
-            pool: build(builder(setup)),
-        }
+        Self { pool: open(setup) }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
@@ -77,9 +80,7 @@ impl Subject for CenoteOwned {
     const NAME: &'static str = "cenote_owned";
 
     async fn open(setup: &Setup) -> Self {
-        Self {
-            pool: build(builder(setup)),
-        }
+        Self { pool: open(setup) }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {

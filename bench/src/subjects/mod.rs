@@ -6,22 +6,26 @@
 mod bb8;
 mod cenote;
 mod cenote_blocking;
+mod cenote_pool;
 mod cenote_shared;
 mod deadpool;
 mod mobc;
 mod r2d2;
 mod sem_queue;
 mod two_rmw;
+mod vec_of_pools;
 
 pub use self::bb8::Bb8;
-pub use self::cenote::{Cenote, CenoteOwned};
+pub use self::cenote::{Cenote, CenoteOwned, Dialler};
 pub use self::cenote_blocking::CenoteBlocking;
+pub use self::cenote_pool::{CenotePool, CenoteRoundRobin};
 pub use self::cenote_shared::CenoteShared;
 pub use self::deadpool::{Deadpool, DeadpoolTimeout};
 pub use self::mobc::Mobc;
 pub use self::r2d2::R2d2;
 pub use self::sem_queue::SemQueue;
 pub use self::two_rmw::TwoRmw;
+pub use self::vec_of_pools::VecOfPools;
 
 use std::fmt::Debug;
 

@@ -2,6 +2,7 @@
 //!
 //! A threshold whose subjects were not all measured is left out, not failed.
 
+mod balance;
 mod idle;
 mod mux;
 mod pool;
@@ -79,6 +80,7 @@ pub fn judge(results: &Results) -> Vec<Verdict> {
     };
     let asked = [
         pool::THRESHOLDS,
+        balance::THRESHOLDS,
         postgres::THRESHOLDS,
         mux::THRESHOLDS,
         redis::THRESHOLDS,
