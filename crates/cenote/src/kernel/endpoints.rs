@@ -379,12 +379,6 @@ impl<O: Owner> Core<O> {
 }
 
 impl Record {
-    /// It has no connection, and the owner was not told yet.
-    #[inline(always)]
-    fn is_newly_missed(&self) -> bool {
-        self.open() == 0 && !self.is_missed.load(Ordering::Relaxed)
-    }
-
     /// Once told, the owner is not told again before this, or before a connection was opened.
     pub(crate) fn forget_missed(&self) {
         self.is_missed.store(false, Ordering::Relaxed);
