@@ -12,6 +12,7 @@ use super::failed_dial::{self, Failure, Slot};
 use super::proving::succeeded;
 use super::recycle::release;
 use super::retire::retire;
+use super::set::SetState;
 use super::state::{Entry, Lifecycle, LifecycleCore, Origin, PROVEN};
 use super::target::Target;
 use super::upkeep;
@@ -49,6 +50,13 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     for attempt in attempts {
         upkeep::ensure(core);
         life.runtime.spawn(dial(attempt));
+    }
+}
+
+/// As [`dial_if_needed`], for a caller that has queued: in a set that is full, one look says that none is.
+pub(crate) fn dial_for_waiter<C: Connect>(core: &Arc<LifecycleCore<C>>) {
+    if !core.owner.targets.set().is_some_and(SetState::is_full) {
+        dial_if_needed(core);
     }
 }
 

@@ -114,7 +114,7 @@ fn for_demand<C: Connect>(
             if found.is_some() {
                 return found;
             }
-            dials.full_until
+            dials.full_until()
         }
         Decision::Wait(until) => until,
         // Those under way will do, if they are as fast as others.
@@ -152,7 +152,7 @@ fn fewest_connections<C: Connect>(
     picker: &mut Picker,
 ) -> Option<EndpointNumber> {
     let endpoints = core.endpoints()?;
-    if now < dials.full_until {
+    if now < dials.full_until() {
         return None;
     }
     let (drawn, all) = (endpoints.drawn(), endpoints.len());
@@ -192,7 +192,7 @@ fn fewest_connections<C: Connect>(
     if found.is_none() {
         let soonest = dials.failing().find(|(opens_at, _)| *opens_at > now);
         let soonest = soonest.map(|(opens_at, _)| opens_at);
-        dials.full_until = soonest.unwrap_or(u64::MAX);
+        dials.set_full_until(soonest.unwrap_or(u64::MAX));
     }
     found
 }

@@ -33,6 +33,8 @@ pub(crate) struct SetState<C: Connect> {
     /// By number: what is dialled now. Leaf lock; no user code runs under it.
     targets: Mutex<Vec<Option<Arc<Target<C>>>>>,
     dials: Mutex<SetDials>,
+    /// No endpoint has room.
+    is_full: Arc<AtomicBool>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
     pub(super) may_eject: AtomicUsize,
     /// Somebody has told how a call ended.
@@ -58,7 +60,9 @@ impl<C: Connect> SetState<C> {
             ejection,
             slow_start,
         } = settings.set.unwrap_or_default();
+        let dials = SetDials::default();
         Self {
+            is_full: dials.is_full(),
             rule: balance.rule(),
             pickers: AtomicU64::new(0),
             room: Room {
@@ -71,7 +75,7 @@ impl<C: Connect> SetState<C> {
                 aggression: 1.0,
             }),
             targets: Mutex::new(Vec::new()),
-            dials: Mutex::new(SetDials::default()),
+            dials: Mutex::new(dials),
             may_eject: AtomicUsize::new(0),
             hears_outcomes: AtomicBool::new(false),
             is_in_panic: AtomicBool::new(false),
@@ -87,6 +91,11 @@ impl<C: Connect> SetState<C> {
         self.may_eject
             .fetch_update(Relaxed, Relaxed, one_less)
             .is_ok()
+    }
+
+    /// Whether no endpoint has room for another connection.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Relaxed)
     }
 
     pub(super) fn dials(&self) -> MutexGuard<'_, SetDials> {

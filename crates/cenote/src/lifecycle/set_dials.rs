@@ -2,9 +2,12 @@
 //! [`dial_of_set`](super::dial_of_set).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::dialer::Outage;
 use crate::kernel::EndpointNumber;
+use crate::sync::AtomicBool;
 
 /// Guarded by a lock of its own, which is taken after the dialer's; no user code runs under it.
 #[derive(Default)]
@@ -18,7 +21,10 @@ pub(crate) struct SetDials {
     /// Those that were chosen and lacked a connection.
     missed: BTreeSet<EndpointNumber>,
     /// Until then no endpoint has room and an open gate, unless [something changes](Self::has_room_again).
-    pub(super) full_until: u64,
+    full_until: u64,
+    /// That is so without end; written under this lock, and read by callers who queue without it. The kernel's ledger is
+    /// taken between a change and either: who reads that it is so has queued before the change looks for waiters.
+    is_full: Arc<AtomicBool>,
     /// Leases have begun of late: endpoints that lack a connection are dialled though nobody waits.
     pub(super) is_in_use: bool,
 }
@@ -102,9 +108,25 @@ impl SetDials {
         failing.filter(|(_, number)| self.serving.contains(number))
     }
 
+    /// Until when no endpoint has room and an open gate.
+    pub(super) fn full_until(&self) -> u64 {
+        self.full_until
+    }
+
+    /// No endpoint has room and an open gate until then.
+    pub(super) fn set_full_until(&mut self, until: u64) {
+        self.full_until = until;
+        self.is_full.store(until == u64::MAX, Relaxed);
+    }
+
+    /// Whether no endpoint has room.
+    pub(super) fn is_full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_full)
+    }
+
     /// A connection went, a dial ended, or the set changed: one that had no room may have some.
     pub(super) fn has_room_again(&mut self) {
-        self.full_until = 0;
+        self.set_full_until(0);
     }
 }
 

@@ -128,7 +128,7 @@ fn poll_queue<C: Connect>(
         return Poll::Ready(outcome.unwrap_or_else(|| Err(life.no_runtime())));
     }
     if may_grow {
-        dial::dial_if_needed(core);
+        dial::dial_for_waiter(core);
     }
     // If it was served by now, it was woken as well.
     Poll::Pending

@@ -208,7 +208,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                     }
                 }
                 if may_grow {
-                    dial::dial_if_needed(this.core);
+                    dial::dial_for_waiter(this.core);
                 }
                 // If it was served by now, it was woken as well.
                 self.keep_waiting(cx)
