@@ -112,10 +112,10 @@ fn next<C: Connect>(
         }
         return None;
     };
-    let (id, began) = (life.next_id.fetch_add(1, Relaxed), life.clock.now());
+    let (slot, began) = (opening.index(), life.clock.now());
     dialer.last_dial_at = began;
     dialer.under_way.push(UnderWay {
-        id,
+        slot,
         began,
         number,
         purpose,
@@ -123,7 +123,7 @@ fn next<C: Connect>(
     Some(Attempt {
         opening: Some(opening),
         target,
-        id,
+        id: 0,
         began,
     })
 }
@@ -239,7 +239,7 @@ struct Attempt<C: Connect> {
     opening: Option<Opening<Lifecycle<C>>>,
     /// What is dialled, in a pool over a set of endpoints.
     target: Option<StdArc<Target<C>>>,
-    /// The number its connection will have.
+    /// The number its connection will have, once it has begun.
     id: u64,
     began: u64,
 }
@@ -249,7 +249,10 @@ async fn dial<C: Connect>(mut attempt: Attempt<C>) {
         return;
     };
     let (core, slot) = (Arc::clone(opening.core()), opening.index());
-    let (life, id) = (&core.owner, attempt.id);
+    let life = &core.owner;
+    // Not before: what is evicted is what was opened before, or is being opened.
+    let id = life.next_id.fetch_add(1, Relaxed);
+    attempt.id = id;
     // Of its own, for the attempt moves on before it is over.
     let target = attempt.target.clone();
     let target = life.targets.of_dial(target.as_ref());
@@ -286,7 +289,7 @@ impl<C: Connect> Attempt<C> {
         let Some(opening) = self.opening.take() else {
             return;
         };
-        let core = Arc::clone(opening.core());
+        let (core, slot) = (Arc::clone(opening.core()), opening.index());
         let took = core.owner.clock.now().saturating_sub(self.began);
         core.owner.metrics.times.connected(took);
         let target = self.target.take();
@@ -294,7 +297,7 @@ impl<C: Connect> Attempt<C> {
         let _ended = {
             let mut dialer = core.owner.dialer();
             dialer.arriving += 1;
-            dialer.under_way.retain(|dial| dial.id != self.id);
+            dialer.under_way.retain(|dial| dial.slot != slot);
             // While new connections prove dead, opening one is no success yet.
             let dial_time = growth::observe_dial(dialer.dial_time, took);
             dialer.dial_time = Some(dial_time);
@@ -332,7 +335,13 @@ impl<C: Connect> Attempt<C> {
             // It may be missed again.
             endpoints.record(number).forget_missed();
         }
-        failed_dial::failed(&core, target, failure, self.began, Slot::Opening(self.id));
+        failed_dial::failed(
+            &core,
+            target,
+            failure,
+            self.began,
+            Slot::Opening(opening.index()),
+        );
         // Vacates the slot, and drives what comes next.
         drop(opening);
     }

@@ -38,8 +38,8 @@ pub(crate) struct Dialer {
 
 /// A dial under way.
 pub(super) struct UnderWay {
-    /// The number of its connection.
-    pub(super) id: u64,
+    /// The slot that its connection will have.
+    pub(super) slot: usize,
     pub(super) began: u64,
     /// The endpoint of a set that it is to.
     pub(super) number: Option<EndpointNumber>,

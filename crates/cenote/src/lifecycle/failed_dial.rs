@@ -36,8 +36,8 @@ impl From<ConnectError> for Failure {
 /// What the slot of a failed connect still counts as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
-    /// Being opened, by the dial with this number.
-    Opening(u64),
+    /// Being opened; which it is.
+    Opening(usize),
     /// Open, for it was dead on arrival.
     Open,
 }
@@ -62,8 +62,8 @@ pub(super) fn failed<C: Connect>(
         // vacant yet, and none is that fails while another's connection is on its way.
         let open = core.demand().open();
         let (while_open, none_arrives) = match slot {
-            Slot::Opening(id) => {
-                dialer.under_way.retain(|dial| dial.id != id);
+            Slot::Opening(slot) => {
+                dialer.under_way.retain(|dial| dial.slot != slot);
                 (open > 0, dialer.arriving == 0)
             }
             // It may count as arriving itself.
