@@ -9,6 +9,7 @@ use super::dial;
 use super::recycle::{describe, release, return_to_pool};
 use super::retire::retire;
 use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore, Origin};
+use super::target::Targets;
 use super::upkeep;
 use crate::budget::After;
 use crate::connect::Connect;
@@ -27,7 +28,7 @@ pub(crate) fn add<C: Connect>(
     if needs_runtime && !life.runtime.is_alive() {
         return Err(AddError::NoRuntime(conn));
     }
-    let Some(target) = life.targets.one() else {
+    let Targets::One(target) = &life.targets else {
         return Err(AddError::Set(conn));
     };
     if !matches!(rt::calling(|| target.connector.is_open(&conn)), Ok(true)) {
@@ -40,7 +41,8 @@ pub(crate) fn add<C: Connect>(
         });
     };
     let id = life.next_id.fetch_add(1, Relaxed);
-    let entry = Entry { conn, target: None };
+    let target = std::sync::Arc::clone(target);
+    let entry = Entry { conn, target };
     let token = admit(opening, entry, id, Duration::ZERO, Origin::Added);
     if needs_runtime {
         let checking = Checking::begin(core);

@@ -29,7 +29,7 @@ pub(crate) fn admit<C: Connect>(
     meta.expires_at.store(expires_at, Relaxed);
     meta.begin_uses(origin);
     count(&life.metrics.opened);
-    let target = life.targets.of(token.entry());
+    let target = &*token.entry().target;
     life.tell_of(Some(target), || EventKind::Opened {
         info: meta.info(now, now),
         took,

@@ -49,7 +49,10 @@ impl<C: Connect> Blueprint<C> {
             .transpose()?;
         let runtime = self.runtime.map_or_else(Runtime::callers, Runtime::Own);
         let (targets, follow) = match self.supply {
-            Supply::One(connector) => (Targets::One(Target::new(connector, None)), None),
+            Supply::One(connector) => {
+                let target = Arc::new(Target::new(connector, None));
+                (Targets::One(target), None)
+            }
             Supply::Set(begin) => {
                 let (status, follow) = begin()?;
                 let set = SetState::new(&self.settings, status);

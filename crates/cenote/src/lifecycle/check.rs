@@ -18,8 +18,8 @@ pub(crate) type Unfit = (CloseReason, Option<String>);
 
 /// Whether the connector still calls the connection open.
 pub(crate) fn is_open<C: Connect>(token: &ConnectionToken<C>) -> Result<(), Unfit> {
-    let (targets, entry) = (&token.core().owner.targets, token.entry());
-    match rt::calling(|| targets.of(entry).connector.is_open(&entry.conn)) {
+    let entry = token.entry();
+    match rt::calling(|| entry.target.connector.is_open(&entry.conn)) {
         Ok(true) => Ok(()),
         Ok(false) => Err((CloseReason::Broken, None)),
         Err(panic) => Err((CloseReason::Broken, Some(panic))),
@@ -34,7 +34,7 @@ pub(crate) async fn check<C: Connect>(token: &mut ConnectionToken<C>) -> Result<
     let now = life.clock.now();
     let (_, meta, Entry { conn, target }) = token.parts();
     let info = meta.info(now, now);
-    let connector = &life.targets.of_dial(target.as_ref()).connector;
+    let connector = &target.connector;
     // Called within the guard: the method may panic before it returns its future.
     let check = async { connector.check(conn, &info).await };
     match rt::guarded(life.settings.check_timeout, check).await {

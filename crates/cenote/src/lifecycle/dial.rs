@@ -14,7 +14,7 @@ use super::recycle::release;
 use super::retire::retire;
 use super::set::SetState;
 use super::state::{Entry, Lifecycle, LifecycleCore, Origin, PROVEN};
-use super::target::Target;
+use super::target::{Target, Targets};
 use super::upkeep;
 use crate::budget::{After, Want};
 use crate::connect::Connect;
@@ -128,10 +128,10 @@ fn next<C: Connect>(
     })
 }
 
-/// A vacant slot, and what is dialled for it, in a pool over a set of endpoints.
+/// A vacant slot, and what is dialled for it.
 struct Place<C: Connect> {
     opening: Opening<Lifecycle<C>>,
-    target: Option<StdArc<Target<C>>>,
+    target: StdArc<Target<C>>,
 }
 
 fn open<C: Connect>(
@@ -141,8 +141,10 @@ fn open<C: Connect>(
 ) -> Option<Place<C>> {
     let life = &core.owner;
     let max_connecting = life.settings.max_connecting;
-    let (opening, target) = match (life.targets.set(), number) {
-        (Some(set), Some(number)) => {
+    let (opening, target) = match (&life.targets, number) {
+        (Targets::One(target), _) => (core.open(max_connecting)?, StdArc::clone(target)),
+        (Targets::Set(set), number) => {
+            let number = number?;
             // First: an opening that is dropped here would take the dialer's lock, which is held.
             let target = set.target(number)?;
             let Some(opening) = core.open_at(number, max_connecting, &set.room) else {
@@ -150,9 +152,8 @@ fn open<C: Connect>(
                 return None;
             };
             set.dials().found(number);
-            (opening, Some(target))
+            (opening, target)
         }
-        _ => (core.open(max_connecting)?, None),
     };
     Some(Place { opening, target })
 }
@@ -237,8 +238,7 @@ pub(super) fn wake_by<C: Connect>(core: &Arc<LifecycleCore<C>>, dialer: &mut Dia
 /// A dial under way. Dropped before its end (its runtime was shut down), it counts as failed.
 struct Attempt<C: Connect> {
     opening: Option<Opening<Lifecycle<C>>>,
-    /// What is dialled, in a pool over a set of endpoints.
-    target: Option<StdArc<Target<C>>>,
+    target: StdArc<Target<C>>,
     /// The number its connection will have, once it has begun.
     id: u64,
     began: u64,
@@ -254,8 +254,7 @@ async fn dial<C: Connect>(mut attempt: Attempt<C>) {
     let id = life.next_id.fetch_add(1, Relaxed);
     attempt.id = id;
     // Of its own, for the attempt moves on before it is over.
-    let target = attempt.target.clone();
-    let target = life.targets.of_dial(target.as_ref());
+    let target = StdArc::clone(&attempt.target);
     let connector = &target.connector;
     let limit = life.settings.connect_timeout;
     let pool: Weak<dyn Signalled> = Arc::downgrade(&core) as _;
@@ -292,7 +291,7 @@ impl<C: Connect> Attempt<C> {
         let (core, slot) = (Arc::clone(opening.core()), opening.index());
         let took = core.owner.clock.now().saturating_sub(self.began);
         core.owner.metrics.times.connected(took);
-        let target = self.target.take();
+        let target = StdArc::clone(&self.target);
         // Dropped after the lock: an error's drop is user code.
         let _ended = {
             let mut dialer = core.owner.dialer();
@@ -304,12 +303,11 @@ impl<C: Connect> Attempt<C> {
             if let Some(budget) = &core.owner.budget {
                 budget.observe_dial_time(dial_time);
             }
-            let target = core.owner.targets.of_dial(target.as_ref());
             if target.unproven_since.load(Relaxed) != PROVEN {
-                core.owner.told_of_dial(target);
+                core.owner.told_of_dial(&target);
                 None
             } else {
-                succeeded(&core.owner, &mut dialer, target)
+                succeeded(&core.owner, &mut dialer, &target)
             }
         };
         let took = Duration::from_nanos(took);
@@ -330,7 +328,7 @@ impl<C: Connect> Attempt<C> {
             return;
         };
         let core = Arc::clone(opening.core());
-        let target = core.owner.targets.of_dial(self.target.as_ref());
+        let target = &self.target;
         if let (Some(endpoints), Some(number)) = (core.endpoints(), target.number()) {
             // It may be missed again.
             endpoints.record(number).forget_missed();

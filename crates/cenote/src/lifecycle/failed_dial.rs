@@ -201,7 +201,7 @@ pub(super) fn tell_due<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
 pub(crate) fn dead_on_arrival<C: Connect>(token: &ConnectionToken<C>) -> Option<GetError> {
     let core = token.core();
     let opened_at = token.meta().opened_at.load(Relaxed);
-    let target = core.owner.targets.of(token.entry());
+    let target = &*token.entry().target;
     target
         .unproven_since
         .fetch_min(core.owner.clock.now(), Relaxed);

@@ -75,7 +75,7 @@ fn heed<C: Connect>(
     let Some(standing) = standing else {
         return;
     };
-    let number = core.owner.targets.of(token.entry()).number();
+    let number = token.entry().target.number();
     if let (Standing::Ejected(_), Some(number)) = (standing, number) {
         let is_to_go = match core.admission_of(number) {
             Some(Admission::Drawn | Admission::Spare) => set.may_eject(),
@@ -99,7 +99,7 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
     };
     let meta = token.meta();
     let now = core.owner.clock.now();
-    let number = core.owner.targets.of(token.entry()).number();
+    let number = token.entry().target.number();
     let is_last = number
         .zip(core.endpoints())
         .is_some_and(|(number, endpoints)| {
@@ -132,9 +132,8 @@ fn account_of<'a, C: Connect>(
     core: &'a LifecycleCore<C>,
     token: &'a ConnectionToken<C>,
 ) -> Option<(&'a SetState<C>, &'a Health)> {
-    let targets = &core.owner.targets;
-    let member = targets.of(token.entry()).member.as_ref()?;
-    Some((targets.set()?, &member.health))
+    let member = token.entry().target.member.as_ref()?;
+    Some((core.owner.targets.set()?, &member.health))
 }
 
 /// When a lease may have begun at the latest: it is timed by the coarse clock, which is behind by a turn at most.

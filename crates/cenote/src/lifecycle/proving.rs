@@ -13,7 +13,7 @@ use crate::rt;
 pub(crate) fn taken_by_face<C: Connect>(token: &ConnectionToken<C>, now: u64) {
     let core = token.core();
     token.meta().taken(now);
-    prove(core, core.owner.targets.of(token.entry()), token.meta());
+    prove(core, &*token.entry().target, token.meta());
 }
 
 /// A connection to `target` was leased: what that proves of new ones is noted.

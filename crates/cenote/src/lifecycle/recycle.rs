@@ -30,8 +30,8 @@ pub(crate) fn recycle<C: Connect>(mut token: ConnectionToken<C>, core: Option<&L
         let (pool, meta, entry) = token.parts();
         let life = &pool.owner;
         let Entry { conn, target } = entry;
+        let connector = &target.connector;
         let verdict = rt::calling(|| {
-            let connector = &life.targets.of_dial(target.as_ref()).connector;
             let open = connector.is_open(conn);
             open.then(|| connector.verdict(conn))
         });
@@ -96,13 +96,11 @@ fn tell_returned<C: Connect>(life: &Lifecycle<C>, token: &ConnectionToken<C>) {
         return;
     };
     let leased_at = meta.leased_at.load(Relaxed);
-    life.tell_of(Some(life.targets.of(token.entry())), || {
-        EventKind::Returned {
-            id: meta.id.load(Relaxed),
-            held_for: Duration::from_nanos(life.clock.now().saturating_sub(leased_at)),
-            call_site,
-            label,
-        }
+    life.tell_of(Some(&*token.entry().target), || EventKind::Returned {
+        id: meta.id.load(Relaxed),
+        held_for: Duration::from_nanos(life.clock.now().saturating_sub(leased_at)),
+        call_site,
+        label,
     });
 }
 
@@ -215,7 +213,7 @@ async fn renewing<C: Connect>(mut token: ConnectionToken<C>, work: Work) {
         // From here until the reset is through, the connection is dirty: if this task is cut short, its
         // token is dropped and the connection with it.
         let (info, Entry { conn, target }) = leased(&mut token);
-        let connector = &life.targets.of_dial(target.as_ref()).connector;
+        let connector = &target.connector;
         let reset = async { connector.reset(conn, &info).await };
         if let Err(failed) = rt::guarded(limit, reset).await {
             return retire(token, CloseReason::ResetFailed, Some(&describe(failed)));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::health;
-use super::state::{ConnectionToken, Entry, LifecycleCore};
+use super::state::{ConnectionToken, Entry};
 use crate::connect::Connect;
 use crate::kernel::Arc;
 use crate::report::{CloseReason, ConnectionInfo, EventKind};
@@ -34,7 +34,7 @@ pub(crate) fn retire<C: Connect>(
     }
     let runtime = &core.owner.runtime;
     let mut goodbye = Goodbye {
-        words: Box::pin(say_goodbye(Arc::clone(&core), entry, info)),
+        words: Box::pin(say_goodbye(entry, info)),
         token,
     };
     // A runtime that ends must not be asked for sockets or timers any more.
@@ -64,18 +64,13 @@ impl<C: Connect> Goodbye<C> {
     }
 }
 
-async fn say_goodbye<C: Connect>(
-    core: Arc<LifecycleCore<C>>,
-    entry: Entry<C>,
-    info: ConnectionInfo,
-) {
+async fn say_goodbye<C: Connect>(entry: Entry<C>, info: ConnectionInfo) {
     let Entry { conn, target } = entry;
     // Called within: the method may panic before it returns its future. A connector may be gone with its last connection,
     // and is dropped here, where its panic is caught.
     let goodbye = async move {
         let target = target;
-        let connector = &core.owner.targets.of_dial(target.as_ref()).connector;
-        connector.close(conn, &info).await;
+        target.connector.close(conn, &info).await;
     };
     // However it ended, the connection is gone.
     let _ = rt::catching(goodbye).await;
@@ -110,7 +105,6 @@ fn announce<C: Connect>(
     let info = meta.info(now, now);
     life.hooks.before_close(&mut entry.conn, &info, reason);
     let Entry { conn, target } = entry;
-    let target = life.targets.of_dial(target.as_ref());
     let _ = rt::calling(|| target.connector.leaving(conn, &info, reason));
     life.tell_of(Some(target), || EventKind::Closed {
         info,

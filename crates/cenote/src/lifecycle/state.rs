@@ -95,8 +95,8 @@ const RETIRED: u64 = 0;
 /// A connection; its slot's [`SlotMeta`] say the rest.
 pub(crate) struct Entry<C: Connect> {
     pub(crate) conn: C::Connection,
-    /// What it was opened to, in a pool over a set of endpoints.
-    pub(crate) target: Option<StdArc<Target<C>>>,
+    /// What it was opened to.
+    pub(crate) target: StdArc<Target<C>>,
 }
 
 /// What anyone may read of a slot, and its holder writes. All relaxed: they inform decisions that are made
@@ -262,7 +262,7 @@ impl<C: Connect> Lifecycle<C> {
         let now = self.clock.coarse();
         let idle = now.saturating_sub(token.meta().idle_since.load(Relaxed));
         let entry = token.entry();
-        let is_open = || rt::calling(|| self.targets.of(entry).connector.is_open(&entry.conn));
+        let is_open = || rt::calling(|| entry.target.connector.is_open(&entry.conn));
         (idle < self.fresh_below && matches!(is_open(), Ok(true))).then_some(now)
     }
 

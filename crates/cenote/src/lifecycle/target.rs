@@ -1,12 +1,13 @@
-//! What connections are opened to: the pool's one endpoint, or an endpoint of its set. Each connection of a set keeps
-//! what it was opened to, so that its own connector judges it and says goodbye to it, whatever became of the set.
+//! What connections are opened to: the pool's one endpoint, or an endpoint of its set. Each connection keeps what it was
+//! opened to, so that its own connector judges it and says goodbye to it, whatever became of the set; and so that a lease
+//! need not ask which of the two its pool is.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::health::Health;
 use super::set::SetState;
-use super::state::{Entry, PROVEN};
+use super::state::PROVEN;
 use crate::connect::Connect;
 use crate::error::endpoint;
 use crate::kernel::EndpointNumber;
@@ -73,26 +74,11 @@ impl<C: Connect> Target<C> {
 
 /// What a pool connects to.
 pub(crate) enum Targets<C: Connect> {
-    One(Target<C>),
+    One(Arc<Target<C>>),
     Set(Box<SetState<C>>),
 }
 
 impl<C: Connect> Targets<C> {
-    /// What the connection was opened to.
-    #[inline(always)]
-    pub(crate) fn of<'a>(&'a self, entry: &'a Entry<C>) -> &'a Target<C> {
-        self.of_dial(entry.target.as_ref())
-    }
-
-    /// What is dialled: `target` of a set, or the only one.
-    #[inline(always)]
-    pub(super) fn of_dial<'a>(&'a self, target: Option<&'a Arc<Target<C>>>) -> &'a Target<C> {
-        match self {
-            Self::One(target) => target,
-            Self::Set(_) => target.expect("a connection of a set keeps what it was opened to"),
-        }
-    }
-
     /// The only one; none where there is a set.
     pub(crate) fn one(&self) -> Option<&Target<C>> {
         match self {

@@ -73,7 +73,7 @@ macro_rules! lease {
             /// The connector that opened the connection: where a pool is over a set of endpoints, that of its endpoint.
             pub fn connector(lease: &Self) -> &C {
                 let token = lease.loan.token();
-                &token.core().owner.targets.of(token.entry()).connector
+                &token.entry().target.connector
             }
 
             /// Tells how a call on the connection ended, so that an endpoint whose calls fail gets none for a while; see

@@ -121,7 +121,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         let now = core.owner.clock.now();
         let outcome = outcome.inspect(|token| {
             token.meta().leased(now, self.call_site);
-            let target = core.owner.targets.of(token.entry());
+            let target = &*token.entry().target;
             proving::prove(core, target, token.meta());
         });
         let kind = match outcome {

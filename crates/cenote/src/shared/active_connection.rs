@@ -119,8 +119,7 @@ impl<C: Multiplex> ActiveConnection<C> {
     pub(super) fn look(&self) -> Seen {
         // Acquire: asked after the signal is counted, it says what the signal was about.
         let signals = self.core.signals.load(Acquire);
-        let targets = &self.core.life.owner.targets;
-        let connector = &targets.of(self.token().entry()).connector;
+        let connector = &self.token().entry().target.connector;
         let seen = rt::calling(|| Seen {
             is_open: connector.is_open(self.connection()),
             capacity: connector.capacity(self.connection()),
