@@ -1,7 +1,8 @@
 //! Connection pools under one model: **a pool hands out leases on connections; a connection says how many it
 //! can carry at once.**
 //!
-//! A [`Pool`] keeps connections to one endpoint and leases each to one user at a time; a [`SharedPool`] leases
+//! A [`Pool`] keeps connections to one endpoint, or to a [set](Pool::balanced) of them that a source tells
+//! ([`endpoints`]), and leases each to one user at a time; a [`SharedPool`] leases
 //! each to as many at once as it can carry. You say how to
 //! connect, by implementing [`Connect`] (or take `cenote-postgres` or `cenote-redis`, which do); the pool
 //! does the rest: how many, for how long, for whom next, and what to do when the server goes away.

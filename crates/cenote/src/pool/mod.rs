@@ -84,7 +84,9 @@ impl<C: Connect> Pool<C> {
     /// - The defaults differ: [`max_per_endpoint`](PoolBuilder::max_per_endpoint) bounds the connections, and
     ///   [`max_size`](PoolBuilder::max_size), all together, does not; up to 16 dials are in flight.
     ///
-    /// It lives on the tokio runtime on which this is called, and [`build`](PoolBuilder::build) fails where there is none.
+    /// The set is asked for and followed on the tokio runtime on which this is called;
+    /// [`build`](PoolBuilder::build) fails where there is none. Keys are shown in errors and events where a connector does
+    /// not [say](Connect::endpoint) what it dials: no secrets belong in them.
     ///
     /// ```no_run
     /// # use cenote::{Connect, Dial, Verdict};
