@@ -75,7 +75,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// Whether the idle slot at `index` may be leased: on trial the one that is let out, or would be.
+    /// Whether the connection in the slot at `index` may be leased: on trial the one that is let out.
     pub(super) fn may_lease(&self, index: u32) -> bool {
         match self.admission {
             Admission::Drawn | Admission::Spare => true,
@@ -83,9 +83,7 @@ impl Member {
             Admission::Aside | Admission::Barred => false,
         }
     }
-}
 
-impl Member {
     /// What becomes of the connection in this slot, which comes back; on trial the first is let out.
     fn passage(&mut self, slot: u32) -> Passage {
         if std::mem::take(&mut self.gives_up) {
@@ -139,6 +137,12 @@ impl Members {
 }
 
 impl<O: Owner> Core<O> {
+    /// Whether `token`, which the pool itself had in hand, may be leased; always in a pool of one.
+    pub(super) fn may_lease(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> bool {
+        let member = ledger.members.of(token.slot());
+        member.is_none_or(|member| member.may_lease(token.index()))
+    }
+
     /// What becomes of `token`, which comes back, by its endpoint; in a pool of one it serves.
     pub(super) fn passage(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Passage {
         let slot = token.slot();

@@ -295,7 +295,7 @@ impl<O: Owner> Core<O> {
         let mut ledger = lock(&self.ledger);
         if ledger.phase != Phase::Open
             || !O::is_wanted(self, token.meta())
-            || self.passage(&mut ledger, &token) != Passage::Free
+            || !self.may_lease(&mut ledger, &token)
         {
             return Err(token);
         }

@@ -211,3 +211,28 @@ fn on_trial_one_connection_alone_is_leased() {
     core.admit(number, Admission::Trial);
     assert!(core.claim().is_some(), "another is let out");
 }
+
+/// What the pool itself had in hand for a check does not come back, and is none of those that are given up.
+#[test]
+fn an_endpoint_gives_up_a_connection_that_comes_back_and_none_that_is_checked_for_a_lease() {
+    let core = Core::new(Least, 8, Order::Balanced);
+    let number = core.add_endpoint().expect("a set has endpoints");
+    core.admit(number, Admission::Drawn);
+    let open = || {
+        core.open_at(number, 8, &ROOM)
+            .expect("there is room")
+            .fill(())
+    };
+    let leased = core
+        .relet(open())
+        .unwrap_or_else(|_| panic!("it may serve"));
+    let checked = open();
+    assert!(core.give_one_up(number).is_none(), "none is idle");
+    let checked = core
+        .relet(checked)
+        .unwrap_or_else(|_| panic!("it may serve"));
+    let refused = core.release(leased, IdleSince::Now);
+    assert!(matches!(refused, Release::Excess(_, Excess::GivenUp)));
+    let kept = core.release(checked, IdleSince::Now);
+    assert!(matches!(kept, Release::Kept), "one was asked for");
+}

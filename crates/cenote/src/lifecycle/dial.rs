@@ -6,7 +6,7 @@ use std::sync::{Arc as StdArc, Weak};
 use std::time::Duration;
 
 use super::admit::admit;
-use super::dial_of_set::{self, Purpose};
+use super::dial_of_set::{self, Purpose, Step};
 use super::dialer::{Dialer, UnderWay};
 use super::failed_dial::{self, Failure, Slot};
 use super::proving::succeeded;
@@ -205,8 +205,8 @@ fn due<C: Connect>(
     };
     let (number, purpose) = match set {
         Some(set) => match dial_of_set::due(core, dialer, set, &demand, situation)? {
-            dial_of_set::Due::Dial(number, purpose) => (Some(number), purpose),
-            dial_of_set::Due::MakeRoom(number) => {
+            Step::Dial(number, purpose) => (Some(number), purpose),
+            Step::MakeRoom(number) => {
                 left_over.makes_room_for = Some(number);
                 return None;
             }

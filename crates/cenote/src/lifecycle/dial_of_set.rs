@@ -15,7 +15,7 @@ use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::dial;
-use super::dialer::Dialer;
+use super::dialer::{Dialer, UnderWay};
 use super::set::SetState;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
@@ -40,9 +40,20 @@ pub(super) enum Purpose {
     Share,
 }
 
+/// Whether the pool may have one more connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PoolRoom {
+    None,
+    Some,
+}
+
+/// In a pool that is full an endpoint that failed is not dialled again before this, for another has to give a connection
+/// up for each try.
+const PATIENCE_WHEN_FULL: u64 = 5_000_000_000;
+
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum Step {
     Dial(EndpointNumber, Purpose),
     /// The endpoint is to be dialled, and the pool is full.
     MakeRoom(EndpointNumber),
@@ -55,7 +66,7 @@ pub(super) fn due<C: Connect>(
     set: &SetState<C>,
     demand: &Demand,
     situation: Situation,
-) -> Option<Due> {
+) -> Option<Step> {
     if demand.opening >= situation.max_connecting {
         return None;
     }
@@ -64,7 +75,7 @@ pub(super) fn due<C: Connect>(
     if situation.missing > 0 && !is_full {
         let found = for_demand(core, dialer, set, &mut dials, situation);
         if let Some(number) = found {
-            return Some(Due::Dial(number, Purpose::Demand));
+            return Some(Step::Dial(number, Purpose::Demand));
         }
     }
     let for_share = dialer.under_way.iter();
@@ -72,10 +83,14 @@ pub(super) fn due<C: Connect>(
     if !dials.is_in_use || for_share.count() >= situation.max_connecting.div_ceil(2) {
         return None;
     }
-    let number = for_share_of_its_own(core, dialer, set, &mut dials, situation.now)?;
-    Some(match is_full {
-        true => Due::MakeRoom(number),
-        false => Due::Dial(number, Purpose::Share),
+    let room = match is_full {
+        true => PoolRoom::None,
+        false => PoolRoom::Some,
+    };
+    let number = for_share_of_its_own(core, dialer, set, &mut dials, situation.now, room)?;
+    Some(match room {
+        PoolRoom::None => Step::MakeRoom(number),
+        PoolRoom::Some => Step::Dial(number, Purpose::Share),
     })
 }
 
@@ -87,7 +102,7 @@ fn for_demand<C: Connect>(
     situation: Situation,
 ) -> Option<EndpointNumber> {
     let now = situation.now;
-    let counted_on = |dial: &&super::dialer::UnderWay| {
+    let counted_on = |dial: &&UnderWay| {
         let has_failed = dial
             .number
             .is_some_and(|number| dials.outage(number).is_some());
@@ -97,7 +112,7 @@ fn for_demand<C: Connect>(
     let (opening, oldest) = young.fold((0, u64::MAX), |(count, oldest), dial| {
         (count + 1, oldest.min(dial.began))
     });
-    let is_stale = |dial: &super::dialer::UnderWay| {
+    let is_stale = |dial: &UnderWay| {
         dial.purpose == Purpose::Demand && now >= dial.began.saturating_add(ATTEMPT_DELAY)
     };
     let trust = match dialer.under_way.iter().any(is_stale) {
@@ -172,7 +187,8 @@ fn fewest_connections<C: Connect>(
                 return None;
             }
             let holdings = Holdings {
-                open: record.occupied() - record.opening(),
+                // The two may be of different moments.
+                open: record.occupied().saturating_sub(record.opening()),
                 opening: record.opening(),
                 // Shares say how the load is divided; those that have none now are dialled alike.
                 weight: record.share.load(Relaxed).max(1),
@@ -204,6 +220,7 @@ fn for_share_of_its_own<C: Connect>(
     set: &SetState<C>,
     dials: &mut SetDials,
     now: u64,
+    room: PoolRoom,
 ) -> Option<EndpointNumber> {
     let endpoints = core.endpoints()?;
     let has_idle = |number: &EndpointNumber| {
@@ -227,8 +244,17 @@ fn for_share_of_its_own<C: Connect>(
         let record = endpoints.record(number);
         record.open() == 0 && record.opening() == 0
     };
-    let down = dials.failing().find(|(_, number)| is_down(*number));
-    let (opens_at, number) = down?;
+    let mut down = dials.failing().filter(|(_, number)| is_down(*number));
+    let (opens_at, number) = match room {
+        PoolRoom::Some => down.next()?,
+        PoolRoom::None => down
+            .filter_map(|(opens_at, number)| {
+                let failed_at = dials.outage(number)?.failed_at;
+                let patient = failed_at.saturating_add(PATIENCE_WHEN_FULL);
+                Some((opens_at.max(patient), number))
+            })
+            .min()?,
+    };
     if opens_at > now {
         dial::wake_by(core, dialer, opens_at);
         return None;

@@ -84,8 +84,6 @@ struct Known {
     is_made: bool,
     /// Since when its ejection is over, and the next call decides.
     trial_at: Option<u64>,
-    /// What is thought of it, and since when it is back.
-    opinion: (Availability, Option<u64>),
     availability: Availability,
     health: StdArc<Health>,
     /// Since when it starts slowly, unless it was there from the beginning.
@@ -103,9 +101,8 @@ struct Looked {
 }
 
 impl Known {
-    /// What is thought of the endpoint now, of which so many connections are open; when that may change though nothing
-    /// happens.
-    fn judge<C: Connect>(&mut self, state: &SetState<C>, open: u32, now: u64) -> Option<u64> {
+    /// What is thought of the endpoint now, of which so many connections are open.
+    fn judge<C: Connect>(&mut self, state: &SetState<C>, open: u32, now: u64) -> Opinion {
         if let Standing::Probation(_) = self.health.standing(now) {
             self.health.begin_trial(now);
             self.trial_at = Some(now);
@@ -122,16 +119,36 @@ impl Known {
         if !matches!(standing, Standing::Probing(_)) {
             self.trial_at = None;
         }
-        let (opinion, recovered_at, look_at) = match standing {
-            Standing::Up { recovered_at } => (Availability::Up, recovered_at, None),
-            Standing::Ejected(ejection) => (Availability::Ejected, None, Some(ejection.until)),
+        match standing {
+            Standing::Up { recovered_at } => Opinion {
+                availability: Availability::Up,
+                recovered_at,
+                until: None,
+            },
+            Standing::Ejected(ejection) => Opinion::ejected(Some(ejection.until)),
             Standing::Probation(_) | Standing::Probing(_) => {
-                let look_at = passes_at.filter(|at| is_silent && *at > now);
-                (Availability::Ejected, None, look_at)
+                Opinion::ejected(passes_at.filter(|at| is_silent && *at > now))
             }
-        };
-        self.opinion = (opinion, recovered_at);
-        look_at
+        }
+    }
+}
+
+/// What is thought of an endpoint that can be reached.
+struct Opinion {
+    availability: Availability,
+    /// Since when it is up, if it was ejected before.
+    recovered_at: Option<u64>,
+    /// When it may be another though nothing happens.
+    until: Option<u64>,
+}
+
+impl Opinion {
+    fn ejected(until: Option<u64>) -> Self {
+        Self {
+            availability: Availability::Ejected,
+            recovered_at: None,
+            until,
+        }
     }
 }
 
@@ -311,7 +328,6 @@ where
                     stay: Stay::Listed,
                     is_made: false,
                     trial_at: None,
-                    opinion: (Availability::Up, None),
                     availability: Availability::Up,
                     health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),
                     added_at: (self.version > 0).then(|| core.owner.clock.now()),
@@ -361,9 +377,10 @@ where
             PanicThreshold::default(),
             state.slow_start.as_ref(),
         );
-        state.may_eject.store(spare_opinions(&facts), Relaxed);
         let any_weight = facts.iter().any(|facts| facts.weight > 0);
         let is_drained = |weight| any_weight && weight == 0;
+        let undrained = facts.iter().filter(|facts| !is_drained(facts.weight));
+        state.may_eject.store(spare_opinions(undrained), Relaxed);
         let mut shares = shares.into_iter();
         let decide = |known: &Known| {
             let (admission, share) = match known.stay {
@@ -412,10 +429,12 @@ where
                 let record = endpoints.record(known.number);
                 let has_failed = dials.outage(known.number).is_some();
                 let is_down = !known.is_made || has_failed && record.open() == 0;
-                let look_again = known.judge(state, record.open(), now);
-                look_at = look_at.into_iter().chain(look_again).min();
-                let (opinion, recovered_at) = known.opinion;
-                let availability = if is_down { Availability::Down } else { opinion };
+                let opinion = known.judge(state, record.open(), now);
+                look_at = look_at.into_iter().chain(opinion.until).min();
+                let availability = match is_down {
+                    true => Availability::Down,
+                    false => opinion.availability,
+                };
                 let was = std::mem::replace(&mut known.availability, availability);
                 if known.stay == Stay::Leaves {
                     continue;
@@ -427,7 +446,7 @@ where
                     weight: known.weight,
                     priority: known.priority,
                     availability,
-                    started_at: known.added_at.max(recovered_at),
+                    started_at: known.added_at.max(opinion.recovered_at),
                 });
             }
         }
@@ -475,16 +494,16 @@ fn drop_error(outage: Option<Box<Outage>>) {
     let _ = rt::calling(|| drop(outage));
 }
 
-/// How many more endpoints can be ejected so that half of the reachable ones are left.
-fn spare_opinions(facts: &[Facts]) -> usize {
-    let of = |availability| {
-        let its = facts.iter().filter(|one| one.availability == availability);
-        its.count()
-    };
-    let (up, ejected) = (of(Availability::Up), of(Availability::Ejected));
-    match facts.iter().map(|one| one.priority).max() {
-        Some(0) => ((up + ejected) / 2).saturating_sub(ejected),
-        // With several levels it is for the follower to say.
-        _ => 0,
+/// How many more of these endpoints can be ejected so that half of the reachable ones are left.
+fn spare_opinions<'a>(facts: impl Iterator<Item = &'a Facts>) -> usize {
+    let (mut up, mut ejected) = (0_usize, 0_usize);
+    for one in facts {
+        if one.priority > 0 {
+            // With several levels it is for the follower to say.
+            return 0;
+        }
+        up += usize::from(one.availability == Availability::Up);
+        ejected += usize::from(one.availability == Availability::Ejected);
     }
+    ((up + ejected) / 2).saturating_sub(ejected)
 }

@@ -41,7 +41,7 @@ impl Health {
 
     /// The ejection is over: the next call decides.
     pub(super) fn begin_trial(&self, now: u64) {
-        // Whoever calls next does so as the probe.
+        // The next call is the probe; its outcome is known for that by when its lease began.
         let _probe = lock(&self.0).accrual.begin(now);
     }
 

@@ -1,12 +1,13 @@
-//! The life of the connections to one endpoint: opened, checked, handed back and made clean, closed. It knows no user:
+//! The life of the connections to one endpoint, or to a set of them: opened, checked, handed back and made clean, closed. It knows no user:
 //! what a lease is, who waits for one and for how long is for the faces on it, the pools.
 //!
 //! `dial` opens connections, `admit` takes them in, `check` asks them for a sign of life, `recycle` leads from a lease
 //! to the next, `retire` closes them, `look` looks after those in between; `state` is what they share, and `owner` what
 //! the kernel is told.
 //!
-//! Locks, in the order they may be taken: the dialer's (`state`), the budget's, the kernel's ledger, the runtime's
-//! leaf. User code runs under none of them.
+//! Locks, in the order they may be taken: the dialer's (`state`), that of a set's dials (`set_dials`), the budget's, the
+//! kernel's ledger, the runtime's leaf; a set's targets and an endpoint's account are leaves too. User code runs under none
+//! of them.
 
 pub(crate) mod add;
 mod admit;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::endpoints::{Ejection, Outcome};
+use cenote::endpoints::{Ejection, Endpoint, EndpointSet, Outcome, channel};
 use cenote::report::EventKind;
 use cenote::{Lease, Pool};
 use tokio::time::Instant;
@@ -147,6 +147,31 @@ async fn where_too_many_fail_all_are_used_and_that_is_told() {
         assert_eq!(used.len(), names.len(), "{used:?}");
         assert!(*told.lock().unwrap() >= 1);
     }
+}
+
+/// Drained endpoints are none of those that are left.
+#[tokio::test(start_paused = true)]
+async fn beside_drained_endpoints_the_last_that_serves_is_not_ejected_for_a_moment() {
+    let service = Service::default();
+    let (sender, source) = channel();
+    let names = ["a", "b", "c", "d", "e", "f"].iter().enumerate();
+    sender.send(EndpointSet::from_iter(names.map(|(i, name)| {
+        Endpoint::new((*name).to_owned()).weight(u32::from(i < 2))
+    })));
+    let pool = service.balanced(source).build().unwrap();
+    assert_eq!(shares(&pool, 30).await.len(), 2);
+    // Without a pause in which the follower could look.
+    let mut failed = BTreeMap::<String, usize>::new();
+    while failed.values().sum::<usize>() < 40 {
+        let lease = pool.try_get().expect("one serves at any time");
+        *failed.entry(lease.server.clone()).or_default() += 1;
+        Lease::outcome(&lease, Outcome::Failed);
+    }
+    assert_eq!(
+        failed.values().min(),
+        Some(&5),
+        "one was ejected: {failed:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cenote::Pool;
 use cenote::endpoints::{Endpoint, EndpointSet, channel, fixed};
+use cenote::report::CloseReason;
 use cenote::settings::Backoff;
 use tokio::time::Instant;
 
@@ -201,4 +202,17 @@ async fn an_endpoint_whose_gate_is_open_is_dialled_though_another_s_is_not() {
         );
         drop(held);
     }
+}
+
+/// Room is made for one that may be back, and each time it is not, another has lost a connection for nothing.
+#[tokio::test(start_paused = true)]
+async fn in_a_pool_that_is_full_an_endpoint_that_stays_dead_costs_the_others_little() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b"]);
+    let pool = pool.max_size(4).build().unwrap();
+    users(&pool, 4, secs(1)).await;
+    service.kill("a");
+    users(&pool, 4, secs(20)).await;
+    let lost = pool.counters().closed_by(CloseReason::Rebalanced);
+    assert!((1..=5).contains(&lost), "{lost} in 20 s");
 }

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::policy::accrual::Outcome;
+
 /// The time in which the old expectation fades to 1/e (10 s in Finagle, tower's users and linkerd2-proxy).
 const DECAY_NANOS: f32 = 10e9;
 
@@ -16,18 +18,6 @@ const FAILED: Duration = Duration::from_secs(5);
 
 /// The most that a peer's word on when to try again counts as (linkerd2-proxy #4537).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Succeeded,
-    Failed {
-        /// When to try again, if the peer said so.
-        retry_after: Option<Duration>,
-    },
-    /// By the caller, before there was a reply: says nothing of the endpoint (tower takes it for a fast one).
-    Cancelled,
-}
 
 /// The expectation, and as of when.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -41,12 +31,14 @@ impl PeakEwma {
     /// A call ended at `now` and took so long.
     pub(crate) fn observe(&mut self, now: u64, took: Duration, outcome: Outcome) {
         let counts_as = match outcome {
-            Outcome::Succeeded => took,
-            Outcome::Failed { retry_after } => {
+            Outcome::Ok => took,
+            Outcome::Failed => took.max(FAILED),
+            Outcome::Overloaded { retry_after } => {
                 let told = retry_after.unwrap_or(FAILED).min(MAX_RETRY_AFTER);
                 took.max(FAILED).max(told)
             }
-            Outcome::Cancelled => return,
+            // By the caller, before there was a reply: says nothing of the endpoint (tower takes it for a fast one).
+            Outcome::Ignore => return,
         };
         let sample = counts_as.as_secs_f32();
         let (kept, faded) = (self.kept(now), self.value(now));
@@ -75,7 +67,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
     const MS: Duration = Duration::from_millis(1);
-    const FAILS: Outcome = Outcome::Failed { retry_after: None };
+    const FAILS: Outcome = Outcome::Failed;
 
     fn after(samples: &[(u64, Duration, Outcome)]) -> PeakEwma {
         let mut ewma = PeakEwma::default();
@@ -98,11 +90,11 @@ mod tests {
     #[test]
     fn a_slower_call_counts_at_once_and_a_faster_one_by_the_time_since() {
         let mut ewma = after(&[
-            (SECOND, MS, Outcome::Succeeded),
-            (SECOND + 1, 100 * MS, Outcome::Succeeded),
+            (SECOND, MS, Outcome::Ok),
+            (SECOND + 1, 100 * MS, Outcome::Ok),
         ]);
         assert_near(ewma.value(SECOND + 1), 0.1);
-        ewma.observe(11 * SECOND + 1, MS, Outcome::Succeeded);
+        ewma.observe(11 * SECOND + 1, MS, Outcome::Ok);
         let kept = (-1.0_f32).exp();
         assert_near(
             ewma.value(11 * SECOND + 1),
@@ -114,14 +106,14 @@ mod tests {
     fn calls_that_take_the_same_keep_it_where_it_is() {
         let mut ewma = PeakEwma::default();
         for second in 1..100 {
-            ewma.observe(second * SECOND, MS, Outcome::Succeeded);
+            ewma.observe(second * SECOND, MS, Outcome::Ok);
             assert_near(ewma.value(second * SECOND), 0.001);
         }
     }
 
     #[test]
     fn without_calls_it_fades() {
-        let ewma = after(&[(SECOND, 50 * MS, Outcome::Succeeded)]);
+        let ewma = after(&[(SECOND, 50 * MS, Outcome::Ok)]);
         assert_near(ewma.value(11 * SECOND), 0.05 / std::f32::consts::E);
         assert_eq!(ewma.value(u64::MAX), 0.0);
     }
@@ -129,7 +121,7 @@ mod tests {
     /// linkerd2-proxy #4537.
     #[test]
     fn a_failed_call_counts_as_a_slow_one_however_fast_it_failed() {
-        let told = |secs| Outcome::Failed {
+        let told = |secs| Outcome::Overloaded {
             retry_after: Some(Duration::from_secs(secs)),
         };
         for (outcome, took, expected) in [
@@ -147,16 +139,16 @@ mod tests {
 
     #[test]
     fn a_cancelled_call_does_not_count() {
-        let known = [(SECOND, 50 * MS, Outcome::Succeeded)];
-        let cancelled = [known[0], (2 * SECOND, MS, Outcome::Cancelled)];
+        let known = [(SECOND, 50 * MS, Outcome::Ok)];
+        let cancelled = [known[0], (2 * SECOND, MS, Outcome::Ignore)];
         assert_eq!(after(&cancelled), after(&known));
     }
 
     /// Threads tell of calls in another order than they ended in.
     #[test]
     fn a_call_told_late_does_not_turn_time_back() {
-        let mut ewma = after(&[(20 * SECOND, 50 * MS, Outcome::Succeeded)]);
-        ewma.observe(SECOND, MS, Outcome::Succeeded);
+        let mut ewma = after(&[(20 * SECOND, 50 * MS, Outcome::Ok)]);
+        ewma.observe(SECOND, MS, Outcome::Ok);
         assert_near(ewma.value(20 * SECOND), 0.05);
     }
 }

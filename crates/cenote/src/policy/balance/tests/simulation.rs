@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::peak_ewma::{Outcome, PeakEwma};
+use super::peak_ewma::PeakEwma;
 use super::*;
+use crate::policy::accrual::Outcome;
 
 /// `len` servers at 90 % of what they can do, and the greatest queue that there ever was. In each step a call comes, or
 /// a server that is drawn is done with one.
@@ -104,8 +105,8 @@ fn timed_calls(services: &[Service], users: usize, seconds: usize) -> Vec<Vec<u3
             now = ends_at;
             list.loads[place].in_flight -= 1;
             let (took, outcome) = match services[place] {
-                Service::Replies(took) => (took, Outcome::Succeeded),
-                Service::Fails(took) => (took, Outcome::Failed { retry_after: None }),
+                Service::Replies(took) => (took, Outcome::Ok),
+                Service::Fails(took) => (took, Outcome::Failed),
             };
             ewmas[place].observe(now, took, outcome);
         }
