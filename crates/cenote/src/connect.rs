@@ -3,9 +3,11 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::dial::Dial;
 use crate::report::{CloseReason, ConnectionInfo};
+use crate::rt;
 
 /// Opens connections to one endpoint and judges their health.
 ///
@@ -236,4 +238,10 @@ pub enum Verdict {
     Reset,
     /// It is beyond repair, or repairing costs more than a new one.
     Close,
+}
+
+/// What `connector` says it dials.
+pub(crate) fn endpoint<C: Connect>(connector: &C) -> Option<Arc<str>> {
+    let endpoint = rt::calling(|| connector.endpoint());
+    endpoint.ok().flatten().map(Into::into)
 }

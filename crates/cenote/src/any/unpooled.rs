@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::erased::{BoxFuture, DynLease, ErasedPool};
 use crate::connect::Connect;
+use crate::connect::endpoint;
 use crate::dial::Dial;
-use crate::error::{ConnectError, GetError, endpoint};
+use crate::error::{ConnectError, GetError};
 use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed, Runtime};
 use crate::settings::CONNECT_TIMEOUT;

@@ -54,6 +54,7 @@ mod ledger;
 pub(crate) mod models;
 mod occupancy;
 mod phase;
+mod record;
 #[cfg(all(test, not(cenote_loom)))]
 mod set_tests;
 mod shelf;
@@ -121,7 +122,7 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
         None
     }
     /// An endpoint was chosen that lacks a connection; another served. Told once, until a connection is opened or
-    /// [`forget_missed`](endpoints::Record::forget_missed).
+    /// [`forget_missed`](record::Record::forget_missed).
     fn missed(_core: &Arc<Core<Self>>, _number: EndpointNumber) {}
 }
 

@@ -1,31 +1,32 @@
 //! The follower: a task of each pool over a set of endpoints that makes of the set, and of what is known of each endpoint,
 //! who may serve and with which share of the load. It acts while nobody calls and while all callers wait (linkerd2 #2550).
 //!
+//! `known` is what is known of each and what is thought of it; `admit` says who may serve.
+//!
 //! An endpoint that stays in the set keeps its number, its connections and what is known of it, whatever else changes.
 //! One that leaves, or has weight 0, gets no leases any more; its idle connections are closed, the others when they come
 //! back; once they are gone it is forgotten. If its key comes again before that, it is the same endpoint.
 
+mod admit;
+mod known;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
-use std::time::Duration;
 
+use self::known::{Known, Stay};
 use super::dial;
 use super::dialer::Outage;
 use super::health::Health;
-use super::retire::retire;
 use super::set::SetState;
 use super::state::LifecycleCore;
-use super::target::{Member, Target, name};
+use super::target::{Member, Target};
 use crate::connect::Connect;
 use crate::endpoints::{Change, Discovery, Endpoint, EndpointSet, Key};
-use crate::kernel::{Admission, Arc, EndpointNumber, Phase};
-use crate::policy::accrual::Standing;
-use crate::policy::balance::MAX_WEIGHT;
-use crate::policy::ejection::{Availability, PanicMode, PanicThreshold};
-use crate::policy::shares::{Facts, Shares, shares};
-use crate::report::{CloseReason, EventKind};
-use crate::rt::{self, nanos};
+use crate::kernel::{Arc, EndpointNumber, Phase};
+use crate::policy::ejection::{Availability, PanicMode};
+use crate::report::EventKind;
+use crate::rt;
 use crate::settings::SECOND;
 use crate::wake::Notify;
 
@@ -69,134 +70,6 @@ struct Follower<C: Connect, K: Key, F> {
     version: u64,
     /// Whether ejected endpoints are used.
     panic: Option<PanicMode>,
-}
-
-/// The share of an endpoint on trial: what one begins with that starts slowly.
-const ON_TRIAL: u32 = MAX_WEIGHT / 10;
-
-/// What the follower knows of an endpoint.
-struct Known {
-    number: EndpointNumber,
-    weight: u32,
-    priority: u16,
-    stay: Stay,
-    /// There is a connector for it.
-    is_made: bool,
-    /// Since when its ejection is over, and the next call decides.
-    trial_at: Option<u64>,
-    availability: Availability,
-    health: StdArc<Health>,
-    /// Since when it starts slowly, unless it was there from the beginning.
-    added_at: Option<u64>,
-}
-
-/// What a look at all endpoints found.
-struct Looked {
-    /// Of those in the set, in the order of their keys.
-    facts: Vec<Facts>,
-    /// Those of which it is another than before.
-    turned: Vec<(StdArc<str>, Availability)>,
-    /// When it may be another again though nothing happens.
-    look_at: Option<u64>,
-}
-
-impl Known {
-    /// What is thought of the endpoint now, of which so many connections are open.
-    fn judge<C: Connect>(&mut self, state: &SetState<C>, open: u32, now: u64) -> Opinion {
-        if let Standing::Probation(_) = self.health.standing(now) {
-            self.health.begin_trial(now);
-            self.trial_at = Some(now);
-        }
-        // Where nobody tells how calls end, a connection that lasts has to do.
-        let passes_at = self
-            .trial_at
-            .map(|began| began.saturating_add(nanos(TRIAL)));
-        let is_silent = !state.hears_outcomes.load(Relaxed);
-        if is_silent && open > 0 && passes_at.is_some_and(|at| at <= now) {
-            self.health.pass_trial(now, &state.accrual);
-        }
-        let standing = self.health.standing(now);
-        if !matches!(standing, Standing::Probing(_)) {
-            self.trial_at = None;
-        }
-        match standing {
-            Standing::Up { recovered_at } => Opinion {
-                availability: Availability::Up,
-                recovered_at,
-                until: None,
-            },
-            Standing::Ejected(ejection) => Opinion::ejected(Some(ejection.until)),
-            Standing::Probation(_) | Standing::Probing(_) => {
-                Opinion::ejected(passes_at.filter(|at| is_silent && *at > now))
-            }
-        }
-    }
-}
-
-/// What is thought of an endpoint that can be reached.
-struct Opinion {
-    availability: Availability,
-    /// Since when it is up, if it was ejected before.
-    recovered_at: Option<u64>,
-    /// When it may be another though nothing happens.
-    until: Option<u64>,
-}
-
-impl Opinion {
-    fn ejected(until: Option<u64>) -> Self {
-        Self {
-            availability: Availability::Ejected,
-            recovered_at: None,
-            until,
-        }
-    }
-}
-
-/// A trial that a connection outlives is passed after this, where nobody tells how calls end.
-const TRIAL: Duration = SECOND;
-
-/// Who may serve from now on, as far as it was decided.
-fn carry_out<C: Connect>(
-    core: &Arc<LifecycleCore<C>>,
-    state: &SetState<C>,
-    decided: &[(EndpointNumber, Admission, u32)],
-) {
-    let Some(endpoints) = core.endpoints() else {
-        return;
-    };
-    {
-        // At once, so that a dial that fails is never judged by half a change.
-        let mut dials = state.dials();
-        for (number, admission, _) in decided {
-            dials.set_serves(*number, admission.serves());
-        }
-    }
-    for (number, admission, share) in decided {
-        let record = endpoints.record(*number);
-        record.share.store(*share, Relaxed);
-        let is_stalled = *admission == Admission::Trial && !core.lets_out(*number);
-        // By what the kernel has: an ejection may have laid the endpoint aside.
-        if core.admission_of(*number) == Some(*admission) && !is_stalled {
-            continue;
-        }
-        // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
-        record.forget_missed();
-        for token in core.admit(*number, *admission) {
-            retire(token, CloseReason::EndpointGone, None);
-        }
-        if *admission == Admission::Barred {
-            drop_error(state.dials().succeeded(*number));
-        }
-    }
-    // Who looked for one to dial since the dials were told, and before the kernel was, found none.
-    state.dials().has_room_again();
-}
-
-/// Whether an endpoint is in the set.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stay {
-    Listed,
-    Leaves,
 }
 
 impl<C, K, F> Follower<C, K, F>
@@ -358,122 +231,6 @@ where
         }
     }
 
-    /// Makes of all that is known who may serve, and with which share; when that is to be done again though nothing
-    /// happens, if it is.
-    fn admit(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) -> Option<u64> {
-        let now = core.owner.clock.now();
-        let Looked {
-            facts,
-            turned,
-            look_at,
-        } = self.look(core, state, now)?;
-        let Shares {
-            shares,
-            change_at,
-            panic,
-        } = shares(
-            now,
-            &facts,
-            PanicThreshold::default(),
-            state.slow_start.as_ref(),
-        );
-        let any_weight = facts.iter().any(|facts| facts.weight > 0);
-        let is_drained = |weight| any_weight && weight == 0;
-        let undrained = facts.iter().filter(|facts| !is_drained(facts.weight));
-        state.may_eject.store(spare_opinions(undrained), Relaxed);
-        let mut shares = shares.into_iter();
-        let decide = |known: &Known| {
-            let (admission, share) = match known.stay {
-                Stay::Leaves => (Admission::Barred, 0),
-                Stay::Listed => {
-                    let is_ejected = known.availability == Availability::Ejected && panic.is_none();
-                    match shares.next().unwrap_or(0) {
-                        _ if !known.is_made || is_drained(known.weight) => (Admission::Barred, 0),
-                        _ if is_ejected && known.trial_at.is_some() => (Admission::Trial, ON_TRIAL),
-                        _ if is_ejected => (Admission::Aside, 0),
-                        0 => (Admission::Spare, 0),
-                        share => (Admission::Drawn, share),
-                    }
-                }
-            };
-            (known.number, admission, share)
-        };
-        let decided: Vec<_> = self.known.values().map(decide).collect();
-        carry_out(core, state, &decided);
-        let may_be_up =
-            |facts: &Facts| !is_drained(facts.weight) && facts.availability != Availability::Down;
-        if !facts.is_empty() && !facts.iter().any(may_be_up) {
-            // Perhaps all have moved.
-            self.discovery.refresh();
-        }
-        for (name, availability) in turned {
-            core.owner.tell_named(Some(name), || match availability {
-                Availability::Down => EventKind::EndpointDown,
-                Availability::Ejected => EventKind::EndpointEjected,
-                Availability::Up => EventKind::EndpointUp,
-            });
-        }
-        state.is_in_panic.store(panic.is_some(), Relaxed);
-        self.tell_panic(core, panic);
-        look_at.into_iter().chain(change_at).min()
-    }
-
-    /// Whether each endpoint can be used, by fact and by opinion.
-    fn look(&mut self, core: &LifecycleCore<C>, state: &SetState<C>, now: u64) -> Option<Looked> {
-        let endpoints = core.endpoints()?;
-        let (mut facts, mut turned) = (Vec::with_capacity(self.known.len()), Vec::new());
-        let mut look_at = None::<u64>;
-        {
-            let dials = state.dials();
-            for (key, known) in &mut self.known {
-                let record = endpoints.record(known.number);
-                let has_failed = dials.outage(known.number).is_some();
-                let is_down = !known.is_made || has_failed && record.open() == 0;
-                let opinion = known.judge(state, record.open(), now);
-                look_at = look_at.into_iter().chain(opinion.until).min();
-                let availability = match is_down {
-                    true => Availability::Down,
-                    false => opinion.availability,
-                };
-                let was = std::mem::replace(&mut known.availability, availability);
-                if known.stay == Stay::Leaves {
-                    continue;
-                }
-                if was != availability {
-                    turned.push((known.number, key, availability));
-                }
-                facts.push(Facts {
-                    weight: known.weight,
-                    priority: known.priority,
-                    availability,
-                    started_at: known.added_at.max(opinion.recovered_at),
-                });
-            }
-        }
-        // Names are asked for out of the lock: they are user code.
-        let named = turned.into_iter().map(|(number, key, availability)| {
-            let called = state.name(number);
-            (called.unwrap_or_else(|| name(key).into()), availability)
-        });
-        Some(Looked {
-            turned: named.collect(),
-            facts,
-            look_at,
-        })
-    }
-
-    fn tell_panic(&mut self, core: &Arc<LifecycleCore<C>>, panic: Option<PanicMode>) {
-        let was = std::mem::replace(&mut self.panic, panic);
-        match (was, panic) {
-            (None, Some(PanicMode { ejected, reachable })) => {
-                core.owner
-                    .tell(|| EventKind::PanicEntered { ejected, reachable });
-            }
-            (Some(_), None) => core.owner.tell(|| EventKind::PanicLeft),
-            _ => {}
-        }
-    }
-
     /// Forgets the endpoints that have left and have no connections any more.
     fn forget_gone(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) {
         self.known.retain(|_, known| {
@@ -492,18 +249,4 @@ where
 /// An error's drop is user code.
 fn drop_error(outage: Option<Box<Outage>>) {
     let _ = rt::calling(|| drop(outage));
-}
-
-/// How many more of these endpoints can be ejected so that half of the reachable ones are left.
-fn spare_opinions<'a>(facts: impl Iterator<Item = &'a Facts>) -> usize {
-    let (mut up, mut ejected) = (0_usize, 0_usize);
-    for one in facts {
-        if one.priority > 0 {
-            // With several levels it is for the follower to say.
-            return 0;
-        }
-        up += usize::from(one.availability == Availability::Up);
-        ejected += usize::from(one.availability == Availability::Ejected);
-    }
-    ((up + ejected) / 2).saturating_sub(ejected)
 }

@@ -1,5 +1,5 @@
-//! The life of the connections to one endpoint, or to a set of them: opened, checked, handed back and made clean, closed. It knows no user:
-//! what a lease is, who waits for one and for how long is for the faces on it, the pools.
+//! The life of the connections to one endpoint, or to a set of them: opened, checked, handed back and made clean, closed.
+//! It knows no user: what a lease is, who waits for one and for how long is for the faces on it, the pools.
 //!
 //! `dial` opens connections, `admit` takes them in, `check` asks them for a sign of life, `recycle` leads from a lease
 //! to the next, `retire` closes them, `look` looks after those in between; `state` is what they share, and `owner` what

@@ -9,7 +9,7 @@ use super::health::Health;
 use super::set::SetState;
 use super::state::PROVEN;
 use crate::connect::Connect;
-use crate::error::endpoint;
+use crate::connect::endpoint;
 use crate::kernel::EndpointNumber;
 use crate::sync::AtomicU64;
 
