@@ -42,7 +42,7 @@
 struct Readme;
 
 // `source` asks again and again, a question at a time; `host` and `srv` are the questions, of `addresses` each.
-// `name_servers` keeps the `resolver`, by which one record is looked up. `scripted` is a name server for tests.
+// `name_servers` keeps the `resolver`, by which one record is looked up.
 
 mod addresses;
 mod dns;
@@ -50,12 +50,14 @@ mod error;
 mod host;
 mod name_servers;
 mod resolver;
-#[cfg(test)]
-#[allow(dead_code, reason = "tests in another folder need the rest")]
-mod scripted;
 mod source;
 mod srv;
 mod target;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "the tests of the public face need the rest")]
+#[path = "../tests/scripted/mod.rs"]
+mod scripted;
 
 pub use dns::{Dns, host, srv};
 pub use error::{DnsError, Tried};

@@ -11,7 +11,6 @@ use hickory_resolver::proto::rr::RecordType::{A, AAAA, SRV};
 
 mod says;
 #[allow(dead_code, reason = "other tests need the rest")]
-#[path = "../src/scripted.rs"]
 mod scripted;
 #[allow(dead_code, reason = "other tests need the rest")]
 mod waiting;
