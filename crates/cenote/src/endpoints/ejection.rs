@@ -11,9 +11,10 @@ use crate::settings::{Backoff, SHORTEST, check_duration, refuse};
 /// [`Lease::outcome`](crate::Lease::outcome) tells; a connection that breaks or fails its check counts as a failure by
 /// itself.
 ///
-/// An ejection lasts from 1 s to 60 s, longer each time in a row; then one connection is let out on trial, and its first
-/// call that is told decides; in a pool that is told of none, a connection that lasts for a second. Ejections are opinions: where more than half of the endpoints that can be reached would be
-/// out, all of them are used.
+/// The first ejection lasts for half a second to a second, each one more in a row for twice as long, up to 30 s to 60 s.
+/// Then one connection is let out on trial, and its first call that is told decides; in a pool that is told of none, a
+/// connection that lasts for a second. Ejections are opinions: where more than half of the endpoints that can be reached
+/// would be out, all of them are used.
 ///
 /// ```
 /// use cenote::endpoints::Ejection;

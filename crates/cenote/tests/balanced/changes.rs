@@ -5,7 +5,7 @@ use cenote::Pool;
 use cenote::endpoints::{Endpoint, EndpointSet, channel, fixed};
 use cenote::report::{CloseReason, EventKind};
 
-use crate::service::{Service, ms, pass, secs, set_of, shares, use_once};
+use crate::service::{Service, endpoint, ms, pass, secs, set_of, shares, use_once};
 
 /// grpc #12295, cilium #12551, grpc-node #2455: what is added is not seen until a connection breaks.
 #[tokio::test(start_paused = true)]
@@ -137,15 +137,9 @@ async fn an_endpoint_removed_and_told_again_and_removed_is_gone_once() {
 #[tokio::test(start_paused = true)]
 async fn weight_0_drains_and_another_weight_brings_back() {
     let service = Service::default();
-    let (sender, source) = channel();
-    let weighing = |weight| {
-        EndpointSet::from([
-            Endpoint::new("a".to_owned()).weight(weight),
-            Endpoint::new("b".to_owned()),
-        ])
-    };
-    sender.send(weighing(1));
-    let pool = service.balanced(source).build().unwrap();
+    let weighing = |weight| EndpointSet::from([endpoint("a").weight(weight), endpoint("b")]);
+    let (sender, pool) = service.over_set(weighing(1));
+    let pool = pool.build().unwrap();
     shares(&pool, 50).await;
     sender.send(weighing(0));
     pass(ms(1)).await;
@@ -163,7 +157,7 @@ async fn other_addresses_are_for_the_next_dial() {
     let (sender, source) = channel();
     let at = |address: &str| {
         let address = address.parse().unwrap();
-        EndpointSet::from([Endpoint::new("a".to_owned()).addresses([address])])
+        EndpointSet::from([endpoint("a").addresses([address])])
     };
     sender.send(at("10.0.0.1:1"));
     let made = service.clone();

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
-use cenote::endpoints::{Balance, Endpoint, EndpointSet, channel, fixed};
+use cenote::endpoints::{Balance, Endpoint, EndpointSet, fixed};
 
-use crate::service::{Answer, Service, ms, pass, set_of, shares, use_once};
+use crate::service::{
+    Answer, Service, endpoint, ms, set_of, shares, two_levels, use_now_and_then, use_once,
+};
 
 const EVERY: [Balance; 4] = [
     Balance::PowerOfTwo,
@@ -45,13 +47,12 @@ async fn one_user_alone_comes_to_every_endpoint_in_every_way_of_choosing() {
 async fn shares_follow_weights_and_weight_0_gets_none() {
     for balance in [Balance::PowerOfTwo, Balance::RoundRobin, Balance::Random] {
         let service = Service::default();
-        let (sender, source) = channel();
-        sender.send(EndpointSet::from([
-            Endpoint::new("heavy".to_owned()).weight(3),
-            Endpoint::new("light".to_owned()),
-            Endpoint::new("drained".to_owned()).weight(0),
+        let (_sender, pool) = service.over_set(EndpointSet::from([
+            endpoint("heavy").weight(3),
+            endpoint("light"),
+            endpoint("drained").weight(0),
         ]));
-        let pool = service.balanced(source).balance(balance).build().unwrap();
+        let pool = pool.balance(balance).build().unwrap();
         shares(&pool, 20).await;
         let shares = shares(&pool, 1_000).await;
         let heavy = shares["heavy"];
@@ -64,10 +65,9 @@ async fn shares_follow_weights_and_weight_0_gets_none() {
 #[tokio::test(start_paused = true)]
 async fn where_all_weights_are_0_the_endpoints_share_alike() {
     let service = Service::default();
-    let (sender, source) = channel();
     let zero = |name: &str| Endpoint::new(name.to_owned()).weight(0);
-    sender.send(EndpointSet::from([zero("a"), zero("b")]));
-    let pool = service.balanced(source).build().unwrap();
+    let (_sender, pool) = service.over_set(EndpointSet::from([zero("a"), zero("b")]));
+    let pool = pool.build().unwrap();
     let shares = shares(&pool, 200).await;
     assert!(shares.values().all(|share| *share > 60), "{shares:?}");
 }
@@ -113,37 +113,22 @@ async fn users_at_the_same_time_are_spread_over_the_endpoints() {
 #[tokio::test(start_paused = true)]
 async fn a_lower_level_serves_only_while_the_first_cannot_be_reached() {
     let service = Service::default();
-    let (sender, source) = channel();
-    sender.send(EndpointSet::from([
-        Endpoint::new("first".to_owned()),
-        Endpoint::new("second".to_owned()).priority(1),
-    ]));
-    let pool = service.balanced(source).build().unwrap();
+    let (_sender, pool) = service.over_set(two_levels());
+    let pool = pool.build().unwrap();
     assert_eq!(shares(&pool, 20).await.get("second"), None);
     service.kill("first");
     let during = shares(&pool, 20).await;
     assert_eq!(during, BTreeMap::from([("second".to_owned(), 20)]));
     service.set("first", Answer::Accept);
-    for _ in 0..100 {
-        use_once(&pool).await;
-        pass(ms(50)).await;
-    }
+    use_now_and_then(&pool, 100).await;
     assert_eq!(shares(&pool, 20).await.get("second"), None, "it is back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lower_level_serves_what_the_first_has_no_connections_for() {
     let service = Service::default();
-    let (sender, source) = channel();
-    sender.send(EndpointSet::from([
-        Endpoint::new("first".to_owned()),
-        Endpoint::new("second".to_owned()).priority(1),
-    ]));
-    let pool = service
-        .balanced(source)
-        .max_per_endpoint(2)
-        .build()
-        .unwrap();
+    let (_sender, pool) = service.over_set(two_levels());
+    let pool = pool.max_per_endpoint(2).build().unwrap();
     let mut leases = Vec::new();
     for _ in 0..3 {
         leases.push(pool.get().await.unwrap());
@@ -190,16 +175,8 @@ async fn many_pools_with_seeds_on_one_thread_spread_their_leases() {
 #[tokio::test(start_paused = true)]
 async fn after_a_wait_a_lower_level_serves_none_while_the_first_has_an_idle_connection() {
     let service = Service::default();
-    let (sender, source) = channel();
-    sender.send(EndpointSet::from([
-        Endpoint::new("first".to_owned()),
-        Endpoint::new("second".to_owned()).priority(1),
-    ]));
-    let pool = service
-        .balanced(source)
-        .max_per_endpoint(20)
-        .build()
-        .unwrap();
+    let (_sender, pool) = service.over_set(two_levels());
+    let pool = pool.max_per_endpoint(20).build().unwrap();
     let mut leases = Vec::new();
     for _ in 0..40 {
         leases.push(pool.get().await.unwrap());

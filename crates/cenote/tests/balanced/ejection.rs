@@ -2,12 +2,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::endpoints::{Ejection, Endpoint, EndpointSet, Outcome, channel};
+use cenote::endpoints::{Ejection, Endpoint, EndpointSet, Outcome};
 use cenote::report::EventKind;
+use cenote::settings::Backoff;
 use cenote::{Lease, Pool};
 use tokio::time::Instant;
 
-use crate::service::{Service, To, ms, pass, secs, set_of, shares, use_once};
+use crate::service::{
+    Answer, Service, To, ms, pass, secs, set_of, shares, use_now_and_then, use_once,
+};
 
 /// A call; which server it was on. Those on the `bad` ones fail.
 async fn call(pool: &Pool<To>, bad: &[&str]) -> String {
@@ -153,12 +156,12 @@ async fn where_too_many_fail_all_are_used_and_that_is_told() {
 #[tokio::test(start_paused = true)]
 async fn beside_drained_endpoints_the_last_that_serves_is_not_ejected_for_a_moment() {
     let service = Service::default();
-    let (sender, source) = channel();
     let names = ["a", "b", "c", "d", "e", "f"].iter().enumerate();
-    sender.send(EndpointSet::from_iter(names.map(|(i, name)| {
-        Endpoint::new((*name).to_owned()).weight(u32::from(i < 2))
-    })));
-    let pool = service.balanced(source).build().unwrap();
+    let (_sender, pool) =
+        service.over_set(EndpointSet::from_iter(names.map(|(i, name)| {
+            Endpoint::new((*name).to_owned()).weight(u32::from(i < 2))
+        })));
+    let pool = pool.build().unwrap();
     assert_eq!(shares(&pool, 30).await.len(), 2);
     // Without a pause in which the follower could look.
     let mut failed = BTreeMap::<String, usize>::new();
@@ -220,7 +223,7 @@ async fn connections_that_die_together_eject_nobody() {
     let pool = pool.build().unwrap();
     let held = futures::future::join_all((0..20).map(|_| pool.get())).await;
     service.kill("a");
-    service.set("a", crate::service::Answer::Accept);
+    service.set("a", Answer::Accept);
     drop(held);
     assert_eq!(shares(&pool, 100).await.len(), 2);
 }
@@ -240,7 +243,7 @@ async fn connections_that_break_one_after_the_other_eject_their_endpoint() {
         if lease.server == "b" {
             broken += 1;
             service.kill("b");
-            service.set("b", crate::service::Answer::Accept);
+            service.set("b", Answer::Accept);
         }
     }
     assert!(broken < 15, "{broken} in 600 calls");
@@ -258,16 +261,58 @@ async fn where_nobody_tells_how_calls_end_an_endpoint_that_was_ejected_comes_bac
         pass(ms(5)).await;
         if lease.server == "b" {
             service.kill("b");
-            service.set("b", crate::service::Answer::Accept);
+            service.set("b", Answer::Accept);
         }
     }
     let ejected = shares(&pool, 60).await;
     assert_eq!(of(&ejected, "b"), 0, "{ejected:?}");
-    for _ in 0..100 {
-        use_once(&pool).await;
-        pass(ms(50)).await;
-    }
+    use_now_and_then(&pool, 100).await;
     let after = shares(&pool, 300).await;
+    assert!(of(&after, "b") > 60, "{after:?}");
+}
+
+/// Of one that fails every fifth call, five in a row never come.
+#[tokio::test(start_paused = true)]
+async fn a_success_rate_ejects_one_that_fails_now_and_then() {
+    let calls_of_b = async |ejection: Ejection| {
+        let service = Service::default();
+        let (_sender, pool) = service.over(&["a", "b", "c"]);
+        let pool = pool.ejection(ejection).build().unwrap();
+        shares(&pool, 30).await;
+        let mut of_b = 0;
+        for _ in 0..300 {
+            let lease = pool.get().await.unwrap();
+            pass(ms(1)).await;
+            of_b += usize::from(lease.server == "b");
+            let fails = lease.server == "b" && of_b % 5 == 0;
+            let outcome = if fails { Outcome::Failed } else { Outcome::Ok };
+            Lease::outcome(&lease, outcome);
+        }
+        of_b
+    };
+    let default = calls_of_b(Ejection::default()).await;
+    assert!(default > 60, "four in five are enough: {default}");
+    let strict = Ejection::default().success_rate(0.9, secs(10), 20);
+    assert_eq!(calls_of_b(strict).await, 20, "as soon as there are enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_failures_in_a_row_eject_if_that_is_set_and_for_as_long_as_is_set() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b", "c"]);
+    let ejection = Ejection::default()
+        .consecutive_failures(2)
+        .lasting(Backoff::new(secs(20), secs(40)));
+    let pool = pool.ejection(ejection).build().unwrap();
+    shares(&pool, 30).await;
+    let began = Instant::now();
+    let mut failed = 0;
+    while began.elapsed() < secs(9) {
+        failed += of(&calls(&pool, 30, &["b"]).await, "b");
+    }
+    assert_eq!(failed, 2, "and out for at least ten seconds");
+    pass(secs(11)).await;
+    let after = calls(&pool, 300, &[]).await;
     assert!(of(&after, "b") > 60, "{after:?}");
 }
 

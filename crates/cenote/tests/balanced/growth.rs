@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::Pool;
-use cenote::endpoints::{Endpoint, EndpointSet, channel, fixed};
+use cenote::endpoints::{EndpointSet, fixed};
 use cenote::report::CloseReason;
 use cenote::settings::Backoff;
 use tokio::time::Instant;
 
-use crate::service::{Answer, Service, To, ms, pass, secs, set_of, shares, use_once};
+use crate::service::{Answer, Service, To, ms, pass, secs, set_of, shares, two_levels, use_once};
 
 /// So many users at once, each of leases of 1 ms, for so long; how many each server had.
 async fn users(pool: &Pool<To>, users: usize, time: Duration) -> BTreeMap<String, usize> {
@@ -69,12 +69,8 @@ async fn under_load_an_endpoint_comes_back_to_its_share_after_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn under_load_a_lower_level_serves_no_more_once_the_first_is_back() {
     let service = Service::default();
-    let (sender, source) = channel();
-    sender.send(EndpointSet::from([
-        Endpoint::new("first".to_owned()),
-        Endpoint::new("second".to_owned()).priority(1),
-    ]));
-    let pool = service.balanced(source).build().unwrap();
+    let (_sender, pool) = service.over_set(two_levels());
+    let pool = pool.build().unwrap();
     users(&pool, 8, secs(1)).await;
     service.kill("first");
     users(&pool, 8, secs(2)).await;

@@ -2,26 +2,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use cenote::GetError;
-use cenote::endpoints::{Discover, Discovery, EmptySets, Endpoint, EndpointSet, channel, fixed};
+use cenote::endpoints::{Discover, Discovery, EmptySets, EndpointSet, channel, fixed};
 use cenote::settings::{Backoff, ConnectFailures};
 use tokio::time::Instant;
 
-use crate::service::{Answer, Service, ms, pass, secs, set_of, shares, use_once};
+use crate::service::{
+    Answer, Service, endpoint, ms, pass, secs, set_of, shares, use_now_and_then, use_once,
+};
 
 /// It is not to be dialled any more, and another is.
 #[tokio::test(start_paused = true)]
 async fn a_dead_endpoint_that_is_drained_keeps_no_other_from_coming_back() {
     let service = Service::default();
-    let (sender, source) = channel();
-    let weighing = |weight| {
-        EndpointSet::from([
-            Endpoint::new("a".to_owned()).weight(weight),
-            Endpoint::new("b".to_owned()),
-            Endpoint::new("c".to_owned()),
-        ])
-    };
-    sender.send(weighing(1));
-    let pool = service.balanced(source).build().unwrap();
+    let weighing =
+        |weight| EndpointSet::from([endpoint("a").weight(weight), endpoint("b"), endpoint("c")]);
+    let (sender, pool) = service.over_set(weighing(1));
+    let pool = pool.build().unwrap();
     shares(&pool, 50).await;
     service.kill("a");
     shares(&pool, 50).await;
@@ -30,10 +26,7 @@ async fn a_dead_endpoint_that_is_drained_keeps_no_other_from_coming_back() {
     service.kill("b");
     shares(&pool, 20).await;
     service.set("b", Answer::Accept);
-    for _ in 0..200 {
-        use_once(&pool).await;
-        pass(ms(50)).await;
-    }
+    use_now_and_then(&pool, 200).await;
     let shares = shares(&pool, 100).await;
     assert!(shares.contains_key("b"), "{shares:?}");
 }
@@ -59,10 +52,7 @@ async fn an_endpoint_that_is_removed_while_it_is_dialled_keeps_no_other_from_com
     service.set("a", Answer::Accept);
     caller.await.unwrap();
     service.set("b", Answer::Accept);
-    for _ in 0..200 {
-        use_once(&pool).await;
-        pass(ms(50)).await;
-    }
+    use_now_and_then(&pool, 200).await;
     let shares = shares(&pool, 100).await;
     assert!(shares.contains_key("b"), "{shares:?}");
 }
@@ -94,10 +84,7 @@ async fn an_endpoint_whose_connections_arrived_dead_for_a_while_comes_back() {
     service.set("b", Answer::AcceptDead);
     shares(&pool, 50).await;
     service.set("b", Answer::Accept);
-    for _ in 0..600 {
-        use_once(&pool).await;
-        pass(ms(50)).await;
-    }
+    use_now_and_then(&pool, 600).await;
     let shares = shares(&pool, 100).await;
     assert!(shares.contains_key("b"), "{shares:?}");
 }
@@ -197,8 +184,8 @@ async fn where_all_but_drained_ones_are_down_the_source_is_asked_again() {
                 std::future::pending::<()>().await;
             }
             Some(Ok(EndpointSet::from([
-                Endpoint::new("old".to_owned()),
-                Endpoint::new("drained".to_owned()).weight(0),
+                endpoint("old"),
+                endpoint("drained").weight(0),
             ])))
         }
         fn refresh(&mut self) {

@@ -120,10 +120,24 @@ impl Service {
 
     /// A pool over these servers, and what changes them.
     pub fn over(&self, names: &[&str]) -> (SetSender<String>, PoolBuilder<To>) {
+        self.over_set(set_of(names))
+    }
+
+    /// A pool over this set, and what changes it.
+    pub fn over_set(&self, set: EndpointSet<String>) -> (SetSender<String>, PoolBuilder<To>) {
         let (sender, source) = channel();
-        sender.send(set_of(names));
+        sender.send(set);
         (sender, self.balanced(source))
     }
+}
+
+pub fn endpoint(name: &str) -> Endpoint<String> {
+    Endpoint::new(name.to_owned())
+}
+
+/// The endpoint `first`, and `second` for when that does not suffice.
+pub fn two_levels() -> EndpointSet<String> {
+    EndpointSet::from([endpoint("first"), endpoint("second").priority(1)])
 }
 
 pub fn set_of(names: &[&str]) -> EndpointSet<String> {
@@ -209,6 +223,14 @@ pub async fn shares(pool: &Pool<To>, leases: usize) -> BTreeMap<String, usize> {
         *shares.entry(use_once(pool).await).or_default() += 1;
     }
     shares
+}
+
+/// As [`use_once`] so many times, every 50 ms.
+pub async fn use_now_and_then(pool: &Pool<To>, times: usize) {
+    for _ in 0..times {
+        use_once(pool).await;
+        pass(ms(50)).await;
+    }
 }
 
 pub async fn pass(time: Duration) {

@@ -1,8 +1,8 @@
-use cenote::endpoints::{Balance, fixed};
-use cenote::settings::IdleOrder;
+use cenote::endpoints::{Balance, Ejection, fixed};
+use cenote::settings::{Backoff, IdleOrder};
 use cenote::{Connect, Pool};
 
-use crate::service::{Service, set_of, use_once};
+use crate::service::{Service, ms, secs, set_of, use_once};
 
 fn refused<C: Connect>(built: Result<Pool<C>, cenote::error::SettingsError>) -> String {
     built.map(drop).unwrap_err().to_string()
@@ -69,5 +69,69 @@ fn a_pool_built_outside_of_the_runtime_of_its_source_works_or_is_refused() {
     };
     if let Ok(pool) = builder.build() {
         runtime.block_on(async { assert_eq!(use_once(&pool).await, "a") });
+    }
+}
+
+/// Each is named as it is set, and with what would be accepted.
+#[tokio::test]
+async fn an_ejection_or_slow_start_that_cannot_work_is_refused() {
+    let service = Service::default();
+    let set = || service.balanced(fixed(set_of(&["a"])));
+    let ejection = |change: fn(Ejection) -> Ejection| {
+        refused(set().ejection(change(Ejection::default())).build())
+    };
+    for (text, expected) in [
+        (
+            ejection(|all| all.consecutive_failures(0)),
+            "ejection.consecutive_failures is 0, which can't work: at least 1, or None",
+        ),
+        (
+            ejection(|all| all.success_rate(1.5, secs(10), 20)),
+            "ejection.success_rate is 1.5, which can't work: from 0.0 to 1.0",
+        ),
+        (
+            ejection(|all| all.success_rate(f64::NAN, secs(10), 20)),
+            "ejection.success_rate is NaN, which can't work: from 0.0 to 1.0",
+        ),
+        (
+            ejection(|all| all.success_rate(0.5, secs(10), 0)),
+            "ejection.least_calls is 0, which can't work: at least 1",
+        ),
+        (
+            ejection(|all| all.success_rate(0.5, ms(1), 20)),
+            "ejection.window is 1ms, which can't work: at least 10ms",
+        ),
+        (
+            ejection(|all| all.lasting(Backoff::new(secs(0), secs(1)))),
+            "ejection.lasting.base is 0ns, which can't work: at least 1ms",
+        ),
+        (
+            ejection(|all| all.lasting(Backoff::new(secs(2), secs(1)))),
+            "ejection.lasting.max is 1s, which can't work: at least 2s",
+        ),
+        (
+            refused(set().slow_start(secs(0)).build()),
+            "slow_start is 0ns, which can't work: at least 1ms",
+        ),
+    ] {
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn ejection_and_slow_start_are_refused_for_one_endpoint() {
+    let service = Service::default();
+    let one = || Pool::builder(service.connector("a"));
+    for (text, setting) in [
+        (
+            refused(one().ejection(Ejection::never()).build()),
+            "ejection",
+        ),
+        (refused(one().slow_start(secs(1)).build()), "slow_start"),
+    ] {
+        assert!(
+            text.starts_with(setting) && text.contains("balanced"),
+            "{text}"
+        );
     }
 }

@@ -1,8 +1,8 @@
-use cenote::endpoints::{Endpoint, EndpointSet, Outcome, channel};
+use cenote::endpoints::{EndpointSet, Outcome};
 use cenote::report::{EndpointCondition, EndpointStatus};
 use cenote::{Lease, Pool};
 
-use crate::service::{Answer, Service, To, ms, pass, secs, set_of, shares};
+use crate::service::{Answer, Service, To, endpoint, ms, pass, secs, set_of, shares};
 
 fn of(pool: &Pool<To>, name: &str) -> EndpointStatus {
     let status = pool.endpoints().expect("it is over a set");
@@ -14,13 +14,12 @@ fn of(pool: &Pool<To>, name: &str) -> EndpointStatus {
 #[tokio::test(start_paused = true)]
 async fn each_endpoint_is_shown_with_its_condition_share_and_connections() {
     let service = Service::default();
-    let (sender, source) = channel();
-    sender.send(EndpointSet::from([
-        Endpoint::new("heavy".to_owned()).weight(3),
-        Endpoint::new("light".to_owned()),
-        Endpoint::new("backup".to_owned()).priority(1),
+    let (_sender, pool) = service.over_set(EndpointSet::from([
+        endpoint("heavy").weight(3),
+        endpoint("light"),
+        endpoint("backup").priority(1),
     ]));
-    let pool = service.balanced(source).build().unwrap();
+    let pool = pool.build().unwrap();
     shares(&pool, 50).await;
     let _lease = pool.get().await.unwrap();
     let (heavy, light) = (of(&pool, "heavy"), of(&pool, "light"));

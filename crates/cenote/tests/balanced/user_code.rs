@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use cenote::Pool;
 use cenote::endpoints::{Discovery, EmptySets, Endpoint, EndpointSet, channel, fixed};
 
-use crate::service::{Service, ms, pass, set_of, use_once};
+use crate::service::{Service, endpoint, ms, pass, set_of, use_once};
 
 /// pingora #1006: what is the user's of a key runs where the set is followed.
 #[tokio::test(start_paused = true)]
@@ -89,7 +89,7 @@ async fn a_connector_whose_drop_panics_takes_no_connection_from_who_detaches_it(
         .unwrap();
     let lease = pool.get().await.unwrap();
     sender.send(EndpointSet::from([
-        Endpoint::new("a".to_owned()).addresses(["10.0.0.1:1".parse().unwrap()])
+        endpoint("a").addresses(["10.0.0.1:1".parse().unwrap()])
     ]));
     pass(ms(1)).await;
     let detached = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Lease::detach(lease)));
