@@ -61,6 +61,10 @@ impl Chooser {
         }
     }
 
+    pub(crate) fn choice(&self) -> Choice {
+        self.choice
+    }
+
     /// One of `count` connections that has room, if one has.
     pub(crate) fn choose(&mut self, count: usize, load: impl Fn(usize) -> Load) -> Option<usize> {
         let has_room = |&i: &usize| load(i).has_room();
@@ -110,8 +114,9 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    pub(crate) fn is_high(self, load: Load) -> bool {
-        load.in_flight as f64 >= self.high * load.capacity as f64
+    /// From how many leases on a connection of this capacity is busy.
+    pub(crate) fn busy_at(self, capacity: usize) -> usize {
+        (self.high * capacity as f64).ceil() as usize
     }
 
     /// Whether connections of this capacity would carry the load and be below the high-water mark.
@@ -132,24 +137,31 @@ pub(crate) struct Bounds {
     pub(crate) max_size: usize,
 }
 
+/// How busy the active connections are, all together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occupancy {
+    /// How many there are, and how many of them are busy.
+    pub(crate) serving: usize,
+    pub(crate) busy: usize,
+    /// Leases on them.
+    pub(crate) in_flight: usize,
+}
+
 /// Whether there should be one more active connection: there is none and somebody waits; or all are
 /// busy; or there are fewer than `min_size`, and more leases than connections.
-pub(crate) fn grows(
-    marks: Marks,
-    bounds: Bounds,
-    waiters: usize,
-    loads: impl ExactSizeIterator<Item = Load> + Clone,
-) -> bool {
-    let serving = loads.len();
+pub(crate) fn grows(bounds: Bounds, waiters: usize, occupancy: Occupancy) -> bool {
+    let Occupancy {
+        serving,
+        busy,
+        in_flight,
+    } = occupancy;
     if serving >= bounds.max_size {
         return false;
     }
     if serving == 0 {
         return waiters > 0;
     }
-    let in_flight = || loads.clone().map(|load| load.in_flight).sum::<usize>();
-    loads.clone().all(|load| marks.is_high(load))
-        || (serving < bounds.min_size && in_flight() > serving)
+    busy == serving || (serving < bounds.min_size && in_flight > serving)
 }
 
 /// Decides when one connection fewer would do.

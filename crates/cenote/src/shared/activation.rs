@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::active_connection::{ActiveConnection, Ending, Seen};
 use super::deferred::Deferred;
-use super::state::{ActiveEntry, Core, State};
+use super::state::{Core, State};
 use super::upkeep;
 use crate::connect::Multiplex;
 use crate::lifecycle::proving;
@@ -35,17 +35,7 @@ impl<C: Multiplex> Core<C> {
             // Looked at under the lock: an eviction comes before this, or finds it active.
             let is_wanted = seen.is_open && !conn.is_evicted();
             if state.phase == PoolState::Open && i < state.max_size && is_wanted {
-                conn.set_index(Some(i));
-                state.active.push(ActiveEntry {
-                    conn,
-                    in_flight: 0,
-                    capacity: 0,
-                    asked_after: 0,
-                    warm_until,
-                    leases: 0,
-                    was_used: false,
-                    idle_since: now,
-                });
+                state.active.push(conn, now, warm_until);
                 self.note(state, deferred, i, seen);
                 state.ensure_upkeep(deferred);
             } else {
@@ -89,19 +79,15 @@ impl<C: Multiplex> Core<C> {
         if !seen.is_open {
             return self.on_lost(state, deferred, i);
         }
-        if seen.signals >= state.active[i].asked_after {
-            if seen.capacity != state.active[i].capacity {
+        let entry = &state.active.entries()[i];
+        if seen.signals >= entry.asked_after {
+            if seen.capacity != entry.capacity() {
                 // So that others may be cached, at the new one.
                 state.flush_cached(deferred);
             }
-            let entry = &mut state.active[i];
-            entry.asked_after = seen.signals;
-            entry.capacity = seen.capacity;
-            if seen.capacity > 0 {
-                entry.warm_until = 0;
-            }
+            state.active.note_capacity(i, seen);
         }
-        while state.active[i].load().has_room() {
+        while state.active.entries()[i].load().has_room() {
             let Some(waiter) = state.waitlist.pop() else {
                 break;
             };
@@ -117,19 +103,13 @@ impl<C: Multiplex> Core<C> {
     fn on_lost(&self, state: &mut State<C>, deferred: &mut Deferred<C>, i: usize) {
         // Cached permits tell whether it was in use, too.
         state.flush_cached(deferred);
-        let ActiveEntry {
-            conn,
-            in_flight,
-            leases,
-            was_used,
-            ..
-        } = &state.active[i];
-        if *leases == 0 {
+        let entry = &state.active.entries()[i];
+        if entry.leases == 0 {
             // The gate closes when the connection is gone. The next caller drives growth.
-            conn.end_as(Ending::ArrivedDead);
+            entry.conn.end_as(Ending::ArrivedDead);
             return state.start_drain(deferred, i);
         }
-        let was_in_use = *in_flight > 0 || *was_used;
+        let was_in_use = entry.in_flight() > 0 || entry.was_used;
         state.start_drain(deferred, i);
         if was_in_use {
             self.replace(state, deferred);
@@ -155,11 +135,11 @@ impl<C: Multiplex> Core<C> {
     }
 
     pub(super) fn wants_growth(&self, state: &State<C>) -> bool {
-        let loads = state.active.iter().map(ActiveEntry::load);
+        let waiters = state.waitlist.len();
         !state.is_growing
             && state.phase == PoolState::Open
             // One that is not ready yet is as good as being opened.
-            && state.active.iter().all(|entry| entry.warm_until == 0)
-            && sharing::grows(self.limits.marks, self.bounds(state), state.waitlist.len(), loads)
+            && !state.active.any_warming()
+            && sharing::grows(self.bounds(state), waiters, state.active.occupancy())
     }
 }

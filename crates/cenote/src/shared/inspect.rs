@@ -31,11 +31,11 @@ impl<C: Multiplex> Core<C> {
             let oldest = state.waitlist.oldest();
             snapshot.oldest_waiter =
                 oldest.map(|since| Duration::from_nanos(now.saturating_sub(since)));
-            let active = state.active.iter();
+            let active = state.active.entries().iter();
             active
                 .map(|entry| {
                     let id = entry.conn.info().id;
-                    (id, (entry.in_flight, entry.capacity))
+                    (id, (entry.in_flight(), entry.capacity()))
                 })
                 .collect()
         });

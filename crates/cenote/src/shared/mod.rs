@@ -10,13 +10,14 @@
 // when a connection becomes active or drains. To the lifecycle, an active connection is taken, once.
 //
 // `get`, `permits`, `grant`, `shards` and `lease` are a lease's life; `active_connection`, `activation`, `grow`,
-// `upkeep` and `times` an active connection's; `state` is what they go by, under one lock, `locked` how it is changed
-// and `deferred` what follows then. An active connection and the state hold each other; no other two files do.
+// `upkeep` and `times` an active connection's, `active` all of them; `state` is what they go by, under one lock, `locked`
+// how it is changed and `deferred` what follows then. An active connection and the state hold each other; no other two files do.
 //
 // Locks: under `state`'s only those of the cached permits are taken, and under these none, so that nothing of the
 // lifecycle is called under any.
 
 mod activation;
+mod active;
 mod active_connection;
 mod builder;
 mod deferred;
@@ -206,7 +207,7 @@ impl<C: Multiplex> SharedPool<C> {
     /// every request, as where pools are balanced by load.
     pub fn load(&self) -> usize {
         let state = self.core.state();
-        let permits = state.in_flight + state.draining_in_flight;
+        let permits = state.in_flight();
         // Still under the lock: recalled in between, they would all count as leases.
         let cached = self.core.shards.count();
         permits.saturating_sub(cached) + state.waitlist.len()
@@ -251,8 +252,8 @@ impl<C: Multiplex> SharedPool<C> {
             state.flush_cached(deferred);
             state.max_size = max_size;
             while state.active.len() > max_size {
-                let active = state.active.iter().enumerate();
-                let Some((least, _)) = active.min_by_key(|(_, entry)| entry.in_flight) else {
+                let active = state.active.entries().iter().enumerate();
+                let Some((least, _)) = active.min_by_key(|(_, entry)| entry.in_flight()) else {
                     return;
                 };
                 state.start_drain(deferred, least);

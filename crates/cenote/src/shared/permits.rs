@@ -154,7 +154,7 @@ impl<C: Multiplex> Core<C> {
             state.flush_cached(deferred);
             state.gets -= 1;
             if let Some(i) = conn.index() {
-                state.active[i].leases -= 1;
+                state.active.entry_mut(i).leases -= 1;
             }
             self.vacate(state, deferred, conn, seen);
         });
@@ -202,22 +202,20 @@ impl<C: Multiplex> Core<C> {
         state: &mut State<C>,
         deferred: &mut Deferred<C>,
     ) -> Option<Grant<C>> {
-        let mut chosen = state.choose();
+        let mut chosen = state.active.choose();
         if chosen.is_none() && state.has_cached() {
             state.flush_cached(deferred);
-            chosen = state.choose();
+            chosen = state.active.choose();
         }
         let chosen = chosen?;
         let grant = state.occupy(chosen);
         state.ensure_upkeep(deferred);
-        if state.active.len() < state.max_size
-            && self.limits.marks.is_high(state.active[chosen].load())
-        {
+        let is_busy = |state: &State<C>| state.active.entries()[chosen].is_busy();
+        if state.active.len() < state.max_size && is_busy(state) {
             // Recounted without the cached permits before the load is compared with the mark.
             state.flush_cached(deferred);
         }
-        let load = state.active[chosen].load();
-        if self.limits.marks.is_high(load) || state.active.len() < self.limits.min_size {
+        if is_busy(state) || state.active.len() < self.limits.min_size {
             self.dial_if_needed(state, deferred);
         }
         Some(grant)
@@ -226,18 +224,17 @@ impl<C: Multiplex> Core<C> {
     /// Lets permits be cached while one connection carries all leases, and will: another is opened only when it is
     /// busy.
     fn allow_cached(&self, state: &mut State<C>) {
-        let [entry] = &state.active[..] else {
+        let Some(entry) = state.active.only() else {
             return;
         };
         // Nor does anybody wait, if there is room.
         let is_settled = state.phase == PoolState::Open
             && state.upkeep_runs
             && !state.is_growing
-            && entry.warm_until == 0
-            && (state.max_size == 1
-                || self.limits.min_size <= 1 && !self.limits.marks.is_high(entry.load()));
+            && !entry.is_warming()
+            && (state.max_size == 1 || self.limits.min_size <= 1 && !entry.is_busy());
         if is_settled {
-            let free = entry.capacity.saturating_sub(entry.in_flight);
+            let free = entry.capacity().saturating_sub(entry.in_flight());
             state.allow_cached(free);
         }
     }
@@ -252,8 +249,7 @@ impl<C: Multiplex> Core<C> {
         match conn.index() {
             None => state.draining_in_flight -= 1,
             Some(i) => {
-                state.in_flight -= 1;
-                state.active[i].in_flight -= 1;
+                state.active.vacate(i);
                 self.note(state, deferred, i, seen);
             }
         }
@@ -261,23 +257,14 @@ impl<C: Multiplex> Core<C> {
 }
 
 impl<C: Multiplex> State<C> {
-    fn choose(&mut self) -> Option<usize> {
-        let active = &self.active;
-        self.chooser.choose(active.len(), |i| active[i].load())
-    }
-
     /// Counts one more lease on the connection at `i`.
     pub(super) fn occupy(&mut self, i: usize) -> Grant<C> {
         self.gets += 1;
-        self.in_flight += 1;
-        self.peak = self.peak.max(self.in_flight);
-        let entry = &mut self.active[i];
-        entry.in_flight += 1;
-        entry.leases += 1;
-        entry.was_used = true;
+        let rank = self.active.occupy(i);
+        self.peak = self.peak.max(self.active.in_flight());
         Grant {
-            conn: Arc::clone(&entry.conn),
-            rank: entry.in_flight,
+            conn: Arc::clone(&self.active.entries()[i].conn),
+            rank,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
 
+use super::active::{Active, ActiveEntry};
 use super::active_connection::ActiveConnection;
 use super::deferred::Deferred;
 use super::grant::{Grant, Refusal};
@@ -15,7 +16,7 @@ use crate::keeper::Keeper;
 use crate::kernel::Waitlist;
 use crate::lifecycle::signals::Face;
 use crate::lifecycle::state::LifecycleCore;
-use crate::policy::sharing::{Bounds, Choice, Chooser, Load, Marks, Shrinking};
+use crate::policy::sharing::{Bounds, Choice, Chooser, Marks, Shrinking};
 use crate::report::{PoolState, Sharing, Status};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
 
@@ -64,11 +65,8 @@ pub(super) struct Limits {
 pub(super) struct State<C: Multiplex> {
     pub(super) phase: PoolState,
     pub(super) max_size: usize,
-    /// Oldest first. Each active connection knows its index here.
-    pub(super) active: Vec<ActiveEntry<C>>,
-    /// Leases on them, the sum of the entries', and the most there were since upkeep's last turn; cached permits
-    /// included.
-    pub(super) in_flight: usize,
+    pub(super) active: Active<C>,
+    /// The most leases there were on them since upkeep's last turn; cached permits included.
     pub(super) peak: usize,
     /// Connections that drain: no longer active and not gone yet; and the leases on them.
     pub(super) draining: usize,
@@ -76,7 +74,6 @@ pub(super) struct State<C: Multiplex> {
     shards: Arc<Shards<Arc<ActiveConnection<C>>>>,
     /// There may be cached permits. Only while one connection is active, whose permits they are, and upkeep runs.
     has_cached: bool,
-    pub(super) chooser: Chooser,
     pub(super) shrinking: Shrinking,
     /// One more connection is on its way.
     pub(super) is_growing: bool,
@@ -92,47 +89,18 @@ pub(super) struct State<C: Multiplex> {
     pub(super) timed_out: u64,
 }
 
-/// An active connection, and what it carries.
-pub(super) struct ActiveEntry<C: Multiplex> {
-    pub(super) conn: Arc<ActiveConnection<C>>,
-    /// Cached permits included.
-    pub(super) in_flight: usize,
-    /// What the connection said last; it is asked outside the lock.
-    pub(super) capacity: usize,
-    /// After so many signals: what was asked before, and arrives later, is no news.
-    pub(super) asked_after: u64,
-    /// Until then a new connection that never had capacity counts as still being opened; 0 once it had.
-    pub(super) warm_until: u64,
-    /// Leases it has carried.
-    pub(super) leases: u64,
-    /// Whether it was given a lease since upkeep's last turn, and since when it has none.
-    pub(super) was_used: bool,
-    pub(super) idle_since: u64,
-}
-
-impl<C: Multiplex> ActiveEntry<C> {
-    pub(super) fn load(&self) -> Load {
-        Load {
-            in_flight: self.in_flight,
-            capacity: self.capacity,
-        }
-    }
-}
-
 impl<C: Multiplex> Core<C> {
     pub(super) fn new(life: Arc<LifecycleCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
         let shards = Arc::new(Shards::new(width()));
         let state = State {
             phase: PoolState::Open,
             max_size: life.owner.settings.max_size,
-            active: Vec::new(),
-            in_flight: 0,
+            active: Active::new(chooser, limits.marks),
             peak: 0,
             draining: 0,
             draining_in_flight: 0,
             shards: Arc::clone(&shards),
             has_cached: false,
-            chooser,
             shrinking: Shrinking::new(limits.times.shrink_after),
             is_growing: false,
             upkeep_runs: false,
@@ -187,8 +155,8 @@ impl<C: Multiplex> State<C> {
         if most == 0 || self.has_cached && self.shards.has_shard() {
             return;
         }
-        if let [entry] = &self.active[..] {
-            self.shards.allow(most, entry.capacity);
+        if let Some(entry) = self.active.only() {
+            self.shards.allow(most, entry.capacity());
             self.has_cached = true;
         }
     }
@@ -201,13 +169,8 @@ impl<C: Multiplex> State<C> {
         }
         let Flushed { permits, takes } = self.shards.flush();
         self.gets += takes;
-        self.in_flight -= permits.len();
-        let [entry] = &mut self.active[..] else {
-            unreachable!("permits are flushed before the active connections change");
-        };
-        entry.in_flight -= permits.len();
-        entry.leases += takes;
-        entry.was_used |= takes > 0;
+        // They are of the only one: permits are flushed before the active connections change.
+        self.active.flushed(0, permits.len(), takes);
         deferred.gone.extend(permits);
     }
 
@@ -218,21 +181,11 @@ impl<C: Multiplex> State<C> {
     /// Has a connection drain: no new leases; it goes when those it carries have ended.
     pub(super) fn start_drain(&mut self, deferred: &mut Deferred<C>, i: usize) {
         self.flush_cached(deferred);
-        let ActiveEntry {
-            conn,
-            in_flight,
-            leases,
-            ..
-        } = self.active.remove(i);
-        for (i, entry) in self.active.iter().enumerate().skip(i) {
-            entry.conn.set_index(Some(i));
-        }
-        conn.set_index(None);
-        conn.count_uses(leases);
-        self.in_flight -= in_flight;
-        self.draining_in_flight += in_flight;
+        let entry = self.active.remove(i);
+        entry.conn.count_uses(entry.leases);
+        self.draining_in_flight += entry.in_flight();
         self.draining += 1;
-        deferred.gone.push(conn);
+        deferred.gone.push(entry.conn);
     }
 
     /// Ends the waiting of all.
@@ -269,12 +222,13 @@ impl<C: Multiplex> State<C> {
 
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
-        let capacity = |sum: usize, entry: &ActiveEntry<C>| sum.saturating_add(entry.capacity);
+        let capacity = |sum: usize, entry: &ActiveEntry<C>| sum.saturating_add(entry.capacity());
         // To the lifecycle beneath, whatever serves is leased.
         let unused = self
             .active
+            .entries()
             .iter()
-            .filter(|entry| entry.in_flight == 0)
+            .filter(|entry| entry.in_flight() == 0)
             .count();
         let unused = unused.min(connections.leased);
         Status {
@@ -283,8 +237,8 @@ impl<C: Multiplex> State<C> {
             leased: connections.leased - unused,
             waiters: self.waitlist.len(),
             sharing: Some(Sharing {
-                in_flight: self.in_flight + self.draining_in_flight,
-                capacity: self.active.iter().fold(0, capacity),
+                in_flight: self.in_flight(),
+                capacity: self.active.entries().iter().fold(0, capacity),
                 serving: self.active.len(),
                 draining: self.draining,
             }),
@@ -292,7 +246,8 @@ impl<C: Multiplex> State<C> {
         }
     }
 
-    pub(super) fn loads(&self) -> Vec<Load> {
-        self.active.iter().map(ActiveEntry::load).collect()
+    /// Leases there are, cached permits included.
+    pub(super) fn in_flight(&self) -> usize {
+        self.active.in_flight() + self.draining_in_flight
     }
 }

@@ -128,6 +128,9 @@ struct Look<C: Multiplex> {
     is_old: bool,
 }
 
+/// Of so many connections is taken in what they say before the lock is let go: for microseconds, however many there are.
+const LOOKS_AT_ONCE: usize = 128;
+
 /// Without the lock.
 impl<C: Multiplex> Core<C> {
     /// Whether `keeper` looks after the pool, and no other has taken over.
@@ -141,7 +144,7 @@ impl<C: Multiplex> Core<C> {
         let signals = self.signals.load(Acquire);
         let conns: Vec<_> = {
             let state = self.state();
-            let active = state.active.iter();
+            let active = state.active.entries().iter();
             active.map(|entry| Arc::clone(&entry.conn)).collect()
         };
         let looks: Vec<_> = conns
@@ -159,15 +162,26 @@ impl<C: Multiplex> Core<C> {
         self.locked(|state, deferred| {
             state.signals_seen = signals;
             state.flush_cached(deferred);
-            for Look { conn, seen, .. } in &looks {
-                if let Some(i) = conn.index() {
-                    self.note(state, deferred, i, *seen);
+        });
+        for some in looks.chunks(LOOKS_AT_ONCE) {
+            self.locked(|state, deferred| {
+                state.flush_cached(deferred);
+                for Look { conn, seen, .. } in some {
+                    if let Some(i) = conn.index() {
+                        self.note(state, deferred, i, *seen);
+                    }
+                    // Unless it was lost.
+                    if let Some(i) = conn.index() {
+                        self.park(state, deferred, i, now);
+                    }
                 }
-            }
-            self.park(state, deferred, now);
+            });
+        }
+        self.locked(|state, deferred| {
+            state.flush_cached(deferred);
             self.retire(state, deferred, &looks);
             self.shrink(state, deferred, now);
-            state.peak = state.in_flight;
+            state.peak = state.active.in_flight();
             let (wakers, deadline) = state.waitlist.refuse_due(now, || Refusal::TimedOut);
             deferred.wakers.extend(wakers.into_iter().flatten());
             self.dial_if_needed(state, deferred);
@@ -184,21 +198,17 @@ impl<C: Multiplex> Core<C> {
 
 /// With the lock held: the state is at hand, and what follows is deferred.
 impl<C: Multiplex> Core<C> {
-    /// Parks what nobody has used for a while, and no longer waits for what is never ready.
-    fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
-        for i in (0..state.active.len()).rev() {
-            // One that is not ready is waited for as long as anybody waits.
-            let is_awaited = state.waitlist.len() > 0 && state.active[i].capacity == 0;
-            let entry = &mut state.active[i];
-            if now >= entry.warm_until {
-                entry.warm_until = 0;
-            }
-            let was_used = std::mem::take(&mut entry.was_used);
-            if was_used || entry.in_flight > 0 || is_awaited {
-                entry.idle_since = now;
-            } else if now.saturating_sub(entry.idle_since) >= self.limits.times.park_after {
-                state.start_drain(deferred, i);
-            }
+    /// Parks the connection at `i` if nobody has used it for a while, and no longer waits for it if it is never ready.
+    fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, i: usize, now: u64) {
+        // One that is not ready is waited for as long as anybody waits.
+        state.active.end_warming(i, now);
+        let entry = state.active.entry_mut(i);
+        let is_awaited = state.waitlist.len() > 0 && entry.capacity() == 0;
+        let was_used = std::mem::take(&mut entry.was_used);
+        if was_used || entry.in_flight() > 0 || is_awaited {
+            entry.idle_since = now;
+        } else if now.saturating_sub(entry.idle_since) >= self.limits.times.park_after {
+            state.start_drain(deferred, i);
         }
     }
 
@@ -210,7 +220,7 @@ impl<C: Multiplex> Core<C> {
         };
         let bounds = self.bounds(state);
         let (marks, draining) = (self.limits.marks, state.draining);
-        match sharing::retire(marks, bounds, old, draining, &state.loads()) {
+        match sharing::retire(marks, bounds, old, draining, &state.active.loads()) {
             Retirement::Now => {
                 state.start_drain(deferred, old);
                 self.dial_if_needed(state, deferred);
@@ -222,7 +232,7 @@ impl<C: Multiplex> Core<C> {
 
     fn shrink(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
         let bounds = self.bounds(state);
-        let (marks, peak, loads) = (self.limits.marks, state.peak, state.loads());
+        let (marks, peak, loads) = (self.limits.marks, state.peak, state.active.loads());
         if let Some(spare) = state.shrinking.look(now, marks, bounds, peak, &loads) {
             state.start_drain(deferred, spare);
         }

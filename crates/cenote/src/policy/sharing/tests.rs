@@ -110,9 +110,19 @@ fn among_many_the_only_one_with_room_is_found() {
     assert_eq!(choose(Choice::LeastLoaded, &loads), Some(37));
 }
 
+/// How busy connections with these loads are.
+fn occupancy(marks: Marks, loads: &[Load]) -> Occupancy {
+    let is_busy = |load: &&Load| load.in_flight >= marks.busy_at(load.capacity);
+    Occupancy {
+        serving: loads.len(),
+        busy: loads.iter().filter(is_busy).count(),
+        in_flight: loads.iter().map(|load| load.in_flight).sum(),
+    }
+}
+
 #[test]
 fn one_more_is_opened_when_all_are_at_the_high_water_mark() {
-    let grows = |loads: &[Load]| grows(MARKS, BOUNDS, 0, loads.iter().copied());
+    let grows = |loads: &[Load]| grows(BOUNDS, 0, occupancy(MARKS, loads));
     assert!(!grows(&[load(75, 100), load(74, 100)]));
     assert!(grows(&[load(75, 100), load(75, 100)]));
     assert!(grows(&[load(75, 100), load(0, 0)]), "not ready is no help");
@@ -121,7 +131,7 @@ fn one_more_is_opened_when_all_are_at_the_high_water_mark() {
 
 #[test]
 fn with_nothing_in_service_whoever_waits_has_one_opened() {
-    assert!(grows(MARKS, BOUNDS, 1, [].into_iter()));
+    assert!(grows(BOUNDS, 1, occupancy(MARKS, &[])));
 }
 
 #[test]
@@ -130,7 +140,8 @@ fn never_more_than_max_size_serve() {
         min_size: 0,
         max_size: 2,
     };
-    assert!(!grows(MARKS, full, 9, [load(1, 1), load(1, 1)].into_iter()));
+    let busy = occupancy(MARKS, &[load(1, 1), load(1, 1)]);
+    assert!(!grows(full, 9, busy));
 }
 
 #[test]
@@ -139,7 +150,7 @@ fn below_min_size_one_more_serves_as_soon_as_leases_could_be_spread() {
         min_size: 3,
         max_size: 4,
     };
-    let grows = |loads: &[Load]| grows(MARKS, three, 0, loads.iter().copied());
+    let grows = |loads: &[Load]| grows(three, 0, occupancy(MARKS, loads));
     assert!(
         !grows(&[load(1, 100)]),
         "one lease after the other needs one connection"
@@ -195,7 +206,7 @@ fn settles(marks: Marks, capacity: usize, start: usize, total: usize) {
     for now in 0..100 {
         let carried = total.min(size * capacity);
         let loads = spread(carried, size, capacity);
-        if grows(marks, BOUNDS, total - carried, loads.iter().copied()) {
+        if grows(BOUNDS, total - carried, occupancy(marks, &loads)) {
             size += 1;
             steps.push(1);
         } else if shrinking
