@@ -15,38 +15,13 @@
 
 use super::endpoints::{EndpointNumber, Endpoints};
 use super::ledger::Ledger;
+use super::record::Admission;
 use super::slot::Slot;
 use super::state_word::Mark;
 use super::token::{IdleSince, SlotToken};
 use super::{Core, Owner};
 use crate::sync::{Ordering, lock};
 use crate::wake::wake_all;
-
-/// Whether an endpoint may serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    /// The policy chooses from these.
-    Drawn,
-    /// Where no drawn one has a connection to give.
-    Spare,
-    /// As drawn, with one connection; what else is idle is kept.
-    Trial,
-    /// No leases begin, what is idle is kept.
-    Aside,
-    /// No leases begin, and nothing is kept.
-    Barred,
-}
-
-impl Admission {
-    pub(crate) fn serves(self) -> bool {
-        matches!(self, Self::Drawn | Self::Spare | Self::Trial)
-    }
-
-    /// Whether the policy may choose it.
-    fn is_drawn(self) -> bool {
-        matches!(self, Self::Drawn | Self::Trial)
-    }
-}
 
 /// What becomes of a connection that comes back, by its endpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -317,6 +292,7 @@ impl<O: Owner> Core<O> {
             len += 1;
         }
         members[number as usize].admission = admission;
+        endpoints.record(number).set_admission(admission);
         endpoints.set_lengths(drawn, len);
     }
 

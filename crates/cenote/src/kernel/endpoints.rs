@@ -8,13 +8,14 @@
 
 use std::ptr;
 
+use super::ledger::Phase;
 use super::record::Record;
 use super::slot::Slot;
 use super::state_word::State;
 use super::table::{Item, Table};
 use super::token::SlotToken;
 use super::{Core, Owner};
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, lock};
 
 /// The number of an endpoint in its pool, given again once the endpoint is forgotten.
 pub(crate) type EndpointNumber = u32;
@@ -136,8 +137,7 @@ impl<O: Owner> Core<O> {
         let served = token.slot().endpoint.load(Ordering::Relaxed);
         for chosen in [first, second].into_iter().flatten() {
             // Most often it has one idle, and is looked at no further.
-            let is_busy = chosen.in_flight() >= chosen.open();
-            if is_busy && chosen.number != served && !chosen.is_missed.load(Ordering::Relaxed) {
+            if !chosen.has_idle() && chosen.number != served && !chosen.is_missed() {
                 self.tell_missed(endpoints, chosen, &token);
             }
         }
@@ -147,7 +147,7 @@ impl<O: Owner> Core<O> {
     /// An idle connection of this endpoint.
     #[inline(always)]
     fn claim_at(&self, endpoints: &Endpoints, record: &Record) -> Option<SlotToken<O>> {
-        if record.in_flight() >= record.open() {
+        if !record.has_idle() {
             return None;
         }
         let last = record.last.load(Ordering::Relaxed) as usize;
@@ -166,15 +166,31 @@ impl<O: Owner> Core<O> {
             .find_map(|index| self.claim_counted(endpoints, record, index))
     }
 
-    /// An idle connection of any endpoint that may serve: those from `start` on first.
+    /// An idle connection of any endpoint that may serve: of the drawn those from `start` on first, of the spare only where
+    /// none of them has one.
     #[cold]
     #[inline(never)]
     fn claim_from_place(&self, endpoints: &Endpoints, start: usize) -> Option<SlotToken<O>> {
-        let len = endpoints.len();
-        let start = if start < len { start } else { 0 };
-        (start..len)
+        let (drawn, len) = (endpoints.drawn(), endpoints.len());
+        let start = if start < drawn { start } else { 0 };
+        (start..drawn)
             .chain(0..start)
+            .chain(drawn..len)
             .find_map(|place| self.claim_at(endpoints, endpoints.record_at(place)?))
+    }
+
+    /// Takes the lock. An idle connection of the endpoint with this number, if nobody waits.
+    pub(crate) fn claim_of(&self, number: EndpointNumber) -> Option<SlotToken<O>> {
+        let endpoints = self.endpoints.as_deref()?;
+        let mut ledger = lock(&self.ledger);
+        if ledger.phase != Phase::Open || ledger.waitlist.len() > 0 {
+            return None;
+        }
+        if ledger.shelf.is_up {
+            return self.take_shelved_of(&mut ledger, endpoints, number);
+        }
+        // What it has is free: nothing that may not be leased is.
+        self.claim_any_at(endpoints, endpoints.record(number))
     }
 
     /// Claims the slot at `index` if it is free, and counts the lease at the endpoint that the slot is of now: most often
@@ -202,7 +218,7 @@ impl<O: Owner> Core<O> {
     fn tell_missed(&self, endpoints: &Endpoints, chosen: &Record, token: &SlotToken<O>) {
         let served = token.slot().endpoint.load(Ordering::Relaxed);
         let lacks = chosen.lacks(endpoints.record(served));
-        if lacks && !chosen.is_missed.swap(true, Ordering::Relaxed) {
+        if lacks && chosen.miss() {
             O::missed(token.core(), chosen.number);
         }
     }

@@ -69,12 +69,12 @@ mod vacant_slots;
 mod waiter;
 mod waitlist;
 
-pub(crate) use admission::Admission;
 pub(crate) use boxed_waiter::BoxedWaiter;
 pub(crate) use endpoints::{EndpointNumber, Endpoints, Places};
 pub(crate) use fast_path::LeaseToken;
 pub(crate) use ledger::{Excess, JoinOutcome, Phase, Release};
 pub(crate) use occupancy::{Demand, Room};
+pub(crate) use record::Admission;
 pub(crate) use state_word::{State, StateWord};
 pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};

@@ -1,8 +1,8 @@
 //! Which slots are occupied: opening and vacating them, and taking idle ones for the pool itself.
 
-use super::admission::Admission;
 use super::endpoints::EndpointNumber;
 use super::ledger::{Excess, Ledger, Phase};
+use super::record::Admission;
 use super::slot::Slot;
 use super::state_word::{State, StateWord};
 use super::token::{Opening, SlotToken};

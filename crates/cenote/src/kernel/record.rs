@@ -8,7 +8,34 @@ use std::sync::OnceLock;
 use super::Room;
 use super::endpoints::EndpointNumber;
 use super::table::{Item, Table};
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+/// Whether an endpoint may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Admission {
+    /// The policy chooses from these.
+    Drawn,
+    /// Where no drawn one has a connection to give.
+    Spare,
+    /// As drawn, with one connection; what else is idle is kept.
+    Trial,
+    /// No leases begin, what is idle is kept.
+    Aside,
+    /// No leases begin, and nothing is kept.
+    Barred,
+}
+
+impl Admission {
+    pub(crate) fn serves(self) -> bool {
+        matches!(self, Self::Drawn | Self::Spare | Self::Trial)
+    }
+
+    /// Whether the policy may choose it.
+    pub(super) fn is_drawn(self) -> bool {
+        matches!(self, Self::Drawn | Self::Trial)
+    }
+}
 
 /// What claims and the policy know of an endpoint. One line, so that looking at two endpoints costs two.
 #[repr(C, align(64))]
@@ -31,6 +58,8 @@ pub(crate) struct Record {
     pub(crate) cost: AtomicU32,
     /// The owner was told that it was chosen and [lacks](Self::lacks) a connection.
     pub(super) is_missed: AtomicBool,
+    /// Its [`Admission`], as a number.
+    admission: AtomicU8,
     /// Its slots, densely, in no order.
     slots: [Number; INLINE],
     more: OnceLock<Box<Table<Number>>>,
@@ -62,6 +91,7 @@ impl Item for Record {
             share: AtomicU32::new(0),
             cost: AtomicU32::new(0),
             is_missed: AtomicBool::new(false),
+            admission: AtomicU8::new(Admission::Barred as u8),
             slots: [(); INLINE].map(|()| Number::at(0)),
             more: OnceLock::new(),
         }
@@ -75,6 +105,34 @@ impl Record {
         self.share.store(0, Ordering::Relaxed);
         self.cost.store(0, Ordering::Relaxed);
         self.is_missed.store(false, Ordering::Relaxed);
+    }
+
+    /// How far it may serve, as of now. For a face that has leases of its own on the connections: it is told of each
+    /// change afterwards, and looks again then.
+    pub(crate) fn admission(&self) -> Admission {
+        match self.admission.load(Ordering::Acquire) {
+            admission if admission == Admission::Drawn as u8 => Admission::Drawn,
+            admission if admission == Admission::Spare as u8 => Admission::Spare,
+            admission if admission == Admission::Trial as u8 => Admission::Trial,
+            admission if admission == Admission::Aside as u8 => Admission::Aside,
+            _ => Admission::Barred,
+        }
+    }
+
+    /// Under the ledger's lock.
+    pub(super) fn set_admission(&self, admission: Admission) {
+        self.admission.store(admission as u8, Ordering::Release);
+    }
+
+    /// Whether one of its connections is idle, as of now.
+    pub(crate) fn has_idle(&self) -> bool {
+        self.in_flight() < self.open()
+    }
+
+    /// Of the endpoint.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> EndpointNumber {
+        self.number
     }
 
     /// Its leases out, as of now.
@@ -177,6 +235,16 @@ impl Record {
         if self.last.load(Ordering::Relaxed) == slot {
             self.last.store(NO_SLOT, Ordering::Relaxed);
         }
+    }
+
+    /// The endpoint was chosen and lacks a connection; true if the owner is to be told.
+    pub(crate) fn miss(&self) -> bool {
+        !self.is_missed() && !self.is_missed.swap(true, Ordering::Relaxed)
+    }
+
+    /// The owner was told that the endpoint [lacks](Self::lacks) a connection.
+    pub(crate) fn is_missed(&self) -> bool {
+        self.is_missed.load(Ordering::Relaxed)
     }
 
     /// Once told, the owner is not told again before this, or before a connection was opened.

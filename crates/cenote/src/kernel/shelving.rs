@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::endpoints::{Endpoints, Places};
+use super::endpoints::{EndpointNumber, Endpoints, Places};
 use super::ledger::{Ledger, Phase};
 use super::state_word::{Mark, State};
 use super::token::{IdleSince, SlotToken};
@@ -73,21 +73,21 @@ impl<O: Owner> Core<O> {
         } else {
             0..0
         };
-        [first, second]
-            .into_iter()
-            .chain(others)
-            .find_map(|place| self.take_shelved_at(ledger, endpoints, place))
+        [first, second].into_iter().chain(others).find_map(|place| {
+            let number = endpoints.number_at(place)?;
+            self.take_shelved_of(ledger, endpoints, number)
+        })
     }
 
-    fn take_shelved_at(
+    /// From the shelf, a connection of the endpoint with this number.
+    pub(super) fn take_shelved_of(
         &self,
         ledger: &mut Ledger<O>,
         endpoints: &Endpoints,
-        place: usize,
+        number: EndpointNumber,
     ) -> Option<SlotToken<O>> {
-        let number = endpoints.number_at(place)?;
         let record = endpoints.record(number);
-        if record.in_flight() >= record.open() {
+        if !record.has_idle() {
             return None;
         }
         let member = ledger.members.by_number.get(number as usize)?;

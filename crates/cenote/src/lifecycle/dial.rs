@@ -73,9 +73,14 @@ impl<C: Connect> LeftOver<C> {
         let _ = rt::calling(|| drop(self.targets));
         if let (Some(number), Some(endpoints)) = (self.makes_room_for, core.endpoints()) {
             let richest = dial_of_set::richest(endpoints, number);
-            let given_up = richest.and_then(|richest| core.give_one_up(richest));
-            if let Some(token) = given_up {
-                retire(token, CloseReason::Rebalanced, None);
+            let Some(richest) = richest else {
+                return;
+            };
+            match (core.give_one_up(richest), core.owner.face()) {
+                (Some(token), _) => retire(token, CloseReason::Rebalanced, None),
+                (None, Some(face)) => face.give_one_back(richest),
+                // The next that comes back.
+                (None, None) => {}
             }
         }
     }

@@ -51,14 +51,23 @@ impl Health {
     }
 }
 
-/// A call on the connection of `token` ended so.
+/// A call on the connection of `token` ended so, which began with its lease.
 pub(crate) fn tell_outcome<C: Connect>(token: &ConnectionToken<C>, outcome: Outcome) {
+    let began = latest(token.core(), token.meta().leased_at.load(Relaxed));
+    tell_outcome_since(token, began, outcome);
+}
+
+/// As [`tell_outcome`], of a call that began at `began`.
+pub(crate) fn tell_outcome_since<C: Connect>(
+    token: &ConnectionToken<C>,
+    began: u64,
+    outcome: Outcome,
+) {
     let core = token.core();
     let Some((set, health)) = account_of(core, token) else {
         return;
     };
     set.hears_outcomes.store(true, Relaxed);
-    let began = latest(core, token.meta().leased_at.load(Relaxed));
     let now = core.owner.clock.now();
     let standing = lock(&health.0).end(began, outcome, now, &set.accrual);
     heed(core, token, set, standing);
@@ -86,6 +95,9 @@ fn heed<C: Connect>(
         if is_to_go {
             // Of an endpoint aside nothing is to be closed.
             drop(core.admit(number, Admission::Aside));
+            if let Some(face) = core.owner.face() {
+                face.admission_changed(&[number]);
+            }
         }
     }
     set.changed.notify_one();

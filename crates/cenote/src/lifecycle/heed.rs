@@ -29,7 +29,7 @@ impl<C: Connect> Signalled for LifecycleCore<C> {
         }
         // Read after the note: a face that takes the connection from here on finds the note, and one that took it
         // before is seen to have it.
-        match (state(), life.signal_box().face()) {
+        match (state(), life.face()) {
             (State::Leased, Some(face)) => face.ask_again(),
             // It is judged when it comes back.
             (State::Leased, None) => {}
@@ -39,7 +39,7 @@ impl<C: Connect> Signalled for LifecycleCore<C> {
     }
 
     fn ask_again(self: Arc<Self>) {
-        if let Some(face) = self.owner.signal_box().face() {
+        if let Some(face) = self.owner.face() {
             face.ask_again();
         }
     }

@@ -163,6 +163,13 @@ impl<C: Connect> SetState<C> {
     }
 }
 
+impl<C: Connect> LifecycleCore<C> {
+    /// Which rule chooses endpoints of the set, if there is one.
+    pub(crate) fn rule(&self) -> Option<Rule> {
+        Some(self.owner.targets.set()?.rule)
+    }
+}
+
 /// The drawn endpoints, as the policy sees them.
 struct Drawn<'a>(&'a Endpoints);
 

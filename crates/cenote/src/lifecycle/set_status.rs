@@ -67,7 +67,10 @@ impl<C: Connect> LifecycleCore<C> {
             name: target.name()?,
             condition,
             share: share(endpoints, target)?.into(),
-            in_flight: record.in_flight() as usize,
+            in_flight: match self.owner.face() {
+                Some(face) => face.in_flight_at(member.number),
+                None => record.in_flight() as usize,
+            },
             connections: record.open() as usize,
             opening: record.opening() as usize,
             connect_error,

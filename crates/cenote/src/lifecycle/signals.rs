@@ -1,8 +1,9 @@
 //! What connections have signalled and is still to be seen to, and the face that is to hear of it. What is done about
-//! it is in [`heed`](super::heed).
+//! it is in [`heed`](super::heed). A face that has leases of its own on its connections hears here of its endpoints, too.
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::kernel::EndpointNumber;
 use crate::signals::Connection;
 use crate::sync::{Mutex, lock};
 
@@ -10,6 +11,15 @@ use crate::sync::{Mutex, lock};
 pub(crate) trait Face: Send + Sync {
     /// Asks its connections what they say of themselves, soon; no user code is called from here.
     fn ask_again(self: Arc<Self>);
+
+    /// These endpoints of the set may serve otherwise than before; what the kernel says of them is true already.
+    fn admission_changed(self: Arc<Self>, endpoints: &[EndpointNumber]);
+
+    /// Leases on the connections of this endpoint.
+    fn in_flight_at(&self, endpoint: EndpointNumber) -> usize;
+
+    /// One connection of this endpoint is to come back, to be closed for another endpoint.
+    fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber);
 }
 
 /// Made with the first signal, or with the face.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dialer::Dialer;
 use super::seen_lease::SeenLease;
-use super::signals::SignalBox;
+use super::signals::{Face, SignalBox};
 use super::target::{Target, Targets};
 use crate::budget::Membership;
 use crate::connect::Connect;
@@ -276,6 +276,11 @@ impl<C: Connect> Lifecycle<C> {
 
     pub(crate) fn signal_box(&self) -> &SignalBox {
         self.signal_box.get_or_init(Box::default)
+    }
+
+    /// The face that has leases of its own on its connections, if it is one.
+    pub(super) fn face(&self) -> Option<StdArc<dyn Face>> {
+        self.signal_box.get()?.face()
     }
 
     pub(crate) fn sweep(&self) -> MutexGuard<'_, Sweep> {

@@ -11,7 +11,7 @@ use super::state::{ConnectionToken, Lifecycle, LifecycleCore, Refusal};
 use super::upkeep::{self, Upkeep};
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::kernel::{Arc, IdleSince, JoinOutcome, Waiter};
+use crate::kernel::{Arc, EndpointNumber, IdleSince, JoinOutcome, Owner, Waiter};
 
 /// An idle connection that is fresh, and by when. The check of each other it finds begins in the background; where
 /// nothing can be checked, there is none.
@@ -19,6 +19,33 @@ pub(crate) fn fresh<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<(Connect
     loop {
         match idle(core)? {
             Idle::Fresh(token, now) => return Some((token, now)),
+            Idle::Stale(token) => drop(PreLeaseCheck::start(token)),
+        }
+    }
+}
+
+/// A face gives leases on connections it has taken before: endpoints that lack one are dialled though nobody waits.
+pub(crate) fn in_use<C: Connect>(core: &Arc<LifecycleCore<C>>) {
+    if let Some(set) = core.owner.targets.set() {
+        set.dials().is_in_use = true;
+        dial::dial_if_needed(core);
+    }
+}
+
+/// As [`fresh`], of the endpoint with this number; if it has none idle, it is dialled.
+pub(crate) fn fresh_of<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    number: EndpointNumber,
+) -> Option<ConnectionToken<C>> {
+    loop {
+        let Some(token) = core.claim_of(number) else {
+            if core.endpoints()?.record(number).miss() {
+                Lifecycle::missed(core, number);
+            }
+            return None;
+        };
+        match judge(core, token)? {
+            Idle::Fresh(token, _) => return Some(token),
             Idle::Stale(token) => drop(PreLeaseCheck::start(token)),
         }
     }
@@ -49,7 +76,10 @@ enum Idle<C: Connect> {
 }
 
 fn idle<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<Idle<C>> {
-    let token = core.claim()?;
+    judge(core, core.claim()?)
+}
+
+fn judge<C: Connect>(core: &Arc<LifecycleCore<C>>, token: ConnectionToken<C>) -> Option<Idle<C>> {
     if let Some(now) = core.owner.fresh_at(&token) {
         return Some(Idle::Fresh(token, now));
     }

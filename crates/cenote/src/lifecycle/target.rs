@@ -62,7 +62,7 @@ impl<C: Connect> Target<C> {
     }
 
     /// The number of its endpoint in the set, if there is one.
-    pub(super) fn number(&self) -> Option<EndpointNumber> {
+    pub(crate) fn number(&self) -> Option<EndpointNumber> {
         self.member.as_ref().map(|member| member.number)
     }
 

@@ -181,7 +181,7 @@ impl Shrinking {
     }
 
     /// The connection to be spared now, if one is: the one with the fewest leases. `peak` is the most leases
-    /// there were at once since the last look.
+    /// there were at once since the last look; `may_go` says of a connection whether it could be spared at all.
     pub(crate) fn look(
         &mut self,
         now: u64,
@@ -189,8 +189,9 @@ impl Shrinking {
         bounds: Bounds,
         peak: usize,
         loads: &[Load],
+        may_go: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let spare = spare(marks, bounds, peak, loads);
+        let spare = spare(marks, bounds, peak, loads, may_go);
         if spare.is_none() {
             self.light_since = None;
             return None;
@@ -204,13 +205,20 @@ impl Shrinking {
     }
 }
 
-fn spare(marks: Marks, bounds: Bounds, peak: usize, loads: &[Load]) -> Option<usize> {
+fn spare(
+    marks: Marks,
+    bounds: Bounds,
+    peak: usize,
+    loads: &[Load],
+    may_go: impl Fn(usize) -> bool,
+) -> Option<usize> {
     if loads.len() <= bounds.min_size.max(1) {
         return None;
     }
     let (spare, _) = loads
         .iter()
         .enumerate()
+        .filter(|(i, _)| may_go(*i))
         .min_by_key(|(_, load)| (load.in_flight, load.capacity))?;
     marks
         .is_light(peak, capacity_without(spare, loads))

@@ -8,6 +8,7 @@ use super::deferred::Deferred;
 use super::state::{Core, State};
 use super::upkeep;
 use crate::connect::Multiplex;
+use crate::kernel::{Admission, EndpointNumber};
 use crate::lifecycle::proving;
 use crate::lifecycle::state::ConnectionToken;
 use crate::policy::sharing;
@@ -15,8 +16,8 @@ use crate::report::PoolState;
 
 /// Without the lock.
 impl<C: Multiplex> Core<C> {
-    /// Makes a connection active; true if one more should follow.
-    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) -> bool {
+    /// Makes a connection active.
+    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) {
         let now = self.life.owner.clock.now();
         proving::taken_by_face(&token, now);
         let conn = ActiveConnection::new(self, token);
@@ -26,7 +27,8 @@ impl<C: Multiplex> Core<C> {
             1 if seen.capacity == 0 => now.saturating_add(self.limits.times.warm_for),
             _ => 0,
         };
-        let grows = self.locked(|state, deferred| {
+        let number = conn.endpoint();
+        self.locked(|state, deferred| {
             state.flush_cached(deferred);
             let i = state.active.len();
             if !seen.is_open {
@@ -35,22 +37,33 @@ impl<C: Multiplex> Core<C> {
             // Looked at under the lock: an eviction comes before this, or finds it active.
             let is_wanted = seen.is_open && !conn.is_evicted();
             if state.phase == PoolState::Open && i < state.max_size && is_wanted {
-                state.active.push(conn, now, warm_until);
+                if let (Some(number), Some(endpoints)) = (number, self.life.endpoints()) {
+                    // As it is now: of what comes later, the pool is told.
+                    let admission = endpoints.record(number).admission();
+                    state.active.admit(number, admission);
+                }
+                state.active.push(conn, number, now, warm_until);
                 self.note(state, deferred, i, seen);
                 state.ensure_upkeep(deferred);
             } else {
                 state.draining += 1;
                 deferred.gone.push(conn);
             }
-            state.is_growing = false;
-            state.is_growing = self.wants_growth(state);
-            state.is_growing
         });
         if self.signals.load(Acquire) != seen.signals {
             // The turn that a signal called for meanwhile may not have known of this one.
             upkeep::ask_soon(self);
         }
-        grows
+    }
+
+    /// A connection that was on its way is there, or will not come; true if one more should follow.
+    pub(super) fn has_grown(self: &Arc<Self>) -> bool {
+        self.locked(|state, _| {
+            state.growing -= 1;
+            let grows = self.wants_growth(state);
+            state.growing += usize::from(grows);
+            grows
+        })
     }
 
     /// A holder says that the connection is to serve nobody else, and how it ends.
@@ -87,15 +100,56 @@ impl<C: Multiplex> Core<C> {
             }
             state.active.note_capacity(i, seen);
         }
-        while state.active.entries()[i].load().has_room() {
+        self.serve(state, deferred);
+    }
+
+    /// Serves those who wait from the room there is.
+    fn serve(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
+        while state.waitlist.len() > 0 {
+            let Some(i) = state.active.choose(self.life.endpoints()).index else {
+                return self.dial_if_needed(state, deferred);
+            };
             let Some(waiter) = state.waitlist.pop() else {
-                break;
+                return;
             };
             let grant = state.occupy(i);
             deferred.wake(waiter.grant(grant));
         }
-        if state.waitlist.len() > 0 {
-            self.dial_if_needed(state, deferred);
+    }
+
+    /// Endpoints of the set may serve otherwise than before: what is barred drains, and what serves again serves those who
+    /// wait.
+    pub(super) fn admit_endpoints(
+        &self,
+        state: &mut State<C>,
+        deferred: &mut Deferred<C>,
+        numbers: &[EndpointNumber],
+    ) {
+        let Some(endpoints) = self.life.endpoints() else {
+            return;
+        };
+        for number in numbers {
+            let admission = endpoints.record(*number).admission();
+            state.active.admit(*number, admission);
+            while admission == Admission::Barred {
+                let Some(i) = state.active.first_at(*number) else {
+                    break;
+                };
+                state.start_drain(deferred, i);
+            }
+        }
+        self.serve(state, deferred);
+    }
+
+    /// Has the connection of this endpoint that carries least drain.
+    pub(super) fn drain_one_at(
+        &self,
+        state: &mut State<C>,
+        deferred: &mut Deferred<C>,
+        number: EndpointNumber,
+    ) {
+        if let Some(i) = state.active.lightest_at(number) {
+            state.start_drain(deferred, i);
         }
     }
 
@@ -126,7 +180,11 @@ impl<C: Multiplex> Core<C> {
 
     /// Has another take the place of a connection in use that goes, if there may be one.
     pub(super) fn replace(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
-        if !state.is_growing
+        if state.active.set().is_some() {
+            // Its endpoint lacks it when it is chosen next, if it is one that can be reached.
+            return self.dial_if_needed(state, deferred);
+        }
+        if state.growing == 0
             && state.phase == PoolState::Open
             && state.active.len() < state.max_size
         {
@@ -134,10 +192,24 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
+    /// How many connections may be on their way: one, so that what it brings is known before the next; but of a set, while
+    /// nothing serves, one to each endpoint that callers could be served by.
+    fn growth_at_once(&self, state: &State<C>) -> usize {
+        let endpoints = self.life.endpoints();
+        match endpoints.filter(|_| state.active.occupancy().serving == 0) {
+            Some(endpoints) => endpoints
+                .drawn()
+                .min(state.waitlist.len())
+                .clamp(1, self.limits.max_growing),
+            None => 1,
+        }
+    }
+
     pub(super) fn wants_growth(&self, state: &State<C>) -> bool {
         let waiters = state.waitlist.len();
-        !state.is_growing
+        state.growing < self.growth_at_once(state)
             && state.phase == PoolState::Open
+            && state.active.len() < state.max_size
             // One that is not ready yet is as good as being opened.
             && !state.active.any_warming()
             && sharing::grows(self.bounds(state), waiters, state.active.occupancy())

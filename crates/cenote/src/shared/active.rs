@@ -1,94 +1,56 @@
 //! The active connections, and what is counted of all of them: who has room, how many are busy, how many are not ready.
-//! Counted at each change, so that a decision looks at a few of them, however many there are. Part of the state, under
-//! its lock.
+//! Counted at each change, so that a decision looks at a few of them, however many there are. Of a set of endpoints, only
+//! those count as serving whose endpoint may serve. Part of the state, under its lock.
+
+mod choose;
+mod entry;
 
 use std::sync::Arc;
 
+use entry::Tally;
+
 use super::active_connection::{ActiveConnection, Seen};
+use super::set::{SharedEndpoint, SharedSet};
 use crate::connect::Multiplex;
+use crate::kernel::{Admission, EndpointNumber};
 use crate::policy::sharing::{Choice, Chooser, Load, Marks, Occupancy};
+
+pub(super) use entry::ActiveEntry;
 
 pub(super) struct Active<C: Multiplex> {
     /// Each active connection knows its index here. In the order in which they became active where the choice goes by
     /// that; else the last takes the place of one that goes, so that the others need not be told.
     entries: Vec<ActiveEntry<C>>,
-    /// The indices of those that have room, in no order.
-    roomy: Vec<usize>,
+    /// The indices of those that may carry one more lease, in no order.
+    roomy: Roomy,
     /// The sums of the entries' tallies.
     totals: Tally,
     chooser: Chooser,
     marks: Marks,
+    /// What each endpoint carries, if there is a set of them.
+    set: Option<SharedSet>,
 }
 
-/// An active connection, and what it carries.
-pub(super) struct ActiveEntry<C: Multiplex> {
-    pub(super) conn: Arc<ActiveConnection<C>>,
-    /// Cached permits included.
-    in_flight: usize,
-    /// What the connection said last; it is asked outside the lock.
-    capacity: usize,
-    /// From so many leases on it is busy.
-    busy_at: usize,
-    /// Until then a new connection that never had capacity counts as still being opened; 0 once it had.
-    warm_until: u64,
-    /// Where it is among those that have room, if it has.
-    roomy_at: Option<usize>,
-    /// After so many signals: what was asked before, and arrives later, is no news.
-    pub(super) asked_after: u64,
-    /// Leases it has carried.
-    pub(super) leases: u64,
-    /// Whether it was given a lease since upkeep's last turn, and since when it has none.
-    pub(super) was_used: bool,
-    pub(super) idle_since: u64,
+/// By what their endpoints are for: those of spare ones serve where no other can.
+#[derive(Default)]
+struct Roomy {
+    drawn: Vec<usize>,
+    spare: Vec<usize>,
 }
 
-/// What is counted of an entry, or of all of them.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    in_flight: usize,
-    busy: usize,
-    warming: usize,
-}
-
-impl<C: Multiplex> ActiveEntry<C> {
-    pub(super) fn load(&self) -> Load {
-        Load {
-            in_flight: self.in_flight,
-            capacity: self.capacity,
-        }
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        self.in_flight >= self.busy_at
-    }
-
-    /// Whether it is new and not ready yet: as good as being opened.
-    pub(super) fn is_warming(&self) -> bool {
-        self.warm_until > 0
-    }
-
-    fn tally(&self) -> Tally {
-        Tally {
-            in_flight: self.in_flight,
-            busy: usize::from(self.is_busy()),
-            warming: usize::from(self.is_warming()),
-        }
-    }
+/// One of the lists of [`Roomy`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Drawn,
+    Spare,
 }
 
 impl<C: Multiplex> Active<C> {
-    pub(super) fn new(chooser: Chooser, marks: Marks) -> Self {
+    pub(super) fn new(chooser: Chooser, marks: Marks, set: Option<SharedSet>) -> Self {
         Self {
+            set,
             entries: Vec::new(),
-            roomy: Vec::new(),
+            roomy: Roomy::default(),
             totals: Tally::default(),
             chooser,
             marks,
@@ -112,6 +74,11 @@ impl<C: Multiplex> Active<C> {
         &mut self.entries[i]
     }
 
+    /// The endpoints, if there is a set of them.
+    pub(super) fn set(&self) -> Option<&SharedSet> {
+        self.set.as_ref()
+    }
+
     /// The one there is, if there is one alone.
     pub(super) fn only(&self) -> Option<&ActiveEntry<C>> {
         match &self.entries[..] {
@@ -128,7 +95,7 @@ impl<C: Multiplex> Active<C> {
     /// How busy they are, all together.
     pub(super) fn occupancy(&self) -> Occupancy {
         Occupancy {
-            serving: self.entries.len(),
+            serving: self.totals.serving,
             busy: self.totals.busy,
             in_flight: self.totals.in_flight,
         }
@@ -143,82 +110,154 @@ impl<C: Multiplex> Active<C> {
         self.entries.iter().map(ActiveEntry::load).collect()
     }
 
-    /// One more, without leases and as if without capacity until that is [noted](Self::note_capacity).
-    pub(super) fn push(&mut self, conn: Arc<ActiveConnection<C>>, now: u64, warm_until: u64) {
-        conn.set_index(Some(self.entries.len()));
-        let entry = ActiveEntry {
+    /// One more, of this endpoint if there is a set, without leases and as if without capacity until that is
+    /// [noted](Self::note_capacity).
+    pub(super) fn push(
+        &mut self,
+        conn: Arc<ActiveConnection<C>>,
+        number: Option<EndpointNumber>,
+        now: u64,
+        warm_until: u64,
+    ) {
+        let i = self.entries.len();
+        conn.set_index(Some(i));
+        if let (Some(set), Some(number)) = (&mut self.set, number) {
+            set.endpoint_mut(number).connections.push(i);
+        }
+        self.entries.push(ActiveEntry {
             conn,
             in_flight: 0,
             capacity: 0,
             busy_at: 0,
             warm_until,
+            number,
             roomy_at: None,
             asked_after: 0,
             leases: 0,
             was_used: false,
             idle_since: now,
-        };
-        self.totals.add(entry.tally());
-        self.entries.push(entry);
+        });
+        let tally = self.tally(i);
+        self.totals.add(tally);
     }
 
-    /// Takes out the one at `i`.
+    /// Takes out the one at `i`, which drains.
     pub(super) fn remove(&mut self, i: usize) -> ActiveEntry<C> {
         self.unlist(i);
+        let tally = self.tally(i);
+        self.totals.subtract(tally);
+        if let Some(endpoint) = self.endpoint_of(i) {
+            endpoint.connections.retain(|index| *index != i);
+        }
         let entry = match self.chooser.choice() {
             Choice::FirstAvailable => self.remove_in_order(i),
             Choice::LeastLoaded | Choice::RoundRobin => self.swap_remove(i),
         };
-        self.totals.subtract(entry.tally());
+        if let (Some(set), Some(number)) = (&mut self.set, entry.number) {
+            let endpoint = set.endpoint_mut(number);
+            let (in_flight, capacity) = entry.of_endpoint();
+            endpoint.draining_in_flight += in_flight;
+            endpoint.in_flight -= in_flight;
+            endpoint.capacity -= capacity;
+            self.relist_on_trial(number);
+        }
         entry.conn.set_index(None);
         entry
     }
 
     fn remove_in_order(&mut self, i: usize) -> ActiveEntry<C> {
         let entry = self.entries.remove(i);
-        for moved in &self.entries[i..] {
-            let index = moved.conn.index().map(|index| index - 1);
-            moved.conn.set_index(index);
-        }
-        for index in self.roomy.iter_mut().filter(|index| **index > i) {
-            *index -= 1;
+        for place in i..self.entries.len() {
+            self.moved(place + 1, place);
         }
         entry
     }
 
     fn swap_remove(&mut self, i: usize) -> ActiveEntry<C> {
         let entry = self.entries.swap_remove(i);
-        if let Some(moved) = self.entries.get(i) {
-            moved.conn.set_index(Some(i));
-            if let Some(place) = moved.roomy_at {
-                self.roomy[place] = i;
-            }
+        if i < self.entries.len() {
+            self.moved(self.entries.len(), i);
         }
         entry
     }
 
-    /// Which one carries a new lease, of those that have room.
-    pub(super) fn choose(&mut self) -> Option<usize> {
-        if self.roomy.is_empty() {
-            return None;
+    /// What was at `from` is at `to` by now: all that know it by its index are told.
+    fn moved(&mut self, from: usize, to: usize) {
+        let entry = &self.entries[to];
+        entry.conn.set_index(Some(to));
+        if let Some((part, place)) = entry.roomy_at {
+            self.roomy.part(part)[place] = to;
         }
-        let Self {
-            entries,
-            roomy,
-            chooser,
-            ..
-        } = self;
-        match chooser.choice() {
-            // Any of them: none is looked at in vain.
-            Choice::LeastLoaded => {
-                let load = |place: usize| entries[roomy[place]].load();
-                chooser
-                    .choose(roomy.len(), load)
-                    .map(|place| self.roomy[place])
-            }
-            Choice::RoundRobin | Choice::FirstAvailable => {
-                chooser.choose(entries.len(), |i| entries[i].load())
-            }
+        if let Some(endpoint) = self.endpoint_of(to) {
+            let known = endpoint.connections.iter_mut();
+            known
+                .filter(|index| **index == from)
+                .for_each(|index| *index = to);
+        }
+    }
+
+    /// A lease has ended on a connection that drains.
+    pub(super) fn vacate_draining(&mut self, conn: &ActiveConnection<C>) {
+        if let Some((set, number)) = self.set.as_mut().zip(conn.endpoint()) {
+            set.endpoint_mut(number).draining_in_flight -= 1;
+        }
+    }
+
+    /// Leases on the connections of this endpoint.
+    pub(super) fn in_flight_at(&self, number: EndpointNumber) -> usize {
+        let endpoint = self.set.as_ref().and_then(|set| set.endpoint(number));
+        endpoint.map_or(0, |known| {
+            (known.in_flight + known.draining_in_flight) as usize
+        })
+    }
+
+    /// A connection of this endpoint, if it has one.
+    pub(super) fn first_at(&self, number: EndpointNumber) -> Option<usize> {
+        self.set
+            .as_ref()?
+            .endpoint(number)?
+            .connections
+            .first()
+            .copied()
+    }
+
+    /// The connection of this endpoint that carries least.
+    pub(super) fn lightest_at(&self, number: EndpointNumber) -> Option<usize> {
+        let connections = &self.set.as_ref()?.endpoint(number)?.connections;
+        let in_flight = |i: &usize| self.entries[*i].in_flight;
+        connections.iter().copied().min_by_key(in_flight)
+    }
+
+    /// Whether the endpoint of the one at `i` would be left with another.
+    pub(super) fn has_sibling(&self, i: usize) -> bool {
+        let of_set = self.set.as_ref().zip(self.entries[i].number);
+        let Some((set, number)) = of_set else {
+            return self.entries.len() > 1;
+        };
+        let endpoint = set.endpoint(number);
+        endpoint.is_some_and(|endpoint| endpoint.connections.len() > 1)
+    }
+
+    /// From now on the endpoint may serve so far.
+    pub(super) fn admit(&mut self, number: EndpointNumber, admission: Admission) {
+        let Some(set) = &mut self.set else {
+            return;
+        };
+        if set.endpoint(number).map(|known| known.admission) == Some(admission) {
+            return;
+        }
+        let connections = set.endpoint_mut(number).connections.clone();
+        for i in &connections {
+            let tally = self.tally(*i);
+            self.totals.subtract(tally);
+        }
+        if let Some(set) = &mut self.set {
+            set.endpoint_mut(number).admission = admission;
+        }
+        for i in connections {
+            let tally = self.tally(i);
+            self.totals.add(tally);
+            self.relist(i);
         }
     }
 
@@ -273,43 +312,108 @@ impl<C: Multiplex> Active<C> {
     /// Changes an entry, and keeps the counts.
     #[inline]
     fn change<T>(&mut self, i: usize, change: impl FnOnce(&mut ActiveEntry<C>) -> T) -> T {
+        let serves = self.serves(i);
         let entry = &mut self.entries[i];
-        self.totals.subtract(entry.tally());
+        let before = (entry.tally(serves), entry.of_endpoint());
         let result = change(entry);
-        self.totals.add(entry.tally());
-        match (entry.roomy_at, entry.load().has_room()) {
-            (None, true) => {
-                entry.roomy_at = Some(self.roomy.len());
-                self.roomy.push(i);
-            }
-            (Some(_), false) => self.unlist(i),
-            _ => {}
+        let after = (entry.tally(serves), entry.of_endpoint());
+        self.totals.subtract(before.0);
+        self.totals.add(after.0);
+        if let Some(endpoint) = self.endpoint_of(i) {
+            endpoint.in_flight = endpoint.in_flight - before.1.0 + after.1.0;
+            endpoint.capacity = endpoint.capacity - before.1.1 + after.1.1;
+        }
+        self.relist(i);
+        if let Some(number) = self.entries[i].number {
+            self.relist_on_trial(number);
         }
         result
     }
 
-    /// The one at `i` has no room, or goes.
-    fn unlist(&mut self, i: usize) {
-        let Some(place) = self.entries[i].roomy_at.take() else {
+    /// The endpoint of the one at `i`, if there is a set.
+    fn endpoint_of(&mut self, i: usize) -> Option<&mut SharedEndpoint> {
+        let number = self.entries[i].number?;
+        Some(self.set.as_mut()?.endpoint_mut(number))
+    }
+
+    /// Whether the endpoint of the one at `i` may serve.
+    fn serves(&self, i: usize) -> bool {
+        self.admission(i).serves()
+    }
+
+    fn admission(&self, i: usize) -> Admission {
+        let of_set = self.set.as_ref().zip(self.entries[i].number);
+        of_set.map_or(Admission::Drawn, |(set, number)| {
+            let endpoint = set.endpoint(number);
+            endpoint.map_or(Admission::Barred, |endpoint| endpoint.admission)
+        })
+    }
+
+    fn tally(&self, i: usize) -> Tally {
+        self.entries[i].tally(self.serves(i))
+    }
+
+    /// Whether the one at `i` may carry one more lease, and in which part of the list it belongs then.
+    fn part_of(&self, i: usize) -> Option<Part> {
+        let entry = &self.entries[i];
+        if !entry.load().has_room() {
+            return None;
+        }
+        let Some((set, number)) = self.set.as_ref().zip(entry.number) else {
+            return Some(Part::Drawn);
+        };
+        let endpoint = set.endpoint(number)?;
+        match endpoint.admission {
+            _ if !endpoint.may_lease() => None,
+            Admission::Drawn => Some(Part::Drawn),
+            _ => Some(Part::Spare),
+        }
+    }
+
+    /// Has the one at `i` in the list if it belongs there.
+    #[inline]
+    fn relist(&mut self, i: usize) {
+        let belongs = self.part_of(i);
+        if self.entries[i].roomy_at.map(|(part, _)| part) == belongs {
+            return;
+        }
+        self.unlist(i);
+        if let Some(part) = belongs {
+            let list = self.roomy.part(part);
+            list.push(i);
+            self.entries[i].roomy_at = Some((part, list.len() - 1));
+        }
+    }
+
+    /// On trial, what one connection of an endpoint carries is said of its others, too.
+    fn relist_on_trial(&mut self, number: EndpointNumber) {
+        let endpoint = self.set.as_ref().and_then(|set| set.endpoint(number));
+        let Some(endpoint) = endpoint.filter(|known| known.admission == Admission::Trial) else {
             return;
         };
-        self.roomy.swap_remove(place);
-        if let Some(&moved) = self.roomy.get(place) {
-            self.entries[moved].roomy_at = Some(place);
+        for i in endpoint.connections.clone() {
+            self.relist(i);
+        }
+    }
+
+    /// Takes the one at `i` out of the list.
+    fn unlist(&mut self, i: usize) {
+        let Some((part, place)) = self.entries[i].roomy_at.take() else {
+            return;
+        };
+        let list = self.roomy.part(part);
+        list.swap_remove(place);
+        if let Some(&moved) = list.get(place) {
+            self.entries[moved].roomy_at = Some((part, place));
         }
     }
 }
 
-impl Tally {
-    fn add(&mut self, other: Self) {
-        self.in_flight += other.in_flight;
-        self.busy += other.busy;
-        self.warming += other.warming;
-    }
-
-    fn subtract(&mut self, other: Self) {
-        self.in_flight -= other.in_flight;
-        self.busy -= other.busy;
-        self.warming -= other.warming;
+impl Roomy {
+    fn part(&mut self, part: Part) -> &mut Vec<usize> {
+        match part {
+            Part::Drawn => &mut self.drawn,
+            Part::Spare => &mut self.spare,
+        }
     }
 }

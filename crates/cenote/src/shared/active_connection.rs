@@ -6,7 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
 use crate::connect::Multiplex;
+use crate::endpoints::Outcome;
+use crate::kernel::EndpointNumber;
 use crate::lifecycle::failed_dial;
+use crate::lifecycle::health;
 use crate::lifecycle::recycle::recycle;
 use crate::lifecycle::retire::retire;
 use crate::lifecycle::state::ConnectionToken;
@@ -76,6 +79,20 @@ impl<C: Multiplex> ActiveConnection<C> {
         shared
             .signal_box()
             .is_closed(self.token().meta().id.load(Relaxed))
+    }
+
+    /// Which endpoint of a set it is to.
+    pub(super) fn endpoint(&self) -> Option<EndpointNumber> {
+        self.token().entry().target.number()
+    }
+
+    pub(super) fn connector(&self) -> &C {
+        &self.token().entry().target.connector
+    }
+
+    /// Tells how a call ended that is part of a lease which began after the look at `began`.
+    pub(super) fn tell_outcome(&self, began: u64, outcome: Outcome) {
+        health::tell_outcome_since(self.token(), began, outcome);
     }
 
     pub(super) fn info(&self) -> ConnectionInfo {

@@ -7,14 +7,17 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::SharedPool;
+use super::set::SharedSet;
 use super::state::{Core, Limits};
 use super::times::{CHECKED_WHILE_PARKED, Times};
 use crate::connect::Multiplex;
+use crate::endpoints::{Balance, Ejection};
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
 use crate::lifecycle::blueprint::Blueprint;
 use crate::lifecycle::supply::Supply;
 use crate::policy::backoff::Backoff;
+use crate::policy::balance::Picker;
 use crate::policy::sharing::{Choice, Chooser, Marks};
 use crate::policy::telling::ConnectFailures;
 use crate::report::{CloseReason, ConnectionInfo, Event};
@@ -58,13 +61,19 @@ macro_rules! settings {
 }
 
 impl<C: Multiplex> SharedPoolBuilder<C> {
-    pub(super) fn new(connector: C) -> Self {
-        let mut blueprint = Blueprint::new(Supply::One(connector));
+    pub(super) fn new(supply: Supply<C>) -> Self {
+        let mut blueprint = Blueprint::new(supply);
+        let settings = &mut blueprint.settings;
         // One connection carries many leases: four are a lot, and leave room for one that drains beside those that
         // serve.
-        blueprint.settings.max_size = 4;
-        // One that grows asks for one at a time.
-        blueprint.settings.max_connecting = 1;
+        match &mut settings.set {
+            Some(set) => set.max_per_endpoint = 4,
+            None => {
+                settings.max_size = 4;
+                // One that grows asks for one at a time.
+                settings.max_connecting = 1;
+            }
+        }
         Self {
             blueprint,
             choice: Choice::default(),
@@ -76,10 +85,30 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     settings! {
         /// The name that errors and reports carry. Default: "unnamed".
         name(name: impl Into<String>) = |s| s.name = name.into().into();
-        /// Connections there may be at once, those being opened and those draining included. Default: 4.
+        /// Connections there may be at once, those being opened and those draining included. Default: 4; over a
+        /// [set of endpoints](SharedPool::balanced) as many as those may have, which
+        /// [`max_per_endpoint`](Self::max_per_endpoint) says.
         ///
         /// With 1, the end of a connection's lifetime is a pause: it drains before the next is opened.
         max_size(connections: usize) = |s| s.max_size = connections;
+        /// Connections there may be at once to one endpoint of a [set](SharedPool::balanced), as [`max_size`](Self::max_size)
+        /// counts them. Default: 4. A pool of one endpoint refuses it.
+        max_per_endpoint(connections: usize) = |s| {
+            s.change_set("max_per_endpoint", |set| set.max_per_endpoint = connections);
+        };
+        /// Which endpoint of a [set](SharedPool::balanced) serves next, by the leases on each. Default:
+        /// [`Balance::PowerOfTwo`]. Which of its connections does is for [`choice`](Self::choice) to say. A pool of one
+        /// endpoint refuses it.
+        balance(balance: Balance) = |s| s.change_set("balance", |set| set.balance = balance);
+        /// When an endpoint of a [set](SharedPool::balanced) whose calls fail gets none for a while. Default:
+        /// [`Ejection::default`]. A pool of one endpoint refuses it.
+        ejection(ejection: Ejection) = |s| s.change_set("ejection", |set| set.ejection = ejection);
+        /// How long an endpoint of a [set](SharedPool::balanced) that is new, or back from an ejection, takes to come to
+        /// its whole share, from a tenth of it on. `None`: it has it at once. Default: `None`. A pool of one endpoint
+        /// refuses it.
+        slow_start(window: impl Into<Option<Duration>>) = |s| {
+            s.change_set("slow_start", |set| set.slow_start = window.into());
+        };
         /// How long a caller waits at most. `None`: without end. Default: 5 s. Watched by the runtime that looks after the
         /// pool, or by a timer of the caller's own where it waits on another; a runtime that blocking code holds up ends
         /// no wait.
@@ -161,22 +190,23 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         self
     }
 
-    /// Which connection carries a new lease. Default: [`Choice::LeastLoaded`].
+    /// Which connection carries a new lease; over a [set](SharedPool::balanced), of those of the endpoint that
+    /// [`balance`](Self::balance) chooses. Default: [`Choice::LeastLoaded`].
     pub fn choice(mut self, choice: Choice) -> Self {
         self.choice = choice;
         self
     }
 
-    /// The share of its capacity from which on a connection is busy: one more is opened once all are. Above
-    /// 0.0, at most 1.0, which waits until all are full. Default: 0.75.
+    /// The share of its capacity from which on a connection is busy: one more is opened once all are; over a
+    /// [set](SharedPool::balanced), where it has the fewest for its share. Above 0.0, at most 1.0, which waits until all are full. Default: 0.75.
     pub fn high_water(mut self, share: f64) -> Self {
         self.high_water = share;
         self
     }
 
     /// How long the load must have been light before one connection fewer serves: so light that the others
-    /// would be at half the high-water mark at most. It is then parked, and `idle_timeout` closes it. Default:
-    /// 1 min.
+    /// would be at half the high-water mark at most. It is then parked, and `idle_timeout` closes it. The last one
+    /// of an endpoint stays. Default: 1 min.
     pub fn shrink_after(mut self, light: Duration) -> Self {
         self.shrink_after = light;
         self
@@ -228,6 +258,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             min_size: settings.min_size,
             acquire_timeout: settings.acquire_timeout,
             max_waiters: settings.max_waiters.unwrap_or(usize::MAX),
+            max_growing: settings.max_connecting,
             times: Times::new(settings, shrink_after),
         };
         settings.check_after_idle = settings
@@ -236,8 +267,11 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         let rng = settings
             .seed
             .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let picker = Picker::new(settings.seed.unwrap_or_else(|| fastrand::u64(..)));
         let chooser = Chooser::new(choice, rng);
-        let core = Core::new(blueprint.begin()?, limits, chooser);
+        let life = blueprint.begin()?;
+        let set = life.rule().map(|rule| SharedSet::new(rule, picker));
+        let core = Core::new(life, limits, chooser, set);
         let listed = Arc::downgrade(&core);
         core.life.owner.list(listed);
         Ok(SharedPool { core })

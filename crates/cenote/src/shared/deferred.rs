@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use super::active_connection::ActiveConnection;
 use crate::connect::Multiplex;
+use crate::kernel::EndpointNumber;
 
 /// What follows once the lock is let go.
 pub(super) struct Deferred<C: Multiplex> {
@@ -15,7 +16,10 @@ pub(super) struct Deferred<C: Multiplex> {
     pub(super) old_waker: Option<Waker>,
     /// Connections that began to drain, and permits that were cached: perhaps the last reference.
     pub(super) gone: Vec<Arc<ActiveConnection<C>>>,
-    pub(super) grow: bool,
+    /// So many more connections are to be opened.
+    pub(super) grow: usize,
+    /// An endpoint that should have one more connection.
+    pub(super) lacking: Option<EndpointNumber>,
     pub(super) start_upkeep: bool,
     /// Upkeep is to look by this time.
     pub(super) look_at: Option<u64>,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
+use crate::kernel::EndpointNumber;
 use crate::lifecycle::take;
 use crate::policy::telling::ConnectFailures;
 
@@ -30,19 +31,28 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
 pub(super) fn take_one<C: Multiplex>(core: &Arc<Core<C>>) -> bool {
     match take::fresh(&core.life) {
         Some((token, _)) => {
-            if core.activate(token) {
+            core.activate(token);
+            if core.has_grown() {
                 start(core);
             }
             true
         }
         None => {
             core.locked(|state, deferred| {
-                state.is_growing = false;
+                state.growing -= 1;
                 // Somebody may have queued meanwhile.
                 core.dial_if_needed(state, deferred);
             });
             false
         }
+    }
+}
+
+/// Makes a connection of this endpoint active that is parked; else the lifecycle opens one, which is parked and found
+/// when the endpoint is chosen next.
+pub(super) fn at<C: Multiplex>(core: &Arc<Core<C>>, number: EndpointNumber) {
+    if let Some(token) = take::fresh_of(&core.life, number) {
+        core.activate(token);
     }
 }
 
@@ -60,7 +70,8 @@ impl<C: Multiplex> Growth<C> {
             let Some((token, _)) = take::fresh(&core.life) else {
                 return Some(self);
             };
-            if !core.activate(token) {
+            core.activate(token);
+            if !core.has_grown() {
                 self.core = None;
             }
         }
@@ -71,7 +82,8 @@ impl<C: Multiplex> Growth<C> {
         while let Some(core) = &self.core {
             match take::next(&core.life).await {
                 Ok(token) => {
-                    if !core.activate(token) {
+                    core.activate(token);
+                    if !core.has_grown() {
                         self.core = None;
                     }
                 }
@@ -90,7 +102,7 @@ impl<C: Multiplex> Growth<C> {
         let is_told_while_open =
             matches!(error, GetError::Connect { .. }) && policy != ConnectFailures::KeepWaiting;
         core.locked(|state, deferred| {
-            state.is_growing = false;
+            state.growing -= 1;
             if state.active.is_empty() || is_told_while_open {
                 state.refuse_all(deferred, error);
             }
@@ -104,7 +116,7 @@ impl<C: Multiplex> Drop for Growth<C> {
             return;
         };
         core.locked(|state, deferred| {
-            state.is_growing = false;
+            state.growing -= 1;
             state.wake_waiters(deferred);
         });
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::active_connection::{ActiveConnection, Ending};
 use super::state::Core;
 use crate::connect::Multiplex;
+use crate::endpoints::Outcome;
 use crate::report::ConnectionInfo;
 
 /// The right to use a connection that others use too, until it is dropped.
@@ -23,12 +25,18 @@ use crate::report::ConnectionInfo;
 pub struct SharedLease<C: Multiplex> {
     /// `None` only within its drop.
     conn: Option<Arc<ActiveConnection<C>>>,
+    /// When the pool last looked at its connections before it began.
+    began: u64,
 }
 
 impl<C: Multiplex> SharedLease<C> {
     #[inline]
     pub(super) fn new(conn: Arc<ActiveConnection<C>>) -> Self {
-        Self { conn: Some(conn) }
+        let began = conn.core.looked_at.load(Relaxed);
+        Self {
+            conn: Some(conn),
+            began,
+        }
     }
 
     #[inline(always)]
@@ -36,6 +44,19 @@ impl<C: Multiplex> SharedLease<C> {
         self.conn
             .as_ref()
             .expect("a lease has its conn until it is dropped")
+    }
+
+    /// The connector that opened the connection: where a pool is over a set of endpoints, that of its endpoint.
+    pub fn connector(lease: &Self) -> &C {
+        lease.conn().connector()
+    }
+
+    /// Tells how a call on the connection ended, so that an endpoint whose calls fail gets none for a while; see
+    /// [`SharedPoolBuilder::ejection`](crate::shared::SharedPoolBuilder::ejection), and
+    /// [`SharedPool::balanced`](crate::SharedPool::balanced) for an example. Each call counts that is told, several of
+    /// one lease as well. Where the pool is of one endpoint, it does nothing.
+    pub fn outcome(lease: &Self, outcome: Outcome) {
+        lease.conn().tell_outcome(lease.began, outcome);
     }
 
     /// Says that the connection is no good to anybody: it gets no new leases, and once those it carries have

@@ -20,7 +20,8 @@ impl<C: Multiplex> Core<C> {
             wakers: Vec::new(),
             old_waker: None,
             gone: Vec::new(),
-            grow: false,
+            grow: 0,
+            lacking: None,
             start_upkeep: false,
             look_at: None,
         };
@@ -31,6 +32,7 @@ impl<C: Multiplex> Core<C> {
             old_waker,
             gone,
             grow,
+            lacking,
             start_upkeep,
             look_at,
         } = deferred;
@@ -43,8 +45,11 @@ impl<C: Multiplex> Core<C> {
         if let Some(at) = look_at {
             upkeep::look_at(self, self.life.owner.clock.instant(at));
         }
-        if grow {
+        for _ in 0..grow {
             grow::start(self);
+        }
+        if let Some(number) = lacking {
+            grow::at(self, number);
         }
         result
     }

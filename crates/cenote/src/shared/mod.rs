@@ -30,6 +30,7 @@ mod locked;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
 mod permits;
+mod set;
 mod shards;
 mod state;
 mod times;
@@ -44,10 +45,12 @@ use std::time::Duration;
 use state::Core;
 
 use crate::connect::Multiplex;
+use crate::endpoints::{Endpoint, IntoDiscovery};
 use crate::error::{GetError, SettingsError, TryGetError};
 use crate::lifecycle::close::Close;
+use crate::lifecycle::supply::Supply;
 use crate::lifecycle::{change, warm};
-use crate::report::{Counters, EventKind, PoolState, Snapshot, Status, Timings};
+use crate::report::{Counters, EventKind, PoolState, SetStatus, Snapshot, Status, Timings};
 
 pub use crate::policy::sharing::Choice;
 pub use builder::SharedPoolBuilder;
@@ -116,7 +119,49 @@ pub struct SharedPool<C: Multiplex> {
 impl<C: Multiplex> SharedPool<C> {
     /// Sets up a pool of the connections that `connector` opens.
     pub fn builder(connector: C) -> SharedPoolBuilder<C> {
-        SharedPoolBuilder::new(connector)
+        SharedPoolBuilder::new(Supply::One(connector))
+    }
+
+    /// Sets up a pool over a set of endpoints: connections to all of them, one queue for all callers, each lease on a
+    /// connection of the endpoint that [`balance`](SharedPoolBuilder::balance) chooses by the leases on each.
+    ///
+    /// `source` and `make` are as those of [`Pool::balanced`](crate::Pool::balanced), which says what becomes of endpoints
+    /// that come, go, or cannot be reached. Of one that leaves, connections carry their leases to the end and get no new
+    /// ones. An endpoint that was chosen and has no connection is dialled, while another serves in its place; one whose
+    /// connections are busy has more opened once those of the others are, too.
+    ///
+    /// The defaults differ: [`max_per_endpoint`](SharedPoolBuilder::max_per_endpoint) bounds the connections, and
+    /// [`max_size`](SharedPoolBuilder::max_size), all together, does not; up to 16 dials are in flight.
+    ///
+    /// ```no_run
+    /// # use cenote::{Connect, Dial, Multiplex, Verdict};
+    /// # struct Rpc(&'static str);
+    /// # struct Calls;
+    /// # impl Calls { async fn call(&self, _: &str) -> Result<String, std::io::Error> { todo!() } }
+    /// # impl Connect for Rpc {
+    /// #     type Connection = Calls;
+    /// #     type Error = std::io::Error;
+    /// #     async fn connect(&self, _: &Dial) -> std::io::Result<Calls> { Ok(Calls) }
+    /// #     fn verdict(&self, _: &mut Calls) -> Verdict { Verdict::Reuse }
+    /// # }
+    /// # impl Multiplex for Rpc { fn capacity(&self, _: &Calls) -> usize { 1_000 } }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use cenote::endpoints::{EndpointSet, Outcome, fixed};
+    /// use cenote::{SharedLease, SharedPool};
+    ///
+    /// let servers = fixed(EndpointSet::of(["10.0.0.1:7000", "10.0.0.2:7000"]));
+    /// let pool = SharedPool::balanced(servers, |at| Rpc(at.key)).build()?;
+    /// let conn = pool.get().await?;
+    /// let reply = conn.call("ping").await;
+    /// // So that an endpoint whose calls fail gets none for a while.
+    /// SharedLease::outcome(&conn, if reply.is_ok() { Outcome::Ok } else { Outcome::Failed });
+    /// # Ok(()) }
+    /// ```
+    pub fn balanced<S: IntoDiscovery>(
+        source: S,
+        make: impl Fn(&Endpoint<S::Key>) -> C + Send + Sync + 'static,
+    ) -> SharedPoolBuilder<C> {
+        SharedPoolBuilder::new(Supply::set(source.into_discovery(), make))
     }
 
     /// A pool with default settings.
@@ -178,9 +223,9 @@ impl<C: Multiplex> SharedPool<C> {
                 let grant = is_first.then(|| core.give(state, deferred)).flatten();
                 let may_grow = grant.is_none()
                     && state.waitlist.len() == 0
-                    && !state.is_growing
+                    && state.growing == 0
                     && state.active.len() < state.max_size;
-                state.is_growing |= may_grow;
+                state.growing += usize::from(may_grow);
                 Ok((grant, may_grow))
             })?;
             match grant {
@@ -201,6 +246,12 @@ impl<C: Multiplex> SharedPool<C> {
     /// the leases on them.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// The endpoints of a pool over a [set](Self::balanced), as they are now; none where it is of one endpoint. Takes a
+    /// few locks for each: for people, not for every request.
+    pub fn endpoints(&self) -> Option<SetStatus> {
+        self.core.life.set_status()
     }
 
     /// How busy it is: its leases and those who wait for one. Nearly so while they come and go, and cheap enough for

@@ -202,12 +202,14 @@ impl<C: Multiplex> Core<C> {
         state: &mut State<C>,
         deferred: &mut Deferred<C>,
     ) -> Option<Grant<C>> {
-        let mut chosen = state.active.choose();
-        if chosen.is_none() && state.has_cached() {
+        let endpoints = self.life.endpoints();
+        let mut found = state.active.choose(endpoints);
+        if found.index.is_none() && state.has_cached() {
             state.flush_cached(deferred);
-            chosen = state.active.choose();
+            found = state.active.choose(endpoints);
         }
-        let chosen = chosen?;
+        deferred.lacking = found.lacking;
+        let chosen = found.index?;
         let grant = state.occupy(chosen);
         state.ensure_upkeep(deferred);
         let is_busy = |state: &State<C>| state.active.entries()[chosen].is_busy();
@@ -229,8 +231,9 @@ impl<C: Multiplex> Core<C> {
         };
         // Nor does anybody wait, if there is room.
         let is_settled = state.phase == PoolState::Open
+            && state.active.set().is_none()
             && state.upkeep_runs
-            && !state.is_growing
+            && state.growing == 0
             && !entry.is_warming()
             && (state.max_size == 1 || self.limits.min_size <= 1 && !entry.is_busy());
         if is_settled {
@@ -247,7 +250,10 @@ impl<C: Multiplex> Core<C> {
         seen: Seen,
     ) {
         match conn.index() {
-            None => state.draining_in_flight -= 1,
+            None => {
+                state.draining_in_flight -= 1;
+                state.active.vacate_draining(conn);
+            }
             Some(i) => {
                 state.active.vacate(i);
                 self.note(state, deferred, i, seen);

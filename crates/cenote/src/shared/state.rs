@@ -8,6 +8,7 @@ use super::active::{Active, ActiveEntry};
 use super::active_connection::ActiveConnection;
 use super::deferred::Deferred;
 use super::grant::{Grant, Refusal};
+use super::set::SharedSet;
 use super::shards::{Flushed, Shards};
 use super::times::Times;
 use crate::connect::Multiplex;
@@ -33,6 +34,9 @@ pub(crate) struct Core<C: Multiplex> {
     ///
     /// > if somebody waits, no active connection has room, and there are no cached permits.
     state: Mutex<State<C>>,
+    /// When the active connections were last looked at, or an endpoint was admitted otherwise: a lease that begins later
+    /// begins after that, which is what an endpoint's account wants to know of it.
+    pub(super) looked_at: AtomicU64,
     /// How often a connection signalled that it is to be asked again. Counted with Release before anybody is told, so
     /// that what is asked after a count is read is no older than its signal.
     pub(super) signals: AtomicU64,
@@ -58,6 +62,8 @@ pub(super) struct Limits {
     pub(super) min_size: usize,
     pub(super) acquire_timeout: Option<std::time::Duration>,
     pub(super) max_waiters: usize,
+    /// Of a set, so many connections are opened at once where callers wait for them and nothing serves.
+    pub(super) max_growing: usize,
     pub(super) times: Times,
 }
 
@@ -75,8 +81,8 @@ pub(super) struct State<C: Multiplex> {
     /// There may be cached permits. Only while one connection is active, whose permits they are, and upkeep runs.
     has_cached: bool,
     pub(super) shrinking: Shrinking,
-    /// One more connection is on its way.
-    pub(super) is_growing: bool,
+    /// So many more connections are on their way.
+    pub(super) growing: usize,
     /// An upkeep task runs, or is about to.
     pub(super) upkeep_runs: bool,
     /// The signals of which its last turn has seen to.
@@ -90,19 +96,24 @@ pub(super) struct State<C: Multiplex> {
 }
 
 impl<C: Multiplex> Core<C> {
-    pub(super) fn new(life: Arc<LifecycleCore<C>>, limits: Limits, chooser: Chooser) -> Arc<Self> {
+    pub(super) fn new(
+        life: Arc<LifecycleCore<C>>,
+        limits: Limits,
+        chooser: Chooser,
+        set: Option<SharedSet>,
+    ) -> Arc<Self> {
         let shards = Arc::new(Shards::new(width()));
         let state = State {
             phase: PoolState::Open,
             max_size: life.owner.settings.max_size,
-            active: Active::new(chooser, limits.marks),
+            active: Active::new(chooser, limits.marks, set),
             peak: 0,
             draining: 0,
             draining_in_flight: 0,
             shards: Arc::clone(&shards),
             has_cached: false,
             shrinking: Shrinking::new(limits.times.shrink_after),
-            is_growing: false,
+            growing: 0,
             upkeep_runs: false,
             signals_seen: 0,
             waitlist: Waitlist::new(),
@@ -116,6 +127,7 @@ impl<C: Multiplex> Core<C> {
             limits,
             shards,
             state: Mutex::new(state),
+            looked_at: AtomicU64::new(0),
             signals: AtomicU64::new(0),
             keeper: Mutex::new(None),
         });
@@ -216,8 +228,8 @@ impl<C: Multiplex> State<C> {
     }
 
     pub(super) fn grow(&mut self, deferred: &mut Deferred<C>) {
-        self.is_growing = true;
-        deferred.grow = true;
+        self.growing += 1;
+        deferred.grow += 1;
     }
 
     /// With what is known of the connections.

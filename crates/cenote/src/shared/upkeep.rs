@@ -3,7 +3,7 @@
 //! keep alive and close.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 use super::active_connection::{ActiveConnection, Seen};
@@ -12,7 +12,9 @@ use super::grant::Refusal;
 use super::state::{Core, State};
 use crate::connect::Multiplex;
 use crate::keeper::{Keeper, Member};
+use crate::kernel::EndpointNumber;
 use crate::lifecycle::signals::Face;
+use crate::lifecycle::take;
 use crate::policy::sharing::{self, Retirement};
 use crate::report::PoolState;
 use crate::rt::{self, Instant};
@@ -73,6 +75,20 @@ impl<C: Multiplex> Face for Core<C> {
     fn ask_again(self: Arc<Self>) {
         self.signals.fetch_add(1, Release);
         ask_soon(&self);
+    }
+
+    fn admission_changed(self: Arc<Self>, endpoints: &[EndpointNumber]) {
+        // First: a lease that is given because of it begins after it.
+        self.looked_at.store(self.life.owner.clock.now(), Relaxed);
+        self.locked(|state, deferred| self.admit_endpoints(state, deferred, endpoints));
+    }
+
+    fn in_flight_at(&self, endpoint: EndpointNumber) -> usize {
+        self.state().active.in_flight_at(endpoint)
+    }
+
+    fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber) {
+        self.locked(|state, deferred| self.drain_one_at(state, deferred, endpoint));
     }
 }
 
@@ -141,6 +157,7 @@ impl<C: Multiplex> Core<C> {
 
     fn turn(self: &Arc<Self>) -> Next {
         let now = self.life.owner.clock.now();
+        self.looked_at.store(now, Relaxed);
         let signals = self.signals.load(Acquire);
         let conns: Vec<_> = {
             let state = self.state();
@@ -163,6 +180,7 @@ impl<C: Multiplex> Core<C> {
             state.signals_seen = signals;
             state.flush_cached(deferred);
         });
+        let mut is_used = false;
         for some in looks.chunks(LOOKS_AT_ONCE) {
             self.locked(|state, deferred| {
                 state.flush_cached(deferred);
@@ -172,10 +190,14 @@ impl<C: Multiplex> Core<C> {
                     }
                     // Unless it was lost.
                     if let Some(i) = conn.index() {
+                        is_used |= state.active.entries()[i].was_used;
                         self.park(state, deferred, i, now);
                     }
                 }
             });
+        }
+        if is_used {
+            take::in_use(&self.life);
         }
         self.locked(|state, deferred| {
             state.flush_cached(deferred);
@@ -233,7 +255,13 @@ impl<C: Multiplex> Core<C> {
     fn shrink(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
         let bounds = self.bounds(state);
         let (marks, peak, loads) = (self.limits.marks, state.peak, state.active.loads());
-        if let Some(spare) = state.shrinking.look(now, marks, bounds, peak, &loads) {
+        let active = &state.active;
+        // Of a set, each endpoint that serves keeps one: else it would be lacking it when it is chosen next.
+        let may_go = |i: usize| active.has_sibling(i);
+        let spare = state
+            .shrinking
+            .look(now, marks, bounds, peak, &loads, may_go);
+        if let Some(spare) = spare {
             state.start_drain(deferred, spare);
         }
     }

@@ -17,6 +17,8 @@ mod outages;
 mod service;
 /// What can be set, and what is refused.
 mod settings;
+/// Pools whose connections carry many leases at once.
+mod shared;
 /// What is told of the endpoints.
 mod status;
 /// What users write that panics.

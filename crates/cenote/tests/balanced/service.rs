@@ -9,7 +9,8 @@ use std::time::Duration;
 use cenote::endpoints::{Endpoint, EndpointSet, IntoDiscovery, SetSender, channel};
 use cenote::pool::PoolBuilder;
 use cenote::report::ConnectionInfo;
-use cenote::{Connect, Dial, Lease, Pool, Verdict};
+use cenote::shared::SharedPoolBuilder;
+use cenote::{Connect, Dial, Lease, Multiplex, Pool, SharedPool, Verdict};
 
 /// What a server does with a dial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +36,12 @@ struct Server {
     most_open: usize,
     /// Connections from before this are dead.
     alive_since: u64,
+    /// Leases that one of its connections carries at once; if nothing is said, [`CAPACITY`].
+    capacity: Option<usize>,
 }
+
+/// Leases that a connection carries at once, where many share it.
+pub const CAPACITY: usize = 100;
 
 #[derive(Default)]
 struct Servers {
@@ -78,6 +84,11 @@ impl Service {
         self.with(name, |server| server.goodbye = time);
     }
 
+    /// From now on one of its connections carries so many leases at once.
+    pub fn set_capacity(&self, name: &str, capacity: usize) {
+        self.with(name, |server| server.capacity = Some(capacity));
+    }
+
     /// Ends all its connections, and refuses others.
     pub fn kill(&self, name: &str) {
         self.set(name, Answer::Refuse);
@@ -113,6 +124,15 @@ impl Service {
     pub fn balanced<S: IntoDiscovery<Key = String>>(&self, source: S) -> PoolBuilder<To> {
         let service = self.clone();
         Pool::balanced(source, move |at: &Endpoint<String>| {
+            service.connector(&at.key)
+        })
+        .seed(7)
+    }
+
+    /// As [`balanced`](Self::balanced), whose connections are shared.
+    pub fn shared<S: IntoDiscovery<Key = String>>(&self, source: S) -> SharedPoolBuilder<To> {
+        let service = self.clone();
+        SharedPool::balanced(source, move |at: &Endpoint<String>| {
             service.connector(&at.key)
         })
         .seed(7)
@@ -199,6 +219,13 @@ impl Connect for To {
 
     fn endpoint(&self) -> Option<String> {
         Some(self.name.clone())
+    }
+}
+
+impl Multiplex for To {
+    fn capacity(&self, conn: &Conn) -> usize {
+        let capacity = self.service.with(&conn.server, |server| server.capacity);
+        capacity.unwrap_or(CAPACITY)
     }
 }
 

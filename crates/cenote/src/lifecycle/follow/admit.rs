@@ -174,6 +174,7 @@ fn carry_out<C: Connect>(
             dials.set_serves(*number, admission.serves());
         }
     }
+    let mut changed = Vec::new();
     for (number, admission, share) in decided {
         let record = endpoints.record(*number);
         record.share.store(*share, Relaxed);
@@ -182,6 +183,7 @@ fn carry_out<C: Connect>(
         if core.admission_of(*number) == Some(*admission) && !is_stalled {
             continue;
         }
+        changed.push(*number);
         // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
         record.forget_missed();
         for token in core.admit(*number, *admission) {
@@ -193,6 +195,9 @@ fn carry_out<C: Connect>(
     }
     // Who looked for one to dial since the dials were told, and before the kernel was, found none.
     state.dials().has_room_again();
+    if let Some(face) = core.owner.face().filter(|_| !changed.is_empty()) {
+        face.admission_changed(&changed);
+    }
 }
 
 /// How many more of these endpoints can be ejected so that half of the reachable ones are left.

@@ -164,7 +164,7 @@ fn below_min_size_one_more_serves_as_soon_as_leases_could_be_spread() {
 fn one_fewer_does_when_the_load_was_light_without_interruption() {
     let mut shrinking = Shrinking::new(100);
     let loads = spread(30, 2, 100);
-    let mut look = |now, peak| shrinking.look(now, MARKS, BOUNDS, peak, &loads);
+    let mut look = |now, peak| shrinking.look(now, MARKS, BOUNDS, peak, &loads, |_| true);
     assert_eq!(look(0, 30), None);
     assert_eq!(look(99, 37), None, "37 of 100 is half of the mark");
     assert_eq!(look(100, 38), None, "interrupted");
@@ -181,9 +181,10 @@ fn the_last_and_those_below_min_size_stay() {
         max_size: 4,
     };
     let mut shrinking = Shrinking::new(0);
-    assert_eq!(shrinking.look(0, MARKS, BOUNDS, 0, &[load(0, 100)]), None);
+    let one = [load(0, 100)];
+    assert_eq!(shrinking.look(0, MARKS, BOUNDS, 0, &one, |_| true), None);
     let loads = [load(0, 100), load(0, 100)];
-    assert_eq!(shrinking.look(0, MARKS, two, 0, &loads), None);
+    assert_eq!(shrinking.look(0, MARKS, two, 0, &loads, |_| true), None);
 }
 
 /// tower #456: N, N - 1, N, ... under a load that does not change.
@@ -210,7 +211,7 @@ fn settles(marks: Marks, capacity: usize, start: usize, total: usize) {
             size += 1;
             steps.push(1);
         } else if shrinking
-            .look(now, marks, BOUNDS, carried, &loads)
+            .look(now, marks, BOUNDS, carried, &loads, |_| true)
             .is_some()
         {
             size -= 1;

@@ -1,0 +1,102 @@
+//! Which active connection carries the next lease.
+
+use super::{Active, Part};
+use crate::connect::Multiplex;
+use crate::kernel::{EndpointNumber, Endpoints};
+use crate::policy::sharing::Choice;
+
+/// Where a lease may go.
+pub(in crate::shared) struct Found {
+    /// Which active connection, if one has room.
+    pub(in crate::shared) index: Option<usize>,
+    /// An endpoint that was to carry it, and should have one more connection for that.
+    pub(in crate::shared) lacking: Option<EndpointNumber>,
+}
+
+impl<C: Multiplex> Active<C> {
+    /// Which one carries a new lease, of those that have room; of a set, of the endpoint that the policy chooses.
+    pub(in crate::shared) fn choose(&mut self, endpoints: Option<&Endpoints>) -> Found {
+        match endpoints {
+            Some(endpoints) if self.set.is_some() => self.choose_of_set(endpoints),
+            _ => Found {
+                index: self.choose_of_all(),
+                lacking: None,
+            },
+        }
+    }
+
+    fn choose_of_all(&mut self) -> Option<usize> {
+        let Self {
+            entries,
+            roomy,
+            chooser,
+            ..
+        } = self;
+        let roomy = &roomy.drawn;
+        if roomy.is_empty() {
+            return None;
+        }
+        match chooser.choice() {
+            // Any of them: none is looked at in vain.
+            Choice::LeastLoaded => {
+                let load = |place: usize| entries[roomy[place]].load();
+                let place = chooser.choose(roomy.len(), load)?;
+                Some(roomy[place])
+            }
+            Choice::RoundRobin | Choice::FirstAvailable => {
+                chooser.choose(entries.len(), |i| entries[i].load())
+            }
+        }
+    }
+
+    fn choose_of_set(&mut self, endpoints: &Endpoints) -> Found {
+        let none = Found {
+            index: None,
+            lacking: None,
+        };
+        let Some(set) = &mut self.set else {
+            return none;
+        };
+        let chosen = set.choose(endpoints);
+        let numbers = || chosen.iter().copied().flatten();
+        let index = numbers()
+            .find_map(|number| self.choose_at(number))
+            .or_else(|| self.any_of(Part::Drawn))
+            .or_else(|| self.any_of(Part::Spare));
+        let Some((set, i)) = self.set.as_ref().zip(index) else {
+            return none;
+        };
+        let served = self.entries[i].number;
+        let lacks = |number: &EndpointNumber| {
+            served.is_some_and(|served| *number != served && set.lacks(endpoints, *number, served))
+        };
+        Found {
+            index,
+            lacking: numbers().find(lacks),
+        }
+    }
+
+    /// A connection of this endpoint that has room, if it may be given a lease.
+    fn choose_at(&mut self, number: EndpointNumber) -> Option<usize> {
+        let Self {
+            entries,
+            set,
+            chooser,
+            ..
+        } = self;
+        let endpoint = set.as_ref()?.endpoint(number)?;
+        let connections = &endpoint.connections;
+        let load = |place: usize| entries[connections[place]].load();
+        let place = endpoint
+            .may_lease()
+            .then(|| chooser.choose(connections.len(), load));
+        Some(connections[place??])
+    }
+
+    /// Any connection of this part that has room.
+    fn any_of(&mut self, part: Part) -> Option<usize> {
+        let roomy = self.roomy.part(part);
+        let set = self.set.as_mut().filter(|_| !roomy.is_empty())?;
+        Some(roomy[set.any_below(roomy.len())])
+    }
+}

@@ -1,0 +1,158 @@
+//! The endpoints of a set, as a shared pool has them: what each carries by the leases on its active connections, and which
+//! one is chosen by that. Part of the state, under its lock.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::kernel::{Admission, EndpointNumber, Endpoints};
+use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
+
+/// By number.
+pub(super) struct SharedSet {
+    endpoints: Vec<SharedEndpoint>,
+    rule: Rule,
+    picker: Picker,
+}
+
+/// An endpoint, by its active connections.
+pub(super) struct SharedEndpoint {
+    /// The indices of its active connections, the oldest first.
+    pub(super) connections: Vec<usize>,
+    /// Leases on them, and how many they could carry; each connection's capacity counts as [`u32::MAX`] at most, so that
+    /// the sum is exact.
+    pub(super) in_flight: u64,
+    pub(super) capacity: u64,
+    /// Leases on its connections that drain.
+    pub(super) draining_in_flight: u64,
+    /// How far it may serve, as the pool was told last.
+    pub(super) admission: Admission,
+}
+
+impl SharedEndpoint {
+    fn new() -> Self {
+        Self {
+            connections: Vec::new(),
+            in_flight: 0,
+            capacity: 0,
+            draining_in_flight: 0,
+            admission: Admission::Barred,
+        }
+    }
+
+    /// Whether it may be given a lease, if one of its connections has room: on trial one at a time.
+    pub(super) fn may_lease(&self) -> bool {
+        match self.admission {
+            Admission::Drawn | Admission::Spare => true,
+            Admission::Trial => self.in_flight == 0,
+            Admission::Aside | Admission::Barred => false,
+        }
+    }
+
+    /// As the policy sees it: what is open is what it has room for, and with the leases of one connection it may be full
+    /// while it carries less than others.
+    fn load(&self) -> (u32, u32) {
+        let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let room = match self.may_lease() {
+            true => self.capacity,
+            false => 0,
+        };
+        (clamp(self.in_flight), clamp(room))
+    }
+}
+
+impl SharedSet {
+    pub(super) fn new(rule: Rule, picker: Picker) -> Self {
+        Self {
+            endpoints: Vec::new(),
+            rule,
+            picker,
+        }
+    }
+
+    pub(super) fn endpoint(&self, number: EndpointNumber) -> Option<&SharedEndpoint> {
+        self.endpoints.get(number as usize)
+    }
+
+    /// As [`endpoint`](Self::endpoint), made if it was not known yet.
+    pub(super) fn endpoint_mut(&mut self, number: EndpointNumber) -> &mut SharedEndpoint {
+        let number = number as usize;
+        if self.endpoints.len() <= number {
+            self.endpoints.resize_with(number + 1, SharedEndpoint::new);
+        }
+        &mut self.endpoints[number]
+    }
+
+    /// The endpoints that are to be looked at first, in this order.
+    pub(super) fn choose(&mut self, endpoints: &Endpoints) -> [Option<EndpointNumber>; 2] {
+        let drawn = Drawn {
+            endpoints,
+            shared: &self.endpoints,
+        };
+        match self.rule.choose(&drawn, &mut self.picker) {
+            Some(Choice { first, second }) => {
+                [first, second].map(|place| endpoints.number_at(place))
+            }
+            None => [None, None],
+        }
+    }
+
+    /// Any number below `n`.
+    pub(super) fn any_below(&mut self, n: usize) -> usize {
+        self.picker.below(n)
+    }
+
+    /// Whether the endpoint with this number should have one more connection: it has none, or none with room though it
+    /// carries less for its share than the one that served in its place, whose lease is counted. And whether anything can
+    /// be done about it that was not done.
+    pub(super) fn lacks(
+        &self,
+        endpoints: &Endpoints,
+        number: EndpointNumber,
+        served: EndpointNumber,
+    ) -> bool {
+        let record = endpoints.record(number);
+        if !record.has_idle() && record.is_missed() {
+            return false;
+        }
+        let Some(own) = self.endpoint(number) else {
+            return true;
+        };
+        if own.connections.is_empty() {
+            return true;
+        }
+        if own.in_flight < own.capacity || own.admission == Admission::Trial {
+            return false;
+        }
+        let share = |number| u64::from(endpoints.record(number).share.load(Relaxed));
+        let carried = self
+            .endpoint(served)
+            .map_or(0, |served| served.in_flight.saturating_sub(1));
+        share(served) == 0
+            || own.in_flight.saturating_mul(share(served)) < carried.saturating_mul(share(number))
+    }
+}
+
+/// The drawn endpoints, as the policy sees them.
+struct Drawn<'a> {
+    endpoints: &'a Endpoints,
+    shared: &'a [SharedEndpoint],
+}
+
+impl Candidates for Drawn<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.endpoints.drawn()
+    }
+
+    #[inline(always)]
+    fn load(&self, place: usize) -> Option<Load> {
+        let record = self.endpoints.record_at(place)?;
+        let shared = self.shared.get(record.number() as usize);
+        let (in_flight, open) = shared.map_or((0, 0), SharedEndpoint::load);
+        Some(Load {
+            in_flight,
+            open,
+            weight: record.share.load(Relaxed),
+            cost: f32::from_bits(record.cost.load(Relaxed)),
+        })
+    }
+}

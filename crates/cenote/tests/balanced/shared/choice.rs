@@ -1,0 +1,105 @@
+use cenote::endpoints::{Balance, EndpointSet};
+use cenote::shared::Choice;
+
+use super::{hold, over, over_set, shares, spread, warm};
+use crate::service::{CAPACITY, Service, endpoint, two_levels};
+
+const EVERY: [Balance; 4] = [
+    Balance::PowerOfTwo,
+    Balance::LeastLoaded,
+    Balance::RoundRobin,
+    Balance::Random,
+];
+
+/// One connection could carry the leases of one user, and of many: the others are opened all the same.
+#[tokio::test(start_paused = true)]
+async fn one_user_alone_comes_to_every_endpoint_in_every_way_of_choosing() {
+    for balance in EVERY {
+        let service = Service::default();
+        let (_sender, pool) = over(&service, &["a", "b", "c", "d"]);
+        let pool = pool.balance(balance).build().unwrap();
+        let shares = shares(&pool, 400).await;
+        assert_eq!(shares.len(), 4, "{balance:?}");
+        assert!(
+            shares.values().all(|share| *share > 50),
+            "{balance:?}: {shares:?}"
+        );
+        assert_eq!(service.all_open(), 4, "one each");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_at_the_same_time_are_divided_by_what_each_endpoint_carries() {
+    for choice in [
+        Choice::LeastLoaded,
+        Choice::RoundRobin,
+        Choice::FirstAvailable,
+    ] {
+        let service = Service::default();
+        let (_sender, pool) = over(&service, &["a", "b", "c", "d"]);
+        let pool = pool.choice(choice).build().unwrap();
+        warm(&pool).await;
+        let held = hold(&pool, 200).await;
+        let spread = spread(&held);
+        assert!(
+            spread.values().all(|leases| (45..=55).contains(leases)),
+            "{choice:?}: {spread:?}"
+        );
+    }
+}
+
+/// Over connections of unlike capacity the endpoints share alike: capacity bounds, weights divide.
+#[tokio::test(start_paused = true)]
+async fn a_great_capacity_is_no_weight() {
+    let service = Service::default();
+    service.set_capacity("great", 10 * CAPACITY);
+    let (_sender, pool) = over(&service, &["great", "small"]);
+    let pool = pool.build().unwrap();
+    warm(&pool).await;
+    let spread = spread(&hold(&pool, 60).await);
+    assert!(spread["great"].abs_diff(spread["small"]) <= 6, "{spread:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_follow_weights_and_weight_0_gets_none() {
+    for balance in [Balance::PowerOfTwo, Balance::RoundRobin, Balance::Random] {
+        let service = Service::default();
+        let set = EndpointSet::from([
+            endpoint("heavy").weight(3),
+            endpoint("light"),
+            endpoint("drained").weight(0),
+        ]);
+        let (_sender, pool) = over_set(&service, set);
+        let pool = pool.balance(balance).build().unwrap();
+        warm(&pool).await;
+        let shares = shares(&pool, 1_000).await;
+        let heavy = shares["heavy"];
+        assert!((700..800).contains(&heavy), "{balance:?}: {shares:?}");
+        assert_eq!(shares.get("drained"), None, "{balance:?}");
+        assert_eq!(service.dialled("drained"), 0);
+    }
+}
+
+/// Backups are for when those before them do not suffice.
+#[tokio::test(start_paused = true)]
+async fn a_lower_level_serves_where_the_first_has_no_room() {
+    let service = Service::default();
+    service.set_capacity("first", 2);
+    let (_sender, pool) = over_set(&service, two_levels());
+    let pool = pool.max_per_endpoint(1).build().unwrap();
+    assert_eq!(shares(&pool, 20).await.get("second"), None);
+    let spread = spread(&hold(&pool, 5).await);
+    assert_eq!((spread["first"], spread["second"]), (2, 3));
+}
+
+/// etcd-client #28: other behaviour for one endpoint than for several.
+#[tokio::test(start_paused = true)]
+async fn a_set_of_one_is_as_any() {
+    for balance in EVERY {
+        let service = Service::default();
+        let (_sender, pool) = over(&service, &["only"]);
+        let pool = pool.balance(balance).build().unwrap();
+        assert_eq!(shares(&pool, 10).await["only"], 10);
+        assert_eq!(service.dialled("only"), 1);
+    }
+}

@@ -1,0 +1,92 @@
+use cenote::endpoints::{Ejection, Outcome};
+use cenote::{SharedLease, SharedPool};
+
+use super::{hold, over, shares, spread, warm};
+use crate::service::{Service, To, ms, pass, secs};
+
+/// One call: of this endpoint they fail.
+async fn call(pool: &SharedPool<To>, failing: &str) -> String {
+    let lease = pool.get().await.unwrap();
+    pass(ms(1)).await;
+    let outcome = match lease.server == failing {
+        true => Outcome::Failed,
+        false => Outcome::Ok,
+    };
+    SharedLease::outcome(&lease, outcome);
+    lease.server.clone()
+}
+
+async fn calls(pool: &SharedPool<To>, failing: &str, times: usize) -> usize {
+    let mut failed = 0;
+    for _ in 0..times {
+        failed += usize::from(call(pool, failing).await == failing);
+    }
+    failed
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_calls_fail_gets_none_for_a_while_and_keeps_its_connection() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a", "b", "bad"]);
+    let pool = pool.build().unwrap();
+    warm(&pool).await;
+    let failed = calls(&pool, "bad", 200).await;
+    assert!(failed <= 10, "{failed}");
+    assert_eq!(service.dialled("bad"), 1);
+    assert_eq!(service.open("bad"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_its_ejection_one_call_at_a_time_decides_whether_it_is_back() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a", "b", "bad"]);
+    let pool = pool.build().unwrap();
+    warm(&pool).await;
+    calls(&pool, "bad", 200).await;
+    // Long enough for any first ejection.
+    pass(secs(400)).await;
+    let held = hold(&pool, 150).await;
+    let on_trial = spread(&held).get("bad").copied().unwrap_or(0);
+    assert!(on_trial <= 1, "{on_trial} at once");
+    drop(held);
+    // It has recovered by now.
+    calls(&pool, "", 2_000).await;
+    let shares = shares(&pool, 300).await;
+    assert!(
+        shares.get("bad").is_some_and(|share| *share > 60),
+        "{shares:?}"
+    );
+}
+
+/// A probe that fails costs one call.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_on_trial_ejects_again() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a", "b", "bad"]);
+    let pool = pool.build().unwrap();
+    warm(&pool).await;
+    calls(&pool, "bad", 200).await;
+    for _ in 0..3 {
+        pass(secs(400)).await;
+        let failed = calls(&pool, "bad", 500).await;
+        assert!(failed <= 1, "{failed} calls on trial");
+    }
+}
+
+/// linkerd2 #7768: one endpoint under load, and a breaker that opens though it is the only one.
+#[tokio::test(start_paused = true)]
+async fn the_only_endpoint_is_not_ejected_to_nothing() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["only"]);
+    let pool = pool.build().unwrap();
+    assert_eq!(calls(&pool, "only", 100).await, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_ejection_outcomes_change_nothing() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a", "bad"]);
+    let pool = pool.ejection(Ejection::never()).build().unwrap();
+    warm(&pool).await;
+    assert!(calls(&pool, "bad", 200).await > 60);
+}
