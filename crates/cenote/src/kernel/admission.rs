@@ -20,7 +20,7 @@ use super::slot::Slot;
 use super::state_word::Mark;
 use super::token::{IdleSince, SlotToken};
 use super::{Core, Owner};
-use crate::sync::{Ordering, lock};
+use crate::sync::lock;
 use crate::wake::wake_all;
 
 /// What becomes of a connection that comes back, by its endpoint.
@@ -89,8 +89,8 @@ pub(super) struct Members {
 
 impl Members {
     /// What is known of the endpoint of `slot`; `None` in a pool of one.
-    pub(super) fn of<O: Owner>(&mut self, slot: &Slot<O>) -> Option<&mut Member> {
-        let number = slot.endpoint.load(Ordering::Relaxed);
+    pub(super) fn of<O: Owner>(&mut self, core: &Core<O>, slot: &Slot<O>) -> Option<&mut Member> {
+        let number = slot.record(core)?.number();
         self.by_number.get_mut(number as usize)
     }
 
@@ -114,14 +114,14 @@ impl Members {
 impl<O: Owner> Core<O> {
     /// Whether `token`, which the pool itself had in hand, may be leased; always in a pool of one.
     pub(super) fn may_lease(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> bool {
-        let member = ledger.members.of(token.slot());
+        let member = ledger.members.of(self, token.slot());
         member.is_none_or(|member| member.may_lease(token.index()))
     }
 
     /// What becomes of `token`, which comes back, by its endpoint; in a pool of one it serves.
     pub(super) fn passage(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Passage {
         let slot = token.slot();
-        let member = ledger.members.of(slot);
+        let member = ledger.members.of(self, slot);
         member.map_or(Passage::Free, |member| member.passage(slot.index))
     }
 
@@ -333,7 +333,8 @@ impl<O: Owner> Core<O> {
         let member = &mut ledger.members.by_number[number as usize];
         let (its, others): (Vec<_>, Vec<_>) = aside.into_iter().partition(|index| {
             let slot = self.table.get(*index as usize);
-            slot.is_some_and(|slot| slot.endpoint.load(Ordering::Relaxed) == number)
+            let record = slot.and_then(|slot| slot.record(self));
+            record.is_some_and(|record| record.number() == number)
                 && member.passage(*index) == Passage::Free
         });
         ledger.members.aside = others;

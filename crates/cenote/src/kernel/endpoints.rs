@@ -38,11 +38,13 @@ impl Item for Serving {
     }
 }
 
-/// Where the policy wants the first look to be, and the second: places among the drawn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Places {
-    pub(crate) first: usize,
-    pub(crate) second: usize,
+/// Where the policy wants looks to be: at drawn endpoints.
+#[derive(Clone, Copy)]
+pub(crate) struct Choice<'a> {
+    pub(crate) first: &'a Record,
+    pub(crate) second: &'a Record,
+    /// The place of the second: those after it are looked at next.
+    pub(crate) place: usize,
 }
 
 impl Endpoints {
@@ -120,25 +122,26 @@ impl<O: Owner> Core<O> {
     #[inline(never)]
     pub(super) fn claim_of_set(&self) -> Option<SlotToken<O>> {
         let endpoints = self.endpoints.as_deref()?;
-        let Some(Places { first, second }) = O::choose(self, endpoints) else {
+        let Some(Choice {
+            first,
+            second,
+            place,
+        }) = O::choose(self, endpoints)
+        else {
             return self.claim_from_place(endpoints, 0);
         };
-        // Looked up once, for the claim and for what was missed.
-        let first = endpoints.record_at(first);
-        let others = second + 1;
-        let second = endpoints.record_at(second);
-        let token = match first.and_then(|record| self.claim_at(endpoints, record)) {
+        let token = match self.claim_at(first) {
             Some(token) => token,
-            None => match second.and_then(|record| self.claim_at(endpoints, record)) {
+            None => match self.claim_at(second) {
                 Some(token) => token,
-                None => self.claim_from_place(endpoints, others)?,
+                None => self.claim_from_place(endpoints, place + 1)?,
             },
         };
-        let served = token.slot().endpoint.load(Ordering::Relaxed);
-        for chosen in [first, second].into_iter().flatten() {
+        let served = token.slot().record(self).unwrap_or(first);
+        for chosen in [first, second] {
             // Most often it has one idle, and is looked at no further.
-            if !chosen.has_idle() && chosen.number != served && !chosen.is_missed() {
-                self.tell_missed(endpoints, chosen, &token);
+            if !chosen.has_idle() && !ptr::eq(chosen, served) && !chosen.is_missed() {
+                self.tell_missed(chosen, served, &token);
             }
         }
         Some(token)
@@ -146,24 +149,24 @@ impl<O: Owner> Core<O> {
 
     /// An idle connection of this endpoint.
     #[inline(always)]
-    fn claim_at(&self, endpoints: &Endpoints, record: &Record) -> Option<SlotToken<O>> {
+    fn claim_at(&self, record: &Record) -> Option<SlotToken<O>> {
         if !record.has_idle() {
             return None;
         }
         let last = record.last.load(Ordering::Relaxed) as usize;
-        match self.claim_counted(endpoints, record, last) {
+        match self.claim_counted(record, last) {
             Some(token) => Some(token),
-            None => self.claim_any_at(endpoints, record),
+            None => self.claim_any_at(record),
         }
     }
 
     /// As [`claim_at`](Self::claim_at), of all its slots.
     #[cold]
     #[inline(never)]
-    fn claim_any_at(&self, endpoints: &Endpoints, record: &Record) -> Option<SlotToken<O>> {
+    fn claim_any_at(&self, record: &Record) -> Option<SlotToken<O>> {
         record
             .slots()
-            .find_map(|index| self.claim_counted(endpoints, record, index))
+            .find_map(|index| self.claim_counted(record, index))
     }
 
     /// An idle connection of any endpoint that may serve: of the drawn those from `start` on first, of the spare only where
@@ -176,7 +179,7 @@ impl<O: Owner> Core<O> {
         (start..drawn)
             .chain(0..start)
             .chain(drawn..len)
-            .find_map(|place| self.claim_at(endpoints, endpoints.record_at(place)?))
+            .find_map(|place| self.claim_at(endpoints.record_at(place)?))
     }
 
     /// Takes the lock. An idle connection of the endpoint with this number, if nobody waits.
@@ -190,34 +193,23 @@ impl<O: Owner> Core<O> {
             return self.take_shelved_of(&mut ledger, endpoints, number);
         }
         // What it has is free: nothing that may not be leased is.
-        self.claim_any_at(endpoints, endpoints.record(number))
+        self.claim_any_at(endpoints.record(number))
     }
 
     /// Claims the slot at `index` if it is free, and counts the lease at the endpoint that the slot is of now: most often
     /// the one at which it was listed.
     #[inline(always)]
-    fn claim_counted(
-        &self,
-        endpoints: &Endpoints,
-        listed: &Record,
-        index: usize,
-    ) -> Option<SlotToken<O>> {
+    fn claim_counted(&self, listed: &Record, index: usize) -> Option<SlotToken<O>> {
         let token = SlotToken::claim(self.table.get(index)?)?;
-        let number = token.slot().endpoint.load(Ordering::Relaxed);
-        let record = if number == listed.number {
-            listed
-        } else {
-            endpoints.record(number)
-        };
+        let record = token.slot().record(self).unwrap_or(listed);
         record.in_flight.fetch_add(1, Ordering::Relaxed);
         Some(token)
     }
 
     #[cold]
     #[inline(never)]
-    fn tell_missed(&self, endpoints: &Endpoints, chosen: &Record, token: &SlotToken<O>) {
-        let served = token.slot().endpoint.load(Ordering::Relaxed);
-        let lacks = chosen.lacks(endpoints.record(served));
+    fn tell_missed(&self, chosen: &Record, served: &Record, token: &SlotToken<O>) {
+        let lacks = chosen.lacks(served);
         if lacks && chosen.miss() {
             O::missed(token.core(), chosen.number);
         }
@@ -247,12 +239,6 @@ impl<O: Owner> Core<O> {
 }
 
 impl<O: Owner> Slot<O> {
-    /// What is known of the endpoint that the slot is of.
-    pub(super) fn record<'a>(&self, core: &'a Core<O>) -> Option<&'a Record> {
-        let number = self.endpoint.load(Ordering::Relaxed);
-        Some(core.endpoints.as_deref()?.record(number))
-    }
-
     /// The slot goes from one state to another, by the hand of its holder: the lease that begins with that, or ends, is
     /// counted. Before a move to `Idle`, for then the slot is anyone's; after all others.
     pub(super) fn count(&self, core: &Core<O>, from: State, to: State) {

@@ -130,7 +130,7 @@ impl<O: Owner> Core<O> {
         ledger.closing += 1;
         token.set_state(State::Closing);
         self.unlist_at_endpoint(token.slot());
-        if let Some(member) = ledger.members.of(token.slot()) {
+        if let Some(member) = ledger.members.of(self, token.slot()) {
             member.lose(token.index());
         }
     }

@@ -70,11 +70,11 @@ mod waiter;
 mod waitlist;
 
 pub(crate) use boxed_waiter::BoxedWaiter;
-pub(crate) use endpoints::{EndpointNumber, Endpoints, Places};
+pub(crate) use endpoints::{Choice, EndpointNumber, Endpoints};
 pub(crate) use fast_path::LeaseToken;
 pub(crate) use ledger::{Excess, JoinOutcome, Phase, Release};
 pub(crate) use occupancy::{Demand, Room};
-pub(crate) use record::Admission;
+pub(crate) use record::{Admission, Record};
 pub(crate) use state_word::{State, StateWord};
 pub(crate) use table::MAX_SLOTS;
 pub(crate) use token::{IdleSince, Opening, SlotToken};
@@ -118,7 +118,7 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     fn return_unclaimed(token: SlotToken<Self>);
     /// In a pool over a set of endpoints: which of the drawn a claim looks at. `None` where there is none, and in pools of
     /// one endpoint, which do not ask. On the way of every lease, and under the ledger's lock: no lock, no waiting.
-    fn choose(_core: &Core<Self>, _endpoints: &Endpoints) -> Option<Places> {
+    fn choose<'a>(_core: &Core<Self>, _endpoints: &'a Endpoints) -> Option<Choice<'a>> {
         None
     }
     /// An endpoint was chosen that lacks a connection; another served. Told once, until a connection is opened or
@@ -233,8 +233,7 @@ impl<O: Owner> Core<O> {
 
     /// The number of the endpoint that the slot with this index is of, or was last; none where there is no set.
     pub(crate) fn endpoint_of(&self, index: usize) -> Option<EndpointNumber> {
-        self.endpoints.as_ref()?;
-        Some(self.table.get(index)?.endpoint.load(Ordering::Relaxed))
+        Some(self.table.get(index)?.record(self)?.number())
     }
 
     /// The notes of every slot that ever was, occupied or not.

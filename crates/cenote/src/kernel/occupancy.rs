@@ -2,7 +2,7 @@
 
 use super::endpoints::EndpointNumber;
 use super::ledger::{Excess, Ledger, Phase};
-use super::record::Admission;
+use super::record::{Admission, Record};
 use super::slot::Slot;
 use super::state_word::{State, StateWord};
 use super::token::{Opening, SlotToken};
@@ -41,7 +41,7 @@ impl Demand {
 impl<O: Owner> Core<O> {
     /// A vacant slot for a dial, unless `max_opening` are in flight or the pool is full or closed.
     pub(crate) fn open(self: &Arc<Self>, max_opening: usize) -> Option<Opening<O>> {
-        self.open_within(&mut lock(&self.ledger), max_opening, 0)
+        self.open_within(&mut lock(&self.ledger), max_opening, None)
     }
 
     /// As [`open`](Self::open), for a dial of this endpoint of a set, within `room` of its own; unless the endpoint is
@@ -58,7 +58,7 @@ impl<O: Owner> Core<O> {
         if member.admission == Admission::Barred || !record.has_room(room) {
             return None;
         }
-        let opening = self.open_within(&mut ledger, max_opening, number)?;
+        let opening = self.open_within(&mut ledger, max_opening, Some(record))?;
         record.begin_dial();
         Some(opening)
     }
@@ -67,7 +67,7 @@ impl<O: Owner> Core<O> {
         self: &Arc<Self>,
         ledger: &mut Ledger<O>,
         max_opening: usize,
-        number: EndpointNumber,
+        record: Option<&Record>,
     ) -> Option<Opening<O>> {
         if ledger.phase == Phase::Closed
             || ledger.occupied >= ledger.max_size
@@ -82,7 +82,7 @@ impl<O: Owner> Core<O> {
         ledger.opening += 1;
         // Release pairs with `bound()`'s Acquire: a thread that sees the bound sees the slot.
         self.bound.store(bound.max(index + 1), Ordering::Release);
-        slot.endpoint.store(number, Ordering::Relaxed);
+        slot.set_record(record);
         Some(Opening::occupy(slot, self))
     }
 
@@ -105,7 +105,7 @@ impl<O: Owner> Core<O> {
     pub(super) fn vacate(&self, slot: &Slot<O>, was: State, change: impl FnOnce()) {
         let index = slot.index;
         let mut ledger = lock(&self.ledger);
-        if let (Some(member), Some(record)) = (ledger.members.of(slot), slot.record(self)) {
+        if let (Some(member), Some(record)) = (ledger.members.of(self, slot), slot.record(self)) {
             record.vacate();
             match was {
                 State::Opening => self.dial_ended_at_endpoint(slot),

@@ -24,12 +24,13 @@ impl Owner for Least {
     fn vacated(_: &Arc<Core<Self>>) {}
     fn returned(_: SlotToken<Self>, _: Option<&Core<Self>>) {}
     fn return_unclaimed(_: SlotToken<Self>) {}
-    fn choose(core: &Core<Self>, endpoints: &Endpoints) -> Option<Places> {
-        let drawn = endpoints.drawn();
-        let place = core.key() as usize;
-        (drawn > 0).then(|| Places {
-            first: place % drawn,
-            second: (place + 1) % drawn,
+    fn choose<'a>(core: &Core<Self>, endpoints: &'a Endpoints) -> Option<Choice<'a>> {
+        let first = (core.key() as usize).checked_rem(endpoints.drawn())?;
+        let place = (first + 1) % endpoints.drawn();
+        Some(Choice {
+            first: endpoints.record_at(first)?,
+            second: endpoints.record_at(place)?,
+            place,
         })
     }
 }
@@ -114,14 +115,19 @@ impl Naive {
         assert_eq!(core.demand().occupied, open);
     }
 
-    /// Whether a claim has to find something: an idle connection of an endpoint of which any may serve.
-    fn has_idle(&self, core: &Core<Least>) -> bool {
-        self.open.iter().any(|(number, open)| {
-            let held = self.held.iter();
-            let held = held.filter(|token| number_of(core, token) == *number);
-            let serves = [Admission::Drawn, Admission::Spare];
-            serves.contains(&self.admissions[number]) && held.count() < *open
-        })
+    /// Whether a claim has to find something of those that are admitted so: an idle connection of an endpoint of which any
+    /// may serve.
+    fn has_idle(&self, core: &Core<Least>, admission: Admission) -> bool {
+        let of_endpoint = |number: &EndpointNumber| {
+            self.admissions[number] == admission && self.has_idle_at(core, *number)
+        };
+        self.open.keys().any(of_endpoint)
+    }
+
+    fn has_idle_at(&self, core: &Core<Least>, number: EndpointNumber) -> bool {
+        let held = self.held.iter();
+        let held = held.filter(|token| number_of(core, token) == number);
+        held.count() < self.open[&number]
     }
 }
 
@@ -155,11 +161,26 @@ fn play(seed: u64) {
                 }
             }
             6..8 => {
+                let has_drawn = naive.has_idle(&core, Admission::Drawn);
+                let has_spare = naive.has_idle(&core, Admission::Spare);
                 let found = core.claim();
-                assert!(found.is_some() || !naive.has_idle(&core));
+                assert!(found.is_some() || !has_drawn && !has_spare);
                 if let Some(token) = found {
                     let admission = naive.admissions[&number_of(&core, &token)];
                     assert!(![Admission::Aside, Admission::Barred].contains(&admission));
+                    assert!(admission != Admission::Spare || !has_drawn);
+                    naive.held.push(token);
+                }
+            }
+            8 if rng.bool() => {
+                let serves = [Admission::Drawn, Admission::Spare];
+                let serves = serves.contains(&naive.admissions[&number]);
+                let found = core.claim_of(number);
+                assert!(found.is_some() || !serves || !naive.has_idle_at(&core, number));
+                if let Some(token) = found {
+                    assert_eq!(number_of(&core, &token), number);
+                    let admission = naive.admissions[&number];
+                    assert!(serves || admission == Admission::Trial);
                     naive.held.push(token);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::endpoints::{EndpointNumber, Endpoints, Places};
+use super::endpoints::{Choice, EndpointNumber, Endpoints};
 use super::ledger::{Ledger, Phase};
 use super::state_word::{Mark, State};
 use super::token::{IdleSince, SlotToken};
@@ -66,17 +66,18 @@ impl<O: Owner> Core<O> {
         ledger: &mut Ledger<O>,
         endpoints: &Endpoints,
     ) -> Option<SlotToken<O>> {
-        let Places { first, second } = O::choose(self, endpoints)?;
+        let Choice { first, second, .. } = O::choose(self, endpoints)?;
         let drawn = endpoints.drawn();
         let others = if drawn < endpoints.len() {
             0..drawn
         } else {
             0..0
         };
-        [first, second].into_iter().chain(others).find_map(|place| {
-            let number = endpoints.number_at(place)?;
-            self.take_shelved_of(ledger, endpoints, number)
-        })
+        let others = others.filter_map(|place| endpoints.number_at(place));
+        [first.number(), second.number()]
+            .into_iter()
+            .chain(others)
+            .find_map(|number| self.take_shelved_of(ledger, endpoints, number))
     }
 
     /// From the shelf, a connection of the endpoint with this number.

@@ -6,10 +6,13 @@
 //! The move in is `Acquire`, the move out `Release`, so an owner sees all that the previous owner did. The holder of
 //! the ledger's lock may mark a `Leased` word at any time; the mark changes nothing else of a held slot.
 
+use std::ptr;
+
+use super::record::Record;
 use super::state_word::{Mark, State, StateWord};
 use super::table::Item;
 use super::{Core, Owner};
-use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{Arc, AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell};
 
 /// Two lines: processors fetch lines in pairs, and two threads on neighbouring slots must not meet. In
 /// declared order, so that what every lease touches shares the first.
@@ -22,9 +25,9 @@ pub(crate) struct Slot<O: Owner> {
     pub(super) index: u32,
     /// When it became idle, in the order of idle slots; read and written under the ledger's lock.
     pub(super) rank: AtomicU32,
-    /// The number of its endpoint, in a pool over a set of them; written under the ledger's lock while the slot is
-    /// vacant.
-    pub(super) endpoint: AtomicU32,
+    /// What is known of its endpoint, in a pool over a set of them: a record of the pool's, none of which ever moves. Null
+    /// in a pool of one. Written under the ledger's lock while the slot is vacant.
+    record: AtomicPtr<Record>,
     pub(super) entry: UnsafeCell<Option<O::Entry>>,
 }
 
@@ -51,7 +54,7 @@ impl<O: Owner> Item for Slot<O> {
             meta: O::SlotMeta::default(),
             index,
             rank: AtomicU32::new(0),
-            endpoint: AtomicU32::new(0),
+            record: AtomicPtr::new(ptr::null_mut()),
             entry: UnsafeCell::new(None),
         }
     }
@@ -66,6 +69,25 @@ impl<O: Owner> Slot<O> {
     #[inline(always)]
     pub(super) fn meta(&self) -> &O::SlotMeta {
         &self.meta
+    }
+
+    /// What is known of the endpoint that the slot is of, by who holds the slot, or looks at it under the ledger's lock; of
+    /// the one that it is or was of, by others.
+    #[inline(always)]
+    pub(super) fn record<'a>(&self, _: &'a Core<O>) -> Option<&'a Record> {
+        let record = self.record.load(Ordering::Relaxed);
+        // SAFETY: where it is not null it is one of the records of the pool that the slot is in, which the caller has at
+        // hand: they live as long as that, never move, and are changed through shared references only. That it is written
+        // entirely is seen by who sees the slot occupied, for the pointer was written before, under the ledger's lock; a
+        // look at a slot that was given to nobody yet finds null.
+        unsafe { record.as_ref() }
+    }
+
+    /// Under the ledger's lock, slot vacant: the next connection is of the endpoint with this record, if there is a set.
+    pub(super) fn set_record(&self, record: Option<&Record>) {
+        let record = record.map_or(ptr::null_mut(), |record| ptr::from_ref(record).cast_mut());
+        // Release, for those who look at the slot without holding it.
+        self.record.store(record, Ordering::Release);
     }
 
     /// Under the ledger's lock: claims the slot if it is idle, and if a user holds it makes sure that it

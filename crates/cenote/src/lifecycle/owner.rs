@@ -4,7 +4,7 @@ use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore, Refusal, Sl
 use super::{dial, recycle, retire, set};
 use crate::budget::After;
 use crate::connect::Connect;
-use crate::kernel::{Arc, EndpointNumber, Endpoints, Owner, Places};
+use crate::kernel::{Arc, Choice, EndpointNumber, Endpoints, Owner};
 
 impl<C: Connect> Owner for Lifecycle<C> {
     type Entry = Entry<C>;
@@ -42,7 +42,7 @@ impl<C: Connect> Owner for Lifecycle<C> {
     }
 
     #[inline]
-    fn choose(core: &LifecycleCore<C>, endpoints: &Endpoints) -> Option<Places> {
+    fn choose<'a>(core: &LifecycleCore<C>, endpoints: &'a Endpoints) -> Option<Choice<'a>> {
         set::choose(core, endpoints)
     }
 

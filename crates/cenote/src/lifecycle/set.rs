@@ -11,7 +11,7 @@ use super::state::LifecycleCore;
 use super::supply::TellStatus;
 use super::target::Target;
 use crate::connect::Connect;
-use crate::kernel::{EndpointNumber, Endpoints, Places, Room};
+use crate::kernel::{self, EndpointNumber, Endpoints, Record, Room};
 use crate::policy::accrual::AccrualSettings;
 use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
 use crate::policy::shares::SlowStart;
@@ -173,21 +173,24 @@ impl<C: Connect> LifecycleCore<C> {
 /// The drawn endpoints, as the policy sees them.
 struct Drawn<'a>(&'a Endpoints);
 
-impl Candidates for Drawn<'_> {
+impl<'a> Candidates for Drawn<'a> {
+    type Endpoint = &'a Record;
+
     #[inline(always)]
     fn len(&self) -> usize {
         self.0.drawn()
     }
 
     #[inline(always)]
-    fn load(&self, place: usize) -> Option<Load> {
+    fn at(&self, place: usize) -> Option<(&'a Record, Load)> {
         let record = self.0.record_at(place)?;
-        Some(Load {
+        let load = Load {
             in_flight: record.in_flight(),
             open: record.open(),
             weight: record.share.load(Relaxed),
             cost: f32::from_bits(record.cost.load(Relaxed)),
-        })
+        };
+        Some((record, load))
     }
 }
 
@@ -200,7 +203,10 @@ thread_local! {
 
 /// Where a claim looks first and second.
 #[inline]
-pub(super) fn choose<C: Connect>(core: &LifecycleCore<C>, endpoints: &Endpoints) -> Option<Places> {
+pub(super) fn choose<'a, C: Connect>(
+    core: &LifecycleCore<C>,
+    endpoints: &'a Endpoints,
+) -> Option<kernel::Choice<'a>> {
     let set = core.owner.targets.set()?;
     let key = core.key();
     let choose = |pickers: &[Cell<Option<(u64, Picker)>>; POOLS]| {
@@ -215,5 +221,9 @@ pub(super) fn choose<C: Connect>(core: &LifecycleCore<C>, endpoints: &Endpoints)
     };
     // Where the thread's locals are gone, any will do.
     let choice = PICKERS.try_with(choose).ok().flatten();
-    choice.map(|Choice { first, second }| Places { first, second })
+    choice.map(|Choice { first, second }| kernel::Choice {
+        first: first.endpoint,
+        second: second.endpoint,
+        place: second.place,
+    })
 }

@@ -34,12 +34,11 @@ impl<C: Multiplex> Core<C> {
             if !seen.is_open {
                 conn.end_as(Ending::ArrivedDead);
             }
-            // Looked at under the lock: an eviction comes before this, or finds it active.
-            let is_wanted = seen.is_open && !conn.is_evicted();
+            // Looked at under the lock: an eviction, or a change of the set, comes before this, or finds it active.
+            let admission = self.admission_now(number);
+            let is_wanted = seen.is_open && !conn.is_evicted() && admission != Admission::Barred;
             if state.phase == PoolState::Open && i < state.max_size && is_wanted {
-                if let (Some(number), Some(endpoints)) = (number, self.life.endpoints()) {
-                    // As it is now: of what comes later, the pool is told.
-                    let admission = endpoints.record(number).admission();
+                if let Some(number) = number {
                     state.active.admit(number, admission);
                 }
                 state.active.push(conn, number, now, warm_until);
@@ -101,6 +100,14 @@ impl<C: Multiplex> Core<C> {
             state.active.note_capacity(i, seen);
         }
         self.serve(state, deferred);
+    }
+
+    /// How far the endpoint with this number may serve, as of now; where there is no set, all the way.
+    fn admission_now(&self, number: Option<EndpointNumber>) -> Admission {
+        let of_set = number.zip(self.life.endpoints());
+        of_set.map_or(Admission::Drawn, |(number, endpoints)| {
+            endpoints.record(number).admission()
+        })
     }
 
     /// Serves those who wait from the room there is.

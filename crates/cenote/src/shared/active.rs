@@ -4,6 +4,8 @@
 
 mod choose;
 mod entry;
+#[cfg(all(test, not(cenote_loom)))]
+mod recount;
 
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ struct Roomy {
 }
 
 /// One of the lists of [`Roomy`].
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Drawn,
     Spare,

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::kernel::{Admission, EndpointNumber, Endpoints};
+use crate::kernel::{Admission, EndpointNumber, Endpoints, Record};
 use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
 
 /// By number.
@@ -72,6 +72,12 @@ impl SharedSet {
         self.endpoints.get(number as usize)
     }
 
+    /// Numbers there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> EndpointNumber {
+        self.endpoints.len() as EndpointNumber
+    }
+
     /// As [`endpoint`](Self::endpoint), made if it was not known yet.
     pub(super) fn endpoint_mut(&mut self, number: EndpointNumber) -> &mut SharedEndpoint {
         let number = number as usize;
@@ -89,7 +95,7 @@ impl SharedSet {
         };
         match self.rule.choose(&drawn, &mut self.picker) {
             Some(Choice { first, second }) => {
-                [first, second].map(|place| endpoints.number_at(place))
+                [first, second].map(|chosen| Some(chosen.endpoint.number()))
             }
             None => [None, None],
         }
@@ -137,22 +143,25 @@ struct Drawn<'a> {
     shared: &'a [SharedEndpoint],
 }
 
-impl Candidates for Drawn<'_> {
+impl<'a> Candidates for Drawn<'a> {
+    type Endpoint = &'a Record;
+
     #[inline(always)]
     fn len(&self) -> usize {
         self.endpoints.drawn()
     }
 
     #[inline(always)]
-    fn load(&self, place: usize) -> Option<Load> {
+    fn at(&self, place: usize) -> Option<(&'a Record, Load)> {
         let record = self.endpoints.record_at(place)?;
         let shared = self.shared.get(record.number() as usize);
         let (in_flight, open) = shared.map_or((0, 0), SharedEndpoint::load);
-        Some(Load {
+        let load = Load {
             in_flight,
             open,
             weight: record.share.load(Relaxed),
             cost: f32::from_bits(record.cost.load(Relaxed)),
-        })
+        };
+        Some((record, load))
     }
 }

@@ -122,6 +122,28 @@ fn a_dial_to_an_endpoint_that_is_barred_meanwhile_leaves_nothing() {
     });
 }
 
+/// A face takes connections of the endpoint that it chose itself, while others come back and others wait.
+#[test]
+fn a_claim_of_one_endpoint_leaves_those_who_wait_the_others() {
+    explore_within(1, || {
+        let (core, numbers) = set_of(&[1, 1]);
+        let held = core.claim().unwrap();
+        let (caller, face, wanted) = (core.clone(), core.clone(), numbers[0]);
+        race([
+            party(move || take_turn(&caller)),
+            party(move || {
+                if let Some(mut token) = face.claim_of(wanted) {
+                    touch(&mut token);
+                    assert_eq!(face.endpoint_of(token.index() as usize), Some(wanted));
+                    give_back(token);
+                }
+            }),
+            party(move || give_back(held)),
+        ]);
+        assert_counts(&core, &[(numbers[0], 1), (numbers[1], 1)]);
+    });
+}
+
 /// A caller has chosen an endpoint, whose number is another's when it looks there.
 #[test]
 fn a_late_reader_counts_at_the_endpoint_that_has_the_number_by_then() {

@@ -4,15 +4,17 @@
 use super::draw::{Drawn, draw};
 use super::{Candidates, Choice, Picker};
 
-pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+pub(super) fn choose<C: Candidates>(
+    candidates: &C,
+    picker: &mut Picker,
+) -> Option<Choice<C::Endpoint>> {
     let drawn = draw(candidates, picker)?;
     // From the drawn one on: of several that carry least, the scan takes the first it meets.
-    let others = (drawn.place + 1..candidates.len()).chain(0..drawn.place);
+    let place = drawn.chosen.place;
+    let others = (place + 1..candidates.len()).chain(0..place);
     let least = others
-        .filter_map(|place| {
-            let load = candidates.load(place)?;
-            (load.weight > 0).then_some(Drawn { place, load })
-        })
+        .filter_map(|place| Drawn::at(candidates, place))
+        .filter(|other| other.load.weight > 0)
         .reduce(|least, other| {
             if other.load.is_lighter_than(least.load) {
                 other
@@ -22,9 +24,9 @@ pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Optio
         });
     let other = least.unwrap_or(drawn);
     let (first, second) = if drawn.load.gives_way_to(other.load) {
-        (other.place, drawn.place)
+        (other.chosen, drawn.chosen)
     } else {
-        (drawn.place, other.place)
+        (drawn.chosen, other.chosen)
     };
     Some(Choice { first, second })
 }

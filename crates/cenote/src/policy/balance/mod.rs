@@ -33,20 +33,30 @@ pub(crate) use picker::Picker;
 /// not by bits of the random number that chose the place (gRPC's weighted round robin, gRFC A58, scales as far).
 pub(crate) const MAX_WEIGHT: u32 = 65_535;
 
-/// The endpoints that may be chosen, by place: `0..len`. The list changes under the reader: the load of a place that is
-/// gone is `None`.
+/// The endpoints that may be chosen, by place: `0..len`. The list changes under the reader: at a place that is gone is
+/// `None`.
 pub(crate) trait Candidates {
+    /// What the list has of an endpoint, so that the one that is chosen need not be looked up again.
+    type Endpoint: Copy;
+
     fn len(&self) -> usize;
-    fn load(&self, place: usize) -> Option<Load>;
+    fn at(&self, place: usize) -> Option<(Self::Endpoint, Load)>;
 }
 
 /// Where to look for a connection: first here, then there; after that the caller scans on from the second place.
 ///
-/// Both are the same place where there is no other, or where a rule that compares nothing expects the first to serve.
+/// Both are the same where there is no other, or where a rule that compares nothing expects the first to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
-    pub(crate) first: usize,
-    pub(crate) second: usize,
+pub(crate) struct Choice<E> {
+    pub(crate) first: Chosen<E>,
+    pub(crate) second: Chosen<E>,
+}
+
+/// An endpoint, and where it was in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chosen<E> {
+    pub(crate) place: usize,
+    pub(crate) endpoint: E,
 }
 
 /// The rules there are.
@@ -68,11 +78,11 @@ pub(crate) enum Rule {
 impl Rule {
     /// Where to look for a connection. `None`: there is no candidate.
     #[inline]
-    pub(crate) fn choose(
+    pub(crate) fn choose<C: Candidates>(
         self,
-        candidates: &impl Candidates,
+        candidates: &C,
         picker: &mut Picker,
-    ) -> Option<Choice> {
+    ) -> Option<Choice<C::Endpoint>> {
         match self.choose_by_weight(candidates, picker) {
             Some(choice) => Some(choice),
             None => self.choose_alike(candidates, picker),
@@ -81,7 +91,11 @@ impl Rule {
 
     /// `None`: no candidate has a weight.
     #[inline]
-    fn choose_by_weight(self, candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+    fn choose_by_weight<C: Candidates>(
+        self,
+        candidates: &C,
+        picker: &mut Picker,
+    ) -> Option<Choice<C::Endpoint>> {
         match self {
             Rule::PowerOfTwo => power_of_two::by_in_flight(candidates, picker),
             Rule::PeakEwma => power_of_two::by_time(candidates, picker),
@@ -93,7 +107,11 @@ impl Rule {
 
     #[cold]
     #[inline(never)]
-    fn choose_alike(self, candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+    fn choose_alike<C: Candidates>(
+        self,
+        candidates: &C,
+        picker: &mut Picker,
+    ) -> Option<Choice<C::Endpoint>> {
         self.choose_by_weight(&Alike(candidates), picker)
     }
 }
@@ -102,16 +120,19 @@ impl Rule {
 struct Alike<'a, C>(&'a C);
 
 impl<C: Candidates> Candidates for Alike<'_, C> {
+    type Endpoint = C::Endpoint;
+
     fn len(&self) -> usize {
         self.0.len()
     }
 
-    fn load(&self, place: usize) -> Option<Load> {
-        let load = self.0.load(place)?;
-        Some(Load {
+    fn at(&self, place: usize) -> Option<(C::Endpoint, Load)> {
+        let (endpoint, load) = self.0.at(place)?;
+        let load = Load {
             weight: MAX_WEIGHT,
             ..load
-        })
+        };
+        Some((endpoint, load))
     }
 }
 

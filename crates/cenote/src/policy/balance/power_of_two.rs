@@ -8,27 +8,33 @@ use super::{Candidates, Choice, Load, Picker};
 
 /// The one that carries less.
 #[inline]
-pub(super) fn by_in_flight(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+pub(super) fn by_in_flight<C: Candidates>(
+    candidates: &C,
+    picker: &mut Picker,
+) -> Option<Choice<C::Endpoint>> {
     better_of_two(candidates, picker, Load::gives_way_to)
 }
 
 /// The one whose calls, with what it carries, take less time.
 #[inline]
-pub(super) fn by_time(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+pub(super) fn by_time<C: Candidates>(
+    candidates: &C,
+    picker: &mut Picker,
+) -> Option<Choice<C::Endpoint>> {
     better_of_two(candidates, picker, Load::gives_way_by_time_to)
 }
 
 #[inline]
-fn better_of_two(
-    candidates: &impl Candidates,
+fn better_of_two<C: Candidates>(
+    candidates: &C,
     picker: &mut Picker,
     gives_way: impl FnOnce(Load, Load) -> bool,
-) -> Option<Choice> {
+) -> Option<Choice<C::Endpoint>> {
     let one = draw(candidates, picker)?;
-    let Some(other) = draw_beside(candidates, picker, one.place) else {
+    let Some(other) = draw_beside(candidates, picker, one.chosen.place) else {
         return Some(Choice {
-            first: one.place,
-            second: one.place,
+            first: one.chosen,
+            second: one.chosen,
         });
     };
     let (better, worse) = if gives_way(one.load, other.load) {
@@ -37,7 +43,7 @@ fn better_of_two(
         (one, other)
     };
     Some(Choice {
-        first: better.place,
-        second: worse.place,
+        first: better.chosen,
+        second: worse.chosen,
     })
 }

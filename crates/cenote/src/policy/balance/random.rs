@@ -5,7 +5,10 @@ use super::draw::draw;
 use super::{Candidates, Choice, Picker};
 
 #[inline]
-pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+pub(super) fn choose<C: Candidates>(
+    candidates: &C,
+    picker: &mut Picker,
+) -> Option<Choice<C::Endpoint>> {
     let drawn = draw(candidates, picker)?;
     Some(drawn.or_another(candidates, picker))
 }

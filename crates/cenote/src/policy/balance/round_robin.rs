@@ -16,13 +16,16 @@ const PHASE: u64 = 25_033;
 /// The next one that is due. Where the weights are alike that is the next place; else it is looked for as often as a
 /// draw tries, once round at most. After that a draw decides: it has the same shares.
 #[inline]
-pub(super) fn choose(candidates: &impl Candidates, picker: &mut Picker) -> Option<Choice> {
+pub(super) fn choose<C: Candidates>(
+    candidates: &C,
+    picker: &mut Picker,
+) -> Option<Choice<C::Endpoint>> {
     let len = candidates.len();
     for _ in 0..len.min(TRIES) {
         let (place, round) = picker.advance(len);
-        if let Some(load) = candidates.load(place) {
-            if is_due(load.weight, place, round) {
-                return Some(Drawn { place, load }.or_another(candidates, picker));
+        if let Some(next) = Drawn::at(candidates, place) {
+            if is_due(next.load.weight, place, round) {
+                return Some(next.or_another(candidates, picker));
             }
         }
     }

@@ -33,7 +33,7 @@ pub(in crate::shared) struct ActiveEntry<C: Multiplex> {
 }
 
 /// What is counted of an entry, or of all of them.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) in_flight: usize,
     /// Those that may serve; and of them, those that are busy, and those that are not ready yet.

@@ -24,13 +24,15 @@ struct List {
 }
 
 impl Candidates for List {
+    type Endpoint = ();
+
     fn len(&self) -> usize {
         self.loads.len()
     }
 
-    fn load(&self, place: usize) -> Option<Load> {
+    fn at(&self, place: usize) -> Option<((), Load)> {
         self.looks.set(self.looks.get() + 1);
-        self.loads.get(place).copied()
+        Some(((), *self.loads.get(place)?))
     }
 }
 
@@ -69,13 +71,16 @@ struct Flickering {
 }
 
 impl Candidates for Flickering {
+    type Endpoint = ();
+
     fn len(&self) -> usize {
         self.loads.len()
     }
 
-    fn load(&self, place: usize) -> Option<Load> {
+    fn at(&self, place: usize) -> Option<((), Load)> {
         let is_gone = self.picker.borrow_mut().below(self.one_in) == 0;
-        self.loads.get(place).copied().filter(|_| !is_gone)
+        let load = self.loads.get(place).filter(|_| !is_gone)?;
+        Some(((), *load))
     }
 }
 
@@ -85,7 +90,7 @@ fn counts(rule: Rule, candidates: &impl Candidates, choices: u32, seed: u64) -> 
     let mut counts = vec![0; candidates.len()];
     for _ in 0..choices {
         let choice = rule.choose(candidates, &mut picker).expect("a candidate");
-        counts[choice.first] += 1;
+        counts[choice.first.place] += 1;
     }
     counts
 }

@@ -20,7 +20,7 @@ fn greatest_queue(rule: Rule, len: usize, steps: usize) -> u32 {
     for _ in 0..steps {
         if events.below(190) < 90 {
             let choice = rule.choose(&list, &mut picker).expect("a candidate");
-            let queue = &mut list.loads[choice.first].in_flight;
+            let queue = &mut list.loads[choice.first.place].in_flight;
             *queue += 1;
             greatest = greatest.max(*queue);
         } else {
@@ -55,8 +55,8 @@ fn mean_in_flight(rule: Rule, weights: &[u32], users: usize) -> Vec<f64> {
             list.loads[place].in_flight -= 1;
         }
         let choice = rule.choose(&list, &mut picker).expect("a candidate");
-        list.loads[choice.first].in_flight += 1;
-        held.push(choice.first);
+        list.loads[choice.first.place].in_flight += 1;
+        held.push(choice.first.place);
         for (sum, load) in sums.iter_mut().zip(&list.loads) {
             *sum += f64::from(load.in_flight) / f64::from(steps);
         }
@@ -120,7 +120,8 @@ fn timed_calls(services: &[Service], users: usize, seconds: usize) -> Vec<Vec<u3
         let place = Rule::PeakEwma
             .choose(&list, &mut picker)
             .expect("a candidate")
-            .first;
+            .first
+            .place;
         calls[place][second] += 1;
         list.loads[place].in_flight += 1;
         let (Service::Replies(took) | Service::Fails(took)) = services[place];

@@ -5,7 +5,7 @@ use super::*;
 /// Those that go by what is carried.
 const COMPARING: [Rule; 3] = [Rule::PowerOfTwo, Rule::PeakEwma, Rule::LeastLoaded];
 
-fn choices(rule: Rule, list: &List, seed: u64) -> impl Iterator<Item = Choice> + '_ {
+fn choices(rule: Rule, list: &List, seed: u64) -> impl Iterator<Item = Choice<()>> + '_ {
     let mut picker = Picker::new(seed);
     std::iter::repeat_with(move || rule.choose(list, &mut picker).expect("a candidate"))
 }
@@ -15,7 +15,7 @@ fn rules_that_compare_choose_two_and_they_are_different() {
     for rule in COMPARING {
         for weights in [vec![1, 1], vec![1, 1, 1], vec![10, 1, 1]] {
             for choice in choices(rule, &idle(&weights), 1).take(1_000) {
-                assert_ne!(choice.first, choice.second, "{rule:?}");
+                assert_ne!(choice.first.place, choice.second.place, "{rule:?}");
             }
         }
     }
@@ -25,7 +25,11 @@ fn rules_that_compare_choose_two_and_they_are_different() {
 fn the_one_that_carries_less_is_first() {
     for rule in COMPARING {
         for choice in choices(rule, &list([carrying(3), carrying(2)]), 1).take(1_000) {
-            assert_eq!((choice.first, choice.second), (1, 0), "{rule:?}");
+            assert_eq!(
+                (choice.first.place, choice.second.place),
+                (1, 0),
+                "{rule:?}"
+            );
         }
     }
 }
@@ -42,7 +46,7 @@ fn by_time_a_slow_endpoint_is_first_only_where_the_fast_one_carries_as_much_more
     for (fast_carries, first) in [(0, 0), (3, 0), (5, 1)] {
         let list = list([taking(0.01, fast_carries), taking(0.05, 0)]);
         for choice in choices(Rule::PeakEwma, &list, 1).take(100) {
-            assert_eq!(choice.first, first, "{fast_carries} in flight");
+            assert_eq!(choice.first.place, first, "{fast_carries} in flight");
         }
     }
 }
@@ -74,7 +78,7 @@ fn by_time_any_number_is_borne() {
         )
         .take(100)
         {
-            assert_ne!(choice.first, choice.second, "{cost}");
+            assert_ne!(choice.first.place, choice.second.place, "{cost}");
         }
     }
 }
@@ -92,7 +96,10 @@ fn what_is_carried_counts_by_weight() {
     };
     for rule in COMPARING {
         let first = |list: List| {
-            let all: Vec<_> = choices(rule, &list, 1).take(100).map(|c| c.first).collect();
+            let all: Vec<_> = choices(rule, &list, 1)
+                .take(100)
+                .map(|c| c.first.place)
+                .collect();
             all.iter().all(|&place| place == all[0]).then_some(all[0])
         };
         assert_eq!(first(heavy_and_light(5, 2)), Some(0), "{rule:?}");
@@ -112,9 +119,9 @@ fn one_without_an_idle_connection_comes_second() {
     for rule in RULES {
         for choice in choices(rule, &list, 1).take(100) {
             match rule {
-                rule if COMPARING.contains(&rule) => assert_eq!(choice.first, 1, "{rule:?}"),
+                rule if COMPARING.contains(&rule) => assert_eq!(choice.first.place, 1, "{rule:?}"),
                 // The others do not compare, but know where to go on.
-                _ => assert_eq!(choice.second, 1, "{rule:?}"),
+                _ => assert_eq!(choice.second.place, 1, "{rule:?}"),
             }
         }
     }
@@ -125,8 +132,8 @@ fn the_least_loaded_of_all_is_found() {
     let mut loads = vec![carrying(7); 100];
     loads[63] = carrying(6);
     for choice in choices(Rule::LeastLoaded, &list(loads), 1).take(100) {
-        assert_eq!(choice.first, 63);
-        assert_ne!(choice.second, 63);
+        assert_eq!(choice.first.place, 63);
+        assert_ne!(choice.second.place, 63);
     }
 }
 
@@ -135,7 +142,7 @@ fn a_round_takes_each_of_those_alike_once() {
     let list = idle(&[1; 10]);
     let chosen: Vec<_> = choices(Rule::RoundRobin, &list, 4)
         .take(100)
-        .map(|choice| choice.first)
+        .map(|choice| choice.first.place)
         .collect();
     assert!(chosen.windows(2).all(|pair| pair[1] == (pair[0] + 1) % 10));
 }
@@ -148,7 +155,7 @@ fn a_heavy_one_has_exactly_its_share_of_each_round_and_not_in_a_row() {
             let list = idle(weights);
             let chosen: Vec<_> = choices(Rule::RoundRobin, &list, seed)
                 .take(700)
-                .map(|choice| choice.first)
+                .map(|choice| choice.first.place)
                 .collect();
             for seven in chosen.windows(7) {
                 for (place, &weight) in weights.iter().enumerate() {
@@ -170,7 +177,7 @@ fn threads_begin_their_rounds_at_different_places() {
     let list = idle(&[1; 10]);
     let mut starts: Vec<_> = (0..100)
         .filter_map(|seed| choices(Rule::RoundRobin, &list, seed).next())
-        .map(|choice| choice.first)
+        .map(|choice| choice.first.place)
         .collect();
     starts.sort_unstable();
     starts.dedup();

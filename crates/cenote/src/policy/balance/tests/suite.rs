@@ -15,9 +15,13 @@ fn of_no_endpoint_none_is_chosen() {
 
 #[test]
 fn of_one_endpoint_that_is_chosen_whatever_it_carries_and_weighs() {
+    let chosen = Chosen {
+        place: 0,
+        endpoint: (),
+    };
     let only = Choice {
-        first: 0,
-        second: 0,
+        first: chosen,
+        second: chosen,
     };
     for rule in RULES {
         for (in_flight, weight) in [(0, MAX_WEIGHT), (0, 1), (0, 0), (10, MAX_WEIGHT), (10, 0)] {
@@ -74,7 +78,7 @@ fn weight_0_is_chosen_neither_first_nor_second() {
             let mut picker = Picker::new(5);
             for _ in 0..5_000 {
                 let choice = rule.choose(list, &mut picker).expect("a candidate");
-                for place in [choice.first, choice.second] {
+                for place in [choice.first.place, choice.second.place] {
                     assert_ne!(list.loads[place].weight, 0, "{rule:?}: {choice:?}");
                 }
             }
@@ -141,7 +145,7 @@ fn endpoints_share_alike_while_others_come_and_go() {
             let choice = rule
                 .choose(&idle(&vec![1; names.len()]), &mut picker)
                 .expect("a candidate");
-            counts[names[choice.first]] += 1;
+            counts[names[choice.first.place]] += 1;
             if churn.below(3) == 0 {
                 let gone = names.swap_remove(churn.below(names.len()));
                 names.push(gone);
@@ -162,7 +166,7 @@ fn endpoints_that_stay_have_their_shares_of_a_list_that_shrinks_and_grows() {
             let choice = rule
                 .choose(&idle(&vec![1; len]), &mut picker)
                 .expect("a candidate");
-            if let Some(count) = counts.get_mut(choice.first) {
+            if let Some(count) = counts.get_mut(choice.first.place) {
                 *count += 1;
             }
         }
@@ -184,7 +188,10 @@ fn places_that_are_gone_mid_choice_are_passed_over() {
                 let mut picker = Picker::new(1);
                 for _ in 0..2_000 {
                     if let Some(choice) = rule.choose(&list, &mut picker) {
-                        assert!(choice.first < weights.len() && choice.second < weights.len());
+                        assert!(
+                            choice.first.place < weights.len()
+                                && choice.second.place < weights.len()
+                        );
                     }
                 }
             }
