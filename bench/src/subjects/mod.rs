@@ -19,7 +19,7 @@ pub use self::bb8::Bb8;
 pub use self::cenote::{Cenote, CenoteOwned, Dialler};
 pub use self::cenote_blocking::CenoteBlocking;
 pub use self::cenote_pool::{CenotePool, CenoteRoundRobin};
-pub use self::cenote_shared::CenoteShared;
+pub use self::cenote_shared::{CenoteShared, CenoteSharedOfOne, CenoteSharedOfSet};
 pub use self::deadpool::{Deadpool, DeadpoolTimeout};
 pub use self::mobc::Mobc;
 pub use self::r2d2::R2d2;

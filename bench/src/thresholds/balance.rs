@@ -96,6 +96,42 @@ pub const THRESHOLDS: &[Threshold] = &[
         ),
     },
     Threshold {
+        scenario: "shared_choice",
+        asks: "cenote_shared: one task, 10,000 connections over 10",
+        bound: AtMost(2.0),
+        quantity: Ratio(
+            ("shared_choice", "cenote_shared", "ns_10000"),
+            ("shared_choice", "cenote_shared", "ns_10"),
+        ),
+    },
+    Threshold {
+        scenario: "shared_choice",
+        asks: "cenote_shared: each of two tasks, 10,000 connections over 10",
+        bound: AtMost(2.0),
+        quantity: Ratio(
+            ("shared_choice", "cenote_shared", "ns_10000_of_two"),
+            ("shared_choice", "cenote_shared", "ns_10_of_two"),
+        ),
+    },
+    Threshold {
+        scenario: "shared_choice",
+        asks: "cenote_shared_one: one task, 10,000 connections over 10",
+        bound: AtMost(2.0),
+        quantity: Ratio(
+            ("shared_choice", "cenote_shared_one", "ns_10000"),
+            ("shared_choice", "cenote_shared_one", "ns_10"),
+        ),
+    },
+    Threshold {
+        scenario: "shared_choice",
+        asks: "cenote_shared_one: each of two tasks, 10,000 connections over 10",
+        bound: AtMost(2.0),
+        quantity: Ratio(
+            ("shared_choice", "cenote_shared_one", "ns_10000_of_two"),
+            ("shared_choice", "cenote_shared_one", "ns_10_of_two"),
+        ),
+    },
+    Threshold {
         scenario: "hand_over",
         asks: "cenote_pool's rate over cenote's, 10 endpoints",
         bound: AtLeast(0.9),

@@ -13,10 +13,13 @@ use super::{case, get_drop, memory, on_one_thread};
 use crate::connector::Setup;
 use crate::measure::{Outcome, Sample};
 use crate::rounds::{Case, Machine, Scenario};
-use crate::subjects::{Cenote, CenotePool, CenoteRoundRobin, Subject, VecOfPools};
+use crate::subjects::{
+    Cenote, CenotePool, CenoteRoundRobin, CenoteSharedOfOne, CenoteSharedOfSet, Subject, VecOfPools,
+};
 
 pub const LEGEND: &str = "\
-cenote_pool is one pool over the endpoints, cenote one over a single endpoint with as many connections; vec_of_pools is
+cenote_pool is one pool over the endpoints, cenote one over a single endpoint with as many connections, cenote_shared and
+cenote_shared_one are those whose connections many share; vec_of_pools is
 what is written by hand, a pool an endpoint and a count beside it; tower_p2c is tower's p2c Balance over services that
 are always ready and answer at once, PendingRequests their load. Settings are the default ones.";
 
@@ -49,6 +52,14 @@ pub fn all() -> Vec<Scenario> {
             "choose_round_robin",
             "the same in turn, one task",
             vec![case::<CenoteRoundRobin>(choose::by_one::<CenoteRoundRobin>)],
+        ),
+        scenario(
+            "shared_choice",
+            "get and drop of a shared connection, over as many endpoints with one connection each, or of one endpoint with as many connections; one task and two",
+            vec![
+                case::<CenoteSharedOfSet>(choose::by_one_and_two::<CenoteSharedOfSet>),
+                case::<CenoteSharedOfOne>(choose::by_one_and_two::<CenoteSharedOfOne>),
+            ],
         ),
         scenario(
             "one_endpoint",
