@@ -1,16 +1,17 @@
 //! The command line: what may be said, what it means, and what is refused. Nothing here touches the
 //! network or the disk.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod plan;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
+use cenote::endpoints::Balance;
 use clap::error::{Error, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use self::plan::{Load, Plan, Setup};
 use crate::help;
-use crate::output;
-use crate::target::{Address, Echo};
 use crate::values::{self, Sizes};
 
 /// The `cenote` program.
@@ -54,6 +55,9 @@ pub struct Stress {
     /// connection costs what it costs. `tcp://` expects a server that echoes what it reads. PostgreSQL
     /// answers a SELECT, Redis an ECHO, of --request-size bytes. `rediss://` is Redis over TLS; PostgreSQL
     /// takes `?sslmode=require`.
+    ///
+    /// `tcp://a:1,b:2` is a service of several servers, as `embedded` is with --servers: one pool is over all
+    /// of them. Several hosts in the URL of a database are one server, looked for at each in turn.
     #[arg(default_value = "embedded")]
     target: String,
 
@@ -72,7 +76,8 @@ pub struct Stress {
     /// Connections in the pool [default: 10]
     ///
     /// 10 is what a pool of this library has when nothing else is said: enough to keep a server of a
-    /// few cores busy. What is best depends on how long a request takes; --sweep finds it.
+    /// few cores busy. What is best depends on how long a request takes; --sweep finds it. Over several
+    /// servers it is so many to each.
     #[arg(short, long, value_name = "N", conflicts_with = "sweep", allow_hyphen_values = true, value_parser = values::pool_size)]
     pool_size: Option<u32>,
 
@@ -99,6 +104,41 @@ pub struct Stress {
     /// How long the embedded server takes to answer, as a query would [default: 0s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = values::duration)]
     service_time: Option<Duration>,
+
+    /// Embedded servers, each with a port of its own, and one pool over all of them [default: 1, 3 with --chaos]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::servers)]
+    servers: Option<u32>,
+
+    /// How many of the embedded servers are slow
+    #[arg(long, value_name = "K", allow_hyphen_values = true, value_parser = values::servers)]
+    slow: Option<u32>,
+
+    /// How much longer those take to answer [default: 50ms]
+    #[arg(long, value_name = "TIME", requires = "slow", allow_hyphen_values = true, value_parser = values::positive_duration)]
+    slow_by: Option<Duration>,
+
+    /// Which server of several the exclusive pool chooses [default: p2c]
+    ///
+    /// They differ while connections are idle: while all are in use, the next to come back serves. Without a
+    /// pool any server is chosen.
+    #[arg(long, value_name = "RULE")]
+    balance: Option<Rule>,
+
+    /// Kill, freeze, bring back and add embedded servers during each run
+    ///
+    /// A killed server resets its connections and refuses others; a frozen one accepts them and answers
+    /// nothing; one is added to those that the pool knows. Each run sees the same at the same times. What came
+    /// of it is told step by step: the requests that failed, and after how long none did any more.
+    #[arg(long)]
+    chaos: bool,
+
+    /// Repeat the chaos of a run that showed this seed [default: another each time]
+    #[arg(long, value_name = "NUMBER", requires = "chaos", allow_hyphen_values = true, value_parser = values::seed)]
+    seed: Option<u64>,
+
+    /// How long a user waits for an answer before giving up [default: without end, 500ms with --chaos]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = values::positive_duration)]
+    request_timeout: Option<Duration>,
 
     /// How long a user waits for a connection before giving up
     #[arg(long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
@@ -150,207 +190,27 @@ enum Switch {
     Off,
 }
 
-/// What to do: the options, checked against each other.
-#[derive(Debug)]
-pub struct Plan {
-    pub address: Address,
-    pub load: Load,
-    pub acquire_timeout: Duration,
-    pub connect_timeout: Duration,
-    /// The runs, in order.
-    pub runs: Vec<Setup>,
-    pub password_file: Option<PathBuf>,
-    pub root_certificates: Option<PathBuf>,
-    pub json: Option<PathBuf>,
-    pub report: Option<PathBuf>,
+/// A rule by which a pool chooses among servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rule {
+    /// Of two drawn at random the one with less to do: nearly even, whatever their number
+    #[value(name = "p2c", alias = "power-of-two")]
+    PowerOfTwo,
+    /// The one with the least to do: a slow server gets least; looks at all of them each time
+    LeastLoaded,
+    /// One after the other: for servers that are alike, and requests too
+    RoundRobin,
+    /// Any: to compare the others with
+    Random,
 }
 
-/// What the users do, the same in every run.
-#[derive(Clone, Copy, Debug)]
-pub struct Load {
-    pub users: usize,
-    pub duration: Duration,
-    pub request_size: usize,
-    pub think_time: Duration,
-}
-
-/// How connections are had in one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setup {
-    NoPool,
-    Exclusive { pool_size: usize },
-    Shared { connections: usize },
-}
-
-impl Setup {
-    pub fn mode(self) -> Mode {
-        match self {
-            Self::NoPool => Mode::NoPool,
-            Self::Exclusive { .. } => Mode::Exclusive,
-            Self::Shared { .. } => Mode::Shared,
+impl From<Rule> for Balance {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::PowerOfTwo => Self::PowerOfTwo,
+            Rule::LeastLoaded => Self::LeastLoaded,
+            Rule::RoundRobin => Self::RoundRobin,
+            Rule::Random => Self::Random,
         }
     }
-
-    pub fn pool_size(self) -> Option<usize> {
-        match self {
-            Self::NoPool => None,
-            Self::Exclusive { pool_size } => Some(pool_size),
-            Self::Shared { connections } => Some(connections),
-        }
-    }
-}
-
-impl fmt::Display for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPool => f.write_str("no pool"),
-            Self::Exclusive { pool_size } => write!(f, "exclusive pool of {pool_size}"),
-            Self::Shared { connections } => write!(f, "shared pool of {connections}"),
-        }
-    }
-}
-
-const DEFAULT_POOL_SIZE: u32 = 10;
-/// What many users on one connection are like shows best on one.
-const DEFAULT_SHARED_CONNECTIONS: u32 = 1;
-
-impl Stress {
-    /// Checks what no option can check alone.
-    pub fn plan(self) -> Result<Plan, Error> {
-        let echo = Echo {
-            tls: self.tls != Some(Switch::Off),
-            service_time: self.service_time.unwrap_or_default(),
-            request_size: self.request_size,
-        };
-        let address = Address::parse(&self.target, echo)
-            .map_err(|error| refuse(ErrorKind::ValueValidation, &error.to_string()))?;
-        if !matches!(address, Address::Embedded(_)) {
-            let given = [
-                ("--tls", self.tls.is_some()),
-                ("--service-time", self.service_time.is_some()),
-            ];
-            for (option, given) in given {
-                if given {
-                    let what = format!(
-                        "{option} is for the embedded server, and the target is of the kind {}",
-                        address.kind()
-                    );
-                    return Err(refuse(ErrorKind::ArgumentConflict, &what));
-                }
-            }
-        }
-        if self.password_file.is_some() {
-            check_password_file(&address)?;
-        }
-        if self.root_certificates.is_some() {
-            check_root_certificates(&address)?;
-        }
-        if let (Some(json), Some(report)) = (&self.json, &self.report)
-            && same_place(json, report)
-        {
-            let what = format!(
-                "--json and --report would both be written to {}; give each a file of its own",
-                output::shown(json)
-            );
-            return Err(refuse(ErrorKind::ArgumentConflict, &what));
-        }
-        let runs = runs(
-            &self.modes,
-            self.pool_size,
-            self.sweep,
-            self.shared_connections,
-        )?;
-        Ok(Plan {
-            address,
-            load: Load {
-                users: self.users as usize,
-                duration: self.duration,
-                request_size: self.request_size,
-                think_time: self.think_time,
-            },
-            acquire_timeout: self.acquire_timeout,
-            connect_timeout: self.connect_timeout,
-            runs,
-            password_file: self.password_file,
-            root_certificates: self.root_certificates,
-            json: self.json,
-            report: self.report,
-        })
-    }
-}
-
-fn check_password_file(address: &Address) -> Result<(), Error> {
-    let what = match address {
-        Address::Embedded(_) | Address::Tcp { .. } => {
-            "--password-file is for databases: the target is none"
-        }
-        Address::Postgres(url) | Address::Redis(url) if url.password().is_some() => {
-            "--password-file gives a password, and the target has one: leave one of them out"
-        }
-        Address::Postgres(_) | Address::Redis(_) => return Ok(()),
-    };
-    Err(refuse(ErrorKind::ArgumentConflict, what))
-}
-
-fn check_root_certificates(address: &Address) -> Result<(), Error> {
-    let what = match address {
-        Address::Embedded(_) | Address::Tcp { .. } => {
-            "--root-certificates is for databases: the target is none"
-        }
-        Address::Postgres(url) if url.option("sslmode") == Some("disable") => {
-            "--root-certificates is for TLS, which sslmode=disable in the target switches off"
-        }
-        Address::Redis(url) if !url.is_of("rediss") && !url.is_of("valkeys") => {
-            "--root-certificates is for TLS: the target would begin with rediss://"
-        }
-        Address::Postgres(_) | Address::Redis(_) => return Ok(()),
-    };
-    Err(refuse(ErrorKind::ArgumentConflict, what))
-}
-
-fn runs(
-    modes: &[Mode],
-    pool_size: Option<u32>,
-    sweep: Option<Sizes>,
-    shared_connections: Option<u32>,
-) -> Result<Vec<Setup>, Error> {
-    let wanted = |mode| modes.is_empty() || modes.contains(&mode);
-    let sized = match (&sweep, pool_size) {
-        (Some(_), _) => Some("--sweep"),
-        (None, Some(_)) => Some("--pool-size"),
-        (None, None) => None,
-    };
-    if let (Some(option), false) = (sized, wanted(Mode::Exclusive)) {
-        let what = format!("{option} is about the exclusive pool, which --mode leaves out");
-        return Err(refuse(ErrorKind::ArgumentConflict, &what));
-    }
-    if shared_connections.is_some() && !wanted(Mode::Shared) {
-        let what = "--shared-connections is about the shared pool, which --mode leaves out";
-        return Err(refuse(ErrorKind::ArgumentConflict, what));
-    }
-    let mut runs = Vec::new();
-    if wanted(Mode::NoPool) {
-        runs.push(Setup::NoPool);
-    }
-    if wanted(Mode::Exclusive) {
-        let sizes = match sweep {
-            Some(Sizes(sizes)) => sizes,
-            None => vec![pool_size.unwrap_or(DEFAULT_POOL_SIZE)],
-        };
-        runs.extend(sizes.iter().map(|size| Setup::Exclusive {
-            pool_size: *size as usize,
-        }));
-    }
-    if wanted(Mode::Shared) {
-        runs.push(Setup::Shared {
-            connections: shared_connections.unwrap_or(DEFAULT_SHARED_CONNECTIONS) as usize,
-        });
-    }
-    Ok(runs)
-}
-
-/// Whether two paths are written differently at most.
-fn same_place(one: &Path, other: &Path) -> bool {
-    let absolute = |path| std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-    absolute(one) == absolute(other)
 }

@@ -35,6 +35,8 @@ impl Stage {
 pub struct Failure {
     pub kind: String,
     pub message: String,
+    /// At which of several servers, if that is known.
+    pub endpoint: Option<String>,
 }
 
 impl Failure {
@@ -42,7 +44,13 @@ impl Failure {
         Self {
             kind: format!("{}: {kind}", stage.name()),
             message,
+            endpoint: None,
         }
+    }
+
+    /// The same, at this one of several servers.
+    pub fn at(self, endpoint: Option<String>) -> Self {
+        Self { endpoint, ..self }
     }
 
     pub fn of(stage: Stage, error: &(dyn Error + 'static)) -> Self {

@@ -4,6 +4,8 @@
 
 mod advice;
 mod args;
+mod attempt;
+mod chaos;
 mod failure;
 mod format;
 mod help;

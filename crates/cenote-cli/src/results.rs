@@ -1,11 +1,15 @@
 //! What all runs showed, in the shape that the table, the JSON file and the report share.
 
+mod endpoints;
+
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 use serde::Serialize;
 
+pub use self::endpoints::{EndpointResult, SetResult, StatusResult};
 use crate::args::{Mode, Plan, Setup};
+use crate::chaos::Felt;
 use crate::format;
 use crate::measure::{ErrorCount, Latencies, Measured, Sample};
 use crate::shown::Shown;
@@ -25,6 +29,10 @@ pub struct Results {
     pub think_time_s: f64,
     pub acquire_timeout_s: f64,
     pub connect_timeout_s: f64,
+    /// None: without end.
+    pub request_timeout_s: Option<f64>,
+    /// Of the chaos, if there was any.
+    pub seed: Option<u64>,
     /// Whether Ctrl-C ended it early.
     pub interrupted: bool,
     pub runs: Vec<Run>,
@@ -48,6 +56,10 @@ pub struct Run {
     pub unfinished: usize,
     pub errors: Vec<ErrorCount>,
     pub samples: Vec<Sample>,
+    /// None where there was one server.
+    pub endpoints: Option<SetResult>,
+    /// What befell the servers, and how that was felt; empty without chaos.
+    pub chaos: Vec<Felt>,
     #[serde(skip)]
     pub latencies: Latencies,
 }
@@ -64,7 +76,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    fn of(nanoseconds: &Histogram<u64>) -> Option<Self> {
+    fn of<C: Counter>(nanoseconds: &Histogram<C>) -> Option<Self> {
         if nanoseconds.is_empty() {
             return None;
         }
@@ -94,6 +106,8 @@ impl Results {
             think_time_s: plan.load.think_time.as_secs_f64(),
             acquire_timeout_s: plan.acquire_timeout.as_secs_f64(),
             connect_timeout_s: plan.connect_timeout.as_secs_f64(),
+            request_timeout_s: plan.request_timeout.map(|limit| limit.as_secs_f64()),
+            seed: plan.chaos.as_ref().map(|schedule| schedule.seed),
             interrupted: false,
             runs: Vec::new(),
             verdict: Verdict::default(),
@@ -157,6 +171,9 @@ impl Results {
                 format::seconds(self.think_time_s)
             ));
         }
+        if let Some(seed) = self.seed {
+            line.push_str(&format!(", with chaos (--seed {seed})"));
+        }
         if self.interrupted {
             line.push_str(" (ended early)");
         }
@@ -185,13 +202,11 @@ impl Run {
             errors: measured
                 .errors
                 .into_iter()
-                .map(|error| ErrorCount {
-                    kind: shown.of(&error.kind),
-                    count: error.count,
-                    example: shown.of(&error.example),
-                })
+                .map(|error| error.shown(shown))
                 .collect(),
             samples: measured.samples,
+            endpoints: None,
+            chaos: Vec::new(),
             latencies: measured.latencies,
         }
     }
@@ -208,6 +223,7 @@ impl Run {
     /// With the pool's size.
     pub fn full_name(&self) -> String {
         match self.pool_size {
+            Some(size) if self.endpoints.is_some() => format!("{} of {size} each", self.name()),
             Some(size) => format!("{} of {size}", self.name()),
             None => self.name().to_owned(),
         }

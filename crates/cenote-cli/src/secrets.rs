@@ -30,7 +30,7 @@ const REDIS: &str = "REDISCLI_AUTH";
 /// `address` with the password from `file` or else from the environment, where it has none itself.
 pub fn with_password(address: &Address, file: Option<&Path>) -> Result<Address, PasswordError> {
     let (url, variable) = match address {
-        Address::Embedded(_) | Address::Tcp { .. } => return Ok(address.clone()),
+        Address::Embedded(_) | Address::Tcp(_) => return Ok(address.clone()),
         Address::Postgres(url) => (url, POSTGRES),
         Address::Redis(url) => (url, REDIS),
     };

@@ -5,27 +5,28 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
+use cenote::endpoints::{Discovery, EndpointSet, channel, fixed};
 use cenote::error::SettingsError;
-use cenote::{Connect, ConnectionInfo, Dial};
 use tokio::sync::watch;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::args::{Plan, Setup};
-use crate::failure;
+use crate::attempt::{attempt, settle};
+use crate::chaos::{Chaos, felt};
 use crate::measure::{Measured, Stop, measure};
 use crate::output::{Output, OutputError, Screen};
 use crate::progress::Progress;
-use crate::results::{Results, Run};
+use crate::results::{Results, Run, SetResult};
 use crate::roots::RootsError;
 use crate::secrets::PasswordError;
 use crate::shown::Shown;
 use crate::target::{
-    Address, EchoService, EmbeddedServer, PostgresService, RedisService, Service, Url,
+    Address, EchoService, EmbeddedServers, Fleet, Place, PostgresService, RedisService, Service,
+    Url,
 };
-use crate::verdict::Verdict;
-use crate::way::{Exclusive, NoPool, Shared};
+use crate::verdict::{Verdict, notes};
+use crate::way::{Exclusive, NoPool, Patience, Shared};
 use crate::{format, report, roots, secrets, table};
 
 /// Ctrl-C's exit status by custom.
@@ -143,10 +144,7 @@ pub fn stress(plan: &Plan) -> Result<ExitCode, StressError> {
 
 /// `width` is that of the terminal, if there is one.
 fn summary(results: &Results, width: Option<usize>) -> String {
-    let wrapped = |line: &str| match width {
-        Some(width) => format::wrapped(line, width),
-        None => line.to_owned(),
-    };
+    let wrapped = |line: &str| wrapped(line, width);
     let mut text = format!(
         "{}\n\n{}\n\n",
         wrapped(&results.load_line()),
@@ -154,6 +152,12 @@ fn summary(results: &Results, width: Option<usize>) -> String {
     );
     if results.is_sweep() {
         text += &format!("{}\n\n", table::sweep(results).draw(width));
+    }
+    if results.seed.is_some() {
+        text += &format!("{}\n\n", table::chaos(results).draw(width));
+    }
+    for run in results.compared() {
+        text += &servers(run, width);
     }
     let examples = table::examples(results);
     for example in &examples {
@@ -165,41 +169,81 @@ fn summary(results: &Results, width: Option<usize>) -> String {
     text + &format!("{}\n", wrapped(&results.verdict.to_string()))
 }
 
+/// The servers of one run, where there are several.
+fn servers(run: &Run, width: Option<usize>) -> String {
+    let Some(set) = &run.endpoints else {
+        return String::new();
+    };
+    let table = table::endpoints(set).draw(width);
+    let mut text = format!("{}\n{table}\n\n", wrapped(&table::heading(run, set), width));
+    for paragraph in [table::last_errors(set), set.notes.clone()] {
+        for line in &paragraph {
+            text += &format!("{}\n", wrapped(line, width));
+        }
+        if !paragraph.is_empty() {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn wrapped(line: &str, width: Option<usize>) -> String {
+    match width {
+        Some(width) => format::wrapped(line, width),
+        None => line.to_owned(),
+    }
+}
+
 async fn run(plan: &Plan, address: &Address, tls: Tls, stop: Stop) -> Result<Results, StressError> {
     let size = plan.load.request_size;
     let misread =
         |url: &Url, cause: &dyn Error| StressError::Url(url.hidden_in(&cause.to_string()));
     match address {
-        Address::Embedded(echo) => {
-            let server = EmbeddedServer::start(*echo).map_err(StressError::Server)?;
-            compare(
-                plan,
-                EchoService::embedded(&server, *echo),
-                Shown::default(),
-                stop,
-            )
-            .await
+        Address::Embedded(fleet) => {
+            let servers = EmbeddedServers::start(fleet).map_err(StressError::Server)?;
+            let servers = Arc::new(servers);
+            let (discovery, chaos) = known(plan, fleet, &servers)?;
+            let service = EchoService::embedded(&servers, fleet, discovery);
+            compare(plan, service, Shown::default(), chaos, stop).await
         }
-        Address::Tcp { host, port } => {
-            compare(
-                plan,
-                EchoService::at(host, *port, size),
-                Shown::default(),
-                stop,
-            )
-            .await
+        Address::Tcp(places) => {
+            let service = EchoService::at(places, size)?;
+            compare(plan, service, Shown::default(), None, stop).await
         }
         Address::Postgres(url) => {
             let service = PostgresService::new(url, tls.as_deref(), size)
                 .map_err(|error| misread(url, &error))?;
-            compare(plan, service, Shown::without(url.password()), stop).await
+            let shown = Shown::without(url.password());
+            compare(plan, service, shown, None, stop).await
         }
         Address::Redis(url) => {
             let service =
                 RedisService::new(url, tls, size).map_err(|error| misread(url, &error))?;
-            compare(plan, service, Shown::without(url.password()), stop).await
+            let shown = Shown::without(url.password());
+            compare(plan, service, shown, None, stop).await
         }
     }
+}
+
+/// Which of the embedded servers there are, where they are several, and what is to befall them.
+fn known(
+    plan: &Plan,
+    fleet: &Fleet,
+    servers: &Arc<EmbeddedServers>,
+) -> Result<(Option<Discovery<Place>>, Option<Chaos>), SettingsError> {
+    if let Some(schedule) = &plan.chaos {
+        let (sender, source) = channel();
+        let chaos = Chaos::new(servers.clone(), fleet.servers, sender, schedule.clone());
+        return Ok((Some(Discovery::start(source)?), Some(chaos)));
+    }
+    if !plan.address.is_set() {
+        return Ok((None, None));
+    }
+    let places = (0..fleet.servers).map(|number| servers.place(number).clone());
+    Ok((
+        Some(Discovery::start(fixed(EndpointSet::of(places)))?),
+        None,
+    ))
 }
 
 /// Trusted certificates other than the system's.
@@ -211,6 +255,7 @@ async fn compare<S: Service + Clone>(
     plan: &Plan,
     service: S,
     shown: Shown,
+    chaos: Option<Chaos>,
     mut stop: Stop,
 ) -> Result<Results, StressError> {
     let mut results = Results::new(plan, shown.of(&service.label()));
@@ -229,8 +274,28 @@ async fn compare<S: Service + Clone>(
         }
         let name = setup.to_string();
         let progress = Progress::new(&name, index + 1, plan.runs.len(), plan.load.duration);
-        let measured = one_run(plan, *setup, service.clone(), stop.clone(), progress).await?;
-        results.runs.push(Run::new(*setup, measured, &shown));
+        let playing = async {
+            match &chaos {
+                Some(chaos) => chaos.play().await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut measured = tokio::select! {
+            measured = one_run(plan, *setup, service.clone(), stop.clone(), progress) => measured?,
+            never = playing => match never {},
+        };
+        let endpoints = measured.endpoints.take();
+        let mut run = Run::new(*setup, measured, &shown);
+        let balance = matches!(setup, Setup::Exclusive { .. }).then_some(plan.balance);
+        run.endpoints = endpoints.map(|endpoints| SetResult::new(endpoints, balance, &shown));
+        if let Some(chaos) = &chaos {
+            run.chaos = felt(&chaos.restore(), &run.samples);
+        }
+        let notes = notes(&run);
+        if let Some(set) = &mut run.endpoints {
+            set.notes = notes;
+        }
+        results.runs.push(run);
     }
     results.interrupted = *stop.borrow();
     results.verdict = Verdict::of(&results);
@@ -244,61 +309,25 @@ async fn one_run<S: Service>(
     stop: Stop,
     progress: Progress,
 ) -> Result<Measured, SettingsError> {
-    let (acquire, connect) = (plan.acquire_timeout, plan.connect_timeout);
+    let patience = Patience {
+        acquire: plan.acquire_timeout,
+        connect: plan.connect_timeout,
+        request: plan.request_timeout,
+    };
     Ok(match setup {
         Setup::NoPool => {
-            // Who connects waits for a connection too.
-            let way = NoPool::new(service, connect.min(acquire));
+            let way = NoPool::new(service, patience);
             measure(Arc::new(way), plan.load, stop, progress).await
         }
         Setup::Exclusive { pool_size } => {
-            let way = Exclusive::new(service, pool_size, acquire, connect)?;
+            let way = Exclusive::new(service, pool_size, plan.balance, patience)?;
             measure(Arc::new(way), plan.load, stop, progress).await
         }
         Setup::Shared { connections } => {
-            let way = Shared::new(service, connections, plan.load.users, acquire, connect)?;
+            let way = Shared::new(service, connections, plan.load.users, patience)?;
             measure(Arc::new(way), plan.load, stop, progress).await
         }
     })
-}
-
-/// Connects once and sends one request, so that what cannot work is known before a thousand users try.
-async fn attempt<S: Service>(service: &S, connect_timeout: Duration) -> Result<(), String> {
-    let connector = service.connector();
-    let dial = Dial::within(connect_timeout);
-    let dialled = tokio::time::timeout(connect_timeout, connector.connect(&dial)).await;
-    let late = |what: &str| {
-        format!(
-            "{what} took longer than {}; {}",
-            humantime::format_duration(connect_timeout),
-            service.doubt()
-        )
-    };
-    let mut connection = dialled
-        .map_err(|_| late("connecting"))?
-        .map_err(|error| failure::chain(&error))?;
-    tokio::time::timeout(connect_timeout, service.request(&mut connection))
-        .await
-        .map_err(|_| late("one request"))?
-        .map_err(|failure| failure.message)?;
-    // The runs will show whether closing works.
-    let _ = tokio::time::timeout(
-        connect_timeout,
-        connector.close(connection, &ConnectionInfo::default()),
-    )
-    .await;
-    Ok(())
-}
-
-/// Tries until the target answers, or has not for a while: then the run shows what is wrong.
-async fn settle<S: Service>(service: &S, patience: Duration) {
-    const PAUSE: Duration = Duration::from_millis(100);
-    let answered = async {
-        while attempt(service, patience).await.is_err() {
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    let _ = tokio::time::timeout(patience, answered).await;
 }
 
 /// The first interrupt ends the measuring; the future that comes with it ends at the second.
@@ -338,11 +367,11 @@ fn raise_file_limit(plan: &Plan) {
     } else {
         1
     };
-    let most = plan
-        .runs
-        .iter()
-        .map(|setup| setup.pool_size().unwrap_or(plan.load.users))
-        .max();
+    let of = |setup: &Setup| match setup.pool_size() {
+        Some(size) => size * plan.address.servers(),
+        None => plan.load.users,
+    };
+    let most = plan.runs.iter().map(of).max();
     let needed = most.unwrap_or(0) as u64 * ends + SPARE;
     // What cannot be had shows as errors, by their kind; here only a warning.
     let limit = rlimit::increase_nofile_limit(needed).unwrap_or(u64::MAX);

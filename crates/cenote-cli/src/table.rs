@@ -1,7 +1,10 @@
 //! The tables: what is in them, for the terminal and for the report, and how the terminal shows them.
 
+mod endpoints;
+
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+pub use self::endpoints::{chaos, endpoints, heading, last_errors};
 use crate::format;
 use crate::results::{Percentiles, Results, Run, error_kinds};
 

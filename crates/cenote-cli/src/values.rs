@@ -11,6 +11,8 @@ use crate::format;
 const MAX_POOL: u32 = 65_535;
 
 const MAX_USERS: u32 = 100_000;
+/// Each is a port and a task in this process.
+const MAX_SERVERS: u32 = 1_000;
 const MAX_REQUEST: usize = 16 * 1024 * 1024;
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -46,6 +48,15 @@ pub fn users(text: &str) -> Result<u32, String> {
 
 pub fn pool_size(text: &str) -> Result<u32, String> {
     within(text, MAX_POOL)
+}
+
+pub fn servers(text: &str) -> Result<u32, String> {
+    within(text, MAX_SERVERS)
+}
+
+pub fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.trim().parse();
+    seed.map_err(|_| "it must be a whole number, such as the one that a run has shown".into())
 }
 
 fn within(text: &str, most: u32) -> Result<u32, String> {

@@ -1,9 +1,12 @@
 //! One sentence that says what the pool was worth, from what was measured.
 
+mod notes;
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+pub use self::notes::notes;
 use crate::args::Mode;
 use crate::format;
 use crate::results::{Percentiles, Results, Run};
@@ -190,7 +193,11 @@ fn connections(run: &Run) -> String {
         Mode::Shared => ("shared connection", "shared connections"),
         Mode::NoPool | Mode::Exclusive => ("connection", "connections"),
     };
-    format::plural(run.pool_size.unwrap_or(0) as u64, one, many)
+    let connections = format::plural(run.pool_size.unwrap_or(0) as u64, one, many);
+    match run.endpoints {
+        Some(_) => format!("{connections} to each server"),
+        None => connections,
+    }
 }
 
 fn users(results: &Results) -> String {
@@ -250,6 +257,7 @@ mod tests {
                 opened: setup.pool_size().map_or(requests, |size| size as u64),
                 unfinished: 0,
                 samples: Vec::new(),
+                endpoints: None,
             },
             &Shown::default(),
         )

@@ -5,12 +5,14 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use cenote::any::Unpooled;
+use cenote::endpoints::{Balance, Endpoint, Outcome};
 use cenote::error::SettingsError;
-use cenote::report::Status;
-use cenote::{Lease, Pool, SharedPool};
+use cenote::report::{SetStatus, Status};
+use cenote::{Connect, Lease, Pool, SharedPool};
 
-use crate::failure::Failure;
-use crate::target::Service;
+use crate::failure::{Failure, Stage};
+use crate::target::{Place, ServerSet, Service};
 
 /// A way of getting connections to one target.
 pub trait Way: Send + Sync + 'static {
@@ -20,6 +22,11 @@ pub trait Way: Send + Sync + 'static {
     /// Who has what, now.
     fn gauges(&self) -> Gauges;
 
+    /// How several servers are, now; none where there is one, or where nothing is known of them.
+    fn endpoints(&self) -> Option<SetStatus> {
+        None
+    }
+
     /// Connections opened so far.
     fn opened(&self) -> u64;
 
@@ -28,12 +35,43 @@ pub trait Way: Send + Sync + 'static {
 }
 
 /// How long a successful visit took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Visit {
     /// Until the user had a connection.
     pub wait: Duration,
     /// Until the user had the answer.
     pub total: Duration,
+    /// At which of several servers.
+    pub endpoint: Option<String>,
+}
+
+/// How long users are patient.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To have a connection.
+    pub acquire: Duration,
+    /// To have one opened.
+    pub connect: Duration,
+    /// To have an answer; `None`: without end.
+    pub request: Option<Duration>,
+}
+
+impl Patience {
+    /// `request`, or that it took too long.
+    async fn with(
+        &self,
+        request: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        let Some(limit) = self.request else {
+            return request.await;
+        };
+        let late = |_| {
+            let limit = humantime::format_duration(limit);
+            let message = format!("no answer within {limit} (--request-timeout)");
+            Failure::new(Stage::Request, "timed out", message)
+        };
+        tokio::time::timeout(limit, request).await.map_err(late)?
+    }
 }
 
 /// Connections and users at one moment.
@@ -57,46 +95,75 @@ impl Gauges {
     }
 }
 
-/// Each visit opens a connection and closes it.
+/// Each visit opens a connection and closes it; of several servers, to any.
 pub struct NoPool<S: Service> {
     service: S,
-    pool: cenote::any::Unpooled<S::Connector>,
+    patience: Patience,
     opening: AtomicUsize,
     leased: AtomicUsize,
     opened: AtomicU64,
 }
 
 impl<S: Service> NoPool<S> {
-    pub fn new(service: S, connect_timeout: Duration) -> Self {
-        let pool = cenote::any::Unpooled::with_timeout(service.connector(), connect_timeout);
+    pub fn new(service: S, patience: Patience) -> Self {
         Self {
             service,
-            pool,
+            patience,
             opening: AtomicUsize::new(0),
             leased: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
         }
+    }
+
+    /// To the one server, or to any of several, whose name is told.
+    fn connector(&self) -> (S::Connector, Option<String>) {
+        let Some(ServerSet {
+            discovery,
+            connector_to,
+        }) = self.service.set()
+        else {
+            return (self.service.connector(), None);
+        };
+        let set = discovery.set();
+        let servers = set.endpoints();
+        // The source tells its first set at once: it is empty for no visit but, at worst, the first.
+        let connector = match servers.len() {
+            0 => self.service.connector(),
+            several => connector_to(&servers[fastrand::usize(..several)].key),
+        };
+        let name = connector.endpoint();
+        (connector, name)
     }
 }
 
 impl<S: Service> Way for NoPool<S> {
     async fn visit(&self) -> Result<Visit, Failure> {
         let asked = Instant::now();
+        let (connector, endpoint) = self.connector();
+        // Who connects waits for a connection too.
+        let limit = self.patience.connect.min(self.patience.acquire);
+        let pool = Unpooled::with_timeout(connector, limit);
         let opening = Counted::new(&self.opening);
-        let mut connection = self
-            .pool
+        let mut connection = pool
             .get()
             .await
-            .map_err(|error| Failure::to_get(&error))?;
+            .map_err(|error| Failure::to_get(&error).at(endpoint.clone()))?;
         drop(opening);
         let wait = asked.elapsed();
         self.opened.fetch_add(1, Ordering::Relaxed);
         let leased = Counted::new(&self.leased);
-        self.service.request(&mut connection).await?;
+        let request = self.service.request(&mut connection);
+        if let Err(failure) = self.patience.with(request).await {
+            return Err(failure.at(endpoint));
+        }
         let total = asked.elapsed();
         drop(connection);
         drop(leased);
-        Ok(Visit { wait, total })
+        Ok(Visit {
+            wait,
+            total,
+            endpoint,
+        })
     }
 
     fn gauges(&self) -> Gauges {
@@ -121,27 +188,54 @@ impl<S: Service> Way for NoPool<S> {
 pub struct Exclusive<S: Service> {
     service: S,
     pool: Pool<S::Connector>,
+    patience: Patience,
+    /// What the server of a connection is called, where there are several.
+    name: fn(&S::Connector) -> Option<String>,
 }
 
 /// How long closing a pool may take between two runs.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<S: Service> Exclusive<S> {
+    /// Over several servers, `size` is of the connections to each.
     pub fn new(
         service: S,
         size: usize,
-        acquire_timeout: Duration,
-        connect_timeout: Duration,
+        balance: Balance,
+        patience: Patience,
     ) -> Result<Self, SettingsError> {
-        let pool = Pool::builder(service.connector())
+        type Name<C> = fn(&C) -> Option<String>;
+        let (builder, name) = match service.set() {
+            None => {
+                let builder = Pool::builder(service.connector()).max_size(size);
+                let name: Name<S::Connector> = |_| None;
+                (builder, name)
+            }
+            Some(ServerSet {
+                discovery,
+                connector_to,
+            }) => {
+                let connector_to = connector_to.clone();
+                let make = move |endpoint: &Endpoint<Place>| connector_to(&endpoint.key);
+                let builder = Pool::balanced(discovery.clone(), make)
+                    .max_per_endpoint(size)
+                    .balance(balance);
+                (builder, S::Connector::endpoint as Name<S::Connector>)
+            }
+        };
+        let pool = builder
             .name("stress")
-            .max_size(size)
-            .acquire_timeout(acquire_timeout)
-            .connect_timeout(connect_timeout)
+            .acquire_timeout(patience.acquire)
+            .connect_timeout(patience.connect)
             // All users may wait: the queue is what is measured.
             .max_waiters(None)
             .build()?;
-        Ok(Self { service, pool })
+        Ok(Self {
+            service,
+            pool,
+            patience,
+            name,
+        })
     }
 }
 
@@ -154,17 +248,30 @@ impl<S: Service> Way for Exclusive<S> {
             .await
             .map_err(|error| Failure::to_get(&error))?;
         let wait = asked.elapsed();
-        if let Err(failure) = self.service.request(&mut lease).await {
-            Lease::discard(lease);
-            return Err(failure);
-        }
+        let request = self.service.request(&mut lease);
+        let answered = self.patience.with(request).await;
         let total = asked.elapsed();
+        let endpoint = (self.name)(Lease::connector(&lease));
+        if let Err(failure) = answered {
+            Lease::outcome(&lease, Outcome::Failed);
+            Lease::discard(lease);
+            return Err(failure.at(endpoint));
+        }
+        Lease::outcome(&lease, Outcome::Ok);
         drop(lease);
-        Ok(Visit { wait, total })
+        Ok(Visit {
+            wait,
+            total,
+            endpoint,
+        })
     }
 
     fn gauges(&self) -> Gauges {
         Gauges::of(&self.pool.status())
+    }
+
+    fn endpoints(&self) -> Option<SetStatus> {
+        self.pool.endpoints()
     }
 
     fn opened(&self) -> u64 {
@@ -180,6 +287,7 @@ impl<S: Service> Way for Exclusive<S> {
 pub struct Shared<S: Service> {
     service: S,
     pool: SharedPool<S::SharedConnector>,
+    patience: Patience,
 }
 
 impl<S: Service> Shared<S> {
@@ -187,8 +295,7 @@ impl<S: Service> Shared<S> {
         service: S,
         connections: usize,
         users: usize,
-        acquire_timeout: Duration,
-        connect_timeout: Duration,
+        patience: Patience,
     ) -> Result<Self, SettingsError> {
         // All users at once have room: what is measured is sharing, not a queue before it.
         let connector = service.shared_connector(users.div_ceil(connections));
@@ -196,11 +303,15 @@ impl<S: Service> Shared<S> {
             .name("stress")
             .max_size(connections)
             .min_size(connections)
-            .acquire_timeout(acquire_timeout)
-            .connect_timeout(connect_timeout)
+            .acquire_timeout(patience.acquire)
+            .connect_timeout(patience.connect)
             .max_waiters(None)
             .build()?;
-        Ok(Self { service, pool })
+        Ok(Self {
+            service,
+            pool,
+            patience,
+        })
     }
 }
 
@@ -213,10 +324,15 @@ impl<S: Service> Way for Shared<S> {
             .await
             .map_err(|error| Failure::to_get(&error))?;
         let wait = asked.elapsed();
-        self.service.shared_request(&lease).await?;
+        let request = self.service.shared_request(&lease);
+        self.patience.with(request).await?;
         let total = asked.elapsed();
         drop(lease);
-        Ok(Visit { wait, total })
+        Ok(Visit {
+            wait,
+            total,
+            endpoint: None,
+        })
     }
 
     fn gauges(&self) -> Gauges {

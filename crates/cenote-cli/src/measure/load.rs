@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::endpoints::Endpoints;
+use super::errors::ErrorCount;
 use super::observer::{Observer, Sample};
-use super::recorder::{ErrorCount, Latencies, Recorder};
+use super::recorder::{Latencies, Recorder};
 use crate::args::Load;
 use crate::progress::Progress;
 use crate::way::Way;
@@ -26,6 +28,8 @@ pub struct Measured {
     /// Visits that were still not over a while after the end, and were cut off.
     pub unfinished: usize,
     pub samples: Vec<Sample>,
+    /// None where there is one server.
+    pub endpoints: Option<Endpoints>,
 }
 
 /// Tells users to stop: what cancels the run holds the sender.
@@ -66,7 +70,7 @@ pub async fn measure<W: Way>(
     }
     let elapsed = started.elapsed();
     let requests = recorder.succeeded();
-    let samples = observer.stop();
+    let (samples, log) = observer.stop();
 
     end.send_replace(true);
     let all_gone = async { while users.join_next().await.is_some() {} };
@@ -78,6 +82,8 @@ pub async fn measure<W: Way>(
     users.shutdown().await;
     way.close().await;
     let (latencies, errors) = recorder.merged();
+    let accounts = recorder.endpoints();
+    let is_set = log.last.is_some() || !accounts.is_empty();
     Measured {
         elapsed,
         requests,
@@ -86,6 +92,7 @@ pub async fn measure<W: Way>(
         opened,
         unfinished,
         samples,
+        endpoints: is_set.then_some(Endpoints { accounts, log }),
     }
 }
 

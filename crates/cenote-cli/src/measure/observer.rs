@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::endpoints::Log;
 use super::recorder::Recorder;
 use crate::progress::Progress;
 use crate::way::{Gauges, Way};
@@ -30,10 +31,15 @@ const KEPT: u32 = 400;
 /// The rate on display is that of the last half second.
 const RECENT: usize = 10;
 
+/// What users see of each endpoint is added up for so many parts of a run, or for fewer that are not shorter than
+/// a few looks.
+const PARTS: u32 = 60;
+const SHORTEST_PART: Duration = Duration::from_millis(100);
+
 /// The observing thread.
 pub struct Observer {
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<Vec<Sample>>,
+    thread: JoinHandle<(Vec<Sample>, Log)>,
 }
 
 impl Observer {
@@ -53,7 +59,9 @@ impl Observer {
                 gauges: way.gauges(),
             };
             let interval = (duration / KEPT).as_secs_f64();
+            let part = (duration / PARTS).max(SHORTEST_PART).as_secs_f64();
             let mut kept: Vec<Sample> = Vec::new();
+            let (mut log, mut part_end) = (Log::default(), part);
             let mut recent = VecDeque::from([Sample::default()]);
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
                 let now = look();
@@ -68,15 +76,27 @@ impl Observer {
                 {
                     kept.push(now);
                 }
+                if let Some(status) = way.endpoints() {
+                    log.look(now.at_s, status);
+                }
+                if now.at_s >= part_end {
+                    log.add(now.at_s, recorder.take_recent());
+                    part_end += part;
+                }
             }
-            kept.push(look());
-            kept
+            let now = look();
+            kept.push(now);
+            if let Some(status) = way.endpoints() {
+                log.look(now.at_s, status);
+            }
+            log.add(now.at_s, recorder.take_recent());
+            (kept, log)
         });
         Self { stop, thread }
     }
 
     /// Takes a last look and ends. Waits for the thread, which takes no time worth mentioning.
-    pub fn stop(self) -> Vec<Sample> {
+    pub fn stop(self) -> (Vec<Sample>, Log) {
         // Nobody receives only if the thread panicked: then there is nothing to show.
         let _ = self.stop.send(());
         self.thread.join().unwrap_or_default()

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::endpoints::{Account, Latency};
+use super::errors::{ErrorCount, Errors};
 use crate::failure::Failure;
 use crate::way::Visit;
 
@@ -27,7 +29,9 @@ struct Shard {
 
 struct Details {
     latencies: Latencies,
-    errors: BTreeMap<String, ErrorCount>,
+    errors: Errors,
+    /// By name, of those that visits are known to have been to.
+    endpoints: BTreeMap<String, Account>,
 }
 
 /// Distributions of the two latencies, in nanoseconds, to three digits.
@@ -36,18 +40,6 @@ pub struct Latencies {
     pub wait: Histogram<u64>,
     pub total: Histogram<u64>,
 }
-
-/// Failures of one kind.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ErrorCount {
-    pub kind: String,
-    pub count: u64,
-    /// The first one's message.
-    pub example: String,
-}
-
-/// Kinds of failures told apart. Servers choose their codes: one that made them up would fill tables and memory.
-const MOST_KINDS: usize = 50;
 
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -71,7 +63,8 @@ impl Recorder {
             failed: AtomicU64::new(0),
             details: Mutex::new(Details {
                 latencies: Latencies::new(),
-                errors: BTreeMap::new(),
+                errors: Errors::default(),
+                endpoints: BTreeMap::new(),
             }),
         };
         Self {
@@ -91,24 +84,27 @@ impl Recorder {
             .latencies
             .total
             .saturating_record(visit.total.as_nanos() as u64);
+        if let Some(endpoint) = visit.endpoint {
+            let request = visit.total.saturating_sub(visit.wait);
+            details
+                .endpoint(endpoint)
+                .success(request.as_nanos() as u64);
+        }
     }
 
     pub fn failure(&self, failure: Failure) {
         let shard = self.shard();
         shard.failed.fetch_add(1, Ordering::Relaxed);
         let mut details = shard.lock();
-        let Failure { mut kind, message } = failure;
-        if details.errors.len() >= MOST_KINDS && !details.errors.contains_key(&kind) {
-            kind = "others".into();
+        let Failure {
+            kind,
+            message,
+            endpoint,
+        } = failure;
+        details.errors.count(&kind, &message);
+        if let Some(endpoint) = endpoint {
+            details.endpoint(endpoint).failure(&kind, &message);
         }
-        let entry = details.errors.entry(kind);
-        entry
-            .or_insert_with_key(|kind| ErrorCount {
-                kind: kind.clone(),
-                count: 0,
-                example: message,
-            })
-            .count += 1;
     }
 
     /// Visits that succeeded, so far.
@@ -130,7 +126,7 @@ impl Recorder {
     /// All shards in one; the errors by falling count.
     pub fn merged(&self) -> (Latencies, Vec<ErrorCount>) {
         let mut latencies = Latencies::new();
-        let mut errors: BTreeMap<String, ErrorCount> = BTreeMap::new();
+        let mut errors = Errors::default();
         for shard in &self.shards {
             let details = shard.lock();
             latencies
@@ -141,16 +137,31 @@ impl Recorder {
                 .total
                 .add(&details.latencies.total)
                 .expect("bounds are equal");
-            for (kind, error) in &details.errors {
-                errors
-                    .entry(kind.clone())
-                    .and_modify(|merged| merged.count += error.count)
-                    .or_insert_with(|| error.clone());
+            errors.merge(&details.errors);
+        }
+        (latencies, errors.by_count())
+    }
+
+    /// What was seen of each endpoint, all shards in one.
+    pub fn endpoints(&self) -> BTreeMap<String, Account> {
+        let mut endpoints: BTreeMap<String, Account> = BTreeMap::new();
+        for shard in &self.shards {
+            for (name, account) in &shard.lock().endpoints {
+                endpoints.entry(name.clone()).or_default().merge(account);
             }
         }
-        let mut errors: Vec<_> = errors.into_values().collect();
-        errors.sort_by_key(|error| std::cmp::Reverse(error.count));
-        (latencies, errors)
+        endpoints
+    }
+
+    /// How long each endpoint took since this was last asked.
+    pub fn take_recent(&self) -> BTreeMap<String, Option<Latency>> {
+        let mut recent: BTreeMap<String, Option<Latency>> = BTreeMap::new();
+        for shard in &self.shards {
+            for (name, account) in &mut shard.lock().endpoints {
+                account.take_recent(recent.entry(name.clone()).or_default());
+            }
+        }
+        recent
     }
 
     fn shard(&self) -> &Shard {
@@ -161,6 +172,12 @@ impl Recorder {
 impl Shard {
     fn lock(&self) -> MutexGuard<'_, Details> {
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Details {
+    fn endpoint(&mut self, name: String) -> &mut Account {
+        self.endpoints.entry(name).or_default()
     }
 }
 
@@ -182,20 +199,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_without_end_are_counted_as_others() {
-        let recorder = Recorder::new(1);
-        for number in 0..1000 {
-            recorder.failure(Failure {
-                kind: format!("request: refused by the server ({number})"),
-                message: String::new(),
-            });
-        }
-        let (_, errors) = recorder.merged();
-        assert_eq!(errors.len(), MOST_KINDS + 1);
-        assert_eq!(errors.iter().map(|error| error.count).sum::<u64>(), 1000);
-    }
-
-    #[test]
     fn what_threads_record_adds_up() {
         let recorder = Recorder::new(2);
         std::thread::scope(|scope| {
@@ -204,10 +207,12 @@ mod tests {
                     recorder.success(Visit {
                         wait: Duration::from_millis(1),
                         total: Duration::from_millis(2),
+                        endpoint: Some("a:1".into()),
                     });
                     recorder.failure(Failure {
                         kind: "connect: refused".into(),
                         message: "no".into(),
+                        endpoint: Some("b:2".into()),
                     });
                 });
             }
@@ -215,11 +220,33 @@ mod tests {
         recorder.failure(Failure {
             kind: "wait: timed out".into(),
             message: "late".into(),
+            endpoint: None,
         });
         let (latencies, errors) = recorder.merged();
         assert_eq!((recorder.succeeded(), recorder.failed()), (3, 4));
         assert_eq!((latencies.wait.len(), latencies.total.len()), (3, 3));
         let counts: Vec<_> = errors.iter().map(|e| (e.kind.as_str(), e.count)).collect();
         assert_eq!(counts, [("connect: refused", 3), ("wait: timed out", 1)]);
+        let endpoints = recorder.endpoints();
+        let seen = endpoints.values().map(|account| {
+            let requests = account.requests.as_ref().map_or(0, Histogram::len);
+            (requests, account.errors().iter().map(|e| e.count).sum())
+        });
+        assert_eq!(seen.collect::<Vec<(u64, u64)>>(), [(3, 0), (0, 3)]);
+    }
+
+    #[test]
+    fn what_is_recent_is_taken_once() {
+        let recorder = Recorder::new(1);
+        let taken = || recorder.take_recent()["a:1"].as_ref().map(Histogram::len);
+        for _ in 0..2 {
+            recorder.success(Visit {
+                wait: Duration::ZERO,
+                total: Duration::from_millis(2),
+                endpoint: Some("a:1".into()),
+            });
+            assert_eq!(taken(), Some(1));
+        }
+        assert_eq!(taken(), Some(0));
     }
 }

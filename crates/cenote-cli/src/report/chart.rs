@@ -48,6 +48,16 @@ pub enum Width {
     Full,
 }
 
+/// A moment at which something happened.
+#[derive(Clone)]
+pub struct Mark {
+    pub x: f64,
+    /// In a word.
+    pub name: String,
+    /// In whole.
+    pub tip: String,
+}
+
 /// A chart.
 pub struct Chart {
     /// For those who can't see it.
@@ -57,6 +67,7 @@ pub struct Chart {
     pub y: Axis,
     pub shape: Shape,
     pub series: Vec<Series>,
+    pub marks: Vec<Mark>,
 }
 
 impl Chart {
@@ -65,6 +76,7 @@ impl Chart {
         html! {
             svg class=[(self.width == Width::Full).then_some("full")] viewBox=(format!("0 0 {} {HEIGHT}", self.right() + RIGHT)) role="img" aria-label=(self.description) {
                 (self.grid())
+                (self.marks())
                 // The lowest band last: its edge counts where those above have no height.
                 @for (series, top) in self.series.iter().zip(&tops).rev() {
                     @match self.shape {
@@ -130,6 +142,18 @@ impl Chart {
                 line.axis x1=(LEFT) x2=(right) y1=(bottom) y2=(bottom) {}
                 text.name x=(right) y=(HEIGHT - 6.0) text-anchor="end" { (self.x.name) }
                 text.name x="0" y=(TOP - 18.0) { (self.y.name) }
+            }
+        }
+    }
+
+    fn marks(&self) -> Markup {
+        html! {
+            g class="marks" {
+                @for mark in &self.marks {
+                    @let x = px(self.x(mark.x));
+                    line x1=(x) x2=(x) y1=(TOP) y2=(HEIGHT - BOTTOM) {}
+                    text x=(x) y=(TOP - 5.0) text-anchor="middle" { (mark.name) title { (mark.tip) } }
+                }
             }
         }
     }
@@ -268,17 +292,18 @@ impl Chart {
                     g {
                         rect x=(px(left)) y=(TOP) width=(px((right - left).max(0.5))) height=(HEIGHT - TOP - BOTTOM) {}
                         line x1=(px(*x)) x2=(px(*x)) y1=(TOP) y2=(HEIGHT - BOTTOM) {}
-                        title { (self.values_at(longest[index].0, index)) }
+                        title { (self.values_at(longest[index].0)) }
                     }
                 }
             }
         }
     }
 
-    fn values_at(&self, x: f64, index: usize) -> String {
+    fn values_at(&self, x: f64) -> String {
         let mut text = format!("{} {}", (self.x.write)(x), self.x.name);
         for series in &self.series {
-            if let Some((_, y)) = series.points.get(index) {
+            // The same moment is the same number in all series that have it.
+            if let Some((_, y)) = series.points.iter().find(|point| point.0 == x) {
                 text.push_str(&format!("\n{}: {}", series.name, (self.y.write)(*y)));
             }
         }
@@ -326,6 +351,7 @@ mod tests {
                     points: points.to_vec(),
                 })
                 .collect(),
+            marks: Vec::new(),
         }
     }
 

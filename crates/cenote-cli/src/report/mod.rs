@@ -1,6 +1,8 @@
 //! The report: one page that needs nothing but itself.
 
 mod chart;
+mod conditions;
+mod endpoint_plots;
 mod label;
 mod plots;
 mod scale;
@@ -9,7 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::chart::{Chart, legend};
 use crate::format;
-use crate::results::{Percentiles, Results, Run, error_kinds};
+use crate::results::{Percentiles, Results, Run, SetResult, error_kinds};
 use crate::table::{self, Grid};
 
 const STYLE: &str = include_str!("page.css");
@@ -36,6 +38,7 @@ pub fn page(results: &Results) -> String {
                     (rate(results))
                     (latency(results))
                     (states(results))
+                    (servers(results))
                     (figures(results))
                 }
                 (foot(results))
@@ -155,6 +158,50 @@ fn states(results: &Results) -> Markup {
                     (plot("Users waiting for a connection", &plots::waiters(results, run)))
                 }
             }
+        }
+    }
+}
+
+/// Each of several servers, and what befell them.
+fn servers(results: &Results) -> Markup {
+    html! {
+        @if results.seed.is_some() {
+            section {
+                h2 { "Chaos" }
+                p.lead {
+                    "What befell the servers, marked on the plots, and how the users felt it until the next: how many requests failed, and "
+                    "from when on none did and answers came. A time-out that began before a step may end after it."
+                }
+                (grid(&table::chaos(results)))
+            }
+        }
+        @for run in results.compared() {
+            @if let Some(set) = &run.endpoints { (servers_of(run, set)) }
+        }
+    }
+}
+
+fn servers_of(run: &Run, set: &SetResult) -> Markup {
+    const DRAWN: usize = endpoint_plots::DRAWN;
+    let left_out = set.endpoints.len().saturating_sub(DRAWN);
+    html! {
+        section {
+            h2 { "Servers" }
+            p.lead {
+                (table::heading(run, set)) "."
+                @if left_out > 0 { " The plots show the " (DRAWN) " with the fewest and the most requests." }
+            }
+            @for note in &set.notes { p { (unbroken(note)) } }
+            (plot("Share of requests", &endpoint_plots::share(run, set)))
+            (plot("99 % of answers within, once a user had a connection", &endpoint_plots::p99(run, set)))
+            @if let Some(bars) = conditions::bars(run, set, DRAWN) {
+                figure {
+                    figcaption { span.title { "Condition" } (conditions::legend(set)) }
+                    (bars)
+                }
+            }
+            (grid(&table::endpoints(set)))
+            @for error in table::last_errors(set) { p.load { (error) } }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which plots the report has, and the points in them.
 
 use super::chart::{Axis, Chart, Series, Shape, Width};
+use super::endpoint_plots::marks;
 use super::scale::Scale;
 use crate::args::Mode;
 use crate::format;
@@ -43,6 +44,7 @@ pub fn latency(results: &Results, what: &str, pick: fn(&Latencies) -> &Histogram
         },
         shape: Shape::Lines,
         series,
+        marks: Vec::new(),
     }
 }
 
@@ -68,6 +70,7 @@ pub fn rate(results: &Results) -> Chart {
         y: rate_axis(&series),
         shape: Shape::Lines,
         series,
+        marks: runs.last().map_or_else(Vec::new, |run| marks(run)),
     }
 }
 
@@ -100,6 +103,7 @@ pub fn connections(run: &Run) -> Chart {
             .map(|state| over_time(run, state))
             .filter(|series| series.points.iter().any(|point| point.1 > 0.0))
             .collect(),
+        marks: Vec::new(),
     }
 }
 
@@ -123,6 +127,7 @@ pub fn waiters(results: &Results, run: &Run) -> Chart {
             run,
             ("waiting", "waiters", |gauges| gauges.waiters),
         )],
+        marks: Vec::new(),
     }
 }
 
@@ -145,6 +150,7 @@ pub fn sweep_rate(results: &Results) -> Chart {
         y: rate_axis(&series),
         shape: Shape::DottedLines,
         series,
+        marks: Vec::new(),
     }
 }
 
@@ -172,6 +178,7 @@ pub fn sweep_latency(results: &Results) -> Chart {
         },
         shape: Shape::DottedLines,
         series,
+        marks: Vec::new(),
     }
 }
 
@@ -213,7 +220,7 @@ fn level(results: &Results, pick: impl Fn(&Run) -> Option<f64>) -> Option<Series
     })
 }
 
-fn time(longest_s: f64) -> Axis {
+pub fn time(longest_s: f64) -> Axis {
     Axis {
         scale: Scale::up_to(longest_s),
         name: "time since the start",
@@ -275,7 +282,7 @@ fn rate_axis(series: &[Series]) -> Axis {
 }
 
 /// Decades around all values, which are seconds.
-fn spanning(series: &[Series]) -> Scale {
+pub fn spanning(series: &[Series]) -> Scale {
     let values = || {
         series
             .iter()

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cenote::endpoints::{Discovery, EndpointSet, fixed};
+use cenote::error::SettingsError;
 use cenote::mux::Mux;
 use cenote::net::{Dialer, Host, Socket};
 use cenote::{Connect, Dial, Verdict};
@@ -12,45 +14,59 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::Service;
-use super::embedded::{Echo, EmbeddedServer};
+use super::embedded::{EmbeddedServers, Fleet};
 use super::pipelined_echo::{PipelinedEcho, pipelined};
+use super::{Place, ServerSet, Service};
 use crate::failure::{Failure, Stage};
 
-/// An echo server and the request that it is to send back.
+/// Echo servers, one or several, and the request that they are to send back.
 #[derive(Clone)]
 pub struct EchoService {
     label: String,
     connector: EchoConnector,
+    set: Option<ServerSet<EchoConnector>>,
     payload: Bytes,
 }
 
 impl EchoService {
-    /// A server elsewhere, without TLS.
-    pub fn at(host: &str, port: u16, request_size: usize) -> Self {
-        let label = match host.contains(':') {
-            true => format!("tcp://[{host}]:{port}"),
-            false => format!("tcp://{host}:{port}"),
-        };
-        Self::new(label, host.to_owned(), port, None, request_size)
+    /// Servers elsewhere, without TLS.
+    ///
+    /// # Errors
+    /// There is no runtime to follow the set on.
+    pub fn at(places: &[Place], request_size: usize) -> Result<Self, SettingsError> {
+        let names: Vec<String> = places.iter().map(Place::to_string).collect();
+        let label = format!("tcp://{}", listed(&names));
+        let service = Self::new(label, &places[0], None, request_size);
+        match places {
+            [_] => Ok(service),
+            several => {
+                let discovery = Discovery::start(fixed(EndpointSet::of(several.to_vec())))?;
+                Ok(service.over(discovery))
+            }
+        }
     }
 
-    /// The server in this process.
-    pub fn embedded(server: &EmbeddedServer, echo: Echo) -> Self {
-        let (host, port) = (server.address.ip().to_string(), server.address.port());
-        Self::new(
-            echo.to_string(),
-            host,
-            port,
-            server.tls.clone(),
-            echo.request_size,
-        )
+    /// The servers in this process. Where they are several, `discovery` tells which of them there are.
+    pub fn embedded(
+        servers: &EmbeddedServers,
+        fleet: &Fleet,
+        discovery: Option<Discovery<Place>>,
+    ) -> Self {
+        let service = Self::new(
+            fleet.to_string(),
+            servers.place(0),
+            servers.tls.clone(),
+            fleet.echo.request_size,
+        );
+        match discovery {
+            None => service,
+            Some(discovery) => service.over(discovery),
+        }
     }
 
     fn new(
         label: String,
-        host: String,
-        port: u16,
+        place: &Place,
         tls: Option<Arc<ClientConfig>>,
         request_size: usize,
     ) -> Self {
@@ -58,12 +74,37 @@ impl EchoService {
         Self {
             label,
             connector: EchoConnector {
-                host: host.into(),
-                port,
+                place: place.clone(),
                 tls,
             },
+            set: None,
             payload,
         }
+    }
+
+    /// The same over all that `discovery` tells.
+    fn over(self, discovery: Discovery<Place>) -> Self {
+        let like = self.connector.clone();
+        let connector_to = move |place: &Place| EchoConnector {
+            place: place.clone(),
+            tls: like.tls.clone(),
+        };
+        Self {
+            set: Some(ServerSet {
+                discovery,
+                connector_to: Arc::new(connector_to),
+            }),
+            ..self
+        }
+    }
+}
+
+/// The first few by name: a headline is no list.
+fn listed(names: &[String]) -> String {
+    const NAMED: usize = 4;
+    match names.len().saturating_sub(NAMED) {
+        0 => names.join(","),
+        others => format!("{} and {others} others", names[..NAMED].join(",")),
     }
 }
 
@@ -81,6 +122,10 @@ impl Service for EchoService {
 
     fn connector(&self) -> EchoConnector {
         self.connector.clone()
+    }
+
+    fn set(&self) -> Option<&ServerSet<EchoConnector>> {
+        self.set.as_ref()
     }
 
     async fn request(&self, connection: &mut EchoConnection) -> Result<(), Failure> {
@@ -104,14 +149,13 @@ impl Service for EchoService {
 /// Opens connections to an echo server.
 #[derive(Clone)]
 pub struct EchoConnector {
-    host: Arc<str>,
-    port: u16,
+    place: Place,
     tls: Option<Arc<ClientConfig>>,
 }
 
 impl EchoConnector {
     pub(super) async fn stream(&self, dial: &Dial) -> io::Result<Box<dyn Stream>> {
-        let host = Host::new(&*self.host, self.port);
+        let host = Host::new(self.place.host.as_str(), self.place.port);
         let socket = Dialer::new().connect(&host, dial).await?;
         if let Socket::Tcp(tcp) = &socket {
             // Closing leaves no port behind in TIME_WAIT: without a pool, a few seconds would use them all up.
@@ -120,7 +164,7 @@ impl EchoConnector {
         let Some(config) = &self.tls else {
             return Ok(Box::new(socket));
         };
-        let name = ServerName::try_from(self.host.to_string()).map_err(io::Error::other)?;
+        let name = ServerName::try_from(self.place.host.clone()).map_err(io::Error::other)?;
         let tls = TlsConnector::from(config.clone()).connect(name, socket);
         Ok(Box::new(tls.await?))
     }
@@ -129,6 +173,10 @@ impl EchoConnector {
 impl Connect for EchoConnector {
     type Connection = EchoConnection;
     type Error = io::Error;
+
+    fn endpoint(&self) -> Option<String> {
+        Some(self.place.to_string())
+    }
 
     async fn connect(&self, dial: &Dial) -> io::Result<EchoConnection> {
         Ok(EchoConnection {

@@ -1,14 +1,14 @@
-//! An echo server in this process, on threads of its own, with a real TLS handshake: a connection to it
+//! Echo servers in this process, on threads of their own, with a real TLS handshake: a connection to one
 //! costs what a connection costs.
+
+mod server;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::Resumption;
@@ -16,7 +16,12 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, version};
 
-/// What the embedded server is to be.
+pub use self::server::Behaviour;
+use self::server::Server;
+use super::Place;
+use crate::format;
+
+/// What one embedded server is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Echo {
     pub tls: bool,
@@ -25,44 +30,80 @@ pub struct Echo {
     pub request_size: usize,
 }
 
-impl fmt::Display for Echo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.tls {
-            "embedded server, TLS 1.3"
-        } else {
-            "embedded server, no TLS"
-        })?;
-        if self.service_time.is_zero() {
-            return Ok(());
+/// What all of them are to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    pub echo: Echo,
+    /// Those that are there from the start.
+    pub servers: usize,
+    /// So many of those, the first, are slow,
+    pub slow: usize,
+    /// by so much.
+    pub slow_by: Duration,
+    /// Others that serve and are told to nobody yet.
+    pub spare: usize,
+}
+
+impl Fleet {
+    fn server(&self, number: usize) -> Echo {
+        let more = match number < self.slow {
+            true => self.slow_by,
+            false => Duration::ZERO,
+        };
+        Echo {
+            service_time: self.echo.service_time + more,
+            ..self.echo
         }
-        write!(
-            f,
-            ", {} a request",
-            crate::format::duration(self.service_time)
-        )
     }
 }
 
-/// A running server; it stops when dropped.
-pub struct EmbeddedServer {
-    pub address: SocketAddr,
+impl fmt::Display for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.servers {
+            1 => f.write_str("embedded server")?,
+            several => write!(f, "{several} embedded servers")?,
+        }
+        f.write_str(if self.echo.tls {
+            ", TLS 1.3"
+        } else {
+            ", no TLS"
+        })?;
+        if !self.echo.service_time.is_zero() {
+            write!(
+                f,
+                ", {} a request",
+                format::duration(self.echo.service_time)
+            )?;
+        }
+        match self.slow {
+            0 => Ok(()),
+            slow => write!(
+                f,
+                ", {slow} of them {} slower",
+                format::duration(self.slow_by)
+            ),
+        }
+    }
+}
+
+/// Running servers; they stop when dropped.
+pub struct EmbeddedServers {
     /// What clients need for TLS, if it is on.
     pub tls: Option<Arc<ClientConfig>>,
+    servers: Vec<Server>,
     runtime: Option<Runtime>,
 }
 
-const BACKLOG: u32 = 4096;
-
-impl EmbeddedServer {
+impl EmbeddedServers {
     /// Half of the machine's threads serve; the users have all of them, as clients on one machine do.
-    pub fn start(echo: Echo) -> io::Result<Self> {
+    pub fn start(fleet: &Fleet) -> io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("embedded-server")
             .enable_all()
             .build()?;
-        let (acceptor, tls) = match echo.tls {
+        let (acceptor, tls) = match fleet.echo.tls {
             false => (None, None),
             true => {
                 let (server, client) = identity().map_err(io::Error::other)?;
@@ -72,23 +113,30 @@ impl EmbeddedServer {
                 )
             }
         };
-        let listener = {
-            let _here = runtime.enter();
-            let socket = TcpSocket::new_v4()?;
-            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-            socket.listen(BACKLOG)?
-        };
-        let address = listener.local_addr()?;
-        runtime.spawn(accept(listener, acceptor, echo));
+        let here = runtime.enter();
+        let servers = (0..fleet.servers + fleet.spare)
+            .map(|number| Server::start(fleet.server(number), acceptor.clone()))
+            .collect::<io::Result<_>>()?;
+        drop(here);
         Ok(Self {
-            address,
             tls,
+            servers,
             runtime: Some(runtime),
         })
     }
+
+    /// Where one of them listens; they are numbered from 0.
+    pub fn place(&self, number: usize) -> &Place {
+        &self.servers[number].place
+    }
+
+    /// What one of them does from now on.
+    pub fn set(&self, number: usize, behaviour: Behaviour) {
+        self.servers[number].set(behaviour);
+    }
 }
 
-impl Drop for EmbeddedServer {
+impl Drop for EmbeddedServers {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -115,43 +163,4 @@ fn identity() -> Result<(ServerConfig, ClientConfig), Box<dyn std::error::Error 
     // Each connection does the whole handshake, as with PostgreSQL, which resumes no sessions.
     client.resumption = Resumption::disabled();
     Ok((server, client))
-}
-
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, echo: Echo) {
-    loop {
-        match listener.accept().await {
-            Ok((tcp, _)) => {
-                let acceptor = acceptor.clone();
-                // A client that goes away is no concern of the server's.
-                tokio::spawn(async move { serve(tcp, acceptor, echo).await.ok() });
-            }
-            // Out of file descriptors, most likely: some will come free.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
-}
-
-async fn serve(tcp: TcpStream, acceptor: Option<TlsAcceptor>, echo: Echo) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    match acceptor {
-        Some(acceptor) => answer(acceptor.accept(tcp).await?, echo).await,
-        None => answer(tcp, echo).await,
-    }
-}
-
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, echo: Echo) -> io::Result<()> {
-    let mut stream = BufReader::new(BufWriter::new(stream));
-    let mut request = vec![0; echo.request_size];
-    loop {
-        stream.read_exact(&mut request).await?;
-        if !echo.service_time.is_zero() {
-            tokio::time::sleep(echo.service_time).await;
-        }
-        stream.write_all(&request).await?;
-        // As a database does: what is answered goes out once nothing is left to do at once.
-        let next_is_here = stream.buffer().len() >= echo.request_size;
-        if !next_is_here || !echo.service_time.is_zero() {
-            stream.flush().await?;
-        }
-    }
 }

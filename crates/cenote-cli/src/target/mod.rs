@@ -4,16 +4,21 @@
 mod echo;
 mod embedded;
 mod pipelined_echo;
+mod place;
 mod postgres;
 mod redis;
 mod url;
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 
+use cenote::endpoints::Discovery;
 use cenote::{Connect, Multiplex};
 
 pub use self::echo::EchoService;
-pub use self::embedded::{Echo, EmbeddedServer};
+pub use self::embedded::{Behaviour, Echo, EmbeddedServers, Fleet};
+pub use self::place::Place;
 pub use self::postgres::PostgresService;
 pub use self::redis::RedisService;
 pub use self::url::{Unencoded, Url};
@@ -32,8 +37,13 @@ pub trait Service: Send + Sync + 'static {
     /// What to ask somebody whose target accepts connections and does not answer.
     fn doubt(&self) -> &'static str;
 
-    /// A connector of its own for each way of connecting.
+    /// A connector of its own for each way of connecting; where there are several servers, to the first.
     fn connector(&self) -> Self::Connector;
+
+    /// The servers, where there are several that give the same service.
+    fn set(&self) -> Option<&ServerSet<Self::Connector>> {
+        None
+    }
 
     /// Sends one request and reads its answer.
     ///
@@ -55,11 +65,20 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
+/// Several servers that give the same service, and how each is connected to.
+#[derive(Clone)]
+pub struct ServerSet<C> {
+    /// Which they are, now and whenever that changes.
+    pub discovery: Discovery<Place>,
+    pub connector_to: Arc<dyn Fn(&Place) -> C + Send + Sync>,
+}
+
 /// A target as typed: known by its scheme, not yet tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    Embedded(Echo),
-    Tcp { host: String, port: u16 },
+    Embedded(Fleet),
+    /// At least one; if several, they are a service.
+    Tcp(Vec<Place>),
     Postgres(Url),
     Redis(Url),
 }
@@ -76,6 +95,8 @@ pub enum AddressError {
         "this target is not tcp://HOST:PORT, with a port from 1 to 65535, such as tcp://127.0.0.1:7 or tcp://[::1]:7"
     )]
     Tcp,
+    #[error("the target names {0} twice: a service has each of its servers once")]
+    Twice(Place),
     #[error(
         "it is not clear where the password of this target ends; in user and password percent-encode / as %2F, \
          ? as %3F, # as %23 and @ as %40, or give the password with --password-file"
@@ -94,20 +115,20 @@ const REDIS: [&str; 7] = [
     "valkey+unix",
 ];
 
-const ACCEPTED: &str = "a target is embedded, tcp://HOST:PORT, postgres://USER@HOST:PORT/DATABASE or redis://HOST:PORT";
+const ACCEPTED: &str = "a target is embedded, tcp://HOST:PORT, several as tcp://HOST:PORT,HOST:PORT, postgres://USER@HOST:PORT/DATABASE or redis://HOST:PORT";
 
 impl Address {
-    /// `echo` says what the embedded server is to be.
-    pub fn parse(text: &str, echo: Echo) -> Result<Self, AddressError> {
+    /// `fleet` says what the embedded servers are to be.
+    pub fn parse(text: &str, fleet: Fleet) -> Result<Self, AddressError> {
         if text.eq_ignore_ascii_case("embedded") {
-            return Ok(Self::Embedded(echo));
+            return Ok(Self::Embedded(fleet));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(AddressError::Unknown);
         };
         let url = || Url::new(scheme, rest).map_err(|Unencoded| AddressError::Unencoded);
         match scheme.to_ascii_lowercase().as_str() {
-            "tcp" => tcp(rest.trim_end_matches('/')).ok_or(AddressError::Tcp),
+            "tcp" => tcp(rest.trim_end_matches('/')),
             "postgres" | "postgresql" => url().map(Self::Postgres),
             scheme if REDIS.contains(&scheme) => url().map(Self::Redis),
             scheme if is_a_name(scheme) => Err(AddressError::Scheme(scheme.to_owned())),
@@ -119,27 +140,35 @@ impl Address {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Embedded(_) => "embedded",
-            Self::Tcp { .. } => "tcp",
+            Self::Tcp(_) => "tcp",
             Self::Postgres(_) => "postgres",
             Self::Redis(_) => "redis",
         }
     }
+
+    /// How many servers there are at most. The hosts of a database's URL are one, looked for at each.
+    pub fn servers(&self) -> usize {
+        match self {
+            Self::Embedded(fleet) => fleet.servers + fleet.spare,
+            Self::Tcp(places) => places.len(),
+            Self::Postgres(_) | Self::Redis(_) => 1,
+        }
+    }
+
+    /// Whether a pool is to be over several servers.
+    pub fn is_set(&self) -> bool {
+        self.servers() > 1
+    }
 }
 
-fn tcp(place: &str) -> Option<Address> {
-    let (host, port) = place.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port > 0)?;
-    let host = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.strip_suffix(']')?,
-        None if host.contains(':') => return None,
-        None => host,
-    };
-    // A host that is shown must not be the end of a password.
-    let is_of_a_host = |letter: char| letter.is_alphanumeric() || "-._:%".contains(letter);
-    (!host.is_empty() && host.chars().all(is_of_a_host)).then(|| Address::Tcp {
-        host: host.to_owned(),
-        port,
-    })
+fn tcp(places: &str) -> Result<Address, AddressError> {
+    let places: Option<Vec<Place>> = places.split(',').map(Place::parse).collect();
+    let places = places.ok_or(AddressError::Tcp)?;
+    let mut known = BTreeSet::new();
+    match places.iter().find(|place| !known.insert(*place)) {
+        Some(twice) => Err(AddressError::Twice(twice.clone())),
+        None => Ok(Address::Tcp(places)),
+    }
 }
 
 #[cfg(test)]
@@ -147,25 +176,22 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Address, AddressError> {
-        Address::parse(text, Echo::default())
+        Address::parse(text, Fleet::default())
+    }
+
+    fn places(places: &[(&str, u16)]) -> Result<Address, AddressError> {
+        let place = |(host, port): &(&str, u16)| Place {
+            host: (*host).to_owned(),
+            port: *port,
+        };
+        Ok(Address::Tcp(places.iter().map(place).collect()))
     }
 
     #[test]
-    fn tcp_targets_have_a_host_and_a_port() {
-        assert_eq!(
-            parse("tcp://localhost:7"),
-            Ok(Address::Tcp {
-                host: "localhost".into(),
-                port: 7
-            })
-        );
-        assert_eq!(
-            parse("tcp://[::1]:7/"),
-            Ok(Address::Tcp {
-                host: "::1".into(),
-                port: 7
-            })
-        );
+    fn tcp_targets_have_hosts_and_ports() {
+        assert_eq!(parse("tcp://localhost:7"), places(&[("localhost", 7)]));
+        assert_eq!(parse("tcp://[::1]:7/"), places(&[("::1", 7)]));
+        assert_eq!(parse("tcp://a:1,[::1]:2"), places(&[("a", 1), ("::1", 2)]));
         for bad in [
             "tcp://",
             "tcp://host",
@@ -174,9 +200,18 @@ mod tests {
             "tcp://host:70000",
             "tcp://::1:7",
             "tcp://hunter2@host:7",
+            "tcp://a:1,",
+            "tcp://a:1,,b:2",
+            "tcp://a:1,b",
         ] {
             assert_eq!(parse(bad), Err(AddressError::Tcp), "{bad:?} was accepted");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_named_twice_is_refused() {
+        let error = parse("tcp://a:1,b:2,a:1").expect_err("twice").to_string();
+        assert!(error.contains("a:1 twice"), "{error}");
     }
 
     #[test]

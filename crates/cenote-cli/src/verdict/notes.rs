@@ -1,0 +1,164 @@
+//! What is worth saying of single servers of a run: which were out, which got far from their share, and what to
+//! do about it.
+
+use crate::format;
+use crate::measure::Condition;
+use crate::results::{EndpointResult, Run, SetResult};
+
+/// Servers of which the same is said are named up to so many.
+const NAMED: usize = 3;
+
+/// Shares by chance differ by less where requests are as many as these.
+const ENOUGH_REQUESTS: f64 = 200.0;
+/// Within which part and multiple of the share that is due a share is near it.
+const USUAL: std::ops::RangeInclusive<f64> = 0.6..=1.6;
+/// Answers that take so many times as long as usual explain a small share.
+const SLOW: f64 = 1.5;
+
+/// The sentences for `run`; none where there is one server.
+pub fn notes(run: &Run) -> Vec<String> {
+    let Some(set) = &run.endpoints else {
+        return Vec::new();
+    };
+    [panic(run, set), ejected(set), down(set), far(set)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn panic(run: &Run, set: &SetResult) -> Option<String> {
+    let times = set.panics_s.len().div_ceil(2);
+    if times == 0 {
+        return None;
+    }
+    let spans = set.panics_s.chunks(2);
+    let lasted: f64 = spans
+        .map(|span| span.get(1).unwrap_or(&run.elapsed_s) - span[0])
+        .sum();
+    Some(format!(
+        "Panic mode came {}, for {} in all: more than half of the servers that could be reached failed their \
+         requests, and all were used. What they have in common is at fault, or --request-timeout is too short for \
+         this load.",
+        times_of(times),
+        format::seconds(lasted)
+    ))
+}
+
+fn ejected(set: &SetResult) -> Option<String> {
+    let times = |endpoint: &EndpointResult| endpoint.history.times(Condition::Ejected);
+    let those = names(set, |endpoint| times(endpoint) > 0)?;
+    let all = set.endpoints.iter().map(times).sum();
+    Some(format!(
+        "Ejected, {} in all: {those}. Requests failed there one after the other, so others got them; the last \
+         errors say why.",
+        times_of(all)
+    ))
+}
+
+fn down(set: &SetResult) -> Option<String> {
+    let those = names(set, |endpoint| endpoint.history.times(Condition::Down) > 0)?;
+    Some(format!(
+        "Down for a while: {those}. No connection could be opened there, and the others served meanwhile."
+    ))
+}
+
+/// Of those that were up all the time, for the others' shares need no explanation.
+fn far(set: &SetResult) -> Option<String> {
+    let is_steady = |endpoint: &&EndpointResult| {
+        let conditions = &endpoint.history.conditions;
+        conditions
+            .iter()
+            .all(|since| since.condition == Condition::Up)
+    };
+    let all: u64 = set.endpoints.iter().map(|endpoint| endpoint.requests).sum();
+    let is_whole = set.endpoints.iter().all(|endpoint| is_steady(&endpoint));
+    let is_far = |endpoint: &EndpointResult| {
+        let due = endpoint
+            .status
+            .as_ref()
+            .map_or(0.0, |status| status.due_share);
+        let ratio = endpoint.share / due.max(f64::EPSILON);
+        due * all as f64 >= ENOUGH_REQUESTS && !USUAL.contains(&ratio)
+    };
+    if !is_whole {
+        return None;
+    }
+    let (few, many): (Vec<_>, Vec<_>) = set
+        .endpoints
+        .iter()
+        .filter(|endpoint| is_far(endpoint))
+        .partition(|endpoint| {
+            endpoint
+                .status
+                .as_ref()
+                .is_some_and(|status| endpoint.share < status.due_share)
+        });
+    let Some(least) = few.iter().min_by_key(|endpoint| endpoint.requests) else {
+        let most = many.iter().max_by_key(|endpoint| endpoint.requests)?;
+        return Some(format!(
+            "{} got {} of the requests, and {} was its share: it answers sooner than the others.",
+            most.name,
+            percent(most.share),
+            percent(most.status.as_ref()?.due_share)
+        ));
+    };
+    let (p50, usual) = (least.request_us.map(|p| p.p50)?, usual_p50(set)?);
+    let why = match p50 > usual * SLOW {
+        true => format!(
+            "its answers take {} where {} is usual, so its connections come back later and fewer requests find \
+             one there. Mend it, or give it a smaller weight",
+            format::seconds(p50 / 1e6),
+            format::seconds(usual / 1e6)
+        ),
+        false => "it answers as fast as the others. More --users, or a longer --duration, tells whether it stays \
+                  so"
+            .into(),
+    };
+    Some(format!(
+        "{} got {} of the requests, and {} was its share: {why}.",
+        least.name,
+        percent(least.share),
+        percent(least.status.as_ref()?.due_share)
+    ))
+}
+
+/// The median of the servers' medians.
+fn usual_p50(set: &SetResult) -> Option<f64> {
+    let medians = set
+        .endpoints
+        .iter()
+        .filter_map(|endpoint| endpoint.request_us);
+    let mut medians: Vec<f64> = medians.map(|p| p.p50).collect();
+    medians.sort_by(f64::total_cmp);
+    medians.get(medians.len().saturating_sub(1) / 2).copied()
+}
+
+/// Of the servers for which that is so, if there are any.
+fn names(set: &SetResult, is_so: impl Fn(&EndpointResult) -> bool) -> Option<String> {
+    let names: Vec<&str> = set
+        .endpoints
+        .iter()
+        .filter(|endpoint| is_so(endpoint))
+        .map(|endpoint| &*endpoint.name)
+        .collect();
+    match names.len() {
+        0 => None,
+        few if few <= NAMED => Some(names.join(", ")),
+        many => Some(format!(
+            "{} and {} others",
+            names[..NAMED].join(", "),
+            format::count((many - NAMED) as u64)
+        )),
+    }
+}
+
+fn times_of(times: usize) -> String {
+    match times {
+        1 => "once".into(),
+        times => format!("{} times", format::count(times as u64)),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", format::amount(100.0 * share))
+}
