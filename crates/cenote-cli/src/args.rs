@@ -69,7 +69,7 @@ pub struct Stress {
     #[arg(short, long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
     duration: Duration,
 
-    /// What to compare, separated by commas [default: all]
+    /// What to compare, separated by commas [default: all; of several servers not `shared`]
     #[arg(short, long = "mode", value_name = "MODE", value_delimiter = ',')]
     modes: Vec<Mode>,
 

@@ -23,7 +23,7 @@ enum Part {
 
 use Part::{Example, Heading, Paragraph, Term};
 
-const PROGRAM: [Part; 5] = [
+const PROGRAM: [Part; 6] = [
     Heading("Examples"),
     Example(
         "cenote stress",
@@ -38,12 +38,16 @@ const PROGRAM: [Part; 5] = [
         "which pool size serves these users best?",
     ),
     Example(
+        "cenote stress --chaos --report chaos.html",
+        "three servers that are killed, frozen and joined by another: what do users notice of it?",
+    ),
+    Example(
         "cenote stress postgres://app@127.0.0.1/orders --users 200",
         "your own server, with the password from PGPASSWORD: what would a pool be worth there?",
     ),
 ];
 
-const STRESS: [Part; 22] = [
+const STRESS: [Part; 27] = [
     Heading("Examples"),
     Example("cenote stress", ""),
     Example(
@@ -71,6 +75,18 @@ const STRESS: [Part; 22] = [
         "cenote stress --mode exclusive,shared --shared-connections 2",
         "",
     ),
+    Example(
+        "cenote stress --servers 5 --slow 1 --balance least-loaded --users 40",
+        "",
+    ),
+    Example(
+        "cenote stress --servers 3 --chaos --seed 7 --duration 1m",
+        "",
+    ),
+    Example(
+        "cenote stress tcp://10.0.0.1:7,10.0.0.2:7 --request-timeout 1s",
+        "",
+    ),
     Heading("How it measures"),
     Paragraph(
         "Each user is a task that gets a connection, sends one request, reads the answer, gives the connection \
@@ -85,6 +101,17 @@ const STRESS: [Part; 22] = [
     Paragraph(
         "A user whose request failed pauses for 10 ms before the next. Requests under way when the time is over \
          have one second more: their latencies count, the rate leaves them out.",
+    ),
+    Paragraph(
+        "Of several servers each has a row of its own: `share` is the part of all requests that it answered, `due \
+         share` what its weight is worth; `request` is the time from having a connection until the answer was \
+         there. While all connections are in use, whichever comes back serves next, so that a slow server has a \
+         smaller share by whatever --balance: with fewer users than connections, or --think-time, the rules differ.",
+    ),
+    Paragraph(
+        "Chaos begins after a quiet quarter of the run, or five seconds, and goes on in turns of as long: a kill, a \
+         freeze and an addition in each three, in an order and at servers that --seed decides. `whole after` is \
+         how long after a step the last request failed, or nothing was answered for longer than is usual.",
     ),
     Paragraph(
         "Load a server only if it is yours to load: this program opens connections as fast as it can.",

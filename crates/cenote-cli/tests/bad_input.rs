@@ -10,7 +10,7 @@ const FAILED: i32 = 1;
 
 #[test]
 fn values_out_of_range_are_refused_with_what_is_accepted() {
-    let cases: [(&[&str], &str, &str); 18] = [
+    let cases: [(&[&str], &str, &str); 25] = [
         (&["--users", "0"], "--users", "from 1 to 100,000"),
         (&["--users", "many"], "--users", "a whole number"),
         (&["--users", "-1"], "--users", "from 1 to 100,000"),
@@ -53,6 +53,25 @@ fn values_out_of_range_are_refused_with_what_is_accepted() {
             "from 1 to 65,535",
         ),
         (&["--tls", "maybe"], "--tls", "on, off"),
+        (&["--servers", "0"], "--servers", "from 1 to 1,000"),
+        (&["--servers", "1001"], "--servers", "from 1 to 1,000"),
+        (&["--slow", "-1"], "--slow", "from 1 to 1,000"),
+        (
+            &["--slow", "1", "--slow-by", "0s"],
+            "--slow-by",
+            "at least 1ms",
+        ),
+        (
+            &["--balance", "best"],
+            "--balance",
+            "p2c, least-loaded, round-robin, random",
+        ),
+        (&["--chaos", "--seed", "me"], "--seed", "a whole number"),
+        (
+            &["--request-timeout", "0s"],
+            "--request-timeout",
+            "at least 1ms",
+        ),
     ];
     for (arguments, option, accepted) in cases {
         run(&[&["stress"], arguments].concat()).refused(USAGE, &[option, accepted]);
@@ -78,6 +97,64 @@ fn options_that_contradict_each_other_are_refused() {
     run(&["stress", "--tls", "on", "tcp://127.0.0.1:1"]).refused(USAGE, &["--tls", "embedded"]);
     run(&["stress", "--service-time", "1ms", "redis://127.0.0.1"])
         .refused(USAGE, &["--service-time", "embedded"]);
+}
+
+#[test]
+fn options_for_several_servers_are_refused_where_they_mean_nothing() {
+    let cases: [(&[&str], &[&str]); 12] = [
+        (&["--servers", "2", "tcp://h:1"], &["--servers", "embedded"]),
+        (&["--chaos", "tcp://a:1,b:2"], &["--chaos", "embedded"]),
+        (&["--slow", "1", "redis://h"], &["--slow", "embedded"]),
+        (&["--slow-by", "1ms"], &["--slow <K>"]),
+        (&["--seed", "1"], &["--chaos"]),
+        (
+            &["--servers", "2", "--slow", "3"],
+            &["--slow 3", "--servers", "2"],
+        ),
+        (
+            &["--balance", "p2c"],
+            &["--balance", "--servers", "tcp://HOST:PORT,HOST:PORT"],
+        ),
+        // The hosts of a database are one server, looked for at each.
+        (
+            &["--balance", "random", "redis://a,b"],
+            &["--balance", "several servers"],
+        ),
+        (
+            &["--servers", "2", "--balance", "p2c", "--mode", "no-pool"],
+            &["--balance", "--mode"],
+        ),
+        (
+            &["--servers", "2", "--mode", "exclusive,shared"],
+            &["--mode shared", "--servers"],
+        ),
+        (
+            &["--chaos", "--shared-connections", "2"],
+            &["--shared-connections", "--chaos"],
+        ),
+        (
+            &["--mode", "shared", "tcp://a:1,b:2"],
+            &["--mode shared", "several servers"],
+        ),
+    ];
+    for (arguments, parts) in cases {
+        run(&[&["stress"], arguments].concat()).refused(USAGE, parts);
+    }
+}
+
+#[test]
+fn a_server_that_is_named_twice_is_refused() {
+    run(&["stress", "tcp://a:1,b:2,a:1"]).refused(USAGE, &["a:1 twice"]);
+}
+
+#[test]
+fn a_service_of_which_no_server_answers_is_refused_with_what_each_says() {
+    let places = [closed_port(), closed_port()].map(|port| format!("127.0.0.1:{port}"));
+    let target = format!("tcp://{}", places.join(","));
+    stress(&[&target]).refused(
+        FAILED,
+        &[&target, "none of its servers", &places[0], &places[1]],
+    );
 }
 
 #[test]

@@ -4,12 +4,12 @@
 
 use maud::{Markup, html};
 
-use super::label::{LINE_HEIGHT, Label, spread};
+use super::label::{LINE_HEIGHT, Label, spread, width_of};
 use super::scale::Scale;
 
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 60.0;
-/// Room for the names of series.
+/// Room for the names of series, at least.
 const RIGHT: f64 = 108.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 44.0;
@@ -28,6 +28,7 @@ pub struct Series {
     pub name: String,
     /// The class that colours it.
     pub class: &'static str,
+    /// A value that is no number is a gap.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -74,7 +75,7 @@ impl Chart {
     pub fn draw(&self) -> Markup {
         let tops = self.tops();
         html! {
-            svg class=[(self.width == Width::Full).then_some("full")] viewBox=(format!("0 0 {} {HEIGHT}", self.right() + RIGHT)) role="img" aria-label=(self.description) {
+            svg class=[(self.width == Width::Full).then_some("full")] viewBox=(format!("0 0 {} {HEIGHT}", self.whole_width())) role="img" aria-label=(self.description) {
                 (self.grid())
                 (self.marks())
                 // The lowest band last: its edge counts where those above have no height.
@@ -92,10 +93,19 @@ impl Chart {
 
     /// Where the plot ends and the names begin.
     fn right(&self) -> f64 {
+        self.whole_width() - self.room_for_names()
+    }
+
+    fn whole_width(&self) -> f64 {
         match self.width {
-            Width::Half => 560.0 - RIGHT,
-            Width::Full => 1140.0 - RIGHT,
+            Width::Half => 560.0,
+            Width::Full => 1140.0,
         }
+    }
+
+    fn room_for_names(&self) -> f64 {
+        let widths = self.series.iter().map(|series| width_of(&series.name));
+        widths.fold(RIGHT, |room, width| room.max(width + NAME_GAP))
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -191,8 +201,14 @@ impl Chart {
 
     fn path(&self, points: impl Iterator<Item = (f64, f64)>) -> String {
         let mut path = String::new();
-        for (index, (x, y)) in points.enumerate() {
-            path.push(if index == 0 { 'M' } else { 'L' });
+        let mut is_apart = true;
+        for (x, y) in points {
+            if y.is_nan() {
+                is_apart = true;
+                continue;
+            }
+            path.push(if is_apart { 'M' } else { 'L' });
+            is_apart = false;
             path.push_str(&format!("{} {}", px(self.x(x)), px(self.y(y))));
         }
         path
@@ -202,7 +218,8 @@ impl Chart {
     fn names(&self, tops: &[Vec<f64>]) -> Markup {
         let mut names: Vec<Label<'_>> = Vec::new();
         for (series, top) in self.series.iter().zip(tops) {
-            let (Some(point), Some(end)) = (series.points.last(), top.last()) else {
+            let ends = series.points.iter().zip(top).rev();
+            let Some((point, end)) = ends.into_iter().find(|(point, _)| !point.1.is_nan()) else {
                 continue;
             };
             let middle = match self.shape {
@@ -303,7 +320,8 @@ impl Chart {
         let mut text = format!("{} {}", (self.x.write)(x), self.x.name);
         for series in &self.series {
             // The same moment is the same number in all series that have it.
-            if let Some((_, y)) = series.points.iter().find(|point| point.0 == x) {
+            let mut points = series.points.iter().filter(|point| !point.1.is_nan());
+            if let Some((_, y)) = points.find(|point| point.0 == x) {
                 text.push_str(&format!("\n{}: {}", series.name, (self.y.write)(*y)));
             }
         }

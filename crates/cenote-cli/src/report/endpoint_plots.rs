@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::chart::{Axis, Chart, Mark, Series, Shape, Width};
 use super::plots::{spanning, time};
 use super::scale::Scale;
+use crate::chaos::Felt;
 use crate::format;
 use crate::measure::Point;
 use crate::results::{EndpointResult, Run, SetResult};
@@ -33,7 +34,7 @@ pub fn share(run: &Run, set: &SetResult) -> Chart {
             .filter(|all| *all > 0)?;
         Some(100.0 * point.requests as f64 / all as f64)
     };
-    let series = series(set, |point| part(point));
+    let series = series(set, part);
     let most = series
         .iter()
         .flat_map(|series| &series.points)
@@ -77,7 +78,7 @@ pub fn p99(run: &Run, set: &SetResult) -> Chart {
 
 /// When what befell the servers.
 pub fn marks(run: &Run) -> Vec<Mark> {
-    let mark = |step: &crate::chaos::Felt| Mark {
+    let mark = |step: &Felt| Mark {
         x: step.at_s,
         name: step.action.to_string(),
         tip: format!("{} {}", step.action, step.server),
@@ -93,7 +94,7 @@ fn series(set: &SetResult, value: impl Fn(&Point) -> Option<f64>) -> Vec<Series>
             .history
             .points
             .iter()
-            .filter_map(|point| Some((point.at_s, value(point)?)))
+            .map(|point| (point.at_s, value(point).unwrap_or(f64::NAN)))
             .collect(),
     };
     let drawn = set.extremes(DRAWN).into_iter().zip(CLASSES);

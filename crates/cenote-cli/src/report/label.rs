@@ -19,8 +19,7 @@ pub struct Label<'a> {
 impl Label<'_> {
     /// From where to where it goes, about.
     pub fn span(&self) -> (f64, f64) {
-        const LETTER: f64 = 7.0;
-        let width = self.text.chars().count() as f64 * LETTER;
+        let width = width_of(self.text);
         match self.anchor {
             "end" => (self.x - width, self.x),
             _ => (self.x, self.x + width),
@@ -31,6 +30,12 @@ impl Label<'_> {
         let ((left, right), (other_left, other_right)) = (self.span(), other.span());
         left < other_right && other_left < right
     }
+}
+
+/// How wide a text is, about.
+pub fn width_of(text: &str) -> f64 {
+    const LETTER: f64 = 7.0;
+    text.chars().count() as f64 * LETTER
 }
 
 /// Pushes labels apart that would touch, down and then up again, none below `lowest`. They are sorted from

@@ -84,7 +84,7 @@ pub enum Address {
 }
 
 /// Why a target cannot be understood. Repeats nothing of what was typed, which may hold a password, but a
-/// scheme that is a name.
+/// scheme that is a name, and a place that is one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("this target is not known: {ACCEPTED}")]

@@ -162,3 +162,143 @@ fn times_of(times: usize) -> String {
 fn percent(share: f64) -> String {
     format!("{} %", format::amount(100.0 * share))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::args::Setup;
+    use crate::measure::{History, Latencies, Measured, Since};
+    use crate::results::{Percentiles, StatusResult};
+    use crate::shown::Shown;
+
+    const UP: &[(f64, Condition)] = &[(0.0, Condition::Up)];
+
+    /// Of three servers, with so many requests that took so many milliseconds.
+    fn server(
+        name: &str,
+        requests: u64,
+        millis: f64,
+        conditions: &[(f64, Condition)],
+    ) -> EndpointResult {
+        let p50 = millis * 1e3;
+        let since = |(at_s, condition): &(f64, Condition)| Since {
+            at_s: *at_s,
+            condition: *condition,
+        };
+        EndpointResult {
+            name: name.into(),
+            requests,
+            share: requests as f64 / 3000.0,
+            failed: 0,
+            request_us: Some(Percentiles {
+                mean: p50,
+                p50,
+                p90: p50,
+                p99: p50,
+                p99_9: p50,
+                max: p50,
+            }),
+            status: Some(StatusResult {
+                condition: String::new(),
+                due_share: 1.0 / 3.0,
+                in_flight: 0,
+                connections: 10,
+                opening: 0,
+            }),
+            errors: Vec::new(),
+            last_error: None,
+            history: History {
+                points: Vec::new(),
+                conditions: conditions.iter().map(since).collect(),
+            },
+        }
+    }
+
+    /// What is said of a run of ten seconds.
+    fn said(endpoints: [EndpointResult; 3], panics_s: &[f64]) -> Vec<String> {
+        let measured = Measured {
+            elapsed: Duration::from_secs(10),
+            requests: 3000,
+            latencies: Latencies::new(),
+            errors: Vec::new(),
+            opened: 30,
+            unfinished: 0,
+            samples: Vec::new(),
+            endpoints: None,
+        };
+        let setup = Setup::Exclusive { pool_size: 10 };
+        let mut run = Run::new(setup, measured, &Shown::default());
+        run.endpoints = Some(SetResult {
+            balance: Some("p2c"),
+            discovery: None,
+            panics_s: panics_s.to_vec(),
+            endpoints: endpoints.into(),
+            notes: Vec::new(),
+        });
+        notes(&run)
+    }
+
+    #[test]
+    fn of_servers_that_are_alike_nothing_is_said() {
+        let even = |name| server(name, 1000, 2.0, UP);
+        assert_eq!(said([even("a"), even("b"), even("c")], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_slow_server_far_from_its_share_is_named_with_why() {
+        let fast = |name| server(name, 1450, 2.0, UP);
+        let said = said([fast("a"), fast("b"), server("c", 100, 50.0, UP)], &[]);
+        assert_eq!(
+            said,
+            [
+                "c got 3.33 % of the requests, and 33.3 % was its share: its answers take 50 ms where 2 ms is usual, so its \
+              connections come back later and fewer requests find one there. Mend it, or give it a smaller weight."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_fast_server_that_got_more_than_its_share_is_named() {
+        let few = |name| server(name, 650, 2.0, UP);
+        let said = said([few("a"), few("b"), server("c", 1700, 1.0, UP)], &[]);
+        assert!(
+            said[0].starts_with("c got 56.7 % of the requests"),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn ejections_are_counted_and_explain_a_small_share() {
+        let ejected = [
+            (0.0, Condition::Up),
+            (1.0, Condition::Ejected),
+            (2.0, Condition::OnTrial),
+            (2.1, Condition::Ejected),
+            (4.0, Condition::Up),
+        ];
+        let good = |name| server(name, 1450, 2.0, UP);
+        let said = said([good("a"), good("b"), server("c", 100, 2.0, &ejected)], &[]);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with("Ejected, 2 times in all: c. "),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn panic_mode_is_said_first_and_how_long_it_lasted() {
+        let down = [(0.0, Condition::Up), (3.0, Condition::Down)];
+        let bad = |name| server(name, 1000, 2.0, &down);
+        let said = said([bad("a"), bad("b"), bad("c")], &[1.0, 2.5, 8.0]);
+        assert!(
+            said[0].starts_with("Panic mode came 2 times, for 3.5 s in all: "),
+            "{said:?}"
+        );
+        assert!(
+            said[1].starts_with("Down for a while: a, b, c. "),
+            "{said:?}"
+        );
+    }
+}
