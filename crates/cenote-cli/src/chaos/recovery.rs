@@ -41,7 +41,7 @@ pub fn felt(happened: &[Happened], samples: &[Sample]) -> Vec<Felt> {
                 action: step.action,
                 server: step.server.clone(),
                 failed: those().map(|look| look.failed).sum(),
-                whole_after_s: match those().filter(|look| look.is_bad).next_back() {
+                whole_after_s: match those().rfind(|look| look.is_bad) {
                     None => Some(0.0),
                     Some(_) if those().next_back().is_some_and(|look| look.is_bad) => None,
                     Some(look) => Some(look.at_s - at_s),

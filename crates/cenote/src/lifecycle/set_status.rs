@@ -56,10 +56,14 @@ impl<C: Connect> LifecycleCore<C> {
             (Admission::Drawn, None) => EndpointCondition::Up,
             (Admission::Spare, None) => EndpointCondition::Standby,
             (Admission::Trial, None) => EndpointCondition::OnTrial,
-            (Admission::Aside, None) => EndpointCondition::Ejected {
-                left: match member.health.standing(now) {
-                    Standing::Ejected(ejection) => left(ejection.until),
-                    _ => Duration::ZERO,
+            (Admission::Aside, None) => match member.health.standing(now) {
+                // It is about to be let in again.
+                Standing::Up { .. } => EndpointCondition::Up,
+                Standing::Ejected(ejection)
+                | Standing::Probation(ejection)
+                | Standing::Probing(ejection) => EndpointCondition::Ejected {
+                    left: left(ejection.until),
+                    cause: ejection.cause,
                 },
             },
         };

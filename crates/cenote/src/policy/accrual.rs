@@ -17,6 +17,7 @@
 
 mod window;
 
+use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -132,11 +133,32 @@ pub(crate) struct Ejection {
     pub(crate) cause: Cause,
 }
 
+/// Why an endpoint is ejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+#[non_exhaustive]
+pub enum Cause {
+    /// So many of its calls failed one after the other.
     ConsecutiveFailures(u32),
-    SuccessRate { failed: u64, calls: u64 },
+    /// Too many of its calls within a while failed.
+    #[non_exhaustive]
+    SuccessRate {
+        /// How many failed,
+        failed: u64,
+        /// of how many.
+        calls: u64,
+    },
+    /// It was ejected before, and the one call on trial failed.
     ProbeFailed,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConsecutiveFailures(failures) => write!(f, "{failures} failures in a row"),
+            Self::SuccessRate { failed, calls } => write!(f, "{failed} of {calls} calls failed"),
+            Self::ProbeFailed => f.write_str("the call on trial failed"),
+        }
+    }
 }
 
 /// What a call that begins is to its endpoint's account; goes back to it with the outcome.

@@ -14,6 +14,7 @@ mod snapshot;
 mod status;
 mod timings;
 
+pub use crate::policy::accrual::Cause as EjectionCause;
 pub use budget_status::BudgetStatus;
 pub use close_reason::CloseReason;
 pub use connection_info::ConnectionInfo;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::EjectionCause;
 use crate::endpoints::DiscoveryStatus;
 use crate::error::ConnectError;
 
@@ -61,6 +62,8 @@ pub enum EndpointCondition {
     Ejected {
         /// For how much longer.
         left: Duration,
+        /// Why.
+        cause: EjectionCause,
     },
     /// Its ejection is over, and one connection is used until a call decides.
     OnTrial,
@@ -76,7 +79,7 @@ impl fmt::Display for EndpointCondition {
             Self::Down { failures, retry_in } => {
                 write!(f, "down, {failures} dials failed, next in {retry_in:.1?}")
             }
-            Self::Ejected { left } => write!(f, "ejected for {left:.1?}"),
+            Self::Ejected { left, cause } => write!(f, "ejected for {left:.1?}, {cause}"),
             Self::OnTrial => f.write_str("on trial"),
             Self::Draining => f.write_str("draining"),
         }

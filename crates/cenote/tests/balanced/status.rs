@@ -1,5 +1,5 @@
 use cenote::endpoints::{EndpointSet, Outcome};
-use cenote::report::{EndpointCondition, EndpointStatus};
+use cenote::report::{EjectionCause, EndpointCondition, EndpointStatus};
 use cenote::{Lease, Pool};
 
 use crate::service::{Answer, Service, To, endpoint, ms, pass, secs, set_of, shares};
@@ -56,7 +56,7 @@ async fn one_that_cannot_be_reached_is_shown_with_why_and_until_when() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_ejected_is_shown_with_for_how_much_longer_and_then_on_trial() {
+async fn one_that_is_ejected_is_shown_with_why_and_for_how_much_longer_and_then_on_trial() {
     let service = Service::default();
     let (_sender, pool) = service.over(&["a", "b", "c"]);
     let pool = pool.build().unwrap();
@@ -76,8 +76,43 @@ async fn one_that_is_ejected_is_shown_with_for_how_much_longer_and_then_on_trial
         "{b}"
     );
     assert_eq!((b.share, b.connections), (0.0, 1));
+    assert!(b.to_string().contains("5 failures in a row"), "{b}");
     pass(secs(1)).await;
     assert_eq!(of(&pool, "b").condition, EndpointCondition::OnTrial);
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_an_endpoint_is_ejected_is_what_its_last_call_decided() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b", "c"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 30).await;
+    let cause = |pool: &Pool<To>| match of(pool, "b").condition {
+        EndpointCondition::Ejected { cause, .. } => Some(cause),
+        _ => None,
+    };
+    let (mut causes, mut last) = (Vec::new(), None);
+    while causes.len() < 2 {
+        let lease = pool.get().await.unwrap();
+        let is_bad = lease.server == "b";
+        let outcome = if is_bad { Outcome::Failed } else { Outcome::Ok };
+        Lease::outcome(&lease, outcome);
+        drop(lease);
+        pass(ms(10)).await;
+        let now = cause(&pool);
+        causes.extend(now.filter(|now| last != Some(*now)));
+        last = now;
+    }
+    let expected = [
+        EjectionCause::ConsecutiveFailures(5),
+        EjectionCause::ProbeFailed,
+    ];
+    assert_eq!(causes, expected);
+    assert!(
+        of(&pool, "b")
+            .to_string()
+            .contains("the call on trial failed")
+    );
 }
 
 #[tokio::test(start_paused = true)]
