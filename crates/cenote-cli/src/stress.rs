@@ -153,8 +153,9 @@ fn summary(results: &Results, width: Option<usize>) -> String {
     if results.is_sweep() {
         text += &format!("{}\n\n", table::sweep(results).draw(width));
     }
-    if results.seed.is_some() {
-        text += &format!("{}\n\n", table::chaos(results).draw(width));
+    if let Some(seed) = results.seed {
+        let table = table::chaos(results).draw(width);
+        text += &format!("Chaos (--seed {seed})\n{table}\n\n");
     }
     for run in results.compared() {
         text += &servers(run, width);
@@ -362,17 +363,18 @@ async fn interrupt() {
 /// A connection takes a file descriptor, two where the server is in this process.
 fn raise_file_limit(plan: &Plan) {
     const SPARE: u64 = 100;
-    let ends = if matches!(plan.address, Address::Embedded(_)) {
-        2
-    } else {
-        1
+    let servers = plan.address.servers();
+    let (ends, ports) = match plan.address {
+        // A server keeps its port, and listens.
+        Address::Embedded(_) => (2, 2 * (servers - 1)),
+        _ => (1, 0),
     };
     let of = |setup: &Setup| match setup.pool_size() {
-        Some(size) => size * plan.address.servers(),
+        Some(size) => size * servers,
         None => plan.load.users,
     };
     let most = plan.runs.iter().map(of).max();
-    let needed = most.unwrap_or(0) as u64 * ends + SPARE;
+    let needed = (most.unwrap_or(0) * ends + ports) as u64 + SPARE;
     // What cannot be had shows as errors, by their kind; here only a warning.
     let limit = rlimit::increase_nofile_limit(needed).unwrap_or(u64::MAX);
     if limit < needed {

@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{Finished, Server, closed_port, fresh_path, run, stress};
+use program::{Finished, Server, closed_port, fresh_path, program, run, stress};
 use serde_json::Value;
 
 fn json(arguments: &[&str]) -> Value {
@@ -197,6 +197,25 @@ fn of_many_servers_the_table_shows_the_extremes_and_says_how_many_are_left_out()
     );
 }
 
+#[test]
+fn the_tables_of_servers_are_readable_in_50_columns() {
+    let load = ["stress", "--users", "20", "--duration", "400ms"];
+    let mut command = program(&[&load[..], &["--chaos", "--tls", "off"]].concat());
+    let output = command.env("COLUMNS", "50").output();
+    let finished = Finished::from(output.expect("cenote starts")).succeeded();
+    for line in finished.stdout.lines() {
+        assert!(
+            line.chars().count() <= 50,
+            "{line:?} is in: {}",
+            finished.stdout
+        );
+    }
+    for block in ["server 127.0.0.1:", "Chaos (--seed "] {
+        let begins = |line: &&str| line.starts_with(block);
+        assert!(finished.stdout.lines().any(|line| begins(&line)), "{block}");
+    }
+}
+
 /// What happens in the chaos of a run.
 fn steps(run: &Value) -> Vec<(&Value, &Value)> {
     let steps = list(&run["chaos"]).iter();
@@ -260,7 +279,7 @@ fn a_seed_repeats_the_chaos_and_is_shown() {
         "{first}"
     );
     for part in [
-        "chaos",
+        "Chaos",
         " kill 127.0.0.1:",
         " freeze 127.0.0.1:",
         " add 127.0.0.1:",

@@ -9,40 +9,41 @@ use serde::Serialize;
 
 use super::errors::{ErrorCount, Errors};
 
-/// An endpoint, as the users of one thread saw it, or of all.
-#[derive(Default)]
-pub struct Account {
-    pub requests: Option<Latency>,
-    /// Since it was last taken.
-    recent: Option<Latency>,
-    pub errors: Errors,
-    /// When the last request failed, and with which message.
-    pub last_error: Option<(Instant, String)>,
-}
-
 /// From having a connection until the answer was there, in nanoseconds, to two digits: there may be a thousand
 /// endpoints.
 pub type Latency = Histogram<u32>;
 
-fn record(latency: &mut Option<Latency>, nanos: u64) {
-    let latency = latency.get_or_insert_with(|| Histogram::new(2).expect("two digits are valid"));
-    latency.record(nanos).expect("it resizes itself");
+/// Without requests yet. It grows with what it is given.
+pub fn latency() -> Latency {
+    Histogram::new(2).expect("two digits are valid")
 }
 
-fn add(sum: &mut Option<Latency>, latency: &Option<Latency>) {
-    let Some(latency) = latency else {
-        return;
-    };
-    match sum {
-        None => *sum = Some(latency.clone()),
-        Some(sum) => sum.add(latency).expect("it resizes itself"),
+/// An endpoint, as the users of one thread saw it, or of all.
+pub struct Account {
+    pub requests: Latency,
+    /// Since it was last taken.
+    recent: Latency,
+    errors: Errors,
+    /// When the last request failed, and with which message.
+    last_error: Option<(Instant, String)>,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            requests: latency(),
+            recent: latency(),
+            errors: Errors::default(),
+            last_error: None,
+        }
     }
 }
 
 impl Account {
     pub fn success(&mut self, nanos: u64) {
-        record(&mut self.requests, nanos);
-        record(&mut self.recent, nanos);
+        for latency in [&mut self.requests, &mut self.recent] {
+            latency.record(nanos).expect("it grows");
+        }
     }
 
     pub fn failure(&mut self, kind: &str, message: &str) {
@@ -52,7 +53,7 @@ impl Account {
 
     /// Adds what `other` saw.
     pub fn merge(&mut self, other: &Self) {
-        add(&mut self.requests, &other.requests);
+        self.requests.add(&other.requests).expect("it grows");
         self.errors.merge(&other.errors);
         if let Some((at, message)) = &other.last_error
             && self.last_error.as_ref().is_none_or(|(known, _)| known < at)
@@ -62,11 +63,19 @@ impl Account {
     }
 
     /// What was seen since the last call goes to `sum`.
-    pub fn take_recent(&mut self, sum: &mut Option<Latency>) {
-        add(sum, &self.recent);
-        if let Some(recent) = &mut self.recent {
-            recent.reset();
-        }
+    pub fn take_recent(&mut self, sum: &mut Latency) {
+        sum.add(&self.recent).expect("it grows");
+        self.recent.reset();
+    }
+
+    /// By falling count.
+    pub fn errors(&self) -> Vec<ErrorCount> {
+        self.errors.by_count()
+    }
+
+    /// The message of the request that failed last.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|(_, message)| &**message)
     }
 }
 
@@ -167,13 +176,13 @@ impl Log {
     }
 
     /// What users saw of each endpoint since the last call.
-    pub fn add(&mut self, at_s: f64, recent: BTreeMap<String, Option<Latency>>) {
+    pub fn add(&mut self, at_s: f64, recent: BTreeMap<String, Latency>) {
         for (name, latency) in recent {
-            let latency = latency.filter(|latency| !latency.is_empty());
+            let p99_us = latency.value_at_quantile(0.99) as f64 / 1e3;
             let point = Point {
                 at_s,
-                requests: latency.as_ref().map_or(0, Histogram::len),
-                p99_us: latency.map(|latency| latency.value_at_quantile(0.99) as f64 / 1e3),
+                requests: latency.len(),
+                p99_us: (!latency.is_empty()).then_some(p99_us),
             };
             self.histories.entry(name).or_default().points.push(point);
         }
@@ -212,10 +221,4 @@ pub struct Endpoints {
     /// What users saw of each.
     pub accounts: BTreeMap<String, Account>,
     pub log: Log,
-}
-
-impl Account {
-    pub fn errors(&self) -> Vec<ErrorCount> {
-        self.errors.by_count()
-    }
 }

@@ -64,6 +64,8 @@ pub fn legend(set: &SetResult) -> Markup {
         .iter()
         .flat_map(|endpoint| &endpoint.history.conditions);
     let mut those: Vec<Condition> = all.map(|since| since.condition).collect();
+    // It has no bar.
+    those.retain(|condition| *condition != Condition::Gone);
     those.sort();
     those.dedup();
     html! {

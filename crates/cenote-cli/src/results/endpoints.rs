@@ -79,27 +79,26 @@ impl SetResult {
         }
         let all: u64 = accounts
             .values()
-            .filter_map(|account| account.requests.as_ref())
-            .map(hdrhistogram::Histogram::len)
+            .map(|account| account.requests.len())
             .sum();
         let endpoints = accounts.into_iter().map(|(name, account)| {
             let status = statuses.iter().find(|status| *status.name == *name);
-            let requests = account.requests.as_ref().map_or(0, |latency| latency.len());
+            let requests = account.requests.len();
             let errors: Vec<_> = account
                 .errors()
                 .into_iter()
                 .map(|error| error.shown(shown))
                 .collect();
             let connect_error = status.and_then(|status| status.connect_error.as_ref());
-            let last_error = match (connect_error, account.last_error) {
-                (Some(error), _) => Some(shown.of(&failure::chain(error))),
-                (None, last) => last.map(|(_, message)| shown.of(&message)),
+            let last_error = match connect_error {
+                Some(error) => Some(shown.of(&failure::chain(error))),
+                None => account.last_error().map(|message| shown.of(message)),
             };
             EndpointResult {
                 requests,
                 share: requests as f64 / all.max(1) as f64,
                 failed: errors.iter().map(|error| error.count).sum(),
-                request_us: account.requests.as_ref().and_then(Percentiles::of),
+                request_us: Percentiles::of(&account.requests),
                 status: status.map(StatusResult::of),
                 errors,
                 last_error,

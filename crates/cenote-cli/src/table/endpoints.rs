@@ -107,7 +107,7 @@ pub fn chaos(results: &Results) -> Grid {
                 .map(|run| run.chaos.get(index).map_or("-".into(), cost));
             std::iter::once(name).chain(felt).collect()
         });
-    let header = std::iter::once("chaos".to_owned());
+    let header = std::iter::once(String::new());
     Grid {
         header: header
             .chain(runs.iter().map(|run| run.full_name()))
