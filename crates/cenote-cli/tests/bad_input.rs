@@ -101,10 +101,14 @@ fn options_that_contradict_each_other_are_refused() {
 
 #[test]
 fn options_for_several_servers_are_refused_where_they_mean_nothing() {
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["--servers", "2", "tcp://h:1"], &["--servers", "embedded"]),
         (&["--chaos", "tcp://a:1,b:2"], &["--chaos", "embedded"]),
         (&["--slow", "1", "redis://h"], &["--slow", "embedded"]),
+        (
+            &["--slow", "1"],
+            &["--slow 1", "--servers", "--service-time"],
+        ),
         (&["--slow-by", "1ms"], &["--slow <K>"]),
         (&["--seed", "1"], &["--chaos"]),
         (

@@ -159,9 +159,10 @@ impl Stress {
         };
         let servers = self.servers.unwrap_or(some);
         let slow = self.slow.unwrap_or(0);
-        if slow > servers {
+        if slow > 0 && slow >= servers {
             let what = format!(
-                "--slow {slow} is more than there are embedded servers: {servers} (see --servers)"
+                "--slow {slow} leaves none of the embedded servers as it is: there are {servers} (see --servers); \
+                 --service-time makes all of them slow"
             );
             return Err(refuse(ErrorKind::ArgumentConflict, &what));
         }

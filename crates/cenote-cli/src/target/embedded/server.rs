@@ -168,3 +168,85 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, echo: Echo) -> io::
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: [u8; 4] = *b"ping";
+
+    /// Far more than any step takes.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn server() -> Server {
+        let echo = Echo {
+            request_size: REQUEST.len(),
+            ..Echo::default()
+        };
+        Server::start(echo, None).expect("a port is free")
+    }
+
+    async fn client(server: &Server) -> io::Result<TcpStream> {
+        TcpStream::connect((&*server.place.host, server.place.port)).await
+    }
+
+    async fn answered(client: &mut TcpStream) -> io::Result<()> {
+        let mut answer = [0; REQUEST.len()];
+        let read = client.read_exact(&mut answer);
+        tokio::time::timeout(LIMIT, read).await.expect("in time")?;
+        assert_eq!(answer, REQUEST);
+        Ok(())
+    }
+
+    async fn refused(server: &Server) {
+        let is_refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        while !client(server).await.is_err_and(is_refused) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn accepted(server: &Server) -> TcpStream {
+        loop {
+            match client(server).await {
+                Ok(client) => return client,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_killed_server_resets_its_connections_and_refuses_others_until_it_serves_again() {
+        let server = server();
+        let mut before = client(&server).await.expect("it serves");
+        before.write_all(&REQUEST).await.expect("it serves");
+        answered(&mut before).await.expect("it serves");
+
+        server.set(Behaviour::Killed);
+        let error = answered(&mut before).await.expect_err("it was killed");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        tokio::time::timeout(LIMIT, refused(&server))
+            .await
+            .expect("in time");
+
+        server.set(Behaviour::Serving);
+        let after = tokio::time::timeout(LIMIT, accepted(&server)).await;
+        let mut after = after.expect("in time");
+        after.write_all(&REQUEST).await.expect("it serves");
+        answered(&mut after).await.expect("it serves");
+    }
+
+    #[tokio::test]
+    async fn a_frozen_server_accepts_and_answers_only_when_it_serves_again() {
+        let server = server();
+        server.set(Behaviour::Frozen);
+        let mut client = client(&server).await.expect("it accepts");
+        client.write_all(&REQUEST).await.expect("it accepts");
+        let early = client.try_read(&mut [0; REQUEST.len()]);
+        assert!(
+            early.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+            "it answered"
+        );
+        server.set(Behaviour::Serving);
+        answered(&mut client).await.expect("it serves");
+    }
+}
