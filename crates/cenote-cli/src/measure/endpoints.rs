@@ -1,6 +1,6 @@
 //! What users saw of each endpoint, and what the pool said of it, from the begin of a run to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use cenote::report::{EndpointCondition, EndpointStatus, SetStatus};
@@ -166,9 +166,10 @@ impl Log {
         {
             self.change(name, at_s, condition.into());
         }
+        let names = status.endpoints.iter().map(|endpoint| &*endpoint.name);
+        let names: HashSet<&str> = names.collect();
         for (name, history) in &mut self.histories {
-            let is_known = |endpoint: &EndpointStatus| *endpoint.name == **name;
-            if !status.endpoints.iter().any(is_known) {
+            if !names.contains(&**name) {
                 history.change(at_s, Condition::Gone);
             }
         }
