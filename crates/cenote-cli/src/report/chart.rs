@@ -105,7 +105,7 @@ impl Chart {
 
     fn room_for_names(&self) -> f64 {
         let widths = self.series.iter().map(|series| width_of(&series.name));
-        widths.fold(RIGHT, |room, width| room.max(width + NAME_GAP))
+        widths.fold(RIGHT, |room, width| room.max(width + 2.0 * NAME_GAP))
     }
 
     fn x(&self, value: f64) -> f64 {
