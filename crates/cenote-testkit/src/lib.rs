@@ -1,6 +1,6 @@
-//! Real servers for a test: [`PostgresServer`], [`RedisServer`], [`PgBouncerServer`] and the name servers [`KnotServer`]
-//! and [`NsdServer`] run on a free port with their data in a temporary folder, can be killed, frozen, continued and restarted while clients are
-//! connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
+//! Real servers for a test: [`PostgresServer`], [`RedisServer`], [`SentinelServer`], [`PgBouncerServer`] and the name
+//! servers [`KnotServer`] and [`NsdServer`] run on a free port with their data in a temporary folder, can be killed, frozen,
+//! continued and restarted while clients are connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
 //! which stands in front of any TCP server and breaks what passes through it: late, slow, cut, swallowed
 //! or refused, switched at any moment. And a [`SilentAddress`], which says neither yes nor no to who connects.
 //!
@@ -79,6 +79,8 @@ mod proxy;
 #[cfg(target_os = "linux")]
 mod redis;
 #[cfg(target_os = "linux")]
+mod sentinel;
+#[cfg(target_os = "linux")]
 mod server;
 mod silent;
 #[cfg(target_os = "linux")]
@@ -96,4 +98,6 @@ pub use postgres::{PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
 #[cfg(target_os = "linux")]
 pub use redis::{RedisBuilder, RedisServer};
+#[cfg(target_os = "linux")]
+pub use sentinel::{SentinelBuilder, SentinelServer};
 pub use silent::SilentAddress;

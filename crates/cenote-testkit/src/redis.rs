@@ -6,7 +6,8 @@ use crate::programs;
 use crate::server::{self, Recipe, Server, define_life};
 use rustix::process::Signal;
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -52,11 +53,7 @@ impl RedisServer {
     /// `redis://127.0.0.1:PORT`, with the password if one is set.
     #[must_use]
     pub fn url(&self) -> String {
-        let login = match &self.password {
-            Some(password) => format!(":{}@", percent_encoded(password)),
-            None => String::new(),
-        };
-        format!("redis://{login}{}", self.addr())
+        url(self.addr(), self.password.as_deref())
     }
 
     define_life!(holds: "data", restarted: "asked to end in good order (SIGTERM)");
@@ -107,27 +104,36 @@ impl RedisBuilder {
     }
 }
 
+/// The URL of what speaks Redis's protocol there.
+pub(crate) fn url(at: SocketAddr, password: Option<&str>) -> String {
+    let login = match password {
+        Some(password) => format!(":{}@", percent_encoded(password)),
+        None => String::new(),
+    };
+    format!("redis://{login}{at}")
+}
+
+/// What the server at `port` says to these commands, each with its line end, after a login where that is needed.
+pub(crate) fn ask(port: u16, password: Option<&str>, commands: &str) -> io::Result<String> {
+    let mut client = server::connect(port)?;
+    client.set_read_timeout(Some(Duration::from_secs(1)))?;
+    if let Some(password) = password {
+        let length = password.len();
+        write!(client, "*2\r\n$4\r\nAUTH\r\n${length}\r\n{password}\r\n")?;
+    }
+    client.write_all(commands.as_bytes())?;
+    // After the answers it closes. Sentinels know no QUIT.
+    client.shutdown(Shutdown::Write)?;
+    let mut reply = String::new();
+    client.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
 #[derive(Debug)]
 struct RedisRecipe {
     program: PathBuf,
     password: Option<String>,
     settings: Vec<(String, String)>,
-}
-
-impl RedisRecipe {
-    /// Asks the server who it is, logging in first where that is needed.
-    fn ask(&self, port: u16) -> std::io::Result<String> {
-        let mut client = server::connect(port)?;
-        client.set_read_timeout(Some(Duration::from_secs(1)))?;
-        if let Some(password) = &self.password {
-            let length = password.len();
-            write!(client, "*2\r\n$4\r\nAUTH\r\n${length}\r\n{password}\r\n")?;
-        }
-        client.write_all(b"INFO server\r\nINFO persistence\r\nQUIT\r\n")?;
-        let mut reply = String::new();
-        client.read_to_string(&mut reply)?;
-        Ok(reply)
-    }
 }
 
 impl Recipe for RedisRecipe {
@@ -155,7 +161,8 @@ impl Recipe for RedisRecipe {
 
     fn is_ready(&self, _folder: &Path, port: u16, pid: u32) -> bool {
         let own = format!("process_id:{pid}\r\n");
-        self.ask(port)
+        let questions = "INFO server\r\nINFO persistence\r\n";
+        ask(port, self.password.as_deref(), questions)
             .is_ok_and(|reply| reply.contains(&own) && reply.contains("\nloading:0\r\n"))
     }
 }
