@@ -16,6 +16,7 @@ use crate::cmd::{Argument, Cmd};
 use crate::convert::FromReply;
 use crate::error::{FrameError, RedisError, Refusal, ServerError};
 use crate::listening::Listening;
+use crate::mastership::Term;
 use crate::session::{Effect, Session};
 use crate::silence::{Blocked, Patience, Vigil};
 use crate::stream::Stream;
@@ -94,6 +95,8 @@ pub struct RedisConnection {
     vigil: Vigil,
     /// The server said that it is a replica.
     demoted: bool,
+    /// Where the server must be a master: whether it is one as far as any connection to it has heard.
+    term: Option<Term>,
     /// The database of the connector.
     home: u32,
     /// Nothing may be read or written any more. Shared access sets it too, in `is_open`.
@@ -111,6 +114,7 @@ impl RedisConnection {
             blocked_for: 0,
             vigil: Vigil::new(patience),
             demoted: false,
+            term: None,
             home,
             broken: AtomicBool::new(false),
         }
@@ -352,7 +356,12 @@ impl RedisConnection {
                 self.blocked = Blocked::No;
             }
             self.vigil.answered();
-            self.demoted |= matches!(&frame, Value::Error(error) if error.is_read_only());
+            if matches!(&frame, Value::Error(error) if error.is_read_only()) {
+                self.demoted = true;
+                if let Some(term) = &self.term {
+                    term.end();
+                }
+            }
             return Ok(frame);
         }
     }
@@ -386,6 +395,15 @@ impl RedisConnection {
     /// The URL of its host, without credentials.
     pub(crate) fn endpoint(&self) -> &Arc<str> {
         self.wire.endpoint()
+    }
+
+    /// Its server is a master, and is to be one for as long as the connection serves.
+    pub(crate) fn serve_during(&mut self, term: Term) {
+        self.term = Some(term);
+    }
+
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.term.clone()
     }
 
     /// The stream of a connection whose session was just set up.

@@ -14,6 +14,8 @@ use crate::dial::DialTime;
 use crate::endpoint::{Endpoint, UrlError};
 use crate::error::{DialStep, RedisError, proves_alive};
 use crate::handshake;
+use crate::mastership::{self, Mastership};
+use crate::node::{RedisNode, ServerRole};
 use crate::silence::Patience;
 use crate::stream::Stream;
 use crate::wire::Wire;
@@ -41,13 +43,14 @@ const MAX_REPLY_SIZE: usize = 512 * 1024 * 1024;
 ///
 /// Hosts are tried in the order given until one lets the connection in, each with an equal share of the time that is
 /// left; the addresses of one host race. A wrong password ends the search. Which host is the master is not asked, so
-/// list servers that are alike, or of which one is up at a time.
+/// list servers that are alike, or of which one is up at a time; or [ask for the master](Self::require_master).
 ///
 /// # Failover
 ///
 /// When a command is answered with `READONLY`, its server is a replica, though it may have been the master a moment
 /// ago. The connection is closed at its return, so that the next dial can meet the new master where the address leads
-/// to it (DNS, a virtual address, a proxy). A pipelined connection takes no new callers from then on. `MASTERDOWN`
+/// to it (DNS, a virtual address, a proxy); all others of the connector with it, where it [asks for the
+/// master](Self::require_master). A pipelined connection takes no new callers from then on. `MASTERDOWN`
 /// and `LOADING` do not end a connection: a new one would meet the same server, which is better waited for;
 /// `Lease::discard` ends one all the same.
 ///
@@ -59,6 +62,8 @@ pub struct RedisConnector {
     max_reply_size: usize,
     patience: Patience,
     dialer: Dialer,
+    /// Where the server must be a master.
+    mastership: Option<Mastership>,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<tokio_rustls::rustls::ClientConfig>>,
 }
@@ -79,6 +84,7 @@ impl RedisConnector {
             max_reply_size: MAX_REPLY_SIZE,
             patience: Patience::default(),
             dialer: Dialer::new(),
+            mastership: None,
             #[cfg(feature = "rustls")]
             tls,
         })
@@ -148,6 +154,44 @@ impl RedisConnector {
         self
     }
 
+    /// Lets a connection in only if its server says that it is a master, by its reply to `HELLO` or, in RESP2, to `ROLE`,
+    /// which the user must be permitted; of several hosts, the first that does. Otherwise the dial fails with
+    /// [`RedisError::NotMaster`], and is tried again. Not asked by default.
+    ///
+    /// Once a server has said `READONLY`, no connection that was opened before serves again: idle ones are closed when
+    /// they are looked at, leased ones when they come back. Clones of this connector, too, and those of pipelined
+    /// connections.
+    #[must_use]
+    pub fn require_master(mut self) -> Self {
+        self.mastership = Some(Mastership::default());
+        self
+    }
+
+    /// A connector for this server, with the login, the database, TLS and all other settings of this one, whatever hosts
+    /// that has: for a pool over what [`Sentinels`](crate::Sentinels) tell. A master must
+    /// [be one](Self::require_master); a replica need not, for who is promoted meanwhile can be read from all the same.
+    #[must_use]
+    pub fn for_node(&self, node: &RedisNode) -> Self {
+        let connector = self.at(node.place());
+        match node.role() {
+            ServerRole::Master => connector.require_master(),
+            ServerRole::Replica => connector,
+        }
+    }
+
+    /// The same for another host, master or not.
+    pub(crate) fn at(&self, host: Host) -> Self {
+        let mut connector = self.clone();
+        connector.endpoint.hosts = vec![host];
+        connector.mastership = None;
+        connector.label = connector.endpoint.to_string().into();
+        connector
+    }
+
+    pub(crate) fn hosts(&self) -> &[Host] {
+        &self.endpoint.hosts
+    }
+
     /// Trusts these root certificates, in PEM, for `rediss://`, and not the system's: for a server with a certificate
     /// of a private authority, or one that has signed its own.
     ///
@@ -193,7 +237,6 @@ impl RedisConnector {
         self
     }
 
-    #[cfg(feature = "redis-rs")]
     pub(crate) fn database(&self) -> u32 {
         self.endpoint.database
     }
@@ -210,12 +253,17 @@ impl RedisConnector {
     /// TCP, TLS and login at one of the hosts.
     async fn connect_to(&self, host: &Host, dial: &Dial) -> Result<RedisConnection, RedisError> {
         let time = DialTime::of(dial);
+        // What is heard of the server after it was asked counts.
+        let term = self.mastership.as_ref().map(Mastership::term);
         let label: Arc<str> = self.endpoint.url_of_host(host).into();
         let stream = self.open_stream(host, &label, &time).await?;
         let wire = Wire::new(stream, label.clone(), self.max_reply_size);
         let mut conn = RedisConnection::new(wire, self.endpoint.database, self.patience);
         let login = self.log_in(&mut conn);
         time.within(DialStep::Login, &label, login).await?;
+        if let Some(term) = term {
+            conn.serve_during(term);
+        }
         Ok(conn)
     }
 
@@ -252,7 +300,14 @@ impl RedisConnector {
     }
 
     async fn log_in(&self, conn: &mut RedisConnection) -> Result<(), RedisError> {
-        let (endpoint, source) = match handshake::open_session(conn, &self.endpoint).await {
+        let opened = async {
+            let role = handshake::open_session(conn, &self.endpoint).await?;
+            match self.mastership {
+                Some(_) => mastership::expect_master(conn, role).await,
+                None => Ok(()),
+            }
+        };
+        let (endpoint, source) = match opened.await {
             Err(RedisError::Closed { endpoint }) => (endpoint, None),
             Err(RedisError::Io { endpoint, source }) => (endpoint, Some(source)),
             outcome => return outcome,
@@ -339,7 +394,8 @@ impl Connect for RedisConnector {
 
     /// Reuse when nothing is owed and the session is as it was set up; reset when replies are owed or
     /// session state was left; close when a command was cut short, the server blocks on one, the
-    /// connection listens, or the server said `READONLY`.
+    /// connection listens, or the server said `READONLY`, on this connection or where a
+    /// [master is required](RedisConnector::require_master) on any.
     fn verdict(&self, conn: &mut RedisConnection) -> Verdict {
         conn.verdict()
     }

@@ -185,6 +185,16 @@ pub enum RedisError {
         /// The server's answer.
         reply: ServerError,
     },
+    /// The server is no master, and one [is required](crate::RedisConnector::require_master): it has been demoted, or who
+    /// named it does not know yet.
+    #[error("{endpoint} is {role}, not the master that is required")]
+    #[non_exhaustive]
+    NotMaster {
+        /// The server.
+        endpoint: Arc<str>,
+        /// What it says it is.
+        role: &'static str,
+    },
     /// The server answered a command with an error. The connection stays usable.
     #[error(transparent)]
     Server(#[from] ServerError),

@@ -6,28 +6,34 @@ use crate::cmd::Cmd;
 use crate::connection::RedisConnection;
 use crate::endpoint::{Endpoint, Protocol};
 use crate::error::{RedisError, ServerError};
+use crate::mastership::role_in;
 use crate::session::{Session, is_without_multi};
 use crate::value::Value;
 
 /// A command of the handshake and what errors call it.
 type Step = (&'static str, Cmd);
 
-/// Logs in, names the connection and selects the database.
+/// Logs in, names the connection and selects the database. The role that the server says it has, if it does.
 pub(crate) async fn open_session(
     conn: &mut RedisConnection,
     endpoint: &Endpoint,
-) -> Result<(), RedisError> {
+) -> Result<Option<String>, RedisError> {
     if endpoint.protocol == Protocol::Resp3 {
         let steps = resp3_steps(endpoint);
         let replies = run(conn, &steps).await?;
         match &replies[0] {
             Value::Error(error) if refuses_resp3(error) => {}
-            _ => return judge(conn, endpoint, &steps, replies),
+            hello => {
+                let role = role_in(hello);
+                judge(conn, endpoint, &steps, replies)?;
+                return Ok(role);
+            }
         }
     }
     let steps = resp2_steps(endpoint);
     let replies = run(conn, &steps).await?;
-    judge(conn, endpoint, &steps, replies)
+    judge(conn, endpoint, &steps, replies)?;
+    Ok(None)
 }
 
 fn resp3_steps(endpoint: &Endpoint) -> Vec<Step> {

@@ -67,6 +67,12 @@
 //! Its parts are to be had singly: [`PipelinedConnector`] for a [`SharedPool`](cenote::SharedPool), and
 //! [`PipelinedConnection`].
 //!
+//! # A master that is replaced
+//!
+//! [`Sentinels`] tell pools over a set of endpoints where the master is, and its replicas: after a failover callers are
+//! served by the new one, without a restart and without a configuration of addresses. Whoever names the master, a
+//! connector can [ask the server](RedisConnector::require_master) whether it is one.
+//!
 //! Features: `rustls` for `rediss://` URLs; `redis-rs` for the commands, typed replies, pipelines, transactions and
 //! scripts of the crate `redis` on all of these, see `RedisRs`.
 //!
@@ -94,10 +100,13 @@ mod endpoint;
 mod error;
 mod handshake;
 mod listening;
+mod mastership;
 mod message;
+mod node;
 mod pipelined;
 #[cfg(feature = "redis-rs")]
 mod redis_rs;
+mod sentinel;
 mod session;
 mod silence;
 mod stream;
@@ -114,11 +123,13 @@ pub use convert::FromReply;
 pub use endpoint::UrlError;
 pub use error::{ConversionError, DialStep, FrameError, RedisError, Refusal, ServerError, Silence};
 pub use message::Message;
+pub use node::{RedisNode, ServerRole};
 pub use pipelined::{PipelinedConnection, PipelinedConnector};
 #[cfg(feature = "redis-rs")]
 pub use redis;
 #[cfg(feature = "redis-rs")]
 pub use redis_rs::RedisRs;
+pub use sentinel::{SentinelError, SentinelFault, SentinelSource, Sentinels, TriedSentinel};
 #[cfg(feature = "rustls")]
 pub use tls::RootsError;
 #[cfg(feature = "rustls")]

@@ -173,6 +173,63 @@ async fn a_refusal_that_reaches_nobody_retires_the_connection_too() {
     fake::until("the answer came", || !shared.is_open(&conn)).await;
 }
 
+fn master_at(url: &str) -> RedisConnector {
+    RedisConnector::new(url).unwrap().require_master()
+}
+
+/// The guideline for clients of sentinels: who names a master may be late. RESP2 servers say their role by ROLE.
+#[tokio::test]
+async fn a_replica_is_not_let_in_where_a_master_is_required() {
+    let (master, replica) = pair().await;
+    for options in ["", "?protocol=2"] {
+        let error = master_at(&format!("{}{options}", replica.url()))
+            .connect(&Dial::new())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "redis://{} is a replica, not the master that is required",
+                replica.addr()
+            )
+        );
+        let connector = master_at(&format!("{}{options}", master.url()));
+        connector.connect(&Dial::new()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_several_hosts_the_first_that_is_a_master_is_connected_to() {
+    let (master, replica) = pair().await;
+    let url = format!("redis://{},{}", replica.addr(), master.addr());
+    let mut conn = master_at(&url).connect(&Dial::new()).await.unwrap();
+    conn.set("a", 1).await.unwrap();
+}
+
+/// With many connections to a demoted master, each cost an error.
+#[tokio::test]
+async fn where_a_master_is_required_one_refusal_retires_every_connection() {
+    let (master, replica) = pair().await;
+    let connector = master_at(&format!("redis://{},{}", master.addr(), replica.addr()));
+    let pool = Pool::new(connector.clone());
+    let shared = SharedPool::new(PipelinedConnector::from(connector));
+    let of_the_shared = shared.get().await.unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..3 {
+        leases.push(pool.get().await.unwrap());
+    }
+    fail_over(&master).await;
+    let error = leases[0].set("a", 1).await.unwrap_err();
+    assert!(is_read_only(&error), "{error}");
+    drop(leases);
+    assert!(!of_the_shared.is_open());
+    drop(of_the_shared);
+    for _ in 0..3 {
+        pool.get().await.unwrap().set("a", 2).await.unwrap();
+        shared.get().await.unwrap().set("a", 2).await.unwrap();
+    }
+}
+
 /// A replica without its master answers, and will serve again: a new connection would meet the same.
 #[tokio::test]
 async fn a_replica_that_waits_for_its_master_keeps_its_connections() {

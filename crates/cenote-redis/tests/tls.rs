@@ -8,28 +8,35 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote::endpoints::Discover;
 use cenote::error::with_causes;
 use cenote::{Connect, Dial, FailureKind, Pool};
 use cenote_redis::rustls::crypto::ring;
 use cenote_redis::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use cenote_redis::rustls::{ClientConfig, RootCertStore, ServerConfig};
-use cenote_redis::{Cmd, DialStep, PipelinedConnector, RedisConnector, RedisError, RootsError};
-use cenote_testkit::RedisServer;
+use cenote_redis::{
+    Cmd, DialStep, PipelinedConnector, RedisConnector, RedisError, RootsError, Sentinels,
+};
+use cenote_testkit::{RedisServer, SentinelServer};
 use fake::{ends, poll_at_most, until};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// A Redis server behind TLS, with a certificate of its own for `localhost`.
+/// A Redis server behind TLS.
 struct TlsRedis {
-    port: u16,
-    certificate: CertificateDer<'static>,
-    pem: String,
+    tls: Tls,
     server: RedisServer,
 }
 
-impl TlsRedis {
-    async fn start() -> Self {
-        let server = RedisServer::start().unwrap();
+/// What speaks TLS before a server, with a certificate of its own for `localhost`.
+struct Tls {
+    port: u16,
+    certificate: CertificateDer<'static>,
+    pem: String,
+}
+
+impl Tls {
+    async fn before(plain_port: u16) -> Self {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = own.cert.der().clone();
         let pem = own.cert.pem();
@@ -43,7 +50,6 @@ impl TlsRedis {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let plain_port = server.port();
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
@@ -58,18 +64,29 @@ impl TlsRedis {
             port,
             certificate,
             pem,
-            server,
         }
     }
 
     fn url(&self) -> String {
         format!("rediss://localhost:{}", self.port)
     }
+}
+
+impl TlsRedis {
+    async fn start() -> Self {
+        let server = RedisServer::start().unwrap();
+        let tls = Tls::before(server.port()).await;
+        Self { tls, server }
+    }
+
+    fn url(&self) -> String {
+        self.tls.url()
+    }
 
     /// A connector that trusts this server and no other.
     fn connector(&self) -> RedisConnector {
         let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
+        roots.add(self.tls.certificate.clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -104,12 +121,14 @@ async fn a_certificate_that_nobody_trusts_is_named() {
 async fn a_private_root_certificate_is_trusted_from_memory_and_from_a_file() {
     let server = TlsRedis::start().await;
     let connector = RedisConnector::new(&server.url()).unwrap();
-    let trusting = connector.clone().root_certificates(server.pem.as_bytes());
+    let trusting = connector
+        .clone()
+        .root_certificates(server.tls.pem.as_bytes());
     let conn = trusting.unwrap().connect(&Dial::new()).await;
     conn.unwrap().command(&Cmd::new("PING")).await.unwrap();
 
     let path = server.server.folder().join("ca.pem");
-    std::fs::write(&path, &server.pem).unwrap();
+    std::fs::write(&path, &server.tls.pem).unwrap();
     let trusting = connector.clone().root_certificates_file(&path).unwrap();
     let shared = PipelinedConnector::from(trusting);
     shared.connect(&Dial::new()).await.unwrap();
@@ -128,7 +147,7 @@ async fn a_private_root_certificate_is_trusted_from_memory_and_from_a_file() {
 async fn a_private_root_certificate_can_stand_in_the_url() {
     let server = TlsRedis::start().await;
     let path = server.server.folder().join("own ca.pem");
-    std::fs::write(&path, &server.pem).unwrap();
+    std::fs::write(&path, &server.tls.pem).unwrap();
     let option = path.to_str().unwrap().replace(' ', "%20");
     let url = format!("{}?sslrootcert={option}", server.url());
     let connector = RedisConnector::new(&url).unwrap();
@@ -170,7 +189,7 @@ async fn a_url_without_tls_for_a_real_port_with_tls_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let certificate = file("server.pem", own.cert.pem());
+    let certificate = file("server.tls.pem", own.cert.pem());
     let _server = RedisServer::builder()
         .setting("tls-port", port.to_string())
         .setting("tls-cert-file", &certificate)
@@ -290,4 +309,21 @@ async fn many_users_share_one_connection_over_tls() {
         });
     }
     ends("the users", users.join_all()).await;
+}
+
+/// The sentinels' TLS and login are the connector's that is given for them, and apart from the servers'.
+#[tokio::test]
+async fn sentinels_are_asked_over_tls() {
+    let master = RedisServer::start().unwrap();
+    let sentinel = SentinelServer::builder("orders", &master).start().unwrap();
+    let tls = Tls::before(sentinel.port()).await;
+    let connector = RedisConnector::new(&tls.url()).unwrap();
+    let connector = connector.root_certificates(tls.pem.as_bytes()).unwrap();
+    let sentinels = Sentinels::new(connector, "orders").unwrap();
+    let mut source = sentinels.timeout(Duration::from_secs(60)).master();
+    let set = ends("the answer", source.next()).await.unwrap().unwrap();
+    assert_eq!(
+        set.endpoints()[0].key.to_string(),
+        master.addr().to_string()
+    );
 }

@@ -5,6 +5,7 @@ use cenote::Verdict;
 use super::RedisConnection;
 use crate::error::{FrameError, RedisError};
 use crate::listening::Listening;
+use crate::mastership::Term;
 use crate::session::Session;
 use crate::silence::Blocked;
 
@@ -27,7 +28,8 @@ impl RedisConnection {
             || self.session.listening
             || self.session.beyond_reset
             || self.vigil.has_pinged()
-            || self.demoted;
+            || self.demoted
+            || self.has_outlived_its_term();
         if lost {
             Verdict::Close
         } else if self.owed > 0 || !self.session.is_default() {
@@ -43,7 +45,7 @@ impl RedisConnection {
 
     /// Whether the connection is alive as far as can be told without waiting.
     pub(crate) fn is_open(&self) -> bool {
-        if self.is_broken() {
+        if self.is_broken() || self.has_outlived_its_term() {
             return false;
         }
         // Bytes are legitimate while something is owed; the verdict deals with that.
@@ -55,6 +57,11 @@ impl RedisConnection {
             self.break_off();
         }
         silent
+    }
+
+    /// Whether its server was found to be a replica, by this connection or another.
+    fn has_outlived_its_term(&self) -> bool {
+        self.term.as_ref().is_some_and(Term::is_over)
     }
 
     /// After a reset: nothing more may be waiting.

@@ -133,8 +133,8 @@ impl Connect for PipelinedConnector {
     async fn connect(&self, dial: &Dial) -> Result<PipelinedConnection, RedisError> {
         let conn = self.connector.connect(dial).await?;
         let endpoint = conn.endpoint().clone();
+        let role = Arc::new(Role::new(dial.signals(), conn.term()));
         let stream = conn.into_stream()?;
-        let role = Arc::new(Role::new(dial.signals()));
         let codec = PipelineCodec::new(self.connector.reply_limit(), role.clone());
         let builder = self.mux().signals(dial.signals());
         let mux = match stream {

@@ -6,7 +6,7 @@ use cenote::GetError;
 use cenote::error::with_causes;
 use cenote::mux::CallError;
 use cenote::net::HostCause;
-use redis::{ErrorKind, make_extension_error};
+use redis::{ErrorKind, ServerErrorKind, make_extension_error};
 
 use super::values;
 use crate::error::{RedisError, ServerError};
@@ -58,6 +58,9 @@ fn kind(error: &RedisError) -> Kind {
             }
             _ => Kind::Other(of_reply(reply).kind(), "the session was refused"),
         },
+        RedisError::NotMaster { .. } => {
+            Kind::Other(ErrorKind::Server(ServerErrorKind::ReadOnly), "no master")
+        }
         RedisError::Server(reply) => Kind::Other(of_reply(reply).kind(), "an error reply"),
         RedisError::Conversion(_) => {
             Kind::Other(ErrorKind::UnexpectedReturnType, "a reply of another type")

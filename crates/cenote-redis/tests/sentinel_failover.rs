@@ -1,0 +1,279 @@
+//! Pools over what real sentinels say, while the master is replaced under load.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod sentinels;
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use cenote::{Lease, Pool};
+use cenote_redis::{Cmd, RedisConnector, SentinelSource};
+use sentinels::{Group, ask, until};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+const USERS: usize = 50;
+/// By this the pool's connections are told from others.
+const CLIENT: &str = "cenote-user";
+
+fn pool(source: SentinelSource) -> Pool<RedisConnector> {
+    let connector = RedisConnector::new("redis://orders").unwrap();
+    let connector = connector.client_name(CLIENT).unwrap();
+    Pool::balanced(source, move |at| connector.for_node(&at.key))
+        .max_per_endpoint(8)
+        .build()
+        .unwrap()
+}
+
+#[derive(Clone, Copy)]
+enum Calls {
+    /// Each user increments a number of its own.
+    Writes,
+    Reads,
+}
+
+/// What one user's calls came to.
+#[derive(Default)]
+struct Tally {
+    /// The port of the server that answered the last call; `None`: it failed.
+    last: Option<u16>,
+    answers: Vec<i64>,
+    failures: Vec<String>,
+}
+
+/// Users who call again and again, whatever becomes of their calls.
+struct Users {
+    tallies: Arc<Vec<Mutex<Tally>>>,
+    has_ended: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Users {
+    fn start(pool: &Pool<RedisConnector>, calls: Calls) -> Self {
+        let mut users = Self {
+            tallies: Arc::new((0..USERS).map(|_| Mutex::default()).collect()),
+            has_ended: Arc::default(),
+            tasks: JoinSet::new(),
+        };
+        for user in 0..USERS {
+            let (pool, tallies) = (pool.clone(), users.tallies.clone());
+            let has_ended = users.has_ended.clone();
+            users.tasks.spawn(async move {
+                while !has_ended.load(SeqCst) {
+                    let outcome = call(&pool, calls, user).await;
+                    tallies[user].lock().unwrap().note(outcome);
+                    sleep(Duration::from_millis(2)).await;
+                }
+            });
+        }
+        users
+    }
+
+    fn tallies(&self) -> impl Iterator<Item = MutexGuard<'_, Tally>> {
+        self.tallies.iter().map(|tally| tally.lock().unwrap())
+    }
+
+    /// Waits until the last call of each was answered by this server.
+    async fn are_at(&self, port: u16) {
+        until("all are at the master", async || {
+            self.tallies().all(|tally| tally.last == Some(port))
+        })
+        .await;
+    }
+
+    /// What was before counts no more.
+    fn begin_anew(&self) {
+        self.tallies()
+            .for_each(|mut tally| *tally = Tally::default());
+    }
+
+    /// Waits until each has had so many more answers.
+    async fn have_answers(&self, count: usize) {
+        let before: Vec<_> = self.tallies().map(|tally| tally.answers.len()).collect();
+        until("all are answered", async || {
+            let mut both = self.tallies().zip(&before);
+            both.all(|(tally, before)| tally.answers.len() >= before + count)
+        })
+        .await;
+    }
+
+    async fn end(self) -> Vec<Tally> {
+        self.has_ended.store(true, SeqCst);
+        self.tasks.join_all().await;
+        let tallies = Arc::into_inner(self.tallies).unwrap().into_iter();
+        tallies.map(|tally| tally.into_inner().unwrap()).collect()
+    }
+}
+
+impl Tally {
+    fn note(&mut self, outcome: Result<(u16, i64), String>) {
+        match outcome {
+            Ok((port, answer)) => {
+                self.last = Some(port);
+                self.answers.push(answer);
+            }
+            Err(failure) => {
+                self.last = None;
+                self.failures.push(failure);
+            }
+        }
+    }
+
+    /// No call failed, and what one acknowledged the next found.
+    fn is_whole(&self) -> bool {
+        let follows = |pair: &[i64]| pair[1] == pair[0] + 1;
+        self.failures.is_empty() && self.answers.windows(2).all(follows)
+    }
+}
+
+async fn call(
+    pool: &Pool<RedisConnector>,
+    calls: Calls,
+    user: usize,
+) -> Result<(u16, i64), String> {
+    let mut lease = pool.get().await.map_err(|error| error.to_string())?;
+    let url = Lease::connector(&lease).to_string();
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let cmd = match calls {
+        Calls::Writes => Cmd::new("INCR").arg(format!("user:{user}")),
+        Calls::Reads => Cmd::new("DBSIZE"),
+    };
+    match timeout(Duration::from_secs(1), lease.query(&cmd)).await {
+        Ok(Ok(answer)) => Ok((port, answer)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".into()),
+    }
+}
+
+/// Waits until the server has no connection of the pool any more.
+async fn is_left(url: &str) {
+    until("the pool has left the old master", async || {
+        let clients: String = ask(url, "CLIENT LIST").await;
+        !clients.contains(CLIENT)
+    })
+    .await;
+}
+
+/// redis-rs #1438, deadpool #372: after a failover open connections stayed with the old master. redis-rs #539.
+#[tokio::test]
+async fn writers_follow_the_master_through_a_failover_by_command() {
+    let group = Group::start().await;
+    let users = Users::start(&pool(group.sentinels().master()), Calls::Writes);
+    let old = group.servers[0].port();
+    users.are_at(old).await;
+    group.fail_over().await;
+    let new = group.master_after(old).await;
+    users.are_at(new).await;
+    users.begin_anew();
+    users.have_answers(20).await;
+    is_left(&group.servers[0].url()).await;
+    for tally in users.end().await {
+        assert!(tally.is_whole(), "{:?}", tally.failures);
+        assert_eq!(tally.last, Some(new));
+    }
+}
+
+/// fred #56, #232, #358.
+#[tokio::test]
+async fn writers_follow_the_master_when_it_is_killed() {
+    let group = Group::start().await;
+    let users = Users::start(&pool(group.sentinels().master()), Calls::Writes);
+    let old = group.servers[0].port();
+    users.are_at(old).await;
+    group.servers[0].kill().unwrap();
+    let new = group.replaced(old).await;
+    users.are_at(new).await;
+    users.begin_anew();
+    // It comes back as what it was.
+    group.servers[0].restart().unwrap();
+    until("the old master is a replica", async || {
+        let info: String = ask(&group.servers[0].url(), "INFO replication").await;
+        info.contains("role:slave")
+    })
+    .await;
+    users.have_answers(20).await;
+    for tally in users.end().await {
+        assert!(tally.is_whole(), "{:?}", tally.failures);
+        assert_eq!(tally.last, Some(new));
+    }
+}
+
+/// A master that stood still believes for a while that it is one still: what is written to it then is lost.
+#[tokio::test]
+async fn a_master_that_was_replaced_while_it_stood_still_is_written_to_no_more() {
+    let group = Group::start().await;
+    let users = Users::start(&pool(group.sentinels().master()), Calls::Writes);
+    let old = group.servers[0].port();
+    users.are_at(old).await;
+    group.servers[0].stop().unwrap();
+    let new = group.replaced(old).await;
+    users.are_at(new).await;
+    users.begin_anew();
+    group.servers[0].cont().unwrap();
+    until("the old master is a replica", async || {
+        let info: String = ask(&group.servers[0].url(), "INFO replication").await;
+        info.contains("role:slave")
+    })
+    .await;
+    users.have_answers(20).await;
+    is_left(&group.servers[0].url()).await;
+    for tally in users.end().await {
+        assert!(tally.is_whole(), "{:?}", tally.failures);
+        assert_eq!(tally.last, Some(new));
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_outlasts_a_failover_ends_its_connection_when_it_comes_back() {
+    let group = Group::start().await;
+    let pool = pool(group.sentinels().master());
+    let old = group.servers[0].port();
+    let kept = pool.get().await.unwrap();
+    group.fail_over().await;
+    group.master_after(old).await;
+    until("the pool serves at the new master", async || {
+        call(&pool, Calls::Writes, 0).await.is_ok()
+    })
+    .await;
+    drop(kept);
+    is_left(&group.servers[0].url()).await;
+}
+
+#[tokio::test]
+async fn reads_from_replicas_go_on_while_the_master_is_replaced() {
+    let group = Group::start().await;
+    let users = Users::start(&pool(group.sentinels().replicas()), Calls::Reads);
+    users.have_answers(1).await;
+    let old = group.servers[0].port();
+    group.servers[0].kill().unwrap();
+    let new = group.replaced(old).await;
+    // The sentinels have the other replica begin anew with the new master, which ends its connections.
+    let other = group.servers[1..].iter().find(|at| at.port() != new);
+    users.are_at(other.unwrap().port()).await;
+    users.begin_anew();
+    users.have_answers(20).await;
+    for tally in users.end().await {
+        assert!(tally.failures.is_empty(), "{:?}", tally.failures);
+    }
+}
+
+#[tokio::test]
+async fn readers_lose_and_regain_a_replica() {
+    let group = Group::start().await;
+    let users = Users::start(&pool(group.sentinels().replicas()), Calls::Reads);
+    let [_, lost, other] = &group.servers[..] else {
+        panic!("one master, two replicas");
+    };
+    users.have_answers(1).await;
+    lost.kill().unwrap();
+    users.are_at(other.port()).await;
+    lost.restart().unwrap();
+    until("it is read from again", async || {
+        let is_there = |tally: &MutexGuard<'_, Tally>| tally.last == Some(lost.port());
+        users.tallies().any(|tally| is_there(&tally))
+    })
+    .await;
+    users.end().await;
+}
