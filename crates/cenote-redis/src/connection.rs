@@ -397,15 +397,6 @@ impl RedisConnection {
         self.wire.endpoint()
     }
 
-    /// Its server is a master, and is to be one for as long as the connection serves.
-    pub(crate) fn serve_during(&mut self, term: Term) {
-        self.term = Some(term);
-    }
-
-    pub(crate) fn term(&self) -> Option<Term> {
-        self.term.clone()
-    }
-
     /// The stream of a connection whose session was just set up.
     pub(crate) fn into_stream(self) -> Result<Stream, RedisError> {
         self.wire.into_stream()

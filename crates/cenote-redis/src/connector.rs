@@ -1,5 +1,8 @@
 //! Opens connections to one Redis server and tells a pool how to keep them.
 
+#[cfg(feature = "rustls")]
+mod trust;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -77,7 +80,7 @@ impl RedisConnector {
     pub fn new(url: &str) -> Result<Self, UrlError> {
         let endpoint = Endpoint::parse(url)?;
         #[cfg(feature = "rustls")]
-        let tls = roots_of(&endpoint)?;
+        let tls = trust::roots_of(&endpoint)?;
         Ok(Self {
             label: endpoint.to_string().into(),
             endpoint,
@@ -192,51 +195,6 @@ impl RedisConnector {
         &self.endpoint.hosts
     }
 
-    /// Trusts these root certificates, in PEM, for `rediss://`, and not the system's: for a server with a certificate
-    /// of a private authority, or one that has signed its own.
-    ///
-    /// # Errors
-    ///
-    /// [`RootsError`](crate::RootsError) when there is no usable certificate in `pem`.
-    #[cfg(feature = "rustls")]
-    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, crate::RootsError> {
-        self.tls = Some(crate::tls::trusting(pem)?);
-        Ok(self)
-    }
-
-    /// The same from a file, which is read now.
-    ///
-    /// ```no_run
-    /// use cenote_redis::RedisConnector;
-    ///
-    /// # fn connector() -> Result<RedisConnector, Box<dyn std::error::Error>> {
-    /// let connector = RedisConnector::new("rediss://cache.internal:6380")?
-    ///     .root_certificates_file("/etc/ssl/internal-ca.pem")?;
-    /// # Ok(connector)
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`RootsError`](crate::RootsError) when the file cannot be read or has no usable certificate in it.
-    #[cfg(feature = "rustls")]
-    pub fn root_certificates_file(
-        mut self,
-        path: impl AsRef<std::path::Path>,
-    ) -> Result<Self, crate::RootsError> {
-        self.tls = Some(crate::tls::trusting_file(path.as_ref())?);
-        Ok(self)
-    }
-
-    /// The TLS settings for `rediss://`: other roots, or a client certificate. By default the
-    /// system's root certificates are trusted and no client certificate is sent.
-    #[cfg(feature = "rustls")]
-    #[must_use]
-    pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
     pub(crate) fn database(&self) -> u32 {
         self.endpoint.database
     }
@@ -314,24 +272,6 @@ impl RedisConnector {
         };
         Err(RedisError::NotWelcome { endpoint, source })
     }
-}
-
-/// The TLS settings for the root certificates that a URL names.
-#[cfg(feature = "rustls")]
-fn roots_of(
-    endpoint: &Endpoint,
-) -> Result<Option<Arc<tokio_rustls::rustls::ClientConfig>>, UrlError> {
-    let Some(path) = &endpoint.root_certificates else {
-        return Ok(None);
-    };
-    let config = crate::tls::trusting_file(path.as_ref());
-    config.map(Some).map_err(|error| {
-        let mut problem = error.to_string();
-        if let Some(cause) = std::error::Error::source(&error) {
-            problem = format!("{problem}: {cause}");
-        }
-        UrlError::Roots { problem }
-    })
 }
 
 /// The system's error alone where there is one address and the URL has it.

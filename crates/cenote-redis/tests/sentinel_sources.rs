@@ -74,7 +74,8 @@ async fn the_master_and_its_replicas_are_told_and_a_failover_is_heard() {
 #[tokio::test]
 async fn a_replica_that_is_down_is_left_out_until_it_is_back() {
     let group = Group::start().await;
-    let mut source = group.sentinels().replicas();
+    // The same in the older version of the protocol.
+    let mut source = sentinels_at(&format!("{}?protocol=2", group.addresses())).replicas();
     let [second, third] = [1, 2].map(|at| group.servers[at].port());
     tells(&mut source, &[second, third]).await;
     group.agree_on_nothing().await;

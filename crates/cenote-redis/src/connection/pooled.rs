@@ -59,6 +59,15 @@ impl RedisConnection {
         silent
     }
 
+    /// Its server is a master, and is to be one for as long as the connection serves.
+    pub(crate) fn serve_during(&mut self, term: Term) {
+        self.term = Some(term);
+    }
+
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.term.clone()
+    }
+
     /// Whether its server was found to be a replica, by this connection or another.
     fn has_outlived_its_term(&self) -> bool {
         self.term.as_ref().is_some_and(Term::is_over)
