@@ -80,11 +80,12 @@ async fn until_info(server: &RedisServer, section: &str, text: &str) {
 }
 
 /// The replica becomes the master, and the master its replica.
-async fn fail_over(master: &RedisServer) {
+async fn fail_over(master: &RedisServer, replica: &RedisServer) {
     let connector = RedisConnector::new(&master.url()).unwrap();
     let mut admin = connector.connect(&Dial::new()).await.unwrap();
     admin.command(&Cmd::new("FAILOVER")).await.unwrap();
     until_info(master, "replication", "role:slave").await;
+    until_info(replica, "replication", "role:master").await;
 }
 
 fn is_read_only(error: &RedisError) -> bool {
@@ -102,7 +103,7 @@ async fn an_exclusive_connection_to_a_demoted_master_costs_one_error() {
         .build()
         .unwrap();
     pool.get().await.unwrap().set("a", 1).await.unwrap();
-    fail_over(&master).await;
+    fail_over(&master, &replica).await;
     address.move_to(&replica);
     // Reading goes on where it was.
     let read: i64 = pool.get().await.unwrap().get("a").await.unwrap();
@@ -123,7 +124,7 @@ async fn a_shared_connection_to_a_demoted_master_takes_no_new_callers() {
         .unwrap();
     let kept = pool.get().await.unwrap();
     kept.set("a", 1).await.unwrap();
-    fail_over(&master).await;
+    fail_over(&master, &replica).await;
     address.move_to(&replica);
     let error = pool.get().await.unwrap().set("a", 2).await.unwrap_err();
     assert!(is_read_only(&error), "{error}");
@@ -218,7 +219,7 @@ async fn where_a_master_is_required_one_refusal_retires_every_connection() {
     for _ in 0..3 {
         leases.push(pool.get().await.unwrap());
     }
-    fail_over(&master).await;
+    fail_over(&master, &replica).await;
     let error = leases[0].set("a", 1).await.unwrap_err();
     assert!(is_read_only(&error), "{error}");
     drop(leases);
