@@ -173,6 +173,9 @@ impl RedisConnector {
     /// A connector for this server, with the login, the database, TLS and all other settings of this one, whatever hosts
     /// that has: for a pool over what [`Sentinels`](crate::Sentinels) tell. A master must
     /// [be one](Self::require_master); a replica need not, for who is promoted meanwhile can be read from all the same.
+    ///
+    /// With TLS the certificate must be for the host that is told, which is an IP address unless the sentinels have
+    /// `announce-hostnames`.
     #[must_use]
     pub fn for_node(&self, node: &RedisNode) -> Self {
         let connector = self.at(node.place());

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use cenote::{Lease, Pool};
 use cenote_redis::{Cmd, RedisConnector, SentinelSource};
-use sentinels::{Group, ask, until};
+use sentinels::{Group, until, until_says};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 const USERS: usize = 50;
+/// A user's, with a server that does not answer; a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// By this the pool's connections are told from others.
 const CLIENT: &str = "cenote-user";
 
@@ -140,7 +142,7 @@ async fn call(
         Calls::Writes => Cmd::new("INCR").arg(format!("user:{user}")),
         Calls::Reads => Cmd::new("DBSIZE"),
     };
-    match timeout(Duration::from_secs(1), lease.query(&cmd)).await {
+    match timeout(PATIENCE, lease.query(&cmd)).await {
         Ok(Ok(answer)) => Ok((port, answer)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer in time".into()),
@@ -149,11 +151,12 @@ async fn call(
 
 /// Waits until the server has no connection of the pool any more.
 async fn is_left(url: &str) {
-    until("the pool has left the old master", async || {
-        let clients: String = ask(url, "CLIENT LIST").await;
-        !clients.contains(CLIENT)
-    })
-    .await;
+    until_says(url, "CLIENT LIST", |clients| !clients.contains(CLIENT)).await;
+}
+
+/// Waits until the sentinels have made a replica of the server.
+async fn is_demoted(url: &str) {
+    until_says(url, "INFO replication", |info| info.contains("role:slave")).await;
 }
 
 /// redis-rs #1438, deadpool #372: after a failover open connections stayed with the old master. redis-rs #539.
@@ -188,11 +191,7 @@ async fn writers_follow_the_master_when_it_is_killed() {
     users.begin_anew();
     // It comes back as what it was.
     group.servers[0].restart().unwrap();
-    until("the old master is a replica", async || {
-        let info: String = ask(&group.servers[0].url(), "INFO replication").await;
-        info.contains("role:slave")
-    })
-    .await;
+    is_demoted(&group.servers[0].url()).await;
     users.have_answers(20).await;
     for tally in users.end().await {
         assert!(tally.is_whole(), "{:?}", tally.failures);
@@ -212,11 +211,7 @@ async fn a_master_that_was_replaced_while_it_stood_still_is_written_to_no_more()
     users.are_at(new).await;
     users.begin_anew();
     group.servers[0].cont().unwrap();
-    until("the old master is a replica", async || {
-        let info: String = ask(&group.servers[0].url(), "INFO replication").await;
-        info.contains("role:slave")
-    })
-    .await;
+    is_demoted(&group.servers[0].url()).await;
     users.have_answers(20).await;
     is_left(&group.servers[0].url()).await;
     for tally in users.end().await {

@@ -208,6 +208,27 @@ async fn the_sentinels_password_is_theirs_alone_and_shown_in_no_error() {
     assert!(error.contains("NOAUTH"), "{error}");
 }
 
+#[tokio::test]
+async fn a_user_with_the_permissions_that_are_documented_is_told() {
+    let master = RedisServer::start().unwrap();
+    let asks =
+        "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|replicas +sentinel|sentinels";
+    let sentinel = SentinelServer::builder(NAME, &master)
+        .setting(format!(
+            "user app on >s3cret -@all {asks} +psubscribe allchannels"
+        ))
+        .setting(format!("user deaf on >s3cret -@all {asks}"))
+        .start()
+        .unwrap();
+    for user in ["app", "deaf"] {
+        let url = format!("redis://{user}:s3cret@{}", sentinel.addr());
+        let sentinels = Sentinels::new(RedisConnector::new(&url).unwrap(), NAME).unwrap();
+        let sentinels = sentinels.timeout(PATIENCE);
+        assert_eq!(ports(&told(&mut sentinels.master()).await), [master.port()]);
+        assert!(told(&mut sentinels.replicas()).await.is_empty());
+    }
+}
+
 #[test]
 fn what_is_no_master_s_name_or_has_a_database_is_refused() {
     let at = |url| RedisConnector::new(url).unwrap();

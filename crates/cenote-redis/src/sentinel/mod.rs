@@ -80,7 +80,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// when they come back. What a lease sends to the old master meanwhile is not taken back, and a write that it
 /// acknowledged may be lost in a failover: replication in Redis is asynchronous. `min-replicas-to-write` bounds that.
 ///
-/// `Display` and `Debug` show no password.
+/// `Debug` shows no password.
 #[derive(Clone)]
 #[must_use = "nothing is asked before a source of it is"]
 pub struct Sentinels {

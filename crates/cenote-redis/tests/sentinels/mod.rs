@@ -8,7 +8,7 @@ use std::time::Duration;
 use cenote::endpoints::{Discover, EndpointSet};
 use cenote::{Connect, Dial};
 use cenote_redis::{
-    Cmd, FromReply, RedisConnection, RedisConnector, RedisNode, SentinelSource, Sentinels,
+    Cmd, FromReply, RedisConnector, RedisError, RedisNode, SentinelSource, Sentinels,
 };
 use cenote_testkit::{RedisServer, SentinelServer};
 
@@ -31,8 +31,7 @@ impl Group {
             let replica = server().setting("replicaof", of_master).start();
             servers.push(replica.unwrap());
         }
-        until("the replicas are up to date", async || {
-            let info: String = ask(&servers[0].url(), "INFO replication").await;
+        until_says(&servers[0].url(), "INFO replication", |info| {
             info.matches("state=online").count() == 2
         })
         .await;
@@ -44,9 +43,8 @@ impl Group {
         let group = Self { servers, sentinels };
         group.be_patient().await;
         for sentinel in &group.sentinels {
-            until("the sentinel knows the others", async || {
-                let master: String = ask(&sentinel.url(), "INFO sentinel").await;
-                master.contains("slaves=2,sentinels=3")
+            until_says(&sentinel.url(), "INFO sentinel", |info| {
+                info.contains("slaves=2,sentinels=3")
             })
             .await;
         }
@@ -145,20 +143,27 @@ pub fn ports(set: &EndpointSet<RedisNode>) -> Vec<u16> {
     ports
 }
 
-pub async fn connected(url: &str) -> RedisConnection {
-    let connector = RedisConnector::new(url).unwrap();
-    connector.connect(&Dial::new()).await.unwrap()
-}
-
-async fn tried<T: FromReply>(url: &str, command: &str) -> Result<T, cenote_redis::RedisError> {
+/// Sends one command on a connection of its own. A server that is demoted meanwhile ends it.
+async fn tried<T: FromReply>(url: &str, command: &str) -> Result<T, RedisError> {
     let mut words = command.split(' ');
     let cmd = Cmd::new(words.next().unwrap()).args(words);
-    connected(url).await.query(&cmd).await
+    let connector = RedisConnector::new(url).unwrap();
+    let mut conn = connector.connect(&Dial::new()).await?;
+    conn.query(&cmd).await
 }
 
-/// Sends one command on a connection of its own.
-pub async fn ask<T: FromReply>(url: &str, command: &str) -> T {
+/// The same; it must be answered.
+async fn ask<T: FromReply>(url: &str, command: &str) -> T {
     tried(url, command).await.unwrap()
+}
+
+/// Asks until it is answered like this.
+pub async fn until_says(url: &str, command: &str, expected: impl Fn(&str) -> bool) {
+    until(command, async || {
+        let answer = tried::<String>(url, command).await;
+        answer.is_ok_and(|answer| expected(&answer))
+    })
+    .await;
 }
 
 /// Waits until the condition holds. The limit only turns a hang into a failure.
