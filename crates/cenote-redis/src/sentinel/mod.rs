@@ -68,8 +68,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 ///   asked every [`min_interval`](Self::min_interval).
 /// - Every [`max_interval`](Self::max_interval) though nothing is heard, for a message may be lost.
 /// - After a failure, and when a pool cannot reach its endpoint, or finds that it is [no
-///   master](crate::RedisError::NotMaster), as soon as the `min_interval` since the last question is over. What a server
-///   denies, one sentinel is not believed: the newest answer counts of more than half of them, as far as they answer.
+///   master](crate::RedisError::NotMaster), as soon as the `min_interval` since the last question is over. After such a
+///   finding one sentinel is not enough: the newest answer counts of more than half of them, as far as they answer.
 ///
 /// Each source has two connections to one sentinel. A [`Discovery`](cenote::endpoints::Discovery) of a source can be
 /// shared by several pools; dropped with its last handle, it ends them.

@@ -30,6 +30,7 @@
 //! | [`Lookup`] | the addresses of a `host:port`, looked up again and again (feature `net`) |
 //! | [`WatchedFile`] | what a file says, read again whenever it changes |
 //! | `cenote-dns` | what DNS says: the addresses of a name, the targets of a service |
+//! | `cenote-redis` | what Redis Sentinel says: a master, its replicas |
 //! | your own [`Discover`] | anything else; `cenote-tower` has what tower's discoveries find |
 
 // `set` has the words, `discover` what a source is, `discovery` the task; each source is a file,
