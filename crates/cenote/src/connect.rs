@@ -227,6 +227,13 @@ pub enum FailureKind {
     /// Another attempt fails the same way until somebody changes something: no such database, a certificate
     /// that is not trusted, a host that does not exist, a server that speaks another protocol.
     Final,
+    /// The server is up and well, and not what is wanted: a replica where the primary is asked for, another version, a
+    /// node that is being drained. It may become that at any moment, and no back-off says when.
+    ///
+    /// Callers wait for better. In a [set](crate::Pool::balanced) the other endpoints are dialled meanwhile; this one is
+    /// dialled again after 30 to 60 s, by chance, as long as another serves, and after 250 to 500 ms while callers wait
+    /// and none does.
+    Unsuitable,
 }
 
 /// What becomes of a connection that comes back from a lease.

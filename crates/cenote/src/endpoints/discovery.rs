@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::discover::Discover;
 use super::set::{EndpointSet, Key};
@@ -32,8 +32,14 @@ pub struct Discovery<K: Key> {
     /// The version this handle has told of.
     seen: u64,
     refresh: Arc<Notify>,
+    /// Told whole to each pool; apart, for a key's clone is user code.
+    rechecks: broadcast::Sender<Arc<K>>,
     task: Arc<Task>,
 }
+
+/// Of so many endpoints a pool that does not come to look hears one by one that they are to be dialled again; of more, that
+/// all are.
+const RECHECKS: usize = 64;
 
 /// Ended with the last handle.
 struct Task {
@@ -121,6 +127,7 @@ impl<D: Discover> DiscoveryBuilder<D> {
             known,
             seen: 0,
             refresh,
+            rechecks: broadcast::channel(RECHECKS).0,
             task: Arc::new(Task { asking, runtime }),
         })
     }
@@ -170,6 +177,23 @@ impl<K: Key> Discovery<K> {
         self.refresh.notify_one();
     }
 
+    /// Something was learned of the endpoint with this key, by whatever way: it may be up again, or what is wanted. Pools
+    /// over this discovery that failed to connect to it, or found it [unsuitable](crate::FailureKind::Unsuitable), do not
+    /// put the next dial off: it begins when they have a use for it, which is at once where callers wait for a
+    /// connection, and not at all in a pool that nobody uses.
+    ///
+    /// For whoever knows better than a back-off, such as a connection to a server that tells of its new role. Each call
+    /// may cost that server a dial from each pool: not for a loop.
+    pub fn recheck(&self, key: K) {
+        // Where no pool listens there is nothing to be done.
+        let _ = self.rechecks.send(Arc::new(key));
+    }
+
+    /// What was said by [`recheck`](Self::recheck) from now on.
+    pub(crate) fn rechecks(&self) -> broadcast::Receiver<Arc<K>> {
+        self.rechecks.subscribe()
+    }
+
     /// Begins `task` where the source is asked.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.task.runtime.spawn(task);
@@ -214,6 +238,7 @@ impl<K: Key> Clone for Discovery<K> {
             known: self.known.clone(),
             seen: 0,
             refresh: Arc::clone(&self.refresh),
+            rechecks: self.rechecks.clone(),
             task: Arc::clone(&self.task),
         }
     }

@@ -3,6 +3,8 @@
 //! - Callers wait for any endpoint. Where a dial is due for them, it is made to a drawn endpoint with the fewest
 //!   connections for its share whose last dial did not fail; where all of these are full, to a spare one; and to one that
 //!   failed and whose gate is open only where there is no other. So a dead endpoint costs its own dials, no caller's.
+//! - One that is up and not what is wanted is dialled seldom as long as another serves, and soon where none does and callers
+//!   wait ([`suitability`](crate::policy::suitability)).
 //! - A dial that has taken longer than [`ATTEMPT_DELAY`] is not counted on any more: another endpoint is dialled beside it,
 //!   one with connections, if there is any.
 //! - While the pool is in use, an endpoint that was chosen and lacks a connection, or that failed and has none, is dialled
@@ -73,7 +75,7 @@ pub(super) fn due<C: Connect>(
     let mut dials = set.dials();
     let is_full = demand.occupied >= demand.max_size;
     if situation.missing > 0 && !is_full {
-        let found = for_demand(core, dialer, set, &mut dials, situation);
+        let found = for_demand(core, dialer, set, &mut dials, demand, situation);
         if let Some(number) = found {
             return Some(Step::Dial(number, Purpose::Demand));
         }
@@ -99,6 +101,7 @@ fn for_demand<C: Connect>(
     dialer: &mut Dialer,
     set: &SetState<C>,
     dials: &mut SetDials,
+    demand: &Demand,
     situation: Situation,
 ) -> Option<EndpointNumber> {
     let now = situation.now;
@@ -124,6 +127,10 @@ fn for_demand<C: Connect>(
         ..situation
     }) {
         Decision::Dial => {
+            let is_urgent = demand.waiters > 0 && dials.late().next().is_some();
+            if is_urgent && (trust == Trust::Connected || !serves(core, dials)) {
+                dials.hasten(&mut dialer.rng);
+            }
             let mut picker = Picker::new(dialer.rng.u64(..));
             let found = fewest_connections(core, set, dials, now, trust, &mut picker);
             if found.is_some() {
@@ -137,6 +144,17 @@ fn for_demand<C: Connect>(
     };
     dial::wake_by(core, dialer, until);
     None
+}
+
+/// Whether an endpoint has connections, and its last dial did not fail.
+fn serves<C: Connect>(core: &LifecycleCore<C>, dials: &SetDials) -> bool {
+    let has_connections = |number: &EndpointNumber| {
+        let endpoints = core.endpoints();
+        endpoints.is_some_and(|endpoints| endpoints.record(*number).open() > 0)
+    };
+    let has_failed = |number: &EndpointNumber| dials.outage(*number).is_some();
+    let mut serving = dials.serving().iter();
+    serving.any(|number| !has_failed(number) && has_connections(number))
 }
 
 /// Which endpoints come first.
@@ -336,14 +354,15 @@ pub(super) fn last_error<C: Connect>(set: &SetState<C>) -> Option<ConnectError> 
     }
     let (failed, others) = {
         let dials = set.dials();
-        let failed = dials.failing().take(NAMED).filter_map(|(_, number)| {
+        let is_out_of_reach = is_out_of_reach(&dials);
+        // Beside one that can be reached, those that are not what is wanted are no failures.
+        let mut failing = dials.failing().filter_map(|(_, number)| {
             let outage = dials.outage(number)?;
-            Some((number, outage.last_error.clone()))
+            (is_out_of_reach || !outage.is_unsuitable()).then_some((number, outage))
         });
-        (
-            failed.collect::<Vec<_>>(),
-            dials.failing().count().saturating_sub(NAMED),
-        )
+        let named = failing.by_ref().take(NAMED);
+        let named = named.map(|(number, outage)| (number, outage.last_error.clone()));
+        (named.collect::<Vec<_>>(), failing.count())
     };
     // Names are asked for out of the lock: they are user code.
     let named = failed.into_iter().map(|(number, error)| {

@@ -72,6 +72,11 @@ impl Outage {
 }
 
 impl Outage {
+    /// Whether the endpoint is up, and not what is wanted.
+    pub(super) fn is_unsuitable(&self) -> bool {
+        self.kind == FailureKind::Unsuitable
+    }
+
     /// The last of them, as it is judged whether to tell.
     pub(super) fn failing(&self, now: u64, had_connection: bool) -> Failing {
         Failing {

@@ -13,6 +13,7 @@ use crate::connect::{Connect, FailureKind};
 use crate::error::{ConnectError, GetError};
 use crate::kernel::Arc;
 use crate::policy::backoff::Gate;
+use crate::policy::suitability;
 use crate::policy::telling::{self, ConnectFailures, Tell};
 use crate::report::{EventKind, count};
 use crate::settings::Settings;
@@ -83,11 +84,21 @@ pub(super) fn failed<C: Connect>(
         let had_connection = life.metrics.opened.load(Relaxed) > *arrived_dead;
         let policy = policy(&life.settings, while_open);
         let first = || Outage::new(began, error.clone());
+        let of_set = life.targets.set().is_some();
         let mut note = |outage: &mut Outage| {
+            if outage.is_unsuitable() != (*kind == FailureKind::Unsuitable) {
+                // Of a server that does not answer, how often it did and was not wanted says nothing; nor the other way round.
+                outage.gate = Gate::default();
+            }
             // Connections that are found dead together, as after a restart, are one failure: those opened before it became
             // known say nothing of a dial made since.
             if slot != Slot::Open || began >= outage.failed_at {
-                outage.gate.failed(now, &life.settings.backoff, rng);
+                match kind {
+                    FailureKind::Unsuitable if of_set => {
+                        outage.gate.failed_until(suitability::later(now, rng));
+                    }
+                    _ => outage.gate.failed(now, &life.settings.backoff, rng),
+                }
                 outage.failed_at = now;
             }
             let old = std::mem::replace(&mut outage.last_error, error.clone());

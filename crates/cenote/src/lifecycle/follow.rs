@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
 
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
 use self::known::{Known, Stay};
 use super::dial;
 use super::dialer::Outage;
@@ -42,10 +44,12 @@ pub(super) fn start<C: Connect, K: Key>(
     let follower = Follower {
         core: Arc::downgrade(core),
         changed: StdArc::clone(&set.changed),
+        rechecks: discovery.rechecks(),
         discovery,
         make,
         set: EndpointSet::default(),
         news: None,
+        recheck: None,
         known: BTreeMap::new(),
         version: 0,
         panic: None,
@@ -58,18 +62,36 @@ pub(super) fn start<C: Connect, K: Key>(
 struct Follower<C: Connect, K: Key, F> {
     core: Weak<LifecycleCore<C>>,
     changed: StdArc<Notify>,
+    /// Endpoints that may be fit again, as somebody else has learned.
+    rechecks: Receiver<StdArc<K>>,
     discovery: Discovery<K>,
     make: F,
     /// As it was told last, and is followed.
     set: EndpointSet<K>,
     /// As it was told since.
     news: Option<EndpointSet<K>>,
+    /// What is to be dialled without waiting for its gate.
+    recheck: Option<Recheck<K>>,
     /// Those in the set, and those that leave.
     known: BTreeMap<K, Known>,
     /// How often the set has changed.
     version: u64,
     /// Whether ejected endpoints are used.
     panic: Option<PanicMode>,
+}
+
+/// Which endpoints may be fit again.
+enum Recheck<K> {
+    Of(StdArc<K>),
+    /// More were named than there was room for.
+    All,
+}
+
+/// What has the follower look.
+enum Occasion<K> {
+    Set(Option<EndpointSet<K>>),
+    Recheck(Recheck<K>),
+    Other,
 }
 
 impl<C, K, F> Follower<C, K, F>
@@ -91,16 +113,22 @@ where
                 }
             };
             // Whichever it is, all is looked at.
-            let told = tokio::select! {
+            let occasion = tokio::select! {
                 biased;
-                told = self.discovery.changed(), if !news_ended => Some(told),
-                () = changed.notified() => None,
-                () = due => None,
+                told = self.discovery.changed(), if !news_ended => Occasion::Set(told),
+                named = self.rechecks.recv() => Occasion::Recheck(match named {
+                    Ok(key) => Recheck::Of(key),
+                    // Never closed: the discovery that is held here keeps it open.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => Recheck::All,
+                }),
+                () = changed.notified() => Occasion::Other,
+                () = due => Occasion::Other,
             };
-            match told {
-                Some(Some(set)) => self.news = Some(set),
-                Some(None) => news_ended = true,
-                None => {}
+            match occasion {
+                Occasion::Set(Some(set)) => self.news = Some(set),
+                Occasion::Set(None) => news_ended = true,
+                Occasion::Recheck(recheck) => self.recheck = Some(recheck),
+                Occasion::Other => {}
             }
             // Held only while something is done: the pool ends with its last handle.
             let Some(core) = self.core.upgrade() else {
@@ -124,11 +152,24 @@ where
             self.take_over(core, state, set);
             self.news = None;
         }
+        if let Some(recheck) = self.recheck.take() {
+            self.open_gates(core, state, &recheck);
+        }
         let change_at = self.admit(core, state);
         self.forget_gone(core, state);
         // Callers may have waited for an endpoint.
         dial::dial_if_needed(core);
         change_at
+    }
+
+    /// What failed at these endpoints is no reason any more to put the next dial off.
+    fn open_gates(&self, core: &LifecycleCore<C>, state: &SetState<C>, recheck: &Recheck<K>) {
+        let now = core.owner.clock.now();
+        let open = |known: &Known| state.dials().recheck(known.number, now);
+        match recheck {
+            Recheck::Of(key) => self.known.get(&**key).into_iter().for_each(open),
+            Recheck::All => self.known.values().for_each(open),
+        }
     }
 
     /// The set is another. Cut short by a panic, it can be done again.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::dialer::Outage;
 use crate::kernel::EndpointNumber;
+use crate::policy::suitability;
 use crate::sync::AtomicBool;
 
 /// Guarded by a lock of its own, which is taken after the dialer's; no user code runs under it.
@@ -71,6 +72,43 @@ impl SetDials {
         self.failing.insert((outage.gate.opens_at(), number));
         self.has_room_again();
         changed
+    }
+
+    /// The endpoint, of which something failed, may be dialled by then.
+    fn open_by(&mut self, number: EndpointNumber, at: u64) {
+        let outage = self.outages.get_mut(number as usize);
+        let Some(outage) = outage.and_then(Option::as_mut) else {
+            return;
+        };
+        let is_listed = self.failing.remove(&(outage.gate.opens_at(), number));
+        outage.gate.open_by(at);
+        if is_listed {
+            self.failing.insert((outage.gate.opens_at(), number));
+        }
+        self.has_room_again();
+    }
+
+    /// There is reason to believe that connecting to this endpoint works again: what failed keeps nobody from it any more.
+    pub(super) fn recheck(&mut self, number: EndpointNumber, now: u64) {
+        self.open_by(number, now);
+    }
+
+    /// Callers wait, and no endpoint serves: those that were found unsuitable are looked at again soon.
+    pub(super) fn hasten(&mut self, rng: &mut fastrand::Rng) {
+        let late = self.late().collect::<Vec<_>>();
+        for (found_at, number) in late {
+            self.open_by(number, suitability::soon(found_at, rng));
+        }
+    }
+
+    /// Those that were found unsuitable, when that was, and are to be looked at later than they could be.
+    pub(super) fn late(&self) -> impl Iterator<Item = (u64, EndpointNumber)> {
+        self.failing().filter_map(|(opens_at, number)| {
+            let outage = self
+                .outage(number)
+                .filter(|outage| outage.is_unsuitable())?;
+            suitability::is_late(outage.failed_at, opens_at).then_some((outage.failed_at, number))
+        })
     }
 
     /// Connecting to this endpoint works. What failed is to be dropped when the lock is let go.

@@ -43,9 +43,15 @@ impl<C: Connect> LifecycleCore<C> {
         let (connect_error, down) = {
             let dials = set.dials();
             let outage = dials.outage(member.number);
-            let down = outage.map(|outage| EndpointCondition::Down {
-                failures: outage.gate.failures(),
-                retry_in: left(outage.gate.opens_at()),
+            let down = outage.map(|outage| {
+                let retry_in = left(outage.gate.opens_at());
+                match outage.is_unsuitable() {
+                    true => EndpointCondition::Unsuitable { retry_in },
+                    false => EndpointCondition::Down {
+                        failures: outage.gate.failures(),
+                        retry_in,
+                    },
+                }
             });
             (outage.map(|outage| outage.last_error.clone()), down)
         };

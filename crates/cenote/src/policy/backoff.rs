@@ -68,10 +68,19 @@ impl Gate {
     }
 
     pub(crate) fn failed(&mut self, now: u64, backoff: &Backoff, rng: &mut Rng) {
+        let delay = backoff.delay(self.failures.saturating_add(1), rng);
+        self.failed_until(now.saturating_add(delay));
+    }
+
+    /// As [`failed`](Self::failed), with no dial before `until`.
+    pub(crate) fn failed_until(&mut self, until: u64) {
         self.failures = self.failures.saturating_add(1);
-        self.opens_at = self
-            .opens_at
-            .max(now.saturating_add(backoff.delay(self.failures, rng)));
+        self.opens_at = self.opens_at.max(until);
+    }
+
+    /// The next dial need not wait for longer than until then.
+    pub(crate) fn open_by(&mut self, at: u64) {
+        self.opens_at = self.opens_at.min(at);
     }
 }
 

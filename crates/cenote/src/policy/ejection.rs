@@ -1,7 +1,7 @@
 //! Which ejections take effect, over all endpoints of a set.
 //!
-//! That an endpoint cannot be reached is a *fact*: it is not used, whatever becomes of the others (envoy #12076, istio
-//! #34605). That it is ejected is an *opinion*, drawn from calls that failed ([`accrual`](super::accrual)), and one that
+//! That an endpoint cannot be reached, or is not what is wanted, is a *fact*: it is not used, whatever becomes of the others
+//! (envoy #12076, istio #34605). That it is ejected is an *opinion*, drawn from calls that failed ([`accrual`](super::accrual)), and one that
 //! may be about something else: the network of this process, a request that fails everywhere, a load that is too much
 //! for all and more so for those that are left. So opinion is believed as long as it condemns the few:
 //!
@@ -27,6 +27,8 @@ pub(crate) enum Availability {
     Ejected,
     /// It cannot be reached.
     Down,
+    /// It can be reached, and is not what is wanted.
+    Unsuitable,
 }
 
 impl Availability {
@@ -35,8 +37,13 @@ impl Availability {
         match self {
             Self::Up => true,
             Self::Ejected => panic.is_some(),
-            Self::Down => false,
+            Self::Down | Self::Unsuitable => false,
         }
+    }
+
+    /// Whether calls could go there, whatever is thought of it: a fact.
+    pub(crate) fn is_fit(self) -> bool {
+        !matches!(self, Self::Down | Self::Unsuitable)
     }
 }
 
@@ -87,7 +94,7 @@ pub(crate) fn decide(
     let mut levels = BTreeMap::<u16, Level>::new();
     for (priority, availability) in endpoints {
         let level = levels.entry(priority).or_default();
-        level.reachable += usize::from(availability != Availability::Down);
+        level.reachable += usize::from(availability.is_fit());
         level.ejected += usize::from(availability == Availability::Ejected);
     }
     let ejected = levels.values().map(|level| level.ejected).sum();
@@ -100,7 +107,7 @@ pub(crate) fn decide(
 
 #[cfg(test)]
 mod tests {
-    use super::Availability::{Down, Ejected, Up};
+    use super::Availability::{Down, Ejected, Unsuitable, Up};
     use super::*;
 
     /// Of one level.
@@ -157,7 +164,7 @@ mod tests {
         let panics = of([(1, Up), (2, Ejected), (7, Down)]);
         assert_eq!(panics, panic(2, 3));
         for panics in [None, panics] {
-            assert!(!Down.is_used(panics));
+            assert!(!Down.is_used(panics) && !Unsuitable.is_used(panics));
             assert!(Up.is_used(panics));
             assert_eq!(Ejected.is_used(panics), panics.is_some());
         }

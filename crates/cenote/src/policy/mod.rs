@@ -15,4 +15,5 @@ pub(crate) mod lifetime;
 pub(crate) mod recycle;
 pub(crate) mod shares;
 pub(crate) mod sharing;
+pub(crate) mod suitability;
 pub(crate) mod telling;

@@ -40,7 +40,8 @@ pub enum ConnectFailures {
     /// time-out, which then carries the last connect error. Before, the third failure in a row, and each one
     /// after it, ends everyone's waiting with the connect error. An error that the connector
     /// [calls](crate::Connect::classify) [`Final`](FailureKind::Final) or
-    /// [`Credentials`](FailureKind::Credentials) ends it at once, before and after.
+    /// [`Credentials`](FailureKind::Credentials) ends it at once, before and after; one that is
+    /// [`Unsuitable`](FailureKind::Unsuitable) never does, for roles are changing hands.
     #[default]
     RideOut,
     /// The failure that makes this many in a row, and each one after it, ends everyone's waiting with the connect
@@ -92,6 +93,7 @@ pub(crate) fn decide(policy: ConnectFailures, failing: &Failing) -> Tell {
             FailureKind::Transient | FailureKind::Full => {
                 now_if(!failing.had_connection && failing.failures >= MISTAKE)
             }
+            FailureKind::Unsuitable => Tell::Nothing,
         },
         ConnectFailures::FailAfter(enough) => now_if(failing.failures >= enough),
         ConnectFailures::FailAfterTime(limit) => match failing.since.saturating_add(nanos(limit)) {
@@ -147,6 +149,14 @@ mod tests {
                 let failing = failing(1, kind, had_connection);
                 assert_eq!(decide(ConnectFailures::RideOut, &failing), Tell::AtOnce);
             }
+        }
+    }
+
+    #[test]
+    fn that_a_server_is_not_what_is_wanted_is_ridden_out_from_the_beginning() {
+        for (failures, had_connection) in [(1, true), (1_000, true), (1_000, false)] {
+            let failing = failing(failures, FailureKind::Unsuitable, had_connection);
+            assert_eq!(decide(ConnectFailures::RideOut, &failing), Tell::Nothing);
         }
     }
 

@@ -72,9 +72,11 @@ pub enum EventKind<'a> {
     },
     /// An endpoint of a set has no connection any more, and cannot be reached.
     EndpointDown,
+    /// An endpoint of a set has no connection any more, and is up, but [not what is wanted](crate::FailureKind::Unsuitable).
+    EndpointUnsuitable,
     /// An endpoint of a set is [ejected](crate::endpoints::Ejection), or would be if fewer were.
     EndpointEjected,
-    /// An endpoint of a set that was down is connected to again, or one that was ejected is back.
+    /// An endpoint of a set that was down, or unsuitable, is connected to again, or one that was ejected is back.
     EndpointUp,
     /// So many endpoints of a set are ejected that all which can be reached are used.
     #[non_exhaustive]

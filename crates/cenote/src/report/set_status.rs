@@ -57,6 +57,13 @@ pub enum EndpointCondition {
         /// Until it may be dialled again.
         retry_in: Duration,
     },
+    /// It has no connection, for it is up, and [not what is wanted](crate::FailureKind::Unsuitable): a replica where the
+    /// primary is asked for. [`connect_error`](EndpointStatus::connect_error) says what it is.
+    #[non_exhaustive]
+    Unsuitable {
+        /// Until it is dialled again to see whether it still is. Sooner, if callers wait and no other endpoint serves.
+        retry_in: Duration,
+    },
     /// Its calls fail, and it gets none.
     #[non_exhaustive]
     Ejected {
@@ -78,6 +85,9 @@ impl fmt::Display for EndpointCondition {
             Self::Standby => f.write_str("standby"),
             Self::Down { failures, retry_in } => {
                 write!(f, "down, {failures} dials failed, next in {retry_in:.1?}")
+            }
+            Self::Unsuitable { retry_in } => {
+                write!(f, "unsuitable, looked at again in {retry_in:.1?}")
             }
             Self::Ejected { left, cause } => write!(f, "ejected for {left:.1?}, {cause}"),
             Self::OnTrial => f.write_str("on trial"),

@@ -10,7 +10,7 @@ use cenote::endpoints::{Endpoint, EndpointSet, IntoDiscovery, SetSender, channel
 use cenote::pool::PoolBuilder;
 use cenote::report::ConnectionInfo;
 use cenote::shared::SharedPoolBuilder;
-use cenote::{Connect, Dial, Lease, Multiplex, Pool, SharedPool, Verdict};
+use cenote::{Connect, Dial, FailureKind, Lease, Multiplex, Pool, SharedPool, Verdict};
 
 /// What a server does with a dial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Answer {
     #[default]
     Accept,
     Refuse,
+    /// That it is not what is wanted.
+    Unsuitable,
     /// Nothing, ever.
     Swallow,
     /// Accepts, and the connection is dead.
@@ -91,7 +93,12 @@ impl Service {
 
     /// Ends all its connections, and refuses others.
     pub fn kill(&self, name: &str) {
-        self.set(name, Answer::Refuse);
+        self.end(name, Answer::Refuse);
+    }
+
+    /// Ends all its connections; what it does with dials from now on.
+    pub fn end(&self, name: &str, answer: Answer) {
+        self.set(name, answer);
         let next = self.0.lock().unwrap().next;
         self.with(name, |server| server.alive_since = next);
     }
@@ -176,6 +183,7 @@ impl Connect for To {
         tokio::time::sleep(time).await;
         match answer {
             Answer::Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Answer::Unsuitable => return Err(io::Error::other("it is a replica")),
             Answer::Swallow => std::future::pending().await,
             Answer::Accept | Answer::AcceptDead => {}
         }
@@ -215,6 +223,13 @@ impl Connect for To {
             tokio::time::sleep(time).await;
         }
         drop(conn);
+    }
+
+    fn classify(&self, error: &io::Error) -> FailureKind {
+        match error.kind() {
+            io::ErrorKind::Other => FailureKind::Unsuitable,
+            _ => FailureKind::Transient,
+        }
     }
 
     fn endpoint(&self) -> Option<String> {

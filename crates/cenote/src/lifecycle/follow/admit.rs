@@ -83,8 +83,7 @@ where
         };
         let decided: Vec<_> = self.known.values().map(decide).collect();
         carry_out(core, state, &decided);
-        let may_be_up =
-            |facts: &Facts| !is_drained(facts.weight) && facts.availability != Availability::Down;
+        let may_be_up = |facts: &Facts| !is_drained(facts.weight) && facts.availability.is_fit();
         if !facts.is_empty() && !facts.iter().any(may_be_up) {
             // Perhaps all have moved.
             self.discovery.refresh();
@@ -92,6 +91,7 @@ where
         for (name, availability) in turned {
             core.owner.tell_named(Some(name), || match availability {
                 Availability::Down => EventKind::EndpointDown,
+                Availability::Unsuitable => EventKind::EndpointUnsuitable,
                 Availability::Ejected => EventKind::EndpointEjected,
                 Availability::Up => EventKind::EndpointUp,
             });
@@ -110,13 +110,15 @@ where
             let dials = state.dials();
             for (key, known) in &mut self.known {
                 let record = endpoints.record(known.number);
-                let has_failed = dials.outage(known.number).is_some();
-                let is_down = !known.is_made || has_failed && record.open() == 0;
+                let failed = dials.outage(known.number);
+                let failed = failed.filter(|_| record.open() == 0);
                 let opinion = known.judge(state, record.open(), now);
                 look_at = look_at.into_iter().chain(opinion.until).min();
-                let availability = match is_down {
-                    true => Availability::Down,
-                    false => opinion.availability,
+                let availability = match failed {
+                    _ if !known.is_made => Availability::Down,
+                    Some(outage) if outage.is_unsuitable() => Availability::Unsuitable,
+                    Some(_) => Availability::Down,
+                    None => opinion.availability,
                 };
                 let was = std::mem::replace(&mut known.availability, availability);
                 if known.stay == Stay::Leaves {
