@@ -129,7 +129,7 @@ fn initdb(folder: &Path, account: Option<Account>) -> Result<Command, ServerErro
     Ok(initdb)
 }
 
-fn run(mut command: Command) -> Result<(), ServerError> {
+pub(crate) fn run(mut command: Command) -> Result<(), ServerError> {
     let program = PathBuf::from(command.get_program());
     let output = command
         .stdin(Stdio::null())

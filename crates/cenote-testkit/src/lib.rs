@@ -84,6 +84,8 @@ mod sentinel;
 mod server;
 mod silent;
 #[cfg(target_os = "linux")]
+mod standby;
+#[cfg(target_os = "linux")]
 mod zone;
 
 pub use error::ServerError;

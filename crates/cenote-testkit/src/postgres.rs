@@ -6,6 +6,7 @@ use crate::error::ServerError;
 use crate::percent::percent_encoded;
 use crate::programs;
 use crate::server::{self, Recipe, Server, define_life};
+use crate::standby;
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ const MOST_CONNECTIONS: u32 = 100_000;
 ///
 /// The superuser `postgres` and the database `postgres` exist. Nothing is forced to the disk
 /// (`fsync` is off), yet committed data survive [`kill`](Self::kill) and [`restart`](Self::restart).
-/// Autovacuum and replication are off, so that only the test's own clients are served. When the
+/// Autovacuum and replication are off, unless it is to be [`replicating`](PostgresBuilder::replicating), so that only the
+/// test's own clients are served. When the
 /// caller is root, which PostgreSQL refuses, it runs as the account `postgres` (or `nobody`).
 ///
 /// ```
@@ -71,6 +73,57 @@ impl PostgresServer {
         format!("postgres://{SUPERUSER}{password}@{}/postgres", self.addr())
     }
 
+    /// Starts a standby of `primary`, which is [`replicating`](PostgresBuilder::replicating), and waits until it takes
+    /// connections, which can read and not write.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); [`ServerError::Setup`] when `primary` cannot be copied, for it is down, is not
+    /// `replicating`, or has a password.
+    pub fn standby_of(primary: &Self) -> Result<Self, ServerError> {
+        let recipe = Self::builder().replicating().recipe()?;
+        let folder = server::folder(cluster::KIND)?;
+        standby::copy(folder.path(), recipe.account, primary.port())?;
+        standby::follow(folder.path(), recipe.account, primary.port())?;
+        Ok(Self {
+            server: Server::launch(recipe, folder)?,
+            password: None,
+        })
+    }
+
+    /// Asks a standby to become a primary, as it does some milliseconds later: `pg_is_in_recovery()` then is false.
+    /// Clients stay connected.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Setup`] when it is down, or no standby.
+    pub fn promote(&self) -> Result<(), ServerError> {
+        standby::promote(self.folder(), self.server.recipe().account)
+    }
+
+    /// Shuts it down in PostgreSQL's "fast" mode, which tells the connected clients that an administrator ends their
+    /// sessions, and the standbys all that it has. Without effect on one that is down.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::StillRunning`] if the system does not get rid of the processes.
+    pub fn shut_down(&self) -> Result<(), ServerError> {
+        self.server.shut_down()
+    }
+
+    /// Restarts it as a standby of `primary`: one that was a standby and follows another from now on, or the primary of
+    /// before, which must have been [shut down](Self::shut_down) before `primary` was promoted, or it has what that
+    /// has not.
+    ///
+    /// # Errors
+    ///
+    /// As [`restart`](Self::restart).
+    pub fn follow(&self, primary: &Self) -> Result<(), ServerError> {
+        let account = self.server.recipe().account;
+        self.server
+            .restart_changed(|folder| standby::follow(folder, account, primary.port()))
+    }
+
     define_life!(
         holds: "data",
         restarted: "shut down in PostgreSQL's \"fast\" mode, which tells the connected clients that an \
@@ -102,6 +155,13 @@ impl PostgresBuilder {
         self
     }
 
+    /// Standbys can [follow](PostgresServer::standby_of) it. Default: they cannot.
+    pub fn replicating(mut self) -> Self {
+        let settings = standby::SETTINGS.map(|(name, value)| (name.into(), value.into()));
+        self.settings.extend(settings);
+        self
+    }
+
     /// Any other setting of `postgresql.conf`, by its name. A later one of the same name wins, over
     /// this crate's choices too.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -118,17 +178,22 @@ impl PostgresBuilder {
     /// refuses is a [`ServerError::Exited`] whose log names it.
     pub fn start(self) -> Result<PostgresServer, ServerError> {
         self.verify()?;
-        let recipe = PostgresRecipe {
+        let password = self.password.clone();
+        let recipe = self.recipe()?;
+        let folder = server::folder(cluster::KIND)?;
+        cluster::create(folder.path(), recipe.account, password.as_deref())?;
+        Ok(PostgresServer {
+            server: Server::launch(recipe, folder)?,
+            password,
+        })
+    }
+
+    fn recipe(self) -> Result<PostgresRecipe, ServerError> {
+        Ok(PostgresRecipe {
             program: programs::postgres("postgres")?,
             account: Account::unprivileged()?,
             max_connections: self.max_connections.unwrap_or(100),
             settings: self.settings,
-        };
-        let folder = server::folder(cluster::KIND)?;
-        cluster::create(folder.path(), recipe.account, self.password.as_deref())?;
-        Ok(PostgresServer {
-            server: Server::launch(recipe, folder)?,
-            password: self.password,
         })
     }
 

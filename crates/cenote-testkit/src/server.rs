@@ -212,10 +212,27 @@ impl<R: Recipe> Server<R> {
             .map(|running| running.tree.thaw())
     }
 
+    pub(crate) fn shut_down(&self) -> Result<(), ServerError> {
+        self.end(&mut self.life(), R::END_ORDERLY)
+    }
+
     pub(crate) fn restart(&self) -> Result<(), ServerError> {
+        self.restart_changed(|_| Ok(()))
+    }
+
+    /// As [`restart`](Self::restart), after `change` was made to what is in the folder.
+    pub(crate) fn restart_changed(
+        &self,
+        change: impl FnOnce(&Path) -> Result<(), ServerError>,
+    ) -> Result<(), ServerError> {
         let mut life = self.life();
         self.end(&mut life, R::END_ORDERLY)?;
+        change(self.folder())?;
         self.run(&mut life)
+    }
+
+    pub(crate) fn recipe(&self) -> &R {
+        &self.recipe
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

@@ -265,3 +265,42 @@ fn a_killed_server_leaves_no_shared_memory_after_its_drop() {
     drop(server);
     assert!(!system_has_segment(&segment));
 }
+
+/// Waits until the statement answers so.
+fn await_answer(server: &PostgresServer, statement: &str, expected: &str) {
+    let begun = std::time::Instant::now();
+    while answer(server, statement) != expected {
+        assert!(begun.elapsed().as_secs() < 60, "never: {statement}");
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_standby_follows_is_promoted_and_the_primary_of_before_follows_it() {
+    let first = PostgresServer::builder().replicating().start().unwrap();
+    answer(&first, "CREATE TABLE orders (id int)");
+    let second = PostgresServer::standby_of(&first).unwrap();
+    let third = PostgresServer::standby_of(&first).unwrap();
+    answer(&first, "INSERT INTO orders VALUES (1)");
+    for standby in [&second, &third] {
+        await_answer(standby, "SELECT count(*) FROM orders", "1");
+        assert_eq!(answer(standby, "SELECT pg_is_in_recovery()"), "t");
+    }
+    first.shut_down().unwrap();
+    second.promote().unwrap();
+    await_answer(&second, "SELECT pg_is_in_recovery()", "f");
+    answer(&second, "INSERT INTO orders VALUES (2)");
+    for standby in [&first, &third] {
+        standby.follow(&second).unwrap();
+        await_answer(standby, "SELECT count(*) FROM orders", "2");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_replicating_has_no_standbys() {
+    let server = PostgresServer::start().unwrap();
+    let error = PostgresServer::standby_of(&server).unwrap_err();
+    assert!(matches!(error, ServerError::Setup { .. }), "{error}");
+    let error = server.promote().unwrap_err();
+    assert!(matches!(error, ServerError::Setup { .. }), "{error}");
+}
