@@ -15,6 +15,7 @@ use crate::endpoint::{self, Users};
 use crate::error::{ConnectCause, Error};
 use crate::login::Login;
 use crate::reset::ResetError;
+use crate::role::{Post, Role, Tenure, Wanted};
 use crate::session::Peer;
 use crate::silence::Patience;
 use crate::tunnel::{Made, Protection};
@@ -47,7 +48,16 @@ impl PostgresConnector {
     /// Whether a session that begins is read-only on purpose. Where one before took writes it is not: the server has
     /// been demoted, or the name leads to a standby for a while.
     fn is_for_reading(&self, conn: &PgConnection) -> bool {
-        let is_read_only = conn.session().status().is_read_only();
+        let status = conn.session().status();
+        let is_read_only = status.is_read_only();
+        match conn.session().tenure().map(Tenure::role) {
+            Some(Role::Replica) => return true,
+            // Its server took writes just now, and no statement made it a standby.
+            Some(Role::Primary) => {
+                return self.setup.is_some() && is_read_only && status.is_standby() == Some(false);
+            }
+            None => {}
+        }
         if !is_read_only {
             self.has_met_writable.store(true, Ordering::Relaxed);
         }
@@ -58,6 +68,11 @@ impl PostgresConnector {
 
     /// Opens a connection and logs in: at the first of the hosts that lets it.
     pub(crate) async fn dial(&self, users: Users, dial: &Dial) -> Result<PgConnection, Error> {
+        let of_url = match self.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => Some(Wanted::Primary),
+            TargetSessionAttrs::ReadOnly => Some(Wanted::Replica),
+            _ => None,
+        };
         let login = Login {
             dialer: endpoint::dialer(&self.config, users),
             protection: self.protection(),
@@ -70,8 +85,10 @@ impl PostgresConnector {
                 Users::Many => Patience::ENDLESS,
             },
             statement_cache: self.statement_cache,
+            wanted: of_url,
+            candidacy: self.post.as_ref().map(Post::candidacy),
         };
-        let mut hosts = endpoint::hosts(&self.config);
+        let mut hosts = self.hosts();
         if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
             fastrand::shuffle(&mut hosts);
         }
@@ -104,6 +121,23 @@ impl PostgresConnector {
     #[cfg(not(feature = "rustls"))]
     fn protection(&self) -> Protection {
         Protection::new(&self.config)
+    }
+
+    /// One round trip, by which it is also known whether the server still has the role that it is to have.
+    async fn ask(&self, conn: &PgConnection) -> Result<(), Error> {
+        let role = conn.check().await.map_err(|cause| {
+            self.explain(conn, cause, |endpoint, cause| Error::Check {
+                endpoint,
+                cause,
+            })
+        })?;
+        match role.and_then(|now| conn.session().judge_role(now)) {
+            None => Ok(()),
+            Some(reason) => Err(Error::RoleChanged {
+                endpoint: self.endpoint.clone(),
+                reason,
+            }),
+        }
     }
 
     /// An empty query: one round trip.
@@ -146,9 +180,10 @@ impl Connect for PostgresConnector {
         error.kind()
     }
 
-    /// False once the server closed the connection, or it broke.
+    /// False once the server closed the connection, or it broke, or its server has not the role any more that a
+    /// [`PostgresCluster`](crate::PostgresCluster) wants.
     fn is_open(&self, conn: &PgConnection) -> bool {
-        !conn.is_closed()
+        !conn.is_closed() && !conn.session().tenure().is_some_and(Tenure::is_over)
     }
 
     /// As [`ResetMode`](crate::ResetMode) says; close when the connection ended, gave a cancel token away, or lost its
@@ -162,9 +197,10 @@ impl Connect for PostgresConnector {
         Some(self.endpoint.to_string())
     }
 
-    /// An empty query: one round trip.
+    /// An empty query, or for the pool of a [`PostgresCluster`](crate::PostgresCluster) whose server does not report its
+    /// role by itself the question for that: one round trip.
     async fn check(&self, conn: &mut PgConnection, _: &ConnectionInfo) -> Result<(), Error> {
-        self.ping(conn).await
+        self.ask(conn).await
     }
 
     /// Waits for outstanding replies, undoes what was left as [`ResetMode`](crate::ResetMode) lists it, and runs

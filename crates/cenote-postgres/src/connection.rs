@@ -14,10 +14,11 @@ use tokio_postgres::{Client, Error, Notification, Row, SimpleQueryMessage};
 
 use crate::calls::{Calls, Scope, define_calls};
 use crate::driver::{CancelToken, Driver, GiveUp};
-use crate::error::Unclean;
+
 use crate::inbox::Mail;
 use crate::quiet::Quiet;
 use crate::reset::{Reset, ResetError, ResetMode};
+use crate::role::{CountedReplica, Role, Tenure};
 use crate::session::{Peer, Session};
 use crate::sql::sealed::What;
 use crate::statement::Statement;
@@ -69,6 +70,8 @@ pub struct PgConnection {
     session: Arc<Session>,
     statements: Arc<Statements>,
     quiet: Quiet,
+    /// Where the pool counts its connections to replicas, and this is one.
+    _counted: Option<CountedReplica>,
 }
 
 impl PgConnection {
@@ -84,7 +87,14 @@ impl PgConnection {
             session,
             statements: Arc::new(statements),
             quiet: Quiet::default(),
+            _counted: None,
         }
+    }
+
+    /// Its server has the role that is wanted, and is to keep it.
+    pub(crate) fn admit(&mut self, tenure: Tenure) {
+        self._counted = tenure.counted();
+        self.session.admit(tenure);
     }
 
     pub(crate) fn calls(&self) -> Calls<'_> {
@@ -247,9 +257,12 @@ impl PgConnection {
         // What came for this user is not for the next.
         self.driver.inbox().clear();
         if self.is_closed() {
-            Verdict::Close
-        } else {
-            self.session.verdict(mode)
+            return Verdict::Close;
+        }
+        match self.session.verdict(mode) {
+            // Its user may have set what the server reports: after a reset, nobody has.
+            Verdict::Reuse if self.session.is_role_in_doubt() => Verdict::Reset,
+            verdict => verdict,
         }
     }
 
@@ -262,6 +275,24 @@ impl PgConnection {
         Ok(messages.iter().any(
             |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
         ))
+    }
+
+    /// The role of the server: as it reports it of each session, else by a round trip.
+    pub(crate) async fn role(&self) -> Result<Role, Error> {
+        match self.session.reported_role() {
+            Some(role) => Ok(role),
+            None => self.is_read_only().await.map(Role::of),
+        }
+    }
+
+    /// Asks for a sign of life, and where the server does not report its role, for that. What role it has, if it is to
+    /// have one.
+    pub(crate) async fn check(&self) -> Result<Option<Role>, Error> {
+        if self.session.asks_for_role() {
+            return self.is_read_only().await.map(|now| Some(Role::of(now)));
+        }
+        self.ping().await?;
+        Ok(self.session.tenure().and(self.session.reported_role()))
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
@@ -295,8 +326,11 @@ impl PgConnection {
             Peer::TransactionPooler => reset.roll_back().await?,
         }
         // The transaction may have been one that its user had asked to be so; the server may have been demoted.
-        if self.session.met_read_only() && self.is_read_only().await? {
-            return Err(Unclean::ReadOnly.into());
+        if self.session.met_read_only() || self.session.is_role_in_doubt() {
+            let now = Role::of(self.is_read_only().await?);
+            if let Some(reason) = self.session.judge_role(now) {
+                return Err(reason.into());
+            }
         }
         call.complete();
         preparations.forget(&left);

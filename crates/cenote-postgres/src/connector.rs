@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use cenote::net;
 use tokio_postgres::Config;
 
 use crate::endpoint;
 use crate::error::ConfigError;
 use crate::reset::ResetMode;
+use crate::role::Post;
 use crate::session::Peer;
 use crate::silence::Patience;
 use crate::statements::Bounds;
@@ -27,7 +29,11 @@ const STATEMENT_CACHE: Bounds = Bounds {
 #[derive(Clone)]
 pub struct PostgresConnector {
     pub(crate) config: Config,
+    /// Of the hosts of the settings the only one that is dialled.
+    pub(crate) only: Option<net::Host>,
     pub(crate) endpoint: Arc<str>,
+    /// The role that the server is to have, for a pool of a cluster.
+    pub(crate) post: Option<Arc<Post>>,
     pub(crate) reset_mode: ResetMode,
     pub(crate) statement_cache: Bounds,
     pub(crate) setup: Option<Arc<str>>,
@@ -95,6 +101,8 @@ impl PostgresConnector {
         Ok(Self {
             endpoint: endpoint::label(&config),
             config,
+            only: None,
+            post: None,
             reset_mode: ResetMode::default(),
             statement_cache: STATEMENT_CACHE,
             setup: None,
@@ -284,6 +292,26 @@ impl PostgresConnector {
         self
     }
 
+    /// The same, for one of its hosts alone.
+    pub(crate) fn only(mut self, host: net::Host) -> Self {
+        self.endpoint = host.to_string().into();
+        self.only = Some(host);
+        self
+    }
+
+    /// The same, for servers with the role that the post is for.
+    pub(crate) fn for_post(mut self, post: Post) -> Self {
+        self.post = Some(Arc::new(post));
+        self
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<net::Host> {
+        match &self.only {
+            Some(host) => vec![host.clone()],
+            None => endpoint::hosts(&self.config),
+        }
+    }
+
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
@@ -303,6 +331,8 @@ impl fmt::Debug for PostgresConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresConnector")
             .field("config", &self.config)
+            .field("only", &self.only)
+            .field("post", &self.post)
             .field("reset_mode", &self.reset_mode)
             .field("statement_cache", &self.statement_cache)
             .field("setup", &self.setup)

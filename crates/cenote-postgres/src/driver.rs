@@ -74,7 +74,7 @@ impl Driver {
         let (held, let_go) = oneshot::channel();
         let end = Arc::new(OnceLock::new());
         let inbox = Arc::<Inbox>::default();
-        let connection = deliver(connection, inbox.clone(), session.clone());
+        let connection = deliver(connection, inbox.clone(), session.clone(), signals.clone());
         let give_up = GiveUp(Arc::default());
         let told = Told {
             let_go,
@@ -203,6 +203,7 @@ async fn deliver(
     mut connection: Connection,
     inbox: Arc<Inbox>,
     session: Arc<Session>,
+    signals: Signals,
 ) -> Result<(), tokio_postgres::Error> {
     /// However it ends, nothing comes any more.
     struct Ending(Arc<Inbox>);
@@ -220,6 +221,9 @@ async fn deliver(
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Pending => break,
             }
+        }
+        if session.notice_role() {
+            signals.closed();
         }
         if session.status().end_reason().is_some() {
             // The server's last words wait for a call to be the answer to; who waits for mail makes none.

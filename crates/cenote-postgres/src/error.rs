@@ -130,6 +130,15 @@ pub enum Error {
         /// What the server or the network said.
         reason: String,
     },
+    /// A check found that the server has another role than the one for which the connection was opened.
+    #[error("PostgreSQL at {endpoint} has changed its role: {reason}")]
+    #[non_exhaustive]
+    RoleChanged {
+        /// The host and port.
+        endpoint: Arc<str>,
+        /// To what.
+        reason: Unclean,
+    },
     /// Notifications came faster than they were taken, and these found no room: the data that they tell of has to be
     /// looked at anew. The next ones are kept again.
     #[error(
@@ -242,7 +251,8 @@ pub enum ConnectCause {
     TimedOut(Duration),
     /// Nothing was answered to the TCP connection for so long, all the time there was.
     Silent(Duration),
-    /// `target_session_attrs` asks for a server of another role.
+    /// A server of another role is asked for, by a [`PostgresCluster`](crate::PostgresCluster) or by
+    /// `target_session_attrs`.
     #[non_exhaustive]
     OtherRole {
         /// Whether the server takes writes.
@@ -277,9 +287,8 @@ impl ConnectCause {
             | Self::TlsNotOffered
             | Self::NoRootCertificates
             | Self::Tls(_) => FailureKind::Final,
-            Self::Interrupted(_) | Self::TimedOut(_) | Self::Silent(_) | Self::OtherRole { .. } => {
-                FailureKind::Transient
-            }
+            Self::Interrupted(_) | Self::TimedOut(_) | Self::Silent(_) => FailureKind::Transient,
+            Self::OtherRole { .. } => FailureKind::Unsuitable,
             Self::Login(error) => login_kind(error),
         }
     }
@@ -370,14 +379,14 @@ impl fmt::Display for ConnectCause {
                 "it takes connections and did not answer within {limit:?}: is this a PostgreSQL server?"
             ),
             Self::TimedOut(limit) => write!(f, "it took longer than connect_timeout ({limit:?})"),
-            Self::OtherRole { is_read_only: true } => f.write_str(
-                "the server takes no writes, and `target_session_attrs=read-write` asks for one that does",
-            ),
+            Self::OtherRole { is_read_only: true } => {
+                f.write_str("it is a replica: it takes no writes, and one that does is asked for")
+            }
             Self::OtherRole {
                 is_read_only: false,
-            } => f.write_str(
-                "the server takes writes, and `target_session_attrs=read-only` asks for one that does not",
-            ),
+            } => {
+                f.write_str("it is a primary: it takes writes, and one that does not is asked for")
+            }
         }
     }
 }
@@ -395,6 +404,9 @@ pub enum Unclean {
     /// primary. Not in a session that is read-only on purpose.
     #[error("the server has become read-only")]
     ReadOnly,
+    /// The server takes writes now, and a replica is wanted: it has been made the primary.
+    #[error("the server has become a primary")]
+    Promoted,
     /// `DISCARD ALL` or `DEALLOCATE` dropped statements that the connection counts on.
     #[error("prepared statements that it relies on were deallocated")]
     StatementsLost,

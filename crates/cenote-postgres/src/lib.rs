@@ -48,6 +48,7 @@
 struct Readme;
 
 mod calls;
+mod cluster;
 mod connect;
 mod connection;
 mod connector;
@@ -60,6 +61,7 @@ mod login;
 mod pipelined;
 mod quiet;
 mod reset;
+mod role;
 mod running;
 mod session;
 mod silence;
@@ -74,6 +76,7 @@ mod transaction;
 mod tunnel;
 mod wire;
 
+pub use cluster::PostgresCluster;
 pub use connection::PgConnection;
 pub use connector::PostgresConnector;
 pub use driver::CancelToken;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cenote::Dial;
 use cenote::net::{Dialer, Host, HostFailure, Socket};
 use tokio_postgres::Config;
-use tokio_postgres::config::TargetSessionAttrs;
 
 use crate::connection::PgConnection;
 use crate::driver::{Driver, Target};
 use crate::error::ConnectCause;
+use crate::role::{Candidacy, Wanted};
 use crate::session::{Peer, Session};
 use crate::silence::Patience;
 use crate::statements::{Bounds, Statements};
@@ -27,6 +27,10 @@ pub(crate) struct Login<'a> {
     pub(crate) peer: Peer,
     pub(crate) patience: Patience,
     pub(crate) statement_cache: Bounds,
+    /// Which servers will do, by the settings.
+    pub(crate) wanted: Option<Wanted>,
+    /// What the session is for, in a pool of a cluster.
+    pub(crate) candidacy: Option<Candidacy>,
 }
 
 impl Login<'_> {
@@ -81,20 +85,26 @@ impl Login<'_> {
             session.clone(),
             dial.signals(),
         );
-        let wanted = match self.settings.get_target_session_attrs() {
-            TargetSessionAttrs::ReadWrite => Some(false),
-            TargetSessionAttrs::ReadOnly => Some(true),
-            _ => None,
-        };
         let statements = Statements::new(self.statement_cache);
-        let conn = PgConnection::new(client, driver, session, statements);
-        if let Some(wanted) = wanted {
-            let is_read_only = conn.is_read_only().await.map_err(ConnectCause::Login)?;
-            if is_read_only != wanted {
-                return Err(ConnectCause::OtherRole { is_read_only });
-            }
+        let mut conn = PgConnection::new(client, driver, session, statements);
+        if self.wanted.is_none() && self.candidacy.is_none() {
+            return Ok(conn);
         }
-        Ok(conn)
+        let role = conn.role().await.map_err(ConnectCause::Login)?;
+        let is_wanted = match (&self.candidacy, &self.wanted) {
+            (Some(candidacy), _) => {
+                let tenure = candidacy.tenure(role, conn.session().status());
+                tenure.map(|tenure| conn.admit(tenure)).is_some()
+            }
+            (None, Some(wanted)) => wanted.accepts(role),
+            (None, None) => true,
+        };
+        match is_wanted {
+            true => Ok(conn),
+            false => Err(ConnectCause::OtherRole {
+                is_read_only: role.is_read_only(),
+            }),
+        }
     }
 
     fn naming(&self) -> Naming {

@@ -73,15 +73,15 @@ impl PostgresServer {
         format!("postgres://{SUPERUSER}{password}@{}/postgres", self.addr())
     }
 
-    /// Starts a standby of `primary`, which is [`replicating`](PostgresBuilder::replicating), and waits until it takes
-    /// connections, which can read and not write.
+    /// Starts a standby of `primary`, which is [`replicating`](PostgresBuilder::replicating), with the same settings, and
+    /// waits until it takes connections, which can read and not write.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start); [`ServerError::Setup`] when `primary` cannot be copied, for it is down, is not
     /// `replicating`, or has a password.
     pub fn standby_of(primary: &Self) -> Result<Self, ServerError> {
-        let recipe = Self::builder().replicating().recipe()?;
+        let recipe = primary.server.recipe().clone();
         let folder = server::folder(cluster::KIND)?;
         standby::copy(folder.path(), recipe.account, primary.port())?;
         standby::follow(folder.path(), recipe.account, primary.port())?;
@@ -178,22 +178,17 @@ impl PostgresBuilder {
     /// refuses is a [`ServerError::Exited`] whose log names it.
     pub fn start(self) -> Result<PostgresServer, ServerError> {
         self.verify()?;
-        let password = self.password.clone();
-        let recipe = self.recipe()?;
-        let folder = server::folder(cluster::KIND)?;
-        cluster::create(folder.path(), recipe.account, password.as_deref())?;
-        Ok(PostgresServer {
-            server: Server::launch(recipe, folder)?,
-            password,
-        })
-    }
-
-    fn recipe(self) -> Result<PostgresRecipe, ServerError> {
-        Ok(PostgresRecipe {
+        let recipe = PostgresRecipe {
             program: programs::postgres("postgres")?,
             account: Account::unprivileged()?,
             max_connections: self.max_connections.unwrap_or(100),
             settings: self.settings,
+        };
+        let folder = server::folder(cluster::KIND)?;
+        cluster::create(folder.path(), recipe.account, self.password.as_deref())?;
+        Ok(PostgresServer {
+            server: Server::launch(recipe, folder)?,
+            password: self.password,
         })
     }
 
@@ -219,7 +214,7 @@ impl PostgresBuilder {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PostgresRecipe {
     program: PathBuf,
     account: Option<Account>,

@@ -38,7 +38,9 @@ pub(crate) struct Status(Arc<Said>);
 #[derive(Debug, Default)]
 struct Said {
     transaction: AtomicU8,
-    read_only: AtomicBool,
+    /// Whether it is a standby, and whether transactions are read-only by default: each reported or not, on or off.
+    standby: AtomicU8,
+    read_only: AtomicU8,
     preparations: Preparations,
     end: OnceLock<Box<str>>,
     heard: AtomicU64,
@@ -58,13 +60,32 @@ impl Status {
         self.0.transaction.store(status, Ordering::Relaxed);
     }
 
-    /// Whether it last reported that transactions take no writes, unless they ask for it.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.0.read_only.load(Ordering::Relaxed)
+    /// Whether it last reported that it is a standby; `None`: it never said, as before version 14.
+    pub(crate) fn is_standby(&self) -> Option<bool> {
+        reported(&self.0.standby)
     }
 
-    fn set_read_only(&self, is_read_only: bool) {
-        self.0.read_only.store(is_read_only, Ordering::Relaxed);
+    /// Whether it last reported that transactions take no writes, unless they ask for it; `None`: it never said, as
+    /// before version 14.
+    pub(crate) fn takes_no_writes(&self) -> Option<bool> {
+        Some(self.is_standby()? || reported(&self.0.read_only)?)
+    }
+
+    /// Whether it reported that transactions take no writes, unless they ask for it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_standby() == Some(true) || reported(&self.0.read_only) == Some(true)
+    }
+
+    fn reports_standby(&self, is_standby: bool) {
+        self.0
+            .standby
+            .store(u8::from(is_standby) + 1, Ordering::Relaxed);
+    }
+
+    fn reports_read_only(&self, is_read_only: bool) {
+        self.0
+            .read_only
+            .store(u8::from(is_read_only) + 1, Ordering::Relaxed);
     }
 
     /// The statements that are being prepared.
@@ -100,6 +121,14 @@ impl Status {
     fn end(&self, reason: String) {
         // The first word counts.
         let _ = self.0.end.set(reason.into());
+    }
+}
+
+/// 0 where it never was, else 1 for off and 2 for on.
+fn reported(parameter: &AtomicU8) -> Option<bool> {
+    match parameter.load(Ordering::Relaxed) {
+        0 => None,
+        value => Some(value == 2),
     }
 }
 

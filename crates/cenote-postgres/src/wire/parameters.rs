@@ -20,9 +20,6 @@ pub(super) struct Parameters {
     bytes: usize,
     /// The report on its way, as far as it is read.
     body: Vec<u8>,
-    /// Those that say whether writes are refused. PostgreSQL reports them since version 14.
-    default_transaction_read_only: bool,
-    in_hot_standby: bool,
 }
 
 impl Parameters {
@@ -59,12 +56,12 @@ impl Parameters {
                 self.values.insert(name.into(), value.len());
             }
         }
+        // PostgreSQL reports these since version 14.
         match name {
-            b"default_transaction_read_only" => self.default_transaction_read_only = value == b"on",
-            b"in_hot_standby" => self.in_hot_standby = value == b"on",
+            b"default_transaction_read_only" => status.reports_read_only(value == b"on"),
+            b"in_hot_standby" => status.reports_standby(value == b"on"),
             _ => {}
         }
-        status.set_read_only(self.default_transaction_read_only || self.in_hot_standby);
         within(self.values.len(), self.bytes)
     }
 }
