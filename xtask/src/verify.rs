@@ -84,6 +84,12 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
             ),
         ),
         (
+            "PostgreSQL switched over under 200 writers, timed",
+            tests("cenote-postgres", &["cluster"])
+                .args(["--", "--ignored", "--nocapture", "switchover::"])
+                .variable("CENOTE_SWITCHOVERS", effort.of(9, 300)),
+        ),
+        (
             "Redis cancelled at every poll, killed, frozen, behind a faulty wire",
             tests(
                 "cenote-redis",

@@ -63,9 +63,11 @@ pub struct PostgresCluster<K: Key = String> {
     members: Arc<Members<K>>,
 }
 
+type Make<K> = dyn Fn(&Endpoint<K>) -> PostgresConnector + Send + Sync;
+
 struct Members<K: Key> {
     source: Mutex<Source<K>>,
-    make: Box<dyn Fn(&Endpoint<K>) -> PostgresConnector + Send + Sync>,
+    make: Box<Make<K>>,
     roles: Mutex<BTreeMap<K, Weak<LastRole>>>,
 }
 

@@ -183,7 +183,7 @@ impl Connect for PostgresConnector {
     /// False once the server closed the connection, or it broke, or its server has not the role any more that a
     /// [`PostgresCluster`](crate::PostgresCluster) wants.
     fn is_open(&self, conn: &PgConnection) -> bool {
-        !conn.is_closed() && !conn.session().tenure().is_some_and(Tenure::is_over)
+        !conn.is_closed() && conn.keeps_role()
     }
 
     /// As [`ResetMode`](crate::ResetMode) says; close when the connection ended, gave a cancel token away, or lost its

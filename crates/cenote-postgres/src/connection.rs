@@ -248,9 +248,14 @@ impl PgConnection {
         driver.finish().await;
     }
 
+    /// Whether its server has the role that it was opened for, or any will do.
+    pub(crate) fn keeps_role(&self) -> bool {
+        !self.session.tenure().is_some_and(Tenure::is_over)
+    }
+
     /// Whether a user who comes now can use it beside those it has.
     pub(crate) fn is_fit(&self) -> bool {
-        !self.is_closed() && !self.session.is_doomed()
+        !self.is_closed() && !self.session.is_doomed() && self.keeps_role()
     }
 
     pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {

@@ -232,7 +232,7 @@ pub enum FailureKind {
     ///
     /// Callers wait for better. In a [set](crate::Pool::balanced) the other endpoints are dialled meanwhile; this one is
     /// dialled again after 30 to 60 s, by chance, as long as another serves, and after 250 to 500 ms while callers wait
-    /// and none does.
+    /// and none does, or after eight times as long as the dial took, up to 2 s, if that is more.
     Unsuitable,
 }
 

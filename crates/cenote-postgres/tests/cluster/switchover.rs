@@ -201,7 +201,7 @@ async fn writers_wait_a_switchover_out_and_readers_see_nothing_of_it() {
     assert_eq!(status_of(&load.replicas, new).connections, 0);
     assert_eq!(status_of(&load.primary, old).connections, 0);
     let journal = load.end().await;
-    let refused = journal.refused.lock().expect("nobody panicked");
+    let refused = std::mem::take(&mut *journal.refused.lock().expect("nobody panicked"));
     assert!(refused.values().all(|times| *times == 1), "{refused:?}");
     // Shut down in order, the old one had sent all that it had acknowledged.
     let observer = connector_to(new).connect(&Dial::new()).await;

@@ -7,6 +7,7 @@ use crate::error::ConnectError;
 use crate::kernel::EndpointNumber;
 use crate::policy::backoff::Gate;
 use crate::policy::lifetime;
+use crate::policy::suitability::Found;
 use crate::policy::telling::Failing;
 use crate::settings::Settings;
 
@@ -54,8 +55,9 @@ pub(super) struct Outage {
     pub(super) kind: FailureKind,
     /// When the first of them began.
     pub(super) since: u64,
-    /// When the latest of them failed.
+    /// When the latest of them failed, and how long it took.
     pub(super) failed_at: u64,
+    pub(super) took: u64,
 }
 
 impl Outage {
@@ -67,6 +69,7 @@ impl Outage {
             kind: FailureKind::default(),
             since,
             failed_at: 0,
+            took: 0,
         }
     }
 }
@@ -75,6 +78,14 @@ impl Outage {
     /// Whether the endpoint is up, and not what is wanted.
     pub(super) fn is_unsuitable(&self) -> bool {
         self.kind == FailureKind::Unsuitable
+    }
+
+    /// That it was found unsuitable, the last time that it was dialled.
+    pub(super) fn found(&self) -> Found {
+        Found {
+            at: self.failed_at,
+            took: self.took,
+        }
     }
 
     /// The last of them, as it is judged whether to tell.

@@ -13,7 +13,6 @@ use crate::connect::{Connect, FailureKind};
 use crate::error::{ConnectError, GetError};
 use crate::kernel::Arc;
 use crate::policy::backoff::Gate;
-use crate::policy::suitability;
 use crate::policy::telling::{self, ConnectFailures, Tell};
 use crate::report::{EventKind, count};
 use crate::settings::Settings;
@@ -93,13 +92,13 @@ pub(super) fn failed<C: Connect>(
             // Connections that are found dead together, as after a restart, are one failure: those opened before it became
             // known say nothing of a dial made since.
             if slot != Slot::Open || began >= outage.failed_at {
+                (outage.failed_at, outage.took) = (now, now.saturating_sub(began));
                 match kind {
                     FailureKind::Unsuitable if of_set => {
-                        outage.gate.failed_until(suitability::later(now, rng));
+                        outage.gate.failed_until(outage.found().later(rng));
                     }
                     _ => outage.gate.failed(now, &life.settings.backoff, rng),
                 }
-                outage.failed_at = now;
             }
             let old = std::mem::replace(&mut outage.last_error, error.clone());
             outage.kind = *kind;

@@ -165,7 +165,7 @@ where
     /// What failed at these endpoints is no reason any more to put the next dial off.
     fn open_gates(&self, core: &LifecycleCore<C>, state: &SetState<C>, recheck: &Recheck<K>) {
         let now = core.owner.clock.now();
-        let open = |known: &Known| state.dials().recheck(known.number, now);
+        let open = |known: &Known| state.dials().open_by(known.number, now);
         match recheck {
             Recheck::Of(key) => self.known.get(&**key).into_iter().for_each(open),
             Recheck::All => self.known.values().for_each(open),

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::dialer::Outage;
 use crate::kernel::EndpointNumber;
-use crate::policy::suitability;
+use crate::policy::suitability::Found;
 use crate::sync::AtomicBool;
 
 /// Guarded by a lock of its own, which is taken after the dialer's; no user code runs under it.
@@ -74,40 +74,34 @@ impl SetDials {
         changed
     }
 
-    /// The endpoint, of which something failed, may be dialled by then.
-    fn open_by(&mut self, number: EndpointNumber, at: u64) {
+    /// Whatever failed of the endpoint, it may be dialled by then.
+    pub(super) fn open_by(&mut self, number: EndpointNumber, at: u64) {
         let outage = self.outages.get_mut(number as usize);
         let Some(outage) = outage.and_then(Option::as_mut) else {
             return;
         };
-        let is_listed = self.failing.remove(&(outage.gate.opens_at(), number));
+        self.failing.remove(&(outage.gate.opens_at(), number));
         outage.gate.open_by(at);
-        if is_listed {
-            self.failing.insert((outage.gate.opens_at(), number));
-        }
+        self.failing.insert((outage.gate.opens_at(), number));
         self.has_room_again();
-    }
-
-    /// There is reason to believe that connecting to this endpoint works again: what failed keeps nobody from it any more.
-    pub(super) fn recheck(&mut self, number: EndpointNumber, now: u64) {
-        self.open_by(number, now);
     }
 
     /// Callers wait, and no endpoint serves: those that were found unsuitable are looked at again soon.
     pub(super) fn hasten(&mut self, rng: &mut fastrand::Rng) {
         let late = self.late().collect::<Vec<_>>();
-        for (found_at, number) in late {
-            self.open_by(number, suitability::soon(found_at, rng));
+        for (found, number) in late {
+            self.open_by(number, found.soon(rng));
         }
     }
 
-    /// Those that were found unsuitable, when that was, and are to be looked at later than they could be.
-    pub(super) fn late(&self) -> impl Iterator<Item = (u64, EndpointNumber)> {
+    /// Those that were found unsuitable, and are to be looked at later than they could be.
+    pub(super) fn late(&self) -> impl Iterator<Item = (Found, EndpointNumber)> {
         self.failing().filter_map(|(opens_at, number)| {
             let outage = self
                 .outage(number)
                 .filter(|outage| outage.is_unsuitable())?;
-            suitability::is_late(outage.failed_at, opens_at).then_some((outage.failed_at, number))
+            let found = outage.found();
+            found.is_late(opens_at).then_some((found, number))
         })
     }
 
@@ -171,6 +165,7 @@ impl SetDials {
 #[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
 mod tests {
     use super::*;
+    use crate::connect::FailureKind;
     use crate::error::ConnectError;
     use crate::settings::Backoff;
 
@@ -220,6 +215,30 @@ mod tests {
         assert!(dials.missing().eq([2, 5]));
         dials.found(2);
         assert!(dials.missing().eq([5]));
+    }
+
+    #[test]
+    fn those_that_were_found_unsuitable_can_be_hastened_and_any_gate_opened() {
+        let mut dials = serving([1, 3, 5]);
+        for number in [1, 3] {
+            dials.failed(number, outage, |outage| {
+                outage.kind = FailureKind::Unsuitable;
+                outage.gate.failed_until(45_000_000_000);
+            });
+        }
+        fail(&mut dials, 5, 9_000_000_000);
+        assert_eq!(failing(&dials), [5, 1, 3]);
+        dials.hasten(&mut fastrand::Rng::with_seed(1));
+        assert_eq!(failing(&dials)[2], 5);
+        assert!(dials.late().next().is_none());
+        dials.open_by(5, 0);
+        assert_eq!(failing(&dials)[0], 5);
+        dials.open_by(7, 0);
+        assert_eq!(
+            failing(&dials).len(),
+            3,
+            "of an endpoint that has not failed nothing is known"
+        );
     }
 
     #[test]

@@ -129,6 +129,23 @@ async fn where_none_is_what_is_wanted_callers_wait_and_learn_what_each_is() {
     }
 }
 
+/// It may be the one that is about to be promoted, and all of a thousand processes wait for it.
+#[tokio::test(start_paused = true)]
+async fn one_that_answers_slowly_is_asked_less_often_while_callers_wait() {
+    let service = service();
+    for name in NAMES {
+        service.set(name, Answer::Unsuitable);
+        service.set_connect_time(name, ms(200));
+    }
+    let (_sender, pool) = service.over(&NAMES);
+    let pool = pool.acquire_timeout(secs(60)).build().unwrap();
+    let _ = pool.get().await;
+    for dialled in dialled(&service) {
+        // 60 s at 1 to 2 s and 200 ms, and the first.
+        assert!((27..=51).contains(&dialled), "{dialled}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_none_is_and_nobody_waits_none_is_dialled() {
     let service = service();
