@@ -60,7 +60,8 @@ impl PostgresConnector {
     ///
     /// Several hosts are tried in the order given, or by chance with `load_balance_hosts=random`, each with an equal
     /// share of what is left of the dial for TCP, TLS and login; several addresses of one host race, 250 ms apart.
-    /// A host that refuses the password or the database ends the walk. `target_session_attrs` picks by role.
+    /// A host that refuses the password or the database ends the walk. `target_session_attrs` picks by role, as a connection
+    /// is opened; for servers that change their roles there is [`PostgresCluster`](crate::PostgresCluster).
     ///
     /// A connection on which a write is refused (SQLSTATE 25006) is replaced when the server takes none any more: it
     /// may have been demoted. Not so one that is read-only on purpose: by `target_session_attrs=read-only`; or since it

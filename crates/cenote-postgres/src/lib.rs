@@ -31,6 +31,8 @@
 //! Behind PgBouncer in transaction mode, or another pooler of its kind, use
 //! [`PostgresConnector::behind_transaction_pooler`].
 //!
+//! For several servers of which one is the primary, a [`PostgresCluster`] has pools of the primary and of the replicas.
+//!
 //! For many short statements, a [`PipelinedConnector`] makes connections that a [`cenote::SharedPool`] lets many
 //! users share: one connection then does the work of many, as nobody waits for another's reply.
 //!

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use cenote::endpoints::{Endpoint, EndpointSet, channel};
 use cenote::{GetError, Lease};
 use cenote_postgres::{Error, PostgresCluster, PostgresConnector};
 use cenote_testkit::{PostgresServer, SilentAddress};
@@ -33,14 +35,30 @@ async fn the_primary_and_the_replicas_are_found_out() {
         assert_eq!(text(&conn, "SHOW transaction_read_only").await, "on");
         seen.insert(port(&conn).await);
     }
-    eventually("both standbys are known for what they are", async || {
-        drop(primary.get().timeout(Duration::from_millis(10)).await);
-        servers.0[1..]
-            .iter()
-            .any(|standby| is_unsuitable(&primary, standby))
-            || primary.counters().connect_failed == 0
+}
+
+/// And change while callers wait.
+#[tokio::test]
+async fn servers_come_from_any_source_of_endpoints() {
+    let servers = servers().await;
+    let [primary, standby] = [0, 1].map(|number| servers.0[number].addr());
+    let (sender, source) = channel();
+    sender.send(EndpointSet::of([standby]));
+    let cluster = PostgresCluster::over(source, |at: &Endpoint<SocketAddr>| {
+        let url = format!("postgres://postgres@{}/postgres", at.key);
+        PostgresConnector::new(&url).expect("the URL is valid")
+    });
+    let pool = patient(cluster.primary());
+    let writer = {
+        let pool = pool.clone();
+        tokio::spawn(async move { port(&pool.get().await.expect("it is served")).await })
+    };
+    eventually("the standby is found to be none", async || {
+        is_unsuitable(&pool, &servers.0[1])
     })
     .await;
+    sender.send(EndpointSet::of([standby, primary]));
+    assert_eq!(writer.await.expect("it ends"), primary.port());
 }
 
 /// What a pooler or an old server does not report is asked.

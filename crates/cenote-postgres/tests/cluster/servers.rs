@@ -95,15 +95,18 @@ pub async fn is_refused(conn: &PgConnection) -> bool {
     write.is_err_and(|error| error.code().is_some_and(|code| code.code() == "25006"))
 }
 
-pub fn status_of(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> EndpointStatus {
+fn find(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> Option<EndpointStatus> {
     let name = server.addr().to_string();
     let status = pool.endpoints().expect("it is over a set");
     let mut its = status.endpoints.into_iter();
     its.find(|endpoint| *endpoint.name == *name)
-        .expect("it is a member")
+}
+
+pub fn status_of(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> EndpointStatus {
+    find(pool, server).expect("it is a member")
 }
 
 pub fn is_unsuitable(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> bool {
-    let condition = status_of(pool, server).condition;
-    matches!(condition, EndpointCondition::Unsuitable { .. })
+    let is_so = |condition| matches!(condition, EndpointCondition::Unsuitable { .. });
+    find(pool, server).is_some_and(|status| is_so(status.condition))
 }

@@ -211,6 +211,30 @@ async fn writers_wait_a_switchover_out_and_readers_see_nothing_of_it() {
     assert!(kept >= journal.written.load(SeqCst), "nothing is lost");
 }
 
+/// Its sockets are open, and nothing comes: whoever waits for it gives up, and is not sent there again for ever.
+#[tokio::test]
+async fn a_primary_that_hangs_is_left_for_the_one_that_is_promoted() {
+    let servers = Servers::replicating(1).await;
+    let [old, new] = &*servers.0 else {
+        unreachable!("there are two")
+    };
+    let pool = patient(servers.cluster().primary().max_per_endpoint(4));
+    drop(pool.get().await.expect("a lease"));
+    old.stop().expect("it runs");
+    new.promote().expect("it is a standby");
+    let write = async || {
+        let conn = pool.get().await.expect("a lease");
+        let insert = conn.execute("INSERT INTO orders VALUES (1, 1)", &[]).await;
+        insert.is_ok()
+    };
+    eventually("writes are taken", async || {
+        let write = tokio::time::timeout(Duration::from_millis(200), write()).await;
+        write.is_ok_and(|is_written| is_written)
+    })
+    .await;
+    assert!(status_of(&pool, new).connections > 0);
+}
+
 /// The median of several, for a machine may be busy with something else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures time: `cargo xtask verify` runs it"]
