@@ -446,7 +446,7 @@ fn a_task_that_awaits_a_lease_in_vain_is_told_as_a_thread_is() {
         .acquire_timeout(Duration::from_millis(10))
         .build()
         .unwrap();
-    let _held = pool.get().unwrap();
+    let _held = pool.get_timeout(Duration::from_secs(60)).unwrap();
     let refused = futures::executor::block_on(pool.get_async()).unwrap_err();
     assert!(refused.is_timeout(), "{refused}");
 }
