@@ -105,6 +105,25 @@ mod tests {
         (passed, None)
     }
 
+    /// Together they say which role the server has; one alone does not.
+    #[test]
+    fn what_says_whether_writes_are_taken_is_noted() {
+        let status = Status::default();
+        let mut parameters = Parameters::default();
+        let mut report = |text: &str| {
+            parameters.add(text.as_bytes());
+            parameters.end(&status).expect("it is within bounds");
+            (status.is_standby(), status.takes_no_writes())
+        };
+        assert_eq!(report("in_hot_standby\0on\0"), (Some(true), Some(true)));
+        assert_eq!(report("in_hot_standby\0off\0"), (Some(false), None));
+        let read_only = "default_transaction_read_only";
+        for (value, takes_none) in [("on", true), ("off", false)] {
+            let reported = report(&format!("{read_only}\0{value}\0"));
+            assert_eq!(reported, (Some(false), Some(takes_none)));
+        }
+    }
+
     #[test]
     fn new_parameters_are_refused_above_their_number() {
         let endless = (0..).map(|i| (format!("name_{i}"), "on".into()));

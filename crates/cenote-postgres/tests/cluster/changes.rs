@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cenote::report::EndpointCondition;
 use cenote::{Lease, Pool};
 use cenote_postgres::PostgresConnector;
 use cenote_testkit::PostgresServer;
@@ -8,6 +9,7 @@ use cenote_testkit::PostgresServer;
 use crate::fixture::{eventually, text};
 use crate::servers::{
     Servers, cluster_of, is_refused, is_unsuitable, make_table, patient, port, set_read_only,
+    status_of,
 };
 
 /// Two servers of which the first takes writes. Their roles change under their sessions, as those behind a service that
@@ -135,6 +137,36 @@ async fn readers_leave_a_standby_that_was_promoted() {
         let conn = pool.get().await.expect("reads go on");
         assert_eq!(port(&conn).await, servers.0[2].port());
     }
+}
+
+/// Else it would be looked at in half a minute, for another serves.
+#[tokio::test]
+async fn what_a_reader_s_connection_learns_of_a_promotion_has_the_writers_pool_look_at_once() {
+    let servers = Servers::replicating(1).await;
+    let standby = &servers.0[1];
+    let cluster = servers.cluster();
+    let (writers, readers) = (
+        patient(cluster.primary().max_per_endpoint(1)),
+        patient(cluster.replica()),
+    );
+    let _held = writers.get().await.expect("a lease");
+    let in_vain = writers.get().timeout(Duration::from_millis(300)).await;
+    assert!(in_vain.is_err() && is_unsuitable(&writers, standby));
+
+    let reader = readers.get().await.expect("a lease");
+    standby.promote().expect("it is a standby");
+    let looks = eventually(
+        "the writers' pool looks, or would if it were used",
+        async || {
+            text(&reader, "SELECT 'here'").await;
+            match status_of(&writers, standby).condition {
+                EndpointCondition::Unsuitable { retry_in, .. } => retry_in.is_zero(),
+                _ => true,
+            }
+        },
+    );
+    let looked = tokio::time::timeout(Duration::from_secs(25), looks).await;
+    looked.expect("before its time, which is 30 s away at least");
 }
 
 /// Once the last replica is gone, and no longer.
