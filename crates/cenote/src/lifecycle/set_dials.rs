@@ -19,6 +19,8 @@ pub(crate) struct SetDials {
     outages: Vec<Option<Box<Outage>>>,
     /// Those of which something failed, in the order in which their gates open.
     failing: BTreeSet<(u64, EndpointNumber)>,
+    /// How many were found unsuitable.
+    unsuitable: usize,
     /// Those that were chosen and lacked a connection.
     missed: BTreeSet<EndpointNumber>,
     /// Until then no endpoint has room and an open gate, unless [something changes](Self::has_room_again).
@@ -68,7 +70,9 @@ impl SetDials {
         }
         let outage = self.outages[index].get_or_insert_with(|| Box::new(first()));
         self.failing.remove(&(outage.gate.opens_at(), number));
+        self.unsuitable -= usize::from(outage.is_unsuitable());
         let changed = change(outage);
+        self.unsuitable += usize::from(outage.is_unsuitable());
         self.failing.insert((outage.gate.opens_at(), number));
         self.has_room_again();
         changed
@@ -94,9 +98,11 @@ impl SetDials {
         }
     }
 
-    /// Those that were found unsuitable, and are to be looked at later than they could be.
+    /// Those that were found unsuitable, and are to be looked at later than they could be. Where there are none, no other is
+    /// looked at.
     pub(super) fn late(&self) -> impl Iterator<Item = (Found, EndpointNumber)> {
-        self.failing().filter_map(|(opens_at, number)| {
+        let any = (self.unsuitable > 0).then(|| self.failing());
+        any.into_iter().flatten().filter_map(|(opens_at, number)| {
             let outage = self
                 .outage(number)
                 .filter(|outage| outage.is_unsuitable())?;
@@ -109,6 +115,7 @@ impl SetDials {
     pub(super) fn succeeded(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
         self.has_room_again();
         let ended = self.outages.get_mut(number as usize)?.take()?;
+        self.unsuitable -= usize::from(ended.is_unsuitable());
         self.failing.remove(&(ended.gate.opens_at(), number));
         Some(ended)
     }
