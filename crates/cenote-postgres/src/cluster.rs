@@ -53,6 +53,9 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 ///   learns of its new role. Pools that nobody uses dial nothing.
 /// - Where no server has the role, callers wait, until their time-out, whose error names every host and what it is.
 ///
+/// A write whose session ends before its answer has come, as when the primary is shut down, may have been made: that is for
+/// the program to find out, and nothing is sent twice.
+///
 /// What a pool does not see: two servers that both take writes are two primaries, and it uses both. Keeping the old one
 /// from taking writes before another is promoted is for whoever does that.
 ///
@@ -95,8 +98,10 @@ impl LastRole {
 }
 
 impl PostgresCluster {
-    /// A cluster of the hosts in `url`, which is as for [`PostgresConnector::new`]. Each is an endpoint of its own; its
-    /// addresses, if it has several, are of the same server, and race. Connects to nothing yet.
+    /// A cluster of the hosts in `url`, which is as for [`PostgresConnector::new`]. Each is an endpoint of its own, with
+    /// [`connect_timeout`](PoolBuilder::connect_timeout) for each dial to it, and one that is silent for 250 ms keeps nobody
+    /// from the others. The addresses of a host, if it has several, are of the same server, and race. Connects to nothing
+    /// yet.
     ///
     /// # Errors
     ///
