@@ -124,7 +124,7 @@ impl PostgresConnector {
     }
 
     /// One round trip, by which it is also known whether the server still has the role that it is to have.
-    async fn ask(&self, conn: &PgConnection) -> Result<(), Error> {
+    pub(crate) async fn ask(&self, conn: &PgConnection) -> Result<(), Error> {
         let role = conn.check().await.map_err(|cause| {
             self.explain(conn, cause, |endpoint, cause| Error::Check {
                 endpoint,
@@ -138,16 +138,6 @@ impl PostgresConnector {
                 reason,
             }),
         }
-    }
-
-    /// An empty query: one round trip.
-    pub(crate) async fn ping(&self, conn: &PgConnection) -> Result<(), Error> {
-        conn.ping().await.map_err(|cause| {
-            self.explain(conn, cause, |endpoint, cause| Error::Check {
-                endpoint,
-                cause,
-            })
-        })
     }
 
     /// An error of a connection that ended says only that; what ended it says more.

@@ -207,7 +207,7 @@ impl Connect for PipelinedConnector {
     /// An empty query: one round trip.
     async fn check(&self, conn: &mut PipelinedConnection, _: &ConnectionInfo) -> Result<(), Error> {
         let _owed = conn.vitals().owe();
-        self.postgres.ping(conn.exclusive()).await
+        self.postgres.ask(conn.exclusive()).await
     }
 
     /// As [`PostgresConnector`] does: waits for outstanding replies, in one round trip.
