@@ -15,6 +15,8 @@ pub enum Command {
     Verify(Effort),
     /// With these arguments of its own.
     Soak(Vec<String>),
+    /// The same.
+    Simulate(Vec<String>),
 }
 
 /// Reads the arguments after the program's name.
@@ -26,8 +28,9 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command, Str
         Some("test") => parse_test(arguments),
         Some("verify") => parse_verify(arguments),
         Some("soak") => Ok(Command::Soak(arguments.collect())),
+        Some("simulate") => Ok(Command::Simulate(arguments.collect())),
         Some(other) => Err(format!(
-            "unknown command `{other}`; the commands are `test`, `verify`, `soak` and `help`"
+            "unknown command `{other}`; the commands are `test`, `verify`, `soak`, `simulate` and `help`"
         )),
     }
 }
@@ -118,6 +121,7 @@ The workspace's own commands.
 Usage: cargo xtask test [--only PART]... [--skip PART]...
        cargo xtask verify [--long]
        cargo xtask soak [--minutes N] [--users N] [--seed N]
+       cargo xtask simulate [--seed N] [--only NAME]... [--html FILE] [--json FILE]
 
 `test` runs the parts below in this order and stops at the first that fails. What tests need and
 the machine lacks is installed first, from Debian's packages.
@@ -130,6 +134,9 @@ some of them: cargo run --release -p cenote-situations -- --help
 
 `soak` lets a thousand users and random faults loose on a pool in front of a real PostgreSQL, for
 half an hour by default, and fails if anything is lost.
+
+`simulate` plays what is published of pools over several servers, and what is promised of this one, with
+the real pool on virtual time, and judges its figures: some minutes. --html writes them with charts.
 
 Options of `test`:
   --only PART  run this part only; several: repeat it, or separate them by commas
@@ -145,6 +152,7 @@ Examples:
   cargo xtask test --skip servers      never install anything
   cargo xtask verify                   the proof, at some length
   cargo xtask soak --minutes 5         a short soak
+  cargo xtask simulate --html s.html   the figures, and a page of them
 
 Exit status: 0 if all parts passed, 1 if one failed, 2 if the command was not understood.
 ",
@@ -235,9 +243,11 @@ mod tests {
     }
 
     #[test]
-    fn soak_takes_options_of_its_own() {
+    fn soak_and_simulate_take_options_of_their_own() {
         let expected = Ok(Command::Soak(vec!["--minutes".into(), "5".into()]));
         assert_eq!(parsed("soak --minutes 5"), expected);
+        let expected = Ok(Command::Simulate(vec!["--seed".into(), "5".into()]));
+        assert_eq!(parsed("simulate --seed 5"), expected);
     }
 
     #[test]

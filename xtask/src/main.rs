@@ -1,6 +1,6 @@
 //! The workspace's own commands. `cargo xtask test` checks everything that is committed, on a
-//! machine that has no more than a Rust toolchain and a C compiler; `verify` and `soak` repeat the proof
-//! at greater length.
+//! machine that has no more than a Rust toolchain and a C compiler; `verify`, `soak` and `simulate` are
+//! the proof at greater length.
 
 #![forbid(unsafe_code)]
 
@@ -31,12 +31,19 @@ fn main() -> ExitCode {
         Command::List => print!("{}", cli::list()),
         Command::Test(parts) => return in_workspace(|| run::all(&parts)),
         Command::Verify(effort) => return in_workspace(|| run::verify(effort)),
-        Command::Soak(args) => {
-            let soak = Invocation::cargo(["run", "--release", "-p", "cenote-soak", "--"]);
-            return in_workspace(|| args.iter().fold(soak, |soak, arg| soak.args([arg])).run());
+        Command::Soak(args) => return in_workspace(|| program("cenote-soak", &args).run()),
+        Command::Simulate(args) => {
+            return in_workspace(|| program("cenote-simulation", &args).run());
         }
     }
     ExitCode::SUCCESS
+}
+
+/// A program of the workspace, with arguments of its own.
+fn program(package: &str, args: &[String]) -> Invocation {
+    let program = Invocation::cargo(["run", "--release", "-p", package, "--"]);
+    args.iter()
+        .fold(program, |program, arg| program.args([arg]))
 }
 
 /// Does `work` where every path is relative to the workspace, wherever the caller stands.

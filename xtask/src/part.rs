@@ -25,7 +25,12 @@ pub enum Part {
 }
 
 /// The members of the workspace that are not published.
-const UNPUBLISHED: [&str; 3] = ["cenote-situations", "cenote-soak", "xtask"];
+const UNPUBLISHED: [&str; 4] = [
+    "cenote-simulation",
+    "cenote-situations",
+    "cenote-soak",
+    "xtask",
+];
 
 /// How a part does its work.
 #[derive(Debug)]

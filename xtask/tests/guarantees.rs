@@ -3,7 +3,8 @@
 //! stands in backticks in its last column is
 //!
 //! - `binary::module::test`, a test in `crates/cenote/tests`, the modules as `cargo test` prints them;
-//!   `crate/binary::test`, in that crate's tests; `bench/binary::test`; `situations/binary::test`;
+//!   `crate/binary::test`, in that crate's tests; `bench/binary::test`; `simulation/binary::test`;
+//!   `situations/binary::test`;
 //! - or one word: a model, a file of tests, a crate, or a scenario of `bench/`.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -145,7 +146,7 @@ fn problem(named: &str) -> Option<String> {
 fn problem_of_test(binary: &str, path: &str) -> Option<String> {
     let (place, binary) = binary.split_once('/').unwrap_or(("cenote", binary));
     let folder = match place {
-        "bench" | "situations" => root().join(place).join("tests"),
+        "bench" | "simulation" | "situations" => root().join(place).join("tests"),
         package => root().join("crates").join(package).join("tests"),
     };
     let Some(mut file) = file_of_binary(&folder, binary) else {

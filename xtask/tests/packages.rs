@@ -40,7 +40,7 @@ fn has_key(manifest: &str, key: &str) -> bool {
 
 #[test]
 fn crates_outside_the_folder_of_crates_are_not_published() {
-    for folder in ["bench", "situations", "soak", "xtask"] {
+    for folder in ["bench", "simulation", "situations", "soak", "xtask"] {
         let manifest = manifest(&root().join(folder));
         assert!(manifest.contains("\npublish = false\n"), "{folder}");
     }
