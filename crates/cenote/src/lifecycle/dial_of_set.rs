@@ -5,8 +5,9 @@
 //!   failed and whose gate is open only where there is no other. So a dead endpoint costs its own dials, no caller's.
 //! - One that is up and not what is wanted is dialled seldom as long as another serves, and soon where none does and callers
 //!   wait ([`suitability`](crate::policy::suitability)).
-//! - A dial that has taken longer than [`ATTEMPT_DELAY`] is not counted on any more: another endpoint is dialled beside it,
-//!   one with connections, if there is any.
+//! - A dial that has taken longer than [`ATTEMPT_DELAY`], or whose endpoint may not serve any more, is not counted on:
+//!   another endpoint is dialled beside it, one with connections, if there is any. Else endpoints that come and go faster
+//!   than they are dialled would have every dial, for they have the fewest connections.
 //! - While the pool is in use, an endpoint that was chosen and lacks a connection, or that failed and has none, is dialled
 //!   though nobody waits, at the pace of its back-off: else it would never come to its share, or never come back. Such dials
 //!   take half of those that may be under way, and leave callers the rest. Where the pool is full, one that has no
@@ -105,18 +106,23 @@ fn for_demand<C: Connect>(
     situation: Situation,
 ) -> Option<EndpointNumber> {
     let now = situation.now;
+    let has_left = |dial: &UnderWay| {
+        let serves = |number| dials.serving().contains(&number);
+        !dial.number.is_some_and(serves)
+    };
     let counted_on = |dial: &&UnderWay| {
         let has_failed = dial
             .number
             .is_some_and(|number| dials.outage(number).is_some());
-        !has_failed && now < dial.began.saturating_add(ATTEMPT_DELAY)
+        !has_failed && !has_left(dial) && now < dial.began.saturating_add(ATTEMPT_DELAY)
     };
     let young = dialer.under_way.iter().filter(counted_on);
     let (opening, oldest) = young.fold((0, u64::MAX), |(count, oldest), dial| {
         (count + 1, oldest.min(dial.began))
     });
     let is_stale = |dial: &UnderWay| {
-        dial.purpose == Purpose::Demand && now >= dial.began.saturating_add(ATTEMPT_DELAY)
+        let is_late = now >= dial.began.saturating_add(ATTEMPT_DELAY);
+        dial.purpose == Purpose::Demand && (is_late || has_left(dial))
     };
     let trust = match dialer.under_way.iter().any(is_stale) {
         true => Trust::Connected,
@@ -161,7 +167,7 @@ fn serves<C: Connect>(core: &LifecycleCore<C>, dials: &SetDials) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
     Any,
-    /// Those that have connections: others have been tried, and are silent.
+    /// Those that have connections: others have been tried, and are silent or gone.
     Connected,
 }
 

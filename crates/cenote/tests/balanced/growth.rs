@@ -133,6 +133,28 @@ async fn a_caller_is_dialled_for_at_once_beside_a_dial_that_hangs() {
     drop((held, second));
 }
 
+/// They have the fewest connections each time they are back.
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_come_and_go_faster_than_they_are_dialled_keep_no_caller_waiting() {
+    let service = Service::default();
+    for name in ["stays", "b", "c"] {
+        service.set_connect_time(name, ms(10));
+    }
+    let (sender, pool) = service.over(&["stays"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 1).await;
+    let flapping = tokio::spawn(async move {
+        for comes in ["b", "c"].into_iter().cycle() {
+            sender.send(set_of(&["stays", comes]));
+            pass(ms(10)).await;
+        }
+    });
+    let callers = futures::future::join_all((0..10).map(|_| pool.get().timeout(secs(1)))).await;
+    let served = callers.iter().filter(|caller| caller.is_ok());
+    assert_eq!((served.count(), service.open("stays")), (10, 10));
+    flapping.abort();
+}
+
 /// Dials that nobody waits for leave room for those that callers wait for.
 #[tokio::test(start_paused = true)]
 async fn a_caller_is_dialled_for_beside_many_dials_that_hang() {
