@@ -102,7 +102,7 @@ fn rows(length: Length) -> Vec<Row> {
             row(0.95, RANDOM, 1, 20.0, 0.08, (20, 500, 60_000)),
             row(0.95, POWER_OF_TWO, 2, 3.38, 0.03, (500, 20, 3_000)),
             row(0.99, RANDOM, 1, 100.0, 0.2, (10, 2_500, 400_000)),
-            row(0.99, POWER_OF_TWO, 2, 5.43, 0.05, (500, 30, 4_000)),
+            row(0.99, POWER_OF_TWO, 2, 5.43, 0.08, (500, 30, 4_000)),
         ],
     }
 }
@@ -209,7 +209,10 @@ fn tails(found: &[(Row, &'static str, Found)]) -> Plot {
         let of_model =
             (0..=LONGEST).map(|calls| (calls as f64, tail(row.load, row.choices, calls)));
         series.push(Series {
-            name: format!("{choices}, model"),
+            name: match row.choices {
+                1 => "model, one".into(),
+                _ => "model, two".into(),
+            },
             class: "model",
             points: drawn(of_model.collect()),
         });
