@@ -1,6 +1,6 @@
 //! Pools over sets of endpoints under load, simulated and held against what is published of such pools, or promised of
-//! this one. The pool is the real one; the servers are [`service`], and time is tokio's, which stands still while anything
-//! is to be done. A [`Scenario`] is a function of a seed: the same seed, the same figures.
+//! this one. The pool is the real one; the servers are simulated (`service`), and time is tokio's, which stands still
+//! while anything is to be done. A [`Scenario`] is a function of a seed: the same seed, the same figures.
 //!
 //! `cargo xtask simulate` plays them at full length; `tests/` plays shorter ones in less than a minute.
 
