@@ -162,6 +162,7 @@ fn percentile(runs: &[(Policy, Vec<Request>)], time: Duration, name: &str, part:
             y: seconds_axis(&series),
             shape: Shape::Lines,
             series,
+            marks: Vec::new(),
         },
     }
 }

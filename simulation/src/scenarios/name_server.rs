@@ -221,6 +221,7 @@ fn traffic(requests: &[Request]) -> Plot {
             y: rate_axis(&series),
             shape: Shape::Lines,
             series,
+            marks: Vec::new(),
         },
     }
 }

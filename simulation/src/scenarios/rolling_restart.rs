@@ -163,6 +163,7 @@ fn traffic(plan: Plan, requests: &[Request]) -> Plot {
             y: rate_axis(&series),
             shape: Shape::Lines,
             series,
+            marks: Vec::new(),
         },
     }
 }

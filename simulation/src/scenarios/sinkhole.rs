@@ -102,6 +102,7 @@ pub fn play(seed: u64, length: Length) -> Outcome {
         },
         shape: Shape::Lines,
         series,
+        marks: Vec::new(),
     };
     let title = format!("Share of the sinkhole in {WINDOW} requests");
     Outcome {

@@ -244,6 +244,7 @@ fn tails(found: &[(Row, &'static str, Found)]) -> Plot {
             },
             shape: Shape::Lines,
             series,
+            marks: Vec::new(),
         },
     }
 }

@@ -63,6 +63,7 @@ pub fn play(seed: u64, length: Length) -> Outcome {
         y: seconds_axis(&series),
         shape: Shape::Lines,
         series,
+        marks: Vec::new(),
     };
     let title = "Time to the answer by percentile".into();
     Outcome {
