@@ -179,7 +179,8 @@ impl Record {
     }
 
     /// Whether it should have one more connection: it has none, or none that is idle though it carries less for its share
-    /// than the one that served in its place, whose lease is counted already.
+    /// than the one that served in its place, whose lease is counted already; or, where calls are timed, though it would
+    /// have ended the call sooner even after all that it carries.
     pub(super) fn lacks(&self, served: &Record) -> bool {
         let (in_flight, open) = (self.in_flight(), self.open());
         if in_flight < open {
@@ -191,6 +192,13 @@ impl Record {
         open == 0
             || share(served) == 0
             || u64::from(in_flight) * share(served) < carried * share(self)
+            || self.would_be_sooner(served)
+    }
+
+    fn would_be_sooner(&self, served: &Record) -> bool {
+        let cost = |record: &Record| f32::from_bits(record.cost.load(Ordering::Relaxed));
+        let (own, others) = (cost(self), cost(served));
+        own > 0.0 && (self.in_flight() + 1) as f32 * own < served.in_flight() as f32 * others
     }
 
     fn slot(&self, place: usize) -> Option<&Number> {

@@ -6,14 +6,18 @@
 //! them was known say nothing of the endpoint since.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::set::SetState;
 use super::state::{ConnectionToken, LifecycleCore};
 use crate::connect::Connect;
 use crate::kernel::Admission;
 use crate::policy::accrual::{Accrual, AccrualSettings, Outcome, Standing};
+use crate::policy::balance::Rule;
+use crate::policy::balance::peak_ewma::PeakEwma;
 use crate::report::CloseReason;
-use crate::rt::nanos;
+use crate::rt::{self, nanos};
+use crate::settings::SECOND;
 use crate::sync::{Mutex, lock};
 
 /// An endpoint's account. A leaf lock; no user code runs under it.
@@ -21,6 +25,8 @@ pub(super) struct Health(Mutex<Account>);
 
 struct Account {
     accrual: Accrual,
+    /// How long calls take, where the rule goes by that.
+    ewma: PeakEwma,
     rng: fastrand::Rng,
     /// When a connection last spoke against the endpoint.
     broke_at: Option<u64>,
@@ -30,6 +36,7 @@ impl Health {
     pub(super) fn new(seed: u64) -> Self {
         Self(Mutex::new(Account {
             accrual: Accrual::new(),
+            ewma: PeakEwma::default(),
             rng: fastrand::Rng::with_seed(seed),
             broke_at: None,
         }))
@@ -37,6 +44,11 @@ impl Health {
 
     pub(super) fn standing(&self, now: u64) -> Standing {
         lock(&self.0).accrual.standing(now)
+    }
+
+    /// How long a call is expected to take at `now`, in seconds; 0 while nothing is known.
+    pub(super) fn cost(&self, now: u64) -> f32 {
+        lock(&self.0).ewma.value(now)
     }
 
     /// The ejection is over: the next call decides.
@@ -51,26 +63,62 @@ impl Health {
     }
 }
 
+/// How a call ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    /// How long it took, if that is told.
+    pub(crate) took: Option<Duration>,
+}
+
 /// A call on the connection of `token` ended so, which began with its lease.
-pub(crate) fn tell_outcome<C: Connect>(token: &ConnectionToken<C>, outcome: Outcome) {
+pub(crate) fn tell_outcome<C: Connect>(token: &ConnectionToken<C>, ended: Ended) {
     let began = latest(token.core(), token.meta().leased_at.load(Relaxed));
-    tell_outcome_since(token, began, outcome);
+    tell_outcome_since(token, began, ended);
 }
 
 /// As [`tell_outcome`], of a call that began at `began`.
-pub(crate) fn tell_outcome_since<C: Connect>(
-    token: &ConnectionToken<C>,
-    began: u64,
-    outcome: Outcome,
-) {
+pub(crate) fn tell_outcome_since<C: Connect>(token: &ConnectionToken<C>, began: u64, ended: Ended) {
     let core = token.core();
     let Some((set, health)) = account_of(core, token) else {
         return;
     };
     set.hears_outcomes.store(true, Relaxed);
     let now = core.owner.clock.now();
-    let standing = lock(&health.0).end(began, outcome, now, &set.accrual);
+    let (standing, cost) = {
+        let mut account = lock(&health.0);
+        let standing = account.end(began, ended.outcome, now, &set.accrual);
+        (standing, account.observe(set.rule, now, ended))
+    };
+    note_cost(core, token, cost);
     heed(core, token, set, standing);
+}
+
+/// Has the policy see how long a call of the endpoint of `token` is expected to take, if that is another now.
+fn note_cost<C: Connect>(core: &LifecycleCore<C>, token: &ConnectionToken<C>, cost: Option<f32>) {
+    let number = token.entry().target.number();
+    if let Some(((cost, number), endpoints)) = cost.zip(number).zip(core.endpoints()) {
+        let record = endpoints.record(number);
+        record.cost.store(cost.to_bits(), Relaxed);
+    }
+}
+
+/// What is known of how long calls take fades with time: has the policy see that, for all endpoints, once a second.
+pub(super) fn fade<C: Connect>(core: &LifecycleCore<C>, now: u64) {
+    let (Some(set), Some(endpoints)) = (core.owner.targets.set(), core.endpoints()) else {
+        return;
+    };
+    if set.rule != Rule::PeakEwma || now < set.next_fade.load(Relaxed) {
+        return;
+    }
+    set.next_fade.store(now + nanos(SECOND), Relaxed);
+    let targets = set.all_targets();
+    for member in targets.iter().filter_map(|target| target.member.as_ref()) {
+        let cost = member.health.cost(now).to_bits();
+        endpoints.record(member.number).cost.store(cost, Relaxed);
+    }
+    // Perhaps the last references: a connector's drop is user code.
+    let _ = rt::calling(|| drop(targets));
 }
 
 /// An endpoint that is ejected gets no more leases from here on, if that can be said without a look at all of them; the
@@ -124,7 +172,11 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
     if !matches!(reason, CloseReason::Broken | CloseReason::CheckFailed) {
         return;
     }
-    let standing = {
+    let ended = Ended {
+        outcome: Outcome::Failed,
+        took: None,
+    };
+    let (standing, cost) = {
         let mut account = lock(&health.0);
         let opened_at = meta.opened_at.load(Relaxed);
         if account
@@ -135,8 +187,10 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
         }
         account.broke_at = Some(now);
         let began = latest(core, meta.leased_at.load(Relaxed)).max(opened_at);
-        account.end(began, Outcome::Failed, now, &set.accrual)
+        let standing = account.end(began, ended.outcome, now, &set.accrual);
+        (standing, account.observe(set.rule, now, ended))
     };
+    note_cost(core, token, cost);
     heed(core, token, set, standing);
 }
 
@@ -165,5 +219,18 @@ impl Account {
         let call = self.accrual.call_since(began);
         self.accrual
             .end(call, outcome, now, settings, &mut self.rng)
+    }
+
+    /// What a call is expected to take from now on, in seconds, if this one says anything of that: a failed one does,
+    /// however long it took.
+    fn observe(&mut self, rule: Rule, now: u64, ended: Ended) -> Option<f32> {
+        let took = match (ended.took, ended.outcome) {
+            _ if rule != Rule::PeakEwma => return None,
+            (Some(took), _) => took,
+            (None, Outcome::Failed | Outcome::Overloaded { .. }) => Duration::ZERO,
+            (None, Outcome::Ok | Outcome::Ignore) => return None,
+        };
+        self.ewma.observe(now, took, ended.outcome);
+        Some(self.ewma.value(now))
     }
 }

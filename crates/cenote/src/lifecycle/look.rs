@@ -14,7 +14,7 @@ use super::recycle::{reason, release};
 use super::retire::retire;
 use super::state::{Lifecycle, LifecycleCore, Refusal, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
-use super::{dial, failed_dial, proving};
+use super::{dial, failed_dial, health, proving};
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
 use crate::kernel::call_site::Site;
@@ -165,6 +165,7 @@ impl Sweep {
             self.next_look = now + nanos(SECOND);
             look_at_idle(core);
         }
+        health::fade(core, now);
         let idle = core.count_idle();
         let mut spare = spare(core, idle);
         // A quarter at a time, so that callers find the rest; a check may outlast a turn.

@@ -37,6 +37,8 @@ pub(crate) struct SetState<C: Connect> {
     is_full: Arc<AtomicBool>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
     pub(super) may_eject: AtomicUsize,
+    /// When what is known of how long calls take fades next.
+    pub(super) next_fade: AtomicU64,
     /// Somebody has told how a call ended.
     pub(super) hears_outcomes: AtomicBool,
     /// Ejected endpoints are used.
@@ -77,6 +79,7 @@ impl<C: Connect> SetState<C> {
             targets: Mutex::new(Vec::new()),
             dials: Mutex::new(dials),
             may_eject: AtomicUsize::new(0),
+            next_fade: AtomicU64::new(0),
             hears_outcomes: AtomicBool::new(false),
             is_in_panic: AtomicBool::new(false),
             leaving: AtomicUsize::new(0),

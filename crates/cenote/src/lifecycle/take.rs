@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use super::dial;
+use super::health;
 use super::pre_lease_check::{PreLeaseCheck, Rejected};
 use super::recycle::release;
 use super::state::{ConnectionToken, Lifecycle, LifecycleCore, Refusal};
@@ -29,6 +30,7 @@ pub(crate) fn in_use<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     if let Some(set) = core.owner.targets.set() {
         set.dials().is_in_use = true;
         dial::dial_if_needed(core);
+        health::fade(core, core.owner.clock.now());
     }
 }
 

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crate::connect::Connect;
 use crate::endpoints::Outcome;
 use crate::kernel::{Arc, LeaseToken};
-use crate::lifecycle::health;
+use crate::lifecycle::health::{self, Ended};
 use crate::lifecycle::retire;
 use crate::lifecycle::state::{ConnectionToken, Lifecycle, LifecycleCore};
 use crate::report::{CloseReason, ConnectionInfo};
@@ -96,7 +97,34 @@ macro_rules! lease {
             /// # }
             /// ```
             pub fn outcome(lease: &Self, outcome: Outcome) {
-                health::tell_outcome(lease.loan.token(), outcome);
+                let took = None;
+                health::tell_outcome(lease.loan.token(), Ended { outcome, took });
+            }
+
+            /// As [`outcome`](Self::outcome), of a call that took so long from request to reply, for
+            /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma). One that its caller gave up is
+            /// [`Outcome::Ignore`], however long it took.
+            ///
+            /// ```
+            /// # use cenote::{Connect, Lease};
+            /// # struct Session; impl Session { async fn call(&mut self) -> Result<(), &str> { Ok(()) } }
+            /// # async fn f<C: Connect<Connection = Session>>(pool: cenote::Pool<C>) -> Result<(), cenote::GetError> {
+            /// use cenote::endpoints::Outcome;
+            /// use cenote::time::Instant;
+            ///
+            /// let mut session = pool.get().await?;
+            /// let began = Instant::now();
+            /// let outcome = match session.call().await {
+            ///     Ok(()) => Outcome::Ok,
+            ///     Err(_) => Outcome::Failed,
+            /// };
+            /// Lease::timed_outcome(&session, outcome, began.elapsed());
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn timed_outcome(lease: &Self, outcome: Outcome, took: Duration) {
+                let took = Some(took);
+                health::tell_outcome(lease.loan.token(), Ended { outcome, took });
             }
 
             /// Closes the connection instead of giving it back: it is broken, or in a state nobody else

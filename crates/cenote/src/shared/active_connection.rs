@@ -6,10 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::state::Core;
 use crate::connect::Multiplex;
-use crate::endpoints::Outcome;
 use crate::kernel::EndpointNumber;
 use crate::lifecycle::failed_dial;
-use crate::lifecycle::health;
+use crate::lifecycle::health::{self, Ended};
 use crate::lifecycle::recycle::recycle;
 use crate::lifecycle::retire::retire;
 use crate::lifecycle::state::ConnectionToken;
@@ -91,8 +90,8 @@ impl<C: Multiplex> ActiveConnection<C> {
     }
 
     /// Tells how a call ended that is part of a lease which began after the look at `began`.
-    pub(super) fn tell_outcome(&self, began: u64, outcome: Outcome) {
-        health::tell_outcome_since(self.token(), began, outcome);
+    pub(super) fn tell_outcome(&self, began: u64, ended: Ended) {
+        health::tell_outcome_since(self.token(), began, ended);
     }
 
     pub(super) fn info(&self) -> ConnectionInfo {

@@ -4,11 +4,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::active_connection::{ActiveConnection, Ending};
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::endpoints::Outcome;
+use crate::lifecycle::health::Ended;
 use crate::report::ConnectionInfo;
 
 /// The right to use a connection that others use too, until it is dropped.
@@ -56,7 +58,18 @@ impl<C: Multiplex> SharedLease<C> {
     /// [`SharedPool::balanced`](crate::SharedPool::balanced) for an example. Each call counts that is told, several of
     /// one lease as well. Where the pool is of one endpoint, it does nothing.
     pub fn outcome(lease: &Self, outcome: Outcome) {
-        lease.conn().tell_outcome(lease.began, outcome);
+        let took = None;
+        let conn = lease.conn();
+        conn.tell_outcome(lease.began, Ended { outcome, took });
+    }
+
+    /// As [`outcome`](Self::outcome), of a call that took so long from request to reply, for
+    /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma). One that its caller gave up is [`Outcome::Ignore`],
+    /// however long it took.
+    pub fn timed_outcome(lease: &Self, outcome: Outcome, took: Duration) {
+        let took = Some(took);
+        let conn = lease.conn();
+        conn.tell_outcome(lease.began, Ended { outcome, took });
     }
 
     /// Says that the connection is no good to anybody: it gets no new leases, and once those it carries have

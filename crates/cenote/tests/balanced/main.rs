@@ -21,6 +21,8 @@ mod settings;
 mod shared;
 /// What is told of the endpoints.
 mod status;
+/// Calls whose time is told.
+mod timed;
 /// Endpoints that are up, and not what is wanted.
 mod unsuitable;
 /// What users write that panics.
