@@ -62,8 +62,9 @@ impl Request {
         let asked = Instant::now();
         let (server, outcome) = match pool.get().await {
             Ok(lease) => {
+                let called = Instant::now();
                 let outcome = lease.call(draw).await;
-                Lease::outcome(&lease, outcome);
+                Lease::timed_outcome(&lease, outcome, called.elapsed());
                 (Some(lease.server), outcome)
             }
             Err(_) => (None, Outcome::Ignore),

@@ -1,6 +1,4 @@
 //! The ways to choose an endpoint that are compared: those that a pool can be set to.
-//!
-//! Peak EWMA is not among them: no pool can be set to it yet.
 
 use cenote::endpoints::Balance;
 
@@ -33,5 +31,10 @@ pub const LEAST_LOADED: Policy = Policy {
     name: "least loaded",
     class: "least-loaded",
 };
+pub const PEAK_EWMA: Policy = Policy {
+    balance: Balance::PeakEwma,
+    name: "peak EWMA",
+    class: "peak-ewma",
+};
 
-pub const ALL: [Policy; 4] = [ROUND_ROBIN, RANDOM, POWER_OF_TWO, LEAST_LOADED];
+pub const ALL: [Policy; 5] = [ROUND_ROBIN, RANDOM, POWER_OF_TWO, LEAST_LOADED, PEAK_EWMA];

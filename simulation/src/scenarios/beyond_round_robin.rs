@@ -10,7 +10,7 @@ use crate::load::{AtRandom, Law, Request, fill, on_virtual_time};
 use crate::measure::{quantile, share};
 use crate::page::chart::{Chart, Series, Shape, Width};
 use crate::page::{over_time, seconds_axis};
-use crate::policy::{self, LEAST_LOADED, POWER_OF_TWO, Policy, RANDOM, ROUND_ROBIN};
+use crate::policy::{self, LEAST_LOADED, PEAK_EWMA, POWER_OF_TWO, Policy, RANDOM, ROUND_ROBIN};
 use crate::scenario::{Length, Outcome, Plot};
 use crate::service::{Pace, Service};
 
@@ -84,6 +84,7 @@ fn published(policy: Policy) -> Option<f64> {
     match policy {
         ROUND_ROBIN => Some(0.95),
         LEAST_LOADED => Some(0.99),
+        PEAK_EWMA => Some(0.999),
         _ => None,
     }
 }
@@ -102,6 +103,8 @@ fn must(policy: Policy, length: Length) -> Must {
             tolerance: length.of(0.006, 0.003),
         },
         POWER_OF_TWO => Must::BeAtLeast(0.99),
+        // Those under way when it becomes slow, and a few that try it again.
+        PEAK_EWMA => Must::BeAtLeast(length.of(0.995, 0.9985)),
         _ => Must::BeShown,
     }
 }

@@ -15,7 +15,7 @@ use crate::load::{Request, on_virtual_time, users};
 use crate::measure::share;
 use crate::page::chart::{Axis, Chart, Series, Shape, Width};
 use crate::page::scale::Scale;
-use crate::policy::{self, LEAST_LOADED, POWER_OF_TWO, Policy};
+use crate::policy::{self, LEAST_LOADED, PEAK_EWMA, POWER_OF_TWO, Policy};
 use crate::scenario::{Length, Outcome, Plot};
 use crate::service::{Pace, Service};
 
@@ -51,6 +51,11 @@ pub fn play(seed: u64, length: Length) -> Outcome {
             points: points(&shares),
         });
     }
+    let partly = Trouble {
+        failing: PARTLY,
+        at_first: AT_FIRST_BY_RATE,
+        ..Trouble::default()
+    };
     let strict = Ejection::default().success_rate(0.8, Duration::from_secs(10), 20);
     for policy in [POWER_OF_TWO, LEAST_LOADED] {
         let name = policy.name;
@@ -65,11 +70,6 @@ pub fn play(seed: u64, length: Length) -> Outcome {
             ejection: Ejection::never(),
             ..Trouble::default()
         };
-        let partly = Trouble {
-            failing: PARTLY,
-            at_first: AT_FIRST_BY_RATE,
-            ..Trouble::default()
-        };
         let judged_strictly = Trouble {
             ejection: strict,
             ..partly
@@ -82,6 +82,16 @@ pub fn play(seed: u64, length: Length) -> Outcome {
             Must::BeAtMost(UNTIL_JUDGED),
         );
     }
+    // Until the others have answered, there is nothing to compare it with.
+    let judged_by_time = Trouble {
+        at_first: USERS * (GOOD.as_millis() / FAILS_IN.as_millis()) as usize,
+        ..partly
+    };
+    figures.push(worst(
+        format!("{}, 40 % of its calls fail", PEAK_EWMA.name),
+        &shares(PEAK_EWMA, judged_by_time),
+        Must::BeAtMost(FAIR),
+    ));
     series.push(Series {
         name: "fair".into(),
         class: "model",

@@ -28,15 +28,21 @@ struct Account {
     /// How long calls take, where the rule goes by that.
     ewma: PeakEwma,
     rng: fastrand::Rng,
+    /// When that was last forgotten.
+    forgotten_at: Option<u64>,
     /// When a connection last spoke against the endpoint.
     broke_at: Option<u64>,
 }
+
+/// As long as it takes what is known of times to fade.
+const FORGIVING: u64 = 10_000_000_000;
 
 impl Health {
     pub(super) fn new(seed: u64) -> Self {
         Self(Mutex::new(Account {
             accrual: Accrual::new(),
             ewma: PeakEwma::default(),
+            forgotten_at: None,
             rng: fastrand::Rng::with_seed(seed),
             broke_at: None,
         }))
@@ -49,6 +55,21 @@ impl Health {
     /// How long a call is expected to take at `now`, in seconds; 0 while nothing is known.
     pub(super) fn cost(&self, now: u64) -> f32 {
         lock(&self.0).ewma.value(now)
+    }
+
+    /// The endpoint has lost its last connection, or is back from having been down: how long calls took it before, and how
+    /// many failed as it went, says nothing of what is there next. True if that was forgotten, as it is once in
+    /// [`FORGIVING`]: an endpoint that ends the connection with each call that fails would be as good as new each time.
+    pub(super) fn forget_times(&self, now: u64) -> bool {
+        let mut account = lock(&self.0);
+        let is_forgiven = account
+            .forgotten_at
+            .is_none_or(|at| now.saturating_sub(at) >= FORGIVING);
+        if is_forgiven {
+            account.forgotten_at = Some(now);
+            account.ewma = PeakEwma::default();
+        }
+        is_forgiven
     }
 
     /// The ejection is over: the next call decides.
@@ -160,11 +181,16 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
     let meta = token.meta();
     let now = core.owner.clock.now();
     let number = token.entry().target.number();
-    let is_last = number
+    let record = number
         .zip(core.endpoints())
-        .is_some_and(|(number, endpoints)| {
-            endpoints.record(number).open() == 0 && set.dials().outage(number).is_some()
-        });
+        .map(|(number, endpoints)| endpoints.record(number));
+    let left_without = record.filter(|record| record.open() == 0);
+    if let Some(record) = left_without.filter(|_| reason == CloseReason::Broken) {
+        if health.forget_times(now) {
+            record.cost.store(0, Relaxed);
+        }
+    }
+    let is_last = left_without.is_some_and(|record| set.dials().outage(record.number()).is_some());
     // It may have been the one that was let out, or the last of an endpoint that cannot be reached.
     if is_last || matches!(health.standing(now), Standing::Probing(_)) {
         set.changed.notify_one();
@@ -172,11 +198,7 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
     if !matches!(reason, CloseReason::Broken | CloseReason::CheckFailed) {
         return;
     }
-    let ended = Ended {
-        outcome: Outcome::Failed,
-        took: None,
-    };
-    let (standing, cost) = {
+    let standing = {
         let mut account = lock(&health.0);
         let opened_at = meta.opened_at.load(Relaxed);
         if account
@@ -187,10 +209,8 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
         }
         account.broke_at = Some(now);
         let began = latest(core, meta.leased_at.load(Relaxed)).max(opened_at);
-        let standing = account.end(began, ended.outcome, now, &set.accrual);
-        (standing, account.observe(set.rule, now, ended))
+        account.end(began, Outcome::Failed, now, &set.accrual)
     };
-    note_cost(core, token, cost);
     heed(core, token, set, standing);
 }
 

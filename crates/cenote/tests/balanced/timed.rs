@@ -4,7 +4,7 @@ use std::time::Duration;
 use cenote::endpoints::{Balance, Ejection, Outcome};
 use cenote::{Lease, Pool, SharedLease};
 
-use crate::service::{Service, To, ms, pass, secs, set_of};
+use crate::service::{self as server, Service, To, ms, pass, secs, set_of};
 
 /// How a server answers.
 #[derive(Clone, Copy)]
@@ -124,6 +124,27 @@ async fn an_endpoint_that_nothing_is_known_of_gets_its_share_at_once() {
     calls(&pool, 100, |_| good(ms(5))).await;
     let shares = calls(&pool, 1_200, |_| good(ms(5))).await;
     assert!(shares["new"] > 200, "{shares:?}");
+}
+
+/// The calls that failed as it stopped would keep it from its share for a minute.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_was_restarted_is_judged_anew() {
+    let service = Service::default();
+    let (_sender, pool) = pool(&service, &["a", "b"]);
+    calls(&pool, 200, |_| good(ms(5))).await;
+    service.kill("b");
+    calls(&pool, 100, |server| Answer {
+        takes: ms(5),
+        outcome: match server {
+            "b" => Outcome::Failed,
+            _ => Outcome::Ok,
+        },
+    })
+    .await;
+    service.set("b", server::Answer::Accept);
+    calls(&pool, 4_000, |_| good(ms(5))).await;
+    let shares = calls(&pool, 400, |_| good(ms(5))).await;
+    assert!(shares["b"] > 100, "{shares:?}");
 }
 
 /// tower takes a call that was given up for a fast one.

@@ -121,6 +121,10 @@ where
                     None => opinion.availability,
                 };
                 let was = std::mem::replace(&mut known.availability, availability);
+                let is_back = was == Availability::Down && was != availability;
+                if is_back && known.health.forget_times(now) {
+                    record.cost.store(0, Relaxed);
+                }
                 if known.stay == Stay::Leaves {
                     continue;
                 }
