@@ -27,7 +27,9 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 
 /// Drops a waker that is not needed any more: its whole task may go with it.
 pub(crate) fn release(waker: Option<Waker>) {
-    let _ = calling(|| drop(waker));
+    if let Some(waker) = waker {
+        let _ = calling(|| drop(waker));
+    }
 }
 
 /// Tokio's notification. A waker that panics there would keep all others from being woken, and its panic would reach

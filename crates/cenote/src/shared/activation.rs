@@ -96,8 +96,9 @@ impl<C: Multiplex> Core<C> {
             if seen.capacity != entry.capacity() {
                 // So that others may be cached, at the new one.
                 state.flush_cached(deferred);
+                state.active.note_capacity(i, seen.capacity);
             }
-            state.active.note_capacity(i, seen);
+            state.active.entry_mut(i).asked_after = seen.signals;
         }
         self.serve(state, deferred);
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use entry::Tally;
 
-use super::active_connection::{ActiveConnection, Seen};
+use super::active_connection::ActiveConnection;
 use super::set::{SharedEndpoint, SharedSet};
 use crate::connect::Multiplex;
 use crate::kernel::{Admission, EndpointNumber};
@@ -288,15 +288,12 @@ impl<C: Multiplex> Active<C> {
     }
 
     /// Takes in what the connection at `i` says of its capacity.
-    pub(super) fn note_capacity(&mut self, i: usize, seen: Seen) {
-        let marks = self.marks;
+    pub(super) fn note_capacity(&mut self, i: usize, capacity: usize) {
+        let busy_at = self.marks.busy_at(capacity);
         self.change(i, |entry| {
-            entry.asked_after = seen.signals;
-            if entry.capacity != seen.capacity {
-                entry.capacity = seen.capacity;
-                entry.busy_at = marks.busy_at(seen.capacity);
-            }
-            if seen.capacity > 0 {
+            entry.capacity = capacity;
+            entry.busy_at = busy_at;
+            if capacity > 0 {
                 entry.warm_until = 0;
             }
         });
@@ -314,19 +311,33 @@ impl<C: Multiplex> Active<C> {
     /// Changes an entry, and keeps the counts.
     #[inline]
     fn change<T>(&mut self, i: usize, change: impl FnOnce(&mut ActiveEntry<C>) -> T) -> T {
-        let serves = self.serves(i);
         let entry = &mut self.entries[i];
+        // Looked up once: this is on the way of every lease.
+        let mut endpoint = match (&mut self.set, entry.number) {
+            (Some(set), Some(number)) => Some(set.endpoint_mut(number)),
+            _ => None,
+        };
+        let serves = endpoint
+            .as_ref()
+            .is_none_or(|endpoint| endpoint.admission.serves());
         let before = (entry.tally(serves), entry.of_endpoint());
         let result = change(entry);
         let after = (entry.tally(serves), entry.of_endpoint());
         self.totals.subtract(before.0);
         self.totals.add(after.0);
-        if let Some(endpoint) = self.endpoint_of(i) {
+        if let Some(endpoint) = &mut endpoint {
             endpoint.in_flight = endpoint.in_flight - before.1.0 + after.1.0;
             endpoint.capacity = endpoint.capacity - before.1.1 + after.1.1;
         }
-        self.relist(i);
-        if let Some(number) = self.entries[i].number {
+        let on_trial = endpoint
+            .as_ref()
+            .filter(|endpoint| endpoint.admission == Admission::Trial);
+        let on_trial = on_trial.and(entry.number);
+        let part = entry.roomy_at.map(|(part, _)| part);
+        if part != part_of(entry, endpoint.as_deref()) {
+            self.relist(i);
+        }
+        if let Some(number) = on_trial {
             self.relist_on_trial(number);
         }
         result
@@ -355,21 +366,11 @@ impl<C: Multiplex> Active<C> {
         self.entries[i].tally(self.serves(i))
     }
 
-    /// Whether the one at `i` may carry one more lease, and in which part of the list it belongs then.
+    /// In which part of the list the one at `i` belongs, if in any.
     fn part_of(&self, i: usize) -> Option<Part> {
         let entry = &self.entries[i];
-        if !entry.load().has_room() {
-            return None;
-        }
-        let Some((set, number)) = self.set.as_ref().zip(entry.number) else {
-            return Some(Part::Drawn);
-        };
-        let endpoint = set.endpoint(number)?;
-        match endpoint.admission {
-            _ if !endpoint.may_lease() => None,
-            Admission::Drawn => Some(Part::Drawn),
-            _ => Some(Part::Spare),
-        }
+        let of_set = self.set.as_ref().zip(entry.number);
+        part_of(entry, of_set.and_then(|(set, number)| set.endpoint(number)))
     }
 
     /// Has the one at `i` in the list if it belongs there.
@@ -408,6 +409,25 @@ impl<C: Multiplex> Active<C> {
         if let Some(&moved) = list.get(place) {
             self.entries[moved].roomy_at = Some((part, place));
         }
+    }
+}
+
+/// In which part of the list a connection of this endpoint, if there is a set, belongs: in none unless it may carry one more
+/// lease.
+fn part_of<C: Multiplex>(
+    entry: &ActiveEntry<C>,
+    endpoint: Option<&SharedEndpoint>,
+) -> Option<Part> {
+    if !entry.load().has_room() {
+        return None;
+    }
+    let Some(endpoint) = endpoint else {
+        return Some(Part::Drawn);
+    };
+    match endpoint.admission {
+        _ if !endpoint.may_lease() => None,
+        Admission::Drawn => Some(Part::Drawn),
+        _ => Some(Part::Spare),
     }
 }
 

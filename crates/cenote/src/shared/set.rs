@@ -115,19 +115,20 @@ impl SharedSet {
         number: EndpointNumber,
         served: EndpointNumber,
     ) -> bool {
+        let own = self.endpoint(number);
+        let own = own.filter(|own| !own.connections.is_empty());
+        // Most often it has some, and is looked at no further.
+        if own.is_some_and(|own| own.in_flight < own.capacity || own.admission == Admission::Trial)
+        {
+            return false;
+        }
         let record = endpoints.record(number);
         if !record.has_idle() && record.is_missed() {
             return false;
         }
-        let Some(own) = self.endpoint(number) else {
+        let Some(own) = own else {
             return true;
         };
-        if own.connections.is_empty() {
-            return true;
-        }
-        if own.in_flight < own.capacity || own.admission == Admission::Trial {
-            return false;
-        }
         let share = |number| u64::from(endpoints.record(number).share.load(Relaxed));
         let carried = self
             .endpoint(served)
