@@ -1,7 +1,7 @@
 //! Which endpoint of a set is dialled next, and when callers learn that none can be reached.
 //!
 //! - Callers wait for any endpoint. Where a dial is due for them, it is made to a drawn endpoint with the fewest
-//!   connections for its share whose last dial did not fail; where all of these are full, to a spare one; and to one that
+//!   connections for its share whose last dial did not fail, and of which none hangs; where all of these are full, to a spare one; and to one that
 //!   failed and whose gate is open only where there is no other. So a dead endpoint costs its own dials, no caller's.
 //! - One that is up and not what is wanted is dialled seldom as long as another serves, and soon where none does and callers
 //!   wait ([`suitability`](crate::policy::suitability)).
@@ -138,7 +138,10 @@ fn for_demand<C: Connect>(
                 dials.hasten(&mut dialer.rng);
             }
             let mut picker = Picker::new(dialer.rng.u64(..));
-            let found = fewest_connections(core, set, dials, now, trust, &mut picker);
+            let late = |dial: &&UnderWay| now >= dial.began.saturating_add(ATTEMPT_DELAY);
+            let late = dialer.under_way.iter().filter(late);
+            let hanging: Vec<_> = late.filter_map(|dial| dial.number).collect();
+            let found = fewest_connections(core, set, dials, now, trust, &hanging, &mut picker);
             if found.is_some() {
                 return found;
             }
@@ -179,15 +182,19 @@ enum Rank {
     Spare,
     /// Its last dial failed: one at a time, until one succeeds.
     Failed,
+    /// A dial has taken long: perhaps all do.
+    Hanging,
 }
 
-/// The endpoint that is dialled for callers. If there is none, it is known until when.
+/// The endpoint that is dialled for callers; those that are `hanging` have dials that take long. If there is none, it is
+/// known until when.
 fn fewest_connections<C: Connect>(
     core: &LifecycleCore<C>,
     set: &SetState<C>,
     dials: &mut SetDials,
     now: u64,
     trust: Trust,
+    hanging: &[EndpointNumber],
     picker: &mut Picker,
 ) -> Option<EndpointNumber> {
     let endpoints = core.endpoints()?;
@@ -195,13 +202,17 @@ fn fewest_connections<C: Connect>(
         return None;
     }
     let (drawn, all) = (endpoints.drawn(), endpoints.len());
+    // Of many that have no connection the first is dialled: each time another.
+    let start = picker.below(all);
     let mut choose = |wanted: Rank| {
-        let candidates = (0..all).filter_map(|place| {
+        let places = (start..all).chain(0..start);
+        let candidates = places.filter_map(|place| {
             let number = endpoints.number_at(place)?;
             let record = endpoints.record(number);
             let outage = dials.outage(number);
             let rank = match outage {
                 Some(_) => Rank::Failed,
+                None if hanging.contains(&number) => Rank::Hanging,
                 None if trust == Trust::Connected && record.open() > 0 => Rank::Connected,
                 None if place < drawn => Rank::Drawn,
                 None => Rank::Spare,
@@ -228,7 +239,8 @@ fn fewest_connections<C: Connect>(
         .flatten()
         .or_else(|| choose(Rank::Drawn))
         .or_else(|| choose(Rank::Spare))
-        .or_else(|| choose(Rank::Failed));
+        .or_else(|| choose(Rank::Failed))
+        .or_else(|| choose(Rank::Hanging));
     if found.is_none() {
         let soonest = dials.failing().find(|(opens_at, _)| *opens_at > now);
         let soonest = soonest.map(|(opens_at, _)| opens_at);

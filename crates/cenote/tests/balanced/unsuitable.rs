@@ -96,7 +96,11 @@ async fn callers_that_wait_beside_one_that_is_full_have_no_other_dialled() {
     let lease = pool.get().await.unwrap();
     let _ = pool.get().timeout(secs(1)).await;
     let before = dialled(&service);
-    assert_eq!(before, [1, 1], "to find out");
+    // To find out; and once more, of one that was looked at before any served.
+    assert!(
+        before.iter().all(|dialled| (1..=2).contains(dialled)),
+        "{before:?}"
+    );
     for _ in 0..20 {
         let error = pool.get().timeout(secs(1)).await.map(drop).unwrap_err();
         assert!(

@@ -28,7 +28,8 @@ impl Holdings {
 }
 
 /// The place of the endpoint to dial, of those told with their places, if one may be dialled: none has more than `most`
-/// connections. One look at each: a dial costs more than that.
+/// connections. One look at each, which a dial is worth; but of ten thousand that have none, each would cost the others
+/// such a look: so the first that has none is taken, and who calls begins at a random place.
 pub(crate) fn fewest(
     now: u64,
     most: u32,
@@ -46,6 +47,9 @@ pub(crate) fn fewest(
             }
         };
         if holdings.may_be_dialled(now, most) {
+            if holdings.weight > 0 && holdings.connections() == 0 {
+                return Some(place);
+            }
             fewest.see(place, holdings.connections(), weight, picker);
         }
     }
@@ -147,6 +151,17 @@ mod tests {
             "{counts:?}"
         );
         assert_eq!(counts[1], 0);
+    }
+
+    #[test]
+    fn the_first_that_has_none_is_dialled_and_those_after_it_are_not_looked_at() {
+        let (mut picker, mut looks) = (Picker::new(1), 0);
+        let endpoints = (0..10_000).map(|place| {
+            looks += 1;
+            (place, holding(u32::from(place < 3), 0))
+        });
+        assert_eq!(fewest(0, MOST, endpoints, &mut picker), Some(3));
+        assert_eq!(looks, 4);
     }
 
     #[test]
