@@ -31,6 +31,8 @@ pub struct Discovery<K: Key> {
     known: watch::Receiver<Known<K>>,
     /// The version this handle has told of.
     seen: u64,
+    /// Whether it failed, as this handle has told.
+    saw_failing: bool,
     refresh: Arc<Notify>,
     /// Told whole to each pool; apart, for a key's clone is user code.
     rechecks: broadcast::Sender<Arc<K>>,
@@ -66,6 +68,15 @@ struct Failures {
     began: Instant,
     count: u64,
     error: Arc<str>,
+}
+
+/// What a discovery tells.
+pub(crate) enum News<K> {
+    Set(EndpointSet<K>),
+    /// The source fails, for the first time since it last told a set.
+    Failed(Arc<str>),
+    /// It does not any more.
+    Recovered,
 }
 
 /// Whether a set without endpoints is believed.
@@ -126,6 +137,7 @@ impl<D: Discover> DiscoveryBuilder<D> {
         Ok(Discovery {
             known,
             seen: 0,
+            saw_failing: false,
             refresh,
             rechecks: broadcast::channel(RECHECKS).0,
             task: Arc::new(Task { asking, runtime }),
@@ -159,11 +171,27 @@ impl<K: Key> Discovery<K> {
     /// nothing.
     pub async fn changed(&mut self) -> Option<EndpointSet<K>> {
         loop {
+            if let News::Set(set) = self.news().await? {
+                return Some(set);
+            }
+        }
+    }
+
+    /// As [`changed`](Self::changed), with how the source does.
+    pub(crate) async fn news(&mut self) -> Option<News<K>> {
+        loop {
             {
                 let known = self.known.borrow_and_update();
+                if known.failing.is_some() != self.saw_failing {
+                    self.saw_failing = known.failing.is_some();
+                    let failing = known.failing.as_ref();
+                    return Some(failing.map_or(News::Recovered, |failing| {
+                        News::Failed(Arc::clone(&failing.error))
+                    }));
+                }
                 if known.version != self.seen {
                     self.seen = known.version;
-                    return Some(known.set.clone());
+                    return Some(News::Set(known.set.clone()));
                 }
             }
             // The last handle but the task's is this one: it fails when the task has ended.
@@ -237,6 +265,7 @@ impl<K: Key> Clone for Discovery<K> {
         Self {
             known: self.known.clone(),
             seen: 0,
+            saw_failing: false,
             refresh: Arc::clone(&self.refresh),
             rechecks: self.rechecks.clone(),
             task: Arc::clone(&self.task),

@@ -54,6 +54,7 @@ pub use crate::policy::accrual::Outcome;
 pub use balance::Balance;
 pub use channel::{Channel, SetSender, channel};
 pub use discover::Discover;
+pub(crate) use discovery::News;
 pub use discovery::{Discovery, DiscoveryBuilder, EmptySets};
 pub use ejection::Ejection;
 pub use file::{FileError, WatchedFile};

@@ -24,7 +24,7 @@ use super::set::SetState;
 use super::state::LifecycleCore;
 use super::target::{Member, Target};
 use crate::connect::Connect;
-use crate::endpoints::{Change, Discovery, Endpoint, EndpointSet, Key};
+use crate::endpoints::{Change, Discovery, Endpoint, EndpointSet, Key, News};
 use crate::kernel::{Arc, EndpointNumber, Phase};
 use crate::policy::ejection::{Availability, PanicMode};
 use crate::report::EventKind;
@@ -89,7 +89,7 @@ enum Recheck<K> {
 
 /// What has the follower look.
 enum Occasion<K> {
-    Set(Option<EndpointSet<K>>),
+    News(Option<News<K>>),
     Recheck(Recheck<K>),
     Other,
 }
@@ -115,7 +115,7 @@ where
             // Whichever it is, all is looked at.
             let occasion = tokio::select! {
                 biased;
-                told = self.discovery.changed(), if !news_ended => Occasion::Set(told),
+                told = self.discovery.news(), if !news_ended => Occasion::News(told),
                 named = self.rechecks.recv() => Occasion::Recheck(match named {
                     Ok(key) => Recheck::Of(key),
                     // Never closed: the discovery that is held here keeps it open.
@@ -124,9 +124,12 @@ where
                 () = changed.notified() => Occasion::Other,
                 () = due => Occasion::Other,
             };
+            let mut source = None;
             match occasion {
-                Occasion::Set(Some(set)) => self.news = Some(set),
-                Occasion::Set(None) => news_ended = true,
+                Occasion::News(Some(News::Set(set))) => self.news = Some(set),
+                Occasion::News(Some(News::Failed(error))) => source = Some(Err(error)),
+                Occasion::News(Some(News::Recovered)) => source = Some(Ok(())),
+                Occasion::News(None) => news_ended = true,
                 Occasion::Recheck(recheck) => self.recheck = Some(recheck),
                 Occasion::Other => {}
             }
@@ -136,6 +139,15 @@ where
             };
             if core.demand().phase == Phase::Closed {
                 return;
+            }
+            if let Some(source) = source {
+                core.owner.tell(|| match &source {
+                    Ok(()) => EventKind::DiscoveryRecovered,
+                    Err(error) => EventKind::DiscoveryFailed {
+                        error,
+                        kept: self.set.len(),
+                    },
+                });
             }
             // Keys are user code: what one of them spoils is done again, and nothing else waits for it (pingora #1006).
             look_at = match rt::calling(|| self.follow(&core)) {
@@ -280,6 +292,8 @@ where
                 state.leaving.fetch_sub(1, Relaxed);
                 drop_error(state.dials().succeeded(known.number));
                 let target = state.set_target(known.number, None);
+                core.owner
+                    .tell_of(target.as_deref(), || EventKind::EndpointDrained);
                 let _ = rt::calling(|| drop(target));
             }
             !is_gone

@@ -70,6 +70,27 @@ pub enum EventKind<'a> {
         /// Endpoints in it.
         now: usize,
     },
+    /// The source of a set fails, for the first time since it last told a set; the last one it told stays.
+    #[non_exhaustive]
+    DiscoveryFailed {
+        /// Why, with its causes.
+        error: &'a str,
+        /// How many endpoints are kept.
+        kept: usize,
+    },
+    /// The source of a set, which had failed, tells sets again.
+    DiscoveryRecovered,
+    /// An endpoint of a set gets no more leases, and its connections are closed as they come back: it has left the set, or
+    /// its weight is 0.
+    #[non_exhaustive]
+    EndpointDraining {
+        /// Connections that it has yet.
+        connections: usize,
+    },
+    /// An endpoint that has left the set has no connections any more, and is forgotten.
+    EndpointDrained,
+    /// The ejection of an endpoint of a set is over: it gets one call at a time, until one decides whether it is back.
+    EndpointProbing,
     /// An endpoint of a set has no connection any more, and cannot be reached.
     EndpointDown,
     /// An endpoint of a set has no connection any more, and is up, but [not what is wanted](crate::FailureKind::Unsuitable).

@@ -7,6 +7,8 @@ mod changes;
 mod choice;
 /// Endpoints that can be reached, and whose calls fail.
 mod ejection;
+/// What is told of endpoints as it happens.
+mod events;
 /// Endpoints that cannot be reached, and come back.
 mod failures;
 /// How connections come to be where they are needed.

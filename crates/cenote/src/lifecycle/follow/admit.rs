@@ -186,7 +186,8 @@ fn carry_out<C: Connect>(
         record.share.store(*share, Relaxed);
         let is_stalled = *admission == Admission::Trial && !core.lets_out(*number);
         // By what the kernel has: an ejection may have laid the endpoint aside.
-        if core.admission_of(*number) == Some(*admission) && !is_stalled {
+        let was = core.admission_of(*number);
+        if was == Some(*admission) && !is_stalled {
             continue;
         }
         changed.push(*number);
@@ -197,6 +198,17 @@ fn carry_out<C: Connect>(
         }
         if *admission == Admission::Barred {
             drop_error(state.dials().succeeded(*number));
+        }
+        let told = match admission {
+            _ if was == Some(*admission) => None,
+            Admission::Trial => Some(EventKind::EndpointProbing),
+            Admission::Barred => Some(EventKind::EndpointDraining {
+                connections: record.open() as usize,
+            }),
+            _ => None,
+        };
+        if let Some(kind) = told {
+            core.owner.tell_named(state.name(*number), || kind);
         }
     }
     // Who looked for one to dial since the dials were told, and before the kernel was, found none.
