@@ -24,6 +24,7 @@ impl RedisError {
             Self::Handshake { reply, .. } => of_reply(reply),
             // It speaks another protocol, or cannot be asked with these settings.
             Self::Protocol { .. } | Self::Settings(_) => FailureKind::Final,
+            Self::NotMaster { .. } => FailureKind::Unsuitable,
             _ => FailureKind::Transient,
         }
     }
