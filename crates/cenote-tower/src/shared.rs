@@ -5,7 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use cenote::endpoints::Outcome;
 use cenote::shared::SharedGetOwned;
+use cenote::time::Instant;
 use cenote::{Multiplex, SharedLease, SharedPool};
 use tower::load::Load;
 use tower::{BoxError, Service, ServiceExt};
@@ -19,6 +21,11 @@ use tower::{BoxError, Service, ServiceExt};
 ///
 /// Calls that are under way at once run on whatever connections the pool chooses, and arrive in any order, those of one
 /// handle too; where order matters, wait for a reply before the next call, or use a [`Client`](crate::Client).
+///
+/// Over a [set of endpoints](SharedPool::balanced) each call tells its pool how it ended and how long it took
+/// ([`SharedLease::timed_outcome`]), so that an endpoint whose calls fail gets none for a while: a reply is
+/// [`Outcome::Ok`], whatever it says, an error [`Outcome::Failed`], and one that is dropped tells nothing. Where a reply may
+/// mean failure, as an HTTP status does, take leases of the pool and tell it yourself.
 ///
 /// Its [`Load`] is the number of leases and of those who wait for one.
 pub struct SharedClient<C: Multiplex> {
@@ -94,10 +101,22 @@ where
     /// If it was not ready: `poll_ready` comes first, as for any service.
     fn call(&mut self, request: Req) -> Self::Future {
         match std::mem::replace(&mut self.place, Place::None) {
-            Place::Taken(lease) => Box::pin(async move {
-                let service = C::Connection::clone(&lease);
-                service.oneshot(request).await.map_err(Into::into)
-            }),
+            Place::Taken(lease) => {
+                // A pool of one endpoint has nothing to conclude from it.
+                let began = self.pool.connector().is_none().then(Instant::now);
+                Box::pin(async move {
+                    let service = C::Connection::clone(&lease);
+                    let reply = service.oneshot(request).await;
+                    if let Some(began) = began {
+                        let outcome = match reply {
+                            Ok(_) => Outcome::Ok,
+                            Err(_) => Outcome::Failed,
+                        };
+                        SharedLease::timed_outcome(&lease, outcome, began.elapsed());
+                    }
+                    reply.map_err(Into::into)
+                })
+            }
             Place::None | Place::Awaited(_) => panic!("poll_ready comes before call"),
         }
     }

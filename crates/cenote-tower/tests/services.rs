@@ -6,6 +6,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cenote::endpoints::{Endpoint, EndpointSet, fixed};
 use cenote::mux::MuxBuilder;
 use cenote::{SharedPool, Verdict};
 use cenote_tower::{Client, MakeConnect, MuxSink, SharedClient, TowerError};
@@ -169,6 +170,33 @@ async fn a_shared_client_that_was_ready_and_is_dropped_gives_its_lease_back() {
     assert_eq!(other.load(), 1);
     drop(service);
     assert_eq!(other.load(), 0);
+}
+
+/// Nobody has a lease in hand to tell how its calls end: the service does.
+#[tokio::test(start_paused = true)]
+async fn of_a_pool_over_a_set_an_endpoint_whose_calls_fail_gets_none_for_a_while() {
+    let (good, silent) = (Server::echoing(), Server::silent());
+    let servers = [good.clone(), silent.clone()];
+    let make = move |at: &Endpoint<usize>| {
+        let server = servers[at.key].clone();
+        let connect = service_fn(move |(): ()| {
+            let (read, write) = server.connect();
+            let settings = MuxBuilder::new().call_timeout(Duration::from_millis(10));
+            ready(settings.in_order(read, write, Lines).map(Client::new))
+        });
+        MakeConnect::new(connect, (), |_: &mut Client<Line, Line>| Verdict::Reuse)
+    };
+    let pool = SharedPool::balanced(fixed(EndpointSet::of([0, 1])), make)
+        .build()
+        .unwrap();
+    let mut service = SharedClient::new(pool);
+    let mut failed = 0;
+    for _ in 0..200 {
+        let reply = service.ready().await.unwrap().call(Bytes::from("hello"));
+        failed += usize::from(reply.await.is_err());
+    }
+    assert!((5..=10).contains(&failed), "{failed}");
+    assert_eq!(good.seen(), 200 - failed);
 }
 
 #[tokio::test]
