@@ -138,11 +138,10 @@ impl<C: Multiplex> Core<C> {
         for number in numbers {
             let admission = endpoints.record(*number).admission();
             state.active.admit(*number, admission);
-            while admission == Admission::Barred {
-                let Some(i) = state.active.first_at(*number) else {
-                    break;
-                };
-                state.start_drain(deferred, i);
+            if admission == Admission::Barred {
+                while let Some(i) = state.active.first_at(*number) {
+                    state.start_drain(deferred, i);
+                }
             }
         }
         self.serve(state, deferred);
