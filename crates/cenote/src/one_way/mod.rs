@@ -57,6 +57,8 @@
 mod counters;
 mod error;
 mod forward;
+#[cfg(all(test, cenote_shuttle))]
+mod models;
 mod queue;
 mod send;
 
