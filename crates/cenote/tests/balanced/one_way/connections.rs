@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use cenote::OneWayPool;
+use cenote::report::CloseReason;
 
 use super::lines::{BUFFER, Lines, Pool};
 use super::send;
@@ -185,7 +186,7 @@ async fn an_endpoint_that_leaves_is_closed_while_nobody_sends() {
     assert_eq!(pool.counters().handed_over, 100);
 }
 
-/// What was handed over to it is written first: its connection is closed, not dropped.
+/// tk_pool aborts it. Here it goes on, for it is the pool's, and what it brings is closed.
 #[tokio::test(start_paused = true)]
 async fn a_dial_to_an_endpoint_that_leaves_serves_nobody() {
     let lines = Lines::default();
@@ -197,6 +198,8 @@ async fn a_dial_to_an_endpoint_that_leaves_serves_nobody() {
     pass(secs(5)).await;
     assert_eq!(lines.heard("comes"), Vec::from_iter(0..10));
     assert_eq!((lines.heard("goes").len(), lines.open("goes")), (0, 0));
+    let counters = pool.pool().counters();
+    assert_eq!(counters.closed_by(CloseReason::EndpointGone), 1);
 }
 
 /// An established connection that ends is no reason to leave its address alone.

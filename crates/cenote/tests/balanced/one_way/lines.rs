@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::endpoints::{Endpoint, SetSender, channel};
+use cenote::endpoints::{Endpoint, EndpointSet, SetSender, channel};
 use cenote::report::ConnectionInfo;
 use cenote::shared::SharedPoolBuilder;
 use cenote::{
@@ -130,8 +130,16 @@ impl Lines {
 
     /// Connections to servers of these names, and what changes the set of them.
     pub fn connections(&self, names: &[&str]) -> (SetSender<String>, SharedPoolBuilder<To>) {
+        self.connections_over(set_of(names))
+    }
+
+    /// Connections to the servers of this set, and what changes it.
+    pub fn connections_over(
+        &self,
+        set: EndpointSet<String>,
+    ) -> (SetSender<String>, SharedPoolBuilder<To>) {
         let (sender, source) = channel();
-        sender.send(set_of(names));
+        sender.send(set);
         let lines = self.clone();
         let connections = SharedPool::balanced(source, move |at: &Endpoint<String>| To {
             name: at.key.clone(),

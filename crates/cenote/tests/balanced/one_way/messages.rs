@@ -1,10 +1,10 @@
 use cenote::OneWayPool;
-use cenote::endpoints::Balance;
+use cenote::endpoints::{Balance, EndpointSet};
 use cenote::shared::Choice;
 
 use super::lines::{BUFFER, DREADFUL, Lines, UNSPEAKABLE};
 use super::{counts, send};
-use crate::service::{ms, pass, secs, set_of};
+use crate::service::{endpoint, ms, pass, secs, set_of, two_levels};
 
 #[tokio::test(start_paused = true)]
 async fn messages_of_one_sender_are_handed_over_in_their_order() {
@@ -152,4 +152,55 @@ async fn what_is_sent_before_there_is_any_endpoint_goes_to_the_first() {
     sender.send(set_of(&["first"]));
     pass(secs(1)).await;
     assert_eq!(lines.heard("first"), Vec::from_iter(0..10));
+}
+
+/// tk_pool uses the first priority level of SRV records and no other.
+#[tokio::test(start_paused = true)]
+async fn a_lower_level_has_the_messages_while_the_first_cannot_be_reached() {
+    let lines = Lines::default();
+    lines.set_down("first", true);
+    let (_sender, connections) = lines.connections_over(two_levels());
+    let pool = OneWayPool::new(connections.build().unwrap());
+    send(&pool, 0..10).await;
+    pass(secs(1)).await;
+    assert_eq!(lines.heard("second"), Vec::from_iter(0..10));
+    lines.set_down("first", false);
+    for message in 10..60 {
+        send(&pool, [message]).await;
+        pass(ms(100)).await;
+    }
+    let before = lines.heard("second").len();
+    send(&pool, 60..100).await;
+    assert_eq!(lines.heard("second").len(), before);
+    assert_eq!(pool.counters().handed_over, 100);
+}
+
+/// Nor does it look at their weights.
+#[tokio::test(start_paused = true)]
+async fn messages_are_shared_by_weight() {
+    let lines = Lines::default();
+    let set = EndpointSet::from([endpoint("heavy").weight(3), endpoint("light").weight(1)]);
+    let (_sender, connections) = lines.connections_over(set);
+    let pool = OneWayPool::new(connections.build().unwrap());
+    for message in 0..20 {
+        send(&pool, [message]).await;
+    }
+    let before = lines.heard("heavy").len();
+    send(&pool, 20..1_020).await;
+    let heavy = lines.heard("heavy").len() - before;
+    assert!((650..850).contains(&heavy), "{heavy}");
+}
+
+/// The pool of tk_pool ends with the stream of its addresses.
+#[tokio::test(start_paused = true)]
+async fn messages_go_on_when_nothing_tells_the_endpoints_any_more() {
+    let lines = Lines::default();
+    let (sender, pool) = lines.pool(&["only"]);
+    send(&pool, 0..10).await;
+    drop(sender);
+    pass(secs(1)).await;
+    let endpoints = pool.pool().endpoints().unwrap();
+    assert!(endpoints.discovery.has_ended);
+    send(&pool, 10..20).await;
+    assert_eq!(lines.heard("only"), Vec::from_iter(0..20));
 }
