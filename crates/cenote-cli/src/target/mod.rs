@@ -71,8 +71,10 @@ pub struct ServerSet<C, M> {
     pub discovery: Discovery<Place>,
     pub connector_to: Arc<dyn Fn(&Place) -> C + Send + Sync>,
     /// The same, of connections that carry so many users each.
-    pub shared_connector_to: Arc<dyn Fn(&Place, usize) -> M + Send + Sync>,
+    pub shared_connector_to: SharedConnectorTo<M>,
 }
+
+pub type SharedConnectorTo<M> = Arc<dyn Fn(&Place, usize) -> M + Send + Sync>;
 
 // What is derived asks the connectors to be `Clone`.
 impl<C, M> Clone for ServerSet<C, M> {
