@@ -69,7 +69,7 @@ pub struct Stress {
     #[arg(short, long, value_name = "TIME", default_value = "5s", allow_hyphen_values = true, value_parser = values::positive_duration)]
     duration: Duration,
 
-    /// What to compare, separated by commas [default: all; of several servers not `shared`]
+    /// What to compare, separated by commas [default: all]
     #[arg(short, long = "mode", value_name = "MODE", value_delimiter = ',')]
     modes: Vec<Mode>,
 
@@ -86,6 +86,8 @@ pub struct Stress {
     sweep: Option<Sizes>,
 
     /// Connections that all users share in the mode `shared` [default: 1]
+    ///
+    /// Over several servers it is so many to each.
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::pool_size)]
     shared_connections: Option<u32>,
 
@@ -117,10 +119,10 @@ pub struct Stress {
     #[arg(long, value_name = "TIME", requires = "slow", allow_hyphen_values = true, value_parser = values::positive_duration)]
     slow_by: Option<Duration>,
 
-    /// Which server of several the exclusive pool chooses [default: p2c]
+    /// Which server of several the pools choose [default: p2c]
     ///
-    /// They differ while connections are idle: while all are in use, the next to come back serves. Without a
-    /// pool any server is chosen.
+    /// In the exclusive pool they differ while connections are idle: while all are in use, the next to come back
+    /// serves. Without a pool any server is chosen.
     #[arg(long, value_name = "RULE")]
     balance: Option<Rule>,
 

@@ -17,6 +17,7 @@ pub async fn attempt<S: Service + Clone>(
     let Some(ServerSet {
         discovery,
         connector_to,
+        ..
     }) = service.set()
     else {
         return attempt_at(service, service.connector(), connect_timeout).await;

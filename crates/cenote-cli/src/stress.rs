@@ -287,7 +287,7 @@ async fn compare<S: Service + Clone>(
         };
         let endpoints = measured.endpoints.take();
         let mut run = Run::new(*setup, measured, &shown);
-        let balance = matches!(setup, Setup::Exclusive { .. }).then_some(plan.balance);
+        let balance = (*setup != Setup::NoPool).then_some(plan.balance);
         run.endpoints = endpoints.map(|endpoints| SetResult::new(endpoints, balance, &shown));
         if let Some(chaos) = &chaos {
             run.chaos = felt(&chaos.restore(), &run.samples);
@@ -325,7 +325,8 @@ async fn one_run<S: Service>(
             measure(Arc::new(way), plan.load, stop, progress).await
         }
         Setup::Shared { connections } => {
-            let way = Shared::new(service, connections, plan.load.users, patience)?;
+            let users = plan.load.users;
+            let way = Shared::new(service, connections, users, plan.balance, patience)?;
             measure(Arc::new(way), plan.load, stop, progress).await
         }
     })

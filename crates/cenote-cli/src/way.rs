@@ -9,7 +9,7 @@ use cenote::any::Unpooled;
 use cenote::endpoints::{Balance, Endpoint, Outcome};
 use cenote::error::SettingsError;
 use cenote::report::{SetStatus, Status};
-use cenote::{Connect, Lease, Pool, SharedPool};
+use cenote::{Connect, Lease, Pool, SharedLease, SharedPool};
 
 use crate::failure::{Failure, Stage};
 use crate::target::{Place, ServerSet, Service};
@@ -120,6 +120,7 @@ impl<S: Service> NoPool<S> {
         let Some(ServerSet {
             discovery,
             connector_to,
+            ..
         }) = self.service.set()
         else {
             return (self.service.connector(), None);
@@ -189,9 +190,11 @@ pub struct Exclusive<S: Service> {
     service: S,
     pool: Pool<S::Connector>,
     patience: Patience,
-    /// What the server of a connection is called, where there are several.
-    name: fn(&S::Connector) -> Option<String>,
+    name: Name<S::Connector>,
 }
+
+/// What the server of a connection is called, where there are several.
+type Name<C> = fn(&C) -> Option<String>;
 
 /// How long closing a pool may take between two runs.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -204,7 +207,6 @@ impl<S: Service> Exclusive<S> {
         balance: Balance,
         patience: Patience,
     ) -> Result<Self, SettingsError> {
-        type Name<C> = fn(&C) -> Option<String>;
         let (builder, name) = match service.set() {
             None => {
                 let builder = Pool::builder(service.connector()).max_size(size);
@@ -214,6 +216,7 @@ impl<S: Service> Exclusive<S> {
             Some(ServerSet {
                 discovery,
                 connector_to,
+                ..
             }) => {
                 let connector_to = connector_to.clone();
                 let make = move |endpoint: &Endpoint<Place>| connector_to(&endpoint.key);
@@ -288,21 +291,48 @@ pub struct Shared<S: Service> {
     service: S,
     pool: SharedPool<S::SharedConnector>,
     patience: Patience,
+    name: Name<S::SharedConnector>,
 }
 
 impl<S: Service> Shared<S> {
+    /// Over several servers, `connections` is of those to each.
     pub fn new(
         service: S,
         connections: usize,
         users: usize,
+        balance: Balance,
         patience: Patience,
     ) -> Result<Self, SettingsError> {
-        // All users at once have room: what is measured is sharing, not a queue before it.
-        let connector = service.shared_connector(users.div_ceil(connections));
-        let pool = SharedPool::builder(connector)
+        // All users at once have room, at one server too where the others fail: what is measured is sharing, not a queue
+        // before it.
+        let each = users.div_ceil(connections);
+        let (builder, name) = match service.set() {
+            None => {
+                let builder = SharedPool::builder(service.shared_connector(each))
+                    .max_size(connections)
+                    .min_size(connections);
+                let name: Name<S::SharedConnector> = |_| None;
+                (builder, name)
+            }
+            Some(ServerSet {
+                discovery,
+                shared_connector_to,
+                ..
+            }) => {
+                let connector_to = shared_connector_to.clone();
+                let make = move |endpoint: &Endpoint<Place>| connector_to(&endpoint.key, each);
+                let builder = SharedPool::balanced(discovery.clone(), make)
+                    .max_per_endpoint(connections)
+                    .min_size(connections * discovery.set().len())
+                    .balance(balance);
+                (
+                    builder,
+                    S::SharedConnector::endpoint as Name<S::SharedConnector>,
+                )
+            }
+        };
+        let pool = builder
             .name("stress")
-            .max_size(connections)
-            .min_size(connections)
             .acquire_timeout(patience.acquire)
             .connect_timeout(patience.connect)
             .max_waiters(None)
@@ -311,6 +341,7 @@ impl<S: Service> Shared<S> {
             service,
             pool,
             patience,
+            name,
         })
     }
 }
@@ -325,18 +356,28 @@ impl<S: Service> Way for Shared<S> {
             .map_err(|error| Failure::to_get(&error))?;
         let wait = asked.elapsed();
         let request = self.service.shared_request(&lease);
-        self.patience.with(request).await?;
+        let answered = self.patience.with(request).await;
         let total = asked.elapsed();
+        let endpoint = (self.name)(SharedLease::connector(&lease));
+        if let Err(failure) = answered {
+            SharedLease::outcome(&lease, Outcome::Failed);
+            return Err(failure.at(endpoint));
+        }
+        SharedLease::outcome(&lease, Outcome::Ok);
         drop(lease);
         Ok(Visit {
             wait,
             total,
-            endpoint: None,
+            endpoint,
         })
     }
 
     fn gauges(&self) -> Gauges {
         Gauges::of(&self.pool.status())
+    }
+
+    fn endpoints(&self) -> Option<SetStatus> {
+        self.pool.endpoints()
     }
 
     fn opened(&self) -> u64 {

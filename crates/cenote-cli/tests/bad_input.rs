@@ -101,7 +101,7 @@ fn options_that_contradict_each_other_are_refused() {
 
 #[test]
 fn options_for_several_servers_are_refused_where_they_mean_nothing() {
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 10] = [
         (&["--servers", "2", "tcp://h:1"], &["--servers", "embedded"]),
         (&["--chaos", "tcp://a:1,b:2"], &["--chaos", "embedded"]),
         (&["--slow", "1", "redis://h"], &["--slow", "embedded"]),
@@ -127,18 +127,6 @@ fn options_for_several_servers_are_refused_where_they_mean_nothing() {
         (
             &["--servers", "2", "--balance", "p2c", "--mode", "no-pool"],
             &["--balance", "--mode"],
-        ),
-        (
-            &["--servers", "2", "--mode", "exclusive,shared"],
-            &["--mode shared", "--servers"],
-        ),
-        (
-            &["--chaos", "--shared-connections", "2"],
-            &["--shared-connections", "--chaos"],
-        ),
-        (
-            &["--mode", "shared", "tcp://a:1,b:2"],
-            &["--mode shared", "several servers"],
         ),
     ];
     for (arguments, parts) in cases {

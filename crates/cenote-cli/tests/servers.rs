@@ -36,6 +36,7 @@ fn each_server_has_a_row_in_the_table() {
         "exclusive pool of 10 each",
         "Servers, no pool",
         "Servers, exclusive pool of 10 each, p2c: 3 endpoints, version 1",
+        "Servers, shared pool of 1 each, p2c: 3 endpoints, version 1",
         "due share",
         "in flight",
         "condition",
@@ -51,7 +52,7 @@ fn each_server_has_a_row_in_the_table() {
         .stdout
         .lines()
         .filter(|line| line.starts_with("127.0.0.1:") && line.contains(" %"));
-    assert_eq!(rows.count(), 2 * 3, "{}", finished.stdout);
+    assert_eq!(rows.count(), 3 * 3, "{}", finished.stdout);
 }
 
 #[test]
@@ -68,11 +69,13 @@ fn the_json_has_each_server_now_and_over_time() {
         .iter()
         .map(|run| &run["mode"])
         .collect();
-    assert_eq!(modes, ["no_pool", "exclusive"]);
-    let pool = &results["runs"][1];
-    assert_eq!(pool["endpoints"]["balance"], "least-loaded");
-    assert_eq!(pool["endpoints"]["discovery"]["version"], 1);
-    assert_eq!(servers(pool).len(), 3);
+    assert_eq!(modes, ["no_pool", "exclusive", "shared"]);
+    let pools = &list(&results["runs"])[1..];
+    for pool in pools {
+        assert_eq!(pool["endpoints"]["balance"], "least-loaded");
+        assert_eq!(pool["endpoints"]["discovery"]["version"], 1);
+        assert_eq!(servers(pool).len(), 3);
+    }
     for run in list(&results["runs"]) {
         let shares: f64 = servers(run)
             .iter()
@@ -88,7 +91,7 @@ fn the_json_has_each_server_now_and_over_time() {
             assert!(!points.is_empty());
         }
     }
-    for server in servers(pool) {
+    for server in pools.iter().flat_map(servers) {
         let status = &server["status"];
         let due = status["due_share"].as_f64().expect("a number");
         assert!((due - 1.0 / 3.0).abs() < 1e-6, "{server}");
@@ -101,12 +104,44 @@ fn the_json_has_each_server_now_and_over_time() {
 #[test]
 fn every_rule_serves() {
     for rule in ["p2c", "least-loaded", "round-robin", "random"] {
-        let results = json(&["--servers", "2", "--mode", "exclusive", "--balance", rule]);
-        let run = &results["runs"][0];
-        assert_eq!(run["endpoints"]["balance"], rule);
-        assert_eq!(run["errors"], Value::Array(Vec::new()));
-        assert!(run["requests"].as_u64() > Some(0), "{run}");
+        let modes = ["--servers", "2", "--mode", "exclusive,shared"];
+        let results = json(&[&modes[..], &["--balance", rule]].concat());
+        assert_eq!(list(&results["runs"]).len(), 2);
+        for run in list(&results["runs"]) {
+            assert_eq!(run["endpoints"]["balance"], rule);
+            assert_eq!(run["errors"], Value::Array(Vec::new()));
+            assert!(run["requests"].as_u64() > Some(0), "{run}");
+        }
     }
+}
+
+#[test]
+fn a_shared_pool_has_as_many_connections_to_each_server_as_was_said() {
+    let load = ["stress", "--users", "20", "--duration", "2s", "--json", "-"];
+    let several = ["--servers", "3", "--tls", "off", "--mode", "shared"];
+    let each = ["--shared-connections", "2"];
+    let results = parsed(&run(&[&load[..], &several, &each].concat()));
+    let run = &results["runs"][0];
+    assert_eq!(servers(run).len(), 3);
+    for server in servers(run) {
+        assert!(server["requests"].as_u64() > Some(0), "{server}");
+        assert_eq!(server["status"]["connections"], 2, "{server}");
+    }
+}
+
+#[test]
+fn users_of_a_shared_pool_are_served_by_those_that_live() {
+    let server = Server::echo();
+    let gone = format!("127.0.0.1:{}", closed_port());
+    let target = format!("tcp://{gone},{}", server.address);
+    let results = json(&["--mode", "shared", &target]);
+    let run = &results["runs"][0];
+    assert_eq!(run["errors"], Value::Array(Vec::new()));
+    let condition = named(run, &gone)["status"]["condition"].as_str();
+    assert!(
+        condition.is_some_and(|condition| condition.starts_with("down, ")),
+        "{run}"
+    );
 }
 
 #[test]
@@ -228,13 +263,14 @@ fn steps(run: &Value) -> Vec<(&Value, &Value)> {
 fn chaos_is_the_same_in_each_run_and_tells_what_each_step_cost() {
     let results = json(&["--chaos", "--seed", "7", "--tls", "off"]);
     assert_eq!(results["seed"], 7);
-    let [without, with] = [&results["runs"][0], &results["runs"][1]];
+    let [without, with, shared] = [0, 1, 2].map(|run| &results["runs"][run]);
     assert_eq!(steps(without), steps(with));
+    assert_eq!(steps(with), steps(shared));
     for action in ["kill", "freeze", "restore", "add"] {
         let happened = steps(with).iter().any(|(happened, _)| *happened == action);
         assert!(happened, "no {action} in {with}");
     }
-    for step in list(&with["chaos"]) {
+    for step in list(&with["chaos"]).iter().chain(list(&shared["chaos"])) {
         assert!(step["failed"].is_u64(), "{step}");
         assert!(step["whole_after_s"].is_number() || step["whole_after_s"].is_null());
     }
@@ -304,8 +340,8 @@ fn the_page_plots_each_server_over_time_with_what_befell_it() {
     ] {
         assert!(page.contains(part), "{part:?} is not in the page");
     }
-    // Rate, two latencies, two plots of each mode's states; two plots of the servers of each, and their conditions.
-    assert_eq!(page.matches("<svg").count(), 1 + 2 + 2 * 2 + 2 * 2 + 1);
+    // Rate, two latencies, two plots of each mode's states; two plots of the servers of each, and the pools' conditions.
+    assert_eq!(page.matches("<svg").count(), 1 + 2 + 3 * 2 + 3 * 2 + 2);
     for unfit in ["NaN", "http:", "//", "<script"] {
         assert!(!page.contains(unfit), "{unfit:?} is in the page");
     }

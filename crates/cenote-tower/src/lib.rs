@@ -1,7 +1,8 @@
 //! Cenote among tower's services: a [`Mux`](cenote::mux::Mux) as a [`Client`], a
 //! [`SharedPool`](cenote::SharedPool) as a [`SharedClient`], any connector of tower's as a
-//! [`Connect`](cenote::Connect) ([`MakeConnect`]), one-way messages as a [`MuxSink`], and a discovery of tower's as a
-//! source of [endpoint sets](cenote::endpoints) ([`Discovered`]).
+//! [`Connect`](cenote::Connect) ([`MakeConnect`]), one-way messages as a [`MuxSink`], or over a
+//! [`OneWayPool`](cenote::OneWayPool) as a [`OneWaySink`], and a discovery of tower's as a source of
+//! [endpoint sets](cenote::endpoints) ([`Discovered`]).
 //!
 //! ```
 //! # use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -60,6 +61,7 @@ mod client;
 mod discovered;
 mod error;
 mod make;
+mod one_way;
 mod shared;
 mod sink;
 
@@ -67,5 +69,6 @@ pub use client::Client;
 pub use discovered::Discovered;
 pub use error::TowerError;
 pub use make::MakeConnect;
+pub use one_way::OneWaySink;
 pub use shared::SharedClient;
 pub use sink::MuxSink;

@@ -1,11 +1,13 @@
-//! How the pool opens connections and judges them: the trait a driver implements, and the one of those whose
-//! connections carry many users at once.
+//! How the pool opens connections and judges them: the trait a driver implements, the one of those whose connections carry
+//! many users at once, and the one of those that take messages without a reply.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use crate::dial::Dial;
+use crate::error::BoxError;
 use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt;
 
@@ -211,6 +213,50 @@ pub trait Multiplex: Connect<Connection: Sync> {
     /// lease back. Asked at every get and return, when the connection [signals](crate::Signals::ask_again) a change, and
     /// in each turn of upkeep, which is every second or oftener; a panic counts as a connection that is not open.
     fn capacity(&self, conn: &Self::Connection) -> usize;
+}
+
+/// A connector whose connections take messages that have no reply, for a
+/// [`OneWayPool`](crate::one_way::OneWayPool). For a protocol on a [`Mux`](crate::mux::Mux):
+/// [`MuxConnect::one_way`](crate::mux::MuxConnect::one_way).
+///
+/// [`capacity`](Multiplex::capacity) says whether a connection has room for one more message: 0 while it has none, else
+/// more leases than are ever held at once, for a lease is held only while a message is handed over. That it has room again,
+/// the connection [signals](crate::Signals::ask_again).
+pub trait OneWay: Multiplex {
+    /// What is sent.
+    type Message: Send + 'static;
+
+    /// Hands a message over to the connection, to be written as soon as the peer takes it; without waiting. A panic counts
+    /// as [`Refused`](NotTaken::Refused), and the connection gets no more.
+    ///
+    /// # Errors
+    /// [`NotTaken`], with the message where another connection may take it.
+    fn hand_over(
+        &self,
+        conn: &Self::Connection,
+        message: Self::Message,
+    ) -> Result<(), NotTaken<Self::Message>>;
+}
+
+/// Why a connection did not take a message.
+#[derive(thiserror::Error)]
+pub enum NotTaken<M> {
+    /// It has no room, which its [`capacity`](Multiplex::capacity) says too, or has ended, which
+    /// [`is_open`](Connect::is_open) does: if they did not, it would be asked again at once. The message goes to another.
+    #[error("the connection takes no message now")]
+    Back(M),
+    /// The message cannot be sent, on this connection or another, and is gone.
+    #[error("the message cannot be sent: {0}")]
+    Refused(BoxError),
+}
+
+impl<M> fmt::Debug for NotTaken<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Back(_) => f.write_str("Back(..)"),
+            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+        }
+    }
 }
 
 /// What a failed connect says about the next attempt.

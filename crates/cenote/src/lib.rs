@@ -108,6 +108,7 @@
 //! | sockets for it that pass what hangs, and notice a peer that vanished | [`net`] |
 //! | many users on one connection | [`SharedPool`], [`Multiplex`] |
 //! | many requests at once over one connection | [`mux`] |
+//! | messages without a reply, over many connections | [`OneWayPool`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`](any::DynPool), [`Unpooled`](any::Unpooled), [`ErasedPool`](any::ErasedPool) |
@@ -125,7 +126,7 @@
 //! | `blocking` | [`blocking`] | |
 //! | `mux` | [`mux`] | bytes, tokio-util |
 //! | `net` | [`net`] | socket2, libc |
-//! | `shared` | [`SharedPool`] | |
+//! | `shared` | [`SharedPool`], [`OneWayPool`] | |
 //!
 //! # Time and runtimes
 //!
@@ -185,6 +186,8 @@ mod lifecycle;
 pub mod mux;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "shared")]
+pub mod one_way;
 #[cfg(any(feature = "mux", feature = "shared"))]
 mod permit_cache;
 mod policy;
@@ -202,9 +205,11 @@ pub mod time;
 mod wake;
 
 pub use budget::Budget;
-pub use connect::{Connect, FailureKind, Multiplex, Verdict};
+pub use connect::{Connect, FailureKind, Multiplex, NotTaken, OneWay, Verdict};
 pub use dial::Dial;
 pub use error::{ConnectError, GetError};
+#[cfg(feature = "shared")]
+pub use one_way::OneWayPool;
 pub use pool::{Lease, OwnedLease, Pool};
 pub use report::ConnectionInfo;
 #[cfg(feature = "shared")]

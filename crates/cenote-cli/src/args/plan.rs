@@ -126,7 +126,10 @@ impl Stress {
             );
             return Err(refuse(ErrorKind::ArgumentConflict, &what));
         }
-        let modes = self.wanted_modes(&address)?;
+        let modes = match self.modes.is_empty() {
+            true => Mode::value_variants().to_vec(),
+            false => self.modes.clone(),
+        };
         let runs = runs(&modes, self.pool_size, self.sweep, self.shared_connections)?;
         Ok(Plan {
             address,
@@ -205,41 +208,12 @@ impl Stress {
                 "--balance is for several servers, and the target is one: --servers makes more embedded ones, \
                  tcp://HOST:PORT,HOST:PORT names others"
             }
-            Some(_) if !self.modes.is_empty() && !self.modes.contains(&Mode::Exclusive) => {
-                "--balance is about the exclusive pool, which --mode leaves out"
+            Some(_) if self.modes == [Mode::NoPool] => {
+                "--balance is about the pools, which --mode leaves out"
             }
             _ => return Ok(()),
         };
         Err(refuse(ErrorKind::ArgumentConflict, what))
-    }
-
-    /// Those asked for, or all that there are for the target.
-    fn wanted_modes(&self, address: &Address) -> Result<Vec<Mode>, Error> {
-        if !address.is_set() {
-            return Ok(match self.modes.is_empty() {
-                true => Mode::value_variants().to_vec(),
-                false => self.modes.clone(),
-            });
-        }
-        let several = match address {
-            Address::Embedded(_) if self.chaos => "--chaos",
-            Address::Embedded(_) => "--servers",
-            _ => "several servers in the target",
-        };
-        let option = match self.shared_connections {
-            Some(_) => "--shared-connections",
-            None => "--mode shared",
-        };
-        if self.modes.contains(&Mode::Shared) || self.shared_connections.is_some() {
-            let what = format!(
-                "{option} and {several} do not go together: a shared pool is of one server"
-            );
-            return Err(refuse(ErrorKind::ArgumentConflict, &what));
-        }
-        Ok(match self.modes.is_empty() {
-            true => vec![Mode::NoPool, Mode::Exclusive],
-            false => self.modes.clone(),
-        })
     }
 }
 

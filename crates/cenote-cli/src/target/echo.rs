@@ -24,7 +24,7 @@ use crate::failure::{Failure, Stage};
 pub struct EchoService {
     label: String,
     connector: EchoConnector,
-    set: Option<ServerSet<EchoConnector>>,
+    set: Option<ServerSet<EchoConnector, PipelinedEcho>>,
     payload: Bytes,
 }
 
@@ -84,15 +84,19 @@ impl EchoService {
 
     /// The same over all that `discovery` tells.
     fn over(self, discovery: Discovery<Place>) -> Self {
-        let like = self.connector.clone();
+        let tls = self.connector.tls.clone();
         let connector_to = move |place: &Place| EchoConnector {
             place: place.clone(),
-            tls: like.tls.clone(),
+            tls: tls.clone(),
         };
+        let (unshared, size) = (connector_to.clone(), self.payload.len());
+        let shared_connector_to =
+            move |place: &Place, users| pipelined(unshared(place), size, users);
         Self {
             set: Some(ServerSet {
                 discovery,
                 connector_to: Arc::new(connector_to),
+                shared_connector_to: Arc::new(shared_connector_to),
             }),
             ..self
         }
@@ -124,7 +128,7 @@ impl Service for EchoService {
         self.connector.clone()
     }
 
-    fn set(&self) -> Option<&ServerSet<EchoConnector>> {
+    fn set(&self) -> Option<&ServerSet<EchoConnector, PipelinedEcho>> {
         self.set.as_ref()
     }
 

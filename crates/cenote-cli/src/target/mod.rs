@@ -41,7 +41,7 @@ pub trait Service: Send + Sync + 'static {
     fn connector(&self) -> Self::Connector;
 
     /// The servers, where there are several that give the same service.
-    fn set(&self) -> Option<&ServerSet<Self::Connector>> {
+    fn set(&self) -> Option<&ServerSet<Self::Connector, Self::SharedConnector>> {
         None
     }
 
@@ -54,7 +54,7 @@ pub trait Service: Send + Sync + 'static {
         connection: &mut <Self::Connector as Connect>::Connection,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// A connector of connections that carry `users` each.
+    /// A connector of connections that carry `users` each; where there are several servers, to the first.
     fn shared_connector(&self, users: usize) -> Self::SharedConnector;
 
     /// The same request on a connection that others use too. Nothing that goes wrong here, a dropped future
@@ -66,11 +66,25 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// Several servers that give the same service, and how each is connected to.
-#[derive(Clone)]
-pub struct ServerSet<C> {
+pub struct ServerSet<C, M> {
     /// Which they are, now and whenever that changes.
     pub discovery: Discovery<Place>,
     pub connector_to: Arc<dyn Fn(&Place) -> C + Send + Sync>,
+    /// The same, of connections that carry so many users each.
+    pub shared_connector_to: SharedConnectorTo<M>,
+}
+
+pub type SharedConnectorTo<M> = Arc<dyn Fn(&Place, usize) -> M + Send + Sync>;
+
+// What is derived asks the connectors to be `Clone`.
+impl<C, M> Clone for ServerSet<C, M> {
+    fn clone(&self) -> Self {
+        Self {
+            discovery: self.discovery.clone(),
+            connector_to: self.connector_to.clone(),
+            shared_connector_to: self.shared_connector_to.clone(),
+        }
+    }
 }
 
 /// A target as typed: known by its scheme, not yet tried.

@@ -4,8 +4,8 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use cenote::Dial;
 use cenote::mux::{MuxBuilder, MuxConnect, Transport};
+use cenote::{Connect, Dial};
 use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -34,6 +34,10 @@ impl Transport for EchoConnector {
 
     async fn open(&self, dial: &Dial) -> io::Result<(Self::Read, Self::Write)> {
         Ok(split(self.stream(dial).await?))
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        Connect::endpoint(self)
     }
 }
 

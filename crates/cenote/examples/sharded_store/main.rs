@@ -1,9 +1,10 @@
-//! A store of views and sharded tables, its workers and its clients in one process; one worker is killed and
-//! started again while the clients run.
+//! A store of views and sharded tables, its workers and its clients in one process. While the clients run, one worker is
+//! killed and started again, another moves to other addresses, and a shard of views has a second reader.
 //!
 //! `cargo run --release -p cenote --example sharded_store`
 
 mod client;
+mod directory;
 mod protocol;
 mod worker;
 
@@ -15,10 +16,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use client::Store;
+use directory::Directory;
 use worker::Worker;
 
 const WORKERS: usize = 3;
 const CLIENTS: u64 = 200;
+/// For how long a request waits for a connection, and then for its reply.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Tally {
@@ -33,9 +37,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..WORKERS {
         workers.push(Worker::start().await?);
     }
-    let views: Vec<_> = workers.iter().map(Worker::views).collect();
-    let table: Vec<_> = workers.iter().map(Worker::table).collect();
-    let store = Arc::new(Store::new(&views, &table)?);
+    let (directory, store) = Directory::of(&workers, PATIENCE)?;
+    let store = Arc::new(store);
 
     let tally = Arc::new(Tally::default());
     let mut clients = JoinSet::new();
@@ -43,7 +46,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         clients.spawn(work(id, store.clone(), tally.clone()));
     }
 
-    for second in 1..=6 {
+    let (mut moved, mut second_reader) = (None, None);
+    for second in 1..=10 {
         match second {
             3 => {
                 println!("killing worker 1");
@@ -53,15 +57,47 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("starting it again");
                 workers[1].restart().await?;
             }
+            6 => {
+                println!("worker 0 stops answering, for a second");
+                workers[0].set_answers(false);
+            }
+            7 => {
+                workers[0].set_answers(true);
+                println!("worker 2 moves to other addresses");
+                let other = workers[2].beside().await?;
+                directory.moved(2, &other);
+                moved = Some(other);
+            }
+            8 => {
+                println!(
+                    "where it was, {} connections are open: it ends",
+                    workers[2].open()
+                );
+                workers[2].kill();
+            }
+            9 => {
+                println!("shard 0 is read at two addresses");
+                let other = workers[0].beside().await?;
+                directory.read_at(0, &[&workers[0], &other]);
+                second_reader = Some(other);
+            }
             _ => {}
         }
         sleep(Duration::from_secs(1)).await;
         let (readers, writers) = store.connections();
         println!(
-            "second {second}: {} answered, {} failed; {readers} connections to read, {writers} to write",
+            "second {second}: {} answered, {} failed, {} under way; {readers} connections to read, {writers} to write",
             tally.answered.swap(0, Relaxed),
             tally.failed.swap(0, Relaxed),
+            store.load(),
         );
+    }
+    for (name, worker) in [
+        ("worker 2, moved", &moved),
+        ("reader of shard 0", &second_reader),
+    ] {
+        let open = worker.as_ref().map_or(0, Worker::open);
+        println!("{name}: {open} connections");
     }
     tally.over.store(true, Relaxed);
     while let Some(client) = clients.join_next().await {

@@ -7,6 +7,7 @@ use tokio_util::codec::{Decoder, Encoder};
 use super::builder::MuxBuilder;
 use super::frame::{Frame, Tag};
 use super::handle::Mux;
+use super::one_way::OneWayMux;
 use super::transport::Transport;
 use crate::connect::{Connect, FailureKind, Multiplex, Verdict};
 use crate::dial::Dial;
@@ -107,6 +108,11 @@ impl<T: Transport, Req: Send + 'static, Resp: Send + 'static> MuxConnect<T, Req,
             settings: MuxBuilder::new(),
             put,
         }
+    }
+
+    /// The same for a [`OneWayPool`](crate::one_way::OneWayPool): for messages without a reply.
+    pub fn one_way(self) -> OneWayMux<T, Req, Resp> {
+        OneWayMux::new(self)
     }
 
     /// How each mux is to behave. What cannot work fails every connect. Default: the defaults of [`MuxBuilder`].

@@ -53,15 +53,19 @@ impl<Req, Resp> Engine<Req, Resp> {
         write_half: &mut WriteHalf,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut took = false;
+        let max_one_way = self.settings.max_buffered;
+        let mut took = None;
         let wrote = write_half.poll_write(cx, |outgoing, spare| {
             self.write_signal.clear();
-            let requests = self.lanes.take(outgoing, spare);
-            self.write_signal.note_written(requests);
-            took = true;
+            let taken = self.lanes.take(outgoing, spare, max_one_way);
+            self.write_signal.note_written(taken.calls);
+            took = Some(taken);
         });
-        if took {
+        if let Some(taken) = took {
             self.room.notify_waiters();
+            if taken.made_room {
+                self.settings.signals.ask_again();
+            }
         }
         wrote
     }

@@ -66,6 +66,13 @@ impl<Req, Resp> Mux<Req, Resp> {
         self.engine.settings.max_in_flight
     }
 
+    /// Whether [`send`](Self::send) would not wait: fewer than `max_buffered` bytes of messages without a reply are to be
+    /// written.
+    pub fn has_room(&self) -> bool {
+        let engine = &self.engine;
+        engine.lanes.has_one_way_room(engine.settings.max_buffered)
+    }
+
     /// How many leases of a [`SharedPool`](crate::SharedPool) it can carry as of now, for
     /// [`Multiplex::capacity`](crate::Multiplex::capacity): as many as requests may be pending, but for those whose
     /// callers have left; and none while the peer owes the answer to a ping for more than a quarter of

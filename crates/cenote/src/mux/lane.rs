@@ -104,6 +104,15 @@ pub(super) struct Lane<Req> {
     pub(super) cache: PermitCache<u32>,
 }
 
+/// What was taken from all lanes.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// Frames that are to have a reply.
+    pub(super) calls: usize,
+    /// There is room again for messages without a reply.
+    pub(super) made_room: bool,
+}
+
 /// Of one handle: the lane of its last request, and how often that had been taken then.
 pub(super) struct HandleOrder(AtomicU64);
 
@@ -185,11 +194,16 @@ impl<Req> Lanes<Req> {
     }
 
     /// Takes all frames away and puts them behind those in `into`, by way of `spare`, which is empty before and
-    /// after. How many are to have a reply.
+    /// after. There was no room for messages without a reply where they had come to `max_one_way` bytes.
     ///
     /// One at a time: the write half's lock is held.
-    pub(super) fn take(&self, into: &mut BytesMut, spare: &mut BytesMut) -> usize {
-        let mut calls = 0;
+    pub(super) fn take(
+        &self,
+        into: &mut BytesMut,
+        spare: &mut BytesMut,
+        max_one_way: usize,
+    ) -> Taken {
+        let mut all = Taken::default();
         for PaddedLane { taken, lane, .. } in &self.lanes {
             let mut lane = lock(lane);
             if lane.frames == 0 {
@@ -197,10 +211,11 @@ impl<Req> Lanes<Req> {
             }
             mem::swap(&mut lane.buffer, spare);
             lane.frames = 0;
-            calls += mem::take(&mut lane.calls);
+            all.calls += mem::take(&mut lane.calls);
             let one_way = mem::take(&mut lane.one_way);
             if one_way > 0 {
-                self.one_way.fetch_sub(one_way, Ordering::Relaxed);
+                let before = self.one_way.fetch_sub(one_way, Ordering::Relaxed);
+                all.made_room |= before >= max_one_way && before - one_way < max_one_way;
             }
             if let (Some(written), Some(indices)) = (&self.written, &mut lane.indices) {
                 lock(written).extend(indices.drain(..));
@@ -215,7 +230,12 @@ impl<Req> Lanes<Req> {
                 clear_buffer(spare);
             }
         }
-        calls
+        all
+    }
+
+    /// Whether fewer bytes of messages without a reply than `max` wait to be taken.
+    pub(super) fn has_one_way_room(&self, max: usize) -> bool {
+        self.one_way.load(Ordering::Relaxed) < max
     }
 
     /// Whether there is nothing to take.
@@ -241,7 +261,7 @@ impl<Req> Lanes<Req> {
         message: Req,
         max: usize,
     ) -> Result<Result<(), EncodeFailure>, Req> {
-        if self.one_way.load(Ordering::Relaxed) >= max {
+        if !self.has_one_way_room(max) {
             return Err(message);
         }
         let before = lane.buffer.len();

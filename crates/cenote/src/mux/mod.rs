@@ -163,6 +163,7 @@ mod handle;
 mod lane;
 #[cfg(all(test, cenote_loom))]
 mod models;
+mod one_way;
 mod pending;
 mod permit;
 mod send;
@@ -181,6 +182,7 @@ pub use connect::{MuxConnect, MuxConnectError};
 pub use error::{CallError, Disconnected, Sent};
 pub use frame::{Frame, Tag};
 pub use handle::Mux;
+pub use one_way::OneWayMux;
 pub use permit::{Permit, Reserve};
 pub use send::Send;
 pub use transport::Transport;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::error::CallError;
 use super::handle::{Mux, MuxRef};
+use super::submit::Unsent;
 use crate::wake::OwnedNotified;
 
 impl<Req, Resp> Mux<Req, Resp> {
@@ -60,11 +61,11 @@ impl<Req, Resp> Future for Send<'_, Req, Resp> {
             let message = send.message.take();
             let message = message.expect("a send was polled after it was done");
             match engine.send(message, order) {
-                Ok(done) => {
-                    send.room = None;
-                    return Poll::Ready(done);
+                Err(Unsent::NoRoom(back)) => send.message = Some(back),
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(Unsent::Ended(_, error) | Unsent::NotEncoded(error)) => {
+                    return Poll::Ready(Err(error));
                 }
-                Err(back) => send.message = Some(back),
             }
             match &mut send.room {
                 // Listens from now on, and looks once more: room may have been made in between.

@@ -32,6 +32,16 @@ pub(super) enum TimedBy {
     Caller,
 }
 
+/// Why a message without a reply was not appended.
+pub(super) enum Unsent<Req> {
+    /// As many bytes as may wait do.
+    NoRoom(Req),
+    /// The connection takes no more.
+    Ended(Req, CallError),
+    /// The codec took it and made nothing of it.
+    NotEncoded(CallError),
+}
+
 impl<Req, Resp> Engine<Req, Resp> {
     /// Begins a call: appends the request if a tag is free, or queues for one and leaves the request where
     /// it is. With the tick at which that was.
@@ -185,32 +195,29 @@ impl<Req, Resp> Engine<Req, Resp> {
         }
     }
 
-    /// Appends a message that has no reply. Gives it back if too many bytes of such messages are to be written.
-    pub(super) fn send(
-        &self,
-        message: Req,
-        order: &HandleOrder,
-    ) -> Result<Result<(), CallError>, Req> {
+    /// Appends a message that has no reply, unless too many bytes of such messages are to be written already.
+    pub(super) fn send(&self, message: Req, order: &HandleOrder) -> Result<(), Unsent<Req>> {
         let max = self.settings.max_buffered;
         let mut lane = self.lanes.lane_for(order);
         if lane.cache.is_frozen() {
             drop(lane);
             let admission = self.admission();
             if let Err(error) = admission.admits_new() {
-                return Ok(Err(error));
+                return Err(Unsent::Ended(message, error));
             }
             // Under the admission's lock: a drain that follows finds the lane taken, and then the message in it.
             lane = self.lanes.lane_for(order);
         }
-        let appended = self.lanes.append_one_way(&mut lane, message, max)?;
+        let appended = self.lanes.append_one_way(&mut lane, message, max);
+        let appended = appended.map_err(Unsent::NoRoom)?;
         drop(lane);
-        Ok(match appended {
+        match appended {
             Ok(()) => {
                 self.flush_or_request();
                 Ok(())
             }
-            Err(failure) => Err(self.not_encoded(failure)),
-        })
+            Err(failure) => Err(Unsent::NotEncoded(self.not_encoded(failure))),
+        }
     }
 
     /// The codec made nothing of a message. After a panic its state is unknown, and the connection over.

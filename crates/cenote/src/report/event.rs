@@ -170,4 +170,18 @@ pub enum EventKind<'a> {
     },
     /// A caller was sent away, for `max_waiters` were waiting.
     Rejected,
+    /// A connector took a message of a [one-way pool](crate::one_way) and can make nothing of it, as where a codec cannot
+    /// encode it. It is gone.
+    #[non_exhaustive]
+    MessageRefused {
+        /// Why.
+        error: &'a str,
+    },
+    /// A [one-way pool](crate::one_way) has gone with messages that were queued and not handed over to any connection:
+    /// nobody waited for its [`close`](crate::one_way::OneWayPool::close), which would have given them back.
+    #[non_exhaustive]
+    MessagesLost {
+        /// How many.
+        messages: usize,
+    },
 }

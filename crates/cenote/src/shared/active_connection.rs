@@ -12,7 +12,7 @@ use crate::lifecycle::health::{self, Ended};
 use crate::lifecycle::recycle::recycle;
 use crate::lifecycle::retire::retire;
 use crate::lifecycle::state::ConnectionToken;
-use crate::report::{CloseReason, ConnectionInfo};
+use crate::report::{CloseReason, ConnectionInfo, EventKind};
 use crate::rt;
 use crate::sync::AtomicUsize;
 
@@ -92,6 +92,12 @@ impl<C: Multiplex> ActiveConnection<C> {
     /// Tells how a call ended that is part of a lease which began after the look at `began`.
     pub(super) fn tell_outcome(&self, began: u64, ended: Ended) {
         health::tell_outcome_since(self.token(), began, ended);
+    }
+
+    /// Tells observers what happened on it.
+    pub(super) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
+        let target = &self.token().entry().target;
+        self.core.life.owner.tell_of(Some(target), kind);
     }
 
     pub(super) fn info(&self) -> ConnectionInfo {

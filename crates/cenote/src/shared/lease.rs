@@ -11,7 +11,7 @@ use super::state::Core;
 use crate::connect::Multiplex;
 use crate::endpoints::Outcome;
 use crate::lifecycle::health::Ended;
-use crate::report::ConnectionInfo;
+use crate::report::{ConnectionInfo, EventKind};
 
 /// The right to use a connection that others use too, until it is dropped.
 ///
@@ -98,6 +98,11 @@ impl<C: Multiplex> SharedLease<C> {
     pub fn retire(lease: &Self) {
         let conn = lease.conn();
         conn.core.withdraw(conn, Ending::Retired);
+    }
+
+    /// Tells observers what happened on the connection.
+    pub(crate) fn tell<'a>(lease: &Self, kind: impl FnOnce() -> EventKind<'a>) {
+        lease.conn().tell(kind);
     }
 
     /// What the pool knows of the connection. It counts as used once for each time it was active until

@@ -51,6 +51,7 @@ use crate::lifecycle::close::Close;
 use crate::lifecycle::supply::Supply;
 use crate::lifecycle::{change, warm};
 use crate::report::{Counters, EventKind, PoolState, SetStatus, Snapshot, Status, Timings};
+use crate::rt::Runtime;
 
 pub use crate::policy::sharing::Choice;
 pub use builder::SharedPoolBuilder;
@@ -345,6 +346,16 @@ impl<C: Multiplex> SharedPool<C> {
     /// most.
     pub fn close(&self) -> Close {
         self.core.close()
+    }
+
+    /// Where its tasks run.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.core.life.owner.runtime
+    }
+
+    /// Tells observers what happened in front of the pool.
+    pub(crate) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
+        self.core.life.owner.tell(kind);
     }
 
     /// Whether the pool is closed.

@@ -13,6 +13,8 @@ mod events;
 mod failures;
 /// How connections come to be where they are needed.
 mod growth;
+/// Messages that have no reply.
+mod one_way;
 /// What callers are told of endpoints that cannot be reached, and what becomes of those.
 mod outages;
 /// The service that all of them are about.

@@ -22,6 +22,8 @@ mod hostile;
 mod odd_wakers;
 /// Messages that have no reply.
 mod one_way;
+/// A mux as the connection of a one-way pool.
+mod one_way_pool;
 /// In which order requests of many threads are sent, and who encodes them.
 mod order;
 /// Codecs, and peers whose other end a test holds.

@@ -17,7 +17,8 @@ fn unwritten(max_in_flight: usize) -> Client {
 
 /// What is taken now: the messages.
 fn take(client: &Client, into: &mut BytesMut) {
-    client.engine.lanes.take(into, &mut BytesMut::new());
+    let lanes = &client.engine.lanes;
+    lanes.take(into, &mut BytesMut::new(), usize::MAX);
 }
 
 fn messages(mut frames: BytesMut) -> Vec<u32> {

@@ -74,7 +74,8 @@ fn begin<F: Future + Unpin>(future: &mut F) {
 /// What has been appended and not written: tags and messages.
 fn appended(client: &Client) -> Vec<(u32, u32)> {
     let mut buffer = BytesMut::new();
-    client.engine.lanes.take(&mut buffer, &mut BytesMut::new());
+    let lanes = &client.engine.lanes;
+    lanes.take(&mut buffer, &mut BytesMut::new(), usize::MAX);
     // As if the driver were on its way: callers leave the writing to it.
     client.engine.write_signal.request();
     let mut frames = Vec::new();
