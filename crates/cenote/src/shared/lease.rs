@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::active_connection::{ActiveConnection, Ending};
+use super::set::Trial;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::endpoints::Outcome;
@@ -27,15 +28,18 @@ pub struct SharedLease<C: Multiplex> {
     conn: Option<Arc<ActiveConnection<C>>>,
     /// When the pool last looked at its connections before it began.
     began: u64,
+    /// It is the one lease of this trial of its endpoint.
+    trial: Option<Trial>,
 }
 
 impl<C: Multiplex> SharedLease<C> {
     #[inline]
-    pub(super) fn new(conn: Arc<ActiveConnection<C>>) -> Self {
+    pub(super) fn new(conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) -> Self {
         let began = conn.core.looked_at.load(Relaxed);
         Self {
             conn: Some(conn),
             began,
+            trial,
         }
     }
 
@@ -107,7 +111,7 @@ impl<C: Multiplex> Drop for SharedLease<C> {
     #[inline]
     fn drop(&mut self) {
         if let Some(conn) = self.conn.take() {
-            Core::release(conn);
+            Core::release(conn, self.trial);
         }
     }
 }

@@ -212,7 +212,7 @@ impl<C: Multiplex> SharedPool<C> {
     pub fn try_get(&self) -> Result<SharedLease<C>, TryGetError> {
         let core = &self.core;
         if let Some(conn) = core.take_cached() {
-            return Ok(SharedLease::new(conn));
+            return Ok(SharedLease::new(conn, None));
         }
         loop {
             let (grant, may_grow) = core.locked(|state, deferred| {
@@ -230,8 +230,8 @@ impl<C: Multiplex> SharedPool<C> {
             })?;
             match grant {
                 Some(grant) => {
-                    if let Some(conn) = core.admit(grant) {
-                        return Ok(SharedLease::new(conn));
+                    if let Some(lease) = core.admit(grant) {
+                        return Ok(lease);
                     }
                 }
                 None if may_grow && grow::take_one(core) => {}

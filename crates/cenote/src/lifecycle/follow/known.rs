@@ -8,7 +8,7 @@ use crate::connect::Connect;
 use crate::kernel::EndpointNumber;
 use crate::lifecycle::health::Health;
 use crate::lifecycle::set::SetState;
-use crate::policy::accrual::Standing;
+use crate::policy::accrual::{PROBE_PATIENCE, Standing};
 use crate::policy::ejection::Availability;
 use crate::rt::nanos;
 use crate::settings::SECOND;
@@ -71,7 +71,11 @@ impl Known {
             },
             Standing::Ejected(ejection) => Opinion::ejected(Some(ejection.until)),
             Standing::Probation(_) | Standing::Probing(_) => {
-                Opinion::ejected(passes_at.filter(|at| is_silent && *at > now))
+                let given_up_at = self
+                    .trial_at
+                    .map(|began| began.saturating_add(PROBE_PATIENCE));
+                let passes_at = passes_at.filter(|at| is_silent && *at > now);
+                Opinion::ejected(passes_at.or(given_up_at))
             }
         }
     }
