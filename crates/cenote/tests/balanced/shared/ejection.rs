@@ -1,8 +1,9 @@
 use cenote::endpoints::{Ejection, Outcome};
+use cenote::report::EndpointCondition;
 use cenote::{SharedLease, SharedPool};
 
 use super::{hold, over, shares, spread, warm};
-use crate::service::{Service, To, ms, pass, secs};
+use crate::service::{Answer, Service, To, ms, pass, secs};
 
 /// One call: of this endpoint they fail.
 async fn call(pool: &SharedPool<To>, failing: &str) -> String {
@@ -148,4 +149,33 @@ async fn an_endpoint_on_trial_does_not_keep_the_others_from_having_more_connecti
     pass(secs(5)).await;
     let spread = spread(&hold(&pool, 40).await);
     assert_eq!(spread["bad"], 1, "on trial");
+}
+
+/// Nobody tells how calls end, so that a connection that lasts has to do: there is none at first.
+#[tokio::test(start_paused = true)]
+async fn where_nobody_tells_outcomes_a_connection_that_lasts_ends_the_trial_whenever_it_is_opened()
+{
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a", "b", "bad"]);
+    let pool = pool.build().unwrap();
+    warm(&pool).await;
+    let condition = || {
+        let endpoints = pool.endpoints().unwrap().endpoints;
+        let bad = endpoints.into_iter().find(|at| &*at.name == "bad");
+        bad.unwrap().condition
+    };
+    // Its connections break in the hands of their users.
+    while !matches!(condition(), EndpointCondition::Ejected { .. }) {
+        let held = hold(&pool, 9).await;
+        service.kill("bad");
+        service.set("bad", Answer::Accept);
+        pass(ms(200)).await;
+        drop(held);
+        shares(&pool, 100).await;
+    }
+    pass(secs(10)).await;
+    assert_eq!(condition(), EndpointCondition::OnTrial);
+    assert_eq!(service.open("bad"), 0);
+    shares(&pool, 2_000).await;
+    assert_eq!(condition(), EndpointCondition::Up);
 }
