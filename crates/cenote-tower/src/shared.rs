@@ -20,6 +20,10 @@ use tower::{BoxError, Service, ServiceExt};
 /// Calls that are under way at once run on whatever connections the pool chooses, and arrive in any order, those of one
 /// handle too; where order matters, wait for a reply before the next call, or use a [`Client`](crate::Client).
 ///
+/// Over a [set of endpoints](SharedPool::balanced) each call goes to the endpoint that the pool chooses. The pool is not
+/// told how calls end, for what is an error to the service may be an answer of the endpoint: so only connections that
+/// break speak against their endpoint.
+///
 /// Its [`Load`] is the number of leases and of those who wait for one.
 pub struct SharedClient<C: Multiplex> {
     pool: SharedPool<C>,

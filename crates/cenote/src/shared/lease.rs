@@ -58,7 +58,9 @@ impl<C: Multiplex> SharedLease<C> {
     /// Tells how a call on the connection ended, so that an endpoint whose calls fail gets none for a while; see
     /// [`SharedPoolBuilder::ejection`](crate::shared::SharedPoolBuilder::ejection), and
     /// [`SharedPool::balanced`](crate::SharedPool::balanced) for an example. Each call counts that is told, several of
-    /// one lease as well. Where the pool is of one endpoint, it does nothing.
+    /// one lease as well; each as if it had begun with the lease. So once an endpoint was ejected, what is told by leases
+    /// from before counts for nothing: take another lease now and then. Where the pool is of one endpoint, it does
+    /// nothing.
     pub fn outcome(lease: &Self, outcome: Outcome) {
         lease.conn().tell_outcome(lease.began, outcome);
     }
