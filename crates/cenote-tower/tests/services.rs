@@ -147,6 +147,32 @@ async fn a_shared_pool_calls_through_connections_that_a_tower_connector_makes() 
 }
 
 #[tokio::test]
+async fn a_shared_client_over_a_set_of_endpoints_calls_all_of_them() {
+    let servers = [Server::echoing(), Server::echoing(), Server::echoing()];
+    let all = servers.clone();
+    let set = fixed(EndpointSet::of(0..servers.len()));
+    let pool = SharedPool::balanced(set, move |at| {
+        let server = all[at.key].clone();
+        let make = service_fn(move |(): ()| {
+            let server = server.clone();
+            async move { Ok::<_, std::io::Error>(client(&server, 16).await) }
+        });
+        MakeConnect::new(make, (), |_| Verdict::Reuse)
+            .capacity(16)
+            .is_open(|client: &Client<Line, Line>| client.mux().is_open())
+    });
+    let service = SharedClient::new(pool.build().unwrap());
+    for n in 0..100 {
+        let line = Bytes::from(format!("line {n}"));
+        assert_eq!(service.clone().oneshot(line.clone()).await.unwrap(), line);
+    }
+    assert_eq!(service.load(), 0);
+    for server in servers {
+        assert!(server.seen() > 10 && server.connections() == 1);
+    }
+}
+
+#[tokio::test]
 async fn a_shared_client_that_was_ready_and_is_dropped_gives_its_lease_back() {
     let server = Server::echoing();
     let make = {

@@ -32,7 +32,7 @@ impl Admission {
     }
 
     /// Whether the policy may choose it.
-    pub(super) fn is_drawn(self) -> bool {
+    pub(crate) fn is_drawn(self) -> bool {
         matches!(self, Self::Drawn | Self::Trial)
     }
 }

@@ -20,7 +20,7 @@ use crate::budget::{After, Want};
 use crate::connect::Connect;
 use crate::dial::Dial;
 use crate::error::ConnectError;
-use crate::kernel::{Arc, Demand, EndpointNumber, IdleSince, Opening, Phase};
+use crate::kernel::{Admission, Arc, Demand, EndpointNumber, Endpoints, IdleSince, Opening, Phase};
 use crate::policy::growth::{self, Decision, Situation};
 use crate::report::{CloseReason, ConnectionInfo};
 use crate::rt::{self, Failed};
@@ -322,6 +322,18 @@ impl<C: Connect> Attempt<C> {
         if let Some(set) = core.owner.targets.set() {
             // Only now the dial does not count as one any more.
             set.dials().has_room_again();
+            let is_on_trial = |(number, endpoints): (EndpointNumber, &Endpoints)| {
+                endpoints.record(number).admission() == Admission::Trial
+            };
+            if self
+                .target
+                .number()
+                .zip(core.endpoints())
+                .is_some_and(is_on_trial)
+            {
+                // That it lasts may be all there is to be judged by.
+                set.changed.notify_one();
+            }
         }
         core.owner.dialer().arriving -= 1;
         core.owner.changed.notify_waiters();

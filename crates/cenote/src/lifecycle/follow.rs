@@ -254,6 +254,7 @@ where
                     stay: Stay::Listed,
                     is_made: false,
                     trial_at: None,
+                    connected_at: None,
                     availability: Availability::Up,
                     health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),
                     added_at: (self.version > 0).then(|| core.owner.clock.now()),
@@ -298,6 +299,17 @@ where
             }
             !is_gone
         });
+    }
+}
+
+impl<C: Connect, K: Key, F> Drop for Follower<C, K, F> {
+    fn drop(&mut self) {
+        // Its runtime has ended, perhaps: nobody would let an endpoint in again.
+        if let Some(core) = self.core.upgrade() {
+            if let Some(set) = core.owner.targets.set() {
+                set.may_eject.store(0, Relaxed);
+            }
+        }
     }
 }
 

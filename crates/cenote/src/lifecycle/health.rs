@@ -165,7 +165,7 @@ fn heed<C: Connect>(
             // Of an endpoint aside nothing is to be closed.
             drop(core.admit(number, Admission::Aside));
             if let Some(face) = core.owner.face() {
-                face.admission_changed(&[number]);
+                face.admission_changed(&[number], &[]);
             }
         }
     }

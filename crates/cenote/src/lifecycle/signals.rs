@@ -12,8 +12,13 @@ pub(crate) trait Face: Send + Sync {
     /// Asks its connections what they say of themselves, soon; no user code is called from here.
     fn ask_again(self: Arc<Self>);
 
-    /// These endpoints of the set may serve otherwise than before; what the kernel says of them is true already.
-    fn admission_changed(self: Arc<Self>, endpoints: &[EndpointNumber]);
+    /// These endpoints of the set may serve otherwise than before; what the kernel says of them is true already. Those in
+    /// `on_trial` begin a trial, perhaps after another, whose lease is given up.
+    fn admission_changed(
+        self: Arc<Self>,
+        endpoints: &[EndpointNumber],
+        on_trial: &[EndpointNumber],
+    );
 
     /// Leases on the connections of this endpoint.
     fn in_flight_at(&self, endpoint: EndpointNumber) -> usize;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use super::checking::Checking;
 use super::dial;
 use super::health;
 use super::pre_lease_check::{PreLeaseCheck, Rejected};
@@ -34,23 +35,38 @@ pub(crate) fn in_use<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     }
 }
 
-/// As [`fresh`], of the endpoint with this number; if it has none idle, it is dialled.
-pub(crate) fn fresh_of<C: Connect>(
+/// Whether the endpoint with this number has an idle connection, or by its own bound may have one more, as of now. Takes
+/// no lock.
+pub(crate) fn has_room_at<C: Connect>(core: &LifecycleCore<C>, number: EndpointNumber) -> bool {
+    let Some((set, endpoints)) = core.owner.targets.set().zip(core.endpoints()) else {
+        return false;
+    };
+    let record = endpoints.record(number);
+    record.has_idle() || record.has_room(&set.room)
+}
+
+/// An idle connection of the endpoint with this number; if it has none, nor one that is being checked, it is dialled.
+pub(crate) fn of_endpoint<C: Connect>(
     core: &Arc<LifecycleCore<C>>,
     number: EndpointNumber,
-) -> Option<ConnectionToken<C>> {
-    loop {
-        let Some(token) = core.claim_of(number) else {
-            if core.endpoints()?.record(number).miss() {
-                Lifecycle::missed(core, number);
-            }
-            return None;
-        };
-        match judge(core, token)? {
-            Idle::Fresh(token, _) => return Some(token),
-            Idle::Stale(token) => drop(PreLeaseCheck::start(token)),
-        }
+) -> Option<Idle<C>> {
+    if let Some(token) = core.claim_of(number) {
+        return judge(core, token);
     }
+    let record = core.endpoints()?.record(number);
+    if !record.has_idle() && record.miss() {
+        Lifecycle::missed(core, number);
+    }
+    None
+}
+
+/// Checks a connection that no caller waits for; growth counts it as coming meanwhile.
+pub(crate) async fn checked_meanwhile<C: Connect>(
+    core: Arc<LifecycleCore<C>>,
+    token: ConnectionToken<C>,
+) -> Option<ConnectionToken<C>> {
+    let _checking = Checking::begin(&core);
+    check(token).await.ok()
 }
 
 /// As [`fresh`], for a caller that may wait: what must be checked is checked here.
@@ -71,7 +87,7 @@ pub(crate) async fn checked<C: Connect>(
 }
 
 /// An idle connection, claimed.
-enum Idle<C: Connect> {
+pub(crate) enum Idle<C: Connect> {
     Fresh(ConnectionToken<C>, u64),
     /// To be checked before it is leased.
     Stale(ConnectionToken<C>),

@@ -110,7 +110,7 @@ const MIN_TRIAL: u64 = 30 * SECOND;
 
 /// A probe that has not ended after so long is given up, and the next call is one: its caller may have leaked it. As long
 /// as the longest ejection by default, which is what its failure would have cost.
-const PROBE_PATIENCE: u64 = 60 * SECOND;
+pub(crate) const PROBE_PATIENCE: u64 = 60 * SECOND;
 
 /// What is thought of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    pub(crate) const NONE: Self = Self {
+        in_flight: 0,
+        capacity: 0,
+    };
+
     pub(crate) fn has_room(self) -> bool {
         self.in_flight < self.capacity
     }
@@ -67,13 +72,26 @@ impl Chooser {
 
     /// One of `count` connections that has room, if one has.
     pub(crate) fn choose(&mut self, count: usize, load: impl Fn(usize) -> Load) -> Option<usize> {
+        let mut next = self.next;
+        let chosen = self.choose_from(&mut next, count, load);
+        self.next = next;
+        chosen
+    }
+
+    /// As [`choose`](Self::choose), of some of all connections, among which round robin goes on at `next`.
+    pub(crate) fn choose_from(
+        &mut self,
+        next: &mut usize,
+        count: usize,
+        load: impl Fn(usize) -> Load,
+    ) -> Option<usize> {
         let has_room = |&i: &usize| load(i).has_room();
         match self.choice {
             Choice::FirstAvailable => (0..count).find(has_room),
             Choice::RoundRobin => {
-                let start = self.next;
+                let start = *next;
                 let chosen = (start..count).chain(0..start.min(count)).find(has_room)?;
-                self.next = chosen + 1;
+                *next = chosen + 1;
                 Some(chosen)
             }
             Choice::LeastLoaded => {

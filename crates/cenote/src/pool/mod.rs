@@ -85,7 +85,8 @@ impl<C: Connect> Pool<C> {
     ///   [`max_size`](PoolBuilder::max_size), all together, does not; up to 16 dials are in flight.
     ///
     /// The set is asked for and followed on the tokio runtime on which this is called;
-    /// [`build`](PoolBuilder::build) fails where there is none. Keys are shown in errors and events where a connector does
+    /// [`build`](PoolBuilder::build) fails where there is none. Once that runtime has ended, the set stays as it was, and no
+    /// endpoint is ejected any more. Keys are shown in errors and events where a connector does
     /// not [say](Connect::endpoint) what it dials: no secrets belong in them.
     ///
     /// ```no_run

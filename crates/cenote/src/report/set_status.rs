@@ -31,7 +31,7 @@ pub struct EndpointStatus {
     pub condition: EndpointCondition,
     /// The part of the load that it is to get, from 0.0 to 1.0.
     pub share: f64,
-    /// Leases out.
+    /// Leases out; where connections are shared, many on each.
     pub in_flight: usize,
     /// Connections that are open.
     pub connections: usize,
@@ -109,7 +109,7 @@ impl fmt::Display for EndpointStatus {
         } = self;
         write!(
             f,
-            "{name} {condition}, {:.1} % of the load, {in_flight} of {connections} connections leased, {opening} opening",
+            "{name} {condition}, {:.1} % of the load, {in_flight} leases out, {connections} connections open, {opening} opening",
             100.0 * share
         )?;
         match connect_error {

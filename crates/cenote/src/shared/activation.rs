@@ -14,10 +14,19 @@ use crate::lifecycle::state::ConnectionToken;
 use crate::policy::sharing;
 use crate::report::PoolState;
 
+/// What a connection becomes active for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activation {
+    /// One more is to serve, of whichever endpoint.
+    Growth,
+    /// Its endpoint was chosen while it had none active.
+    PassedOver,
+}
+
 /// Without the lock.
 impl<C: Multiplex> Core<C> {
     /// Makes a connection active.
-    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>) {
+    pub(super) fn activate(self: &Arc<Self>, token: ConnectionToken<C>, what_for: Activation) {
         let now = self.life.owner.clock.now();
         proving::taken_by_face(&token, now);
         let conn = ActiveConnection::new(self, token);
@@ -42,6 +51,9 @@ impl<C: Multiplex> Core<C> {
                     state.active.admit(number, admission);
                 }
                 state.active.push(conn, number, now, warm_until);
+                if what_for == Activation::PassedOver {
+                    state.active.owe(number);
+                }
                 self.note(state, deferred, i, seen);
                 state.ensure_upkeep(deferred);
             } else {
@@ -112,7 +124,7 @@ impl<C: Multiplex> Core<C> {
     }
 
     /// Serves those who wait from the room there is.
-    fn serve(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
+    pub(super) fn serve(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
         while state.waitlist.len() > 0 {
             let Some(i) = state.active.choose(self.life.endpoints()).index else {
                 return self.dial_if_needed(state, deferred);
@@ -125,13 +137,14 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
-    /// Endpoints of the set may serve otherwise than before: what is barred drains, and what serves again serves those who
-    /// wait.
+    /// Endpoints of the set may serve otherwise than before, or are on another trial: what is barred drains, and what
+    /// serves again serves those who wait.
     pub(super) fn admit_endpoints(
         &self,
         state: &mut State<C>,
         deferred: &mut Deferred<C>,
         numbers: &[EndpointNumber],
+        on_trial: &[EndpointNumber],
     ) {
         let Some(endpoints) = self.life.endpoints() else {
             return;
@@ -139,23 +152,27 @@ impl<C: Multiplex> Core<C> {
         for number in numbers {
             let admission = endpoints.record(*number).admission();
             state.active.admit(*number, admission);
-            if admission == Admission::Barred {
-                while let Some(i) = state.active.first_at(*number) {
-                    state.start_drain(deferred, i);
-                }
+            if admission != Admission::Barred {
+                continue;
             }
+            while let Some(i) = state.active.first_at(*number) {
+                state.start_drain(deferred, i);
+            }
+        }
+        for number in on_trial {
+            state.active.begin_trial(*number);
         }
         self.serve(state, deferred);
     }
 
-    /// Has the connection of this endpoint that carries least drain.
-    pub(super) fn drain_one_at(
+    /// Has a connection of this endpoint drain, for another endpoint.
+    pub(super) fn give_up_at(
         &self,
         state: &mut State<C>,
         deferred: &mut Deferred<C>,
         number: EndpointNumber,
     ) {
-        if let Some(i) = state.active.lightest_at(number) {
+        if let Some(i) = state.active.to_give_up_at(number) {
             state.start_drain(deferred, i);
         }
     }
@@ -199,6 +216,15 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
+    /// Has another take the place of the one at `i`, which serves until then.
+    pub(super) fn replace_at(&self, state: &mut State<C>, deferred: &mut Deferred<C>, i: usize) {
+        match state.active.entries()[i].conn.endpoint() {
+            Some(number) if !deferred.lacking.contains(&number) => deferred.lacking.push(number),
+            Some(_) => {}
+            None => self.replace(state, deferred),
+        }
+    }
+
     /// How many connections may be on their way: one, so that what it brings is known before the next; but of a set, while
     /// nothing serves, one to each endpoint that callers could be served by.
     fn growth_at_once(&self, state: &State<C>) -> usize {
@@ -212,13 +238,20 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
+    /// So many, of those on their way and those that are not ready yet, are as good as being opened: of a set, one to each
+    /// endpoint, so that none that never becomes ready keeps the others from having one.
+    fn coming_at_once(&self) -> usize {
+        let endpoints = self.life.endpoints();
+        endpoints.map_or(1, |endpoints| endpoints.drawn().max(1))
+    }
+
     pub(super) fn wants_growth(&self, state: &State<C>) -> bool {
         let waiters = state.waitlist.len();
+        let warming = state.active.warming();
         state.growing < self.growth_at_once(state)
+            && (warming == 0 || state.growing + warming < self.coming_at_once())
             && state.phase == PoolState::Open
             && state.active.len() < state.max_size
-            // One that is not ready yet is as good as being opened.
-            && !state.active.any_warming()
             && sharing::grows(self.bounds(state), waiters, state.active.occupancy())
     }
 }

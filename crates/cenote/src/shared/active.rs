@@ -1,6 +1,6 @@
 //! The active connections, and what is counted of all of them: who has room, how many are busy, how many are not ready.
 //! Counted at each change, so that a decision looks at a few of them, however many there are. Of a set of endpoints, only
-//! those count as serving whose endpoint may serve. Part of the state, under its lock.
+//! those count as serving whose endpoint may serve, and is not on trial. Part of the state, under its lock.
 
 mod choose;
 mod entry;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use entry::Tally;
 
 use super::active_connection::ActiveConnection;
-use super::set::{SharedEndpoint, SharedSet};
+use super::set::{SharedEndpoint, SharedSet, Trial};
 use crate::connect::Multiplex;
 use crate::kernel::{Admission, EndpointNumber};
 use crate::policy::sharing::{Choice, Chooser, Load, Marks, Occupancy};
@@ -103,13 +103,26 @@ impl<C: Multiplex> Active<C> {
         }
     }
 
-    /// Whether one of them is not ready yet.
-    pub(super) fn any_warming(&self) -> bool {
-        self.totals.warming > 0
+    /// How many of them are not ready yet.
+    pub(super) fn warming(&self) -> usize {
+        self.totals.warming
     }
 
+    /// What each carries and could carry: nothing, where it does not count as serving.
     pub(super) fn loads(&self) -> Vec<Load> {
-        self.entries.iter().map(ActiveEntry::load).collect()
+        let load = |(i, entry): (usize, &ActiveEntry<C>)| match self.counts(i) {
+            true => entry.load(),
+            false => Load::NONE,
+        };
+        self.entries.iter().enumerate().map(load).collect()
+    }
+
+    /// Of the connections of the endpoint of the one at `i`: what they carry, and which of them it is.
+    pub(super) fn loads_at_endpoint_of(&self, i: usize) -> Option<(Vec<Load>, usize)> {
+        let connections = &self.endpoint_at(i)?.connections;
+        let place = connections.iter().position(|index| *index == i)?;
+        let loads = connections.iter().map(|index| self.entries[*index].load());
+        Some((loads.collect(), place))
     }
 
     /// One more, of this endpoint if there is a set, without leases and as if without capacity until that is
@@ -143,6 +156,13 @@ impl<C: Multiplex> Active<C> {
         self.totals.add(tally);
     }
 
+    /// The endpoint with this number, which was passed over as it had no active connection, has one.
+    pub(super) fn owe(&mut self, number: Option<EndpointNumber>) {
+        if let Some((set, number)) = self.set.as_mut().zip(number) {
+            set.owe(number);
+        }
+    }
+
     /// Takes out the one at `i`, which drains.
     pub(super) fn remove(&mut self, i: usize) -> ActiveEntry<C> {
         self.unlist(i);
@@ -161,7 +181,6 @@ impl<C: Multiplex> Active<C> {
             endpoint.draining_in_flight += in_flight;
             endpoint.in_flight -= in_flight;
             endpoint.capacity -= capacity;
-            self.relist_on_trial(number);
         }
         entry.conn.set_index(None);
         entry
@@ -223,21 +242,24 @@ impl<C: Multiplex> Active<C> {
             .copied()
     }
 
-    /// The connection of this endpoint that carries least.
-    pub(super) fn lightest_at(&self, number: EndpointNumber) -> Option<usize> {
-        let connections = &self.set.as_ref()?.endpoint(number)?.connections;
+    /// Which connection of this endpoint is given up for another endpoint: the one that carries least, if it is not the
+    /// last, and none is on its way out already.
+    pub(super) fn to_give_up_at(&self, number: EndpointNumber) -> Option<usize> {
+        let endpoint = self.set.as_ref()?.endpoint(number)?;
+        if endpoint.draining_in_flight > 0 || endpoint.connections.len() < 2 {
+            return None;
+        }
         let in_flight = |i: &usize| self.entries[*i].in_flight;
-        connections.iter().copied().min_by_key(in_flight)
+        endpoint.connections.iter().copied().min_by_key(in_flight)
     }
 
-    /// Whether the endpoint of the one at `i` would be left with another.
-    pub(super) fn has_sibling(&self, i: usize) -> bool {
-        let of_set = self.set.as_ref().zip(self.entries[i].number);
-        let Some((set, number)) = of_set else {
-            return self.entries.len() > 1;
+    /// Whether the one at `i` serves, and would leave its endpoint with another.
+    pub(super) fn is_spare(&self, i: usize) -> bool {
+        let siblings = match self.endpoint_at(i) {
+            Some(endpoint) => endpoint.connections.len(),
+            None => self.entries.len(),
         };
-        let endpoint = set.endpoint(number);
-        endpoint.is_some_and(|endpoint| endpoint.connections.len() > 1)
+        siblings > 1 && self.counts(i)
     }
 
     /// From now on the endpoint may serve so far.
@@ -263,14 +285,32 @@ impl<C: Multiplex> Active<C> {
         }
     }
 
-    /// Counts one more lease on the one at `i`; how many it has with that.
-    pub(super) fn occupy(&mut self, i: usize) -> usize {
-        self.change(i, |entry| {
+    /// Counts one more lease on the one at `i`; how many it has with that, and of which trial of its endpoint it is.
+    pub(super) fn occupy(&mut self, i: usize) -> (usize, Option<Trial>) {
+        let trial = self.endpoint_of(i).and_then(SharedEndpoint::let_out);
+        let rank = self.change(i, |entry| {
             entry.in_flight += 1;
             entry.leases += 1;
             entry.was_used = true;
             entry.in_flight
-        })
+        });
+        (rank, trial)
+    }
+
+    /// The lease of this trial has ended, of an endpoint that may be on another by now, or on none.
+    pub(super) fn end_trial(&mut self, number: EndpointNumber, trial: Trial) {
+        if let Some(set) = &mut self.set {
+            set.endpoint_mut(number).end_trial(trial);
+        }
+        self.relist_on_trial(number);
+    }
+
+    /// The endpoint is on another trial than the one before.
+    pub(super) fn begin_trial(&mut self, number: EndpointNumber) {
+        if let Some(set) = &mut self.set {
+            set.endpoint_mut(number).begin_trial();
+        }
+        self.relist_on_trial(number);
     }
 
     /// Counts one lease less on the one at `i`.
@@ -317,12 +357,10 @@ impl<C: Multiplex> Active<C> {
             (Some(set), Some(number)) => Some(set.endpoint_mut(number)),
             _ => None,
         };
-        let serves = endpoint
-            .as_ref()
-            .is_none_or(|endpoint| endpoint.admission.serves());
-        let before = (entry.tally(serves), entry.of_endpoint());
+        let counts = endpoint.as_ref().is_none_or(|endpoint| endpoint.counts());
+        let before = (entry.tally(counts), entry.of_endpoint());
         let result = change(entry);
-        let after = (entry.tally(serves), entry.of_endpoint());
+        let after = (entry.tally(counts), entry.of_endpoint());
         self.totals.subtract(before.0);
         self.totals.add(after.0);
         if let Some(endpoint) = &mut endpoint {
@@ -343,27 +381,23 @@ impl<C: Multiplex> Active<C> {
         result
     }
 
+    fn endpoint_at(&self, i: usize) -> Option<&SharedEndpoint> {
+        self.set.as_ref()?.endpoint(self.entries[i].number?)
+    }
+
     /// The endpoint of the one at `i`, if there is a set.
     fn endpoint_of(&mut self, i: usize) -> Option<&mut SharedEndpoint> {
         let number = self.entries[i].number?;
         Some(self.set.as_mut()?.endpoint_mut(number))
     }
 
-    /// Whether the endpoint of the one at `i` may serve.
-    fn serves(&self, i: usize) -> bool {
-        self.admission(i).serves()
-    }
-
-    fn admission(&self, i: usize) -> Admission {
-        let of_set = self.set.as_ref().zip(self.entries[i].number);
-        of_set.map_or(Admission::Drawn, |(set, number)| {
-            let endpoint = set.endpoint(number);
-            endpoint.map_or(Admission::Barred, |endpoint| endpoint.admission)
-        })
+    /// Whether the one at `i` counts as serving: by its endpoint, which on trial carries one lease whatever room it has.
+    fn counts(&self, i: usize) -> bool {
+        self.endpoint_at(i).is_none_or(SharedEndpoint::counts)
     }
 
     fn tally(&self, i: usize) -> Tally {
-        self.entries[i].tally(self.serves(i))
+        self.entries[i].tally(self.counts(i))
     }
 
     /// In which part of the list the one at `i` belongs, if in any.

@@ -93,6 +93,9 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         max_size(connections: usize) = |s| s.max_size = connections;
         /// Connections there may be at once to one endpoint of a [set](SharedPool::balanced), as [`max_size`](Self::max_size)
         /// counts them. Default: 4. A pool of one endpoint refuses it.
+        ///
+        /// With 1, an endpoint whose connection is old, evicted or retired serves nobody until the last lease on that has
+        /// ended, and the others have its load.
         max_per_endpoint(connections: usize) = |s| {
             s.change_set("max_per_endpoint", |set| set.max_per_endpoint = connections);
         };
@@ -120,7 +123,8 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         /// `None`: never. Default: 10 min.
         idle_timeout(limit: impl Into<Option<Duration>>) = |s| s.idle_timeout = limit.into();
         /// A connection this old gets no new leases and is closed once those it carries have ended; where
-        /// `max_size` permits, another is opened first. `None`: never. Default: 30 min.
+        /// `max_size` and `max_per_endpoint` permit, another to the same endpoint is opened first. `None`: never. Default:
+        /// 30 min.
         max_lifetime(limit: impl Into<Option<Duration>>) = |s| s.max_lifetime = limit.into();
         /// The share of `max_lifetime` that chance may take off, rolled once for each connection, so that
         /// those opened together do not end together. Default: 0.1.
@@ -197,8 +201,9 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         self
     }
 
-    /// The share of its capacity from which on a connection is busy: one more is opened once all are; over a
-    /// [set](SharedPool::balanced), where it has the fewest for its share. Above 0.0, at most 1.0, which waits until all are full. Default: 0.75.
+    /// The share of its capacity from which on a connection is busy: one more is opened once all are, over a
+    /// [set](SharedPool::balanced) to the endpoint that has the fewest for its share. Above 0.0; at most 1.0, which waits
+    /// until all are full. Default: 0.75.
     pub fn high_water(mut self, share: f64) -> Self {
         self.high_water = share;
         self

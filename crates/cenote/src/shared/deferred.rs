@@ -18,8 +18,8 @@ pub(super) struct Deferred<C: Multiplex> {
     pub(super) gone: Vec<Arc<ActiveConnection<C>>>,
     /// So many more connections are to be opened.
     pub(super) grow: usize,
-    /// An endpoint that should have one more connection.
-    pub(super) lacking: Option<EndpointNumber>,
+    /// Endpoints that should have one more connection each; most often one at most.
+    pub(super) lacking: Vec<EndpointNumber>,
     pub(super) start_upkeep: bool,
     /// Upkeep is to look by this time.
     pub(super) look_at: Option<u64>,

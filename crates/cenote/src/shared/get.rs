@@ -124,7 +124,7 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
     fn follow(&self, answer: Answer<C>) -> Option<Result<SharedLease<C>, GetError>> {
         let core = self.core();
         let error = match answer {
-            Answer::Granted(grant) => return core.admit(grant).map(SharedLease::new).map(Ok),
+            Answer::Granted(grant) => return core.admit(grant).map(Ok),
             Answer::Refused(Refusal::Error(error)) => error,
             Answer::Refused(Refusal::TimedOut) => self.timed_out(),
             Answer::QueueFull => {
@@ -225,7 +225,7 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
         if let Stage::Start = self.stage {
             if let Some(conn) = self.core().take_cached() {
                 self.stage = Stage::Done;
-                return Poll::Ready(Ok(SharedLease::new(conn)));
+                return Poll::Ready(Ok(SharedLease::new(conn, None)));
             }
         }
         loop {

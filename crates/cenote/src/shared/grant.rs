@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::active_connection::ActiveConnection;
+use super::set::Trial;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::kernel::BoxedWaiter;
@@ -13,6 +14,8 @@ pub(super) struct Grant<C: Multiplex> {
     pub(super) conn: Arc<ActiveConnection<C>>,
     /// Leases the connection had when this permit was given, this one included.
     pub(super) rank: usize,
+    /// It is the one lease of this trial of its endpoint.
+    pub(super) trial: Option<Trial>,
 }
 
 /// A caller that waits for a permit. It [leaves](super::state::Core::leave) before it is dropped.

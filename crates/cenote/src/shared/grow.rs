@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use super::activation::Activation;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::kernel::EndpointNumber;
-use crate::lifecycle::take;
+use crate::lifecycle::take::{self, Idle};
 use crate::policy::telling::ConnectFailures;
 
 /// Begins the growth that the state says is under way.
@@ -31,7 +32,7 @@ pub(super) fn start<C: Multiplex>(core: &Arc<Core<C>>) {
 pub(super) fn take_one<C: Multiplex>(core: &Arc<Core<C>>) -> bool {
     match take::fresh(&core.life) {
         Some((token, _)) => {
-            core.activate(token);
+            core.activate(token, Activation::Growth);
             if core.has_grown() {
                 start(core);
             }
@@ -48,11 +49,20 @@ pub(super) fn take_one<C: Multiplex>(core: &Arc<Core<C>>) -> bool {
     }
 }
 
-/// Makes a connection of this endpoint active that is parked; else the lifecycle opens one, which is parked and found
-/// when the endpoint is chosen next.
+/// Makes a connection of this endpoint active that is parked, once it is checked if that is due; else the lifecycle opens
+/// one, which is parked and found when the endpoint is chosen next.
 pub(super) fn at<C: Multiplex>(core: &Arc<Core<C>>, number: EndpointNumber) {
-    if let Some(token) = take::fresh_of(&core.life, number) {
-        core.activate(token);
+    match take::of_endpoint(&core.life, number) {
+        Some(Idle::Fresh(token, _)) => core.activate(token, Activation::PassedOver),
+        Some(Idle::Stale(token)) => {
+            let (core, life) = (Arc::clone(core), Arc::clone(&core.life));
+            life.owner.runtime.spawn(async move {
+                if let Some(token) = take::checked_meanwhile(Arc::clone(&core.life), token).await {
+                    core.activate(token, Activation::PassedOver);
+                }
+            });
+        }
+        None => {}
     }
 }
 
@@ -70,7 +80,7 @@ impl<C: Multiplex> Growth<C> {
             let Some((token, _)) = take::fresh(&core.life) else {
                 return Some(self);
             };
-            core.activate(token);
+            core.activate(token, Activation::Growth);
             if !core.has_grown() {
                 self.core = None;
             }
@@ -82,7 +92,7 @@ impl<C: Multiplex> Growth<C> {
         while let Some(core) = &self.core {
             match take::next(&core.life).await {
                 Ok(token) => {
-                    core.activate(token);
+                    core.activate(token, Activation::Growth);
                     if !core.has_grown() {
                         self.core = None;
                     }

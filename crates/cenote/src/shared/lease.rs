@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::active_connection::{ActiveConnection, Ending};
+use super::set::Trial;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::endpoints::Outcome;
@@ -29,15 +30,18 @@ pub struct SharedLease<C: Multiplex> {
     conn: Option<Arc<ActiveConnection<C>>>,
     /// When the pool last looked at its connections before it began.
     began: u64,
+    /// It is the one lease of this trial of its endpoint.
+    trial: Option<Trial>,
 }
 
 impl<C: Multiplex> SharedLease<C> {
     #[inline]
-    pub(super) fn new(conn: Arc<ActiveConnection<C>>) -> Self {
+    pub(super) fn new(conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) -> Self {
         let began = conn.core.looked_at.load(Relaxed);
         Self {
             conn: Some(conn),
             began,
+            trial,
         }
     }
 
@@ -56,7 +60,9 @@ impl<C: Multiplex> SharedLease<C> {
     /// Tells how a call on the connection ended, so that an endpoint whose calls fail gets none for a while; see
     /// [`SharedPoolBuilder::ejection`](crate::shared::SharedPoolBuilder::ejection), and
     /// [`SharedPool::balanced`](crate::SharedPool::balanced) for an example. Each call counts that is told, several of
-    /// one lease as well. Where the pool is of one endpoint, it does nothing.
+    /// one lease as well; each as if it had begun with the lease. So once an endpoint was ejected, what is told by leases
+    /// from before counts for nothing: take another lease now and then. Where the pool is of one endpoint, it does
+    /// nothing.
     pub fn outcome(lease: &Self, outcome: Outcome) {
         let took = None;
         let conn = lease.conn();
@@ -125,7 +131,7 @@ impl<C: Multiplex> Drop for SharedLease<C> {
     #[inline]
     fn drop(&mut self) {
         if let Some(conn) = self.conn.take() {
-            Core::release(conn);
+            Core::release(conn, self.trial);
         }
     }
 }

@@ -21,7 +21,7 @@ impl<C: Multiplex> Core<C> {
             old_waker: None,
             gone: Vec::new(),
             grow: 0,
-            lacking: None,
+            lacking: Vec::new(),
             start_upkeep: false,
             look_at: None,
         };
@@ -48,7 +48,7 @@ impl<C: Multiplex> Core<C> {
         for _ in 0..grow {
             grow::start(self);
         }
-        if let Some(number) = lacking {
+        for number in lacking {
             grow::at(self, number);
         }
         result

@@ -131,6 +131,13 @@ impl<C: Multiplex> SharedPool<C> {
     /// ones. An endpoint that was chosen and has no connection is dialled, while another serves in its place; one whose
     /// connections are busy has more opened once those of the others are, too.
     ///
+    /// An endpoint that is used so seldom that its connection rests between two leases serves one lease later than it is
+    /// chosen, for its connection is checked meanwhile.
+    ///
+    /// The set is asked for and followed on the tokio runtime on which this is called;
+    /// [`build`](SharedPoolBuilder::build) fails where there is none. Once that runtime has ended, the set stays as it
+    /// was, and no endpoint is ejected any more.
+    ///
     /// The defaults differ: [`max_per_endpoint`](SharedPoolBuilder::max_per_endpoint) bounds the connections, and
     /// [`max_size`](SharedPoolBuilder::max_size), all together, does not; up to 16 dials are in flight.
     ///
@@ -205,7 +212,9 @@ impl<C: Multiplex> SharedPool<C> {
         SharedGetOwned::new(Arc::clone(&self.core), Location::caller())
     }
 
-    /// Leases a share of a connection if there is one at once, or says why not; never waits and never dials.
+    /// Leases a share of a connection if there is one at once, or says why not; never waits. It has no connection opened
+    /// for itself; for those that come after, as any lease that leaves all connections busy, or that goes elsewhere than
+    /// to the endpoint of a [set](Self::balanced) whose turn it was.
     ///
     /// # Errors
     /// [`NoneIdle`](TryGetError::NoneIdle): no open connection has room, or others wait for it, or those that
@@ -213,7 +222,7 @@ impl<C: Multiplex> SharedPool<C> {
     pub fn try_get(&self) -> Result<SharedLease<C>, TryGetError> {
         let core = &self.core;
         if let Some(conn) = core.take_cached() {
-            return Ok(SharedLease::new(conn));
+            return Ok(SharedLease::new(conn, None));
         }
         loop {
             let (grant, may_grow) = core.locked(|state, deferred| {
@@ -231,8 +240,8 @@ impl<C: Multiplex> SharedPool<C> {
             })?;
             match grant {
                 Some(grant) => {
-                    if let Some(conn) = core.admit(grant) {
-                        return Ok(SharedLease::new(conn));
+                    if let Some(lease) = core.admit(grant) {
+                        return Ok(lease);
                     }
                 }
                 None if may_grow && grow::take_one(core) => {}

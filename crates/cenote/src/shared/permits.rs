@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::active_connection::{ActiveConnection, Seen};
 use super::deferred::Deferred;
 use super::grant::{Grant, PermitWaiter, Refusal};
+use super::lease::SharedLease;
+use super::set::Trial;
 use super::state::{Core, State};
 use crate::connect::Multiplex;
 use crate::report::PoolState;
@@ -128,27 +130,27 @@ impl<C: Multiplex> Core<C> {
         if seen.is_open && seen.capacity == capacity {
             return Some(conn);
         }
-        self.undo_seen(&conn, seen);
+        self.undo_seen(&conn, None, seen);
         None
     }
 
     /// Turns a permit into a lease, if the connection can still carry it.
     #[inline]
-    pub(super) fn admit(self: &Arc<Self>, grant: Grant<C>) -> Option<Arc<ActiveConnection<C>>> {
+    pub(super) fn admit(self: &Arc<Self>, grant: Grant<C>) -> Option<SharedLease<C>> {
         let seen = grant.conn.look();
         if seen.is_open && grant.rank <= seen.capacity {
-            return Some(grant.conn);
+            return Some(SharedLease::new(grant.conn, grant.trial));
         }
-        self.undo_seen(&grant.conn, seen);
+        self.undo_seen(&grant.conn, grant.trial, seen);
         None
     }
 
     /// Gives back a permit nobody used.
     pub(super) fn undo(self: &Arc<Self>, grant: &Grant<C>) {
-        self.undo_seen(&grant.conn, grant.conn.look());
+        self.undo_seen(&grant.conn, grant.trial, grant.conn.look());
     }
 
-    fn undo_seen(self: &Arc<Self>, conn: &ActiveConnection<C>, seen: Seen) {
+    fn undo_seen(self: &Arc<Self>, conn: &ActiveConnection<C>, trial: Option<Trial>, seen: Seen) {
         self.locked(|state, deferred| {
             // The permit may have been a cached one: then it is counted now.
             state.flush_cached(deferred);
@@ -156,13 +158,13 @@ impl<C: Multiplex> Core<C> {
             if let Some(i) = conn.index() {
                 state.active.entry_mut(i).leases -= 1;
             }
-            self.vacate(state, deferred, conn, seen);
+            self.vacate(state, deferred, conn, trial, seen);
         });
     }
 
-    /// A lease has ended.
+    /// A lease has ended, that of `trial` if its endpoint was on one.
     #[inline]
-    pub(super) fn release(mut conn: Arc<ActiveConnection<C>>) {
+    pub(super) fn release(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
         let seen = conn.look();
         let shard = seen.is_open.then(|| conn.core.shards.shard()).flatten();
         if let Some(shard) = shard {
@@ -175,7 +177,7 @@ impl<C: Multiplex> Core<C> {
         }
         let core = &conn.core;
         core.locked(|state, deferred| {
-            core.vacate(state, deferred, &conn, seen);
+            core.vacate(state, deferred, &conn, trial, seen);
             core.allow_cached(state);
         });
     }
@@ -208,7 +210,7 @@ impl<C: Multiplex> Core<C> {
             state.flush_cached(deferred);
             found = state.active.choose(endpoints);
         }
-        deferred.lacking = found.lacking;
+        deferred.lacking.extend(found.lacking);
         let chosen = found.index?;
         let grant = state.occupy(chosen);
         state.ensure_upkeep(deferred);
@@ -247,12 +249,20 @@ impl<C: Multiplex> Core<C> {
         state: &mut State<C>,
         deferred: &mut Deferred<C>,
         conn: &ActiveConnection<C>,
+        trial: Option<Trial>,
         seen: Seen,
     ) {
+        if let Some((number, trial)) = conn.endpoint().zip(trial) {
+            state.active.end_trial(number, trial);
+        }
         match conn.index() {
             None => {
                 state.draining_in_flight -= 1;
                 state.active.vacate_draining(conn);
+                if trial.is_some() {
+                    // Its endpoint may have room on another connection.
+                    self.serve(state, deferred);
+                }
             }
             Some(i) => {
                 state.active.vacate(i);
@@ -266,11 +276,12 @@ impl<C: Multiplex> State<C> {
     /// Counts one more lease on the connection at `i`.
     pub(super) fn occupy(&mut self, i: usize) -> Grant<C> {
         self.gets += 1;
-        let rank = self.active.occupy(i);
+        let (rank, trial) = self.active.occupy(i);
         self.peak = self.peak.max(self.active.in_flight());
         Grant {
             conn: Arc::clone(&self.active.entries()[i].conn),
             rank,
+            trial,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The endpoints of a set, as a shared pool has them: what each carries by the leases on its active connections, and which
 //! one is chosen by that. Part of the state, under its lock.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::kernel::{Admission, EndpointNumber, Endpoints, Record};
@@ -9,6 +11,9 @@ use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
 /// By number.
 pub(super) struct SharedSet {
     endpoints: Vec<SharedEndpoint>,
+    /// Those that were passed over for want of an active connection and have one by now: each has one lease to come,
+    /// before the policy is heeded.
+    owed: VecDeque<EndpointNumber>,
     rule: Rule,
     picker: Picker,
 }
@@ -25,6 +30,24 @@ pub(super) struct SharedEndpoint {
     pub(super) draining_in_flight: u64,
     /// How far it may serve, as the pool was told last.
     pub(super) admission: Admission,
+    /// Which trial it is on, or was on last; and whether that one's lease is out.
+    trial: Trial,
+    is_let_out: bool,
+    /// Where round robin goes on among its connections.
+    pub(super) next: usize,
+}
+
+/// One trial among those of an endpoint. Its one lease carries it: leases from before may last for longer than the trial,
+/// and it is not to wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trial(NonZeroU32);
+
+impl Trial {
+    const FIRST: Self = Self(NonZeroU32::MIN);
+
+    fn next(self) -> Self {
+        self.0.checked_add(1).map_or(Self::FIRST, Self)
+    }
 }
 
 impl SharedEndpoint {
@@ -35,6 +58,9 @@ impl SharedEndpoint {
             capacity: 0,
             draining_in_flight: 0,
             admission: Admission::Barred,
+            trial: Trial::FIRST,
+            is_let_out: false,
+            next: 0,
         }
     }
 
@@ -42,20 +68,46 @@ impl SharedEndpoint {
     pub(super) fn may_lease(&self) -> bool {
         match self.admission {
             Admission::Drawn | Admission::Spare => true,
-            Admission::Trial => self.in_flight == 0,
+            Admission::Trial => !self.is_let_out,
             Admission::Aside | Admission::Barred => false,
         }
     }
 
+    /// Whether its connections count as serving: on trial it carries one lease whatever room it has.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self.admission, Admission::Drawn | Admission::Spare)
+    }
+
+    /// A trial begins: one lease may be given, whatever became of that of the trial before.
+    pub(super) fn begin_trial(&mut self) {
+        self.trial = self.trial.next();
+        self.is_let_out = false;
+    }
+
+    /// It is given a lease: that of its trial, if it is on one.
+    pub(super) fn let_out(&mut self) -> Option<Trial> {
+        (self.admission == Admission::Trial).then(|| {
+            self.is_let_out = true;
+            self.trial
+        })
+    }
+
+    /// The lease of this trial has ended.
+    pub(super) fn end_trial(&mut self, trial: Trial) {
+        if trial == self.trial {
+            self.is_let_out = false;
+        }
+    }
+
     /// As the policy sees it: what is open is what it has room for, and with the leases of one connection it may be full
-    /// while it carries less than others.
+    /// while it carries less than others. On trial, what it carries from before counts for nothing.
     fn load(&self) -> (u32, u32) {
         let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        let room = match self.may_lease() {
-            true => self.capacity,
-            false => 0,
-        };
-        (clamp(self.in_flight), clamp(room))
+        match (self.admission, self.may_lease()) {
+            (Admission::Trial, true) => (0, clamp(self.capacity)),
+            (_, true) => (clamp(self.in_flight), clamp(self.capacity)),
+            (_, false) => (clamp(self.in_flight), 0),
+        }
     }
 }
 
@@ -63,6 +115,7 @@ impl SharedSet {
     pub(super) fn new(rule: Rule, picker: Picker) -> Self {
         Self {
             endpoints: Vec::new(),
+            owed: VecDeque::new(),
             rule,
             picker,
         }
@@ -70,6 +123,10 @@ impl SharedSet {
 
     pub(super) fn endpoint(&self, number: EndpointNumber) -> Option<&SharedEndpoint> {
         self.endpoints.get(number as usize)
+    }
+
+    pub(super) fn known_mut(&mut self, number: EndpointNumber) -> Option<&mut SharedEndpoint> {
+        self.endpoints.get_mut(number as usize)
     }
 
     /// Numbers there are.
@@ -85,6 +142,26 @@ impl SharedSet {
             self.endpoints.resize_with(number + 1, SharedEndpoint::new);
         }
         &mut self.endpoints[number]
+    }
+
+    /// The endpoint with this number was passed over.
+    pub(super) fn owe(&mut self, number: EndpointNumber) {
+        if !self.owed.contains(&number) {
+            self.owed.push_back(number);
+        }
+    }
+
+    /// The next that was passed over, if the policy may choose it still.
+    pub(super) fn next_owed(&mut self) -> Option<EndpointNumber> {
+        while let Some(number) = self.owed.pop_front() {
+            if self
+                .endpoint(number)
+                .is_some_and(|known| known.admission.is_drawn())
+            {
+                return Some(number);
+            }
+        }
+        None
     }
 
     /// The endpoints that are to be looked at first, in this order.

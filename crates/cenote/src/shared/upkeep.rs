@@ -15,7 +15,7 @@ use crate::keeper::{Keeper, Member};
 use crate::kernel::EndpointNumber;
 use crate::lifecycle::signals::Face;
 use crate::lifecycle::take;
-use crate::policy::sharing::{self, Retirement};
+use crate::policy::sharing::{self, Bounds, Retirement};
 use crate::report::PoolState;
 use crate::rt::{self, Instant};
 
@@ -77,10 +77,14 @@ impl<C: Multiplex> Face for Core<C> {
         ask_soon(&self);
     }
 
-    fn admission_changed(self: Arc<Self>, endpoints: &[EndpointNumber]) {
+    fn admission_changed(
+        self: Arc<Self>,
+        endpoints: &[EndpointNumber],
+        on_trial: &[EndpointNumber],
+    ) {
         // First: a lease that is given because of it begins after it.
         self.looked_at.store(self.life.owner.clock.now(), Relaxed);
-        self.locked(|state, deferred| self.admit_endpoints(state, deferred, endpoints));
+        self.locked(|state, deferred| self.admit_endpoints(state, deferred, endpoints, on_trial));
     }
 
     fn in_flight_at(&self, endpoint: EndpointNumber) -> usize {
@@ -88,7 +92,7 @@ impl<C: Multiplex> Face for Core<C> {
     }
 
     fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber) {
-        self.locked(|state, deferred| self.drain_one_at(state, deferred, endpoint));
+        self.locked(|state, deferred| self.give_up_at(state, deferred, endpoint));
     }
 }
 
@@ -222,10 +226,10 @@ impl<C: Multiplex> Core<C> {
 impl<C: Multiplex> Core<C> {
     /// Parks the connection at `i` if nobody has used it for a while, and no longer waits for it if it is never ready.
     fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, i: usize, now: u64) {
-        // One that is not ready is waited for as long as anybody waits.
+        // One that is not ready is waited for as long as anybody waits, and as it takes a new one to become so.
         state.active.end_warming(i, now);
         let entry = state.active.entry_mut(i);
-        let is_awaited = state.waitlist.len() > 0 && entry.capacity() == 0;
+        let is_awaited = entry.is_warming() || state.waitlist.len() > 0 && entry.capacity() == 0;
         let was_used = std::mem::take(&mut entry.was_used);
         if was_used || entry.in_flight() > 0 || is_awaited {
             entry.idle_since = now;
@@ -237,19 +241,47 @@ impl<C: Multiplex> Core<C> {
     /// One old connection a turn, so that the others can take its load over.
     fn retire(&self, state: &mut State<C>, deferred: &mut Deferred<C>, looks: &[Look<C>]) {
         let old = looks.iter().filter(|look| look.is_old);
-        let Some(old) = old.filter_map(|look| look.conn.index()).min() else {
-            return;
-        };
-        let bounds = self.bounds(state);
-        let (marks, draining) = (self.limits.marks, state.draining);
-        match sharing::retire(marks, bounds, old, draining, &state.active.loads()) {
-            Retirement::Now => {
-                state.start_drain(deferred, old);
-                self.dial_if_needed(state, deferred);
-            }
-            Retirement::Replace => self.replace(state, deferred),
-            Retirement::Later => {}
+        let mut old: Vec<_> = old.filter_map(|look| look.conn.index()).collect();
+        old.sort_unstable();
+        if state.active.set().is_none() {
+            old.truncate(1);
         }
+        // Of a set, all: one whose endpoint cannot be dialled keeps no other from being replaced.
+        for i in old {
+            match self.retirement(state, i) {
+                Retirement::Now => {
+                    state.start_drain(deferred, i);
+                    return self.dial_if_needed(state, deferred);
+                }
+                Retirement::Replace => self.replace_at(state, deferred, i),
+                Retirement::Later => {}
+            }
+        }
+    }
+
+    /// What to do with the old connection at `i`. Of a set, one of the same endpoint is to take its place; where there is
+    /// no room for that, the others take its load, as they would if it died.
+    fn retirement(&self, state: &State<C>, i: usize) -> Retirement {
+        let (marks, bounds, draining) = (self.limits.marks, self.bounds(state), state.draining);
+        let active = &state.active;
+        let Some(number) = active.entries()[i].conn.endpoint() else {
+            return sharing::retire(marks, bounds, i, draining, &active.loads());
+        };
+        let is_full = active.len() + draining >= bounds.max_size;
+        if !is_full && take::has_room_at(&self.life, number) {
+            if let Some((loads, place)) = active.loads_at_endpoint_of(i) {
+                let max_size = loads.len() + 1;
+                return sharing::retire(marks, Bounds { max_size, ..bounds }, place, 0, &loads);
+            }
+        }
+        let max_size = active.len();
+        sharing::retire(
+            marks,
+            Bounds { max_size, ..bounds },
+            i,
+            draining,
+            &active.loads(),
+        )
     }
 
     fn shrink(&self, state: &mut State<C>, deferred: &mut Deferred<C>, now: u64) {
@@ -257,7 +289,7 @@ impl<C: Multiplex> Core<C> {
         let (marks, peak, loads) = (self.limits.marks, state.peak, state.active.loads());
         let active = &state.active;
         // Of a set, each endpoint that serves keeps one: else it would be lacking it when it is chosen next.
-        let may_go = |i: usize| active.has_sibling(i);
+        let may_go = |i: usize| active.is_spare(i);
         let spare = state
             .shrinking
             .look(now, marks, bounds, peak, &loads, may_go);

@@ -11,6 +11,7 @@ use cenote::pool::PoolBuilder;
 use cenote::report::ConnectionInfo;
 use cenote::shared::SharedPoolBuilder;
 use cenote::{Connect, Dial, FailureKind, Lease, Multiplex, Pool, SharedPool, Verdict};
+use tokio::time::Instant;
 
 /// What a server does with a dial.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub enum Answer {
 struct Server {
     answer: Answer,
     connect_time: Duration,
+    /// How long a check takes.
+    check_time: Duration,
+    /// For how long a new connection carries no leases.
+    warm_up: Duration,
     /// How long a goodbye takes.
     goodbye: Duration,
     dialled: usize,
@@ -59,6 +64,7 @@ pub struct Service(Arc<Mutex<Servers>>);
 pub struct Conn {
     pub server: String,
     number: u64,
+    opened_at: Instant,
     service: Service,
 }
 
@@ -80,6 +86,15 @@ impl Service {
 
     pub fn set_connect_time(&self, name: &str, time: Duration) {
         self.with(name, |server| server.connect_time = time);
+    }
+
+    pub fn set_check_time(&self, name: &str, time: Duration) {
+        self.with(name, |server| server.check_time = time);
+    }
+
+    /// From now on its connections carry no leases until they are this old.
+    pub fn set_warm_up(&self, name: &str, time: Duration) {
+        self.with(name, |server| server.warm_up = time);
     }
 
     pub fn set_goodbye(&self, name: &str, time: Duration) {
@@ -202,8 +217,17 @@ impl Connect for To {
         Ok(Conn {
             server: self.name.clone(),
             number,
+            opened_at: Instant::now(),
             service: self.service.clone(),
         })
+    }
+
+    async fn check(&self, _: &mut Conn, _: &ConnectionInfo) -> io::Result<()> {
+        let time = self.service.with(&self.name, |server| server.check_time);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
+        Ok(())
     }
 
     fn is_open(&self, conn: &Conn) -> bool {
@@ -239,8 +263,13 @@ impl Connect for To {
 
 impl Multiplex for To {
     fn capacity(&self, conn: &Conn) -> usize {
-        let capacity = self.service.with(&conn.server, |server| server.capacity);
-        capacity.unwrap_or(CAPACITY)
+        let (capacity, warm_up) = self
+            .service
+            .with(&conn.server, |server| (server.capacity, server.warm_up));
+        match conn.opened_at.elapsed() < warm_up {
+            true => 0,
+            false => capacity.unwrap_or(CAPACITY),
+        }
     }
 }
 

@@ -66,6 +66,7 @@ where
         state.may_eject.store(spare_opinions(undrained), Relaxed);
         let mut shares = shares.into_iter();
         let decide = |known: &Known| {
+            let begins_trial = known.trial_at == Some(now);
             let (admission, share) = match known.stay {
                 Stay::Leaves => (Admission::Barred, 0),
                 Stay::Listed => {
@@ -79,7 +80,12 @@ where
                     }
                 }
             };
-            (known.number, admission, share)
+            Decided {
+                number: known.number,
+                admission,
+                share,
+                begins_trial: begins_trial && admission == Admission::Trial,
+            }
         };
         let decided: Vec<_> = self.known.values().map(decide).collect();
         carry_out(core, state, &decided);
@@ -164,33 +170,45 @@ where
     }
 }
 
+/// What was decided of an endpoint.
+struct Decided {
+    number: EndpointNumber,
+    admission: Admission,
+    share: u32,
+    /// It is let out anew, whatever became of the call of the trial before.
+    begins_trial: bool,
+}
+
 /// Who may serve from now on, as far as it was decided.
-fn carry_out<C: Connect>(
-    core: &Arc<LifecycleCore<C>>,
-    state: &SetState<C>,
-    decided: &[(EndpointNumber, Admission, u32)],
-) {
+fn carry_out<C: Connect>(core: &Arc<LifecycleCore<C>>, state: &SetState<C>, decided: &[Decided]) {
     let Some(endpoints) = core.endpoints() else {
         return;
     };
     {
         // At once, so that a dial that fails is never judged by half a change.
         let mut dials = state.dials();
-        for (number, admission, _) in decided {
-            dials.set_serves(*number, admission.serves());
+        for decided in decided {
+            dials.set_serves(decided.number, decided.admission.serves());
         }
     }
-    let mut changed = Vec::new();
-    for (number, admission, share) in decided {
+    let (mut changed, mut on_trial) = (Vec::new(), Vec::new());
+    for decided in decided {
+        let Decided {
+            number,
+            admission,
+            share,
+            begins_trial,
+        } = decided;
         let record = endpoints.record(*number);
         record.share.store(*share, Relaxed);
         let is_stalled = *admission == Admission::Trial && !core.lets_out(*number);
         // By what the kernel has: an ejection may have laid the endpoint aside.
         let was = core.admission_of(*number);
-        if was == Some(*admission) && !is_stalled {
+        if was == Some(*admission) && !is_stalled && !begins_trial {
             continue;
         }
         changed.push(*number);
+        on_trial.extend(begins_trial.then_some(*number));
         // What a late claim missed was not heeded, and is not to keep the endpoint from being missed.
         record.forget_missed();
         for token in core.admit(*number, *admission) {
@@ -214,7 +232,7 @@ fn carry_out<C: Connect>(
     // Who looked for one to dial since the dials were told, and before the kernel was, found none.
     state.dials().has_room_again();
     if let Some(face) = core.owner.face().filter(|_| !changed.is_empty()) {
-        face.admission_changed(&changed);
+        face.admission_changed(&changed, &on_trial);
     }
 }
 

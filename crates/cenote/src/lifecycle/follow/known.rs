@@ -8,7 +8,7 @@ use crate::connect::Connect;
 use crate::kernel::EndpointNumber;
 use crate::lifecycle::health::Health;
 use crate::lifecycle::set::SetState;
-use crate::policy::accrual::Standing;
+use crate::policy::accrual::{PROBE_PATIENCE, Standing};
 use crate::policy::ejection::Availability;
 use crate::rt::nanos;
 use crate::settings::SECOND;
@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) is_made: bool,
     /// Since when its ejection is over, and the next call decides.
     pub(super) trial_at: Option<u64>,
+    /// Since when it has a connection, as far as was seen.
+    pub(super) connected_at: Option<u64>,
     pub(super) availability: Availability,
     pub(super) health: StdArc<Health>,
     /// Since when it starts slowly, unless it was there from the beginning.
@@ -51,12 +53,16 @@ impl Known {
             self.health.begin_trial(now);
             self.trial_at = Some(now);
         }
+        self.connected_at = match open {
+            0 => None,
+            _ => self.connected_at.or(Some(now)),
+        };
         // Where nobody tells how calls end, a connection that lasts has to do.
-        let passes_at = self
-            .trial_at
-            .map(|began| began.saturating_add(nanos(TRIAL)));
+        let on_trial = self.trial_at.zip(self.connected_at);
+        let passes_at =
+            on_trial.map(|(began, connected)| began.max(connected).saturating_add(nanos(TRIAL)));
         let is_silent = !state.hears_outcomes.load(Relaxed);
-        if is_silent && open > 0 && passes_at.is_some_and(|at| at <= now) {
+        if is_silent && passes_at.is_some_and(|at| at <= now) {
             self.health.pass_trial(now, &state.accrual);
         }
         let standing = self.health.standing(now);
@@ -71,7 +77,11 @@ impl Known {
             },
             Standing::Ejected(ejection) => Opinion::ejected(Some(ejection.until)),
             Standing::Probation(_) | Standing::Probing(_) => {
-                Opinion::ejected(passes_at.filter(|at| is_silent && *at > now))
+                let given_up_at = self
+                    .trial_at
+                    .map(|began| began.saturating_add(PROBE_PATIENCE));
+                let passes_at = passes_at.filter(|at| is_silent && *at > now);
+                Opinion::ejected(passes_at.or(given_up_at))
             }
         }
     }

@@ -59,8 +59,9 @@ impl<C: Multiplex> Active<C> {
         };
         let chosen = set.choose(endpoints);
         let numbers = || chosen.iter().copied().flatten();
-        let index = numbers()
-            .find_map(|number| self.choose_at(number))
+        let index = self
+            .choose_owed()
+            .or_else(|| numbers().find_map(|number| self.choose_at(number)))
             .or_else(|| self.any_of(Part::Drawn))
             .or_else(|| self.any_of(Part::Spare));
         let Some((set, i)) = self.set.as_ref().zip(index) else {
@@ -69,11 +70,23 @@ impl<C: Multiplex> Active<C> {
         let served = self.entries[i].number;
         let lacks = |number: &EndpointNumber| {
             served.is_some_and(|served| *number != served && set.lacks(endpoints, *number, served))
+                && !self.is_warming_at(*number)
         };
         Found {
             index,
             lacking: numbers().find(lacks),
         }
+    }
+
+    /// A connection of an endpoint that was passed over. Else one that is used so seldom that its connection is parked
+    /// between two uses would never be: it is chosen, another serves, and it is parked again.
+    fn choose_owed(&mut self) -> Option<usize> {
+        while let Some(number) = self.set.as_mut()?.next_owed() {
+            if let Some(i) = self.choose_at(number) {
+                return Some(i);
+            }
+        }
+        None
     }
 
     /// A connection of this endpoint that has room, if it may be given a lease.
@@ -84,13 +97,21 @@ impl<C: Multiplex> Active<C> {
             chooser,
             ..
         } = self;
-        let endpoint = set.as_ref()?.endpoint(number)?;
+        let endpoint = set.as_mut()?.known_mut(number)?;
+        if !endpoint.may_lease() {
+            return None;
+        }
         let connections = &endpoint.connections;
         let load = |place: usize| entries[connections[place]].load();
-        let place = endpoint
-            .may_lease()
-            .then(|| chooser.choose(connections.len(), load));
-        Some(connections[place??])
+        let place = chooser.choose_from(&mut endpoint.next, connections.len(), load)?;
+        Some(connections[place])
+    }
+
+    /// Whether a connection of this endpoint is new and not ready yet: another would be no sooner.
+    fn is_warming_at(&self, number: EndpointNumber) -> bool {
+        let endpoint = self.set.as_ref().and_then(|set| set.endpoint(number));
+        let mut connections = endpoint.into_iter().flat_map(|known| &known.connections);
+        connections.any(|i| self.entries[*i].is_warming())
     }
 
     /// Any connection of this part that has room.

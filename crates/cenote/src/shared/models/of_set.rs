@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::endpoints::{Balance, Ejection, EndpointSet, Outcome, SetSender, channel};
+use crate::settings::SECOND;
 
 /// Leases that a connection carries, and so an endpoint, which has one.
 const EACH: usize = 2;
@@ -268,6 +269,68 @@ fn a_close_beside_users_and_changes_ends_with_the_last_of_them() {
             party(async move { assert_eq!(pool.close().await.abandoned, 0) })
         };
         race([caller(), caller(), closer, service.changer([&[1, 2]])]);
+        service.ends(pool);
+    });
+}
+
+#[test]
+fn who_waits_beside_an_endpoint_on_trial_is_served_whenever_its_lease_ends() {
+    explore(|| {
+        let (service, pool, [of_0, of_1]) = opinionated();
+        SharedLease::outcome(&of_0[0], Outcome::Failed);
+        let retirer = {
+            let pool = pool.clone();
+            party(async move {
+                let lease = served(&pool).await;
+                SharedLease::retire(&lease);
+                lease.use_it();
+            })
+        };
+        race([
+            // Longer than the first ejection.
+            time_passes(3),
+            user(&pool, 2),
+            user(&pool, 1),
+            retirer,
+            returner(of_1),
+        ]);
+        drop(of_0);
+        service.ends(pool);
+    });
+}
+
+#[test]
+fn endpoints_that_nobody_uses_rest_and_serve_again() {
+    explore(|| {
+        let (service, pool, leases) = full();
+        drop(leases);
+        race([
+            time_passes(4),
+            user(&pool, 2),
+            user(&pool, 1),
+            leaver(&pool),
+        ]);
+        service.ends_whole(pool, &[0, 1]);
+    });
+}
+
+#[test]
+fn old_connections_of_a_set_are_replaced_against_users() {
+    explore(|| {
+        let (service, builder) = Service::new(2, &[0, 1]);
+        let pool = builder
+            .max_per_endpoint(2)
+            .max_lifetime(SECOND)
+            .build()
+            .unwrap();
+        let kept = block_on(served(&pool));
+        race([
+            time_passes(4),
+            user(&pool, 2),
+            user(&pool, 1),
+            leaver(&pool),
+        ]);
+        drop(kept);
         service.ends(pool);
     });
 }

@@ -111,3 +111,17 @@ async fn a_close_ends_with_the_last_lease_and_leaves_nothing_open() {
     assert_eq!(close.await.unwrap().abandoned, 0);
     assert_eq!(service.all_open(), 0);
 }
+
+/// Leases and connections are told apart.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_an_endpoint_is_its_leases_and_its_connections() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["only"]);
+    let pool = pool.build().unwrap();
+    let _held = hold(&pool, 7).await;
+    let text = pool.inspect().to_string();
+    assert!(
+        text.contains("7 leases out, 1 connections open, 0 opening"),
+        "{text}"
+    );
+}

@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
+
+use cenote::SharedLease;
 use cenote::endpoints::{Balance, EndpointSet};
 use cenote::shared::Choice;
 
-use super::{hold, over, over_set, shares, spread, warm};
-use crate::service::{CAPACITY, Service, endpoint, two_levels};
+use super::{hold, over, over_set, shares, spread, use_once, warm};
+use crate::service::{CAPACITY, Service, endpoint, ms, pass, two_levels};
 
 const EVERY: [Balance; 4] = [
     Balance::PowerOfTwo,
@@ -102,4 +105,58 @@ async fn a_set_of_one_is_as_any() {
         assert_eq!(shares(&pool, 10).await["only"], 10);
         assert_eq!(service.dialled("only"), 1);
     }
+}
+
+/// Ten leases a second on ten endpoints: the connection of each rests between two, and is to be checked before the next.
+#[tokio::test(start_paused = true)]
+async fn endpoints_whose_connections_rest_between_two_uses_come_to_their_shares() {
+    for balance in EVERY {
+        let service = Service::default();
+        let names: Vec<_> = (0..10).map(|number| format!("e{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        for name in &names {
+            service.set_connect_time(name, ms(5));
+            service.set_check_time(name, ms(3));
+        }
+        let (_sender, pool) = over(&service, &names);
+        let pool = pool.balance(balance).build().unwrap();
+        let mut shares = BTreeMap::<_, usize>::new();
+        for _ in 0..1_000 {
+            *shares.entry(use_once(&pool).await).or_default() += 1;
+            pass(ms(100)).await;
+        }
+        assert!(
+            shares.len() == 10 && shares.values().all(|share| *share > 60),
+            "{balance:?}: {shares:?}"
+        );
+        assert_eq!(service.all_open(), 10, "{balance:?}: one each");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connections_of_each_endpoint_take_turns() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a", "b"]);
+    let pool = pool
+        .balance(Balance::RoundRobin)
+        .choice(Choice::RoundRobin)
+        .build()
+        .unwrap();
+    warm(&pool).await;
+    let mut held = Vec::new();
+    while pool.status().sharing.unwrap().serving < 4 {
+        held.push(pool.get().await.unwrap());
+        pass(ms(1)).await;
+    }
+    drop(held);
+    let mut uses = BTreeMap::<_, usize>::new();
+    for _ in 0..400 {
+        let lease = pool.get().await.unwrap();
+        *uses.entry(SharedLease::info(&lease).id).or_default() += 1;
+        pass(ms(1)).await;
+    }
+    assert!(
+        uses.len() == 4 && uses.values().all(|uses| (95..=105).contains(uses)),
+        "{uses:?}"
+    );
 }

@@ -1,5 +1,9 @@
-use super::{hold, over, shares, spread, warm};
-use crate::service::{CAPACITY, Service, ms, pass, secs, set_of};
+use std::collections::{BTreeMap, VecDeque};
+
+use cenote::SharedLease;
+
+use super::{hold, over, shares, spread, use_once, warm};
+use crate::service::{Answer, CAPACITY, Service, ms, pass, secs, set_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_cold_burst_opens_a_few_connections_to_each_endpoint() {
@@ -159,4 +163,99 @@ fn what_is_for_sets_is_refused_for_one_endpoint() {
             "{text}"
         );
     }
+}
+
+/// So busy that the others of its endpoint could not do without it, and not so busy that another is opened anyway.
+#[tokio::test(start_paused = true)]
+async fn connections_under_steady_load_are_replaced_at_the_end_of_their_lifetime() {
+    for names in [&["only"][..], &["a", "b", "c"]] {
+        let service = Service::default();
+        let (_sender, pool) = over(&service, names);
+        let pool = pool
+            .max_lifetime(secs(60))
+            .lifetime_jitter(0.0)
+            .build()
+            .unwrap();
+        warm(&pool).await;
+        let mut held = VecDeque::from(hold(&pool, 60 * names.len()).await);
+        for _ in 0..6_000 {
+            drop(held.pop_front());
+            held.push_back(pool.try_get().unwrap());
+            pass(ms(50)).await;
+        }
+        for name in names {
+            assert!((4..=7).contains(&service.dialled(name)), "{name}");
+        }
+    }
+}
+
+/// An endpoint that cannot be dialled any more serves on the connection it has; the others are no worse for it.
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_that_cannot_be_replaced_serves_on_and_keeps_no_other_from_being_replaced()
+ {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["stuck", "other"]);
+    let pool = pool
+        .max_lifetime(secs(60))
+        .lifetime_jitter(0.0)
+        .build()
+        .unwrap();
+    warm(&pool).await;
+    service.set("stuck", Answer::Refuse);
+    let mut held = VecDeque::from(hold(&pool, 120).await);
+    for _ in 0..6_000 {
+        drop(held.pop_front());
+        held.push_back(pool.try_get().unwrap());
+        pass(ms(50)).await;
+    }
+    assert_eq!(service.open("stuck"), 1);
+    assert!((4..=7).contains(&service.dialled("other")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_connections_take_long_to_become_ready_has_one_opened_and_no_more() {
+    let service = Service::default();
+    service.set_warm_up("slow", secs(2));
+    let (_sender, pool) = over(&service, &["a", "b", "slow"]);
+    let pool = pool.build().unwrap();
+    let mut held = VecDeque::new();
+    for _ in 0..2_000 {
+        held.push_back(pool.get().await.unwrap());
+        if held.len() > 40 {
+            held.pop_front();
+        }
+        pass(ms(2)).await;
+    }
+    assert_eq!(service.dialled("slow"), 1);
+    assert!(spread(held.make_contiguous()).contains_key("slow"));
+}
+
+/// Its connections are in use, and go one at a time.
+#[tokio::test(start_paused = true)]
+async fn a_full_pool_gives_up_one_connection_for_another_endpoint_and_none_before_that_has_gone() {
+    let service = Service::default();
+    for name in ["a", "b", "c"] {
+        service.set_capacity(name, 4);
+    }
+    let (sender, pool) = over(&service, &["a", "b"]);
+    let pool = pool.max_size(4).build().unwrap();
+    warm(&pool).await;
+    let held = hold(&pool, 16).await;
+    // One lease stays on each connection.
+    let mut one_each = BTreeMap::new();
+    for lease in held {
+        one_each
+            .entry(SharedLease::info(&lease).id)
+            .or_insert(lease);
+    }
+    assert_eq!(one_each.len(), 4);
+    sender.send(set_of(&["a", "b", "c"]));
+    for _ in 0..200 {
+        use_once(&pool).await;
+        pass(ms(50)).await;
+    }
+    assert_eq!(pool.status().sharing.unwrap().draining, 1);
+    drop(one_each);
+    let shares = shares(&pool, 300).await;
+    assert_eq!(shares.len(), 3, "{shares:?}");
 }

@@ -110,3 +110,16 @@ async fn a_first_caller_is_served_though_an_endpoint_swallows_its_dial() {
         assert_eq!(lease.server, "a");
     }
 }
+
+/// Nor is one that is opened and never ready to carry a lease.
+#[tokio::test(start_paused = true)]
+async fn a_first_caller_is_served_though_an_endpoint_never_becomes_ready() {
+    for seed in 0..8 {
+        let service = Service::default();
+        service.set_capacity("mute", 0);
+        let (_sender, pool) = over(&service, &["a", "mute"]);
+        let pool = pool.seed(seed).build().unwrap();
+        let lease = pool.get().timeout(secs(1)).await.unwrap();
+        assert_eq!(lease.server, "a");
+    }
+}
