@@ -18,12 +18,19 @@ use crate::kernel::{Arc, EndpointNumber, IdleSince, JoinOutcome, Owner, Waiter};
 /// An idle connection that is fresh, and by when. The check of each other it finds begins in the background; where
 /// nothing can be checked, there is none.
 pub(crate) fn fresh<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<(ConnectionToken<C>, u64)> {
-    loop {
-        match idle(core)? {
-            Idle::Fresh(token, now) => return Some((token, now)),
-            Idle::Stale(token) => drop(PreLeaseCheck::start(token)),
+    // Checked only afterwards: one whose check is over at once would be found again, stale where the pool rests.
+    let mut stale = Vec::new();
+    let fresh = loop {
+        match idle(core) {
+            Some(Idle::Fresh(token, now)) => break Some((token, now)),
+            Some(Idle::Stale(token)) => stale.push(token),
+            None => break None,
         }
+    };
+    for token in stale {
+        drop(PreLeaseCheck::start(token));
     }
+    fresh
 }
 
 /// A face gives leases on connections it has taken before: endpoints that lack one are dialled though nobody waits.

@@ -3,6 +3,7 @@
 //! those count as serving whose endpoint may serve, and is not on trial. Part of the state, under its lock.
 
 mod choose;
+mod endpoints;
 mod entry;
 #[cfg(all(test, not(cenote_loom)))]
 mod recount;
@@ -117,14 +118,6 @@ impl<C: Multiplex> Active<C> {
         self.entries.iter().enumerate().map(load).collect()
     }
 
-    /// Of the connections of the endpoint of the one at `i`: what they carry, and which of them it is.
-    pub(super) fn loads_at_endpoint_of(&self, i: usize) -> Option<(Vec<Load>, usize)> {
-        let connections = &self.endpoint_at(i)?.connections;
-        let place = connections.iter().position(|index| *index == i)?;
-        let loads = connections.iter().map(|index| self.entries[*index].load());
-        Some((loads.collect(), place))
-    }
-
     /// One more, of this endpoint if there is a set, without leases and as if without capacity until that is
     /// [noted](Self::note_capacity).
     pub(super) fn push(
@@ -154,13 +147,6 @@ impl<C: Multiplex> Active<C> {
         });
         let tally = self.tally(i);
         self.totals.add(tally);
-    }
-
-    /// The endpoint with this number, which was passed over as it had no active connection, has one.
-    pub(super) fn owe(&mut self, number: Option<EndpointNumber>) {
-        if let Some((set, number)) = self.set.as_mut().zip(number) {
-            set.owe(number);
-        }
     }
 
     /// Takes out the one at `i`, which drains.
@@ -217,74 +203,6 @@ impl<C: Multiplex> Active<C> {
         }
     }
 
-    /// A lease has ended on a connection that drains.
-    pub(super) fn vacate_draining(&mut self, conn: &ActiveConnection<C>) {
-        if let Some((set, number)) = self.set.as_mut().zip(conn.endpoint()) {
-            set.endpoint_mut(number).draining_in_flight -= 1;
-        }
-    }
-
-    /// Leases on the connections of this endpoint.
-    pub(super) fn in_flight_at(&self, number: EndpointNumber) -> usize {
-        let endpoint = self.set.as_ref().and_then(|set| set.endpoint(number));
-        endpoint.map_or(0, |known| {
-            (known.in_flight + known.draining_in_flight) as usize
-        })
-    }
-
-    /// A connection of this endpoint, if it has one.
-    pub(super) fn first_at(&self, number: EndpointNumber) -> Option<usize> {
-        self.set
-            .as_ref()?
-            .endpoint(number)?
-            .connections
-            .first()
-            .copied()
-    }
-
-    /// Which connection of this endpoint is given up for another endpoint: the one that carries least, if it is not the
-    /// last, and none is on its way out already.
-    pub(super) fn to_give_up_at(&self, number: EndpointNumber) -> Option<usize> {
-        let endpoint = self.set.as_ref()?.endpoint(number)?;
-        if endpoint.draining_in_flight > 0 || endpoint.connections.len() < 2 {
-            return None;
-        }
-        let in_flight = |i: &usize| self.entries[*i].in_flight;
-        endpoint.connections.iter().copied().min_by_key(in_flight)
-    }
-
-    /// Whether the one at `i` serves, and would leave its endpoint with another.
-    pub(super) fn is_spare(&self, i: usize) -> bool {
-        let siblings = match self.endpoint_at(i) {
-            Some(endpoint) => endpoint.connections.len(),
-            None => self.entries.len(),
-        };
-        siblings > 1 && self.counts(i)
-    }
-
-    /// From now on the endpoint may serve so far.
-    pub(super) fn admit(&mut self, number: EndpointNumber, admission: Admission) {
-        let Some(set) = &mut self.set else {
-            return;
-        };
-        if set.endpoint(number).map(|known| known.admission) == Some(admission) {
-            return;
-        }
-        let connections = set.endpoint_mut(number).connections.clone();
-        for i in &connections {
-            let tally = self.tally(*i);
-            self.totals.subtract(tally);
-        }
-        if let Some(set) = &mut self.set {
-            set.endpoint_mut(number).admission = admission;
-        }
-        for i in connections {
-            let tally = self.tally(i);
-            self.totals.add(tally);
-            self.relist(i);
-        }
-    }
-
     /// Counts one more lease on the one at `i`; how many it has with that, and of which trial of its endpoint it is.
     pub(super) fn occupy(&mut self, i: usize) -> (usize, Option<Trial>) {
         let trial = self.endpoint_of(i).and_then(SharedEndpoint::let_out);
@@ -295,22 +213,6 @@ impl<C: Multiplex> Active<C> {
             entry.in_flight
         });
         (rank, trial)
-    }
-
-    /// The lease of this trial has ended, of an endpoint that may be on another by now, or on none.
-    pub(super) fn end_trial(&mut self, number: EndpointNumber, trial: Trial) {
-        if let Some(set) = &mut self.set {
-            set.endpoint_mut(number).end_trial(trial);
-        }
-        self.relist_on_trial(number);
-    }
-
-    /// The endpoint is on another trial than the one before.
-    pub(super) fn begin_trial(&mut self, number: EndpointNumber) {
-        if let Some(set) = &mut self.set {
-            set.endpoint_mut(number).begin_trial();
-        }
-        self.relist_on_trial(number);
     }
 
     /// Counts one lease less on the one at `i`.

@@ -128,6 +128,11 @@ mod tests {
                 _ => tokio::time::sleep(ms([1, 50, 2_000][rng.usize(..3)])).await,
             }
             pool.core.state().active.assert_exact();
+            if let Some(set) = pool.endpoints() {
+                // Those included that drain.
+                let in_flight = set.endpoints.iter().map(|endpoint| endpoint.in_flight);
+                assert_eq!(in_flight.sum::<usize>(), leases.len());
+            }
         }
         drop(leases);
         pool.core.state().active.assert_exact();
