@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use cenote::endpoints::Outcome;
@@ -24,14 +25,19 @@ use tower::{BoxError, Service, ServiceExt};
 ///
 /// Over a [set of endpoints](SharedPool::balanced) each call tells its pool how it ended and how long it took
 /// ([`SharedLease::timed_outcome`]), so that an endpoint whose calls fail gets none for a while: a reply is
-/// [`Outcome::Ok`], whatever it says, an error [`Outcome::Failed`], and one that is dropped tells nothing. Where a reply may
-/// mean failure, as an HTTP status does, take leases of the pool and tell it yourself.
+/// [`Outcome::Ok`], whatever it says, an error what [`judge_errors`](Self::judge_errors) makes of it, and a call that is
+/// dropped tells nothing. Where a reply may mean failure, as an HTTP status does, take leases of the pool and tell it
+/// yourself.
 ///
 /// Its [`Load`] is the number of leases and of those who wait for one.
 pub struct SharedClient<C: Multiplex> {
     pool: SharedPool<C>,
     place: Place<C>,
+    judge: Judge,
 }
+
+/// What an error says of the endpoint that it came from.
+type Judge = Arc<dyn Fn(&BoxError) -> Outcome + Send + Sync>;
 
 enum Place<C: Multiplex> {
     None,
@@ -45,7 +51,33 @@ impl<C: Multiplex> SharedClient<C> {
         Self {
             pool,
             place: Place::None,
+            judge: Arc::new(|_| Outcome::Failed),
         }
+    }
+
+    /// What an error of a connection's service says of its endpoint, where the pool is over a set of them. Default:
+    /// [`Outcome::Failed`], whatever the error is. Where services have errors for what is an answer, as of a command that
+    /// makes no sense, those are [`Outcome::Ok`]: else callers who are at fault keep an endpoint from its share.
+    ///
+    /// ```
+    /// # use cenote::{Multiplex, SharedPool};
+    /// use cenote::endpoints::Outcome;
+    /// use cenote_tower::SharedClient;
+    ///
+    /// # fn client<C: Multiplex>(pool: SharedPool<C>) -> SharedClient<C> {
+    /// SharedClient::new(pool).judge_errors(|error| match error.is::<std::io::Error>() {
+    ///     true => Outcome::Failed,
+    ///     false => Outcome::Ok,
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn judge_errors(
+        mut self,
+        judge: impl Fn(&BoxError) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.judge = Arc::new(judge);
+        self
     }
 
     /// The pool.
@@ -56,7 +88,11 @@ impl<C: Multiplex> SharedClient<C> {
 
 impl<C: Multiplex> Clone for SharedClient<C> {
     fn clone(&self) -> Self {
-        Self::new(self.pool.clone())
+        Self {
+            pool: self.pool.clone(),
+            place: Place::None,
+            judge: Arc::clone(&self.judge),
+        }
     }
 }
 
@@ -103,18 +139,19 @@ where
         match std::mem::replace(&mut self.place, Place::None) {
             Place::Taken(lease) => {
                 // A pool of one endpoint has nothing to conclude from it.
-                let began = self.pool.connector().is_none().then(Instant::now);
+                let is_told = self.pool.connector().is_none();
+                let told = is_told.then(|| (Instant::now(), Arc::clone(&self.judge)));
                 Box::pin(async move {
                     let service = C::Connection::clone(&lease);
-                    let reply = service.oneshot(request).await;
-                    if let Some(began) = began {
-                        let outcome = match reply {
-                            Ok(_) => Outcome::Ok,
-                            Err(_) => Outcome::Failed,
-                        };
-                        SharedLease::timed_outcome(&lease, outcome, began.elapsed());
+                    let reply = service.oneshot(request).await.map_err(Into::into);
+                    if let Some((began, judge)) = told {
+                        let took = began.elapsed();
+                        let outcome = reply
+                            .as_ref()
+                            .map_or_else(|error| judge(error), |_| Outcome::Ok);
+                        SharedLease::timed_outcome(&lease, outcome, took);
                     }
-                    reply.map_err(Into::into)
+                    reply
                 })
             }
             Place::None | Place::Awaited(_) => panic!("poll_ready comes before call"),

@@ -6,9 +6,9 @@ use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::endpoints::{Endpoint, EndpointSet, fixed};
+use cenote::endpoints::{Endpoint, EndpointSet, Outcome, fixed};
 use cenote::mux::MuxBuilder;
-use cenote::{SharedPool, Verdict};
+use cenote::{Multiplex, SharedPool, Verdict};
 use cenote_tower::{Client, MakeConnect, MuxSink, SharedClient, TowerError};
 use futures::SinkExt;
 use server::{Line, Lines, Server};
@@ -198,11 +198,11 @@ async fn a_shared_client_that_was_ready_and_is_dropped_gives_its_lease_back() {
     assert_eq!(other.load(), 0);
 }
 
-/// Nobody has a lease in hand to tell how its calls end: the service does.
-#[tokio::test(start_paused = true)]
-async fn of_a_pool_over_a_set_an_endpoint_whose_calls_fail_gets_none_for_a_while() {
-    let (good, silent) = (Server::echoing(), Server::silent());
-    let servers = [good.clone(), silent.clone()];
+/// A pool over two servers, the second of which answers nothing, so that its calls fail in 10 ms.
+fn over_one_that_fails(
+    good: &Server,
+) -> SharedPool<impl Multiplex<Connection = Client<Line, Line>>> {
+    let servers = [good.clone(), Server::silent()];
     let make = move |at: &Endpoint<usize>| {
         let server = servers[at.key].clone();
         let connect = service_fn(move |(): ()| {
@@ -212,17 +212,39 @@ async fn of_a_pool_over_a_set_an_endpoint_whose_calls_fail_gets_none_for_a_while
         });
         MakeConnect::new(connect, (), |_: &mut Client<Line, Line>| Verdict::Reuse)
     };
-    let pool = SharedPool::balanced(fixed(EndpointSet::of([0, 1])), make)
-        .build()
-        .unwrap();
-    let mut service = SharedClient::new(pool);
+    let pool = SharedPool::balanced(fixed(EndpointSet::of([0, 1])), make);
+    pool.build().unwrap()
+}
+
+/// How many of 200 calls fail.
+async fn failures<C>(mut service: SharedClient<C>) -> usize
+where
+    C: Multiplex<Connection = Client<Line, Line>>,
+{
     let mut failed = 0;
     for _ in 0..200 {
         let reply = service.ready().await.unwrap().call(Bytes::from("hello"));
         failed += usize::from(reply.await.is_err());
     }
+    failed
+}
+
+/// Nobody has a lease in hand to tell how its calls end: the service does.
+#[tokio::test(start_paused = true)]
+async fn of_a_pool_over_a_set_an_endpoint_whose_calls_fail_gets_none_for_a_while() {
+    let good = Server::echoing();
+    let failed = failures(SharedClient::new(over_one_that_fails(&good))).await;
     assert!((5..=10).contains(&failed), "{failed}");
     assert_eq!(good.seen(), 200 - failed);
+}
+
+/// As of commands that make no sense: their callers are at fault, and no server.
+#[tokio::test(start_paused = true)]
+async fn errors_that_are_answers_cost_no_endpoint_its_share() {
+    let good = Server::echoing();
+    let service = SharedClient::new(over_one_that_fails(&good));
+    let failed = failures(service.judge_errors(|_| Outcome::Ignore)).await;
+    assert!(failed > 10, "{failed}");
 }
 
 #[tokio::test]
