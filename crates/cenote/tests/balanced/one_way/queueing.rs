@@ -98,6 +98,26 @@ async fn a_send_that_is_not_awaited_sends_nothing() {
     assert_eq!(lines.dialled("only"), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn while_the_queue_is_empty_nothing_forwards() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let lines = Lines::default();
+    let pool = OneWayPool::new(lines.connections_to("only").build().unwrap());
+    let before = tasks();
+    for message in 0..100 {
+        pool.send(message).await.unwrap();
+    }
+    assert!(tasks() > before);
+    // The pool of connections rests, and has no task either.
+    pass(secs(60)).await;
+    assert_eq!(lines.heard("only").len(), 100);
+    assert_eq!(tasks(), before);
+}
+
 #[test]
 fn where_there_is_no_runtime_a_sender_has_its_message_back() {
     let lines = Lines::default();
