@@ -213,7 +213,7 @@ fn over_one_that_fails(
         MakeConnect::new(connect, (), |_: &mut Client<Line, Line>| Verdict::Reuse)
     };
     let pool = SharedPool::balanced(fixed(EndpointSet::of([0, 1])), make);
-    pool.build().unwrap()
+    pool.build().expect("the settings are possible")
 }
 
 /// How many of 200 calls fail.
@@ -223,7 +223,8 @@ where
 {
     let mut failed = 0;
     for _ in 0..200 {
-        let reply = service.ready().await.unwrap().call(Bytes::from("hello"));
+        let ready = service.ready().await.expect("one of them serves");
+        let reply = ready.call(Bytes::from("hello"));
         failed += usize::from(reply.await.is_err());
     }
     failed
