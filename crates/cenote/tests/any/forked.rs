@@ -29,22 +29,33 @@ fn a_pool_built_after_a_fork_keeps_time() {
     alone("forked::a_pool_built_after_a_fork_keeps_time", forks);
 }
 
-/// Until the timers' thread sleeps: forked while it goes to sleep, the child would inherit a lock of its runtime half
-/// taken.
+/// Until the timers' thread sleeps, and was not woken during a thousand looks: forked while it goes to sleep, or wakes, the
+/// child would inherit a lock of its runtime half taken.
 fn until_the_timers_sleep() {
-    let is_asleep = |task: &Path| {
-        let comm = fs::read_to_string(task.join("comm")).unwrap_or_default();
-        let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
-        let state = stat.rsplit(") ").next().unwrap_or_default();
-        comm.trim() == "cenote-timers" && state.starts_with('S')
-    };
-    while !fs::read_dir("/proc/self/task")
-        .expect("Linux lists a process's threads")
-        .flatten()
-        .any(|task| is_asleep(&task.path()))
-    {
+    let mut asleep_since = None;
+    let mut looks = 0;
+    while looks < 1_000 {
+        let asleep = fs::read_dir("/proc/self/task")
+            .expect("Linux lists a process's threads")
+            .flatten()
+            .find_map(|task| asleep(&task.path()));
+        looks = match asleep.is_some() && asleep == asleep_since {
+            true => looks + 1,
+            false => 0,
+        };
+        asleep_since = asleep;
         thread::yield_now();
     }
+}
+
+/// How often it has gone to sleep by now, if this is the timers' thread and it sleeps.
+fn asleep(task: &Path) -> Option<String> {
+    let comm = fs::read_to_string(task.join("comm")).ok()?;
+    let status = fs::read_to_string(task.join("status")).ok()?;
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let sleeps = value("State:")?.trim().starts_with('S');
+    let times = value("voluntary_ctxt_switches:")?.trim();
+    (comm.trim() == "cenote-timers" && sleeps).then(|| times.to_owned())
 }
 
 fn forks() {
