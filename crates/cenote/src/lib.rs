@@ -151,7 +151,8 @@
 //! A pool belongs to the process that opened its connections. Programs started with
 //! `std::process::Command` inherit none of them: the sockets of tokio and of the standard library are
 //! closed on exec. After a bare `fork`, without exec, the child must neither use nor drop anything of the
-//! pool, for both processes would write to one session: build a new pool there.
+//! pool, for both processes would write to one session: build a new pool there. Where tokio has its feature `parking_lot`
+//! (part of `full`), a child that goes on to use threads may hang or crash, with or without a pool.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
 #![deny(missing_debug_implementations)]
