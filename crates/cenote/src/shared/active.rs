@@ -154,20 +154,18 @@ impl<C: Multiplex> Active<C> {
         self.unlist(i);
         let tally = self.tally(i);
         self.totals.subtract(tally);
+        let (in_flight, capacity) = self.entries[i].of_endpoint();
         if let Some(endpoint) = self.endpoint_of(i) {
+            // Before another connection has its index.
             endpoint.connections.retain(|index| *index != i);
+            endpoint.draining_in_flight += in_flight;
+            endpoint.in_flight -= in_flight;
+            endpoint.capacity -= capacity;
         }
         let entry = match self.chooser.choice() {
             Choice::FirstAvailable => self.remove_in_order(i),
             Choice::LeastLoaded | Choice::RoundRobin => self.swap_remove(i),
         };
-        if let (Some(set), Some(number)) = (&mut self.set, entry.number) {
-            let endpoint = set.endpoint_mut(number);
-            let (in_flight, capacity) = entry.of_endpoint();
-            endpoint.draining_in_flight += in_flight;
-            endpoint.in_flight -= in_flight;
-            endpoint.capacity -= capacity;
-        }
         entry.conn.set_index(None);
         entry
     }

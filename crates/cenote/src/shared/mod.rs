@@ -141,11 +141,11 @@ impl<C: Multiplex> SharedPool<C> {
     /// The defaults differ: [`max_per_endpoint`](SharedPoolBuilder::max_per_endpoint) bounds the connections, and
     /// [`max_size`](SharedPoolBuilder::max_size), all together, does not; up to 16 dials are in flight.
     ///
-    /// ```no_run
+    /// ```
     /// # use cenote::{Connect, Dial, Multiplex, Verdict};
     /// # struct Rpc(&'static str);
     /// # struct Calls;
-    /// # impl Calls { async fn call(&self, _: &str) -> Result<String, std::io::Error> { todo!() } }
+    /// # impl Calls { async fn call(&self, said: &str) -> std::io::Result<String> { Ok(said.into()) } }
     /// # impl Connect for Rpc {
     /// #     type Connection = Calls;
     /// #     type Error = std::io::Error;

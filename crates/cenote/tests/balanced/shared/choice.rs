@@ -5,7 +5,7 @@ use cenote::endpoints::{Balance, EndpointSet};
 use cenote::shared::Choice;
 
 use super::{hold, over, over_set, shares, spread, use_once, warm};
-use crate::service::{CAPACITY, Service, endpoint, ms, pass, two_levels};
+use crate::service::{CAPACITY, Service, endpoint, ms, pass, secs, set_of, two_levels};
 
 const EVERY: [Balance; 4] = [
     Balance::PowerOfTwo,
@@ -93,6 +93,23 @@ async fn a_lower_level_serves_where_the_first_has_no_room() {
     assert_eq!(shares(&pool, 20).await.get("second"), None);
     let spread = spread(&hold(&pool, 5).await);
     assert_eq!((spread["first"], spread["second"]), (2, 3));
+}
+
+/// A server that has just started is not to have its whole share at once.
+#[tokio::test(start_paused = true)]
+async fn where_that_is_set_a_new_endpoint_comes_to_its_share_slowly() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &["a", "b"]);
+    let pool = pool.slow_start(secs(10)).build().unwrap();
+    warm(&pool).await;
+    sender.send(set_of(&["a", "b", "new"]));
+    warm(&pool).await;
+    let soon = shares(&pool, 600).await;
+    assert!((10..130).contains(&soon["new"]), "{soon:?}");
+    pass(secs(10)).await;
+    warm(&pool).await;
+    let later = shares(&pool, 600).await;
+    assert!((150..250).contains(&later["new"]), "{later:?}");
 }
 
 /// etcd-client #28: other behaviour for one endpoint than for several.
