@@ -7,6 +7,8 @@ mod endpoints;
 mod entry;
 #[cfg(all(test, not(cenote_loom)))]
 mod recount;
+#[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
+mod tests;
 
 use std::sync::Arc;
 
