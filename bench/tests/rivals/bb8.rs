@@ -101,6 +101,7 @@ async fn a_connection_whose_check_timed_out_is_replaced_by_cenote() {
     let server = Server::default();
     let pool = cenote_of(1, &server);
     drop(pool.get().await.unwrap());
+    // In virtual time: idle for longer than the second after which a connection is checked.
     tokio::time::sleep(Duration::from_secs(2)).await;
     server.checks(Act::Hang);
     for _ in 0..10 {
@@ -130,6 +131,7 @@ async fn a_check_cut_short_gives_its_reply_to_nobody_with_cenote() {
     let server = Server::default();
     let pool = cenote_of(1, &server);
     drop(pool.get().await.unwrap());
+    // In virtual time: idle for longer than the second after which a connection is checked.
     tokio::time::sleep(Duration::from_secs(2)).await;
     server.checks(Act::Slow(Duration::from_secs(31)));
     let _ = pool.get().await;
