@@ -110,6 +110,8 @@ pub async fn survives_a_storm<C: Echo>(
         let script = script.clone();
         trial
             .strike(async move |trial| {
+                // By the clock, as the script goes on by it, and out of step with that: each cut finds another fault, in
+                // whatever state the pool is. A cut that waited for a state of the pool would always find the same.
                 let cuts = async {
                     for _ in 0..5 {
                         sleep(Duration::from_millis(130)).await;
