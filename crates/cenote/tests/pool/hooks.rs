@@ -1,17 +1,17 @@
-//! The user's own code at the turns of a connection's life, and what the pool tells.
+//! The user's own code at the turns of a connection's life: when it runs, in which order, and what its refusal means.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use cenote::report::{CloseReason, EventKind};
-use cenote::settings::ReturnEvents;
-use cenote::{GetError, Lease};
+use cenote::GetError;
+use cenote::report::CloseReason;
 
-use crate::server::{Act, Server, Told, assert_quiet, ms, pass, secs, words};
+use crate::server::{Act, Server, assert_quiet, ms, pass, secs};
 
-type Log = Arc<Mutex<Vec<String>>>;
+/// What hooks and observers note, in order.
+pub type Log = Arc<Mutex<Vec<String>>>;
 
-fn note(log: &Log, what: impl Into<String>) {
+pub fn note(log: &Log, what: impl Into<String>) {
     log.lock().unwrap().push(what.into());
 }
 
@@ -129,130 +129,6 @@ async fn a_hook_that_panics_before_it_returns_its_future_closes_the_connection()
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_in_before_close_and_in_the_event_handler_are_ignored() {
-    let server = Server::default();
-    let pool = server
-        .builder()
-        .before_close(|_, _, _| panic!("told to"))
-        .on_event(|_| panic!("told to"))
-        .build()
-        .unwrap();
-    Lease::discard(pool.get().await.unwrap());
-    assert_eq!(server.open(), 0);
-    drop(pool.get().await.unwrap());
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_open_and_every_close_is_told_with_its_reason() {
-    let server = Server::default();
-    let log = Log::default();
-    let told = log.clone();
-    let pool = server
-        .builder()
-        .max_size(1)
-        .on_event(move |event| match &event.kind {
-            EventKind::Opened { info, .. } => note(&told, format!("opened {}", info.id)),
-            EventKind::Closed { info, reason, .. } => {
-                note(&told, format!("closed {}: {reason}", info.id))
-            }
-            _ => {}
-        })
-        .build()
-        .unwrap();
-    Lease::discard(pool.get().await.unwrap());
-    drop(Lease::detach(pool.get().await.unwrap()));
-    pool.get().await.unwrap().alive.store(false, SeqCst);
-    drop(pool.get().await.unwrap());
-    pool.close().await;
-    assert_eq!(
-        *log.lock().unwrap(),
-        [
-            "opened 1",
-            "closed 1: discarded",
-            "opened 2",
-            "closed 2: detached",
-            "opened 3",
-            "closed 3: broken",
-            "opened 4",
-            "closed 4: pool_closed",
-        ]
-    );
-    let counters = pool.counters();
-    assert_eq!(
-        (counters.opened, counters.closed(), counters.gets),
-        (4, 4, 4)
-    );
-}
-
-/// Hikari: a lease held too long is reported once, with the place of its get.
-#[tokio::test(start_paused = true)]
-async fn a_lease_held_too_long_is_reported_once_with_the_place_of_its_get() {
-    let server = Server::default();
-    let places = Arc::new(Mutex::new(Vec::new()));
-    let told = places.clone();
-    let pool = server
-        .builder()
-        .leak_threshold(secs(10))
-        .on_event(move |event| {
-            if let EventKind::Leaked {
-                call_site,
-                held_for,
-                ..
-            } = &event.kind
-            {
-                assert!(*held_for >= secs(10));
-                told.lock()
-                    .unwrap()
-                    .push((call_site.file(), call_site.line()));
-            }
-        })
-        .build()
-        .unwrap();
-    let line = line!() + 1;
-    let held = pool.get().await.unwrap();
-    pass(secs(8)).await;
-    assert!(places.lock().unwrap().is_empty());
-    pass(secs(30)).await;
-    assert_eq!(*places.lock().unwrap(), [(file!(), line)]);
-    assert_eq!(pool.counters().leaks, 1);
-    drop(held);
-    // The next lease of the same connection is another matter.
-    let _held = pool.get().await.unwrap();
-    pass(secs(5)).await;
-    assert_eq!(pool.counters().leaks, 1);
-}
-
-/// `mem::forget` costs one place, and is reported.
-#[tokio::test(start_paused = true)]
-async fn a_forgotten_lease_costs_one_place_and_is_reported() {
-    let server = Server::default();
-    let pool = server
-        .builder()
-        .max_size(2)
-        .leak_threshold(secs(1))
-        .build()
-        .unwrap();
-    std::mem::forget(pool.get().await.unwrap());
-    drop(pool.get().await.unwrap());
-    pass(secs(3)).await;
-    assert_eq!((pool.counters().leaks, pool.status().leased), (1, 1));
-    assert_eq!(pool.close().timeout(secs(1)).await.abandoned, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_known_of_a_connection_is_told() {
-    let server = Server::default();
-    let pool = server.pool(1);
-    drop(pool.get().await.unwrap());
-    pass(secs(10)).await;
-    let conn = pool.get().await.unwrap();
-    let info = Lease::info(&conn);
-    assert_eq!((info.id, info.uses), (1, 2));
-    assert!(info.age >= secs(10) && info.age < secs(11));
-    assert!(info.idle_for >= secs(9) && info.idle_for < secs(11));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_hook_runs_once_for_each_lease() {
     let server = Server::default();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -271,19 +147,6 @@ async fn a_hook_runs_once_for_each_lease() {
     pass(ms(1)).await;
     assert_eq!(runs.load(SeqCst), 10);
     assert_quiet(&pool);
-}
-
-/// A slow check before a lease is nobody's leak.
-#[tokio::test(start_paused = true)]
-async fn a_connection_being_checked_is_not_a_leak() {
-    let server = Server::default();
-    let pool = server.builder().leak_threshold(ms(40)).build().unwrap();
-    drop(pool.get().await.unwrap());
-    pass(secs(10)).await;
-    server.plan(|plan| plan.check = Act::Slow);
-    let held = pool.get().await.unwrap();
-    assert_eq!(pool.counters().leaks, 0);
-    drop(held);
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,110 +206,4 @@ async fn the_first_hook_that_fails_ends_its_turn() {
     pass(ms(1)).await;
     assert_eq!(pool.counters().closed_by(CloseReason::Hook), 1);
     assert!(log.lock().unwrap().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn all_observers_hear_what_happens_though_the_first_of_them_panics() {
-    let server = Server::default();
-    let log = Log::default();
-    let [a, b] = [(); 2].map(|()| log.clone());
-    let pool = server
-        .builder()
-        .before_close(|_, _, _| panic!("told to"))
-        .before_close(move |_, _, _| note(&a, "before_close"))
-        .on_event(|_| panic!("told to"))
-        .on_event(move |event| {
-            if let EventKind::Closed { .. } = event.kind {
-                note(&b, "closed");
-            }
-        })
-        .build()
-        .unwrap();
-    Lease::discard(pool.get().await.unwrap());
-    assert_eq!(*log.lock().unwrap(), ["before_close", "closed"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_names_its_pool_and_what_that_connects_to() {
-    let server = Server::default();
-    server.plan(|plan| plan.endpoint = Some("db.example:5432"));
-    let log = Log::default();
-    let told = log.clone();
-    let pool = server
-        .builder()
-        .name("orders")
-        .on_event(move |event| note(&told, format!("{}, {:?}", event.pool, event.endpoint)))
-        .build()
-        .unwrap();
-    drop(pool.get().await.unwrap());
-    assert_eq!(log.lock().unwrap()[0], r#"orders, Some("db.example:5432")"#);
-}
-
-/// HikariCP tells how long each connection was used, where that is asked for.
-#[tokio::test(start_paused = true)]
-async fn leases_that_end_are_told_of_with_their_call_site_where_that_is_asked_for() {
-    for events in [ReturnEvents::None, ReturnEvents::Each] {
-        let server = Server::default();
-        let told = Arc::<Mutex<Vec<_>>>::default();
-        let log = told.clone();
-        let builder = server.builder().max_size(1).return_events(events);
-        let observed = builder.on_event(move |event| {
-            if let EventKind::Returned {
-                held_for,
-                call_site,
-                label,
-                ..
-            } = event.kind
-            {
-                log.lock()
-                    .unwrap()
-                    .push((held_for, call_site.line(), label));
-            }
-        });
-        let pool = observed.build().unwrap();
-        let line = line!() + 1;
-        let mut lease = pool.get().await.unwrap();
-        Lease::set_label(&lease, "report");
-        lease.dirty = true;
-        pass(secs(20)).await;
-        drop(lease);
-        Lease::discard(pool.get().await.unwrap());
-        let expected = match events {
-            ReturnEvents::Each => vec![(secs(20), line, Some("report"))],
-            _ => vec![],
-        };
-        assert_eq!(*told.lock().unwrap(), expected);
-        assert_eq!(pool.counters().resets, 1, "reset all the same");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn callers_that_wait_that_give_up_and_that_are_sent_away_are_told() {
-    let server = Server::default();
-    let told = Told::default();
-    let log = told.clone();
-    let builder = server.builder().max_size(1).max_waiters(1);
-    let observed = builder.on_event(move |event| log.note(&words(event)));
-    let pool = observed.build().unwrap();
-    let held = pool.get().await.unwrap();
-    assert_eq!(told.take(), ["opened 1", "waited 0ns"], "for the dial");
-    let waiter = pool.get().timeout(secs(1));
-    let (waited, rejected) = tokio::join!(waiter, async {
-        pass(ms(10)).await;
-        pool.get().await
-    });
-    assert!(waited.unwrap_err().is_timeout());
-    assert!(matches!(rejected, Err(GetError::QueueFull { .. })));
-    assert_eq!(
-        told.take(),
-        ["rejected", "timed out after 1s", "slow get of 1s: Failed"]
-    );
-    let (lease, ()) = tokio::join!(pool.get(), async {
-        pass(ms(20)).await;
-        drop(held);
-    });
-    drop(lease.unwrap());
-    assert_eq!(told.take(), ["waited 20ms"]);
-    drop(pool.get().await.unwrap());
-    assert_eq!(told.take(), [""; 0], "nothing of those served at once");
 }

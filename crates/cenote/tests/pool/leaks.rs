@@ -172,3 +172,71 @@ async fn a_leak_is_reported_with_its_label() {
     assert_eq!(*labels.lock().unwrap(), [None, Some("checkout")]);
     drop((plain, labelled));
 }
+
+/// Hikari: a lease held too long is reported once, with the place of its get.
+#[tokio::test(start_paused = true)]
+async fn a_lease_held_too_long_is_reported_once_with_the_place_of_its_get() {
+    let server = Server::default();
+    let places = Arc::new(Mutex::new(Vec::new()));
+    let told = places.clone();
+    let pool = server
+        .builder()
+        .leak_threshold(secs(10))
+        .on_event(move |event| {
+            if let EventKind::Leaked {
+                call_site,
+                held_for,
+                ..
+            } = &event.kind
+            {
+                assert!(*held_for >= secs(10));
+                told.lock()
+                    .unwrap()
+                    .push((call_site.file(), call_site.line()));
+            }
+        })
+        .build()
+        .unwrap();
+    let line = line!() + 1;
+    let held = pool.get().await.unwrap();
+    pass(secs(8)).await;
+    assert!(places.lock().unwrap().is_empty());
+    pass(secs(30)).await;
+    assert_eq!(*places.lock().unwrap(), [(file!(), line)]);
+    assert_eq!(pool.counters().leaks, 1);
+    drop(held);
+    // The next lease of the same connection is another matter.
+    let _held = pool.get().await.unwrap();
+    pass(secs(5)).await;
+    assert_eq!(pool.counters().leaks, 1);
+}
+
+/// `mem::forget` costs one place, and is reported.
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_lease_costs_one_place_and_is_reported() {
+    let server = Server::default();
+    let pool = server
+        .builder()
+        .max_size(2)
+        .leak_threshold(secs(1))
+        .build()
+        .unwrap();
+    std::mem::forget(pool.get().await.unwrap());
+    drop(pool.get().await.unwrap());
+    pass(secs(3)).await;
+    assert_eq!((pool.counters().leaks, pool.status().leased), (1, 1));
+    assert_eq!(pool.close().timeout(secs(1)).await.abandoned, 1);
+}
+
+/// A slow check before a lease is nobody's leak.
+#[tokio::test(start_paused = true)]
+async fn a_connection_being_checked_is_not_a_leak() {
+    let server = Server::default();
+    let pool = server.builder().leak_threshold(ms(40)).build().unwrap();
+    drop(pool.get().await.unwrap());
+    pass(secs(10)).await;
+    server.plan(|plan| plan.check = Act::Slow);
+    let held = pool.get().await.unwrap();
+    assert_eq!(pool.counters().leaks, 0);
+    drop(held);
+}

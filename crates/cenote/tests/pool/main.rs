@@ -17,6 +17,8 @@ mod closing;
 mod deadlines;
 /// Opening connections: how many, when, and what a failure means.
 mod dialling;
+/// What the pool tells those who observe it.
+mod events;
 /// When the pool grows, how fast, and when it does not.
 mod growth;
 /// How long callers waited, connecting took and leases lasted.
@@ -25,7 +27,7 @@ mod histograms;
 mod holders;
 /// Hooks that refuse, dawdle, hang or panic.
 mod hook_failures;
-/// The user's own code at the turns of a connection's life, and what the pool tells.
+/// The user's own code at the turns of a connection's life.
 mod hooks;
 /// What befell others between the concerns of the rest: set-up that never holds, fairness, sockets that outlive their
 /// use.
