@@ -175,7 +175,8 @@ impl PostgresConnector {
     /// All calls work, and so do transactions. A statement of the connection's cache keeps the types of its
     /// parameters, so that it takes one round trip; the server parses it each time, as it must behind any such
     /// pooler whose sessions hold no prepared statements. At its return a connection is only brought back in step
-    /// and out of a transaction: never `DISCARD` or `RESET`, which would hit the sessions of others.
+    /// and out of a transaction, and once a write was refused the server is asked whether it takes any: never `DISCARD`
+    /// or `RESET`, which would hit the sessions of others.
     ///
     /// What a session keeps between transactions is lost, or *met by others* who share the pooler, other programs
     /// too: settings (`SET`; `SET LOCAL` in a transaction is fine), `LISTEN`, temporary tables, cursors `WITH

@@ -238,8 +238,9 @@ impl Session {
         let used = match (self.peer, mode) {
             (Peer::Server, ResetMode::Fast) => STATE | TRANSACTION,
             (Peer::Server, ResetMode::Full) => STATE | TRANSACTION | USED,
-            // What else was left is in a session that is not this connection's any more.
-            (Peer::TransactionPooler, _) => TRANSACTION,
+            // What else was left is in a session that is not this connection's any more; that a write was refused may be
+            // of the server, which is to be asked.
+            (Peer::TransactionPooler, _) => TRANSACTION | READ_ONLY,
         };
         if self.has(DOOMED) {
             Verdict::Close

@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use cenote::report::EndpointCondition;
 use cenote::{Lease, Pool};
-use cenote_postgres::PostgresConnector;
+use cenote_postgres::{PostgresCluster, PostgresConnector};
 use cenote_testkit::PostgresServer;
 
 use crate::fixture::{eventually, text};
 use crate::servers::{
     Servers, cluster_of, is_refused, is_unsuitable, make_table, patient, port, set_read_only,
-    status_of,
+    status_of, url_of,
 };
 
 /// Two servers of which the first takes writes. Their roles change under their sessions, as those behind a service that
@@ -57,6 +57,26 @@ async fn a_demoted_primary_is_left_at_the_first_write_that_it_refuses() {
         assert_eq!(port(&conn).await, servers[1].port());
     }
     assert!(is_unsuitable(&pool, &servers[0]));
+}
+
+/// A pooler's reports may be of another session: the server is asked as the connection comes back.
+#[tokio::test]
+async fn a_demoted_primary_is_left_at_the_write_that_it_refuses_behind_a_pooler_too() {
+    let servers = two().await;
+    let connector = PostgresConnector::new(&url_of(servers.iter())).expect("the URL is valid");
+    let cluster = PostgresCluster::from_connector(connector.behind_transaction_pooler());
+    let cluster = cluster.expect("settings are valid");
+    let pool = patient(cluster.primary().keepalive(None).check_after_idle(None));
+    open(&pool, 1).await;
+    set_read_only(&servers[0], "on").await;
+    set_read_only(&servers[1], "off").await;
+
+    let conn = pool.get().await.expect("a lease");
+    assert!(is_refused(&conn).await, "nobody could know");
+    drop(conn);
+    let conn = pool.get().await.expect("a lease");
+    assert!(!is_refused(&conn).await, "it was asked");
+    assert_eq!(port(&conn).await, servers[1].port());
 }
 
 /// Those in use learn it each by itself, once.
