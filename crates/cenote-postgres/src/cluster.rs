@@ -107,7 +107,8 @@ impl PostgresCluster {
     ///
     /// [`ConfigError`] as of the connector; also for `target_session_attrs` and `load_balance_hosts`, which are for the
     /// hosts of one connector: here [`primary`](Self::primary) and [`replica`](Self::replica) say what is wanted, and
-    /// [`balance`](PoolBuilder::balance) which of several is taken.
+    /// [`balance`](PoolBuilder::balance) which of several is taken. And for two servers (`hostaddr`) with the same host and
+    /// port, by which servers are told apart.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
         Self::from_connector(PostgresConnector::new(url)?)
     }
@@ -125,8 +126,18 @@ impl PostgresCluster {
         if connector.config.get_load_balance_hosts() != LoadBalanceHosts::Disable {
             return Err(ConfigError::setting("load_balance_hosts", is_for_one));
         }
-        let hosts = connector.hosts().into_iter();
-        let hosts: BTreeMap<String, Host> = hosts.map(|host| (host.to_string(), host)).collect();
+        let mut hosts = BTreeMap::<String, Host>::new();
+        for host in connector.hosts() {
+            let name = host.to_string();
+            if let Some(other) = hosts.insert(name.clone(), host.clone())
+                && other != host
+            {
+                let problem = format!(
+                    "has two addresses for `{name}`: in a cluster each server has a `host` or `port` of its own"
+                );
+                return Err(ConfigError::setting("hostaddr", problem));
+            }
+        }
         let set = EndpointSet::of(hosts.keys().cloned());
         Ok(Self::with(
             Source::Fixed(set),

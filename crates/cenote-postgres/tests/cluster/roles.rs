@@ -196,6 +196,19 @@ fn settings_that_a_cluster_has_its_own_way_for_are_refused_by_name() {
     }
 }
 
+/// One of them would be missing.
+#[test]
+fn two_servers_of_the_same_name_are_refused_and_a_host_that_is_named_twice_is_one() {
+    let two = "host=db,db hostaddr=10.0.0.1,10.0.0.2 user=me";
+    let error = PostgresCluster::new(two).expect_err("it is refused");
+    assert!(error.to_string().contains("`hostaddr` has two"), "{error}");
+    for one in ["host=db,db", "host=db,db hostaddr=10.0.0.1,10.0.0.1"] {
+        let cluster = PostgresCluster::new(&format!("{one} user=me"));
+        let shown = format!("{:?}", cluster.expect("the settings are valid"));
+        assert_eq!(shown.matches("db:5432").count(), 1, "{shown}");
+    }
+}
+
 #[test]
 fn a_cluster_is_made_anywhere_and_a_pool_of_it_where_there_is_a_runtime() {
     let cluster = PostgresCluster::new("postgres://me@a,b/db").expect("the URL is valid");
