@@ -13,9 +13,9 @@ use crate::connection::PgConnection;
 use crate::connector::PostgresConnector;
 use crate::endpoint::{self, Users};
 use crate::error::{ConnectCause, Error};
-use crate::login::Login;
+use crate::login::{Login, Sought};
 use crate::reset::ResetError;
-use crate::role::{Post, Role, Tenure, Wanted};
+use crate::role::{Role, Tenure};
 use crate::session::Peer;
 use crate::silence::Patience;
 use crate::tunnel::{Made, Protection};
@@ -68,10 +68,11 @@ impl PostgresConnector {
 
     /// Opens a connection and logs in: at the first of the hosts that lets it.
     pub(crate) async fn dial(&self, users: Users, dial: &Dial) -> Result<PgConnection, Error> {
-        let of_url = match self.config.get_target_session_attrs() {
-            TargetSessionAttrs::ReadWrite => Some(Wanted::Primary),
-            TargetSessionAttrs::ReadOnly => Some(Wanted::Replica),
-            _ => None,
+        let sought = match (&self.post, self.config.get_target_session_attrs()) {
+            (Some(post), _) => Some(Sought::For(post.candidacy())),
+            (None, TargetSessionAttrs::ReadWrite) => Some(Sought::Role(Role::Primary)),
+            (None, TargetSessionAttrs::ReadOnly) => Some(Sought::Role(Role::Replica)),
+            (None, _) => None,
         };
         let login = Login {
             dialer: endpoint::dialer(&self.config, users),
@@ -85,8 +86,7 @@ impl PostgresConnector {
                 Users::Many => Patience::ENDLESS,
             },
             statement_cache: self.statement_cache,
-            wanted: of_url,
-            candidacy: self.post.as_ref().map(Post::candidacy),
+            sought,
         };
         let mut hosts = self.hosts();
         if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {

@@ -14,7 +14,6 @@ use tokio_postgres::{Client, Error, Notification, Row, SimpleQueryMessage};
 
 use crate::calls::{Calls, Scope, define_calls};
 use crate::driver::{CancelToken, Driver, GiveUp};
-
 use crate::inbox::Mail;
 use crate::quiet::Quiet;
 use crate::reset::{Reset, ResetError, ResetMode};
@@ -255,7 +254,7 @@ impl PgConnection {
 
     /// Whether a user who comes now can use it beside those it has.
     pub(crate) fn is_fit(&self) -> bool {
-        !self.is_closed() && !self.session.is_doomed() && self.keeps_role()
+        !self.is_closed() && !self.session.is_doomed()
     }
 
     pub(crate) fn verdict(&self, mode: ResetMode) -> Verdict {

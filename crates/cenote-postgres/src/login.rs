@@ -9,7 +9,7 @@ use tokio_postgres::Config;
 use crate::connection::PgConnection;
 use crate::driver::{Driver, Target};
 use crate::error::ConnectCause;
-use crate::role::{Candidacy, Wanted};
+use crate::role::{Candidacy, Role};
 use crate::session::{Peer, Session};
 use crate::silence::Patience;
 use crate::statements::{Bounds, Statements};
@@ -27,10 +27,16 @@ pub(crate) struct Login<'a> {
     pub(crate) peer: Peer,
     pub(crate) patience: Patience,
     pub(crate) statement_cache: Bounds,
-    /// Which servers will do, by the settings.
-    pub(crate) wanted: Option<Wanted>,
-    /// What the session is for, in a pool of a cluster.
-    pub(crate) candidacy: Option<Candidacy>,
+    /// `None`: any server will do.
+    pub(crate) sought: Option<Sought>,
+}
+
+/// Which servers will do.
+pub(crate) enum Sought {
+    /// Those with this role, by the settings, as the session begins.
+    Role(Role),
+    /// Those that a pool of a cluster wants, and for as long as it does.
+    For(Candidacy),
 }
 
 impl Login<'_> {
@@ -87,17 +93,16 @@ impl Login<'_> {
         );
         let statements = Statements::new(self.statement_cache);
         let mut conn = PgConnection::new(client, driver, session, statements);
-        if self.wanted.is_none() && self.candidacy.is_none() {
+        let Some(sought) = &self.sought else {
             return Ok(conn);
-        }
+        };
         let role = conn.role().await.map_err(ConnectCause::Login)?;
-        let is_wanted = match (&self.candidacy, &self.wanted) {
-            (Some(candidacy), _) => {
+        let is_wanted = match sought {
+            Sought::Role(wanted) => *wanted == role,
+            Sought::For(candidacy) => {
                 let tenure = candidacy.tenure(role, conn.session().status());
                 tenure.map(|tenure| conn.admit(tenure)).is_some()
             }
-            (None, Some(wanted)) => wanted.accepts(role),
-            (None, None) => true,
         };
         match is_wanted {
             true => Ok(conn),
