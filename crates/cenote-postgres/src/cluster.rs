@@ -23,15 +23,20 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 /// Servers that replicate each other: one takes writes, the others can be read, and which it is may change at any moment.
 ///
 /// ```no_run
+/// use std::time::Duration;
+///
 /// use cenote_postgres::PostgresCluster;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let cluster = PostgresCluster::new("postgres://orders:secret@db1,db2,db3/orders")?;
-/// let primary = cluster.primary().max_per_endpoint(20).build()?;
+/// // As long as a failover takes here: by default callers wait for 5 s.
+/// let primary = cluster.primary().max_per_endpoint(20);
+/// let primary = primary.acquire_timeout(Duration::from_secs(60)).build()?;
 /// let replicas = cluster.replica().max_per_endpoint(10).build()?;
 ///
-/// let conn = primary.get().await?; // whichever is the primary now; waits through a failover
+/// let conn = primary.get().await?; // the server that is the primary now
 /// conn.execute("UPDATE orders SET paid = true WHERE id = $1", &[&42_i64]).await?;
+/// drop(conn);
 /// let conn = replicas.get().await?;
 /// let open = conn.query_cached("SELECT id FROM orders WHERE NOT paid", &[]).await?;
 /// # drop(open); Ok(()) }
@@ -51,13 +56,14 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 ///   [`Unsuitable`](cenote::report::EndpointCondition::Unsuitable). It is looked at again after 30 to 60 s while another
 ///   serves, every 250 to 500 ms while callers wait and none does, and at once when a connection of any pool of this cluster
 ///   learns of its new role. Pools that nobody uses dial nothing.
-/// - Where no server has the role, callers wait, until their time-out, whose error names every host and what it is.
+/// - Where no server has the role, callers wait, until their time-out, whose error names every host and what it is. So an
+///   [`acquire_timeout`](PoolBuilder::acquire_timeout) that is longer than a failover lets them wait it out.
 ///
 /// A write whose session ends before its answer has come, as when the primary is shut down, may have been made: that is for
 /// the program to find out, and nothing is sent twice.
 ///
 /// What a pool does not see: two servers that both take writes are two primaries, and it uses both. Keeping the old one
-/// from taking writes before another is promoted is for whoever does that.
+/// from taking writes before another is promoted is for the program that promotes it.
 ///
 /// `new` takes the hosts from a connection string; [`from_connector`](Self::from_connector) from a connector, which has
 /// the other settings; [`over`](Self::over) takes any source of endpoints, such as those of `cenote-dns`. Clones are
@@ -242,8 +248,8 @@ impl<K: Key> PostgresCluster<K> {
 }
 
 impl<K: Key> Members<K> {
-    /// What is told of the role of the host with this key: where it is another than it was, whoever may want it now dials
-    /// it.
+    /// What is told of the role of the host with this key: where it is another than it was, the pools that may want it now
+    /// dial it.
     fn on_role(&self, key: &K, discovery: Option<Discovery<K>>) -> Tell {
         let (last, key) = (self.last_role(key), key.clone());
         Arc::new(move |role| {
