@@ -2,6 +2,7 @@ use cenote::GetError;
 use cenote::error::ConnectError;
 use cenote::report::EndpointCondition;
 use cenote::settings::ConnectFailures;
+use tokio::time::Instant;
 
 use super::{hold, over, shares, use_once, warm};
 use crate::service::{Answer, Service, ms, pass, secs};
@@ -116,4 +117,44 @@ async fn who_waits_is_served_by_whichever_endpoint_comes_back_first() {
     for waiter in waiters {
         assert_eq!(waiter.await.unwrap(), "b");
     }
+}
+
+/// As of an exclusive pool: a server of the wrong role is not what callers wait for, and is asked again soon while they do.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_served_within_half_a_second_by_one_that_becomes_what_is_wanted() {
+    for seed in 0..20 {
+        let service = Service::default();
+        for name in ["a", "b"] {
+            service.set(name, Answer::Unsuitable);
+        }
+        let (_sender, pool) = over(&service, &["a", "b"]);
+        let pool = pool.seed(seed).build().unwrap();
+        let waiter = tokio::spawn({
+            let pool = pool.clone();
+            async move { use_once(&pool).await }
+        });
+        pass(secs(3)).await;
+        service.set("b", Answer::Accept);
+        pass(ms(510)).await;
+        assert!(waiter.is_finished(), "within half a second");
+        assert_eq!(waiter.await.unwrap(), "b");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_one_that_served_is_that_no_more_the_others_are_looked_at_at_once() {
+    let service = Service::default();
+    service.set("b", Answer::Unsuitable);
+    let (_sender, pool) = over(&service, &["a", "b"]);
+    let pool = pool.build().unwrap();
+    for _ in 0..20 {
+        assert_eq!(use_once(&pool).await, "a");
+        pass(ms(50)).await;
+    }
+    assert!(service.dialled("b") <= 2, "while the other serves");
+    service.set("b", Answer::Accept);
+    service.end("a", Answer::Unsuitable);
+    let began = Instant::now();
+    assert_eq!(use_once(&pool).await, "b");
+    assert!(began.elapsed() < ms(300), "{:?}", began.elapsed());
 }
