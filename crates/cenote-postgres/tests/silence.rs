@@ -65,7 +65,7 @@ fn ended_in_silence(conn: &PgConnection, told: &Error) {
     assert!(reason.contains("calls in a row were given up"), "{reason}");
 }
 
-/// redis-rs #2277: whoever keeps a lease and puts a time-out around each call had one after the other.
+/// redis-rs #2277: a user who keeps a lease and puts a time-out around each call had one after the other.
 #[tokio::test]
 async fn calls_given_up_one_after_the_other_into_a_black_hole_end_the_connection() {
     let (proxy, conn) = through_proxy().await;
@@ -110,7 +110,7 @@ async fn nested_transactions_given_up_one_after_the_other_end_the_connection() {
     ended_in_silence(&conn, &told);
 }
 
-/// With it, whoever waits without a time-out behind those that were given up.
+/// With it, the callers that wait without a time-out behind those that were given up.
 #[tokio::test]
 async fn a_call_behind_those_that_were_given_up_is_told() {
     let (proxy, conn) = through_proxy().await;

@@ -45,7 +45,7 @@ async fn server() -> (PostgresServer, CertificateDer<'static>) {
     (server, made.cert.der().clone())
 }
 
-/// Writes a file that belongs to whoever the server runs as, and that only they read.
+/// Writes a file that belongs to the account that the server runs as, and that only this reads.
 fn place(folder: &Path, name: &str, content: &str) {
     let path = folder.join(name);
     std::fs::write(&path, content).expect("the file is written");

@@ -323,7 +323,7 @@ async fn a_cached_statement_whose_table_changed_answers_with_the_new_columns() {
     );
 }
 
-/// `DISCARD` or `RESET` would hit whoever shares the pooler.
+/// `DISCARD` or `RESET` would hit the others who share the pooler.
 #[tokio::test]
 async fn a_return_behind_a_pooler_ends_a_transaction_and_leaves_the_session_alone() {
     let pooler = single_session();

@@ -290,7 +290,7 @@ fn paced_dials(lasted: Duration) -> u64 {
 
 #[derive(Debug)]
 struct Dials {
-    #[allow(dead_code, reason = "for whoever reads the trial's line")]
+    #[allow(dead_code, reason = "for the reader of the trial's line")]
     opened: u64,
     failed: u64,
     check_failed: u64,

@@ -210,7 +210,7 @@ impl<K: Key> Discovery<K> {
     /// put the next dial off: it begins when they have a use for it, which is at once where callers wait for a
     /// connection, and not at all in a pool that nobody uses.
     ///
-    /// For whoever knows better than a back-off, such as a connection to a server that tells of its new role. Each call
+    /// For what knows better than a back-off, such as a connection to a server that tells of its new role. Each call
     /// may cost that server a dial from each pool: not for a loop.
     pub fn recheck(&self, key: K) {
         // Where no pool listens there is nothing to be done.
