@@ -84,6 +84,14 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
             ),
         ),
         (
+            "what is published of pools over several servers, simulated at full length",
+            tests("cenote-simulation", &["scenarios"]).args([
+                "--",
+                "--ignored",
+                "every_figure_holds_at_full_length",
+            ]),
+        ),
+        (
             "PostgreSQL switched over under 200 writers, timed",
             tests("cenote-postgres", &["cluster"])
                 .args(["--", "--ignored", "--nocapture", "switchover::"])

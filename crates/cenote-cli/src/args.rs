@@ -3,12 +3,15 @@
 
 mod plan;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cenote::endpoints::Balance;
+use clap::builder::PossibleValue;
 use clap::error::{Error, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde::{Serialize, Serializer};
 
 pub use self::plan::{Load, Plan, Setup};
 use crate::help;
@@ -175,7 +178,7 @@ pub struct Stress {
 }
 
 /// A way of getting connections that can be compared with the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Each request opens a connection and closes it
@@ -193,11 +196,14 @@ enum Switch {
 }
 
 /// A rule by which a pool chooses among servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Rule {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Rule {
     /// Of two drawn at random the one with less to do: nearly even, whatever their number
+    #[default]
     #[value(name = "p2c", alias = "power-of-two")]
     PowerOfTwo,
+    /// Of two drawn at random the one whose answers take less, times what it has to do: a slow or failing server gets few
+    PeakEwma,
     /// The one with the least to do: a slow server gets least; looks at all of them each time
     LeastLoaded,
     /// One after the other: for servers that are alike, and requests too
@@ -210,9 +216,24 @@ impl From<Rule> for Balance {
     fn from(rule: Rule) -> Self {
         match rule {
             Rule::PowerOfTwo => Self::PowerOfTwo,
+            Rule::PeakEwma => Self::PeakEwma,
             Rule::LeastLoaded => Self::LeastLoaded,
             Rule::RoundRobin => Self::RoundRobin,
             Rule::Random => Self::Random,
         }
+    }
+}
+
+/// As `--balance` takes it.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", PossibleValue::get_name))
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }

@@ -105,9 +105,9 @@ const STRESS: [Part; 27] = [
     Paragraph(
         "Of several servers each has a row of its own: `share` is the part of all requests that it answered, `due \
          share` what its weight is worth; `request` is the time from having a connection until the answer was \
-         there. While all connections of the exclusive pool are in use, whichever comes back serves next, so that a slow \
-         server has a smaller share by whatever --balance: with fewer users than connections, or --think-time, the \
-         rules differ. In the mode `shared` they always do.",
+         there, and what `peak-ewma` goes by. While all connections of the exclusive pool are in use, whichever comes \
+         back serves next, so that a slow server has a smaller share by whatever --balance: with fewer users than \
+         connections, or --think-time, the rules differ. In the mode `shared` they always do.",
     ),
     Paragraph(
         "Chaos begins after a quiet quarter of the run, or five seconds, and goes on in turns of as long: a kill, a \

@@ -321,12 +321,12 @@ async fn one_run<S: Service>(
             measure(Arc::new(way), plan.load, stop, progress).await
         }
         Setup::Exclusive { pool_size } => {
-            let way = Exclusive::new(service, pool_size, plan.balance, patience)?;
+            let way = Exclusive::new(service, pool_size, plan.balance.into(), patience)?;
             measure(Arc::new(way), plan.load, stop, progress).await
         }
         Setup::Shared { connections } => {
             let users = plan.load.users;
-            let way = Shared::new(service, connections, users, plan.balance, patience)?;
+            let way = Shared::new(service, connections, users, plan.balance.into(), patience)?;
             measure(Arc::new(way), plan.load, stop, progress).await
         }
     })

@@ -256,11 +256,11 @@ impl<S: Service> Way for Exclusive<S> {
         let total = asked.elapsed();
         let endpoint = (self.name)(Lease::connector(&lease));
         if let Err(failure) = answered {
-            Lease::outcome(&lease, Outcome::Failed);
+            Lease::timed_outcome(&lease, Outcome::Failed, total - wait);
             Lease::discard(lease);
             return Err(failure.at(endpoint));
         }
-        Lease::outcome(&lease, Outcome::Ok);
+        Lease::timed_outcome(&lease, Outcome::Ok, total - wait);
         drop(lease);
         Ok(Visit {
             wait,
@@ -360,10 +360,10 @@ impl<S: Service> Way for Shared<S> {
         let total = asked.elapsed();
         let endpoint = (self.name)(SharedLease::connector(&lease));
         if let Err(failure) = answered {
-            SharedLease::outcome(&lease, Outcome::Failed);
+            SharedLease::timed_outcome(&lease, Outcome::Failed, total - wait);
             return Err(failure.at(endpoint));
         }
-        SharedLease::outcome(&lease, Outcome::Ok);
+        SharedLease::timed_outcome(&lease, Outcome::Ok, total - wait);
         drop(lease);
         Ok(Visit {
             wait,

@@ -64,7 +64,7 @@ fn values_out_of_range_are_refused_with_what_is_accepted() {
         (
             &["--balance", "best"],
             "--balance",
-            "p2c, least-loaded, round-robin, random",
+            "p2c, peak-ewma, least-loaded, round-robin, random",
         ),
         (&["--chaos", "--seed", "me"], "--seed", "a whole number"),
         (

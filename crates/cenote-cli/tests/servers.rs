@@ -103,7 +103,7 @@ fn the_json_has_each_server_now_and_over_time() {
 
 #[test]
 fn every_rule_serves() {
-    for rule in ["p2c", "least-loaded", "round-robin", "random"] {
+    for rule in ["p2c", "peak-ewma", "least-loaded", "round-robin", "random"] {
         let modes = ["--servers", "2", "--mode", "exclusive,shared"];
         let results = json(&[&modes[..], &["--balance", rule]].concat());
         assert_eq!(list(&results["runs"]).len(), 2);
@@ -113,6 +113,32 @@ fn every_rule_serves() {
             assert!(run["requests"].as_u64() > Some(0), "{run}");
         }
     }
+}
+
+#[test]
+fn by_peak_ewma_a_slow_server_gets_fewer_requests_than_by_the_number_of_leases() {
+    let requests_at_the_slow_one = |rule| {
+        let load = ["stress", "--users", "4", "--duration", "3s", "--json", "-"];
+        let slow = ["--servers", "3", "--slow", "1", "--slow-by", "300ms"];
+        let rule = [
+            "--tls",
+            "off",
+            "--mode",
+            "exclusive,shared",
+            "--balance",
+            rule,
+        ];
+        let results = parsed(&run(&[&load[..], &slow, &rule].concat()));
+        let is_slow = |server: &&Value| server["request_us"]["p50"].as_f64() >= Some(300_000.0);
+        let count = |run: &Value| {
+            let slow = servers(run).iter().filter(is_slow);
+            slow.filter_map(|server| server["requests"].as_u64()).sum()
+        };
+        [0, 1].map(|run| count(&results["runs"][run]))
+    };
+    let [by_leases, by_time] = ["p2c", "peak-ewma"].map(requests_at_the_slow_one);
+    let both: [(u64, u64); 2] = [(by_time[0], by_leases[0]), (by_time[1], by_leases[1])];
+    assert!(both.iter().all(|(time, leases)| time < leases), "{both:?}");
 }
 
 #[test]

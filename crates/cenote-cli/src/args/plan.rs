@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cenote::endpoints::Balance;
 use clap::ValueEnum;
 use clap::error::{Error, ErrorKind};
 
-use super::{Mode, Stress, Switch, refuse};
+use super::{Mode, Rule, Stress, Switch, refuse};
 use crate::chaos::Schedule;
 use crate::output;
 use crate::target::{Address, Echo, Fleet};
@@ -24,7 +23,7 @@ pub struct Plan {
     /// `None`: users wait for an answer without end.
     pub request_timeout: Option<Duration>,
     /// How a pool over several servers chooses.
-    pub balance: Balance,
+    pub balance: Rule,
     /// What befalls the servers during each run.
     pub chaos: Option<Schedule>,
     /// The runs, in order.
@@ -144,7 +143,7 @@ impl Stress {
             request_timeout: self
                 .request_timeout
                 .or(chaos.is_some().then_some(CHAOS_REQUEST_TIMEOUT)),
-            balance: self.balance.map_or_else(Balance::default, Balance::from),
+            balance: self.balance.unwrap_or_default(),
             chaos,
             runs,
             password_file: self.password_file,

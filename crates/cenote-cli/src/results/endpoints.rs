@@ -1,10 +1,10 @@
 //! What a run showed of each of several servers.
 
-use cenote::endpoints::Balance;
 use cenote::report::EndpointStatus;
 use serde::Serialize;
 
 use super::Percentiles;
+use crate::args::Rule;
 use crate::failure;
 use crate::measure::{Endpoints, ErrorCount, History};
 use crate::shown::Shown;
@@ -13,7 +13,7 @@ use crate::shown::Shown;
 #[derive(Serialize)]
 pub struct SetResult {
     /// None where nothing chose by a rule.
-    pub balance: Option<&'static str>,
+    pub balance: Option<Rule>,
     /// Of the pool's discovery at the end; none without a pool.
     pub discovery: Option<DiscoveryResult>,
     /// When so many were ejected that all were used, and when that was over, in turn, in seconds.
@@ -70,7 +70,7 @@ pub struct StatusResult {
 
 impl SetResult {
     /// What went wrong is kept as it is `shown`; `balance` is the rule of the run's pool, if it had one.
-    pub fn new(measured: Endpoints, balance: Option<Balance>, shown: &Shown) -> Self {
+    pub fn new(measured: Endpoints, balance: Option<Rule>, shown: &Shown) -> Self {
         let Endpoints { mut accounts, log } = measured;
         let mut histories = log.histories;
         let statuses = log.last.as_ref().map_or(&[][..], |last| &last.endpoints);
@@ -108,7 +108,7 @@ impl SetResult {
         });
         let endpoints = endpoints.collect();
         Self {
-            balance: balance.map(name),
+            balance,
             discovery: log.last.map(|last| DiscoveryResult {
                 version: last.discovery.version,
                 endpoints: last.discovery.endpoints,
@@ -144,16 +144,6 @@ impl StatusResult {
             connections: status.connections,
             opening: status.opening,
         }
-    }
-}
-
-/// As `--balance` takes it.
-fn name(balance: Balance) -> &'static str {
-    match balance {
-        Balance::LeastLoaded => "least-loaded",
-        Balance::RoundRobin => "round-robin",
-        Balance::Random => "random",
-        _ => "p2c",
     }
 }
 

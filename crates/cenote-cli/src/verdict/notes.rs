@@ -1,6 +1,7 @@
 //! What is worth saying of single servers of a run: which were out, which got far from their share, and what to
 //! do about it.
 
+use crate::args::Rule;
 use crate::format;
 use crate::measure::Condition;
 use crate::results::{EndpointResult, Run, SetResult};
@@ -105,10 +106,13 @@ fn far(set: &SetResult) -> Option<String> {
     let (p50, usual) = (least.request_us.map(|p| p.p50)?, usual_p50(set)?);
     let why = match p50 > usual * SLOW {
         true => format!(
-            "its answers take {} where {} is usual, so its connections come back later and fewer requests find \
-             one there. Mend it, or give it a smaller weight",
+            "its answers take {} where {} is usual, {}. Mend it, or give it a smaller weight",
             format::seconds(p50 / 1e6),
-            format::seconds(usual / 1e6)
+            format::seconds(usual / 1e6),
+            match set.balance {
+                Some(Rule::PeakEwma) => "and --balance peak-ewma goes by that",
+                _ => "so its connections come back later and fewer requests find one there",
+            }
         ),
         false => "it answers as fast as the others. More --users, or a longer --duration, tells whether it stays \
                   so"
@@ -218,6 +222,11 @@ mod tests {
 
     /// What is said of a run of ten seconds.
     fn said(endpoints: [EndpointResult; 3], panics_s: &[f64]) -> Vec<String> {
+        said_by(Rule::PowerOfTwo, endpoints, panics_s)
+    }
+
+    /// The same, of a pool that chose by this rule.
+    fn said_by(rule: Rule, endpoints: [EndpointResult; 3], panics_s: &[f64]) -> Vec<String> {
         let measured = Measured {
             elapsed: Duration::from_secs(10),
             requests: 3000,
@@ -231,7 +240,7 @@ mod tests {
         let setup = Setup::Exclusive { pool_size: 10 };
         let mut run = Run::new(setup, measured, &Shown::default());
         run.endpoints = Some(SetResult {
-            balance: Some("p2c"),
+            balance: Some(rule),
             discovery: None,
             panics_s: panics_s.to_vec(),
             endpoints: endpoints.into(),
@@ -256,6 +265,17 @@ mod tests {
                 "c got 3.33 % of the requests, and 33.3 % was its share: its answers take 50 ms where 2 ms is usual, so its \
               connections come back later and fewer requests find one there. Mend it, or give it a smaller weight."
             ]
+        );
+    }
+
+    #[test]
+    fn where_the_rule_goes_by_time_a_slow_server_is_named_with_that() {
+        let fast = |name| server(name, 1450, 2.0, UP);
+        let servers = [fast("a"), fast("b"), server("c", 100, 50.0, UP)];
+        let said = said_by(Rule::PeakEwma, servers, &[]);
+        assert!(
+            said[0].contains("where 2 ms is usual, and --balance peak-ewma goes by that."),
+            "{said:?}"
         );
     }
 
