@@ -43,13 +43,14 @@ impl<C: OneWay> Forwarder<C> {
                 return;
             }
             drop(shared);
-            match self.hand_over().await {
-                Some(outcome) => done = outcome,
-                None => return,
-            }
+            // With a message in hand: what became of the one before is counted, should this task end here.
             in_turn = (in_turn + 1) % TURN;
             if in_turn == 0 {
                 tokio::task::yield_now().await;
+            }
+            match self.hand_over().await {
+                Some(outcome) => done = outcome,
+                None => return,
             }
         }
     }

@@ -45,7 +45,7 @@
 //! *Taken* by the queue, which is where [`send`](OneWayPool::send) ends; *handed over* to a connection, which is to have it
 //! among the bytes it writes next. Whether it arrives is not known of a message without a reply: what a connection had not
 //! written when it ended, and what its peer had not read, is gone with it, and the end is
-//! [told](crate::report::EventKind::Closed). Whoever must know asks for replies, over a [`SharedPool`].
+//! [told](crate::report::EventKind::Closed). A caller that must know asks for replies, over a [`SharedPool`].
 //!
 //! Until it is handed over a message is never lost: it goes to the next connection if one takes it not, waits while none
 //! does, comes back from [`close`](OneWayPool::close), and is told as [lost](crate::report::EventKind::MessagesLost) where
@@ -171,9 +171,9 @@ impl<C: OneWay> OneWayPool<C> {
             }
             rests.await;
         }
-        let unsent = queue.take_all();
         self.shared.pool.close().await;
-        unsent
+        // Last of all: dropped before, nothing was taken that would go with it.
+        queue.take_all()
     }
 
     /// The connections: what they are doing, and what happened to them. Closed by itself, the pool is closed with it;

@@ -39,8 +39,6 @@ enum Phase {
     Open,
     /// No more messages; what is queued is forwarded while that is possible.
     Closing,
-    /// Nothing is forwarded any more.
-    Closed,
 }
 
 /// The outcome of a sender that waits in vain.
@@ -211,7 +209,7 @@ impl<M> Queue<M> {
         next
     }
 
-    /// A forwarder ends before its time, with what it had in hand: whoever waits for a place begins the next.
+    /// A forwarder ends before its time, with what it had in hand: a sender that waits for a place begins the next.
     pub(super) fn stop(&self, in_hand: Option<M>) {
         let wakers = {
             let mut state = self.state();
@@ -230,9 +228,7 @@ impl<M> Queue<M> {
     pub(super) fn close(&self) {
         let wakers = {
             let mut state = self.state();
-            if state.phase == Phase::Open {
-                state.phase = Phase::Closing;
-            }
+            state.phase = Phase::Closing;
             state.waitlist.refuse_all(|| Closed)
         };
         wake_all(wakers.into_iter().flatten());
@@ -246,10 +242,9 @@ impl<M> Queue<M> {
         self.state().is_forwarding
     }
 
-    /// Ends forwarding for good; what is queued yet.
+    /// What is queued yet, after forwarding has ended for good.
     pub(super) fn take_all(&self) -> Vec<M> {
         let mut state = self.state();
-        state.phase = Phase::Closed;
         let messages = mem::take(&mut state.messages);
         state.places -= messages.len();
         state.counters.returned += messages.len() as u64;

@@ -228,7 +228,7 @@ fn a_runtime_that_ends_under_senders_keeps_no_message() {
             old.end();
         });
         race([sender(&pool, 0..2), sender(&pool, 2..4), end]);
-        // Whoever sends next has the rest forwarded.
+        // The next sender has the rest forwarded.
         block_on(pool.send(4)).expect("the pool is open");
         ends_with(&pool, &peer, (0..5).collect());
     });

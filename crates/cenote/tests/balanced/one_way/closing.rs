@@ -5,6 +5,7 @@ use cenote::OneWayPool;
 use cenote::one_way::SendError;
 use cenote::report::EventKind;
 use futures::poll;
+use tokio::time::timeout;
 
 use super::lines::{BUFFER, Lines};
 use super::{counts, nowhere, send};
@@ -78,6 +79,23 @@ async fn of_several_closes_one_has_the_messages() {
     let (one, other) = tokio::join!(pool.close(), pool.close());
     assert_eq!([one, other].concat(), Vec::from_iter(0..10));
     assert!(pool.close().await.is_empty());
+}
+
+/// While the connections say goodbye what was not forwarded is not yet its caller's.
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_dropped_as_connections_close_has_taken_nothing() {
+    let lines = Lines::default();
+    lines.set_goodbye_time("only", secs(3));
+    let (_sender, connections) = lines.connections(&["only"]);
+    let pool = OneWayPool::new(connections.max_per_endpoint(1).build().unwrap());
+    lines.stop_reading("only");
+    send(&pool, 0..20).await;
+    let queued = 20 - BUFFER as u64;
+    assert!(timeout(secs(6), pool.close()).await.is_err());
+    assert!(pool.pool().is_closed(), "all that is left are the goodbyes");
+    assert_eq!(counts(&pool), [20, BUFFER as u64, 0, 0, queued]);
+    assert_eq!(pool.close().await, Vec::from_iter(BUFFER as u32..20));
+    assert_eq!(counts(&pool), [20, BUFFER as u64, 0, queued, 0]);
 }
 
 #[tokio::test(start_paused = true)]

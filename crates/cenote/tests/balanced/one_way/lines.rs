@@ -27,6 +27,7 @@ struct Server {
     /// It takes nothing in, and its connections hold what they can.
     is_deaf: bool,
     connect_time: Duration,
+    goodbye_time: Duration,
     dialled: usize,
     open: usize,
     /// Connections that are dead, and do not know it yet.
@@ -71,6 +72,11 @@ impl Lines {
 
     pub fn set_connect_time(&self, name: &str, time: Duration) {
         self.with(name, |server| server.connect_time = time);
+    }
+
+    /// How long its connections take to close.
+    pub fn set_goodbye_time(&self, name: &str, time: Duration) {
+        self.with(name, |server| server.goodbye_time = time);
     }
 
     /// Refuses connections.
@@ -194,6 +200,7 @@ impl Connect for To {
     }
 
     async fn close(&self, line: Line, _: &ConnectionInfo) {
+        pass(self.lines.with(&self.name, |server| server.goodbye_time)).await;
         drop(line);
     }
 

@@ -153,6 +153,27 @@ fn what_is_queued_survives_the_end_of_a_runtime() {
     assert_eq!(lines.heard("only"), Vec::from_iter(0..=100));
 }
 
+/// A runtime that ends while the forwarder lets other tasks have their turn.
+#[test]
+fn what_was_handed_over_before_a_runtime_ended_is_counted_and_has_left_its_place() {
+    let lines = Lines::default();
+    let pool = OneWayPool::new(lines.connections_to("only").build().unwrap());
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        for message in 0..100 {
+            pool.send(message).await.unwrap();
+        }
+        while lines.heard("only").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    });
+    drop(runtime);
+    let heard = lines.heard("only").len() as u64;
+    assert!((1..100).contains(&heard), "in the middle of it: {heard}");
+    assert_eq!(counts(&pool), [100, heard, 0, 0, 100 - heard]);
+}
+
 #[test]
 fn a_sender_whose_runtime_is_gone_is_told() {
     let lines = Lines::default();
