@@ -110,6 +110,12 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
             ),
         ),
         (
+            "Redis failed over by sentinels under 50 writers, timed",
+            tests("cenote-redis", &["sentinel_failover"])
+                .args(["--", "--ignored", "--nocapture", "service_is_back"])
+                .variable("CENOTE_FAILOVERS", effort.of(9, 300)),
+        ),
+        (
             "every situation in every state of a connection, timed",
             Invocation::cargo(["run", "--release", "-p", "cenote-situations", "--"])
                 .args(["--repeat", effort.of("1", "20")])

@@ -1,7 +1,7 @@
 //! What Redis Sentinel says of a master and its replicas, as sources of endpoint sets.
 //!
-//! `source` asks the sentinels again and again, `schedule` says when, `inquiry` whom and whom to believe, `session` how one is asked and heard,
-//! `answer` what its replies mean.
+//! `source` asks the sentinels again and again, `schedule` says when, `inquiry` whom and whom to believe, `session` how one
+//! is asked and heard, `answer` what its replies mean.
 
 mod answer;
 mod error;
@@ -48,6 +48,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// # let _ = greeting;
 /// # Ok(()) }
 /// ```
+///
+/// Pipelined connections follow in the same way: `SharedPool::balanced(sentinels.master(), move |at|
+/// PipelinedConnector::from(to.for_node(&at.key)))`.
 ///
 /// # Whom it asks
 ///

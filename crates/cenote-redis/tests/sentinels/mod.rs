@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cenote::endpoints::{Discover, EndpointSet};
 use cenote::{Connect, Dial};
@@ -113,6 +113,21 @@ impl Group {
         let new = self.master_after(old).await;
         self.be_patient().await;
         new
+    }
+
+    /// When another server than this was seen to be a master.
+    pub async fn is_promoted(&self, old: u16) -> Instant {
+        until("another is a master", async || {
+            for server in self.servers.iter().filter(|at| at.port() != old) {
+                let info = tried::<String>(&server.url(), "INFO replication").await;
+                if info.is_ok_and(|info| info.contains("role:master")) {
+                    return true;
+                }
+            }
+            false
+        })
+        .await;
+        Instant::now()
     }
 
     /// The port of the new master, once the last sentinel names another than this.
