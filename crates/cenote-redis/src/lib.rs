@@ -70,7 +70,7 @@
 //! # A master that is replaced
 //!
 //! [`Sentinels`] tell pools over a set of endpoints where the master is, and its replicas: after a failover callers are
-//! served by the new one, without a restart and without a configuration of addresses. Whoever names the master, a
+//! served by the new one, without a restart and without a configuration of addresses. Whatever names the master, a
 //! connector can [ask the server](RedisConnector::require_master) whether it is one.
 //!
 //! Features: `rustls` for `rediss://` URLs; `redis-rs` for the commands, typed replies, pipelines, transactions and

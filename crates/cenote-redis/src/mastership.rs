@@ -1,6 +1,6 @@
 //! That the server of a connection is the master, where a connector asks for one.
 //!
-//! The server says so as the connection is opened, by its reply to HELLO or to ROLE: sentinels, and whoever else names
+//! The server says so as the connection is opened, by its reply to HELLO or to ROLE: sentinels, and all else that names
 //! a master, may be late. From then on it is believed until a server says `READONLY` on any connection of the connector:
 //! that ends the *term* of them all, so that one failed command is the cost of a demotion, not one for each connection.
 

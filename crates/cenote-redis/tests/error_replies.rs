@@ -1,4 +1,4 @@
-//! An error reply is an answer: whoever gives it is alive, and what it refuses has not happened.
+//! An error reply is an answer: the server that gives it is alive, and what it refuses has not happened.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

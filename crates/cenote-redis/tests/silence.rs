@@ -111,7 +111,7 @@ async fn a_command_that_waits_ends_when_its_own_time_is_over_and_nothing_came() 
     assert_eq!(silence(outcome), Silence::Wait { beyond: 2 * SOON });
 }
 
-/// redis-rs #2277: whoever keeps a lease and puts a time-out around each command had one after the other.
+/// redis-rs #2277: a user who keeps a lease and puts a time-out around each command had one after the other.
 #[tokio::test]
 async fn commands_given_up_one_after_the_other_without_a_byte_end_the_connection() {
     let server = RedisServer::start().unwrap();

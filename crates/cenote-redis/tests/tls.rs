@@ -189,7 +189,7 @@ async fn a_url_without_tls_for_a_real_port_with_tls_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let certificate = file("server.tls.pem", own.cert.pem());
+    let certificate = file("server.pem", own.cert.pem());
     let _server = RedisServer::builder()
         .setting("tls-port", port.to_string())
         .setting("tls-cert-file", &certificate)
