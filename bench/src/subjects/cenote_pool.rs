@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use cenote::Pool;
 use cenote::endpoints::{Balance, EndpointSet, fixed};
 
-use super::Subject;
 use super::cenote::Dialler;
+use super::{Subject, refused};
 use crate::connector::Setup;
+use crate::measure::Outcome;
 
 #[derive(Clone)]
 pub struct CenotePool {
@@ -19,7 +20,16 @@ pub struct CenoteRoundRobin {
     pool: Pool<Dialler>,
 }
 
-fn open(setup: &Setup, balance: Balance) -> Pool<Dialler> {
+/// Leases as many connections as there are, so that each endpoint has its own.
+pub(super) async fn fill(pool: &Pool<Dialler>, count: usize) -> Outcome<()> {
+    let mut leases = Vec::with_capacity(count);
+    for _ in 0..count {
+        leases.push(pool.get().await.map_err(refused)?);
+    }
+    Ok(())
+}
+
+pub(super) fn open(setup: &Setup, balance: Balance) -> Pool<Dialler> {
     let endpoints = EndpointSet::of(0..setup.endpoints as u32);
     let connector = setup.connector.clone();
     let builder = Pool::balanced(fixed(endpoints), move |_| Dialler(connector.clone()))

@@ -5,6 +5,7 @@
 
 mod bb8;
 mod cenote;
+mod cenote_aimed;
 mod cenote_blocking;
 mod cenote_pool;
 mod cenote_shared;
@@ -17,6 +18,7 @@ mod vec_of_pools;
 
 pub use self::bb8::Bb8;
 pub use self::cenote::{Cenote, CenoteOwned, Dialler};
+pub use self::cenote_aimed::{CenoteAt, CenoteByKey};
 pub use self::cenote_blocking::CenoteBlocking;
 pub use self::cenote_pool::{CenotePool, CenoteRoundRobin};
 pub use self::cenote_shared::{CenoteShared, CenoteSharedOfOne, CenoteSharedOfSet};

@@ -96,6 +96,60 @@ pub const THRESHOLDS: &[Threshold] = &[
         ),
     },
     Threshold {
+        scenario: "choose_named",
+        asks: "time over that of choose_p2c, 10 endpoints",
+        bound: AtMost(1.0),
+        quantity: Ratio(
+            ("choose_named", "cenote_pool", "ns_10"),
+            ("choose_p2c", "cenote_pool", "ns_10"),
+        ),
+    },
+    Threshold {
+        scenario: "choose_named",
+        asks: "time over that of choose_p2c, 1,000 endpoints",
+        bound: AtMost(1.0),
+        quantity: Ratio(
+            ("choose_named", "cenote_pool", "ns_1000"),
+            ("choose_p2c", "cenote_pool", "ns_1000"),
+        ),
+    },
+    Threshold {
+        scenario: "choose_named",
+        asks: "time over that of choose_p2c, 10,000 endpoints",
+        bound: AtMost(1.0),
+        quantity: Ratio(
+            ("choose_named", "cenote_pool", "ns_10000"),
+            ("choose_p2c", "cenote_pool", "ns_10000"),
+        ),
+    },
+    Threshold {
+        scenario: "choose_by_key",
+        asks: "time over that of choose_p2c, 10 endpoints",
+        bound: AtMost(1.5),
+        quantity: Ratio(
+            ("choose_by_key", "cenote_pool", "ns_10"),
+            ("choose_p2c", "cenote_pool", "ns_10"),
+        ),
+    },
+    Threshold {
+        scenario: "choose_by_key",
+        asks: "time over that of choose_p2c, 1,000 endpoints",
+        bound: AtMost(1.5),
+        quantity: Ratio(
+            ("choose_by_key", "cenote_pool", "ns_1000"),
+            ("choose_p2c", "cenote_pool", "ns_1000"),
+        ),
+    },
+    Threshold {
+        scenario: "choose_by_key",
+        asks: "time over that of choose_p2c, 10,000 endpoints",
+        bound: AtMost(1.5),
+        quantity: Ratio(
+            ("choose_by_key", "cenote_pool", "ns_10000"),
+            ("choose_p2c", "cenote_pool", "ns_10000"),
+        ),
+    },
+    Threshold {
         scenario: "shared_choice",
         asks: "cenote_shared: one task, 10,000 connections over 10",
         bound: AtMost(2.0),

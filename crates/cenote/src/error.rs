@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::report::{BudgetStatus, Holder, Status};
+use crate::report::{BudgetStatus, EndpointCondition, Holder, Status};
 
 pub use self::connect::ConnectError;
 
@@ -62,6 +62,14 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
     },
+    /// The endpoint that the caller [named](crate::pool::Get::at) serves nobody now.
+    #[non_exhaustive]
+    NotServing {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// Which it is, and why it does not; none of one that has left the set, or is of another pool.
+        endpoint: Option<Box<NotServing>>,
+    },
     /// A caller could not be served at once outside any tokio runtime (it had to wait, or its connection to
     /// be checked), and the pool has seen none that still runs.
     #[non_exhaustive]
@@ -69,6 +77,39 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
     },
+}
+
+/// An endpoint that serves nobody now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NotServing {
+    /// What it is called.
+    pub endpoint: Arc<str>,
+    /// How it stands.
+    pub condition: EndpointCondition,
+    /// Why connecting to it failed last, if it did.
+    pub error: Option<ConnectError>,
+}
+
+impl fmt::Display for NotServing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            endpoint,
+            condition,
+            error,
+        } = self;
+        write!(f, "endpoint {endpoint} serves nobody now: {condition}")?;
+        match error {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for NotServing {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.as_ref()?.source()
+    }
 }
 
 impl fmt::Display for GetError {
@@ -103,6 +144,17 @@ impl fmt::Display for GetError {
                 write!(f, "pool {pool}: the before_get hook failed: {error}")
             }
             Self::Closed { pool } => write!(f, "pool {pool}: closed"),
+            Self::NotServing {
+                pool,
+                endpoint: Some(endpoint),
+            } => write!(f, "pool {pool}: {endpoint}"),
+            Self::NotServing {
+                pool,
+                endpoint: None,
+            } => write!(
+                f,
+                "pool {pool}: the endpoint that was asked for is none of its set"
+            ),
             Self::NoRuntime { pool } => write!(
                 f,
                 "pool {pool}: no tokio runtime to connect on; call get within one, or use cenote::blocking"
@@ -117,6 +169,11 @@ impl Error for GetError {
             Self::TimedOut(timed_out) => timed_out.source(),
             Self::Connect { error, .. } => error.source(),
             Self::Hook { error, .. } => error.source(),
+            Self::NotServing {
+                endpoint: Some(endpoint),
+                ..
+            } => endpoint.source(),
+            Self::NotServing { endpoint: None, .. } => None,
             Self::QueueFull { .. } | Self::Closed { .. } | Self::NoRuntime { .. } => None,
         }
     }

@@ -7,7 +7,7 @@ mod real {
     use std::cell::Cell;
     use std::sync::atomic::Ordering;
     pub(crate) use std::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     };
     pub(crate) use std::sync::{Mutex, MutexGuard};
 
@@ -44,7 +44,7 @@ mod real {
 mod real {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     };
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
@@ -60,7 +60,7 @@ mod real {
 #[cfg(cenote_shuttle)]
 mod real {
     pub(crate) use shuttle::sync::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
     };
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 

@@ -14,7 +14,8 @@ use crate::connector::Setup;
 use crate::measure::{Outcome, Sample};
 use crate::rounds::{Case, Machine, Scenario};
 use crate::subjects::{
-    Cenote, CenotePool, CenoteRoundRobin, CenoteSharedOfOne, CenoteSharedOfSet, Subject, VecOfPools,
+    Cenote, CenoteAt, CenoteByKey, CenotePool, CenoteRoundRobin, CenoteSharedOfOne,
+    CenoteSharedOfSet, Subject, VecOfPools,
 };
 
 pub const LEGEND: &str = "\
@@ -52,6 +53,16 @@ pub fn all() -> Vec<Scenario> {
             "choose_round_robin",
             "the same in turn, one task",
             vec![case::<CenoteRoundRobin>(choose::by_one::<CenoteRoundRobin>)],
+        ),
+        scenario(
+            "choose_named",
+            "the same of an endpoint that is named, each in turn, one task",
+            vec![case::<CenoteAt>(choose::by_one::<CenoteAt>)],
+        ),
+        scenario(
+            "choose_by_key",
+            "the same of the endpoint that a key belongs to, another key each time, one task",
+            vec![case::<CenoteByKey>(choose::by_one::<CenoteByKey>)],
         ),
         scenario(
             "shared_choice",

@@ -43,6 +43,7 @@ mod discovery;
 mod ejection;
 mod file;
 mod fixed;
+mod id;
 mod into_discovery;
 #[cfg(feature = "net")]
 mod lookup;
@@ -50,6 +51,7 @@ mod polling;
 mod set;
 mod status;
 
+pub use crate::lifecycle::candidates::{Candidate, Candidates};
 pub use crate::policy::accrual::Outcome;
 pub use balance::Balance;
 pub use channel::{Channel, SetSender, channel};
@@ -59,6 +61,7 @@ pub use discovery::{Discovery, DiscoveryBuilder, EmptySets};
 pub use ejection::Ejection;
 pub use file::{FileError, WatchedFile};
 pub use fixed::{Fixed, fixed};
+pub use id::EndpointId;
 pub use into_discovery::IntoDiscovery;
 #[cfg(feature = "net")]
 pub use lookup::{Lookup, LookupError};

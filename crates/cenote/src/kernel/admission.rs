@@ -13,6 +13,7 @@
 //! On *trial* an endpoint is drawn, but one connection alone has leases, the one that is let out; the others are as if it
 //! were aside.
 
+use super::aimed::ANY_TO_COME;
 use super::endpoints::{EndpointNumber, Endpoints};
 use super::ledger::Ledger;
 use super::record::Admission;
@@ -85,6 +86,8 @@ pub(super) struct Members {
     free: Vec<EndpointNumber>,
     /// Slots that are laid aside.
     aside: Vec<u32>,
+    /// The set has endpoints.
+    pub(super) has_some: bool,
 }
 
 impl Members {
@@ -92,6 +95,15 @@ impl Members {
     pub(super) fn of<O: Owner>(&mut self, core: &Core<O>, slot: &Slot<O>) -> Option<&mut Member> {
         let number = slot.record(core)?.number();
         self.by_number.get_mut(number as usize)
+    }
+
+    /// Whether the endpoint with this number may serve, or be waited for.
+    pub(super) fn may_serve(&self, number: EndpointNumber) -> bool {
+        if number == ANY_TO_COME {
+            return !self.has_some;
+        }
+        let member = self.by_number.get(number as usize);
+        member.is_some_and(|member| member.admission.serves())
     }
 
     /// Takes a slot that is laid aside out of the list.
@@ -218,6 +230,9 @@ impl<O: Owner> Core<O> {
             self.place(&mut ledger, endpoints, number, admission);
             let member = &mut ledger.members.by_number[number as usize];
             (member.let_out, member.gives_up) = (None, false);
+            if !admission.serves() {
+                wakers = self.send_away_from(&mut ledger, endpoints, number);
+            }
             match admission {
                 Admission::Drawn | Admission::Spare => {
                     self.take_up(&mut ledger, number, &mut wakers);
@@ -342,8 +357,7 @@ impl<O: Owner> Core<O> {
             let slot = self.table.get(index as usize);
             let slot = slot.expect("a listed slot is in the table");
             let mut token = SlotToken::take_marked(self, slot);
-            if ledger.serving() {
-                let popped = self.release_to_waiter(ledger, &mut token);
+            if let Some(popped) = self.pass_to_waiter(ledger, &mut token) {
                 wakers.push(popped.grant(token.into()));
             } else if ledger.shelf.is_up {
                 ledger.shelf.list(&token, IdleSince::Before);

@@ -137,19 +137,24 @@ impl<O: Owner> Core<O> {
                 None => self.claim_from_place(endpoints, place + 1)?,
             },
         };
-        let served = token.slot().record(self).unwrap_or(first);
-        for chosen in [first, second] {
-            // Most often it has one idle, and is looked at no further.
-            if !chosen.has_idle() && !ptr::eq(chosen, served) && !chosen.is_missed() {
-                self.tell_missed(chosen, served, &token);
-            }
-        }
+        self.note_missed(first, &token);
+        self.note_missed(second, &token);
         Some(token)
+    }
+
+    /// An endpoint was chosen, and `token` is what served: perhaps another's, and the chosen one lacks a connection.
+    #[inline(always)]
+    pub(super) fn note_missed(&self, chosen: &Record, token: &SlotToken<O>) {
+        let served = token.slot().record(self).unwrap_or(chosen);
+        // Most often it has one idle, and is looked at no further.
+        if !chosen.has_idle() && !ptr::eq(chosen, served) && !chosen.is_missed() {
+            self.tell_missed(chosen, served, token);
+        }
     }
 
     /// An idle connection of this endpoint.
     #[inline(always)]
-    fn claim_at(&self, record: &Record) -> Option<SlotToken<O>> {
+    pub(super) fn claim_at(&self, record: &Record) -> Option<SlotToken<O>> {
         if !record.has_idle() {
             return None;
         }

@@ -14,7 +14,7 @@ use super::token::SlotToken;
 use super::{Core, GATE_SET, GATE_SHELF, Owner};
 use crate::sync::Ordering;
 
-const GATE_SHELF_OF_SET: u64 = GATE_SHELF | GATE_SET;
+pub(super) const GATE_SHELF_OF_SET: u64 = GATE_SHELF | GATE_SET;
 
 impl<O: Owner> Core<O> {
     /// An idle connection, if there is one and nobody waits for it. No lock, one compare-and-swap, unless

@@ -7,7 +7,10 @@ use std::pin::Pin;
 use std::task::{Poll, Waker};
 
 use super::admission::{Members, Passage};
+use super::aimed::AimedWaitlists;
+use super::endpoints::EndpointNumber;
 use super::fast_path::set_hint;
+use super::record::Record;
 use super::shelf::Shelf;
 use super::state_word::{Mark, State};
 use super::token::{GrantedToken, IdleSince, SlotToken};
@@ -20,7 +23,7 @@ use crate::wake::{release, wake_all};
 /// Guarded by `Core::ledger`. In declared order, so that what a hand-over touches is two lines.
 #[repr(C)]
 pub(super) struct Ledger<O: Owner> {
-    pub(super) waitlist: Waitlist<GrantedToken<O>, O::Refusal>,
+    pub(super) waitlist: TokenWaitlist<O>,
     /// The earliest deadline the owner was told of; `u64::MAX` if none.
     pub(super) armed: u64,
     pub(super) max_size: usize,
@@ -34,10 +37,17 @@ pub(super) struct Ledger<O: Owner> {
     pub(super) waited: u64,
     pub(super) order: Order,
     pub(super) phase: Phase,
+    pub(super) aimed: AimedWaitlists<O>,
     pub(super) shelf: Shelf,
     pub(super) vacant: VacantSlots,
     pub(super) members: Members,
 }
+
+/// A waitlist for connections, of all endpoints or of one.
+pub(super) type TokenWaitlist<O> = Waitlist<GrantedToken<O>, <O as Owner>::Refusal>;
+
+/// A waiter whose turn it is, to be granted its connection outside the lock.
+pub(super) type GrantedWaiter<O> = Popped<GrantedToken<O>, <O as Owner>::Refusal>;
 
 /// The cell of a waiter for a connection.
 pub(super) type TokenCell<O> = WaiterCell<GrantedToken<O>, <O as Owner>::Refusal>;
@@ -65,6 +75,8 @@ pub(crate) enum JoinOutcome<O: Owner> {
     },
     /// As many wait as may.
     Full,
+    /// The endpoint that it wants a connection of may not serve.
+    SentAway,
     /// The pool is closed.
     Closed,
 }
@@ -102,14 +114,19 @@ impl<O: Owner> Ledger<O> {
             waited: 0,
             order,
             phase: Phase::Open,
+            aimed: AimedWaitlists::new(),
             shelf: Shelf::new(order),
             vacant: VacantSlots::default(),
             members: Members::default(),
         }
     }
 
-    pub(super) fn serving(&self) -> bool {
-        self.phase == Phase::Open && self.waitlist.len() > 0
+    /// How many wait, for any connection or for one of an endpoint.
+    fn waiters(&self) -> usize {
+        match self.aimed.is_empty() {
+            true => self.waitlist.len(),
+            false => self.waitlist.len() + self.aimed.len(),
+        }
     }
 
     /// Whether, with all closes under way done, there would still be too many.
@@ -138,6 +155,7 @@ impl<O: Owner> Core<O> {
     pub(super) fn join(
         &self,
         waiter: Pin<&TokenCell<O>>,
+        aim: Option<EndpointNumber>,
         waker: &Waker,
         deadline: u64,
         max_waiters: usize,
@@ -149,31 +167,52 @@ impl<O: Owner> Core<O> {
             return JoinOutcome::Closed;
         }
         let is_new = ledger.waitlist.arrive(&waiter);
-        if ledger.waitlist.is_first(&waiter) && ledger.phase == Phase::Open {
-            if let Some(token) = self.take_idle(&mut ledger, &mut (0..self.bound())) {
+        let aim = aim.zip(self.endpoints.as_deref());
+        let may_serve = aim.is_none_or(|(number, _)| ledger.members.may_serve(number));
+        if !may_serve {
+            return JoinOutcome::SentAway;
+        }
+        if ledger.phase == Phase::Open {
+            let token = match aim {
+                // If it is not its turn there, none is idle there.
+                Some((number, endpoints)) => self.take_at(&mut ledger, endpoints, number),
+                None if ledger.waitlist.is_first(&waiter) => {
+                    self.take_idle(&mut ledger, &mut (0..self.bound()))
+                }
+                None => None,
+            };
+            if let Some(token) = token {
                 return JoinOutcome::Granted(token);
             }
         }
         // Whose turn it was already is not sent away.
-        if ledger.waitlist.len() >= max_waiters && is_new {
+        if ledger.waiters() >= max_waiters && is_new {
             return JoinOutcome::Full;
         }
         ledger.waited += 1;
-        ledger.shelf.returns = 0;
-        ledger.waitlist.join(waiter, waker, deadline);
-        self.set_gate(&ledger);
+        match aim {
+            Some((number, endpoints)) => ledger.join_at(endpoints, number, |waitlist| {
+                waitlist.join(waiter, waker, deadline);
+            }),
+            None => {
+                ledger.shelf.returns = 0;
+                ledger.waitlist.join(waiter, waker, deadline);
+                self.set_gate(&ledger);
+            }
+        }
         let arm = deadline < ledger.armed;
         if arm {
             ledger.armed = deadline;
         }
         let may_grow = ledger.phase == Phase::Open
-            && ledger.occupied < ledger.max_size
+            // Where its endpoint has none, another's connection may have to go for it.
+            && (ledger.occupied < ledger.max_size || aim.is_some())
             // Of a set only the owner can say which dials are to be counted on.
             && (ledger.opening < ledger.waitlist.len() || self.endpoints.is_some());
         JoinOutcome::Queued {
             may_grow,
             arm,
-            is_alone: ledger.waitlist.len() == 1,
+            is_alone: ledger.waiters() == 1,
         }
     }
 
@@ -187,9 +226,19 @@ impl<O: Owner> Core<O> {
     pub(super) fn renew(
         &self,
         waiter: Pin<&TokenCell<O>>,
+        aim: Option<EndpointNumber>,
         waker: Waker,
     ) -> Poll<Result<SlotToken<O>, O::Refusal>> {
-        let renewed = lock(&self.ledger).waitlist.renew(waiter, waker);
+        let renewed = {
+            let mut ledger = lock(&self.ledger);
+            match aim {
+                None => ledger.waitlist.renew(waiter, waker),
+                Some(number) => match ledger.aimed.at(number) {
+                    Some(waitlist) => waitlist.renew(waiter, waker),
+                    None => Err(waker),
+                },
+            }
+        };
         // The wakers are dropped here, outside the lock: their drops are user code.
         match renewed {
             Ok(old) => {
@@ -207,12 +256,23 @@ impl<O: Owner> Core<O> {
     pub(super) fn leave(
         &self,
         waiter: Pin<&TokenCell<O>>,
+        aim: Option<EndpointNumber>,
     ) -> Option<Result<SlotToken<O>, O::Refusal>> {
         let left = {
             let mut ledger = lock(&self.ledger);
-            let left = ledger.waitlist.leave(waiter);
-            self.set_gate(&ledger);
-            left
+            match aim.zip(self.endpoints.as_deref()) {
+                None => {
+                    let left = ledger.waitlist.leave(waiter);
+                    self.set_gate(&ledger);
+                    left
+                }
+                Some((number, endpoints)) => {
+                    let waitlist = ledger.aimed.at(number);
+                    let left = waitlist.map_or(Err(()), |waitlist| waitlist.leave(waiter));
+                    ledger.aimed_changed(endpoints, number);
+                    left
+                }
+            }
         };
         match left {
             Ok(waker) => {
@@ -271,9 +331,8 @@ impl<O: Owner> Core<O> {
                 Passage::Closed => return self.excess(&mut ledger, token, Excess::Barred),
                 Passage::GivenUp => return self.excess(&mut ledger, token, Excess::GivenUp),
             }
-            if ledger.serving() {
-                debug_assert!(ledger.shelf.is_up && ledger.shelf.len() == 0);
-                self.release_to_waiter(&mut ledger, &mut token)
+            if let Some(popped) = self.pass_to_waiter(&mut ledger, &mut token) {
+                popped
             } else if !room {
                 return self.excess(&mut ledger, token, Excess::OverIdle);
             } else if ledger.shelf.is_up {
@@ -299,22 +358,30 @@ impl<O: Owner> Core<O> {
         {
             return Err(token);
         }
-        let plain = !ledger.shelf.is_up && !ledger.over_size() && !O::must_report(self);
+        let is_awaited = |record: &Record| ledger.aimed.first_at(record.number()).is_some();
+        let plain = !ledger.shelf.is_up
+            && !ledger.over_size()
+            && !O::must_report(self)
+            && !token.slot().record(self).is_some_and(is_awaited);
         token.pass(if plain { Mark::No } else { Mark::Yes });
         Ok(token)
     }
 
-    /// While somebody waits: makes `token` the lease of the first in the queue, to be told of it.
-    pub(super) fn release_to_waiter(
+    /// Makes `token` the lease of the first of those who wait for it, to be told of it. `None`: nobody does.
+    pub(super) fn pass_to_waiter(
         &self,
         ledger: &mut Ledger<O>,
         token: &mut SlotToken<O>,
-    ) -> Popped<GrantedToken<O>, O::Refusal> {
-        // Somebody waits, so the shelf is up; or a resume sets it up if others go on waiting.
+    ) -> Option<GrantedWaiter<O>> {
+        if ledger.phase != Phase::Open {
+            return None;
+        }
+        let popped = ledger.pop_for(|| self.endpoints.as_deref().zip(token.slot().record(self)))?;
+        // Somebody waited for any, so the shelf is up, or a resume sets it up if others go on waiting; or for this one,
+        // and others may do so still.
         token.pass(Mark::Yes);
-        let popped = ledger.waitlist.pop();
         self.set_gate(ledger);
-        popped.expect("called while somebody waits")
+        Some(popped)
     }
 }
 

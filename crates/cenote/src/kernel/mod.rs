@@ -45,6 +45,7 @@
 //! their readers take them as advice, and the words decide.
 
 mod admission;
+mod aimed;
 mod boxed_waiter;
 pub(crate) mod call_site;
 mod endpoints;
@@ -69,6 +70,7 @@ mod vacant_slots;
 mod waiter;
 mod waitlist;
 
+pub(crate) use aimed::ANY_TO_COME;
 pub(crate) use boxed_waiter::BoxedWaiter;
 pub(crate) use endpoints::{Choice, EndpointNumber, Endpoints};
 pub(crate) use fast_path::LeaseToken;
@@ -114,6 +116,8 @@ pub(crate) trait Owner: Sized + Send + Sync + 'static {
     fn vacated(core: &Arc<Core<Self>>);
     /// A user gives `token` back; `core` is the pool, if the user had a reference. Must not panic.
     fn returned(token: SlotToken<Self>, core: Option<&Core<Self>>);
+    /// Why one waits no longer whose endpoint may not serve any more.
+    fn sent_away() -> Self::Refusal;
     /// A waiter left after it had been granted `token`: to be given back.
     fn return_unclaimed(token: SlotToken<Self>);
     /// In a pool over a set of endpoints: which of the drawn a claim looks at. `None` where there is none, and in pools of

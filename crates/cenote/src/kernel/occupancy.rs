@@ -12,8 +12,11 @@ use crate::sync::{Arc, Ordering, lock};
 /// What the ledger says about supply and demand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
+    /// Those who wait for any connection.
     pub(crate) waiters: usize,
-    /// Since when the first of them waits.
+    /// Those who wait for one of their endpoints.
+    pub(crate) aimed: usize,
+    /// Since when the first of all waits.
     pub(crate) oldest: Option<u64>,
     pub(crate) occupied: usize,
     pub(crate) opening: usize,
@@ -217,7 +220,11 @@ impl<O: Owner> Core<O> {
         let ledger = lock(&self.ledger);
         Demand {
             waiters: ledger.waitlist.len(),
-            oldest: ledger.waitlist.oldest(),
+            aimed: ledger.aimed.len(),
+            oldest: [ledger.waitlist.oldest(), ledger.aimed.oldest()]
+                .into_iter()
+                .flatten()
+                .min(),
             occupied: ledger.occupied,
             opening: ledger.opening,
             closing: ledger.closing,

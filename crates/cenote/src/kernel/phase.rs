@@ -1,6 +1,6 @@
 //! Changes to the whole pool: its size, whether it gives leases, and the end of waiting.
 
-use super::ledger::Phase;
+use super::ledger::{Ledger, Phase, TokenWaitlist};
 use super::{Core, Owner};
 use crate::sync::lock;
 use crate::wake::wake_all;
@@ -29,12 +29,16 @@ impl<O: Owner> Core<O> {
                 ledger.phase = Phase::Open;
             }
             let mut slots = 0..self.bound();
-            while ledger.serving() {
+            while ledger.phase == Phase::Open && ledger.waitlist.len() > 0 {
                 let Some(mut token) = self.take_idle(&mut ledger, &mut slots) else {
                     break;
                 };
-                let popped = self.release_to_waiter(&mut ledger, &mut token);
+                let popped = self.pass_to_waiter(&mut ledger, &mut token);
+                let popped = popped.expect("somebody waits for any");
                 wakers.push(popped.grant(token.into()));
+            }
+            if ledger.phase == Phase::Open {
+                self.resume_aimed(&mut ledger, &mut wakers);
             }
             self.set_gate(&ledger);
         }
@@ -53,10 +57,13 @@ impl<O: Owner> Core<O> {
     }
 
     /// Refuses all waiters.
-    pub(crate) fn refuse_all(&self, why: impl FnMut() -> O::Refusal) {
+    pub(crate) fn refuse_all(&self, mut why: impl FnMut() -> O::Refusal) {
         let wakers = {
             let mut ledger = lock(&self.ledger);
-            let wakers = ledger.waitlist.refuse_all(why);
+            let mut wakers = ledger.waitlist.refuse_all(&mut why);
+            self.each_aimed(&mut ledger, |waitlist| {
+                wakers.extend(waitlist.refuse_all(&mut why));
+            });
             ledger.armed = u64::MAX;
             self.set_gate(&ledger);
             wakers
@@ -65,10 +72,15 @@ impl<O: Owner> Core<O> {
     }
 
     /// Refuses those whose deadline has come; the next deadline to watch, if any.
-    pub(crate) fn refuse_due(&self, now: u64, why: impl FnMut() -> O::Refusal) -> Option<u64> {
+    pub(crate) fn refuse_due(&self, now: u64, mut why: impl FnMut() -> O::Refusal) -> Option<u64> {
         let (wakers, next) = {
             let mut ledger = lock(&self.ledger);
-            let (wakers, next) = ledger.waitlist.refuse_due(now, why);
+            let (mut wakers, mut next) = ledger.waitlist.refuse_due(now, &mut why);
+            self.each_aimed(&mut ledger, |waitlist| {
+                let (due, next_here) = waitlist.refuse_due(now, &mut why);
+                wakers.extend(due);
+                next = [next, next_here].into_iter().flatten().min();
+            });
             ledger.armed = next.unwrap_or(u64::MAX);
             self.set_gate(&ledger);
             (wakers, next)
@@ -79,7 +91,21 @@ impl<O: Owner> Core<O> {
 
     /// Wakes all waiters, which stay in the waitlist, so that each looks after itself.
     pub(crate) fn wake_waiters(&self) {
-        let wakers = lock(&self.ledger).waitlist.take_wakers();
+        let wakers = {
+            let mut ledger = lock(&self.ledger);
+            let mut wakers = ledger.waitlist.take_wakers();
+            self.each_aimed(&mut ledger, |waitlist| {
+                wakers.extend(waitlist.take_wakers())
+            });
+            wakers
+        };
         wake_all(wakers.into_iter().flatten());
+    }
+
+    /// Under the lock: each waitlist of an endpoint, which loses waiters or none.
+    fn each_aimed(&self, ledger: &mut Ledger<O>, each: impl FnMut(&mut TokenWaitlist<O>)) {
+        if let (false, Some(endpoints)) = (ledger.aimed.is_empty(), self.endpoints.as_deref()) {
+            ledger.aimed_each(endpoints, each);
+        }
     }
 }

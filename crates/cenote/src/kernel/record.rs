@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::Room;
 use super::endpoints::EndpointNumber;
 use super::table::{Item, Table};
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 /// Whether an endpoint may serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(crate) struct Record {
     pub(super) is_missed: AtomicBool,
     /// Its [`Admission`], as a number.
     admission: AtomicU8,
+    /// How many wait for one of its connections, and no other; no more than fit.
+    waiting: AtomicU16,
     /// Its slots, densely, in no order.
     slots: [Number; INLINE],
     more: OnceLock<Box<Table<Number>>>,
@@ -92,6 +94,7 @@ impl Item for Record {
             cost: AtomicU32::new(0),
             is_missed: AtomicBool::new(false),
             admission: AtomicU8::new(Admission::Barred as u8),
+            waiting: AtomicU16::new(0),
             slots: [(); INLINE].map(|()| Number::at(0)),
             more: OnceLock::new(),
         }
@@ -155,6 +158,17 @@ impl Record {
     /// Its slots that are not vacant, as of now.
     pub(crate) fn occupied(&self) -> u32 {
         self.occupied.load(Ordering::Relaxed)
+    }
+
+    /// How many wait for one of its connections and no other, as of now.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed).into()
+    }
+
+    /// Under the ledger's lock.
+    pub(super) fn set_waiting(&self, waiting: usize) {
+        let waiting = u16::try_from(waiting).unwrap_or(u16::MAX);
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// Whether one more connection may be opened, as of now.

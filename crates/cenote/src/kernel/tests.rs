@@ -24,6 +24,9 @@ impl Owner for Least {
     }
     fn vacated(_: &Arc<Core<Self>>) {}
     fn returned(_: SlotToken<Self>, _: Option<&Core<Self>>) {}
+    fn sent_away() -> u32 {
+        0
+    }
     fn return_unclaimed(_: SlotToken<Self>) {}
 }
 
@@ -341,6 +344,7 @@ fn a_token_dropped_with_its_entry_counts_until_the_entry_is_gone() {
             assert_eq!(core.demand().occupied, 0);
         }
         fn returned(_: SlotToken<Self>, _: Option<&Core<Self>>) {}
+        fn sent_away() {}
         fn return_unclaimed(_: SlotToken<Self>) {}
     }
 

@@ -3,23 +3,31 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use super::endpoints::EndpointNumber;
 use super::ledger::TokenCell;
 use super::token::SlotToken;
 use super::waitlist::WaiterCell;
 use super::{Core, JoinOutcome, Owner};
+use crate::sync::{AtomicU32, Ordering};
 
 /// A waiter of `core`, which can queue any number of times. Dropping it leaves the waitlist; a
 /// connection granted meanwhile goes back to the pool, and so to the next in line.
 pub(crate) struct Waiter<'a, O: Owner> {
     core: &'a Core<O>,
+    /// The endpoint that it last queued for; [`ANY`] for all. Its own future's alone.
+    aim: AtomicU32,
     cell: TokenCell<O>,
 }
+
+/// No endpoint's number.
+const ANY: EndpointNumber = EndpointNumber::MAX;
 
 impl<'a, O: Owner> Waiter<'a, O> {
     /// One that waits since `since`, by its owner's clock.
     pub(crate) fn new(core: &'a Core<O>, since: u64) -> Self {
         Self {
             core,
+            aim: AtomicU32::new(ANY),
             cell: WaiterCell::new(since),
         }
     }
@@ -44,6 +52,10 @@ impl<'a, O: Owner> Waiter<'a, O> {
         self.core.arrive(&self.cell);
     }
 
+    fn aim(&self) -> Option<EndpointNumber> {
+        Some(self.aim.load(Ordering::Relaxed)).filter(|number| *number != ANY)
+    }
+
     /// Takes an idle connection if it is this waiter's turn, or queues, by the order of arrival.
     pub(crate) fn join(
         self: Pin<&Self>,
@@ -51,7 +63,20 @@ impl<'a, O: Owner> Waiter<'a, O> {
         deadline: u64,
         max_waiters: usize,
     ) -> JoinOutcome<O> {
-        self.core.join(self.cell(), waker, deadline, max_waiters)
+        self.join_for(None, waker, deadline, max_waiters)
+    }
+
+    /// As [`join`](Self::join); with an `aim`, for a connection of that endpoint and no other.
+    pub(crate) fn join_for(
+        self: Pin<&Self>,
+        aim: Option<EndpointNumber>,
+        waker: &Waker,
+        deadline: u64,
+        max_waiters: usize,
+    ) -> JoinOutcome<O> {
+        self.aim.store(aim.unwrap_or(ANY), Ordering::Relaxed);
+        let cell = self.cell();
+        self.core.join(cell, aim, waker, deadline, max_waiters)
     }
 
     /// The outcome, if there is one; else `cx` is woken when there is.
@@ -63,12 +88,12 @@ impl<'a, O: Owner> Waiter<'a, O> {
         if let Some(outcome) = cell.outcome() {
             return Poll::Ready(outcome.map(SlotToken::from));
         }
-        self.core.renew(cell, cx.waker().clone())
+        self.core.renew(cell, self.aim(), cx.waker().clone())
     }
 
     /// Leaves the waitlist; the outcome, if one came first.
     pub(crate) fn leave(self: Pin<&Self>) -> Option<Result<SlotToken<O>, O::Refusal>> {
-        self.core.leave(self.cell())
+        self.core.leave(self.cell(), self.aim())
     }
 }
 

@@ -144,6 +144,11 @@ impl<G, R> Waitlist<G, R> {
         self.len
     }
 
+    /// The number of the first in line.
+    pub(super) fn first(&self) -> Option<u64> {
+        Some(self.entries.front()?.number)
+    }
+
     /// Since when the first in line waits.
     pub(crate) fn oldest(&self) -> Option<u64> {
         let first = self.entries.front()?.waiter?;

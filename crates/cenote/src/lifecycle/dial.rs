@@ -37,6 +37,7 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     let mut after = After::default();
     let mut left_over = LeftOver {
         makes_room_for: None,
+        dead_ends: Vec::new(),
         targets: Vec::new(),
     };
     {
@@ -64,6 +65,8 @@ pub(crate) fn dial_for_waiter<C: Connect>(core: &Arc<LifecycleCore<C>>) {
 struct LeftOver<C: Connect> {
     /// The endpoint of a set that should have a place of a pool that is full.
     makes_room_for: Option<EndpointNumber>,
+    /// Endpoints that those who wait there are to look for no longer.
+    dead_ends: Vec<EndpointNumber>,
     /// Perhaps the last references: a connector's drop is user code.
     targets: Vec<StdArc<Target<C>>>,
 }
@@ -71,6 +74,9 @@ struct LeftOver<C: Connect> {
 impl<C: Connect> LeftOver<C> {
     fn see_to(self, core: &Arc<LifecycleCore<C>>) {
         let _ = rt::calling(|| drop(self.targets));
+        for number in self.dead_ends {
+            core.send_away(number);
+        }
         if let (Some(number), Some(endpoints)) = (self.makes_room_for, core.endpoints()) {
             let richest = dial_of_set::richest(endpoints, number);
             let Some(richest) = richest else {
@@ -124,6 +130,7 @@ fn next<C: Connect>(
         began,
         number,
         purpose,
+        is_given_up: false,
     });
     Some(Attempt {
         opening: Some(opening),
@@ -209,13 +216,16 @@ fn due<C: Connect>(
         dial_time: dialer.dial_time,
     };
     let (number, purpose) = match set {
-        Some(set) => match dial_of_set::due(core, dialer, set, &demand, situation)? {
-            Step::Dial(number, purpose) => (Some(number), purpose),
-            Step::MakeRoom(number) => {
-                left_over.makes_room_for = Some(number);
-                return None;
+        Some(set) => {
+            let dead_ends = &mut left_over.dead_ends;
+            match dial_of_set::due(core, dialer, set, &demand, situation, dead_ends)? {
+                Step::Dial(number, purpose) => (Some(number), purpose),
+                Step::MakeRoom(number) => {
+                    left_over.makes_room_for = Some(number);
+                    return None;
+                }
             }
-        },
+        }
         None => match growth::decide(&situation) {
             Decision::Dial => (None, Purpose::Demand),
             Decision::Wait(until) => {

@@ -18,6 +18,7 @@ use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::dial;
+use super::dial_for_aim;
 use super::dialer::{Dialer, UnderWay};
 use super::set::SetState;
 use super::set_dials::SetDials;
@@ -32,7 +33,7 @@ use crate::policy::growth::{self, Decision, Situation};
 use crate::policy::telling::{self, ConnectFailures, Tell};
 
 /// As between the addresses of one host (RFC 8305).
-const ATTEMPT_DELAY: u64 = 250_000_000;
+pub(super) const ATTEMPT_DELAY: u64 = 250_000_000;
 
 /// What a dial of a set is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +70,22 @@ pub(super) fn due<C: Connect>(
     set: &SetState<C>,
     demand: &Demand,
     situation: Situation,
+    dead_ends: &mut Vec<EndpointNumber>,
 ) -> Option<Step> {
+    let mut dials = set.dials();
+    let for_aim = dial_for_aim::due(core, dialer, set, &dials, demand, situation, dead_ends);
     if demand.opening >= situation.max_connecting {
         return None;
     }
-    let mut dials = set.dials();
     let is_full = demand.occupied >= demand.max_size;
     if situation.missing > 0 && !is_full {
         let found = for_demand(core, dialer, set, &mut dials, demand, situation);
         if let Some(number) = found {
             return Some(Step::Dial(number, Purpose::Demand));
         }
+    }
+    if for_aim.is_some() {
+        return for_aim;
     }
     let for_share = dialer.under_way.iter();
     let for_share = for_share.filter(|dial| dial.purpose == Purpose::Share);
@@ -138,9 +144,7 @@ fn for_demand<C: Connect>(
                 dials.hasten(&mut dialer.rng);
             }
             let mut picker = Picker::new(dialer.rng.u64(..));
-            let late = |dial: &&UnderWay| now >= dial.began.saturating_add(ATTEMPT_DELAY);
-            let late = dialer.under_way.iter().filter(late);
-            let hanging: Vec<_> = late.filter_map(|dial| dial.number).collect();
+            let hanging = hanging(dialer, now);
             let found = fewest_connections(core, set, dials, now, trust, &hanging, &mut picker);
             if found.is_some() {
                 return found;
@@ -153,6 +157,13 @@ fn for_demand<C: Connect>(
     };
     dial::wake_by(core, dialer, until);
     None
+}
+
+/// The endpoints to which dials have taken long.
+pub(super) fn hanging(dialer: &Dialer, now: u64) -> Vec<EndpointNumber> {
+    let is_late = |dial: &&UnderWay| now >= dial.began.saturating_add(ATTEMPT_DELAY);
+    let late = dialer.under_way.iter().filter(is_late);
+    late.filter_map(|dial| dial.number).collect()
 }
 
 /// Whether an endpoint has connections, and its last dial did not fail.
@@ -314,7 +325,9 @@ pub(super) fn richest(endpoints: &Endpoints, number: EndpointNumber) -> Option<E
     let richest = all.max_by(more)?;
     let ((held, share), (own, own_share)) = (of(richest), of(number));
     let is_fairer = own == 0 || held * own_share > (own + 1) * share;
-    (richest != number && is_fairer && held > 1).then_some(richest)
+    // Callers who wait for one endpoint and no other have another one's last.
+    let may_be_last = own == 0 && endpoints.record(number).waiting() > 0;
+    (richest != number && is_fairer && (held > 1 || may_be_last)).then_some(richest)
 }
 
 /// Whether every endpoint that may serve has failed so that those who wait are to be told now, and if not, when to look

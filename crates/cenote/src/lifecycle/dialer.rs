@@ -45,6 +45,8 @@ pub(super) struct UnderWay {
     /// The endpoint of a set that it is to.
     pub(super) number: Option<EndpointNumber>,
     pub(super) purpose: Purpose,
+    /// It has taken so long that those who waited for its endpoint alone were sent away.
+    pub(super) is_given_up: bool,
 }
 
 /// The dials that failed in a row.

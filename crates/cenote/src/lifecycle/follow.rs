@@ -20,12 +20,14 @@ use self::known::{Known, Stay};
 use super::dial;
 use super::dialer::Outage;
 use super::health::Health;
+use super::ids::Listing;
 use super::set::SetState;
 use super::state::LifecycleCore;
 use super::target::{Member, Target};
 use crate::connect::Connect;
-use crate::endpoints::{Change, Discovery, Endpoint, EndpointSet, Key, News};
+use crate::endpoints::{Change, Discovery, Endpoint, EndpointId, EndpointSet, Key, News};
 use crate::kernel::{Arc, EndpointNumber, Phase};
+use crate::policy::balance::key_hash::hash_of;
 use crate::policy::ejection::{Availability, PanicMode};
 use crate::report::EventKind;
 use crate::rt;
@@ -220,6 +222,7 @@ where
                 }
             }
         }
+        self.list(core, state, &set);
         self.set = set;
         self.version += 1;
         core.owner.tell(|| EventKind::EndpointsChanged {
@@ -227,6 +230,26 @@ where
             added,
             removed,
             now: self.set.len(),
+        });
+    }
+
+    /// Says which endpoints there are, to those who look for one by a key.
+    fn list(&self, core: &LifecycleCore<C>, state: &SetState<C>, set: &EndpointSet<K>) {
+        let listed = || {
+            let known = self.known.values();
+            known.filter(|known| known.stay == Stay::Listed)
+        };
+        // Who finds that there is none must be able to wait for one to come.
+        if set.is_empty() {
+            core.set_is_empty(true);
+        }
+        state.by_key.list(listed().map(Known::listed).collect());
+        if !set.is_empty() {
+            core.set_is_empty(false);
+        }
+        state.ids.set(Listing {
+            set: set.clone(),
+            ids: listed().map(|known| known.id).collect(),
         });
     }
 
@@ -243,12 +266,14 @@ where
             }
             None => {
                 // First, for it is user code, and a number would be lost with its panic.
-                let key = endpoint.key.clone();
+                let (key, hash) = (endpoint.key.clone(), hash_of(&endpoint.key));
                 let Some(number) = core.add_endpoint() else {
                     return;
                 };
                 let known = Known {
                     number,
+                    id: EndpointId::new(number),
+                    hash,
                     weight: endpoint.weight,
                     priority: endpoint.priority,
                     stay: Stay::Listed,
@@ -271,9 +296,9 @@ where
         let Some(known) = self.known.get(&endpoint.key) else {
             return;
         };
-        let health = StdArc::clone(&known.health);
+        let (id, health) = (known.id, StdArc::clone(&known.health));
         let made = rt::calling(|| {
-            let member = Member::new(number, &endpoint.key, health);
+            let member = Member::new(id, &endpoint.key, health);
             StdArc::new(Target::new((self.make)(endpoint), Some(member)))
         });
         if let Ok(target) = made {

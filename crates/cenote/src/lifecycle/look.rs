@@ -100,7 +100,7 @@ fn rest_or_go_on<C: Connect>(
 }
 
 fn is_busy(demand: &Demand) -> bool {
-    demand.waiters > 0 || demand.opening > 0 || demand.closing > 0
+    demand.waiters + demand.aimed > 0 || demand.opening > 0 || demand.closing > 0
 }
 
 /// When something is due of a pool that nobody uses.

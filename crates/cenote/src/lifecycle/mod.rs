@@ -11,13 +11,17 @@
 
 pub(crate) mod add;
 mod admit;
+pub(crate) mod aim;
 pub(crate) mod blueprint;
 pub(crate) mod budget_member;
+mod by_key;
+pub(crate) mod candidates;
 pub(crate) mod change;
 mod check;
 mod checking;
 pub(crate) mod close;
 pub(crate) mod dial;
+mod dial_for_aim;
 mod dial_of_set;
 mod dialer;
 pub(crate) mod ended_get;
@@ -25,6 +29,7 @@ pub(crate) mod failed_dial;
 mod follow;
 pub(crate) mod health;
 mod heed;
+mod ids;
 mod inspect;
 mod look;
 mod owner;

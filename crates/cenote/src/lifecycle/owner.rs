@@ -58,6 +58,10 @@ impl<C: Connect> Owner for Lifecycle<C> {
         recycle::recycle(token, core);
     }
 
+    fn sent_away() -> Refusal {
+        Refusal::SentAway
+    }
+
     fn return_unclaimed(token: ConnectionToken<C>) {
         recycle::return_to_pool(token);
     }

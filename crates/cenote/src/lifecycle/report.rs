@@ -43,7 +43,7 @@ impl<C: Connect> LifecycleCore<C> {
             leased,
             upkeep,
             opening: demand.opening,
-            waiters: demand.waiters,
+            waiters: demand.waiters + demand.aimed,
             sharing: None,
         }
     }

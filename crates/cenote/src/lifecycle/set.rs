@@ -6,11 +6,14 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::by_key::ByKey;
+use super::ids::Ids;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
 use super::supply::TellStatus;
 use super::target::Target;
 use crate::connect::Connect;
+use crate::endpoints::{EndpointId, Key};
 use crate::kernel::{self, EndpointNumber, Endpoints, Record, Room};
 use crate::policy::accrual::AccrualSettings;
 use crate::policy::balance::{Candidates, Choice, Load, Picker, Rule};
@@ -33,6 +36,10 @@ pub(crate) struct SetState<C: Connect> {
     /// By number: what is dialled now. Leaf lock; no user code runs under it.
     targets: Mutex<Vec<Option<Arc<Target<C>>>>>,
     dials: Mutex<SetDials>,
+    /// What keys of callers lead to.
+    pub(super) by_key: ByKey,
+    /// What keys of endpoints name.
+    pub(super) ids: Ids,
     /// No endpoint has room.
     is_full: Arc<AtomicBool>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
@@ -78,6 +85,8 @@ impl<C: Connect> SetState<C> {
             }),
             targets: Mutex::new(Vec::new()),
             dials: Mutex::new(dials),
+            by_key: ByKey::default(),
+            ids: Ids::default(),
             may_eject: AtomicUsize::new(0),
             next_fade: AtomicU64::new(0),
             hears_outcomes: AtomicBool::new(false),
@@ -109,6 +118,12 @@ impl<C: Connect> SetState<C> {
     pub(super) fn target(&self, number: EndpointNumber) -> Option<Arc<Target<C>>> {
         let targets = lock(&self.targets);
         targets.get(number as usize)?.clone()
+    }
+
+    /// What names the endpoint with this number.
+    pub(super) fn id(&self, number: EndpointNumber) -> Option<EndpointId> {
+        let targets = lock(&self.targets);
+        targets.get(number as usize)?.as_ref()?.id()
     }
 
     /// What the endpoint with this number is called.
@@ -170,6 +185,11 @@ impl<C: Connect> LifecycleCore<C> {
     /// Which rule chooses endpoints of the set, if there is one.
     pub(crate) fn rule(&self) -> Option<Rule> {
         Some(self.owner.targets.set()?.rule)
+    }
+
+    /// What names the endpoint with this key, if it is in the set.
+    pub(crate) fn endpoint_id<K: Key>(&self, key: &K) -> Option<EndpointId> {
+        self.owner.targets.set()?.ids.of(key)
     }
 }
 

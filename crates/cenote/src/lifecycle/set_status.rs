@@ -34,7 +34,7 @@ impl<C: Connect> LifecycleCore<C> {
     }
 
     /// With its share in numbers of the policy.
-    fn endpoint_status(&self, target: &Target<C>) -> Option<EndpointStatus> {
+    pub(super) fn endpoint_status(&self, target: &Target<C>) -> Option<EndpointStatus> {
         let (set, endpoints) = (self.owner.targets.set()?, self.endpoints()?);
         let member = target.member.as_ref()?;
         let record = endpoints.record(member.number);
@@ -74,6 +74,7 @@ impl<C: Connect> LifecycleCore<C> {
             },
         };
         Some(EndpointStatus {
+            id: member.id,
             name: target.name()?,
             condition,
             share: share(endpoints, target)?.into(),

@@ -212,7 +212,12 @@ impl SlotMeta {
 pub(crate) enum Refusal {
     TimedOut,
     Closed,
-    Connect { failures: u32, error: ConnectError },
+    /// The endpoint that it waited at may not serve, or cannot be reached: it may look elsewhere.
+    SentAway,
+    Connect {
+        failures: u32,
+        error: ConnectError,
+    },
 }
 
 impl<C: Connect> Lifecycle<C> {

@@ -162,15 +162,15 @@ fn poll_queue<C: Connect>(
             failures,
             error,
         },
-        // It waits without end.
-        Refusal::Closed | Refusal::TimedOut => life.closed_error(),
+        // It waits without end, and for any.
+        Refusal::Closed | Refusal::TimedOut | Refusal::SentAway => life.closed_error(),
     };
     let mut may_grow = false;
     if !std::mem::replace(is_queued, true) {
         match waiter.join(cx.waker(), u64::MAX, usize::MAX) {
             JoinOutcome::Granted(token) => return Poll::Ready(Ok(token)),
             JoinOutcome::Queued { may_grow: may, .. } => may_grow = may,
-            JoinOutcome::Full | JoinOutcome::Closed => {
+            JoinOutcome::Full | JoinOutcome::Closed | JoinOutcome::SentAway => {
                 return Poll::Ready(Err(life.closed_error()));
             }
         }

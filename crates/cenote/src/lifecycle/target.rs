@@ -10,6 +10,7 @@ use super::set::SetState;
 use super::state::PROVEN;
 use crate::connect::Connect;
 use crate::connect::endpoint;
+use crate::endpoints::EndpointId;
 use crate::kernel::EndpointNumber;
 use crate::sync::AtomicU64;
 
@@ -27,15 +28,17 @@ pub(crate) struct Target<C: Connect> {
 #[derive(Clone)]
 pub(super) struct Member {
     pub(super) number: EndpointNumber,
+    pub(super) id: EndpointId,
     /// Its key, for people.
     pub(super) name: Arc<str>,
     pub(super) health: Arc<Health>,
 }
 
 impl Member {
-    pub(super) fn new(number: EndpointNumber, key: &impl fmt::Debug, health: Arc<Health>) -> Self {
+    pub(super) fn new(id: EndpointId, key: &impl fmt::Debug, health: Arc<Health>) -> Self {
         Self {
-            number,
+            number: id.number,
+            id,
             name: name(key).into(),
             health,
         }
@@ -64,6 +67,16 @@ impl<C: Connect> Target<C> {
     /// The number of its endpoint in the set, if there is one.
     pub(crate) fn number(&self) -> Option<EndpointNumber> {
         self.member.as_ref().map(|member| member.number)
+    }
+
+    /// Whether it is of the endpoint with this name.
+    pub(super) fn is(&self, id: EndpointId) -> bool {
+        self.id() == Some(id)
+    }
+
+    /// What names its endpoint in the set, if there is one.
+    pub(crate) fn id(&self) -> Option<EndpointId> {
+        self.member.as_ref().map(|member| member.id)
     }
 
     /// What errors and events call it: what the connector says it dials, else its key.

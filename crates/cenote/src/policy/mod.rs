@@ -3,10 +3,6 @@
 
 pub(crate) mod accrual;
 pub(crate) mod backoff;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "no choice by key, no timed calls yet")
-)]
 pub(crate) mod balance;
 pub(crate) mod budget;
 pub(crate) mod ejection;

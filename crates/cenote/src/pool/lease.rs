@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::connect::Connect;
-use crate::endpoints::Outcome;
+use crate::endpoints::{EndpointId, Outcome};
 use crate::kernel::{Arc, LeaseToken};
 use crate::lifecycle::health::{self, Ended};
 use crate::lifecycle::retire;
@@ -75,6 +75,12 @@ macro_rules! lease {
             pub fn connector(lease: &Self) -> &C {
                 let token = lease.loan.token();
                 &token.entry().target.connector
+            }
+
+            /// Which endpoint of a set the connection is to: for another of the same, [`Get::at`](crate::pool::Get::at).
+            /// None where the pool is of one endpoint.
+            pub fn endpoint_id(lease: &Self) -> Option<EndpointId> {
+                lease.loan.token().entry().target.id()
             }
 
             /// Tells how a call on the connection ended, so that an endpoint whose calls fail gets none for a while; see

@@ -26,7 +26,7 @@ use get::Acquire;
 use timed_out::timed_out;
 
 use crate::connect::Connect;
-use crate::endpoints::{Endpoint, IntoDiscovery};
+use crate::endpoints::{Candidates, Endpoint, EndpointId, IntoDiscovery, Key};
 use crate::error::{AddError, GetError, SettingsError, TryGetError};
 use crate::kernel::{Arc, IdleSince, Phase, State};
 use crate::lifecycle::blueprint::Blueprint;
@@ -233,6 +233,18 @@ impl<C: Connect> Pool<C> {
     /// few locks for each: for people, not for every request.
     pub fn endpoints(&self) -> Option<SetStatus> {
         self.core.set_status()
+    }
+
+    /// The endpoints that may be chosen now, for a rule of one's own; none in a pool of one endpoint.
+    pub fn candidates(&self) -> Candidates<'_, C> {
+        Candidates::new(&self.core)
+    }
+
+    /// What names the endpoint with this key, for [`Get::at`]; none where it is not in the set as the pool follows it now,
+    /// keys of the set are of another type, or the pool is of one endpoint. It stays the same for as long as the endpoint
+    /// is in the set.
+    pub fn endpoint_id<K: Key>(&self, key: &K) -> Option<EndpointId> {
+        self.core.endpoint_id(key)
     }
 
     /// What happened since the pool began.

@@ -12,6 +12,7 @@ use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, JoinOutcome, Waiter};
+use crate::lifecycle::aim::Aim;
 use crate::lifecycle::ended_get::EndedGet;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
 use crate::lifecycle::state::{ConnectionToken, Lifecycle, LifecycleCore, Refusal};
@@ -37,6 +38,7 @@ pin_project! {
         pub(super) core: &'a Arc<LifecycleCore<C>>,
         call_site: &'static Location<'static>,
         limit: Limit,
+        aim: Aim,
         #[pin]
         waiter: Waiter<'a, Lifecycle<C>>,
         stage: Stage<C>,
@@ -56,6 +58,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         core: &'a Arc<LifecycleCore<C>>,
         call_site: &'static Location<'static>,
         limit: Limit,
+        aim: Aim,
         stale: Option<ConnectionToken<C>>,
         began: u64,
     ) -> Self {
@@ -71,6 +74,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             core,
             call_site,
             limit,
+            aim,
             waiter,
             stage,
             timer: None,
@@ -93,6 +97,8 @@ impl<'a, C: Connect> Waiting<'a, C> {
                     }
                     Poll::Pending => self.as_mut().keep_waiting(cx),
                     Poll::Ready(Ok(token)) => Poll::Ready(Ok(self.as_mut().accept(token))),
+                    // It waits on, at its place in the order of arrival.
+                    Poll::Ready(Err(Refusal::SentAway)) => self.as_mut().join(cx),
                     Poll::Ready(Err(why)) => Poll::Ready(Err(self.refused(why))),
                 },
                 Stage::PreLeaseCheck(pre_lease_check) => match pre_lease_check.poll(cx) {
@@ -175,11 +181,15 @@ impl<'a, C: Connect> Waiting<'a, C> {
             (Limit::Setting, Some(limit)) => this.waiter.since().saturating_add(nanos(limit)),
             _ => u64::MAX,
         };
-        match this
-            .waiter
-            .as_ref()
-            .join(cx.waker(), deadline, life.max_waiters())
-        {
+        let endpoint = match this.core.endpoint_for(*this.aim) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let joined =
+            this.waiter
+                .as_ref()
+                .join_for(endpoint, cx.waker(), deadline, life.max_waiters());
+        match joined {
             JoinOutcome::Granted(token) => Poll::Ready(Ok(self.accept(token))),
             JoinOutcome::Queued {
                 may_grow,
@@ -223,6 +233,11 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 }))
             }
             JoinOutcome::Closed => Poll::Ready(Err(life.closed_error())),
+            // The endpoint ceased to serve since it was chosen: another is.
+            JoinOutcome::SentAway => {
+                *this.stage = Stage::Start;
+                Poll::Ready(Ok(None))
+            }
         }
     }
 
@@ -302,7 +317,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 error,
             },
             Refusal::Closed => life.closed_error(),
-            Refusal::TimedOut => self.timed_out(),
+            Refusal::TimedOut | Refusal::SentAway => self.timed_out(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::EjectionCause;
-use crate::endpoints::DiscoveryStatus;
+use crate::endpoints::{DiscoveryStatus, EndpointId};
 use crate::error::ConnectError;
 
 /// The endpoints of a pool over a [set](crate::Pool::balanced) at one moment. Under way, each number is right for some
@@ -25,6 +25,8 @@ pub struct SetStatus {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EndpointStatus {
+    /// What names it in its pool: for a lease there, [`Get::at`](crate::pool::Get::at).
+    pub id: EndpointId,
     /// What its connector [says](crate::Connect::endpoint) it dials, else its key.
     pub name: Arc<str>,
     /// Whether it serves, and why not.
@@ -99,6 +101,7 @@ impl fmt::Display for EndpointCondition {
 impl fmt::Display for EndpointStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            id: _,
             name,
             condition,
             share,

@@ -1,6 +1,8 @@
 //! Pools over a set of endpoints, on virtual time.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+/// Leases of the endpoint that a key belongs to, or that is named.
+mod by_key;
 /// Endpoints that come, go, and change.
 mod changes;
 /// Which endpoint serves.

@@ -212,6 +212,7 @@ impl Owner for Choosy {
         give_back(token);
     }
 
+    fn sent_away() {}
     fn return_unclaimed(token: SlotToken<Self>) {
         give_back(token);
     }

@@ -54,6 +54,7 @@ impl Owner for Model {
         give_back(token);
     }
 
+    fn sent_away() {}
     fn return_unclaimed(token: SlotToken<Self>) {
         release(token);
     }
@@ -144,7 +145,7 @@ fn join_or_poll(
         JoinOutcome::Granted(token) => Poll::Ready(Ok(token)),
         JoinOutcome::Closed => Poll::Ready(Err(())),
         JoinOutcome::Queued { .. } => Poll::Pending,
-        JoinOutcome::Full => unreachable!("the waitlist has no bound here"),
+        JoinOutcome::Full | JoinOutcome::SentAway => unreachable!("the waitlist has no bound here"),
     }
 }
 

@@ -36,7 +36,8 @@ fn assert_counts(core: &Pool, expected: &[(EndpointNumber, u32)]) {
     }
     let all: u32 = expected.iter().map(|(_, connections)| connections).sum();
     let demand = core.demand();
-    assert_eq!((demand.occupied, demand.waiters), (all as usize, 0));
+    let waiters = demand.waiters + demand.aimed;
+    assert_eq!((demand.occupied, waiters), (all as usize, 0));
 }
 
 /// As [`take_turn`], if a connection is idle.
@@ -45,6 +46,38 @@ fn take_turn_at_once(core: &Pool) {
         touch(&mut token);
         give_back(token);
     }
+}
+
+/// Takes a connection of this endpoint, and of no other: at once, or in the queue; none if it ceases to serve.
+fn take_turn_at(core: &Pool, number: EndpointNumber) {
+    let claimed = core.claim_aimed(number);
+    let taken = claimed.map_or_else(|| wait_at(core, number), Ok);
+    let Ok(mut token) = taken else {
+        return;
+    };
+    touch(&mut token);
+    assert_eq!(core.endpoint_of(token.index() as usize), Some(number));
+    give_back(token);
+}
+
+fn wait_at(core: &Pool, number: EndpointNumber) -> Result<SlotToken<Model>, ()> {
+    block_on(async {
+        let waiter = pin!(Waiter::new(core, 0));
+        let mut queued = false;
+        poll_fn(|cx| {
+            if queued {
+                return waiter.as_ref().poll(cx);
+            }
+            queued = true;
+            let waiter = waiter.as_ref();
+            match waiter.join_for(Some(number), cx.waker(), u64::MAX, usize::MAX) {
+                JoinOutcome::Granted(token) => Poll::Ready(Ok(token)),
+                JoinOutcome::Queued { .. } => Poll::Pending,
+                _ => Poll::Ready(Err(())),
+            }
+        })
+        .await
+    })
 }
 
 fn close_all(excess: Vec<SlotToken<Model>>) {
@@ -277,5 +310,135 @@ fn a_shelf_that_is_cleared_leaves_what_is_laid_aside_where_it_is() {
         assert_counts(&core, &[(first, 1), (second, 1)]);
         let both = [core.claim().unwrap(), core.claim().unwrap()];
         both.into_iter().for_each(give_back);
+    });
+}
+
+/// Trap T4: who waits at one endpoint is served by what comes back there, while others lease the rest without the lock.
+#[test]
+fn a_waiter_at_one_endpoint_is_served_beside_users_of_the_other() {
+    explore_within(2, || {
+        let (core, numbers) = set_of(&[1, 1]);
+        let (wanted, other) = (numbers[0], numbers[1]);
+        let held = core.claim_aimed(wanted).unwrap();
+        let (caller, user) = (core.clone(), core.clone());
+        race([
+            party(move || take_turn_at(&caller, wanted)),
+            party(move || take_turn_at_once(&user)),
+            party(move || give_back(held)),
+        ]);
+        assert_counts(&core, &[(wanted, 1), (other, 1)]);
+    });
+}
+
+/// What comes back is for both, who wait in different queues.
+#[test]
+fn one_who_waits_for_any_and_one_who_waits_at_the_endpoint_are_both_served() {
+    explore_within(1, || {
+        let (core, numbers) = set_of(&[1]);
+        let held = core.claim().unwrap();
+        let (any, aimed, number) = (core.clone(), core.clone(), numbers[0]);
+        race([
+            party(move || take_turn(&any)),
+            party(move || take_turn_at(&aimed, number)),
+            party(move || give_back(held)),
+        ]);
+        assert_counts(&core, &[(number, 1)]);
+    });
+}
+
+#[test]
+fn two_who_wait_at_one_endpoint_are_both_served() {
+    explore_within(1, || {
+        let (core, numbers) = set_of(&[1]);
+        let held = core.claim().unwrap();
+        let (one, other, number) = (core.clone(), core.clone(), numbers[0]);
+        race([
+            party(move || take_turn_at(&one, number)),
+            party(move || take_turn_at(&other, number)),
+            party(move || give_back(held)),
+        ]);
+        assert_counts(&core, &[(number, 1)]);
+    });
+}
+
+#[test]
+fn who_waits_at_an_endpoint_that_ceases_to_serve_is_served_or_sent_away() {
+    explore_within(2, || {
+        let (core, numbers) = set_of(&[1]);
+        let number = numbers[0];
+        let held = core.claim().unwrap();
+        let (caller, remover) = (core.clone(), core.clone());
+        race([
+            party(move || take_turn_at(&caller, number)),
+            party(move || close_all(remover.admit(number, Admission::Barred))),
+            party(move || give_back(held)),
+        ]);
+        assert_counts(&core, &[(number, 0)]);
+    });
+}
+
+/// A caller has read that the slot is the endpoint's that it wants, and claims it when it is another's.
+#[test]
+fn a_late_claim_at_one_endpoint_gives_another_s_connection_back() {
+    explore_within(2, || {
+        let (core, numbers) = set_of(&[1, 0]);
+        let (first, second) = (numbers[0], numbers[1]);
+        let (user, changer) = (core.clone(), core.clone());
+        race([
+            party(move || {
+                if let Some(token) = user.claim_aimed(first) {
+                    assert_eq!(user.endpoint_of(token.index() as usize), Some(first));
+                    give_back(token);
+                }
+            }),
+            party(move || {
+                if let Some(token) = changer.claim() {
+                    drop(token);
+                    connect_to(&changer, second);
+                }
+            }),
+        ]);
+        let is_moved = core.endpoints().unwrap().record(second).open();
+        assert_counts(&core, &[(first, 1 - is_moved), (second, is_moved)]);
+    });
+}
+
+#[test]
+fn one_who_leaves_as_it_is_granted_leaves_the_connection_to_the_next() {
+    explore_within(2, || {
+        let (core, numbers) = set_of(&[1]);
+        let number = numbers[0];
+        let held = core.claim().unwrap();
+        let (leaver, caller) = (core.clone(), core.clone());
+        race([
+            party(move || {
+                let waiter = pin!(Waiter::new(&leaver, 0));
+                let waker = Waker::noop();
+                let waiter = waiter.as_ref();
+                if let JoinOutcome::Granted(token) =
+                    waiter.join_for(Some(number), waker, u64::MAX, usize::MAX)
+                {
+                    give_back(token);
+                }
+            }),
+            party(move || take_turn_at(&caller, number)),
+            party(move || give_back(held)),
+        ]);
+        assert_counts(&core, &[(number, 1)]);
+    });
+}
+
+#[test]
+fn who_waits_at_an_endpoint_of_a_paused_pool_is_served_when_that_resumes() {
+    explore_within(2, || {
+        let (core, numbers) = set_of(&[1]);
+        let number = numbers[0];
+        core.pause();
+        let (caller, resumer) = (core.clone(), core.clone());
+        race([
+            party(move || take_turn_at(&caller, number)),
+            party(move || resumer.resume()),
+        ]);
+        assert_counts(&core, &[(number, 1)]);
     });
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::connect::Connect;
+use crate::endpoints::EndpointId;
 use crate::kernel::EndpointNumber;
+use crate::lifecycle::by_key::Listed;
 use crate::lifecycle::health::Health;
 use crate::lifecycle::set::SetState;
 use crate::policy::accrual::{PROBE_PATIENCE, Standing};
@@ -19,6 +21,9 @@ const TRIAL: Duration = SECOND;
 /// What the follower knows of an endpoint.
 pub(super) struct Known {
     pub(super) number: EndpointNumber,
+    pub(super) id: EndpointId,
+    /// The hash of its key.
+    pub(super) hash: u64,
     pub(super) weight: u32,
     pub(super) priority: u16,
     pub(super) stay: Stay,
@@ -42,6 +47,15 @@ pub(super) enum Stay {
 }
 
 impl Known {
+    /// As those who look for the endpoint of a key know it.
+    pub(super) fn listed(&self) -> Listed {
+        Listed {
+            number: self.number,
+            hash: self.hash,
+            weight: self.weight,
+        }
+    }
+
     /// What is thought of the endpoint now, of which so many connections are open.
     pub(super) fn judge<C: Connect>(
         &mut self,

@@ -9,21 +9,45 @@ use super::Load;
 const BOUND: (u128, u128) = (5, 4);
 
 /// What is carried by all those that may be chosen, and what they weigh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Total {
     pub(crate) in_flight: u64,
     pub(crate) weight: u64,
 }
 
+/// An endpoint with a share may carry this many whatever its bounded share comes to. Where there is little to carry, a
+/// quarter more than the share is next to nothing, and keys would move for the sake of a balance that nobody needs: with
+/// as many leases as endpoints, one of four keys.
+const FREE: u32 = 4;
+
 impl Total {
-    /// Whether an endpoint may carry one more: no more, with it, than its bounded share rounded up. So one always may,
-    /// of those counted.
+    /// With what one more carries.
+    pub(crate) fn with(self, load: Load) -> Self {
+        Self {
+            in_flight: self.in_flight + u64::from(load.in_flight),
+            weight: self.weight + u64::from(load.weight),
+        }
+    }
+
+    /// Whether an endpoint may carry one more: no more, with it, than [`FREE`], or its bounded share rounded up. So one
+    /// always may, of those counted.
     fn admits(self, load: Load) -> bool {
+        if load.in_flight < FREE && load.weight > 0 {
+            return true;
+        }
         let (over, under) = BOUND;
         let with_call = u128::from(self.in_flight) + 1;
         u128::from(load.in_flight) * u128::from(self.weight) * under
             < with_call * u128::from(load.weight) * over
     }
+}
+
+/// What a key is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) place: usize,
+    /// Another comes before it in the key's order, and carries too much.
+    pub(crate) is_moved: bool,
 }
 
 /// The first endpoint in `order` that is there and is admitted; where none is, the first that is there. `load` is that
@@ -33,17 +57,22 @@ pub(crate) fn first_within(
     total: Total,
     order: impl Iterator<Item = usize>,
     load: impl Fn(usize) -> Option<Load>,
-) -> Option<usize> {
+) -> Option<Found> {
     let mut first = None;
     for place in order {
         if let Some(load) = load(place) {
             if total.admits(load) {
-                return Some(place);
+                let is_moved = first.is_some();
+                return Some(Found { place, is_moved });
             }
             first = first.or(Some(place));
         }
     }
-    first
+    let place = first?;
+    Some(Found {
+        place,
+        is_moved: true,
+    })
 }
 
 #[cfg(test)]
@@ -86,17 +115,14 @@ mod tests {
 
     impl Set {
         fn total(&self) -> Total {
-            let loads = || self.loads.iter().flatten();
-            Total {
-                in_flight: loads().map(|load| u64::from(load.in_flight)).sum(),
-                weight: loads().map(|load| u64::from(load.weight)).sum(),
-            }
+            let loads = self.loads.iter().flatten().copied();
+            loads.fold(Total::default(), Total::with)
         }
 
         fn choose(&self, key: u64) -> Option<usize> {
-            first_within(self.total(), self.table.order(key), |place| {
-                self.loads[place]
-            })
+            let order = self.table.order(key);
+            let found = first_within(self.total(), order, |place| self.loads[place]);
+            found.map(|found| found.place)
         }
 
         fn lease(&mut self, key: u64) -> usize {
@@ -114,8 +140,15 @@ mod tests {
     #[test]
     fn one_may_carry_its_bounded_share_of_all_with_the_call_rounded_up() {
         // Of ten: an eighth of the leases with the call, and how many an endpoint may have then.
-        for (in_flight, may_have) in [(0, 1), (7, 1), (8, 2), (15, 2), (16, 3), (79, 10), (80, 11)]
-        {
+        for (in_flight, may_have) in [
+            (0, 4),
+            (31, 4),
+            (32, 5),
+            (39, 5),
+            (40, 6),
+            (79, 10),
+            (80, 11),
+        ] {
             let total = Total {
                 in_flight,
                 weight: 10 * u64::from(MAX_WEIGHT),
@@ -132,6 +165,22 @@ mod tests {
         }
     }
 
+    /// Where little is carried, keys stay: five leases of different keys over ten endpoints meet now and then.
+    #[test]
+    fn a_few_leases_move_no_key() {
+        let mut picker = Picker::new(1);
+        for _ in 0..100 {
+            let mut set = set(&[1; LEN]);
+            for _ in 0..5 {
+                let key = picker.next_u64();
+                let own = set.own_order(key)[0];
+                if set.loads[own].is_some_and(|load| load.in_flight < FREE) {
+                    assert_eq!(set.lease(key), own);
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_key_stays_with_its_endpoint_while_that_has_room() {
         let mut set = set(&[1; LEN]);
@@ -143,14 +192,14 @@ mod tests {
         }
     }
 
-    /// The bound of the paper: no endpoint carries more than (1 + 1/4) of the mean, rounded up.
+    /// The bound of the paper: no endpoint carries more than (1 + 1/4) of the mean, rounded up; but for a few.
     #[test]
     fn one_key_in_great_demand_is_spread_and_no_endpoint_carries_more_than_the_bound() {
         let mut set = set(&[1; LEN]);
         for leases in 1..=1_000_u32 {
             set.lease(7);
             let most = set.loads.iter().flatten().map(|load| load.in_flight).max();
-            assert!(most <= Some((5 * leases).div_ceil(4 * LEN as u32)));
+            assert!(most <= Some((5 * leases).div_ceil(4 * LEN as u32).max(FREE)));
         }
         let own = set.own_order(7);
         let carried = |place: usize| set.loads[own[place]].map(|load| load.in_flight);
@@ -204,6 +253,7 @@ mod tests {
             })
         };
         let own = set.own_order(7);
-        assert_eq!(first_within(none, set.table.order(7), full), Some(own[0]));
+        let found = first_within(none, set.table.order(7), full);
+        assert_eq!(found.map(|found| found.place), Some(own[0]));
     }
 }

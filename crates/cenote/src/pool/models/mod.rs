@@ -131,11 +131,20 @@ fn user(pool: &Pool<Toy>, times: usize) -> Party {
     })
 }
 
+/// As [`user`], of any connection there is: where one of an endpoint is leased for good, who wants that one waits for good.
+fn user_of_any(pool: &Pool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        let lease = pool.get().await;
+        lease.expect("the pool is open and connects").use_it();
+    })
+}
+
 /// Gets, uses and gives back, or learns that the pool is closed.
 fn caller(pool: &Pool<Toy>) -> Party {
     let pool = pool.clone();
     party(async move {
-        match pool.get().await {
+        match get(&pool).await {
             Ok(mut lease) => lease.use_it(),
             Err(GetError::Closed { .. }) => {}
             Err(other) => panic!("{other}"),
@@ -151,12 +160,20 @@ fn closer(pool: &Pool<Toy>) -> Party {
 
 /// A lease, for which there must be a connection sooner or later.
 async fn served(pool: &Pool<Toy>) -> Lease<'_, Toy> {
-    pool.get().await.expect("the pool is open and connects")
+    get(pool).await.expect("the pool is open and connects")
+}
+
+/// A get, now and then by a key: over a set of one endpoint, and of no other while that can be had.
+fn get(pool: &Pool<Toy>) -> super::Get<'_, Toy> {
+    match below(3) {
+        0 => pool.get().by_key(&below(8)),
+        _ => pool.get(),
+    }
 }
 
 /// A get polled `times` times at most, and whatever became of it.
 fn polled(pool: &Pool<Toy>, times: usize) -> impl Sized {
-    let mut get = Box::pin(pool.get());
+    let mut get = Box::pin(get(pool));
     let mut lease = None;
     for _ in 0..times {
         let poll = block_on(poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx))));
@@ -203,7 +220,7 @@ fn ends_whole(pool: Pool<Toy>, server: &Server, places: usize) {
     block_on(async {
         let mut leases = Vec::new();
         for _ in 0..places {
-            leases.push(served(&pool).await);
+            leases.push(pool.get().await.expect("the pool is open and connects"));
         }
         assert_eq!(pool.status().leased, places);
     });

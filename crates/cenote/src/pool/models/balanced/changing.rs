@@ -63,8 +63,8 @@ fn an_endpoint_that_comes_back_while_it_has_a_lease_serves_who_waits() {
         let mut lease = leases.pop().unwrap();
         let returner = party(async move { lease.use_it() });
         race([
-            user(&pool, 1),
-            user(&pool, 1),
+            user_of_any(&pool),
+            user_of_any(&pool),
             service.changer([&[1], &[0, 1]]),
             returner,
         ]);

@@ -1,0 +1,217 @@
+//! Which endpoint of a set a key belongs to now: the first in the key's own order that is drawn and carries no more than
+//! its bounded share ([`bounded_load`](crate::policy::balance::bounded_load)).
+//!
+//! The order is that of a [table](crate::policy::balance::by_key) of all endpoints in the set, whether they can be reached or
+//! not: so an endpoint that comes back has its keys again, and those of no other have moved. The table is made when a key
+//! is first asked for, and from then on by the follower whenever the set is another. A thread looks into a copy under a
+//! lock that few share with it, for no longer than the look takes; a common lock, or a count of those who read, would be a
+//! line that all write.
+//!
+//! What all endpoints carry together is counted by a look at each, once for as many gets as there are endpoints, and again
+//! where a key would have to move on account of an old count: a common count would be a line that every lease writes.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::set::SetState;
+use super::state::LifecycleCore;
+use crate::connect::Connect;
+use crate::kernel::{Admission, Arc, EndpointNumber, Endpoints, Record};
+use crate::permit_cache::own_shard;
+use crate::policy::balance::Load;
+use crate::policy::balance::bounded_load::{Found, Total, first_within};
+use crate::policy::balance::by_key::KeyTable;
+use crate::sync::{Mutex, lock};
+
+/// An endpoint of the set.
+#[derive(Clone, Copy)]
+pub(super) struct Listed {
+    pub(super) number: EndpointNumber,
+    /// Of its key.
+    pub(super) hash: u64,
+    /// As the source tells it.
+    pub(super) weight: u32,
+}
+
+/// The endpoints by key. Locks: `listed`, then those of the copies, one at a time; no user code runs under them.
+#[derive(Default)]
+pub(super) struct ByKey {
+    listed: Mutex<Vec<Listed>>,
+    /// Made under the lock of `listed`, once.
+    copies: OnceLock<Box<[TableCopy; COPIES]>>,
+}
+
+/// Threads beyond this many share the others' copies.
+const COPIES: usize = 8;
+
+/// In cache lines of its own.
+#[repr(align(128))]
+struct TableCopy(Mutex<Arc<Table>>);
+
+/// A key's order of endpoints.
+struct Table {
+    ring: KeyTable,
+    /// By place in the ring's list.
+    numbers: Vec<EndpointNumber>,
+}
+
+impl Table {
+    fn new(listed: &[Listed]) -> Arc<Self> {
+        let hashes: Vec<_> = listed.iter().map(|one| (one.hash, one.weight)).collect();
+        Arc::new(Self {
+            ring: KeyTable::new(&hashes),
+            numbers: listed.iter().map(|one| one.number).collect(),
+        })
+    }
+}
+
+impl ByKey {
+    /// These are the endpoints from now on.
+    pub(super) fn list(&self, endpoints: Vec<Listed>) {
+        let mut listed = lock(&self.listed);
+        *listed = endpoints;
+        if let Some(copies) = self.copies.get() {
+            let table = Table::new(&listed);
+            for copy in &**copies {
+                *lock(&copy.0) = Arc::clone(&table);
+            }
+        }
+    }
+
+    /// Whether the set has no endpoints, as before it is told.
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.listed).is_empty()
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
+        let copies: &[TableCopy; COPIES] = match self.copies.get() {
+            Some(copies) => copies,
+            None => self.make(),
+        };
+        let copy = &copies[own_shard(COPIES)];
+        look(&lock(&copy.0))
+    }
+
+    #[cold]
+    fn make(&self) -> &[TableCopy; COPIES] {
+        let listed = lock(&self.listed);
+        self.copies.get_or_init(|| {
+            let table = Table::new(&listed);
+            Box::new([(); COPIES].map(|()| TableCopy(Mutex::new(Arc::clone(&table)))))
+        })
+    }
+}
+
+/// The endpoint that the key with this hash belongs to, of those drawn that can be had; `None` where there is none.
+pub(super) fn choose<C: Connect>(
+    core: &LifecycleCore<C>,
+    set: &SetState<C>,
+    key: u64,
+    can_be_had: impl Fn(&Record) -> bool,
+) -> Option<EndpointNumber> {
+    let endpoints = core.endpoints()?;
+    set.by_key.look(|table| {
+        let load = |place: usize| {
+            let record = endpoints.record(table.numbers[place]);
+            let is_drawn = match record.admission() {
+                Admission::Drawn => true,
+                // One call at a time decides.
+                Admission::Trial => burden(record) == 0,
+                Admission::Spare | Admission::Aside | Admission::Barred => false,
+            };
+            (is_drawn && can_be_had(record)).then(|| load(record))
+        };
+        let find = |total| first_within(total, table.ring.order(key), load);
+        let (total, age) = total(core.key(), endpoints);
+        let found = find(total)?;
+        let found = match found {
+            Found { is_moved: true, .. } if age == Age::Old => find(count(core.key(), endpoints))?,
+            _ => found,
+        };
+        Some(table.numbers[found.place])
+    })
+}
+
+/// What an endpoint carries, those included who wait for it.
+fn burden(record: &Record) -> u32 {
+    record.in_flight().saturating_add(record.waiting())
+}
+
+fn load(record: &Record) -> Load {
+    Load {
+        in_flight: burden(record),
+        open: record.open(),
+        weight: record.share.load(Relaxed),
+        cost: 0.0,
+    }
+}
+
+/// What a thread has counted, and for how many gets it has used that.
+#[derive(Clone, Copy)]
+struct Counted {
+    pool: u64,
+    total: Total,
+    /// How many endpoints were counted: with others it is void.
+    drawn: usize,
+    gets: usize,
+}
+
+/// How good a count is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// Few gets have gone by.
+    New,
+    Old,
+}
+
+/// A count is used for so many gets at least: with few endpoints another costs little more than the look at its age.
+const GETS: usize = 32;
+
+/// It is new for an eighth of them: so a get that moves on account of what is counted costs eight looks at most.
+const NEW: usize = 8;
+
+/// A thread has counts of this many pools at a time, by key modulo. With more, some are counted anew now and then.
+const POOLS: usize = 16;
+
+thread_local! {
+    static COUNTED: [Cell<Option<Counted>>; POOLS] = const { [const { Cell::new(None) }; POOLS] };
+}
+
+/// What all drawn endpoints carry, counted not long ago.
+fn total(pool: u64, endpoints: &Endpoints) -> (Total, Age) {
+    let known = COUNTED.try_with(|counted| {
+        let cell = &counted[pool as usize % POOLS];
+        let counted = cell
+            .get()
+            .filter(|counted| (counted.pool, counted.drawn) == (pool, endpoints.drawn()))?;
+        let gets = counted.gets + 1;
+        cell.set(Some(Counted { gets, ..counted }));
+        let limit = GETS.max(endpoints.drawn());
+        let age = match gets < limit / NEW {
+            true => Age::New,
+            false => Age::Old,
+        };
+        (gets < limit).then_some((counted.total, age))
+    });
+    // Where the thread's locals are gone, all are counted each time.
+    known
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| (count(pool, endpoints), Age::New))
+}
+
+#[cold]
+fn count(pool: u64, endpoints: &Endpoints) -> Total {
+    let drawn = endpoints.drawn();
+    let records = (0..drawn).filter_map(|place| endpoints.record_at(place));
+    let total = records.map(load).fold(Total::default(), Total::with);
+    let counted = Counted {
+        pool,
+        total,
+        drawn,
+        gets: 0,
+    };
+    let _ = COUNTED.try_with(|all| all[pool as usize % POOLS].set(Some(counted)));
+    total
+}
