@@ -119,6 +119,10 @@ impl Discover for Host {
         Some(self.source.next().await)
     }
 
+    fn name(&self) -> String {
+        format!("DNS name {}", self.text)
+    }
+
     fn refresh(&mut self) {
         self.source.refresh();
     }

@@ -165,6 +165,10 @@ impl Discover for Srv {
         Some(self.source.next().await)
     }
 
+    fn name(&self) -> String {
+        format!("DNS SRV {}", self.text)
+    }
+
     fn refresh(&mut self) {
         self.source.refresh();
     }

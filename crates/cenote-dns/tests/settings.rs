@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cenote::endpoints::Discovery;
+use cenote::endpoints::{Discover, Discovery};
 use cenote_dns::{Dns, host, srv};
 
 #[allow(dead_code, reason = "other tests need the rest")]
@@ -83,4 +83,16 @@ async fn an_address_in_the_place_of_a_name_is_asked_of_nobody() {
         let mut discovery = Discovery::start(dns.host(text).unwrap()).unwrap();
         assert_eq!(next(&mut discovery).await, hosts(all));
     }
+}
+
+#[test]
+fn a_source_says_what_it_asks_for() {
+    assert_eq!(
+        host("db.internal:80").unwrap().name(),
+        "DNS name db.internal:80"
+    );
+    assert_eq!(
+        srv("_sql._tcp.prod").unwrap().name(),
+        "DNS SRV _sql._tcp.prod"
+    );
 }

@@ -262,3 +262,12 @@ async fn a_question_that_is_dropped_at_any_poll_is_asked_once() {
     assert_eq!(sentinel.asked(), 1);
     assert_eq!(sentinel.redis.count("PSUBSCRIBE"), 1);
 }
+
+/// The sentinels have a password of their own, which is nobody's to see.
+#[test]
+fn a_source_says_which_master_it_asks_for_and_no_password() {
+    let sentinels = RedisConnector::new("redis://app:secret@s1:26379,s2:26379").unwrap();
+    let sentinels = Sentinels::new(sentinels, "orders").unwrap();
+    assert_eq!(sentinels.master().name(), "Sentinel master orders");
+    assert_eq!(sentinels.replicas().name(), "Sentinel replicas of orders");
+}

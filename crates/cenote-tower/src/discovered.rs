@@ -98,6 +98,11 @@ where
         let set = poll_fn(|cx| self.poll_set(cx)).await?;
         Some(set.map_err(TowerError::new))
     }
+
+    /// A discovery of tower's says nothing of itself.
+    fn name(&self) -> String {
+        "tower's Discover".into()
+    }
 }
 
 impl<D: discover::Discover<Key: Key>> fmt::Debug for Discovered<D> {

@@ -90,3 +90,10 @@ async fn a_stream_without_end_or_news_stops_nobody() {
     tokio::task::yield_now().await;
     assert_eq!(discovery.status().version, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_is_called_by_what_it_is_a_source_of() {
+    let (_sender, changes) = unbounded::<Told>();
+    let discovery = Discovery::start(Discovered::new(changes)).unwrap();
+    assert_eq!(&*discovery.status().source, "tower's Discover");
+}

@@ -78,6 +78,10 @@ impl Discover for Lookups {
         Some(told.ok_or(IsDown))
     }
 
+    fn name(&self) -> String {
+        "the name server".into()
+    }
+
     fn refresh(&mut self) {
         self.due = self.due.min(Instant::now() + AFTER_FAILURE);
     }

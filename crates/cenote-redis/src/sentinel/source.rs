@@ -98,6 +98,14 @@ impl Discover for SentinelSource {
         Some(answer)
     }
 
+    fn name(&self) -> String {
+        let master = &self.sentinels.master;
+        match self.view {
+            View::Master => format!("Sentinel master {master}"),
+            View::Replicas => format!("Sentinel replicas of {master}"),
+        }
+    }
+
     /// They are asked as soon as the minimum interval is over, unless a question is under way, whose answer is news.
     fn refresh(&mut self) {
         if self.under_way.is_some() {

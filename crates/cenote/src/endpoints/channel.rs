@@ -48,6 +48,10 @@ impl<K: Key> Discover for Channel<K> {
             }
         }
     }
+
+    fn name(&self) -> String {
+        "a channel".into()
+    }
 }
 
 impl<K> fmt::Debug for SetSender<K> {

@@ -1,5 +1,6 @@
 //! What a source of endpoint sets is.
 
+use std::any::type_name;
 use std::error::Error;
 use std::future::Future;
 
@@ -29,6 +30,10 @@ use super::set::{EndpointSet, Key};
 ///         Some(answer)
 ///     }
 ///
+///     fn name(&self) -> String {
+///         "the catalogue".into() // its URL may have a password in it
+///     }
+///
 ///     fn refresh(&mut self) {
 ///         self.due = self.due.min(Instant::now() + Duration::from_secs(1)); // soon, and no storm
 ///     }
@@ -50,6 +55,13 @@ pub trait Discover: Send + 'static {
     fn next(
         &mut self,
     ) -> impl Future<Output = Option<Result<EndpointSet<Self::Key>, Self::Error>>> + Send;
+
+    /// What it is, for people: as in "2 endpoints of file /etc/backends". Asked once, as its [`Discovery`](super::Discovery)
+    /// starts; a panic is as good as the default. It is shown in the pool's status and told with events, so no credentials
+    /// belong in it. Default: the name of its type.
+    fn name(&self) -> String {
+        type_name::<Self>().into()
+    }
 
     /// There is reason to believe that the set has changed, as when none of its endpoints is to be reached: the next
     /// [`next`](Self::next) should look soon, within the bounds that spare its server. Default: nothing, for sources that

@@ -1,5 +1,6 @@
 //! The task that asks a source, and what its handles know.
 
+use std::any::type_name;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ impl Drop for Task {
 
 /// What the task has found out.
 struct Known<K> {
+    /// What the source calls itself.
+    source: Arc<str>,
     set: EndpointSet<K>,
     version: u64,
     told_at: Option<Instant>,
@@ -110,7 +113,9 @@ impl<D: Discover> DiscoveryBuilder<D> {
     /// # Errors
     /// [`SettingsError`] if there is no tokio runtime to ask on.
     pub fn start(self) -> Result<Discovery<D::Key>, SettingsError> {
+        let name = rt::calling(|| self.source.name());
         let (sender, known) = watch::channel(Known {
+            source: name.unwrap_or_else(|_| type_name::<D>().into()).into(),
             set: EndpointSet::default(),
             version: 0,
             told_at: None,
@@ -199,6 +204,11 @@ impl<K: Key> Discovery<K> {
         }
     }
 
+    /// What the source calls itself.
+    pub(crate) fn source(&self) -> Arc<str> {
+        Arc::clone(&self.known.borrow().source)
+    }
+
     /// Asks the source to look again soon: there is reason to believe that the set has changed. However often this is
     /// said, the source hears of it once for each answer, and keeps to the bounds it has.
     pub fn refresh(&self) {
@@ -246,6 +256,7 @@ fn status<K: Key>(known: &watch::Receiver<Known<K>>) -> DiscoveryStatus {
         let known = known.borrow();
         let since = |then: Instant| now.saturating_duration_since(then);
         DiscoveryStatus {
+            source: Arc::clone(&known.source),
             version: known.version,
             endpoints: known.set.len(),
             age: known.told_at.map(since),

@@ -155,6 +155,10 @@ impl<K: Key> Discover for WatchedFile<K> {
         }
     }
 
+    fn name(&self) -> String {
+        format!("file {}", self.path.display())
+    }
+
     fn refresh(&mut self) {
         // What is to be confirmed needs its time.
         if self.seen.is_none() {

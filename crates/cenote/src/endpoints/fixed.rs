@@ -31,4 +31,8 @@ impl<K: Key> Discover for Fixed<K> {
     async fn next(&mut self) -> Option<Result<EndpointSet<K>, Infallible>> {
         self.0.take().map(Ok)
     }
+
+    fn name(&self) -> String {
+        "a fixed list".into()
+    }
 }

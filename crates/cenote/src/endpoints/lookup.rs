@@ -134,6 +134,10 @@ impl Discover for Lookup {
         Some(answer)
     }
 
+    fn name(&self) -> String {
+        format!("name {}", self.name)
+    }
+
     fn refresh(&mut self) {
         self.polling.refresh();
     }

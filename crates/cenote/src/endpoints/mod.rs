@@ -16,7 +16,7 @@
 //! ]));
 //! let set = discovery.changed().await.expect("there is a sender");
 //! assert_eq!(set.len(), 2);
-//! assert!(discovery.status().to_string().starts_with("2 endpoints, version 1"));
+//! assert!(discovery.status().to_string().starts_with("2 endpoints of a channel, version 1"));
 //! # Ok(()) }
 //! ```
 //!

@@ -8,6 +8,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiscoveryStatus {
+    /// What its source [calls](super::Discover::name) itself.
+    pub source: Arc<str>,
     /// How often the set has changed; 0 before the first.
     pub version: u64,
     /// How many endpoints the set has.
@@ -35,13 +37,16 @@ pub struct Failing {
 impl fmt::Display for DiscoveryStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            version, endpoints, ..
+            source,
+            version,
+            endpoints,
+            ..
         } = self;
         match self.age {
-            None => f.write_str("no endpoints yet")?,
+            None => write!(f, "no endpoints of {source} yet")?,
             Some(age) => write!(
                 f,
-                "{endpoints} endpoints, version {version}, as of {age:.1?} ago"
+                "{endpoints} endpoints of {source}, version {version}, as of {age:.1?} ago"
             )?,
         }
         if let Some(Failing {

@@ -126,11 +126,11 @@ where
                 () = changed.notified() => Occasion::Other,
                 () = due => Occasion::Other,
             };
-            let mut source = None;
+            let mut source_does = None;
             match occasion {
                 Occasion::News(Some(News::Set(set))) => self.news = Some(set),
-                Occasion::News(Some(News::Failed(error))) => source = Some(Err(error)),
-                Occasion::News(Some(News::Recovered)) => source = Some(Ok(())),
+                Occasion::News(Some(News::Failed(error))) => source_does = Some(Err(error)),
+                Occasion::News(Some(News::Recovered)) => source_does = Some(Ok(())),
                 Occasion::News(None) => news_ended = true,
                 Occasion::Recheck(recheck) => self.recheck = Some(recheck),
                 Occasion::Other => {}
@@ -142,10 +142,12 @@ where
             if core.demand().phase == Phase::Closed {
                 return;
             }
-            if let Some(source) = source {
-                core.owner.tell(|| match &source {
+            if let Some(source_does) = source_does {
+                let source = self.discovery.source();
+                core.owner.tell(|| match &source_does {
                     Ok(()) => EventKind::DiscoveryRecovered,
                     Err(error) => EventKind::DiscoveryFailed {
+                        source: &source,
                         error,
                         kept: self.set.len(),
                     },

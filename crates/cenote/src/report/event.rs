@@ -73,6 +73,8 @@ pub enum EventKind<'a> {
     /// The source of a set fails, for the first time since it last told a set; the last one it told stays.
     #[non_exhaustive]
     DiscoveryFailed {
+        /// What the source [calls](crate::endpoints::Discover::name) itself.
+        source: &'a str,
         /// Why, with its causes.
         error: &'a str,
         /// How many endpoints are kept.

@@ -17,7 +17,12 @@ impl Log {
         let lines = Arc::clone(&log.0);
         let pool = pool.on_event(move |event| {
             let what = match &event.kind {
-                EventKind::DiscoveryFailed { error, kept, .. } => format!("{error}, {kept} kept"),
+                EventKind::DiscoveryFailed {
+                    source,
+                    error,
+                    kept,
+                    ..
+                } => format!("{source}: {error}, {kept} kept"),
                 EventKind::DiscoveryRecovered => "recovered".to_owned(),
                 EventKind::EndpointDraining { connections, .. } => {
                     format!("draining {connections}")
@@ -90,9 +95,13 @@ impl Discover for Flaky {
         pass(secs(1)).await;
         self.0 += 1;
         Some(match self.0 {
-            2..6 => Err(std::io::Error::other("the catalogue is closed")),
+            2..6 => Err(std::io::Error::other("it is closed")),
             _ => Ok(set_of(&["a", "b"])),
         })
+    }
+
+    fn name(&self) -> String {
+        "the catalogue".into()
     }
 }
 
@@ -105,7 +114,7 @@ async fn a_source_that_fails_is_told_once_with_what_is_kept_and_once_when_it_is_
     assert_eq!(
         log.take(),
         [
-            "source: the catalogue is closed, 2 kept",
+            "source: the catalogue: it is closed, 2 kept",
             "source: recovered"
         ]
     );

@@ -146,7 +146,7 @@ async fn how_the_discovery_stands_is_shown() {
     assert!(
         pool.inspect()
             .to_string()
-            .contains("1 endpoints, version 1")
+            .contains("1 endpoints of a channel, version 1")
     );
     let one = Pool::builder(service.connector("a")).build().unwrap();
     assert!(one.endpoints().is_none());

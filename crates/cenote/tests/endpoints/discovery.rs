@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote::endpoints::{Discover, Discovery, EmptySets, Endpoint, EndpointSet, channel, fixed};
+use cenote::endpoints::{
+    Discover, Discovery, EmptySets, Endpoint, EndpointSet, Lookup, WatchedFile, channel, fixed,
+};
 use futures::poll;
 use tokio::time::{Instant, sleep};
 
@@ -69,6 +71,10 @@ impl Discover for Scripted {
             Say::Panic => panic!("told to"),
             Say::Nothing => pending().await,
         }
+    }
+
+    fn name(&self) -> String {
+        "the script".into()
     }
 
     fn refresh(&mut self) {
@@ -143,7 +149,7 @@ async fn a_source_that_fails_changes_nothing_and_is_asked_again() {
     assert_eq!(status.age, Some(Duration::from_secs(10)));
     let text = status.to_string();
     assert!(
-        text.starts_with("2 endpoints, version 1, as of 10.0s ago; failing since "),
+        text.starts_with("2 endpoints of the script, version 1, as of 10.0s ago; failing since "),
         "{text}"
     );
     assert!(text.ends_with(" ago, 3 times: out of order"), "{text}");
@@ -251,7 +257,7 @@ async fn an_empty_set_is_a_failure_unless_it_is_to_be_obeyed() {
     assert_eq!(&*why, "it told a set without endpoints");
     assert_eq!(
         obeyed.status().to_string(),
-        "0 endpoints, version 2, as of 1.0ms ago"
+        "0 endpoints of the script, version 2, as of 1.0ms ago"
     );
 }
 
@@ -263,6 +269,68 @@ async fn a_set_that_is_empty_from_the_start_is_news_where_it_is_obeyed() {
         .start()
         .unwrap();
     assert_eq!(discovery.changed().await, Some(keys([])));
+}
+
+/// Which of several sources an endpoint is from is what somebody wants to know who sees one that should not be there.
+#[tokio::test(start_paused = true)]
+async fn each_source_says_what_it_is() {
+    let name_of = |discovery: Discovery<String>| discovery.status().source.to_string();
+    let (_sender, sent) = channel::<String>();
+    assert_eq!(name_of(Discovery::start(sent).unwrap()), "a channel");
+    let listed = fixed(EndpointSet::of(["a".to_owned()]));
+    assert_eq!(name_of(Discovery::start(listed).unwrap()), "a fixed list");
+    let file = WatchedFile::new("/etc/backends", |_| Ok(EndpointSet::of(["a".to_owned()])));
+    assert_eq!(
+        name_of(Discovery::start(file).unwrap()),
+        "file /etc/backends"
+    );
+    let looked_up = Discovery::start(Lookup::new("localhost:80").unwrap()).unwrap();
+    assert_eq!(&*looked_up.status().source, "name localhost:80");
+}
+
+/// Says nothing of itself, or panics when it is asked to.
+struct Nameless {
+    panics: bool,
+}
+
+impl Discover for Nameless {
+    type Key = u32;
+    type Error = io::Error;
+
+    async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
+        pending().await
+    }
+
+    fn name(&self) -> String {
+        assert!(!self.panics, "told to");
+        NamedByType.name()
+    }
+}
+
+/// Has no name but that of its type.
+struct NamedByType;
+
+impl Discover for NamedByType {
+    type Key = u32;
+    type Error = io::Error;
+
+    async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
+        pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_without_a_name_or_whose_name_panics_is_called_by_its_type() {
+    for (panics, expected) in [(false, "NamedByType"), (true, "Nameless")] {
+        let discovery = Discovery::start(Nameless { panics }).unwrap();
+        let status = discovery.status();
+        assert!(status.source.ends_with(expected), "{status}");
+        let text = status.to_string();
+        assert!(
+            text.starts_with("no endpoints of ") && text.ends_with(" yet"),
+            "{text}"
+        );
+    }
 }
 
 /// nats.rb #87: each failed server was removed from a list that nobody filled again.
