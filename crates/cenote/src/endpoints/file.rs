@@ -42,6 +42,10 @@ use crate::error::BoxError;
 /// # std::fs::remove_dir_all(&folder)?;
 /// # Ok(()) }
 /// ```
+///
+/// The library knows no format, so that nobody's pool comes with a parser. JSON with weights, priorities and addresses, in
+/// forty lines of serde and with errors that name the line, is
+/// [`examples/watched_json`](https://github.com/cenote-rs/cenote/tree/main/crates/cenote/examples/watched_json).
 pub struct WatchedFile<K> {
     path: Arc<Path>,
     parse: Parse<K>,

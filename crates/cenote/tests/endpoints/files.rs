@@ -2,7 +2,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use cenote::endpoints::{Discovery, EndpointSet, WatchedFile};
+use cenote::endpoints::{Discovery, EndpointSet, Key, WatchedFile};
+
+/// From one look to the next.
+pub const LOOK: Duration = Duration::from_millis(10);
 
 /// One number a line; a line that is none makes no sense.
 fn numbers(path: &Path) -> Discovery<u32> {
@@ -12,7 +15,7 @@ fn numbers(path: &Path) -> Discovery<u32> {
             lines.map(str::parse).collect::<Result<Vec<_>, _>>()?,
         ))
     });
-    Discovery::start(file.every(Duration::from_millis(10))).unwrap()
+    Discovery::start(file.every(LOOK)).unwrap()
 }
 
 fn keys(keys: impl IntoIterator<Item = u32>) -> EndpointSet<u32> {
@@ -20,7 +23,7 @@ fn keys(keys: impl IntoIterator<Item = u32>) -> EndpointSet<u32> {
 }
 
 /// Until the source has failed for this reason.
-async fn fails(discovery: &Discovery<u32>, why: &str) {
+pub async fn fails<K: Key>(discovery: &Discovery<K>, why: &str) {
     loop {
         match discovery.status().failing {
             Some(failing) if failing.error.contains(why) => return,
@@ -124,7 +127,7 @@ async fn a_file_that_was_misunderstood_is_good_again() {
             [std::str::from_utf8(text)?.parse::<u32>()?],
         ))
     });
-    let mut discovery = Discovery::start(file.every(Duration::from_millis(10))).unwrap();
+    let mut discovery = Discovery::start(file.every(LOOK)).unwrap();
     discovery.changed().await.unwrap();
     fs::write(&path, "!").unwrap();
     fails(&discovery, "panicked").await;

@@ -5,6 +5,8 @@
 mod discovery;
 /// A file that is replaced, deleted, cut short and written over.
 mod files;
+/// `examples/watched_json` does what it shows.
+mod json;
 /// The addresses of a name.
 mod lookups;
 /// What a set is, and what differs between two.
