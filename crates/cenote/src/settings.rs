@@ -83,6 +83,7 @@ pub(crate) struct SetSettings {
     pub(crate) max_per_endpoint: usize,
     pub(crate) ejection: Ejection,
     pub(crate) slow_start: Option<Duration>,
+    pub(crate) drain_timeout: Option<Duration>,
 }
 
 impl Default for SetSettings {
@@ -92,6 +93,8 @@ impl Default for SetSettings {
             max_per_endpoint: 10,
             ejection: Ejection::default(),
             slow_start: None,
+            // What Kubernetes leaves a pod that is to go, before it kills it.
+            drain_timeout: Some(30 * SECOND),
         }
     }
 }
@@ -177,6 +180,7 @@ impl Settings {
         }
         set.ejection.validate()?;
         check_duration("slow_start", set.slow_start, SHORTEST)?;
+        check_duration("drain_timeout", set.drain_timeout, SHORTEST)?;
         if self.idle_order != IdleOrder::Local {
             let wanted = "IdleOrder::Local: over a set of endpoints, `balance` says which connection is leased";
             return refuse("idle_order", format!("{:?}", self.idle_order), wanted);
@@ -350,9 +354,8 @@ fn never(setting: &str) -> &'static str {
     match setting {
         "acquire_timeout" => "; None waits without end",
         "idle_timeout" | "max_lifetime" => "; None never closes for it",
-        "keepalive" | "leak_threshold" | "slow_get" | "check_after_idle" | "slow_start" => {
-            "; None switches it off"
-        }
+        "keepalive" | "leak_threshold" | "slow_get" | "check_after_idle" | "slow_start"
+        | "drain_timeout" => "; None switches it off",
         _ => "",
     }
 }

@@ -138,7 +138,7 @@ impl From<&EndpointCondition> for Condition {
             EndpointCondition::Down { .. } => Self::Down,
             EndpointCondition::Ejected { .. } => Self::Ejected,
             EndpointCondition::OnTrial => Self::OnTrial,
-            EndpointCondition::Draining => Self::Draining,
+            EndpointCondition::Draining { .. } => Self::Draining,
             _ => Self::Up,
         }
     }

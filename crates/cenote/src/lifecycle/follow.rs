@@ -318,6 +318,7 @@ where
             let is_gone = known.stay == Stay::Leaves && core.forget_endpoint(known.number);
             if is_gone {
                 state.leaving.fetch_sub(1, Relaxed);
+                state.drains().end(known.number);
                 drop_error(state.dials().succeeded(known.number));
                 let target = state.set_target(known.number, None);
                 core.owner

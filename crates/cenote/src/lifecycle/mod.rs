@@ -6,7 +6,7 @@
 //! the kernel is told.
 //!
 //! Locks, in the order they may be taken: the dialer's (`state`), that of a set's dials (`set_dials`), the budget's, the
-//! kernel's ledger, the runtime's leaf; a set's targets and an endpoint's account are leaves too. User code runs under none
+//! kernel's ledger, the runtime's leaf; a set's targets, its drains and an endpoint's account are leaves too. User code runs under none
 //! of them.
 
 pub(crate) mod add;
@@ -24,6 +24,7 @@ pub(crate) mod dial;
 mod dial_for_aim;
 mod dial_of_set;
 mod dialer;
+mod drains;
 pub(crate) mod ended_get;
 pub(crate) mod failed_dial;
 mod follow;

@@ -5,9 +5,11 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::by_key::ByKey;
 use super::ids::Ids;
+use super::drains::Drains;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
 use super::supply::TellStatus;
@@ -40,6 +42,9 @@ pub(crate) struct SetState<C: Connect> {
     pub(super) by_key: ByKey,
     /// What keys of endpoints name.
     pub(super) ids: Ids,
+    /// A leaf lock, too.
+    drains: Mutex<Drains>,
+    pub(super) drain_timeout: Option<Duration>,
     /// No endpoint has room.
     is_full: Arc<AtomicBool>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
@@ -68,6 +73,7 @@ impl<C: Connect> SetState<C> {
             max_per_endpoint,
             ejection,
             slow_start,
+            drain_timeout,
         } = settings.set.unwrap_or_default();
         let dials = SetDials::default();
         Self {
@@ -87,6 +93,8 @@ impl<C: Connect> SetState<C> {
             dials: Mutex::new(dials),
             by_key: ByKey::default(),
             ids: Ids::default(),
+            drains: Mutex::new(Drains::default()),
+            drain_timeout,
             may_eject: AtomicUsize::new(0),
             next_fade: AtomicU64::new(0),
             hears_outcomes: AtomicBool::new(false),
@@ -112,6 +120,10 @@ impl<C: Connect> SetState<C> {
 
     pub(super) fn dials(&self) -> MutexGuard<'_, SetDials> {
         lock(&self.dials)
+    }
+
+    pub(super) fn drains(&self) -> MutexGuard<'_, Drains> {
+        lock(&self.drains)
     }
 
     /// What is dialled of the endpoint with this number.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::drains::leases_at;
 use super::state::LifecycleCore;
 use super::target::Target;
 use crate::connect::Connect;
@@ -57,7 +58,12 @@ impl<C: Connect> LifecycleCore<C> {
         };
         let down = down.filter(|_| record.open() == 0);
         let condition = match (self.admission_of(member.number)?, down) {
-            (Admission::Barred, _) => EndpointCondition::Draining,
+            (Admission::Barred, _) => {
+                let since = set.drains().since(member.number).unwrap_or(now);
+                EndpointCondition::Draining {
+                    since: Duration::from_nanos(now.saturating_sub(since)),
+                }
+            }
             (_, Some(down)) => down,
             (Admission::Drawn, None) => EndpointCondition::Up,
             (Admission::Spare, None) => EndpointCondition::Standby,
@@ -78,10 +84,7 @@ impl<C: Connect> LifecycleCore<C> {
             name: target.name()?,
             condition,
             share: share(endpoints, target)?.into(),
-            in_flight: match self.owner.face() {
-                Some(face) => face.in_flight_at(member.number),
-                None => record.in_flight() as usize,
-            },
+            in_flight: leases_at(self, member.number),
             connections: record.open() as usize,
             opening: record.opening() as usize,
             connect_error,

@@ -92,6 +92,17 @@ impl<C: Connect> PoolBuilder<C> {
         self.map_settings(|s| s.change_set("slow_start", |set| set.slow_start = window.into()))
     }
 
+    /// How long the leases of an endpoint of a [set](Pool::balanced) may last once it has left, or has weight 0, before that
+    /// is [told](crate::report::EventKind::EndpointDrainOverdue), once for each time that it drains. `None`: it never is.
+    /// Default: 30 s, which is what Kubernetes leaves a pod that is to go before it kills it. A pool of one endpoint refuses
+    /// it.
+    ///
+    /// It is told and that is all: a pool takes no lease away. [`holders`](Pool::holders) says where those were taken that
+    /// are out.
+    pub fn drain_timeout(self, limit: impl Into<Option<Duration>>) -> Self {
+        self.map_settings(|s| s.change_set("drain_timeout", |set| set.drain_timeout = limit.into()))
+    }
+
     /// Connections kept open, idle or leased, however little is to do: none of the last so many is closed for having
     /// idled. Default: 0.
     ///

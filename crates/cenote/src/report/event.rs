@@ -89,6 +89,16 @@ pub enum EventKind<'a> {
         /// Connections that it has yet.
         connections: usize,
     },
+    /// An endpoint of a set has drained for [`drain_timeout`](crate::pool::PoolBuilder::drain_timeout), and leases on it are
+    /// out. Told once for each time that it drains, also while nobody calls. It waits for them however long they take, for a
+    /// pool takes no lease away: [`Pool::holders`](crate::Pool::holders) says where they were taken.
+    #[non_exhaustive]
+    EndpointDrainOverdue {
+        /// How many.
+        leases: usize,
+        /// Since the endpoint gets no more of them.
+        draining_for: Duration,
+    },
     /// An endpoint that has left the set has no connections any more, and is forgotten.
     EndpointDrained,
     /// The ejection of an endpoint of a set is over: it gets one call at a time, until one decides whether it is back.

@@ -121,6 +121,7 @@ settings! {
         max_per_endpoint: usize,
         ejection: Ejection,
         slow_start: Option<Duration>,
+        drain_timeout: Option<Duration>,
     }
     own {}
 }
@@ -168,6 +169,7 @@ impl PoolSettings {
                 max_per_endpoint: set.max_per_endpoint,
                 ejection: set.ejection,
                 slow_start: set.slow_start,
+                drain_timeout: set.drain_timeout,
             }),
         }
     }

@@ -77,7 +77,12 @@ pub enum EndpointCondition {
     /// Its ejection is over, and one connection is used until a call decides.
     OnTrial,
     /// It gets no more leases, and has connections yet: it has left the set, or has weight 0.
-    Draining,
+    /// [`in_flight`](EndpointStatus::in_flight) says how many leases it waits for.
+    #[non_exhaustive]
+    Draining {
+        /// How long ago that began.
+        since: Duration,
+    },
 }
 
 impl fmt::Display for EndpointCondition {
@@ -93,7 +98,7 @@ impl fmt::Display for EndpointCondition {
             }
             Self::Ejected { left, cause } => write!(f, "ejected for {left:.1?}, {cause}"),
             Self::OnTrial => f.write_str("on trial"),
-            Self::Draining => f.write_str("draining"),
+            Self::Draining { since } => write!(f, "draining since {since:.1?} ago"),
         }
     }
 }

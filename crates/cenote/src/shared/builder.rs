@@ -112,6 +112,16 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         slow_start(window: impl Into<Option<Duration>>) = |s| {
             s.change_set("slow_start", |set| set.slow_start = window.into());
         };
+        /// How long the leases of an endpoint of a [set](SharedPool::balanced) may last once it has left, or has weight 0,
+        /// before that is [told](crate::report::EventKind::EndpointDrainOverdue), once for each time that it drains.
+        /// `None`: it never is. Default: 30 s, which is what Kubernetes leaves a pod that is to go before it kills it. A
+        /// pool of one endpoint refuses it.
+        ///
+        /// It is told and that is all: each lease is a reference to its connection, which stays open until the last of them
+        /// has ended.
+        drain_timeout(limit: impl Into<Option<Duration>>) = |s| {
+            s.change_set("drain_timeout", |set| set.drain_timeout = limit.into());
+        };
         /// How long a caller waits at most. `None`: without end. Default: 5 s. Watched by the runtime that looks after the
         /// pool, or by a timer of the caller's own where it waits on another; a runtime that blocking code holds up ends
         /// no wait.

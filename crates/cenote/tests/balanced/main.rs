@@ -7,6 +7,8 @@ mod by_key;
 mod changes;
 /// Which endpoint serves.
 mod choice;
+/// Endpoints that get no more leases, and whose leases last.
+mod drains;
 /// Endpoints that can be reached, and whose calls fail.
 mod ejection;
 /// What is told of endpoints as it happens.

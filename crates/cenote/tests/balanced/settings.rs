@@ -74,7 +74,7 @@ fn a_pool_built_outside_of_the_runtime_of_its_source_works_or_is_refused() {
 
 /// Each is named as it is set, and with what would be accepted.
 #[tokio::test]
-async fn an_ejection_or_slow_start_that_cannot_work_is_refused() {
+async fn what_cannot_work_of_a_set_is_refused() {
     let service = Service::default();
     let set = || service.balanced(fixed(set_of(&["a"])));
     let ejection = |change: fn(Ejection) -> Ejection| {
@@ -113,13 +113,17 @@ async fn an_ejection_or_slow_start_that_cannot_work_is_refused() {
             refused(set().slow_start(secs(0)).build()),
             "slow_start is 0ns, which can't work: at least 1ms",
         ),
+        (
+            refused(set().drain_timeout(secs(0)).build()),
+            "drain_timeout is 0ns, which can't work: at least 1ms",
+        ),
     ] {
         assert!(text.starts_with(expected), "{text}");
     }
 }
 
 #[tokio::test]
-async fn ejection_and_slow_start_are_refused_for_one_endpoint() {
+async fn what_only_a_set_has_is_refused_for_one_endpoint() {
     let service = Service::default();
     let one = || Pool::builder(service.connector("a"));
     for (text, setting) in [
@@ -128,6 +132,7 @@ async fn ejection_and_slow_start_are_refused_for_one_endpoint() {
             "ejection",
         ),
         (refused(one().slow_start(secs(1)).build()), "slow_start"),
+        (refused(one().drain_timeout(None).build()), "drain_timeout"),
     ] {
         assert!(
             text.starts_with(setting) && text.contains("balanced"),

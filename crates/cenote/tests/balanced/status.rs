@@ -122,8 +122,17 @@ async fn one_that_has_left_is_shown_until_its_last_connection_is_gone() {
     let pool = pool.build().unwrap();
     let lease = pool.get().await.unwrap();
     sender.send(set_of(&["b"]));
-    pass(ms(1)).await;
-    assert_eq!(of(&pool, "a").condition, EndpointCondition::Draining);
+    pass(secs(5)).await;
+    let a = of(&pool, "a");
+    assert!(
+        matches!(a.condition, EndpointCondition::Draining { since, .. } if since == secs(5)),
+        "{a}"
+    );
+    let text = a.to_string();
+    assert!(
+        text.starts_with("a draining since 5.0s ago") && text.contains("1 leases out"),
+        "{text}"
+    );
     drop(lease);
     pass(ms(1)).await;
     let endpoints = pool.endpoints().unwrap().endpoints;

@@ -3,12 +3,14 @@
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::known::{Known, Stay};
 use super::{Follower, drop_error};
 use crate::connect::Connect;
 use crate::endpoints::{Endpoint, Key};
 use crate::kernel::{Admission, Arc, EndpointNumber};
+use crate::lifecycle::drains::leases_at;
 use crate::lifecycle::retire::retire;
 use crate::lifecycle::set::SetState;
 use crate::lifecycle::state::LifecycleCore;
@@ -89,6 +91,7 @@ where
         };
         let decided: Vec<_> = self.known.values().map(decide).collect();
         carry_out(core, state, &decided);
+        let drained_until = drain(core, state, &decided, now);
         let may_be_up = |facts: &Facts| !is_drained(facts.weight) && facts.availability.is_fit();
         if !facts.is_empty() && !facts.iter().any(may_be_up) {
             // Perhaps all have moved.
@@ -104,7 +107,11 @@ where
         }
         state.is_in_panic.store(panic.is_some(), Relaxed);
         self.tell_panic(core, panic);
-        look_at.into_iter().chain(change_at).min()
+        look_at
+            .into_iter()
+            .chain(change_at)
+            .chain(drained_until)
+            .min()
     }
 
     /// Whether each endpoint can be used, by fact and by opinion.
@@ -234,6 +241,36 @@ fn carry_out<C: Connect>(core: &Arc<LifecycleCore<C>>, state: &SetState<C>, deci
     if let Some(face) = core.owner.face().filter(|_| !changed.is_empty()) {
         face.admission_changed(&changed, &on_trial);
     }
+}
+
+/// Keeps in mind who drains, and tells who is overdue; when the next is.
+fn drain<C: Connect>(
+    core: &Arc<LifecycleCore<C>>,
+    state: &SetState<C>,
+    decided: &[Decided],
+    now: u64,
+) -> Option<u64> {
+    let (overdue, next_due) = {
+        let mut drains = state.drains();
+        for decided in decided {
+            match decided.admission {
+                Admission::Barred => drains.begin(decided.number, now, state.drain_timeout),
+                _ => drains.end(decided.number),
+            }
+        }
+        (drains.overdue(now), drains.next_due())
+    };
+    for (number, since) in overdue {
+        let leases = leases_at(core, number);
+        if leases > 0 {
+            core.owner
+                .tell_named(state.name(number), || EventKind::EndpointDrainOverdue {
+                    leases,
+                    draining_for: Duration::from_nanos(now.saturating_sub(since)),
+                });
+        }
+    }
+    next_due
 }
 
 /// How many more of these endpoints can be ejected so that half of the reachable ones are left.

@@ -35,7 +35,10 @@ async fn an_endpoint_that_leaves_carries_its_leases_to_the_end_and_gets_no_more(
     let status = pool.endpoints().unwrap();
     let gone = status.endpoints.iter().find(|at| &*at.name == "goes");
     let gone = gone.expect("it has connections yet");
-    assert_eq!(gone.condition, EndpointCondition::Draining);
+    assert!(
+        matches!(gone.condition, EndpointCondition::Draining { since, .. } if since == ms(10)),
+        "{gone}"
+    );
     assert_eq!(gone.in_flight, before, "those it carries");
     assert_eq!(service.open("goes"), 1);
     held.retain(|lease| lease.server == "stays");
