@@ -168,7 +168,7 @@ impl<O: Owner> SlotToken<O> {
         self.slot().rank.store(rank, Ordering::Relaxed);
     }
 
-    pub(super) fn index(&self) -> u32 {
+    pub(crate) fn index(&self) -> u32 {
         self.slot().index
     }
 

@@ -314,11 +314,16 @@ where
 
     /// Forgets the endpoints that have left and have no connections any more.
     fn forget_gone(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) {
+        if state.leaving.load(Relaxed) > 0 {
+            // Theirs, before the next endpoint has the number.
+            core.count_recent_leases();
+        }
         self.known.retain(|_, known| {
             let is_gone = known.stay == Stay::Leaves && core.forget_endpoint(known.number);
             if is_gone {
                 state.leaving.fetch_sub(1, Relaxed);
                 state.drains().end(known.number);
+                state.recent_leases().forget(known.number);
                 drop_error(state.dials().succeeded(known.number));
                 let target = state.set_target(known.number, None);
                 core.owner

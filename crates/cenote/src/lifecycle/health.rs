@@ -17,7 +17,7 @@ use crate::policy::balance::Rule;
 use crate::policy::balance::peak_ewma::PeakEwma;
 use crate::report::CloseReason;
 use crate::rt::{self, nanos};
-use crate::settings::SECOND;
+use crate::settings::{MINUTE, SECOND};
 use crate::sync::{Mutex, lock};
 
 /// An endpoint's account. A leaf lock; no user code runs under it.
@@ -25,7 +25,7 @@ pub(super) struct Health(Mutex<Account>);
 
 struct Account {
     accrual: Accrual,
-    /// How long calls take, where the rule goes by that.
+    /// How long calls take, where they are timed.
     ewma: PeakEwma,
     rng: fastrand::Rng,
     /// When that was last forgotten.
@@ -55,6 +55,11 @@ impl Health {
     /// How long a call is expected to take at `now`, in seconds; 0 while nothing is known.
     pub(super) fn cost(&self, now: u64) -> f32 {
         lock(&self.0).ewma.value(now)
+    }
+
+    /// How long a call took, as calls have told it within the last minute.
+    pub(super) fn latency(&self, now: u64) -> Option<Duration> {
+        lock(&self.0).ewma.last(now, nanos(MINUTE))
     }
 
     /// The endpoint has lost its last connection, or is back from having been down: how long calls took it before, and how
@@ -241,16 +246,16 @@ impl Account {
             .end(call, outcome, now, settings, &mut self.rng)
     }
 
-    /// What a call is expected to take from now on, in seconds, if this one says anything of that: a failed one does,
-    /// however long it took.
+    /// What a call is expected to take from now on, in seconds, if the rule goes by that and this one says anything of it: a
+    /// failed one does, however long it took. By other rules what is timed is shown and that is all.
     fn observe(&mut self, rule: Rule, now: u64, ended: Ended) -> Option<f32> {
         let took = match (ended.took, ended.outcome) {
-            _ if rule != Rule::PeakEwma => return None,
             (Some(took), _) => took,
+            _ if rule != Rule::PeakEwma => return None,
             (None, Outcome::Failed | Outcome::Overloaded { .. }) => Duration::ZERO,
             (None, Outcome::Ok | Outcome::Ignore) => return None,
         };
         self.ewma.observe(now, took, ended.outcome);
-        Some(self.ewma.value(now))
+        (rule == Rule::PeakEwma).then(|| self.ewma.value(now))
     }
 }

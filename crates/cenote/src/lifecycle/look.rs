@@ -92,6 +92,7 @@ fn rest_or_go_on<C: Connect>(
             life.clock.tick();
             Some(sweep.next)
         } else {
+            core.count_recent_leases();
             next_due(core, sweep, now)
         }
     };
@@ -166,6 +167,7 @@ impl Sweep {
             look_at_idle(core);
         }
         health::fade(core, now);
+        core.count_recent_leases();
         let idle = core.count_idle();
         let mut spare = spare(core, idle);
         // A quarter at a time, so that callers find the rest; a check may outlast a turn.

@@ -6,7 +6,8 @@
 //! the kernel is told.
 //!
 //! Locks, in the order they may be taken: the dialer's (`state`), that of a set's dials (`set_dials`), the budget's, the
-//! kernel's ledger, the runtime's leaf; a set's targets, its drains and an endpoint's account are leaves too. User code runs under none
+//! kernel's ledger, the runtime's leaf; a set's targets, its drains, its recent leases and an endpoint's account are
+//! leaves too. User code runs under none
 //! of them.
 
 pub(crate) mod add;
@@ -36,6 +37,7 @@ mod look;
 mod owner;
 pub(crate) mod pre_lease_check;
 pub(crate) mod proving;
+mod recent_leases;
 pub(crate) mod recycle;
 mod report;
 pub(crate) mod retire;

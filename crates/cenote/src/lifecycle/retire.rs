@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::health;
 use super::state::{ConnectionToken, Entry};
+use super::{health, recent_leases};
 use crate::connect::Connect;
 use crate::kernel::Arc;
 use crate::report::{CloseReason, ConnectionInfo, EventKind};
@@ -98,6 +98,7 @@ fn announce<C: Connect>(
     reason: CloseReason,
     error: Option<&str>,
 ) -> ConnectionInfo {
+    recent_leases::count_last_leases(token);
     let (core, meta, entry) = token.parts();
     let life = &core.owner;
     life.metrics.count_closed(reason);

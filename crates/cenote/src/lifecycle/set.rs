@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::by_key::ByKey;
 use super::ids::Ids;
 use super::drains::Drains;
+use super::recent_leases::RecentLeases;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
 use super::supply::TellStatus;
@@ -45,6 +46,8 @@ pub(crate) struct SetState<C: Connect> {
     /// A leaf lock, too.
     drains: Mutex<Drains>,
     pub(super) drain_timeout: Option<Duration>,
+    /// A leaf lock, too.
+    recent_leases: Mutex<RecentLeases>,
     /// No endpoint has room.
     is_full: Arc<AtomicBool>,
     /// So many more endpoints can be ejected without a look at all of them: the follower writes it, for one level.
@@ -94,6 +97,7 @@ impl<C: Connect> SetState<C> {
             by_key: ByKey::default(),
             ids: Ids::default(),
             drains: Mutex::new(Drains::default()),
+            recent_leases: Mutex::new(RecentLeases::default()),
             drain_timeout,
             may_eject: AtomicUsize::new(0),
             next_fade: AtomicU64::new(0),
@@ -120,6 +124,10 @@ impl<C: Connect> SetState<C> {
 
     pub(super) fn dials(&self) -> MutexGuard<'_, SetDials> {
         lock(&self.dials)
+    }
+
+    pub(super) fn recent_leases(&self) -> MutexGuard<'_, RecentLeases> {
+        lock(&self.recent_leases)
     }
 
     pub(super) fn drains(&self) -> MutexGuard<'_, Drains> {

@@ -15,6 +15,7 @@ impl<C: Connect> LifecycleCore<C> {
     /// The endpoints as they are now; none where there is no set.
     pub(crate) fn set_status(&self) -> Option<SetStatus> {
         let (set, endpoints) = (self.owner.targets.set()?, self.endpoints()?);
+        self.count_recent_leases();
         let targets = set.all_targets();
         let whole: u64 = targets
             .iter()
@@ -84,6 +85,8 @@ impl<C: Connect> LifecycleCore<C> {
             name: target.name()?,
             condition,
             share: share(endpoints, target)?.into(),
+            share_of_last_minute: set.recent_leases().share(member.number, now),
+            latency: member.health.latency(now),
             in_flight: leases_at(self, member.number),
             connections: record.open() as usize,
             opening: record.opening() as usize,

@@ -97,8 +97,8 @@ impl<C: Connect> PoolBuilder<C> {
     /// Default: 30 s, which is what Kubernetes leaves a pod that is to go before it kills it. A pool of one endpoint refuses
     /// it.
     ///
-    /// It is told and that is all: a pool takes no lease away. [`holders`](Pool::holders) says where those were taken that
-    /// are out.
+    /// It is told and that is all: a pool takes no lease away.
+    /// [`Snapshot::holders`](crate::report::Snapshot::holders) says where those were taken that are out.
     pub fn drain_timeout(self, limit: impl Into<Option<Duration>>) -> Self {
         self.map_settings(|s| s.change_set("drain_timeout", |set| set.drain_timeout = limit.into()))
     }

@@ -108,7 +108,8 @@ macro_rules! lease {
             }
 
             /// As [`outcome`](Self::outcome), of a call that took so long from request to reply, for
-            /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma). One that its caller gave up is
+            /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma) and
+            /// [`EndpointStatus::latency`](crate::report::EndpointStatus::latency). One that its caller gave up is
             /// [`Outcome::Ignore`], however long it took.
             ///
             /// ```

@@ -91,7 +91,7 @@ pub enum EventKind<'a> {
     },
     /// An endpoint of a set has drained for [`drain_timeout`](crate::pool::PoolBuilder::drain_timeout), and leases on it are
     /// out. Told once for each time that it drains, also while nobody calls. It waits for them however long they take, for a
-    /// pool takes no lease away: [`Pool::holders`](crate::Pool::holders) says where they were taken.
+    /// pool takes no lease away: [`Snapshot::holders`](super::Snapshot::holders) says where they were taken.
     #[non_exhaustive]
     EndpointDrainOverdue {
         /// How many.

@@ -33,6 +33,14 @@ pub struct EndpointStatus {
     pub condition: EndpointCondition,
     /// The part of the load that it is to get, from 0.0 to 1.0.
     pub share: f64,
+    /// The part that it got: of all leases that began in the last minute, to within five seconds, those that began here, from
+    /// 0.0 to 1.0. `None` if none began at any endpoint.
+    pub share_of_last_minute: Option<f64>,
+    /// How long its calls take, where they are [timed](crate::Lease::timed_outcome): the mean that
+    /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma) goes by, whichever rule chooses, as it was after the last
+    /// call. A slower call raises it at once, one that failed counts as five seconds at least. `None` if no call was timed in
+    /// the last minute, nor since the endpoint was down.
+    pub latency: Option<Duration>,
     /// Leases out; where connections are shared, many on each.
     pub in_flight: usize,
     /// Connections that are open.
@@ -110,15 +118,23 @@ impl fmt::Display for EndpointStatus {
             name,
             condition,
             share,
+            share_of_last_minute,
+            latency,
             in_flight,
             connections,
             opening,
             connect_error,
         } = self;
+        write!(f, "{name} {condition}, {:.1} % of the load", 100.0 * share)?;
+        if let Some(share) = share_of_last_minute {
+            write!(f, " ({:.1} % in the last minute)", 100.0 * share)?;
+        }
+        if let Some(latency) = latency {
+            write!(f, ", calls take {latency:.1?}")?;
+        }
         write!(
             f,
-            "{name} {condition}, {:.1} % of the load, {in_flight} leases out, {connections} connections open, {opening} opening",
-            100.0 * share
+            ", {in_flight} leases out, {connections} connections open, {opening} opening"
         )?;
         match connect_error {
             Some(error) => write!(f, ": {error}"),

@@ -157,10 +157,12 @@ impl<C: Multiplex> Active<C> {
         let tally = self.tally(i);
         self.totals.subtract(tally);
         let (in_flight, capacity) = self.entries[i].of_endpoint();
+        let leases = self.entries[i].leases;
         if let Some(endpoint) = self.endpoint_of(i) {
             // Before another connection has its index.
             endpoint.connections.retain(|index| *index != i);
             endpoint.draining_in_flight += in_flight;
+            endpoint.carried += leases;
             endpoint.in_flight -= in_flight;
             endpoint.capacity -= capacity;
         }

@@ -70,7 +70,8 @@ impl<C: Multiplex> SharedLease<C> {
     }
 
     /// As [`outcome`](Self::outcome), of a call that took so long from request to reply, for
-    /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma). One that its caller gave up is [`Outcome::Ignore`],
+    /// [`Balance::PeakEwma`](crate::endpoints::Balance::PeakEwma) and
+    /// [`EndpointStatus::latency`](crate::report::EndpointStatus::latency). One that its caller gave up is [`Outcome::Ignore`],
     /// however long it took.
     pub fn timed_outcome(lease: &Self, outcome: Outcome, took: Duration) {
         let took = Some(took);

@@ -28,6 +28,8 @@ pub(super) struct SharedEndpoint {
     pub(super) capacity: u64,
     /// Leases on its connections that drain.
     pub(super) draining_in_flight: u64,
+    /// Leases that its connections carried which are active no more.
+    pub(super) carried: u64,
     /// How far it may serve, as the pool was told last.
     pub(super) admission: Admission,
     /// Which trial it is on, or was on last; and whether that one's lease is out.
@@ -57,6 +59,7 @@ impl SharedEndpoint {
             in_flight: 0,
             capacity: 0,
             draining_in_flight: 0,
+            carried: 0,
             admission: Admission::Barred,
             trial: Trial::FIRST,
             is_let_out: false,
@@ -127,6 +130,11 @@ impl SharedSet {
 
     pub(super) fn known_mut(&mut self, number: EndpointNumber) -> Option<&mut SharedEndpoint> {
         self.endpoints.get_mut(number as usize)
+    }
+
+    /// By number.
+    pub(super) fn endpoints(&self) -> &[SharedEndpoint] {
+        &self.endpoints
     }
 
     /// Numbers there are.

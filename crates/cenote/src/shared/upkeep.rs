@@ -91,6 +91,10 @@ impl<C: Multiplex> Face for Core<C> {
         self.state().active.in_flight_at(endpoint)
     }
 
+    fn leases_by_endpoint(&self) -> Vec<u64> {
+        self.state().active.leases_by_endpoint()
+    }
+
     fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber) {
         self.locked(|state, deferred| self.give_up_at(state, deferred, endpoint));
     }
@@ -203,6 +207,7 @@ impl<C: Multiplex> Core<C> {
         if is_used {
             take::in_use(&self.life);
         }
+        self.life.count_recent_leases();
         self.locked(|state, deferred| {
             state.flush_cached(deferred);
             self.retire(state, deferred, &looks);

@@ -1,4 +1,4 @@
-use cenote::endpoints::{EndpointSet, Outcome};
+use cenote::endpoints::{Balance, EndpointSet, Outcome};
 use cenote::report::{EjectionCause, EndpointCondition, EndpointStatus};
 use cenote::{Lease, Pool};
 
@@ -159,4 +159,147 @@ async fn how_the_discovery_stands_is_shown() {
     );
     let one = Pool::builder(service.connector("a")).build().unwrap();
     assert!(one.endpoints().is_none());
+}
+
+/// How far this share is from that.
+fn differs(share: Option<f64>, expected: f64) -> f64 {
+    (share.expect("leases began") - expected).abs()
+}
+
+/// envoy #2671: hosts got traffic that, by what was shown of them, should have had none.
+#[tokio::test(start_paused = true)]
+async fn what_each_got_in_the_last_minute_is_shown_beside_what_it_is_to_get() {
+    let service = Service::default();
+    let (_sender, pool) = service.over_set(EndpointSet::from([
+        endpoint("heavy").weight(3),
+        endpoint("light"),
+        endpoint("backup").priority(1),
+    ]));
+    let pool = pool.build().unwrap();
+    assert_eq!(pool.endpoints().unwrap().endpoints.len(), 0, "not told yet");
+    pass(ms(1)).await;
+    assert_eq!(of(&pool, "heavy").share_of_last_minute, None);
+    let got = shares(&pool, 400).await;
+    for name in ["heavy", "light", "backup"] {
+        let expected = got.get(name).copied().unwrap_or(0) as f64 / 400.0;
+        let status = of(&pool, name);
+        assert!(
+            differs(status.share_of_last_minute, expected) < 1e-9,
+            "{status}"
+        );
+    }
+    let light = of(&pool, "light").to_string();
+    assert!(
+        light.contains("25.0 % of the load (2") && light.contains("% in the last minute)"),
+        "{light}"
+    );
+}
+
+/// Nobody looks after a pool that rests.
+#[tokio::test(start_paused = true)]
+async fn the_last_minute_is_that_before_the_question_in_a_pool_that_rests_too() {
+    let service = Service::default();
+    let (sender, pool) = service.over(&["a"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 10).await;
+    sender.send(set_of(&["a", "b"]));
+    pass(secs(30)).await;
+    assert_eq!(of(&pool, "a").share_of_last_minute, Some(1.0));
+    while of(&pool, "b").share_of_last_minute == Some(0.0) {
+        shares(&pool, 1).await;
+    }
+    pass(secs(31)).await;
+    let b = of(&pool, "b").share_of_last_minute.unwrap();
+    assert!(
+        b > 0.0,
+        "what it got since is in the last minute still: {b}"
+    );
+    pass(secs(60)).await;
+    assert_eq!(of(&pool, "a").share_of_last_minute, None);
+    assert_eq!(of(&pool, "b").share_of_last_minute, None);
+}
+
+/// A slot that served one endpoint serves another, and its count goes on.
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_got_that_is_gone_is_no_part_of_what_the_next_got() {
+    let service = Service::default();
+    let (sender, pool) = service.over(&["a", "b"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 90).await;
+    sender.send(set_of(&["a"]));
+    pass(ms(10)).await;
+    let got = of(&pool, "a").share_of_last_minute.unwrap();
+    assert!(got < 0.9, "b's leases were some of all: {got}");
+    sender.send(set_of(&["a", "c"]));
+    pass(ms(10)).await;
+    assert_eq!(of(&pool, "c").share_of_last_minute, Some(0.0));
+    let before = got * 90.0;
+    let now = shares(&pool, 90).await;
+    let expected = (before + now["a"] as f64) / 180.0;
+    assert!(differs(of(&pool, "a").share_of_last_minute, expected) < 1e-9);
+    let expected = now["c"] as f64 / 180.0;
+    assert!(differs(of(&pool, "c").share_of_last_minute, expected) < 1e-9);
+}
+
+/// Connections come and go faster than anybody looks.
+#[tokio::test(start_paused = true)]
+async fn leases_count_whose_connections_are_gone() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b"]);
+    let pool = pool.build().unwrap();
+    let mut got_a = 0;
+    for turn in 0..40 {
+        let lease = pool.get().await.unwrap();
+        got_a += usize::from(lease.server == "a");
+        match turn % 3 {
+            0 => Lease::discard(lease),
+            1 => drop(Lease::detach(lease)),
+            _ => drop(lease),
+        }
+        pass(ms(1)).await;
+    }
+    let expected = got_a as f64 / 40.0;
+    assert!(differs(of(&pool, "a").share_of_last_minute, expected) < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_calls_take_is_shown_while_they_are_timed_whichever_rule_chooses() {
+    let service = Service::default();
+    for balance in [Balance::PowerOfTwo, Balance::PeakEwma] {
+        let (_sender, pool) = service.over(&["a"]);
+        let pool = pool.balance(balance).build().unwrap();
+        let lease = pool.get().await.unwrap();
+        assert_eq!(of(&pool, "a").latency, None);
+        Lease::outcome(&lease, Outcome::Ok);
+        assert_eq!(of(&pool, "a").latency, None, "not timed");
+        Lease::timed_outcome(&lease, Outcome::Ok, ms(20));
+        let a = of(&pool, "a");
+        assert_eq!(a.latency.map(|latency| latency.as_millis()), Some(20));
+        assert!(a.to_string().contains("calls take 20.0ms"), "{a}");
+        pass(secs(50)).await;
+        let later = of(&pool, "a").latency.map(|latency| latency.as_millis());
+        assert_eq!(later, Some(20), "as it was told last");
+        pass(secs(11)).await;
+        assert_eq!(of(&pool, "a").latency, None, "nobody times calls any more");
+    }
+}
+
+/// What is timed is shown, and chosen by where the rule says so only.
+#[tokio::test(start_paused = true)]
+async fn times_that_are_told_change_no_choice_of_another_rule() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["fast", "slow"]);
+    let pool = pool.balance(Balance::LeastLoaded).build().unwrap();
+    let mut slow = 0;
+    for _ in 0..200 {
+        let lease = pool.get().await.unwrap();
+        let is_slow = lease.server == "slow";
+        slow += u32::from(is_slow);
+        let took = if is_slow { secs(2) } else { ms(1) };
+        Lease::timed_outcome(&lease, Outcome::Ok, took);
+        drop(lease);
+        pass(ms(1)).await;
+    }
+    assert!((60..140).contains(&slow), "{slow}");
+    assert_eq!(of(&pool, "slow").latency, Some(secs(2)));
 }

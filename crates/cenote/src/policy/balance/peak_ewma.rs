@@ -55,6 +55,12 @@ impl PeakEwma {
         self.cost * self.kept(now)
     }
 
+    /// The expectation as it was after the last call, if that is not longer ago than `within` nanoseconds.
+    pub(crate) fn last(&self, now: u64, within: u64) -> Option<Duration> {
+        let is_known = self.cost > 0.0 && now.saturating_sub(self.at) <= within;
+        is_known.then(|| Duration::from_secs_f32(self.cost))
+    }
+
     /// What is left at `now` of the last expectation.
     fn kept(&self, now: u64) -> f32 {
         (now.saturating_sub(self.at) as f32 / -DECAY_NANOS).exp()
@@ -75,6 +81,15 @@ mod tests {
             ewma.observe(now, took, outcome);
         }
         ewma
+    }
+
+    #[test]
+    fn the_last_expectation_is_told_unfaded_for_as_long_as_it_counts_as_news() {
+        let known = after(&[(SECOND, 8 * MS, Outcome::Ok)]);
+        assert_eq!(known.last(SECOND, SECOND), Some(8 * MS));
+        assert_eq!(known.last(2 * SECOND, SECOND), Some(8 * MS));
+        assert_eq!(known.last(2 * SECOND + 1, SECOND), None);
+        assert_eq!(PeakEwma::default().last(0, SECOND), None);
     }
 
     #[track_caller]

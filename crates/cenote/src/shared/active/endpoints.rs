@@ -5,7 +5,7 @@ use crate::connect::Multiplex;
 use crate::kernel::{Admission, EndpointNumber};
 use crate::policy::sharing::Load;
 use crate::shared::active_connection::ActiveConnection;
-use crate::shared::set::Trial;
+use crate::shared::set::{SharedEndpoint, Trial};
 
 impl<C: Multiplex> Active<C> {
     /// Of the connections of the endpoint of the one at `i`: what they carry, and which of them it is.
@@ -36,6 +36,16 @@ impl<C: Multiplex> Active<C> {
         endpoint.map_or(0, |known| {
             (known.in_flight + known.draining_in_flight) as usize
         })
+    }
+
+    /// Leases that have begun at each endpoint so far, by number.
+    pub(in crate::shared) fn leases_by_endpoint(&self) -> Vec<u64> {
+        let set = self.set.as_ref().map_or(&[][..], |set| set.endpoints());
+        let its = |endpoint: &SharedEndpoint| {
+            let active = endpoint.connections.iter();
+            endpoint.carried + active.map(|i| self.entries[*i].leases).sum::<u64>()
+        };
+        set.iter().map(its).collect()
     }
 
     /// A connection of this endpoint, if it has one.

@@ -16,6 +16,8 @@ mod ejection;
 mod failures;
 /// How many connections there are.
 mod growth;
+/// What is told of the endpoints.
+mod status;
 /// Who waits, and for what.
 mod waiting;
 
