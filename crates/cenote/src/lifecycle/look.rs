@@ -92,6 +92,7 @@ fn rest_or_go_on<C: Connect>(
             life.clock.tick();
             Some(sweep.next)
         } else {
+            // Those that other threads have begun since the sweep: the next may be hours away.
             core.count_recent_leases();
             next_due(core, sweep, now)
         }

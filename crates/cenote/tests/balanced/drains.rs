@@ -146,3 +146,23 @@ async fn the_leases_on_a_shared_connection_are_counted_and_it_stays_open_until_t
     pass(ms(1)).await;
     assert_eq!(service.open("goes"), 0);
 }
+
+/// It drains from the moment at which it came, whatever drained before it.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_comes_with_weight_0_drains_since_then() {
+    let service = Service::default();
+    let (sender, pool) = service.over(&["goes"]);
+    let pool = pool.build().unwrap();
+    assert_eq!(use_once(&pool).await, "goes");
+    sender.send(set_of(&["stays"]));
+    pass(secs(10)).await;
+    sender.send(EndpointSet::from([
+        endpoint("comes").weight(0),
+        endpoint("stays"),
+    ]));
+    pass(secs(3)).await;
+    let status = pool.endpoints().unwrap();
+    let comes = status.endpoints.iter().find(|at| &*at.name == "comes");
+    let text = comes.expect("it is in the set").to_string();
+    assert!(text.starts_with("comes draining since 3.0s ago"), "{text}");
+}

@@ -219,6 +219,32 @@ async fn the_last_minute_is_that_before_the_question_in_a_pool_that_rests_too() 
     assert_eq!(of(&pool, "b").share_of_last_minute, None);
 }
 
+/// Nobody asks while the leases are taken, nor soon after.
+#[tokio::test(start_paused = true)]
+async fn leases_count_as_of_when_they_began_and_not_of_when_somebody_asks() {
+    let service = Service::default();
+    let (sender, pool) = service.over(&["a"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 10).await;
+    pass(secs(61)).await;
+    assert_eq!(of(&pool, "a").share_of_last_minute, None, "it rested");
+
+    shares(&pool, 10).await;
+    // What is open to it stays so.
+    sender.send(EndpointSet::from([
+        endpoint("a").priority(1),
+        endpoint("b"),
+    ]));
+    pass(ms(100)).await;
+    for _ in 0..700 {
+        shares(&pool, 1).await;
+        pass(ms(99)).await;
+    }
+    assert_eq!(of(&pool, "a").connections, 1);
+    assert_eq!(of(&pool, "a").share_of_last_minute, Some(0.0));
+    assert_eq!(of(&pool, "b").share_of_last_minute, Some(1.0));
+}
+
 /// A slot that served one endpoint serves another, and its count goes on.
 #[tokio::test(start_paused = true)]
 async fn what_an_endpoint_got_that_is_gone_is_no_part_of_what_the_next_got() {

@@ -53,6 +53,24 @@ async fn leases_count_whose_shared_connections_are_parked_or_gone() {
     assert_eq!(of(&pool, "a").share_of_last_minute, None);
 }
 
+/// Nobody asks while the leases are taken, nor soon after.
+#[tokio::test(start_paused = true)]
+async fn shared_leases_count_as_of_when_they_began_and_not_of_when_somebody_asks() {
+    let service = Service::default();
+    let (_sender, pool) = over(&service, &["a"]);
+    let pool = pool.build().unwrap();
+    warm(&pool).await;
+    pass(secs(61)).await;
+    assert_eq!(of(&pool, "a").share_of_last_minute, None, "it rested");
+    // The lifecycle beneath rests, while a connection serves.
+    let _held = hold(&pool, 1).await;
+    pass(secs(10)).await;
+    drop(hold(&pool, 10).await);
+    pass(secs(61)).await;
+    assert_eq!(pool.status().sharing.unwrap().serving, 1);
+    assert_eq!(of(&pool, "a").share_of_last_minute, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_comes_begins_with_nothing_of_one_that_is_gone() {
     let service = Service::default();
