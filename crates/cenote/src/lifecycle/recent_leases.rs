@@ -7,6 +7,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::set::SetState;
+use super::signals::Face;
 use super::state::{ConnectionToken, LifecycleCore};
 use crate::connect::Connect;
 use crate::kernel::EndpointNumber;
@@ -96,22 +98,31 @@ impl<C: Connect> LifecycleCore<C> {
         let Some(set) = self.owner.targets.set() else {
             return;
         };
-        let of_face = self.owner.face().map(|face| face.leases_by_endpoint());
         let now = self.owner.clock.now();
+        if let Some(face) = self.owner.face() {
+            return count_at_face(&*face, set, now);
+        }
         let mut recent = set.recent_leases();
-        match of_face {
-            Some(counts) => {
-                for (number, count) in counts.into_iter().enumerate() {
-                    recent.look(number, number as EndpointNumber, count, now);
-                }
+        for (index, _, meta) in self.slots() {
+            if let Some(number) = self.endpoint_of(index) {
+                recent.look(index, number, meta.uses.load(Relaxed), now);
             }
-            None => {
-                for (index, _, meta) in self.slots() {
-                    if let Some(number) = self.endpoint_of(index) {
-                        recent.look(index, number, meta.uses.load(Relaxed), now);
-                    }
-                }
-            }
+        }
+    }
+}
+
+/// Some endpoints at a time, for the face counts them under its lock.
+fn count_at_face<C: Connect>(face: &dyn Face, set: &SetState<C>, now: u64) {
+    let mut number = 0;
+    loop {
+        let counts = face.leases_from(number);
+        if counts.is_empty() {
+            return;
+        }
+        let mut recent = set.recent_leases();
+        for count in counts {
+            recent.look(number as usize, number, count, now);
+            number += 1;
         }
     }
 }

@@ -23,8 +23,9 @@ pub(crate) trait Face: Send + Sync {
     /// Leases on the connections of this endpoint.
     fn in_flight_at(&self, endpoint: EndpointNumber) -> usize;
 
-    /// Leases that have begun at each endpoint so far, by number; none of an endpoint that never had one.
-    fn leases_by_endpoint(&self) -> Vec<u64>;
+    /// Leases that have begun so far at the endpoints from the number `first` on, one after the other; of some of them, and
+    /// of none where no endpoint with that number or a later one has ever had a connection.
+    fn leases_from(&self, first: EndpointNumber) -> Vec<u64>;
 
     /// One connection of this endpoint is to come back, to be closed for another endpoint.
     fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber);

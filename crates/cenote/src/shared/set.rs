@@ -132,11 +132,6 @@ impl SharedSet {
         self.endpoints.get_mut(number as usize)
     }
 
-    /// By number.
-    pub(super) fn endpoints(&self) -> &[SharedEndpoint] {
-        &self.endpoints
-    }
-
     /// Numbers there are.
     #[cfg(all(test, not(cenote_loom)))]
     pub(super) fn len(&self) -> EndpointNumber {

@@ -1,11 +1,13 @@
 //! What the endpoints of a set have among the active connections, and how far each may serve.
 
+use std::ops::Range;
+
 use super::Active;
 use crate::connect::Multiplex;
 use crate::kernel::{Admission, EndpointNumber};
 use crate::policy::sharing::Load;
 use crate::shared::active_connection::ActiveConnection;
-use crate::shared::set::{SharedEndpoint, Trial};
+use crate::shared::set::Trial;
 
 impl<C: Multiplex> Active<C> {
     /// Of the connections of the endpoint of the one at `i`: what they carry, and which of them it is.
@@ -38,14 +40,14 @@ impl<C: Multiplex> Active<C> {
         })
     }
 
-    /// Leases that have begun at each endpoint so far, by number.
-    pub(in crate::shared) fn leases_by_endpoint(&self) -> Vec<u64> {
-        let set = self.set.as_ref().map_or(&[][..], |set| set.endpoints());
-        let its = |endpoint: &SharedEndpoint| {
+    /// Leases that have begun so far at these endpoints, as far as they were ever used.
+    pub(in crate::shared) fn leases_at(&self, endpoints: Range<EndpointNumber>) -> Vec<u64> {
+        let its = |number| {
+            let endpoint = self.set.as_ref()?.endpoint(number)?;
             let active = endpoint.connections.iter();
-            endpoint.carried + active.map(|i| self.entries[*i].leases).sum::<u64>()
+            Some(endpoint.carried + active.map(|i| self.entries[*i].leases).sum::<u64>())
         };
-        set.iter().map(its).collect()
+        endpoints.map_while(its).collect()
     }
 
     /// A connection of this endpoint, if it has one.
