@@ -63,6 +63,8 @@ pub struct StatusResult {
     pub condition: String,
     /// The part of the load that it was to get, from 0 to 1.
     pub due_share: f64,
+    /// How long its calls take as the pool reckons, by which `peak-ewma` goes; none if no call was told of late.
+    pub latency_us: Option<f64>,
     pub in_flight: usize,
     pub connections: usize,
     pub opening: usize,
@@ -140,6 +142,7 @@ impl StatusResult {
         Self {
             condition: status.condition.to_string(),
             due_share: status.share,
+            latency_us: status.latency.map(|latency| latency.as_secs_f64() * 1e6),
             in_flight: status.in_flight,
             connections: status.connections,
             opening: status.opening,

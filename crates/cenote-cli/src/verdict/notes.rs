@@ -207,6 +207,7 @@ mod tests {
             status: Some(StatusResult {
                 condition: String::new(),
                 due_share: 1.0 / 3.0,
+                latency_us: None,
                 in_flight: 0,
                 connections: 10,
                 opening: 0,

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::by_key::ByKey;
-use super::ids::Ids;
 use super::drains::Drains;
+use super::ids::Ids;
 use super::recent_leases::RecentLeases;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
