@@ -41,7 +41,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-// `source` asks again and again, a question at a time; `host` and `srv` are the questions, of `addresses` each.
+// `source` asks again and again; `host` and `srv` are the questions, of `addresses` each.
 // `name_servers` keeps the `resolver`, by which one record is looked up.
 
 mod addresses;

@@ -1,12 +1,11 @@
 //! What Redis Sentinel says of a master and its replicas, as sources of endpoint sets.
 //!
-//! `source` asks the sentinels again and again, `schedule` says when, `inquiry` whom and whom to believe, `session` how one
-//! is asked and heard, `answer` what its replies mean.
+//! `source` asks the sentinels again and again, and says when, `inquiry` whom and whom to believe, `session` how one is
+//! asked and heard, `answer` what its replies mean.
 
 mod answer;
 mod error;
 mod inquiry;
-mod schedule;
 mod session;
 mod source;
 
@@ -19,12 +18,18 @@ use cenote::error::SettingsError;
 use crate::connector::RedisConnector;
 use answer::View;
 pub use error::{SentinelError, SentinelFault, TriedSentinel};
-use schedule::Intervals;
 pub use source::SentinelSource;
 
 /// No interval and no time-out is shorter, nor longer.
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// From one question to the next, if nothing is heard.
+#[derive(Clone, Copy, Debug)]
+struct Intervals {
+    min: Duration,
+    max: Duration,
+}
 
 /// The sentinels of a master, and how they are asked: what they say makes the endpoints of pools that follow the master
 /// through a failover.

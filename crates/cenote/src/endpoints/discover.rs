@@ -12,21 +12,22 @@ use super::set::{EndpointSet, Key};
 /// is fixed, says so by `None`: the last set stays.
 ///
 /// ```
-/// use cenote::endpoints::{Discover, Endpoint, EndpointSet};
-/// use cenote::time::Instant;
+/// use cenote::endpoints::{Discover, EndpointSet, Polling};
+/// use std::io::Result;
 /// use std::time::Duration;
 ///
-/// /// Asks a catalogue every ten seconds.
-/// struct Catalogue { url: String, due: Instant }
+/// /// Asks a catalogue every ten seconds, and each second while it fails.
+/// struct Catalogue { url: String, polling: Polling<Result<EndpointSet<String>>> }
 ///
 /// impl Discover for Catalogue {
 ///     type Key = String;
 ///     type Error = std::io::Error;
 ///
-///     async fn next(&mut self) -> Option<Result<EndpointSet<String>, std::io::Error>> {
-///         cenote::time::sleep_until(self.due).await;
-///         let answer = ask(&self.url).await; // cut short, it is asked once more: `due` has passed
-///         self.due = Instant::now() + Duration::from_secs(10);
+///     async fn next(&mut self) -> Option<Result<EndpointSet<String>>> {
+///         let answer = self.polling.answer(|| ask(self.url.clone())).await;
+///         if answer.is_ok() {
+///             self.polling.ask_in(Duration::from_secs(10));
+///         }
 ///         Some(answer)
 ///     }
 ///
@@ -35,10 +36,12 @@ use super::set::{EndpointSet, Key};
 ///     }
 ///
 ///     fn refresh(&mut self) {
-///         self.due = self.due.min(Instant::now() + Duration::from_secs(1)); // soon, and no storm
+///         self.polling.refresh(); // soon, and no storm
 ///     }
 /// }
-/// # async fn ask(_: &str) -> std::io::Result<EndpointSet<String>> { Ok(EndpointSet::default()) }
+/// let polling = Polling::new(Duration::from_secs(1));
+/// let catalogue = Catalogue { url: "http://catalogue/orders".into(), polling };
+/// # async fn ask(_: String) -> Result<EndpointSet<String>> { Ok(EndpointSet::default()) }
 /// ```
 pub trait Discover: Send + 'static {
     /// What tells its endpoints apart.
@@ -49,9 +52,10 @@ pub trait Discover: Send + 'static {
     /// The next whole set, as soon as there may be news; a set equal to the last is no change. `None`: there will be none
     /// any more.
     ///
-    /// Dropped before it is ready, which a refresh does, once for each answer, it must lose nothing: it is asked again. How
-    /// often its server is asked is the source's to bound; one that answers at once, time and again, is held to ten
-    /// answers a second, and to the default [`Backoff`](crate::settings::Backoff) where they are errors.
+    /// Dropped before it is ready, which a refresh does, once for each answer, it must lose nothing: it is asked again, and
+    /// goes on with the question that is under way, as [`Polling`](super::Polling) does. How often its server is asked is
+    /// the source's to bound; one that answers at once, time and again, is held to ten answers a second, and to the default
+    /// [`Backoff`](crate::settings::Backoff) where they are errors.
     fn next(
         &mut self,
     ) -> impl Future<Output = Option<Result<EndpointSet<Self::Key>, Self::Error>>> + Send;

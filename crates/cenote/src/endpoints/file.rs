@@ -49,7 +49,9 @@ use crate::error::BoxError;
 pub struct WatchedFile<K> {
     path: Arc<Path>,
     parse: Parse<K>,
-    polling: Polling<Vec<u8>>,
+    /// From one look to the next.
+    every: Duration,
+    polling: Polling<io::Result<Vec<u8>>>,
     /// What was last read and made sense, and the set it says.
     last: Option<(Vec<u8>, EndpointSet<K>)>,
     /// What was read since, once.
@@ -64,6 +66,9 @@ const EVERY: Duration = Duration::from_secs(1);
 const CONFIRMED_AFTER: Duration = Duration::from_millis(20);
 /// Between two looks at least.
 const AT_LEAST: Duration = Duration::from_millis(10);
+/// After so long a look counts as failed. A thread that hangs in a file system cannot be given up, so it is waited for
+/// before the next look.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a [`WatchedFile`] tells no set.
 #[derive(Debug)]
@@ -94,7 +99,8 @@ impl<K: Key> WatchedFile<K> {
         Self {
             path: path.into().into(),
             parse: Box::new(parse),
-            polling: Polling::new(EVERY, AT_LEAST),
+            every: EVERY,
+            polling: Polling::new(AT_LEAST),
             last: None,
             seen: None,
         }
@@ -103,7 +109,7 @@ impl<K: Key> WatchedFile<K> {
     /// How often it is read. 10 ms at least, whatever is said here. Default: 1 s.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
-        self.polling.set_every(interval);
+        self.every = interval.max(AT_LEAST);
         self
     }
 
@@ -111,9 +117,18 @@ impl<K: Key> WatchedFile<K> {
         let Self { path, polling, .. } = self;
         let ask = || {
             let path = Arc::clone(path);
-            spawn_blocking(move || fs::read(path))
+            let reading = spawn_blocking(move || fs::read(path));
+            // A task that was aborted as its runtime ends is no answer.
+            async move {
+                reading
+                    .await
+                    .unwrap_or_else(|error| Err(io::Error::other(error)))
+            }
         };
-        polling.answer(ask).await.map_err(|source| FileError::Read {
+        let answer = polling.answer_within(PATIENCE, ask).await;
+        polling.ask_in(self.every);
+        let read = answer.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+        read.map_err(|source| FileError::Read {
             path: path.to_path_buf(),
             source,
         })
@@ -195,7 +210,7 @@ impl<K> fmt::Debug for WatchedFile<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WatchedFile")
             .field("path", &self.path)
-            .field("every", &self.polling.every())
+            .field("every", &self.every)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::discover::Discover;
-use super::polling::{PATIENCE, Polling};
+use super::polling::Polling;
 use super::set::{Endpoint, EndpointSet};
 use crate::error::SettingsError;
 
@@ -32,13 +32,18 @@ use crate::error::SettingsError;
 /// ```
 pub struct Lookup {
     name: String,
-    polling: Polling<Vec<SocketAddr>>,
+    /// From one question to the next.
+    every: Duration,
+    polling: Polling<io::Result<Vec<SocketAddr>>>,
 }
 
 /// Between two questions, by default.
 const EVERY: Duration = Duration::from_secs(30);
-/// Between two questions at least.
+/// Between two questions at least, and after a failure.
 const AT_LEAST: Duration = Duration::from_secs(1);
+/// After so long a question counts as failed. The system's resolver cannot be told to give up, so its answer is waited for
+/// before the next is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a [`Lookup`] has no addresses.
 #[derive(Debug, thiserror::Error)]
@@ -85,33 +90,32 @@ impl Lookup {
         }
         Ok(Self {
             name,
-            polling: Polling::new(EVERY, AT_LEAST),
+            every: EVERY,
+            polling: Polling::new(AT_LEAST),
         })
     }
 
     /// How often it is looked up. A second at least, whatever is said here. Default: 30 s.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
-        self.polling.set_every(interval);
+        self.every = interval.max(AT_LEAST);
         self
     }
 
     /// What the system's answer means.
     fn understand(
         &self,
-        answer: io::Result<Vec<SocketAddr>>,
+        answer: Option<io::Result<Vec<SocketAddr>>>,
     ) -> Result<EndpointSet<SocketAddr>, LookupError> {
         let name = self.name.clone();
         match answer {
-            Ok(addresses) if addresses.is_empty() => Err(LookupError::Empty { name }),
-            Ok(addresses) => {
+            None => Err(LookupError::TimedOut { name }),
+            Some(Err(source)) => Err(LookupError::Failed { name, source }),
+            Some(Ok(addresses)) if addresses.is_empty() => Err(LookupError::Empty { name }),
+            Some(Ok(addresses)) => {
                 let endpoint = |address| Endpoint::new(address).addresses([address]);
                 Ok(addresses.into_iter().map(endpoint).collect())
             }
-            Err(late) if late.kind() == io::ErrorKind::TimedOut => {
-                Err(LookupError::TimedOut { name })
-            }
-            Err(source) => Err(LookupError::Failed { name, source }),
         }
     }
 }
@@ -121,15 +125,15 @@ impl Discover for Lookup {
     type Error = LookupError;
 
     async fn next(&mut self) -> Option<Result<EndpointSet<SocketAddr>, LookupError>> {
-        let Self { name, polling } = self;
+        let Self { name, polling, .. } = self;
         let ask = || {
             let name = name.clone();
-            tokio::spawn(async move { Ok(tokio::net::lookup_host(name).await?.collect()) })
+            async move { Ok(tokio::net::lookup_host(name).await?.collect()) }
         };
-        let answer = polling.answer(ask).await;
+        let answer = polling.answer_within(PATIENCE, ask).await;
         let answer = self.understand(answer);
-        if answer.is_err() {
-            self.polling.ask_in(AT_LEAST);
+        if answer.is_ok() {
+            self.polling.ask_in(self.every);
         }
         Some(answer)
     }
@@ -147,7 +151,7 @@ impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lookup")
             .field("name", &self.name)
-            .field("every", &self.polling.every())
+            .field("every", &self.every)
             .finish_non_exhaustive()
     }
 }

@@ -31,10 +31,10 @@
 //! | [`WatchedFile`] | what a file says, read again whenever it changes |
 //! | `cenote-dns` | what DNS says: the addresses of a name, the targets of a service |
 //! | `cenote-redis` | what Redis Sentinel says: a master, its replicas |
-//! | your own [`Discover`] | anything else; `cenote-tower` has what tower's discoveries find |
+//! | your own [`Discover`] | anything else, [`Polling`] what has to be asked; `cenote-tower` has what tower's discoveries find |
 
 // `set` has the words, `discover` what a source is, `discovery` the task; each source is a file,
-// and `polling` is for those that ask.
+// and `polling` is for those that ask, here and elsewhere.
 
 mod balance;
 mod channel;
@@ -65,5 +65,6 @@ pub use id::EndpointId;
 pub use into_discovery::IntoDiscovery;
 #[cfg(feature = "net")]
 pub use lookup::{Lookup, LookupError};
+pub use polling::Polling;
 pub use set::{Change, Endpoint, EndpointSet, Key};
 pub use status::{DiscoveryStatus, Failing};

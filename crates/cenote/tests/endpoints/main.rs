@@ -9,5 +9,7 @@ mod files;
 mod json;
 /// The addresses of a name.
 mod lookups;
+/// What is asked again and again, and goes on when nobody waits for it.
+mod polling;
 /// What a set is, and what differs between two.
 mod sets;
