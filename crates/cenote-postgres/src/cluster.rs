@@ -9,15 +9,17 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use cenote::Pool;
 use cenote::endpoints::{Discovery, Endpoint, EndpointSet, IntoDiscovery, Key, fixed};
 use cenote::error::SettingsError;
 use cenote::net::Host;
 use cenote::pool::PoolBuilder;
+use cenote::shared::SharedPoolBuilder;
+use cenote::{Pool, SharedPool};
 use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 
 use crate::connector::PostgresConnector;
 use crate::error::ConfigError;
+use crate::pipelined::PipelinedConnector;
 use crate::role::{Post, Replicas, Role, Tell, Wanted};
 
 /// Servers that replicate each other: one takes writes, the others can be read, and which it is may change at any moment.
@@ -42,6 +44,21 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 /// # drop(open); Ok(()) }
 /// ```
 ///
+/// Connections that many callers share follow in the same way:
+///
+/// ```no_run
+/// use cenote_postgres::{PipelinedConnector, PostgresCluster};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = PostgresCluster::new("postgres://orders:secret@db1,db2,db3/orders")?;
+/// let primary = cluster.pipelined_primary(PipelinedConnector::from).build()?;
+/// let replicas = cluster.pipelined_replica(|at| PipelinedConnector::from(at).capacity(200)).build()?;
+///
+/// primary.get().await?.execute("UPDATE orders SET paid = true WHERE id = $1", &[&42_i64]).await?;
+/// let open = replicas.get().await?.query("SELECT id FROM orders WHERE NOT paid", &[]).await?;
+/// # drop(open); Ok(()) }
+/// ```
+///
 /// Roles are found out, not configured. Each connection's server says as it begins whether it takes writes: from
 /// PostgreSQL 14 on by itself, else it is asked, in a round trip. That holds for that connection, and for as long as it
 /// has it:
@@ -51,7 +68,8 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 /// - So does a write that is refused (SQLSTATE 25006) where the primary is wanted, if the server says with it that it takes
 ///   none; where it reports no such thing, or the user's own settings may be why, it is asked as the connection comes
 ///   back. So a server that was demoted under its connections costs a failed write on each at most, and none on those that
-///   nobody had when the first was refused: they serve nobody any more, and the server is dialled anew.
+///   nobody had when the first was refused: they serve nobody any more, and the server is dialled anew. A shared connection
+///   may have had writes of several callers under way, which all fail; none that comes later is given it.
 /// - A server of the wrong role is not down: [`Pool::endpoints`] shows it as
 ///   [`Unsuitable`](cenote::report::EndpointCondition::Unsuitable). It is looked at again after 30 to 60 s while another
 ///   serves, every 250 to 500 ms while callers wait and none does, and at once when a connection of any pool of this cluster
@@ -67,7 +85,7 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 ///
 /// `new` takes the hosts from a connection string; [`from_connector`](Self::from_connector) from a connector, which has
 /// the other settings; [`over`](Self::over) takes any source of endpoints, such as those of `cenote-dns`. Clones are
-/// of the same cluster. The connections are exclusive ones.
+/// of the same cluster.
 pub struct PostgresCluster<K: Key = String> {
     members: Arc<Members<K>>,
 }
@@ -202,7 +220,7 @@ impl<K: Key> PostgresCluster<K> {
     ///
     /// Each call begins another pool; all of a cluster's share what is learned of roles.
     pub fn primary(&self) -> PoolBuilder<PostgresConnector> {
-        self.pool(Wanted::Primary).name("primary")
+        self.pool(Wanted::Primary, "primary")
     }
 
     /// A pool of connections to the replicas: all servers that take no writes, as standbys do. Called "replica", if it is
@@ -212,24 +230,71 @@ impl<K: Key> PostgresCluster<K> {
     /// be more than the primary can bear beside that of the writers, and what takes the primary away with the replicas
     /// ends all service. Where it can bear it, [`replica_or_primary`](Self::replica_or_primary) says so.
     pub fn replica(&self) -> PoolBuilder<PostgresConnector> {
-        self.pool(Wanted::Replica).name("replica")
+        self.pool(Wanted::Replica, "replica")
     }
 
     /// As [`replica`](Self::replica), but the primary serves while the pool has no connection to a replica: before the
     /// first is opened, and once the last is gone. Its connections are given up as soon as there is one.
     pub fn replica_or_primary(&self) -> PoolBuilder<PostgresConnector> {
-        self.pool(Wanted::ReplicaFirst(Replicas::default()))
-            .name("replica")
+        self.pool(Wanted::ReplicaFirst(Replicas::default()), "replica")
     }
 
-    fn pool(&self, wanted: Wanted) -> PoolBuilder<PostgresConnector> {
-        let discovery = self.discovery();
-        let (members, learned) = (Arc::clone(&self.members), discovery.clone().ok());
-        Pool::balanced(Known(discovery), move |at: &Endpoint<K>| {
+    /// As [`primary`](Self::primary), of connections that many callers share. `make` has the other settings of a connector
+    /// that the pool uses: [`PipelinedConnector::from`] for the default ones.
+    pub fn pipelined_primary(
+        &self,
+        make: impl Fn(PostgresConnector) -> PipelinedConnector + Send + Sync + 'static,
+    ) -> SharedPoolBuilder<PipelinedConnector> {
+        self.shared_pool(Wanted::Primary, "primary", make)
+    }
+
+    /// As [`replica`](Self::replica), of connections that many callers share, made by `make` as in
+    /// [`pipelined_primary`](Self::pipelined_primary).
+    pub fn pipelined_replica(
+        &self,
+        make: impl Fn(PostgresConnector) -> PipelinedConnector + Send + Sync + 'static,
+    ) -> SharedPoolBuilder<PipelinedConnector> {
+        self.shared_pool(Wanted::Replica, "replica", make)
+    }
+
+    /// As [`replica_or_primary`](Self::replica_or_primary), of connections that many callers share, made by `make` as in
+    /// [`pipelined_primary`](Self::pipelined_primary).
+    pub fn pipelined_replica_or_primary(
+        &self,
+        make: impl Fn(PostgresConnector) -> PipelinedConnector + Send + Sync + 'static,
+    ) -> SharedPoolBuilder<PipelinedConnector> {
+        self.shared_pool(Wanted::ReplicaFirst(Replicas::default()), "replica", make)
+    }
+
+    fn pool(&self, wanted: Wanted, name: &str) -> PoolBuilder<PostgresConnector> {
+        let hosts = self.discovery();
+        let connector = self.connectors(wanted, &hosts);
+        Pool::balanced(Known(hosts), connector).name(name)
+    }
+
+    fn shared_pool(
+        &self,
+        wanted: Wanted,
+        name: &str,
+        make: impl Fn(PostgresConnector) -> PipelinedConnector + Send + Sync + 'static,
+    ) -> SharedPoolBuilder<PipelinedConnector> {
+        let hosts = self.discovery();
+        let connector = self.connectors(wanted, &hosts);
+        SharedPool::balanced(Known(hosts), move |at| make(connector(at))).name(name)
+    }
+
+    /// Makes the connectors of a pool: one for each host, which takes it while it has the role that is wanted.
+    fn connectors(
+        &self,
+        wanted: Wanted,
+        hosts: &Result<Discovery<K>, SettingsError>,
+    ) -> impl Fn(&Endpoint<K>) -> PostgresConnector + Send + Sync + use<K> {
+        let (members, learned) = (Arc::clone(&self.members), hosts.clone().ok());
+        move |at| {
             let tell = members.on_role(&at.key, learned.clone());
             let post = Post::new(wanted.clone(), tell);
             (members.make)(at).for_post(post)
-        })
+        }
     }
 
     fn discovery(&self) -> Result<Discovery<K>, SettingsError> {

@@ -307,6 +307,12 @@ impl PostgresConnector {
         self
     }
 
+    /// The same, whatever role the server has that a pool of a cluster wanted for one.
+    pub(crate) fn for_any_role(mut self) -> Self {
+        self.post = None;
+        self
+    }
+
     pub(crate) fn hosts(&self) -> Vec<net::Host> {
         match &self.only {
             Some(host) => vec![host.clone()],

@@ -337,7 +337,7 @@ impl PipelinedConnection {
 
     /// Whether a caller who comes now can use it beside those it has.
     pub(super) fn is_fit(&self) -> bool {
-        self.0.conn.is_fit() && !self.0.desk.vitals.is_ended()
+        self.0.conn.is_fit() && self.0.conn.keeps_role() && !self.0.desk.vitals.is_ended()
     }
 
     pub(super) fn vitals(&self) -> &Arc<Vitals> {

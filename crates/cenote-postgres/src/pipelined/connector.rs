@@ -167,7 +167,7 @@ impl Connect for PipelinedConnector {
                         Peer::TransactionPooler => None,
                     },
                     peer: conn.session().peer(),
-                    connector: self.postgres.clone(),
+                    connector: self.postgres.clone().for_any_role(),
                     patience,
                 };
                 Some(watched.start())
@@ -185,7 +185,8 @@ impl Connect for PipelinedConnector {
     }
 
     /// False once the server closed the connection, or it broke, or was given up, or prepared statements that
-    /// it relies on are gone.
+    /// it relies on are gone, or its server has not the role any more that a
+    /// [`PostgresCluster`](crate::PostgresCluster) wants.
     fn is_open(&self, conn: &PipelinedConnection) -> bool {
         conn.is_fit()
     }
@@ -204,7 +205,7 @@ impl Connect for PipelinedConnector {
         Some(self.postgres.endpoint().to_string())
     }
 
-    /// An empty query: one round trip.
+    /// As [`PostgresConnector`] does: one round trip.
     async fn check(&self, conn: &mut PipelinedConnection, _: &ConnectionInfo) -> Result<(), Error> {
         let _owed = conn.vitals().owe();
         self.postgres.ask(conn.exclusive()).await

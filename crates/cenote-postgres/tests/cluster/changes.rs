@@ -8,21 +8,9 @@ use cenote_testkit::PostgresServer;
 
 use crate::fixture::{eventually, text};
 use crate::servers::{
-    Servers, cluster_of, is_refused, is_unsuitable, make_table, patient, port, set_read_only,
-    status_of, url_of,
+    Servers, cluster_of, is_refused, is_unsuitable, patient, port, set_read_only, status_of, two,
+    url_of,
 };
-
-/// Two servers of which the first takes writes. Their roles change under their sessions, as those behind a service that
-/// fails over without ending connections.
-async fn two() -> [PostgresServer; 2] {
-    let start = || PostgresServer::start().expect("PostgreSQL starts");
-    let servers = [start(), start()];
-    for server in &servers {
-        make_table(server).await;
-    }
-    set_read_only(&servers[1], "on").await;
-    servers
-}
 
 /// Opens so many connections, and has them idle.
 async fn open(pool: &Pool<PostgresConnector>, connections: usize) {

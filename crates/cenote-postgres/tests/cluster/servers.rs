@@ -1,9 +1,10 @@
 //! A primary and its standbys, pools over them, and servers whose role a setting says.
 
 use cenote::pool::PoolBuilder;
-use cenote::report::{EndpointCondition, EndpointStatus};
-use cenote::{Lease, Pool};
-use cenote_postgres::{PgConnection, PostgresCluster, PostgresConnector};
+use cenote::report::{EndpointCondition, EndpointStatus, SetStatus};
+use cenote::shared::SharedPoolBuilder;
+use cenote::{Lease, Pool, SharedPool};
+use cenote_postgres::{PgConnection, PipelinedConnector, PostgresCluster, PostgresConnector};
 use cenote_testkit::PostgresServer;
 
 use crate::fixture::{DEADLINE, connector_to, eventually, single_of, text};
@@ -29,7 +30,19 @@ impl Servers {
     }
 }
 
-pub async fn make_table(server: &PostgresServer) {
+/// Two servers of which the first takes writes. Their roles change under their sessions, as those behind a service that
+/// fails over without ending connections.
+pub async fn two() -> [PostgresServer; 2] {
+    let start = || PostgresServer::start().expect("PostgreSQL starts");
+    let servers = [start(), start()];
+    for server in &servers {
+        make_table(server).await;
+    }
+    set_read_only(&servers[1], "on").await;
+    servers
+}
+
+async fn make_table(server: &PostgresServer) {
     run(server, "CREATE TABLE orders (id bigint, writer int)").await;
 }
 
@@ -56,6 +69,35 @@ pub fn patient(builder: PoolBuilder<PostgresConnector>) -> Pool<PostgresConnecto
         .reset_timeout(DEADLINE)
         .build()
         .expect("settings are valid")
+}
+
+/// The same, of connections that are shared.
+pub fn patient_shared(
+    builder: SharedPoolBuilder<PipelinedConnector>,
+) -> SharedPool<PipelinedConnector> {
+    builder
+        .acquire_timeout(DEADLINE)
+        .check_timeout(DEADLINE)
+        .reset_timeout(DEADLINE)
+        .build()
+        .expect("settings are valid")
+}
+
+/// A pool over the servers of a cluster.
+pub trait OverSet {
+    fn set_status(&self) -> SetStatus;
+}
+
+impl OverSet for Pool<PostgresConnector> {
+    fn set_status(&self) -> SetStatus {
+        self.endpoints().expect("it is over a set")
+    }
+}
+
+impl OverSet for SharedPool<PipelinedConnector> {
+    fn set_status(&self) -> SetStatus {
+        self.endpoints().expect("it is over a set")
+    }
 }
 
 /// Runs a statement as an administrator does.
@@ -95,18 +137,17 @@ pub async fn is_refused(conn: &PgConnection) -> bool {
     write.is_err_and(|error| error.code().is_some_and(|code| code.code() == "25006"))
 }
 
-fn find(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> Option<EndpointStatus> {
+fn find(pool: &impl OverSet, server: &PostgresServer) -> Option<EndpointStatus> {
     let name = server.addr().to_string();
-    let status = pool.endpoints().expect("it is over a set");
-    let mut its = status.endpoints.into_iter();
+    let mut its = pool.set_status().endpoints.into_iter();
     its.find(|endpoint| *endpoint.name == *name)
 }
 
-pub fn status_of(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> EndpointStatus {
+pub fn status_of(pool: &impl OverSet, server: &PostgresServer) -> EndpointStatus {
     find(pool, server).expect("it is a member")
 }
 
-pub fn is_unsuitable(pool: &Pool<PostgresConnector>, server: &PostgresServer) -> bool {
+pub fn is_unsuitable(pool: &impl OverSet, server: &PostgresServer) -> bool {
     let is_so = |condition| matches!(condition, EndpointCondition::Unsuitable { .. });
     find(pool, server).is_some_and(|status| is_so(status.condition))
 }
