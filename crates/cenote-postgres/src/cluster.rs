@@ -85,7 +85,7 @@ use crate::role::{Post, Replicas, Role, Tell, Wanted};
 ///
 /// `new` takes the hosts from a connection string; [`from_connector`](Self::from_connector) from a connector, which has
 /// the other settings; [`over`](Self::over) takes any source of endpoints, such as those of `cenote-dns`. Clones are
-/// of the same cluster.
+/// of the same cluster, and its pools may be used on different runtimes, whichever of them ends first.
 pub struct PostgresCluster<K: Key = String> {
     members: Arc<Members<K>>,
 }
@@ -195,7 +195,8 @@ impl<K: Key> PostgresCluster<K> {
     /// # drop(cluster); Ok(()) }
     /// ```
     ///
-    /// The source is asked from now on, on the runtime that calls; where there is none, building a pool says so.
+    /// The source is asked from now on, on the runtime that calls; where there is none, building a pool says so. If that
+    /// runtime ends, the last set stays.
     pub fn over<S: IntoDiscovery<Key = K>>(
         source: S,
         make: impl Fn(&Endpoint<K>) -> PostgresConnector + Send + Sync + 'static,

@@ -6,10 +6,11 @@ use cenote::endpoints::{Endpoint, EndpointSet, channel};
 use cenote::{GetError, Lease};
 use cenote_postgres::{Error, PostgresCluster, PostgresConnector};
 use cenote_testkit::{PostgresServer, SilentAddress};
+use tokio::runtime::Builder;
 use tokio::sync::OnceCell;
 
 use crate::fixture::{DEADLINE, eventually, text};
-use crate::servers::{Servers, is_unsuitable, patient, port, url_of};
+use crate::servers::{Servers, cluster_of, is_unsuitable, patient, port, url_of};
 
 /// A primary and two standbys, which nothing here changes.
 async fn servers() -> &'static Servers {
@@ -34,6 +35,22 @@ async fn the_primary_and_the_replicas_are_found_out() {
         let conn = replicas.get().await.expect("a lease");
         assert_eq!(text(&conn, "SHOW transaction_read_only").await, "on");
         seen.insert(port(&conn).await);
+    }
+}
+
+/// As where each of several tests has a runtime of its own.
+#[test]
+fn pools_of_a_cluster_serve_on_their_runtimes_whatever_became_of_that_of_the_first() {
+    let runtime = || Builder::new_current_thread().enable_all().build();
+    let server = PostgresServer::start().expect("PostgreSQL starts");
+    let cluster = cluster_of([&server].into_iter());
+    for _ in 0..2 {
+        let runtime = runtime().expect("a runtime");
+        let served_by = runtime.block_on(async {
+            let pool = patient(cluster.primary());
+            port(&pool.get().await.expect("a lease")).await
+        });
+        assert_eq!(served_by, server.port());
     }
 }
 

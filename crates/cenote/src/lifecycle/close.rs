@@ -14,6 +14,7 @@ use super::upkeep;
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
 use crate::rt;
+use crate::sync::lock;
 
 /// How long a close waits for leases, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,8 +80,10 @@ pub(crate) fn shut<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     }
     upkeep::dismiss(core);
     if let Some(set) = core.owner.targets.set() {
-        // The follower ends.
+        // The follower ends; one that was left has users' values, whose drops may panic.
         set.changed.notify_one();
+        let left = lock(&set.left).take();
+        let _ = rt::calling(|| drop(left));
     }
 }
 

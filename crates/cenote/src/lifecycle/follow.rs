@@ -6,11 +6,15 @@
 //! An endpoint that stays in the set keeps its number, its connections and what is known of it, whatever else changes.
 //! One that leaves, or has weight 0, gets no leases any more; its idle connections are closed, the others when they come
 //! back; once they are gone it is forgotten. If its key comes again before that, it is the same endpoint.
+//!
+//! A follower whose runtime ends leaves what it knows with the pool, whose next look has it follow on where that is looked
+//! after.
 
 mod admit;
 mod known;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
 
@@ -24,14 +28,16 @@ use super::ids::Listing;
 use super::set::SetState;
 use super::state::LifecycleCore;
 use super::target::{Member, Target};
+use super::upkeep;
 use crate::connect::Connect;
 use crate::endpoints::{Change, Discovery, Endpoint, EndpointId, EndpointSet, Key, News};
 use crate::kernel::{Arc, EndpointNumber, Phase};
 use crate::policy::balance::key_hash::hash_of;
 use crate::policy::ejection::{Availability, PanicMode};
 use crate::report::EventKind;
-use crate::rt;
+use crate::rt::{self, Runtime};
 use crate::settings::SECOND;
+use crate::sync::lock;
 use crate::wake::Notify;
 
 /// Begins to follow the set that `discovery` tells.
@@ -55,11 +61,47 @@ pub(super) fn start<C: Connect, K: Key>(
         known: BTreeMap::new(),
         version: 0,
         panic: None,
+        has_news: true,
+        look_at: None,
     };
     // Where the source is asked: the set is followed for as long as there is news.
     let discovery = follower.discovery.clone();
-    discovery.spawn(follower.run());
+    discovery.spawn(follow(Following(Some(follower))));
 }
+
+/// Follows on, if the follower's runtime has ended.
+pub(super) fn go_on<C: Connect>(core: &Arc<LifecycleCore<C>>) {
+    let Some(set) = core.owner.targets.set() else {
+        return;
+    };
+    let left = lock(&set.left).take();
+    if let Some(left) = left {
+        left(&core.owner.runtime);
+    }
+}
+
+/// A follower that was left: has it follow on there.
+pub(super) type Left = Box<dyn FnOnce(&Runtime) + Send>;
+
+async fn follow<C, K, F>(mut following: Following<C, K, F>)
+where
+    C: Connect,
+    K: Key,
+    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
+{
+    while let Some(follower) = &mut following.0 {
+        if follower.turn().await.is_break() {
+            following.0 = None;
+        }
+    }
+}
+
+/// The follower in its task, until the pool has ended.
+struct Following<C, K, F>(Option<Follower<C, K, F>>)
+where
+    C: Connect,
+    K: Key,
+    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static;
 
 struct Follower<C: Connect, K: Key, F> {
     core: Weak<LifecycleCore<C>>,
@@ -80,6 +122,10 @@ struct Follower<C: Connect, K: Key, F> {
     version: u64,
     /// Whether ejected endpoints are used.
     panic: Option<PanicMode>,
+    /// The discovery may tell more.
+    has_news: bool,
+    /// When something changes by itself.
+    look_at: Option<rt::Instant>,
 }
 
 /// Which endpoints may be fit again.
@@ -102,63 +148,80 @@ where
     K: Key,
     F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
 {
-    async fn run(mut self) {
-        let changed = StdArc::clone(&self.changed);
-        let mut news_ended = false;
-        // When something changes by itself.
-        let mut look_at = None::<rt::Instant>;
-        loop {
-            let due = async {
-                match look_at {
-                    Some(at) => rt::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            // Whichever it is, all is looked at.
-            let occasion = tokio::select! {
-                biased;
-                told = self.discovery.news(), if !news_ended => Occasion::News(told),
-                named = self.rechecks.recv() => Occasion::Recheck(match named {
-                    Ok(key) => Recheck::Of(key),
-                    // Never closed: the discovery that is held here keeps it open.
-                    Err(RecvError::Lagged(_) | RecvError::Closed) => Recheck::All,
-                }),
-                () = changed.notified() => Occasion::Other,
-                () = due => Occasion::Other,
-            };
-            let mut source_does = None;
-            match occasion {
-                Occasion::News(Some(News::Set(set))) => self.news = Some(set),
-                Occasion::News(Some(News::Failed(error))) => source_does = Some(Err(error)),
-                Occasion::News(Some(News::Recovered)) => source_does = Some(Ok(())),
-                Occasion::News(None) => news_ended = true,
-                Occasion::Recheck(recheck) => self.recheck = Some(recheck),
-                Occasion::Other => {}
+    /// Waits for something to happen, and makes of it what follows. Dropped, it has done nothing.
+    async fn turn(&mut self) -> ControlFlow<()> {
+        let look_at = self.look_at;
+        let due = async {
+            match look_at {
+                Some(at) => rt::sleep_until(at).await,
+                None => std::future::pending().await,
             }
-            // Held only while something is done: the pool ends with its last handle.
-            let Some(core) = self.core.upgrade() else {
-                return;
-            };
-            if core.demand().phase == Phase::Closed {
-                return;
-            }
-            if let Some(source_does) = source_does {
-                let source = self.discovery.source();
-                core.owner.tell(|| match &source_does {
-                    Ok(()) => EventKind::DiscoveryRecovered,
-                    Err(error) => EventKind::DiscoveryFailed {
-                        source: &source,
-                        error,
-                        kept: self.set.len(),
-                    },
-                });
-            }
-            // Keys are user code: what one of them spoils is done again, and nothing else waits for it (pingora #1006).
-            look_at = match rt::calling(|| self.follow(&core)) {
-                Ok(change_at) => change_at.map(|at| core.owner.clock.instant(at)),
-                Err(_) => Some(rt::now() + SECOND),
-            };
+        };
+        // Whichever it is, all is looked at.
+        let occasion = tokio::select! {
+            biased;
+            told = self.discovery.news(), if self.has_news => Occasion::News(told),
+            named = self.rechecks.recv() => Occasion::Recheck(match named {
+                Ok(key) => Recheck::Of(key),
+                // Never closed: the discovery that is held here keeps it open.
+                Err(RecvError::Lagged(_) | RecvError::Closed) => Recheck::All,
+            }),
+            () = self.changed.notified() => Occasion::Other,
+            () = due => Occasion::Other,
+        };
+        let mut source_does = None;
+        match occasion {
+            Occasion::News(Some(News::Set(set))) => self.news = Some(set),
+            Occasion::News(Some(News::Failed(error))) => source_does = Some(Err(error)),
+            Occasion::News(Some(News::Recovered)) => source_does = Some(Ok(())),
+            Occasion::News(None) => self.has_news = false,
+            Occasion::Recheck(recheck) => self.recheck = Some(recheck),
+            Occasion::Other => {}
         }
+        // Held only while something is done: the pool ends with its last handle.
+        let Some(core) = self.core.upgrade() else {
+            return ControlFlow::Break(());
+        };
+        if core.demand().phase == Phase::Closed {
+            return ControlFlow::Break(());
+        }
+        if let Some(source_does) = source_does {
+            let source = self.discovery.source();
+            core.owner.tell(|| match &source_does {
+                Ok(()) => EventKind::DiscoveryRecovered,
+                Err(error) => EventKind::DiscoveryFailed {
+                    source: &source,
+                    error,
+                    kept: self.set.len(),
+                },
+            });
+        }
+        // Keys are user code: what one of them spoils is done again, and nothing else waits for it (pingora #1006).
+        self.look_at = match rt::calling(|| self.follow(&core)) {
+            Ok(change_at) => change_at.map(|at| core.owner.clock.instant(at)),
+            Err(_) => Some(rt::now() + SECOND),
+        };
+        ControlFlow::Continue(())
+    }
+
+    /// Leaves itself with the pool: its runtime has ended, or is about to.
+    fn leave(mut self) {
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        let Some(set) = core.owner.targets.set() else {
+            return;
+        };
+        if core.demand().phase == Phase::Closed {
+            return;
+        }
+        // Until it follows on, nobody lets an endpoint in again.
+        set.may_eject.store(0, Relaxed);
+        self.look_at = Some(rt::now());
+        let left: Left = Box::new(|runtime| runtime.spawn(follow(Following(Some(self)))));
+        *lock(&set.left) = Some(left);
+        // By a keeper on another runtime, if there is one; else by the next, which a caller lists the pool with.
+        upkeep::schedule(&core, core.owner.clock.now());
     }
 
     /// Makes of all that is known what follows; when that is to be done again though nothing happens, if it is.
@@ -335,13 +398,15 @@ where
     }
 }
 
-impl<C: Connect, K: Key, F> Drop for Follower<C, K, F> {
+impl<C, K, F> Drop for Following<C, K, F>
+where
+    C: Connect,
+    K: Key,
+    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
+{
     fn drop(&mut self) {
-        // Its runtime has ended, perhaps: nobody would let an endpoint in again.
-        if let Some(core) = self.core.upgrade() {
-            if let Some(set) = core.owner.targets.set() {
-                set.may_eject.store(0, Relaxed);
-            }
+        if let Some(follower) = self.0.take() {
+            follower.leave();
         }
     }
 }

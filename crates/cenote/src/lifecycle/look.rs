@@ -14,7 +14,7 @@ use super::recycle::{reason, release};
 use super::retire::retire;
 use super::state::{Lifecycle, LifecycleCore, Refusal, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
-use super::{dial, failed_dial, health, proving};
+use super::{dial, failed_dial, follow, health, proving};
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
 use crate::kernel::call_site::Site;
@@ -52,6 +52,7 @@ fn look<C: Connect>(core: &Arc<LifecycleCore<C>>) -> Option<u64> {
         }
     }
     let now = life.clock.tick();
+    follow::go_on(core);
     retire_closed(core, now);
     // Out of its lock: a sweep calls user code.
     let mut sweep = std::mem::take(&mut *life.sweep());

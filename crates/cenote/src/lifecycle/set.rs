@@ -11,6 +11,7 @@ use super::by_key::ByKey;
 use super::drains::Drains;
 use super::ids::Ids;
 use super::recent_leases::RecentLeases;
+use super::follow::Left;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
 use super::supply::TellStatus;
@@ -64,6 +65,8 @@ pub(crate) struct SetState<C: Connect> {
     pub(super) changed: Arc<Notify>,
     /// What the discovery says of itself.
     pub(super) discovery: TellStatus,
+    /// The follower, from when its runtime has ended until it follows on. Leaf lock.
+    pub(super) left: Mutex<Option<Left>>,
 }
 
 /// Dials under way to one endpoint at most.
@@ -106,6 +109,7 @@ impl<C: Connect> SetState<C> {
             leaving: AtomicUsize::new(0),
             changed: Arc::new(Notify::new()),
             discovery,
+            left: Mutex::new(None),
         }
     }
 

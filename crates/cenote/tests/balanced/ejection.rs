@@ -346,27 +346,3 @@ async fn an_endpoint_that_is_added_starts_slowly_and_comes_to_its_whole_share() 
     let late = shares(&pool, 300).await;
     assert!(of(&late, "c") > 70, "{late:?}");
 }
-
-/// The follower has ended with its runtime, and nobody would let the endpoint in again.
-#[test]
-fn where_the_set_is_followed_no_more_nothing_is_ejected() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap()
-    };
-    let service = Service::default();
-    let first = runtime();
-    let (_sender, pool) = first.block_on(async {
-        let (sender, pool) = service.over(&["a", "b", "c"]);
-        let pool = pool.build().unwrap();
-        shares(&pool, 30).await;
-        (sender, pool)
-    });
-    drop(first);
-    runtime().block_on(async {
-        assert!(of(&calls(&pool, 300, &["b"]).await, "b") > 60);
-    });
-}

@@ -21,6 +21,8 @@ mod growth;
 mod one_way;
 /// What callers are told of endpoints that cannot be reached, and what becomes of those.
 mod outages;
+/// Runtimes that end, and pools that are used on others.
+mod runtimes;
 /// The service that all of them are about.
 mod service;
 /// What can be set, and what is refused.
