@@ -227,6 +227,10 @@ impl<K: Key> PostgresCluster<K> {
     /// A pool of connections to the replicas: all servers that take no writes, as standbys do. Called "replica", if it is
     /// given no other name.
     ///
+    /// What counts is whether sessions begin read-only, not whether the server is a standby. So a primary with
+    /// `default_transaction_read_only` on serves readers here, and writers nowhere, also where that is set for this user or
+    /// database alone (`ALTER ROLE`, `ALTER DATABASE`). Once it is off the server is a primary again, and leaves this pool.
+    ///
     /// The primary never serves here. While there is no replica callers wait, and time out: the load of the readers may
     /// be more than the primary can bear beside that of the writers, and what takes the primary away with the replicas
     /// ends all service. Where it can bear it, [`replica_or_primary`](Self::replica_or_primary) says so.

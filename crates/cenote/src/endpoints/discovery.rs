@@ -218,7 +218,8 @@ impl<K: Key> Discovery<K> {
     /// Something was learned of the endpoint with this key, by whatever way: it may be up again, or what is wanted. Pools
     /// over this discovery that failed to connect to it, or found it [unsuitable](crate::FailureKind::Unsuitable), do not
     /// put the next dial off: it begins when they have a use for it, which is at once where callers wait for a
-    /// connection, and not at all in a pool that nobody uses.
+    /// connection, and not at all in a pool that nobody uses. If a dial is under way that fails, as it met the endpoint
+    /// before, so it is for the one after that.
     ///
     /// For what knows better than a back-off, such as a connection to a server that tells of its new role. Each call
     /// may cost that server a dial from each pool: not for a loop.

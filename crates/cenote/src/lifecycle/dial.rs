@@ -131,6 +131,7 @@ fn next<C: Connect>(
         number,
         purpose,
         is_given_up: false,
+        is_outdated: false,
     });
     Some(Attempt {
         opening: Some(opening),
@@ -311,7 +312,7 @@ impl<C: Connect> Attempt<C> {
         let _ended = {
             let mut dialer = core.owner.dialer();
             dialer.arriving += 1;
-            dialer.under_way.retain(|dial| dial.slot != slot);
+            dialer.end(slot);
             // While new connections prove dead, opening one is no success yet.
             let dial_time = growth::observe_dial(dialer.dial_time, took);
             dialer.dial_time = Some(dial_time);

@@ -47,6 +47,9 @@ pub(super) struct UnderWay {
     pub(super) purpose: Purpose,
     /// It has taken so long that those who waited for its endpoint alone were sent away.
     pub(super) is_given_up: bool,
+    /// Since it began, something was learned of the endpoint that it may not have met: its failure is no reason to put the
+    /// next dial off.
+    pub(super) is_outdated: bool,
 }
 
 /// The dials that failed in a row.
@@ -74,9 +77,7 @@ impl Outage {
             took: 0,
         }
     }
-}
 
-impl Outage {
     /// Whether the endpoint is up, and not what is wanted.
     pub(super) fn is_unsuitable(&self) -> bool {
         self.kind == FailureKind::Unsuitable
@@ -125,6 +126,20 @@ impl Dialer {
             checking: 0,
             checking_since: 0,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+        }
+    }
+
+    /// The dial for this slot has ended. Whether it is [outdated](UnderWay::is_outdated).
+    pub(super) fn end(&mut self, slot: usize) -> bool {
+        let place = self.under_way.iter().position(|dial| dial.slot == slot);
+        place.is_some_and(|place| self.under_way.swap_remove(place).is_outdated)
+    }
+
+    /// Something was learned of this endpoint that dials under way may not meet.
+    pub(super) fn outdate(&mut self, number: EndpointNumber) {
+        let dials = self.under_way.iter_mut();
+        for dial in dials.filter(|dial| dial.number == Some(number)) {
+            dial.is_outdated = true;
         }
     }
 

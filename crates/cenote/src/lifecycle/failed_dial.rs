@@ -61,13 +61,13 @@ pub(super) fn failed<C: Connect>(
         // All by this lock: of dials that fail at the same time one is the last, though the slots of the others are not
         // vacant yet, and none is that fails while another's connection is on its way.
         let open = core.demand().open();
-        let (while_open, none_arrives) = match slot {
+        let (while_open, none_arrives, is_outdated) = match slot {
             Slot::Opening(slot) => {
-                dialer.under_way.retain(|dial| dial.slot != slot);
-                (open > 0, dialer.arriving == 0)
+                let is_outdated = dialer.end(slot);
+                (open > 0, dialer.arriving == 0, is_outdated)
             }
             // It may count as arriving itself.
-            Slot::Open => (open > 1, true),
+            Slot::Open => (open > 1, true, false),
         };
         let is_last_dial = dialer.under_way.is_empty() && none_arrives;
         let Dialer {
@@ -99,6 +99,9 @@ pub(super) fn failed<C: Connect>(
                     }
                     _ => outage.gate.failed(now, &life.settings.backoff, rng),
                 }
+            }
+            if is_outdated {
+                outage.gate.open_by(now);
             }
             let old = std::mem::replace(&mut outage.last_error, error.clone());
             outage.kind = *kind;

@@ -241,10 +241,15 @@ where
         change_at
     }
 
-    /// What failed at these endpoints is no reason any more to put the next dial off.
+    /// What failed at these endpoints is no reason any more to put the next dial off, nor is what fails of the dials under
+    /// way.
     fn open_gates(&self, core: &LifecycleCore<C>, state: &SetState<C>, recheck: &Recheck<K>) {
         let now = core.owner.clock.now();
-        let open = |known: &Known| state.dials().open_by(known.number, now);
+        let open = |known: &Known| {
+            let mut dialer = core.owner.dialer();
+            dialer.outdate(known.number);
+            state.dials().open_by(known.number, now);
+        };
         match recheck {
             Recheck::Of(key) => self.known.get(&**key).into_iter().for_each(open),
             Recheck::All => self.known.values().for_each(open),

@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use cenote::endpoints::{Discovery, Outcome, channel};
 use cenote::report::{EndpointCondition, EndpointStatus, EventKind};
+use cenote::settings::Backoff;
 use cenote::{GetError, Lease, Pool};
 use tokio::time::Instant;
 
@@ -251,6 +252,53 @@ async fn one_that_somebody_says_to_look_at_again_is_dialled_at_once() {
     pass(ms(5)).await;
     assert!(caller.is_finished());
     assert_eq!(caller.await.unwrap(), "replica2");
+}
+
+/// What the dial under way met was before it was learned, and says nothing of after.
+#[tokio::test(start_paused = true)]
+async fn one_of_which_somebody_learns_while_it_is_dialled_is_dialled_again_at_once() {
+    for answer in [Answer::Unsuitable, Answer::Refuse] {
+        let service = Service::default();
+        let (sender, source) = channel();
+        sender.send(set_of(&["standby"]));
+        service.set("standby", answer);
+        service.set_connect_time("standby", ms(100));
+        let discovery = Discovery::start(source).unwrap();
+        let pool = service.balanced(discovery.clone());
+        let slow = Backoff::new(secs(5), secs(5));
+        let pool = pool.backoff(slow).build().unwrap();
+        let caller = {
+            let pool = pool.clone();
+            tokio::spawn(async move { use_once(&pool).await })
+        };
+        pass(ms(50)).await;
+        service.set("standby", Answer::Accept);
+        discovery.recheck("standby".to_owned());
+        pass(ms(160)).await;
+        assert!(caller.is_finished(), "after two dials, {answer:?}");
+        assert_eq!(service.dialled("standby"), 2);
+    }
+}
+
+/// Once for each time that something is learned.
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_again_after_that_is_dialled_at_its_pace() {
+    let service = Service::default();
+    let (sender, source) = channel();
+    sender.send(set_of(&["standby"]));
+    service.set("standby", Answer::Unsuitable);
+    service.set_connect_time("standby", ms(100));
+    let discovery = Discovery::start(source).unwrap();
+    let pool = service.balanced(discovery.clone()).build().unwrap();
+    let _caller = {
+        let pool = pool.clone();
+        tokio::spawn(async move { pool.get().await.is_ok() })
+    };
+    pass(ms(50)).await;
+    discovery.recheck("standby".to_owned());
+    // The pause is eight times as long as a dial.
+    pass(ms(900)).await;
+    assert_eq!(service.dialled("standby"), 2);
 }
 
 #[tokio::test(start_paused = true)]
