@@ -20,7 +20,9 @@ use crate::target::Target;
 /// The targets of a service, as its SRV records name them, asked for again and again: each is an endpoint, with all
 /// its addresses, IPv6 before IPv4. Made by [`srv`](crate::srv).
 ///
-/// - **Addresses** are taken from additional records as far as these say them; what they do not say is looked up.
+/// - **Addresses** are taken from additional records as far as these say them; what they do not say is looked up. A target
+///   that moves is the same endpoint, whose connections follow within seconds
+///   ([`Endpoint::addresses`](cenote::endpoints::Endpoint::addresses)).
 /// - **Priority** is the record's.
 /// - **Weight** is a hundred times the record's. A record of weight 0 has the weight 1: beside others a very small share,
 ///   as RFC 2782 has it, not none; where all are 0, equal shares.

@@ -110,6 +110,29 @@ async fn a_pool_over_a_name_moves_with_its_zone_and_loses_no_request() {
     }
 }
 
+/// The target is the same, and so the endpoint, whose connections were good for as long as they lasted.
+#[tokio::test]
+async fn a_pool_over_a_service_moves_with_its_target_and_loses_no_request() {
+    let old = Server::start("127.0.0.2", 0).await;
+    let new = Server::start("127.0.0.3", old.at.port()).await;
+    let records = format!(
+        "_echo._tcp 1 SRV 0 1 {} one\none 1 A 127.0.0.2",
+        old.at.port()
+    );
+    let zone = KnotServer::start(ZONE, &records).unwrap();
+    let source = dns(zone.addr()).srv("_echo._tcp.prod.test").unwrap();
+    let pool = Pool::balanced(source, |at: &Endpoint<Target>| To(at.addresses[0]));
+    let pool = pool.build().unwrap();
+    assert_eq!(ask(&pool).await, old.at);
+    zone.change(&["one A"], &["one 1 A 127.0.0.3"]).unwrap();
+    within("all at the new address", async {
+        while ask(&pool).await != new.at || old.open() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_pool_over_a_service_shares_by_the_weights_of_its_targets() {
     let (heavy, light) = (

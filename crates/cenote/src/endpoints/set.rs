@@ -20,6 +20,15 @@ pub struct Endpoint<K> {
     pub key: K,
     /// Where it listens, if the source knows: several are of one endpoint, as of a host with IPv4 and IPv6, in the order
     /// in which they are to be tried.
+    ///
+    /// When one of them is gone from a later set, as when a name in DNS moves, the connections of a pool that were dialled
+    /// before are replaced, a tenth of them each second: idle ones end at once, leased ones when they come back
+    /// ([`CloseReason::EndpointGone`](crate::report::CloseReason::EndpointGone)), those that are shared once another is
+    /// there. None ends before one was opened to the addresses of now, nor while connecting to those fails; only where the
+    /// endpoint has all the connections that it may have does one make way first, and in a pool that nobody uses they end
+    /// without. So the load has moved ten seconds after that, but for leases that last longer. To which of several addresses
+    /// a connection is, a pool does not know, so all are replaced; one that is only added replaces none.
+    /// [`Pool::evict`](crate::Pool::evict) does it at once.
     pub addresses: Vec<SocketAddr>,
     /// Its share of the load, as against the others'. 0: it gets no more, and what it carries ends by itself. Default: 1.
     pub weight: u32,

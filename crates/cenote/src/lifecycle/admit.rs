@@ -26,6 +26,7 @@ pub(crate) fn admit<C: Connect>(
     meta.opened_at.store(now, Relaxed);
     meta.idle_since.store(now, Relaxed);
     meta.checked_at.store(now, Relaxed);
+    meta.version.store(token.entry().target.version(), Relaxed);
     meta.expires_at.store(expires_at, Relaxed);
     meta.begin_uses(origin);
     count(&life.metrics.opened);

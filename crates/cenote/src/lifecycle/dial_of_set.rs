@@ -10,7 +10,8 @@
 //!   than they are dialled would have every dial, for they have the fewest connections.
 //! - While the pool is in use, an endpoint that was chosen and lacks a connection, or that failed and has none, is dialled
 //!   though nobody waits, at the pace of its back-off: else it would never come to its share, or never come back. Such dials
-//!   take half of those that may be under way, and leave callers the rest. Where the pool is full, one that has no
+//!   take half of those that may be under way, and leave callers the rest. So is one that has other addresses now, whatever
+//!   connections it has. Where the pool is full, one that has no
 //!   connection, or fewer than it should, is made room for.
 //! - An error is told to those who wait only where every endpoint that may serve has failed so that it is to be told.
 
@@ -286,6 +287,14 @@ fn for_share_of_its_own<C: Connect>(
     };
     if let Some(number) = dials.missing().find(has_room) {
         return Some(number);
+    }
+    if room == PoolRoom::Some {
+        let moved = dials.moved().filter(|(_, number)| has_room(number));
+        match moved.min() {
+            Some((opens_at, number)) if opens_at <= now => return Some(number),
+            Some((opens_at, _)) => dial::wake_by(core, dialer, opens_at),
+            None => {}
+        }
     }
     let is_down = |number: EndpointNumber| {
         let record = endpoints.record(number);

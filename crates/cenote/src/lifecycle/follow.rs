@@ -1,7 +1,8 @@
 //! The follower: a task of each pool over a set of endpoints that makes of the set, and of what is known of each endpoint,
 //! who may serve and with which share of the load. It acts while nobody calls and while all callers wait (linkerd2 #2550).
 //!
-//! `known` is what is known of each and what is thought of it; `admit` says who may serve.
+//! `known` is what is known of each and what is thought of it; `admit` says who may serve; `moving` ends connections to
+//! addresses that are gone.
 //!
 //! An endpoint that stays in the set keeps its number, its connections and what is known of it, whatever else changes.
 //! One that leaves, or has weight 0, gets no leases any more; its idle connections are closed, the others when they come
@@ -12,6 +13,7 @@
 
 mod admit;
 mod known;
+mod moving;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,6 +23,7 @@ use std::sync::{Arc as StdArc, Weak};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use self::known::{Known, Stay};
+use self::moving::Moving;
 use super::dial;
 use super::dialer::Outage;
 use super::health::Health;
@@ -235,10 +238,11 @@ where
             self.open_gates(core, state, &recheck);
         }
         let change_at = self.admit(core, state);
+        let move_at = self.end_outdated(core, state);
         self.forget_gone(core, state);
         // Callers may have waited for an endpoint.
         dial::dial_if_needed(core);
-        change_at
+        change_at.into_iter().chain(move_at).min()
     }
 
     /// What failed at these endpoints is no reason any more to put the next dial off, nor is what fails of the dials under
@@ -279,14 +283,11 @@ where
                         state.leaving.fetch_add(1, Relaxed);
                     }
                 }
-                Change::Altered { before, now } => {
+                Change::Altered { now, .. } => {
                     if let Some(known) = self.known.get_mut(&now.key) {
                         (known.weight, known.priority) = (now.weight, now.priority);
-                        let number = known.number;
-                        if before.addresses != now.addresses {
-                            self.make_target(state, number, now);
-                            // What failed did so elsewhere.
-                            drop_error(state.dials().succeeded(number));
+                        if known.addresses != now.addresses {
+                            self.readdress(state, now);
                         }
                     }
                 }
@@ -332,7 +333,8 @@ where
                 }
                 known.stay = Stay::Listed;
                 (known.weight, known.priority) = (endpoint.weight, endpoint.priority);
-                known.number
+                self.readdress(state, endpoint);
+                return;
             }
             None => {
                 // First, for it is user code, and a number would be lost with its panic.
@@ -346,6 +348,7 @@ where
                     hash,
                     weight: endpoint.weight,
                     priority: endpoint.priority,
+                    addresses: endpoint.addresses.clone(),
                     stay: Stay::Listed,
                     is_made: false,
                     trial_at: None,
@@ -353,12 +356,33 @@ where
                     availability: Availability::Up,
                     health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),
                     added_at: (self.version > 0).then(|| core.owner.clock.now()),
+                    moving: None,
                 };
                 self.known.insert(key, known);
                 number
             }
         };
         self.make_target(state, number, endpoint);
+    }
+
+    /// The endpoint, which is known, has these addresses now.
+    fn readdress(&mut self, state: &SetState<C>, endpoint: &Endpoint<K>) {
+        let Some(known) = self.known.get_mut(&endpoint.key) else {
+            return;
+        };
+        let number = known.number;
+        let before = std::mem::replace(&mut known.addresses, endpoint.addresses.clone());
+        let has_lost_some = !before.iter().all(|at| endpoint.addresses.contains(at));
+        if has_lost_some {
+            known.moving = Some(Moving::since(self.version + 1));
+        }
+        self.make_target(state, number, endpoint);
+        // What failed did so elsewhere.
+        drop_error(match has_lost_some {
+            true => state.dials().has_moved(number),
+            false if before != endpoint.addresses => state.dials().succeeded(number),
+            false => None,
+        });
     }
 
     /// Has a connector made for the endpoint. Where that panics, the endpoint serves nobody, or is dialled as before.
@@ -368,7 +392,7 @@ where
         };
         let (id, health) = (known.id, StdArc::clone(&known.health));
         let made = rt::calling(|| {
-            let member = Member::new(id, &endpoint.key, health);
+            let member = Member::new(id, &endpoint.key, health, self.version + 1);
             StdArc::new(Target::new((self.make)(endpoint), Some(member)))
         });
         if let Ok(target) = made {

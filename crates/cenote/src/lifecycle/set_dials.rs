@@ -23,6 +23,8 @@ pub(crate) struct SetDials {
     unsuitable: usize,
     /// Those that were chosen and lacked a connection.
     missed: BTreeSet<EndpointNumber>,
+    /// Those that have other addresses now, to none of which a connection was opened since.
+    moved: BTreeSet<EndpointNumber>,
     /// Until then no endpoint has room and an open gate, unless [something changes](Self::has_room_again).
     full_until: u64,
     /// That is so without end; written under this lock, and read by callers who queue without it. The kernel's ledger is
@@ -114,6 +116,7 @@ impl SetDials {
     /// Connecting to this endpoint works. What failed is to be dropped when the lock is let go.
     pub(super) fn succeeded(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
         self.has_room_again();
+        self.moved.remove(&number);
         let ended = self.outages.get_mut(number as usize)?.take()?;
         self.unsuitable -= usize::from(ended.is_unsuitable());
         self.failing.remove(&(ended.gate.opens_at(), number));
@@ -132,6 +135,29 @@ impl SetDials {
     /// No connection of the endpoint is missed any more.
     pub(super) fn found(&mut self, number: EndpointNumber) {
         self.missed.remove(&number);
+    }
+
+    /// The endpoint has other addresses: what failed of it, which is to be dropped when the lock is let go, did so elsewhere.
+    pub(super) fn has_moved(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
+        let failed = self.succeeded(number);
+        self.moved.insert(number);
+        failed
+    }
+
+    /// Whether no connection was opened since the endpoint has other addresses.
+    pub(super) fn is_moved(&self, number: EndpointNumber) -> bool {
+        self.moved.contains(&number)
+    }
+
+    /// Those that may serve to which that applies, and when their gates open.
+    pub(super) fn moved(&self) -> impl Iterator<Item = (u64, EndpointNumber)> {
+        let opens_at = |number| {
+            let outage = self.outage(number);
+            outage.map_or(0, |outage| outage.gate.opens_at())
+        };
+        let moved = self.moved.iter().copied();
+        let serving = moved.filter(|number| self.serving.contains(number));
+        serving.map(move |number| (opens_at(number), number))
     }
 
     /// Those of which a connection is missed, and nothing failed.

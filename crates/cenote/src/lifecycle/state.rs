@@ -91,6 +91,8 @@ pub(crate) const PROVEN: u64 = u64::MAX;
 
 /// Before any connection is opened.
 const RETIRED: u64 = 0;
+/// After that, and before any connection is opened all the same.
+const MOVED: u64 = 1;
 
 /// A connection; its slot's [`SlotMeta`] say the rest.
 pub(crate) struct Entry<C: Connect> {
@@ -99,15 +101,15 @@ pub(crate) struct Entry<C: Connect> {
     pub(crate) target: StdArc<Target<C>>,
 }
 
-/// What anyone may read of a slot, and its holder writes. All relaxed: they inform decisions that are made
-/// good by the slot's word. Times are the pool's clock.
+/// What anyone may read of a slot, and its holder writes; the follower brings ends forward. All relaxed: they inform
+/// decisions that are made good by the slot's word. Times are the pool's clock.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct SlotMeta {
     // What every lease touches comes first: it shares a cache line with the slot's word.
     /// When it last came back from a lease, or was opened.
     pub(crate) idle_since: AtomicU64,
-    /// When it is to be closed; [`RETIRED`] once a holder has said so.
+    /// When it is to be closed; [`RETIRED`] once a holder has said so, [`MOVED`] once the follower has.
     pub(crate) expires_at: AtomicU64,
     pub(crate) leased_at: AtomicU64,
     /// Leases this slot has carried, over all its connections.
@@ -117,6 +119,8 @@ pub(crate) struct SlotMeta {
     pub(crate) opened_at: AtomicU64,
     /// When it last passed a check.
     pub(crate) checked_at: AtomicU64,
+    /// The [version](super::target::Member::version) of the set by which its endpoint was dialled.
+    pub(super) version: AtomicU64,
     /// `uses` when the present connection was opened, with [`ADDED`] if it was opened elsewhere.
     uses_before: AtomicU64,
     /// The lease that a look saw last.
@@ -184,11 +188,23 @@ impl SlotMeta {
         self.expires_at.store(RETIRED, Relaxed);
     }
 
+    /// The connection is to be closed as soon as nobody has it, for its address is gone. Said without a right to the slot:
+    /// if that has another connection by now, it is that one which ends.
+    pub(super) fn moved(&self) {
+        self.expires_at.fetch_min(MOVED, Relaxed);
+    }
+
+    /// Whether a holder or the follower has said that the connection is to be closed.
+    pub(super) fn is_to_end(&self) -> bool {
+        self.expires_at.load(Relaxed) <= MOVED
+    }
+
     /// Why the connection is to be closed by `now` if nobody has it.
     #[inline]
     pub(crate) fn end_of_life(&self, now: u64) -> Option<CloseReason> {
         match self.expires_at.load(Relaxed) {
             RETIRED => Some(CloseReason::Retired),
+            MOVED => Some(CloseReason::EndpointGone),
             expires_at if now >= expires_at => Some(CloseReason::MaxLifetime),
             _ => None,
         }

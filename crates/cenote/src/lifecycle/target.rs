@@ -32,15 +32,23 @@ pub(super) struct Member {
     /// Its key, for people.
     pub(super) name: Arc<str>,
     pub(super) health: Arc<Health>,
+    /// As which the follower counts the set that told it, with the addresses that it had then.
+    pub(super) version: u64,
 }
 
 impl Member {
-    pub(super) fn new(id: EndpointId, key: &impl fmt::Debug, health: Arc<Health>) -> Self {
+    pub(super) fn new(
+        id: EndpointId,
+        key: &impl fmt::Debug,
+        health: Arc<Health>,
+        version: u64,
+    ) -> Self {
         Self {
             number: id.number,
             id,
             name: name(key).into(),
             health,
+            version,
         }
     }
 }
@@ -77,6 +85,11 @@ impl<C: Connect> Target<C> {
     /// What names its endpoint in the set, if there is one.
     pub(crate) fn id(&self) -> Option<EndpointId> {
         self.member.as_ref().map(|member| member.id)
+    }
+
+    /// By which version of the set its endpoint is dialled; 0 where there is no set.
+    pub(super) fn version(&self) -> u64 {
+        self.member.as_ref().map_or(0, |member| member.version)
     }
 
     /// What errors and events call it: what the connector says it dials, else its key.

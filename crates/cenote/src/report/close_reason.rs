@@ -38,7 +38,7 @@ reasons! {
     Budget = "budget",
     /// Sent away by `evict` or `retain`.
     Evicted = "evicted",
-    /// Its endpoint is no longer one of the pool's set, or is to get no more.
+    /// Its endpoint is no longer one of the pool's set, or is to get no more, or has other addresses.
     EndpointGone = "endpoint_gone",
     /// Another endpoint of the set should have a connection, and the pool had all that it may have.
     Rebalanced = "rebalanced",

@@ -17,6 +17,8 @@ mod events;
 mod failures;
 /// How connections come to be where they are needed.
 mod growth;
+/// An endpoint that has other addresses.
+mod moves;
 /// Messages that have no reply.
 mod one_way;
 /// What callers are told of endpoints that cannot be reached, and what becomes of those.

@@ -1,9 +1,11 @@
 //! What the follower knows of one endpoint of its set, and what it thinks of it: whether it is up, ejected or on trial.
 
+use std::net::SocketAddr;
 use std::sync::Arc as StdArc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::moving::Moving;
 use crate::connect::Connect;
 use crate::endpoints::EndpointId;
 use crate::kernel::EndpointNumber;
@@ -26,6 +28,7 @@ pub(super) struct Known {
     pub(super) hash: u64,
     pub(super) weight: u32,
     pub(super) priority: u16,
+    pub(super) addresses: Vec<SocketAddr>,
     pub(super) stay: Stay,
     /// There is a connector for it.
     pub(super) is_made: bool,
@@ -37,6 +40,8 @@ pub(super) struct Known {
     pub(super) health: StdArc<Health>,
     /// Since when it starts slowly, unless it was there from the beginning.
     pub(super) added_at: Option<u64>,
+    /// It has connections that may be to addresses which are gone.
+    pub(super) moving: Option<Moving>,
 }
 
 /// Whether an endpoint is in the set.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use cenote::OneWayPool;
+use cenote::endpoints::{Endpoint, EndpointSet};
 use cenote::report::CloseReason;
 
 use super::lines::{BUFFER, Lines, Pool};
@@ -105,6 +106,27 @@ async fn an_endpoint_that_comes_catches_up_before_others_have_more() {
     }
     sender.send(set_of(&NAMES));
     catches_up(&lines, &pool, "c", 3).await;
+}
+
+/// An SRV target that moves is the same endpoint, and its connections have room still.
+#[tokio::test(start_paused = true)]
+async fn connections_to_an_address_that_is_gone_end_and_no_message_is_lost() {
+    let at = |address: &str| {
+        let endpoint = Endpoint::new("log".to_owned()).addresses([address.parse().unwrap()]);
+        EndpointSet::from([endpoint])
+    };
+    let [before, after] = ["10.0.0.1:514", "10.0.0.2:514"];
+    let lines = Lines::default();
+    let (sender, connections) = lines.connections_over(at(before));
+    let pool = OneWayPool::new(connections.build().unwrap());
+    send(&pool, 0..100).await;
+    sender.send(at(after));
+    for message in 100..600 {
+        send(&pool, [message]).await;
+    }
+    assert_eq!((lines.open(before), lines.open(after)), (0, 1));
+    let heard = [lines.heard(before), lines.heard(after)].concat();
+    assert_eq!(heard, (0..600).collect::<Vec<_>>(), "in order");
 }
 
 /// Until this endpoint has so many connections, no other has one more.

@@ -139,7 +139,7 @@ impl Lines {
         self.connections_over(set_of(names))
     }
 
-    /// Connections to the servers of this set, and what changes it.
+    /// Connections to the servers of this set, at their first address if they have any, and what changes it.
     pub fn connections_over(
         &self,
         set: EndpointSet<String>,
@@ -147,9 +147,12 @@ impl Lines {
         let (sender, source) = channel();
         sender.send(set);
         let lines = self.clone();
-        let connections = SharedPool::balanced(source, move |at: &Endpoint<String>| To {
-            name: at.key.clone(),
-            lines: lines.clone(),
+        let connections = SharedPool::balanced(source, move |at: &Endpoint<String>| {
+            let address = at.addresses.first().map(ToString::to_string);
+            To {
+                name: address.unwrap_or_else(|| at.key.clone()),
+                lines: lines.clone(),
+            }
         });
         (sender, connections.seed(7))
     }
