@@ -1,19 +1,17 @@
 //! The follower: a task of each pool over a set of endpoints that makes of the set, and of what is known of each endpoint,
 //! who may serve and with which share of the load. It acts while nobody calls and while all callers wait (linkerd2 #2550).
 //!
-//! `known` is what is known of each and what is thought of it; `admit` says who may serve; `moving` ends connections to
-//! addresses that are gone.
+//! `task` is what it runs in; `known` is what is known of each and what is thought of it; `admit` says who may serve;
+//! `moving` ends connections to addresses that are gone.
 //!
 //! An endpoint that stays in the set keeps its number, its connections and what is known of it, whatever else changes.
 //! One that leaves, or has weight 0, gets no leases any more; its idle connections are closed, the others when they come
 //! back; once they are gone it is forgotten. If its key comes again before that, it is the same endpoint.
-//!
-//! A follower whose runtime ends leaves what it knows with the pool, whose next look has it follow on where that is looked
-//! after.
 
 mod admit;
 mod known;
 mod moving;
+mod task;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -24,6 +22,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use self::known::{Known, Stay};
 use self::moving::Moving;
+use self::task::Following;
+pub(super) use self::task::{Left, go_on};
 use super::dial;
 use super::dialer::Outage;
 use super::health::Health;
@@ -31,16 +31,14 @@ use super::ids::Listing;
 use super::set::SetState;
 use super::state::LifecycleCore;
 use super::target::{Member, Target};
-use super::upkeep;
 use crate::connect::Connect;
 use crate::endpoints::{Change, Discovery, Endpoint, EndpointId, EndpointSet, Key, News};
 use crate::kernel::{Arc, EndpointNumber, Phase};
 use crate::policy::balance::key_hash::hash_of;
 use crate::policy::ejection::{Availability, PanicMode};
 use crate::report::EventKind;
-use crate::rt::{self, Runtime};
+use crate::rt;
 use crate::settings::SECOND;
-use crate::sync::lock;
 use crate::wake::Notify;
 
 /// Begins to follow the set that `discovery` tells.
@@ -69,42 +67,8 @@ pub(super) fn start<C: Connect, K: Key>(
     };
     // Where the source is asked: the set is followed for as long as there is news.
     let discovery = follower.discovery.clone();
-    discovery.spawn(follow(Following(Some(follower))));
+    discovery.spawn(task::run(Following::begin(follower)));
 }
-
-/// Follows on, if the follower's runtime has ended.
-pub(super) fn go_on<C: Connect>(core: &Arc<LifecycleCore<C>>) {
-    let Some(set) = core.owner.targets.set() else {
-        return;
-    };
-    let left = lock(&set.left).take();
-    if let Some(left) = left {
-        left(&core.owner.runtime);
-    }
-}
-
-/// A follower that was left: has it follow on there.
-pub(super) type Left = Box<dyn FnOnce(&Runtime) + Send>;
-
-async fn follow<C, K, F>(mut following: Following<C, K, F>)
-where
-    C: Connect,
-    K: Key,
-    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
-{
-    while let Some(follower) = &mut following.0 {
-        if follower.turn().await.is_break() {
-            following.0 = None;
-        }
-    }
-}
-
-/// The follower in its task, until the pool has ended.
-struct Following<C, K, F>(Option<Follower<C, K, F>>)
-where
-    C: Connect,
-    K: Key,
-    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static;
 
 struct Follower<C: Connect, K: Key, F> {
     core: Weak<LifecycleCore<C>>,
@@ -205,26 +169,6 @@ where
             Err(_) => Some(rt::now() + SECOND),
         };
         ControlFlow::Continue(())
-    }
-
-    /// Leaves itself with the pool: its runtime has ended, or is about to.
-    fn leave(mut self) {
-        let Some(core) = self.core.upgrade() else {
-            return;
-        };
-        let Some(set) = core.owner.targets.set() else {
-            return;
-        };
-        if core.demand().phase == Phase::Closed {
-            return;
-        }
-        // Until it follows on, nobody lets an endpoint in again.
-        set.may_eject.store(0, Relaxed);
-        self.look_at = Some(rt::now());
-        let left: Left = Box::new(|runtime| runtime.spawn(follow(Following(Some(self)))));
-        *lock(&set.left) = Some(left);
-        // By a keeper on another runtime, if there is one; else by the next, which a caller lists the pool with.
-        upkeep::schedule(&core, core.owner.clock.now());
     }
 
     /// Makes of all that is known what follows; when that is to be done again though nothing happens, if it is.
@@ -424,19 +368,6 @@ where
             }
             !is_gone
         });
-    }
-}
-
-impl<C, K, F> Drop for Following<C, K, F>
-where
-    C: Connect,
-    K: Key,
-    F: Fn(&Endpoint<K>) -> C + Send + Sync + 'static,
-{
-    fn drop(&mut self) {
-        if let Some(follower) = self.0.take() {
-            follower.leave();
-        }
     }
 }
 
