@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::axes::{spanning, time};
 use super::chart::{Axis, Chart, Mark, Series, Shape, Width};
-use super::plots::{spanning, time};
 use super::scale::Scale;
 use crate::chaos::Felt;
 use crate::format;

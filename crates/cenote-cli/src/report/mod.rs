@@ -1,5 +1,6 @@
 //! The report: one page that needs nothing but itself.
 
+mod axes;
 mod chart;
 mod conditions;
 mod endpoint_plots;

@@ -61,6 +61,8 @@ mod settings;
 mod signals;
 /// Gets that take long are told of, however they end.
 mod slow_gets;
+/// When those who wait are told that a server is away, as it can be set.
+mod telling;
 /// Each setting that is a time takes effect at its time.
 mod timing;
 /// Who is served, in which order, and what those learn who are not.
