@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::by_key::ByKey;
 use super::drains::Drains;
+use super::follow::Left;
 use super::ids::Ids;
 use super::recent_leases::RecentLeases;
-use super::follow::Left;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
 use super::supply::TellStatus;
