@@ -10,6 +10,7 @@ use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::thread;
+use tokio::sync::Notify;
 
 use super::{OneWayPool, SendError};
 use crate::connect::{Connect, Multiplex, NotTaken, OneWay, Verdict};
@@ -28,6 +29,19 @@ struct Peer {
     heard: Arc<Mutex<Vec<u32>>>,
     room: Arc<AtomicUsize>,
     told_by: Arc<Mutex<Vec<Signals>>>,
+    /// Told when the pool is gone, and with it the forwarder.
+    left: Arc<Notify>,
+    /// The pool has it.
+    connector: Option<Arc<Connector>>,
+}
+
+/// Tells of its end.
+struct Connector(Arc<Notify>);
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Peer {
@@ -36,11 +50,17 @@ impl Peer {
             heard: Arc::default(),
             room: Arc::new(AtomicUsize::new(room)),
             told_by: Arc::default(),
+            left: Arc::default(),
+            connector: None,
         }
     }
 
     fn pool(&self, queue: usize) -> OneWayPool<Self> {
-        let connections = SharedPool::builder(self.clone())
+        let peer = Self {
+            connector: Some(Arc::new(Connector(Arc::clone(&self.left)))),
+            ..self.clone()
+        };
+        let connections = SharedPool::builder(peer)
             .max_size(1)
             .acquire_timeout(None)
             .check_after_idle(None)
@@ -61,6 +81,11 @@ impl Peer {
                 dawdle();
             }
         })
+    }
+
+    /// Waits until the pool is gone: the forwarder's end may be the last of it.
+    fn is_left(&self) {
+        block_on(self.left.notified());
     }
 
     fn heard(&self) -> Vec<u32> {
@@ -135,14 +160,16 @@ fn leaver(pool: &OneWayPool<Peer>, message: u32, sent: &Arc<Mutex<Vec<u32>>>) ->
     })
 }
 
-/// The end of every model that leaves the pool open: all that was sent was heard.
-fn ends_with(pool: &OneWayPool<Peer>, peer: &Peer, mut sent: Vec<u32>) {
+/// The end of every model that leaves the pool open: all that was sent was heard, and with its last handle the pool is gone.
+fn ends_with(pool: OneWayPool<Peer>, peer: &Peer, mut sent: Vec<u32>) {
     assert!(block_on(pool.close()).is_empty());
     sent.sort_unstable();
     assert_eq!(peer.heard(), sent);
     let counters = pool.counters();
     assert_eq!(counters.taken, counters.handed_over);
     assert_eq!(counters.queued, 0);
+    drop(pool);
+    peer.is_left();
 }
 
 #[test]
@@ -155,7 +182,7 @@ fn senders_of_a_full_queue_all_have_a_place_sooner_or_later() {
             sender(&pool, 2..4),
             sender(&pool, 4..6),
         ]);
-        ends_with(&pool, &peer, (0..6).collect());
+        ends_with(pool, &peer, (0..6).collect());
     });
 }
 
@@ -172,7 +199,7 @@ fn a_send_dropped_at_any_poll_is_sent_or_not_and_keeps_nobody_waiting() {
             sender(&pool, 2..3),
         ]);
         let sent = sent.lock().unwrap().clone();
-        ends_with(&pool, &peer, sent);
+        ends_with(pool, &peer, sent);
     });
 }
 
@@ -182,7 +209,7 @@ fn room_that_a_connection_signals_reaches_the_messages_that_wait() {
         let peer = Peer::new(0);
         let pool = peer.pool(2);
         race([sender(&pool, 0..2), sender(&pool, 2..5), peer.reads(5)]);
-        ends_with(&pool, &peer, (0..5).collect());
+        ends_with(pool, &peer, (0..5).collect());
     });
 }
 
@@ -214,6 +241,8 @@ fn a_close_against_senders_leaves_each_message_heard_or_given_back() {
         all.extend(back.lock().unwrap().iter());
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2, 3]);
+        drop(pool);
+        peer.is_left();
     });
 }
 
@@ -230,6 +259,6 @@ fn a_runtime_that_ends_under_senders_keeps_no_message() {
         race([sender(&pool, 0..2), sender(&pool, 2..4), end]);
         // The next sender has the rest forwarded.
         block_on(pool.send(4)).expect("the pool is open");
-        ends_with(&pool, &peer, (0..5).collect());
+        ends_with(pool, &peer, (0..5).collect());
     });
 }
