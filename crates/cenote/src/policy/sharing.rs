@@ -23,7 +23,7 @@ pub enum Choice {
 }
 
 /// Up to this many, looking at all of them is cheaper than choosing well at random.
-const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 
 /// What a connection carries, and could carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,21 @@ impl Chooser {
         chosen
     }
 
+    /// As [`choose`](Self::choose) by load, by a few looks: among many, none if neither of two has room.
+    #[inline]
+    pub(crate) fn draw(&mut self, count: usize, load: impl Fn(usize) -> Load) -> Option<usize> {
+        if count > FEW {
+            self.better_of_two(count, load)
+        } else {
+            lightest(count, load)
+        }
+    }
+
+    /// One that makes the same choices by other random numbers.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self::new(self.choice, self.rng.fork())
+    }
+
     /// As [`choose`](Self::choose), of some of all connections, among which round robin goes on at `next`.
     pub(crate) fn choose_from(
         &mut self,
@@ -100,13 +115,7 @@ impl Chooser {
                         return Some(chosen);
                     }
                 }
-                (0..count).filter(has_room).reduce(|best, i| {
-                    if load(i).is_lighter(load(best)) {
-                        i
-                    } else {
-                        best
-                    }
-                })
+                lightest(count, load)
             }
         }
     }
@@ -122,6 +131,15 @@ impl Chooser {
             (false, false) => None,
         }
     }
+}
+
+/// Of those that have room, the one that carries least.
+fn lightest(count: usize, load: impl Fn(usize) -> Load) -> Option<usize> {
+    let with_room = (0..count).filter(|&i| load(i).has_room());
+    with_room.reduce(|best, i| match load(i).is_lighter(load(best)) {
+        true => i,
+        false => best,
+    })
 }
 
 /// The marks that load is measured against.

@@ -5,6 +5,7 @@
 mod choose;
 mod endpoints;
 mod entry;
+mod out;
 #[cfg(all(test, not(cenote_loom)))]
 mod recount;
 #[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
@@ -95,6 +96,12 @@ impl<C: Multiplex> Active<C> {
     /// Leases on all of them, cached permits included.
     pub(super) fn in_flight(&self) -> usize {
         self.totals.in_flight
+    }
+
+    /// Leases they could carry, all together.
+    pub(super) fn capacity(&self) -> usize {
+        let capacities = self.entries.iter().map(ActiveEntry::capacity);
+        capacities.fold(0, usize::saturating_add)
     }
 
     /// How busy they are, all together.

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use super::lease_word::LeaseWord;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::kernel::EndpointNumber;
@@ -12,12 +13,17 @@ use crate::lifecycle::health::{self, Ended};
 use crate::lifecycle::recycle::recycle;
 use crate::lifecycle::retire::retire;
 use crate::lifecycle::state::ConnectionToken;
+use crate::lifecycle::target::Target;
 use crate::report::{CloseReason, ConnectionInfo, EventKind};
 use crate::rt;
 use crate::sync::AtomicUsize;
 
 pub(super) struct ActiveConnection<C: Multiplex> {
     pub(super) core: Arc<Core<C>>,
+    /// Its leases, while they are counted without the lock.
+    pub(super) leases: LeaseWord,
+    /// What it was opened to: the token's, at hand without a look into its slot.
+    target: Arc<Target<C>>,
     /// `None` only within its drop.
     token: Option<ConnectionToken<C>>,
     /// Its index among the state's active entries, or [`NOT_ACTIVE`]. Written under the pool's lock, and under it
@@ -54,6 +60,8 @@ impl<C: Multiplex> ActiveConnection<C> {
     pub(super) fn new(core: &Arc<Core<C>>, token: ConnectionToken<C>) -> Arc<Self> {
         Arc::new(Self {
             core: Arc::clone(core),
+            leases: LeaseWord::new(),
+            target: Arc::clone(&token.entry().target),
             token: Some(token),
             index: AtomicUsize::new(NOT_ACTIVE),
             ending: OnceLock::new(),
@@ -82,11 +90,11 @@ impl<C: Multiplex> ActiveConnection<C> {
 
     /// Which endpoint of a set it is to.
     pub(super) fn endpoint(&self) -> Option<EndpointNumber> {
-        self.token().entry().target.number()
+        self.target.number()
     }
 
     pub(super) fn connector(&self) -> &C {
-        &self.token().entry().target.connector
+        &self.target.connector
     }
 
     /// Tells how a call ended that is part of a lease which began after the look at `began`.
@@ -96,8 +104,7 @@ impl<C: Multiplex> ActiveConnection<C> {
 
     /// Tells observers what happened on it.
     pub(super) fn tell<'a>(&self, kind: impl FnOnce() -> EventKind<'a>) {
-        let target = &self.token().entry().target;
-        self.core.life.owner.tell_of(Some(target), kind);
+        self.core.life.owner.tell_of(Some(&self.target), kind);
     }
 
     pub(super) fn info(&self) -> ConnectionInfo {
@@ -141,7 +148,7 @@ impl<C: Multiplex> ActiveConnection<C> {
     pub(super) fn look(&self) -> Seen {
         // Acquire: asked after the signal is counted, it says what the signal was about.
         let signals = self.core.signals.load(Acquire);
-        let connector = &self.token().entry().target.connector;
+        let connector = &self.target.connector;
         let seen = rt::calling(|| Seen {
             is_open: connector.is_open(self.connection()),
             capacity: connector.capacity(self.connection()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::active_connection::ActiveConnection;
+use super::roster::Roster;
 use crate::connect::Multiplex;
 use crate::kernel::EndpointNumber;
 
@@ -23,6 +24,8 @@ pub(super) struct Deferred<C: Multiplex> {
     pub(super) start_upkeep: bool,
     /// Upkeep is to look by this time.
     pub(super) look_at: Option<u64>,
+    /// To be dropped: it references every connection.
+    pub(super) roster: Option<Arc<Roster<C>>>,
 }
 
 impl<C: Multiplex> Deferred<C> {

@@ -227,6 +227,10 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
                 self.stage = Stage::Done;
                 return Poll::Ready(Ok(SharedLease::new(conn, None)));
             }
+            if let Some(lease) = self.core().take_listed() {
+                self.stage = Stage::Done;
+                return Poll::Ready(Ok(lease));
+            }
         }
         loop {
             let answer = ready!(self.ask(cx));

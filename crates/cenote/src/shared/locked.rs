@@ -1,4 +1,4 @@
-//! Changes of the state: under its lock, with what follows once that is let go.
+//! Changes of the state: under its lock, with the roster called in, and with what follows once the lock is let go.
 
 use std::sync::Arc;
 
@@ -24,8 +24,13 @@ impl<C: Multiplex> Core<C> {
             lacking: Vec::new(),
             start_upkeep: false,
             look_at: None,
+            roster: None,
         };
-        let result = change(&mut self.state(), &mut deferred);
+        let result = {
+            let mut state = self.state();
+            deferred.roster = state.call_in_roster();
+            change(&mut state, &mut deferred)
+        };
         let Deferred {
             waker,
             wakers,
@@ -35,10 +40,11 @@ impl<C: Multiplex> Core<C> {
             lacking,
             start_upkeep,
             look_at,
+            roster,
         } = deferred;
         wake_all(waker.into_iter().chain(wakers));
         release(old_waker);
-        drop(gone);
+        drop((gone, roster));
         if start_upkeep {
             upkeep::start(self);
         }

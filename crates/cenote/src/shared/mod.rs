@@ -26,10 +26,12 @@ mod grant;
 mod grow;
 mod inspect;
 mod lease;
+mod lease_word;
 mod locked;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
 mod permits;
+mod roster;
 mod set;
 mod shards;
 mod state;
@@ -224,6 +226,9 @@ impl<C: Multiplex> SharedPool<C> {
         if let Some(conn) = core.take_cached() {
             return Ok(SharedLease::new(conn, None));
         }
+        if let Some(lease) = core.take_listed() {
+            return Ok(lease);
+        }
         loop {
             let (grant, may_grow) = core.locked(|state, deferred| {
                 if state.phase == PoolState::Closed {
@@ -268,7 +273,7 @@ impl<C: Multiplex> SharedPool<C> {
     /// every request, as where pools are balanced by load.
     pub fn load(&self) -> usize {
         let state = self.core.state();
-        let permits = state.in_flight();
+        let permits = state.in_flight_now();
         // Still under the lock: recalled in between, they would all count as leases.
         let cached = self.core.shards.count();
         permits.saturating_sub(cached) + state.waitlist.len()

@@ -134,6 +134,18 @@ impl<C: Multiplex> Core<C> {
         None
     }
 
+    /// A lease without the lock, if the roster is out and a connection that it draws has room.
+    #[inline]
+    pub(super) fn take_listed(self: &Arc<Self>) -> Option<SharedLease<C>> {
+        let conn = self.views.begin(self.life.endpoints())?;
+        let seen = conn.look();
+        if seen.is_open && seen.capacity == conn.leases.capacity() {
+            return Some(SharedLease::new(conn, None));
+        }
+        self.undo_seen(&conn, None, seen);
+        None
+    }
+
     /// Turns a permit into a lease, if the connection can still carry it.
     #[inline]
     pub(super) fn admit(self: &Arc<Self>, grant: Grant<C>) -> Option<SharedLease<C>> {
@@ -166,6 +178,9 @@ impl<C: Multiplex> Core<C> {
     #[inline]
     pub(super) fn release(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
         let seen = conn.look();
+        if trial.is_none() && seen.is_open && conn.leases.end(seen.capacity) {
+            return conn.core.views.ended();
+        }
         let shard = seen.is_open.then(|| conn.core.shards.shard()).flatten();
         if let Some(shard) = shard {
             // Not if it drains: it had ceased to be active before permits of another could be cached.
@@ -179,6 +194,7 @@ impl<C: Multiplex> Core<C> {
         core.locked(|state, deferred| {
             core.vacate(state, deferred, &conn, trial, seen);
             core.allow_cached(state);
+            core.hand_out_roster(state);
         });
     }
 
@@ -241,6 +257,23 @@ impl<C: Multiplex> Core<C> {
         if is_settled {
             let free = entry.capacity().saturating_sub(entry.in_flight());
             state.allow_cached(free);
+        }
+    }
+
+    /// Has leases begin and end without the lock while all connections together have room, and none of them comes near
+    /// to being busy.
+    fn hand_out_roster(&self, state: &mut State<C>) {
+        let len = state.active.len();
+        let is_settled = state.phase == PoolState::Open
+            && len > 1
+            && state.has_earned_roster()
+            && state.upkeep_runs
+            && state.growing == 0
+            && state.active.warming() == 0
+            && len >= self.limits.min_size
+            && state.waitlist.len() == 0;
+        if is_settled {
+            state.hand_out_roster(self.limits.min_size);
         }
     }
 

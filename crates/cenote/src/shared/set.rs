@@ -169,9 +169,13 @@ impl SharedSet {
 
     /// The endpoints that are to be looked at first, in this order.
     pub(super) fn choose(&mut self, endpoints: &Endpoints) -> [Option<EndpointNumber>; 2] {
+        let shared = &self.endpoints;
         let drawn = Drawn {
             endpoints,
-            shared: &self.endpoints,
+            load: |number: EndpointNumber| {
+                let shared = shared.get(number as usize);
+                shared.map_or((0, 0), SharedEndpoint::load)
+            },
         };
         match self.rule.choose(&drawn, &mut self.picker) {
             Some(Choice { first, second }) => {
@@ -179,6 +183,29 @@ impl SharedSet {
             }
             None => [None, None],
         }
+    }
+
+    /// By which rule endpoints are drawn, if each draw is random, so that it makes no difference which thread draws.
+    pub(super) fn random_rule(&self) -> Option<Rule> {
+        match self.rule {
+            Rule::PowerOfTwo | Rule::PeakEwma | Rule::Random => Some(self.rule),
+            // One looks at all; the others go on where the last stopped.
+            Rule::LeastLoaded | Rule::RoundRobin => None,
+        }
+    }
+
+    /// Whether an endpoint has a lease to come before the policy is heeded.
+    pub(super) fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    pub(super) fn new_picker(&mut self) -> Picker {
+        Picker::new(self.picker.next_u64())
+    }
+
+    /// Those of all numbers that were ever given.
+    pub(super) fn endpoints(&self) -> &[SharedEndpoint] {
+        &self.endpoints
     }
 
     /// Any number below `n`.
@@ -219,12 +246,13 @@ impl SharedSet {
 }
 
 /// The drawn endpoints, as the policy sees them.
-struct Drawn<'a> {
-    endpoints: &'a Endpoints,
-    shared: &'a [SharedEndpoint],
+pub(super) struct Drawn<'a, L> {
+    pub(super) endpoints: &'a Endpoints,
+    /// Of each what is in flight, and how much it could carry.
+    pub(super) load: L,
 }
 
-impl<'a> Candidates for Drawn<'a> {
+impl<'a, L: Fn(EndpointNumber) -> (u32, u32)> Candidates for Drawn<'a, L> {
     type Endpoint = &'a Record;
 
     #[inline(always)]
@@ -235,8 +263,7 @@ impl<'a> Candidates for Drawn<'a> {
     #[inline(always)]
     fn at(&self, place: usize) -> Option<(&'a Record, Load)> {
         let record = self.endpoints.record_at(place)?;
-        let shared = self.shared.get(record.number() as usize);
-        let (in_flight, open) = shared.map_or((0, 0), SharedEndpoint::load);
+        let (in_flight, open) = (self.load)(record.number());
         let load = Load {
             in_flight,
             open,

@@ -4,10 +4,11 @@
 use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
 
-use super::active::{Active, ActiveEntry};
+use super::active::Active;
 use super::active_connection::ActiveConnection;
 use super::deferred::Deferred;
 use super::grant::{Grant, Refusal};
+use super::roster::{Roster, Views, count};
 use super::set::SharedSet;
 use super::shards::{Flushed, Shards};
 use super::times::Times;
@@ -28,11 +29,12 @@ pub(crate) struct Core<C: Multiplex> {
     pub(super) limits: Limits,
     /// The same as the state's.
     pub(super) shards: Arc<Shards<Arc<ActiveConnection<C>>>>,
-    /// Under it are taken the locks of the cached permits and no others: no user code, no waker and no drop of a
+    pub(super) views: Arc<Views<C>>,
+    /// Under it are taken the locks of the cached permits and of the threads' views, and no others: no user code, no waker and no drop of a
     /// connection runs under it; what has to follow is put into [`Deferred`] and done by [`locked`](Self::locked) once
     /// it is let go. When it is let go, this is true:
     ///
-    /// > if somebody waits, no active connection has room, and there are no cached permits.
+    /// > if somebody waits, no active connection has room, there are no cached permits, and the roster is not out.
     state: Mutex<State<C>>,
     /// When the active connections were last looked at, or an endpoint was admitted otherwise: a lease that begins later
     /// begins after that, which is what an endpoint's account wants to know of it.
@@ -80,6 +82,13 @@ pub(super) struct State<C: Multiplex> {
     shards: Arc<Shards<Arc<ActiveConnection<C>>>>,
     /// There may be cached permits. Only while one connection is active, whose permits they are, and upkeep runs.
     has_cached: bool,
+    views: Arc<Views<C>>,
+    /// While it is out, what the active connections carry is counted by themselves.
+    roster: Option<Arc<Roster<C>>>,
+    /// What of the leases the views have counted was counted here when the roster was called in; it wraps around.
+    counted_by_views: usize,
+    /// How many gets there had been when it was called in.
+    called_in_at: u64,
     pub(super) shrinking: Shrinking,
     /// So many more connections are on their way.
     pub(super) growing: usize,
@@ -103,6 +112,7 @@ impl<C: Multiplex> Core<C> {
         set: Option<SharedSet>,
     ) -> Arc<Self> {
         let shards = Arc::new(Shards::new(width()));
+        let views = Arc::new(Views::new(width()));
         let state = State {
             phase: PoolState::Open,
             max_size: life.owner.settings.max_size,
@@ -112,6 +122,10 @@ impl<C: Multiplex> Core<C> {
             draining_in_flight: 0,
             shards: Arc::clone(&shards),
             has_cached: false,
+            views: Arc::clone(&views),
+            roster: None,
+            counted_by_views: 0,
+            called_in_at: 0,
             shrinking: Shrinking::new(limits.times.shrink_after),
             growing: 0,
             upkeep_runs: false,
@@ -126,6 +140,7 @@ impl<C: Multiplex> Core<C> {
             life,
             limits,
             shards,
+            views,
             state: Mutex::new(state),
             looked_at: AtomicU64::new(0),
             signals: AtomicU64::new(0),
@@ -190,6 +205,54 @@ impl<C: Multiplex> State<C> {
         self.has_cached
     }
 
+    /// Whether there were enough leases under the lock since the roster was called in.
+    pub(super) fn has_earned_roster(&self) -> bool {
+        let leases = self.gets.saturating_sub(self.called_in_at);
+        leases >= self.views.leases_between(self.active.len())
+    }
+
+    /// Hands out the roster, if there is one, of a pool that keeps `min_size`.
+    pub(super) fn hand_out_roster(&mut self, min_size: usize) {
+        // Not again at once, if there is none.
+        self.called_in_at = self.gets;
+        let (len, active) = (self.active.len(), &mut self.active);
+        let Some(roster) = active.go_out(len < self.max_size) else {
+            return;
+        };
+        let may_shrink = len > min_size && active.any_is_spare();
+        let capacity = may_shrink.then(|| active.capacity());
+        let in_flight = active.in_flight() + self.draining_in_flight;
+        let origin = in_flight.wrapping_sub(self.counted_by_views);
+        let new_view = || active.new_view();
+        self.roster = Some(self.views.hand_out(roster, origin, capacity, new_view));
+    }
+
+    /// Calls the roster in if it is out, and counts what was leased by it. To be dropped without the lock.
+    #[must_use = "it references every connection"]
+    pub(super) fn call_in_roster(&mut self) -> Option<Arc<Roster<C>>> {
+        let roster = self.roster.take()?;
+        let before = self.active.in_flight();
+        self.peak = self.peak.max(self.views.call_in());
+        self.gets += self.active.called_in();
+        self.called_in_at = self.gets;
+        let after = self.active.in_flight();
+        self.peak = self.peak.max(after);
+        let change = after.wrapping_sub(before);
+        self.counted_by_views = self.counted_by_views.wrapping_add(change);
+        Some(roster)
+    }
+
+    #[cfg(all(test, not(cenote_loom)))]
+    pub(super) fn has_roster(&self) -> bool {
+        self.roster.is_some()
+    }
+
+    /// As [`in_flight`](Self::in_flight), but nearly so, and without a look at each connection while the roster is out.
+    pub(super) fn in_flight_now(&self) -> usize {
+        let counted = self.views.balance().wrapping_sub(self.counted_by_views);
+        count(self.in_flight().wrapping_add(counted))
+    }
+
     /// Has a connection drain: no new leases; it goes when those it carries have ended.
     pub(super) fn start_drain(&mut self, deferred: &mut Deferred<C>, i: usize) {
         self.flush_cached(deferred);
@@ -234,7 +297,6 @@ impl<C: Multiplex> State<C> {
 
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
-        let capacity = |sum: usize, entry: &ActiveEntry<C>| sum.saturating_add(entry.capacity());
         // To the lifecycle beneath, whatever serves is leased.
         let unused = self
             .active
@@ -250,7 +312,7 @@ impl<C: Multiplex> State<C> {
             waiters: self.waitlist.len(),
             sharing: Some(Sharing {
                 in_flight: self.in_flight(),
-                capacity: self.active.entries().iter().fold(0, capacity),
+                capacity: self.active.capacity(),
                 serving: self.active.len(),
                 draining: self.draining,
             }),

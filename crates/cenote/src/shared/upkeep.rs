@@ -88,7 +88,12 @@ impl<C: Multiplex> Face for Core<C> {
     }
 
     fn in_flight_at(&self, endpoint: EndpointNumber) -> usize {
-        self.state().active.in_flight_at(endpoint)
+        let mut state = self.state();
+        let roster = state.call_in_roster();
+        let in_flight = state.active.in_flight_at(endpoint);
+        drop(state);
+        drop(roster);
+        in_flight
     }
 
     fn leases_from(&self, first: EndpointNumber) -> Vec<u64> {

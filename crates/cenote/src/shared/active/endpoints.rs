@@ -80,6 +80,11 @@ impl<C: Multiplex> Active<C> {
         siblings > 1 && self.counts(i)
     }
 
+    /// Whether any of them [is](Self::is_spare).
+    pub(in crate::shared) fn any_is_spare(&self) -> bool {
+        (0..self.entries.len()).any(|i| self.is_spare(i))
+    }
+
     /// From now on the endpoint may serve so far.
     pub(in crate::shared) fn admit(&mut self, number: EndpointNumber, admission: Admission) {
         let Some(set) = &mut self.set else {

@@ -5,6 +5,7 @@
 //! cached whenever one user gives back while nobody else is there; each model begins so.
 
 mod of_set;
+mod roster;
 mod toy;
 
 use std::future::{Future, poll_fn};

@@ -1,0 +1,268 @@
+//! The roster: the active connections as each thread has them while there is nothing to decide but which of them
+//! carries the next lease. While it is out, leases are counted in the connections' own [words](super::lease_word), and
+//! begin and end without the pool's lock.
+//!
+//! It goes out when nobody waits and every connection that it lets be chosen has room; how many leases each is given is
+//! bounded so that none of them could make the pool grow. Whatever takes the lock calls it in first, which takes it from
+//! each thread and then each connection's count: so under the lock all counts are exact, and whatever ends afterwards
+//! takes the lock as well. That looks at every connection, as handing it out does.
+//! So it goes out again only after as many leases under the lock: the looks are a few steps a lease.
+
+use std::sync::{Arc, OnceLock};
+
+use super::active_connection::ActiveConnection;
+use super::set::Drawn;
+use crate::connect::Multiplex;
+use crate::kernel::{EndpointNumber, Endpoints};
+use crate::permit_cache::own_shard;
+use crate::policy::balance::{Choice, Picker, Rule};
+use crate::policy::sharing::{Chooser, Load};
+use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
+
+/// Handing out and calling in costs, of each view, as much as so many connections.
+const VIEW_COST: usize = 4;
+
+/// How often two connections are drawn before the lock is taken, where there is no endpoint to choose.
+const DRAWS: usize = 8;
+
+/// Where a connection could be spared, the most leases at once are known up to this part of all that the connections
+/// carry: for each lease to add them up it would have to read what all threads write.
+const PEAK_PARTS: usize = 64;
+
+/// More leases than ever begin between two looks.
+const NEVER: usize = usize::MAX;
+
+pub(super) struct Roster<C: Multiplex> {
+    /// Of a set, those of one endpoint side by side.
+    conns: Box<[Arc<ActiveConnection<C>>]>,
+    endpoints: Option<OfSet>,
+    /// Leases there were when it went out, less those that the views count for.
+    origin: usize,
+    /// A view adds up how many leases there are with each of so many.
+    leases_a_look: usize,
+}
+
+/// Where the connections of each endpoint are, by its number.
+pub(super) struct OfSet {
+    pub(super) rule: Rule,
+    pub(super) spans: Vec<Span>,
+}
+
+/// Empty where the policy may not choose the endpoint.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Span {
+    pub(super) first: u32,
+    pub(super) len: u32,
+}
+
+/// The views of all threads.
+pub(super) struct Views<C: Multiplex> {
+    /// Made when the roster first goes out: many pools have one connection.
+    views: OnceLock<Box<[ThreadView<C>]>>,
+    width: usize,
+}
+
+/// What a thread has of it, or some threads where there are more than views. In cache lines of its own. Its lock is
+/// taken under the state's, one at a time; nothing is taken under it.
+#[repr(align(128))]
+struct ThreadView<C: Multiplex> {
+    view: Mutex<View<C>>,
+    /// Leases that began by this view, written under its lock; and leases that ended by it.
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+struct View<C: Multiplex> {
+    /// None: it is called in.
+    roster: Option<Arc<Roster<C>>>,
+    chooser: Chooser,
+    picker: Picker,
+    /// The most leases there were at one of its looks; and after so many leases is the next.
+    peak: usize,
+    until_look: usize,
+}
+
+impl<C: Multiplex> Roster<C> {
+    pub(super) fn new(conns: Vec<Arc<ActiveConnection<C>>>, endpoints: Option<OfSet>) -> Self {
+        Self {
+            conns: conns.into(),
+            endpoints,
+            origin: 0,
+            leases_a_look: NEVER,
+        }
+    }
+
+    /// A connection on which a lease has begun by this.
+    #[inline]
+    fn begin(
+        &self,
+        chooser: &mut Chooser,
+        picker: &mut Picker,
+        endpoints: Option<&Endpoints>,
+    ) -> Option<&Arc<ActiveConnection<C>>> {
+        let Some(of_set) = &self.endpoints else {
+            return (0..DRAWS).find_map(|_| begin_on(&self.conns, chooser));
+        };
+        let of_number = |number: EndpointNumber| {
+            let span = of_set.spans.get(number as usize).copied();
+            let Span { first, len } = span.unwrap_or_default();
+            &self.conns[first as usize..][..len as usize]
+        };
+        let candidates = Drawn {
+            endpoints: endpoints?,
+            load: |number| {
+                let loads = of_number(number).iter().map(|conn| conn.leases.load());
+                loads.fold((0, 0), |sum: (u32, u32), (in_flight, limit)| {
+                    (sum.0 + in_flight, sum.1.saturating_add(limit))
+                })
+            },
+        };
+        let Choice { first, second } = of_set.rule.choose(&candidates, picker)?;
+        if of_number(second.endpoint.number()).is_empty() {
+            // It lacks a connection, of which the state is to know.
+            return None;
+        }
+        begin_on(of_number(first.endpoint.number()), chooser)
+    }
+}
+
+/// One of these on which a lease has begun by this.
+#[inline]
+fn begin_on<'a, C: Multiplex>(
+    conns: &'a [Arc<ActiveConnection<C>>],
+    chooser: &mut Chooser,
+) -> Option<&'a Arc<ActiveConnection<C>>> {
+    let load = |i: usize| {
+        let (in_flight, limit) = conns[i].leases.load();
+        Load {
+            in_flight: in_flight as usize,
+            capacity: limit as usize,
+        }
+    };
+    let conn = &conns[chooser.draw(conns.len(), load)?];
+    conn.leases.begin().then_some(conn)
+}
+
+impl<C: Multiplex> Views<C> {
+    pub(super) fn new(width: usize) -> Self {
+        Self {
+            views: OnceLock::new(),
+            width,
+        }
+    }
+
+    /// So many leases are given under the lock before a roster of `len` connections goes out again.
+    pub(super) fn leases_between(&self, len: usize) -> u64 {
+        (len + VIEW_COST * self.width) as u64
+    }
+
+    fn all(&self) -> &[ThreadView<C>] {
+        self.views.get().map_or(&[], |views| views)
+    }
+
+    #[inline]
+    fn own(&self) -> Option<&ThreadView<C>> {
+        let views = self.views.get()?;
+        Some(&views[own_shard(views.len())])
+    }
+
+    /// A connection on which a lease has begun by this, if the roster is out and one it draws has room.
+    #[inline]
+    pub(super) fn begin(&self, endpoints: Option<&Endpoints>) -> Option<Arc<ActiveConnection<C>>> {
+        let own = self.own()?;
+        let mut view = lock(&own.view);
+        let View {
+            roster,
+            chooser,
+            picker,
+            peak,
+            until_look,
+        } = &mut *view;
+        let roster = roster.as_deref()?;
+        let conn = Arc::clone(roster.begin(chooser, picker, endpoints)?);
+        let begun = own.begun.load(Relaxed).wrapping_add(1);
+        own.begun.store(begun, Relaxed);
+        *until_look -= 1;
+        if *until_look == 0 {
+            *until_look = roster.leases_a_look;
+            *peak = (*peak).max(count(self.balance().wrapping_add(roster.origin)));
+        }
+        Some(conn)
+    }
+
+    /// A lease that was counted in the connection's word has ended.
+    #[inline]
+    pub(super) fn ended(&self) {
+        if let Some(own) = self.own() {
+            own.ended.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Leases that began by them, less those that ended, which wraps around: nearly so while leases begin and end.
+    pub(super) fn balance(&self) -> usize {
+        let of_each = self.all().iter().map(|own| {
+            let ended = own.ended.load(Relaxed);
+            own.begun.load(Relaxed).wrapping_sub(ended)
+        });
+        of_each.fold(0, usize::wrapping_add)
+    }
+
+    /// The state's lock is held: from now on threads have this roster. Leases there are, less those that views count
+    /// for, are `origin`; where their most is wanted, it is of connections that carry `capacity` in all.
+    pub(super) fn hand_out(
+        &self,
+        mut roster: Roster<C>,
+        origin: usize,
+        capacity: Option<usize>,
+        mut new_view: impl FnMut() -> (Chooser, Picker),
+    ) -> Arc<Roster<C>> {
+        let views = self.views.get_or_init(|| {
+            let view = || {
+                let (chooser, picker) = new_view();
+                ThreadView {
+                    view: Mutex::new(View {
+                        roster: None,
+                        chooser,
+                        picker,
+                        peak: 0,
+                        until_look: NEVER,
+                    }),
+                    begun: AtomicUsize::new(0),
+                    ended: AtomicUsize::new(0),
+                }
+            };
+            std::iter::repeat_with(view).take(self.width).collect()
+        });
+        roster.origin = origin;
+        if let Some(capacity) = capacity {
+            roster.leases_a_look = (capacity / PEAK_PARTS / self.width).max(1);
+        }
+        let roster = Arc::new(roster);
+        for own in views {
+            let mut view = lock(&own.view);
+            view.roster = Some(Arc::clone(&roster));
+            view.peak = 0;
+            view.until_look = roster.leases_a_look;
+        }
+        roster
+    }
+
+    /// The state's lock is held: from now on threads have none. The most leases that a view saw at once.
+    pub(super) fn call_in(&self) -> usize {
+        let called_in = self.all().iter().map(|own| {
+            let mut view = lock(&own.view);
+            // Another has it still: no connection goes with it.
+            view.roster = None;
+            view.peak
+        });
+        called_in.max().unwrap_or(0)
+    }
+}
+
+/// Of what wraps around: no less than none, however the parts were read.
+pub(super) fn count(wrapped: usize) -> usize {
+    (wrapped as isize).max(0) as usize
+}
+
+#[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
+mod tests;

@@ -1,0 +1,176 @@
+//! What leases without the lock must not change: growth, shrinking, and all that is told.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::connect::{Connect, Multiplex, Verdict};
+use crate::dial::Dial;
+use crate::endpoints::{Balance, EndpointSet, fixed};
+use crate::report::Sharing;
+use crate::shared::{SharedLease, SharedPool, SharedPoolBuilder};
+
+/// Leases that a connection carries; from three on it is busy.
+const EACH: usize = 4;
+
+struct Server;
+
+impl Connect for Server {
+    type Connection = ();
+    type Error = Infallible;
+
+    async fn connect(&self, _: &Dial) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn verdict(&self, (): &mut ()) -> Verdict {
+        Verdict::Reuse
+    }
+}
+
+impl Multiplex for Server {
+    fn capacity(&self, (): &()) -> usize {
+        EACH
+    }
+}
+
+/// A pool of two connections, whose roster is out.
+async fn of_two(builder: SharedPoolBuilder<Server>) -> SharedPool<Server> {
+    let pool = builder.build().expect("its settings are possible");
+    let mut leases = Vec::new();
+    while sharing(&pool).serving < 2 {
+        leases.push(lease(&pool).await);
+        tokio::task::yield_now().await;
+    }
+    drop(leases);
+    goes_out(&pool).await;
+    pool
+}
+
+/// Parks no connection that is not used, and spares one after a second.
+fn patient() -> SharedPoolBuilder<Server> {
+    let builder = SharedPool::builder(Server).max_size(2);
+    let builder = builder.check_after_idle(Duration::from_secs(1_000));
+    builder.shrink_after(Duration::from_secs(1))
+}
+
+async fn goes_out(pool: &SharedPool<Server>) {
+    while !has_roster(pool) {
+        drop(lease(pool).await);
+        tokio::task::yield_now().await;
+    }
+}
+
+fn has_roster(pool: &SharedPool<Server>) -> bool {
+    pool.core.state().has_roster()
+}
+
+fn sharing(pool: &SharedPool<Server>) -> Sharing {
+    let sharing = pool.status().sharing;
+    sharing.expect("the pool is a shared one")
+}
+
+async fn lease(pool: &SharedPool<Server>) -> SharedLease<Server> {
+    pool.get().await.expect("the server is up")
+}
+
+async fn leases(pool: &SharedPool<Server>, count: usize) -> Vec<SharedLease<Server>> {
+    let mut leases = Vec::new();
+    for _ in 0..count {
+        leases.push(lease(pool).await);
+    }
+    leases
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_begin_and_end_while_the_roster_stays_out() {
+    let pool = of_two(SharedPool::builder(Server).max_size(2)).await;
+    drop(leases(&pool, 2 * EACH).await);
+    drop(pool.try_get().unwrap());
+    assert!(has_roster(&pool));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_is_counted_though_nobody_had_the_lock() {
+    let pool = of_two(SharedPool::builder(Server).max_size(2)).await;
+    let before = pool.core.state().gets;
+    let held = leases(&pool, 3).await;
+    drop(lease(&pool).await);
+    assert_eq!(pool.load(), 3);
+    assert!(has_roster(&pool), "load is asked for each request");
+    assert_eq!(sharing(&pool).in_flight, 3);
+    assert_eq!(pool.counters().gets, before + 4);
+    drop(held);
+    assert_eq!(pool.load(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_whose_connections_become_busy_grows_all_the_same() {
+    let pool = of_two(SharedPool::builder(Server).max_size(3)).await;
+    let held = leases(&pool, 4).await;
+    assert!(has_roster(&pool));
+    let busy = leases(&pool, 2).await;
+    sleep(ms(10)).await;
+    assert_eq!(sharing(&pool).serving, 3);
+    drop((held, busy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_room_waits_for_the_next_lease_that_ends() {
+    let pool = of_two(SharedPool::builder(Server).max_size(2)).await;
+    let mut held = leases(&pool, 2 * EACH).await;
+    assert!(has_roster(&pool));
+    let waiter = tokio::spawn({
+        let pool = pool.clone();
+        async move { drop(lease(&pool).await) }
+    });
+    sleep(ms(10)).await;
+    assert_eq!(pool.status().waiters, 1);
+    held.pop();
+    waiter.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_needs_both_connections_now_and_then_keeps_both() {
+    let pool = of_two(patient()).await;
+    for _ in 0..100 {
+        goes_out(&pool).await;
+        drop(leases(&pool, EACH).await);
+        assert!(has_roster(&pool));
+        sleep(ms(100)).await;
+    }
+    assert_eq!(sharing(&pool).serving, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_light_load_spares_one_of_them() {
+    let pool = of_two(patient()).await;
+    for _ in 0..100 {
+        goes_out(&pool).await;
+        drop(lease(&pool).await);
+        assert!(has_roster(&pool));
+        sleep(ms(100)).await;
+        if sharing(&pool).serving == 1 {
+            break;
+        }
+    }
+    assert_eq!(sharing(&pool).serving, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rule_that_goes_through_endpoints_in_turn_has_no_roster() {
+    for (rule, has_one) in [(Balance::PowerOfTwo, true), (Balance::RoundRobin, false)] {
+        let pool = SharedPool::balanced(fixed(EndpointSet::of(0..2)), |_| Server);
+        let pool = pool.balance(rule).build().unwrap();
+        for _ in 0..100 {
+            drop(lease(&pool).await);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(has_roster(&pool), has_one, "{rule:?}");
+    }
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
