@@ -273,7 +273,7 @@ impl<C: Multiplex> Core<C> {
             && len >= self.limits.min_size
             && state.waitlist.len() == 0;
         if is_settled {
-            state.hand_out_roster(self.limits.min_size);
+            state.hand_out_roster(self.limits.min_size, self.life.endpoints());
         }
     }
 

@@ -11,11 +11,10 @@
 use std::sync::{Arc, OnceLock};
 
 use super::active_connection::ActiveConnection;
-use super::set::Drawn;
 use crate::connect::Multiplex;
 use crate::kernel::{EndpointNumber, Endpoints};
 use crate::permit_cache::own_shard;
-use crate::policy::balance::{Choice, Picker, Rule};
+use crate::policy::balance::{self, Candidates, Choice, Picker, Rule};
 use crate::policy::sharing::{Chooser, Load};
 use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
 
@@ -42,15 +41,20 @@ pub(super) struct Roster<C: Multiplex> {
     leases_a_look: usize,
 }
 
-/// Where the connections of each endpoint are, by its number.
+/// What of a set the policy draws from, by place, so that a draw looks at one line for each; as it was when the roster
+/// went out. That another endpoint may serve is told under the lock, which calls the roster in; other shares are known
+/// when it goes out next, after a turn of upkeep at the latest.
 pub(super) struct OfSet {
     pub(super) rule: Rule,
-    pub(super) spans: Vec<Span>,
+    pub(super) candidates: Vec<Candidate>,
 }
 
-/// Empty where the policy may not choose the endpoint.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Span {
+/// A drawn endpoint, and which connections it has; none if the state knows of none, or is yet to be told that it may serve.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) number: EndpointNumber,
+    /// Its share of the load.
+    pub(super) weight: u32,
     pub(super) first: u32,
     pub(super) len: u32,
 }
@@ -94,35 +98,70 @@ impl<C: Multiplex> Roster<C> {
 
     /// A connection on which a lease has begun by this.
     #[inline]
-    fn begin(
-        &self,
+    fn begin<'a>(
+        &'a self,
         chooser: &mut Chooser,
         picker: &mut Picker,
-        endpoints: Option<&Endpoints>,
-    ) -> Option<&Arc<ActiveConnection<C>>> {
+        endpoints: Option<&'a Endpoints>,
+    ) -> Option<&'a Arc<ActiveConnection<C>>> {
         let Some(of_set) = &self.endpoints else {
             return (0..DRAWS).find_map(|_| begin_on(&self.conns, chooser));
         };
-        let of_number = |number: EndpointNumber| {
-            let span = of_set.spans.get(number as usize).copied();
-            let Span { first, len } = span.unwrap_or_default();
-            &self.conns[first as usize..][..len as usize]
-        };
-        let candidates = Drawn {
+        let drawn = Drawn {
+            conns: &self.conns,
+            of_set,
             endpoints: endpoints?,
-            load: |number| {
-                let loads = of_number(number).iter().map(|conn| conn.leases.load());
-                loads.fold((0, 0), |sum: (u32, u32), (in_flight, limit)| {
-                    (sum.0 + in_flight, sum.1.saturating_add(limit))
-                })
-            },
         };
-        let Choice { first, second } = of_set.rule.choose(&candidates, picker)?;
-        if of_number(second.endpoint.number()).is_empty() {
+        let Choice { first, second } = of_set.rule.choose(&drawn, picker)?;
+        if second.endpoint.len == 0 {
             // It lacks a connection, of which the state is to know.
             return None;
         }
-        begin_on(of_number(first.endpoint.number()), chooser)
+        begin_on(drawn.conns_of(first.endpoint), chooser)
+    }
+}
+
+/// The drawn endpoints, as the policy sees them.
+struct Drawn<'a, C: Multiplex> {
+    conns: &'a [Arc<ActiveConnection<C>>],
+    of_set: &'a OfSet,
+    endpoints: &'a Endpoints,
+}
+
+impl<'a, C: Multiplex> Drawn<'a, C> {
+    #[inline]
+    fn conns_of(&self, candidate: Candidate) -> &'a [Arc<ActiveConnection<C>>] {
+        &self.conns[candidate.first as usize..][..candidate.len as usize]
+    }
+}
+
+impl<C: Multiplex> Candidates for Drawn<'_, C> {
+    type Endpoint = Candidate;
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.of_set.candidates.len()
+    }
+
+    #[inline]
+    fn at(&self, place: usize) -> Option<(Candidate, balance::Load)> {
+        let candidate = *self.of_set.candidates.get(place)?;
+        let mut load = balance::Load {
+            in_flight: 0,
+            open: 0,
+            weight: candidate.weight,
+            cost: 0.0,
+        };
+        for conn in self.conns_of(candidate) {
+            let (in_flight, limit) = conn.leases.load();
+            load.in_flight += in_flight;
+            load.open = load.open.saturating_add(limit);
+        }
+        if self.of_set.rule == Rule::PeakEwma {
+            let record = self.endpoints.record(candidate.number);
+            load.cost = f32::from_bits(record.cost.load(Relaxed));
+        }
+        Some((candidate, load))
     }
 }
 

@@ -169,13 +169,9 @@ impl SharedSet {
 
     /// The endpoints that are to be looked at first, in this order.
     pub(super) fn choose(&mut self, endpoints: &Endpoints) -> [Option<EndpointNumber>; 2] {
-        let shared = &self.endpoints;
         let drawn = Drawn {
             endpoints,
-            load: |number: EndpointNumber| {
-                let shared = shared.get(number as usize);
-                shared.map_or((0, 0), SharedEndpoint::load)
-            },
+            shared: &self.endpoints,
         };
         match self.rule.choose(&drawn, &mut self.picker) {
             Some(Choice { first, second }) => {
@@ -201,11 +197,6 @@ impl SharedSet {
 
     pub(super) fn new_picker(&mut self) -> Picker {
         Picker::new(self.picker.next_u64())
-    }
-
-    /// Those of all numbers that were ever given.
-    pub(super) fn endpoints(&self) -> &[SharedEndpoint] {
-        &self.endpoints
     }
 
     /// Any number below `n`.
@@ -246,13 +237,12 @@ impl SharedSet {
 }
 
 /// The drawn endpoints, as the policy sees them.
-pub(super) struct Drawn<'a, L> {
-    pub(super) endpoints: &'a Endpoints,
-    /// Of each what is in flight, and how much it could carry.
-    pub(super) load: L,
+struct Drawn<'a> {
+    endpoints: &'a Endpoints,
+    shared: &'a [SharedEndpoint],
 }
 
-impl<'a, L: Fn(EndpointNumber) -> (u32, u32)> Candidates for Drawn<'a, L> {
+impl<'a> Candidates for Drawn<'a> {
     type Endpoint = &'a Record;
 
     #[inline(always)]
@@ -263,7 +253,8 @@ impl<'a, L: Fn(EndpointNumber) -> (u32, u32)> Candidates for Drawn<'a, L> {
     #[inline(always)]
     fn at(&self, place: usize) -> Option<(&'a Record, Load)> {
         let record = self.endpoints.record_at(place)?;
-        let (in_flight, open) = (self.load)(record.number());
+        let shared = self.shared.get(record.number() as usize);
+        let (in_flight, open) = shared.map_or((0, 0), SharedEndpoint::load);
         let load = Load {
             in_flight,
             open,

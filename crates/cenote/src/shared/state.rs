@@ -15,7 +15,7 @@ use super::times::Times;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::keeper::Keeper;
-use crate::kernel::Waitlist;
+use crate::kernel::{Endpoints, Waitlist};
 use crate::lifecycle::signals::Face;
 use crate::lifecycle::state::LifecycleCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Marks, Shrinking};
@@ -212,11 +212,11 @@ impl<C: Multiplex> State<C> {
     }
 
     /// Hands out the roster, if there is one, of a pool that keeps `min_size`.
-    pub(super) fn hand_out_roster(&mut self, min_size: usize) {
+    pub(super) fn hand_out_roster(&mut self, min_size: usize, endpoints: Option<&Endpoints>) {
         // Not again at once, if there is none.
         self.called_in_at = self.gets;
         let (len, active) = (self.active.len(), &mut self.active);
-        let Some(roster) = active.go_out(len < self.max_size) else {
+        let Some(roster) = active.go_out(len < self.max_size, endpoints) else {
             return;
         };
         let may_shrink = len > min_size && active.any_is_spare();

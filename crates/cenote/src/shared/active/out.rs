@@ -2,14 +2,16 @@
 //! when it is called in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::Active;
 use super::entry::ActiveEntry;
 use crate::connect::Multiplex;
+use crate::kernel::Endpoints;
 use crate::policy::balance::Picker;
 use crate::policy::sharing::{Choice, Chooser, FEW};
 use crate::shared::lease_word::Counted;
-use crate::shared::roster::{OfSet, Roster, Span};
+use crate::shared::roster::{Candidate, OfSet, Roster};
 use crate::shared::set::SharedSet;
 
 /// So many leases at most does a connection carry that is on the roster: they are counted in half of its word.
@@ -19,7 +21,11 @@ impl<C: Multiplex> Active<C> {
     /// The roster of all, whose connections count by themselves from now on. None where each lease is to be chosen under
     /// the lock, or there is no room for one more lease a connection. Where the pool `may_grow`, none of them is given
     /// so many leases that it is busy, for then growth is to be decided on.
-    pub(in crate::shared) fn go_out(&mut self, may_grow: bool) -> Option<Roster<C>> {
+    pub(in crate::shared) fn go_out(
+        &mut self,
+        may_grow: bool,
+        endpoints: Option<&Endpoints>,
+    ) -> Option<Roster<C>> {
         let limit = |entry: &ActiveEntry<C>| match may_grow {
             true => entry.busy_at.saturating_sub(1).min(entry.capacity),
             false => entry.capacity,
@@ -32,7 +38,7 @@ impl<C: Multiplex> Active<C> {
         if self.entries.iter().any(|entry| entry.in_flight > MOST) {
             return None;
         }
-        let roster = self.roster()?;
+        let roster = self.roster(endpoints)?;
         for entry in &self.entries {
             let (in_flight, limit) = (entry.in_flight as u32, limit(entry).min(MOST) as u32);
             entry.conn.leases.go_out(in_flight, limit, entry.capacity);
@@ -40,7 +46,7 @@ impl<C: Multiplex> Active<C> {
         Some(roster)
     }
 
-    fn roster(&self) -> Option<Roster<C>> {
+    fn roster(&self, endpoints: Option<&Endpoints>) -> Option<Roster<C>> {
         if self.chooser.choice() != Choice::LeastLoaded {
             return None;
         }
@@ -48,30 +54,32 @@ impl<C: Multiplex> Active<C> {
             let conns = self.entries.iter().map(|entry| Arc::clone(&entry.conn));
             return Some(Roster::new(conns.collect(), None));
         };
-        self.roster_of_set(set)
+        self.roster_of_set(set, endpoints?)
     }
 
-    fn roster_of_set(&self, set: &SharedSet) -> Option<Roster<C>> {
+    fn roster_of_set(&self, set: &SharedSet, endpoints: &Endpoints) -> Option<Roster<C>> {
         let rule = set.random_rule().filter(|_| !set.owes())?;
-        let endpoints = set.endpoints();
+        let drawn = endpoints.drawn();
         let mut conns = Vec::with_capacity(self.entries.len());
-        let mut spans = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            if endpoint.connections.len() > FEW {
-                // All are looked at to know what the endpoint carries.
-                return None;
+        let mut candidates = Vec::with_capacity(drawn);
+        for record in (0..drawn).filter_map(|place| endpoints.record_at(place)) {
+            let (number, first) = (record.number(), conns.len());
+            if let Some(known) = set.endpoint(number).filter(|known| known.counts()) {
+                if known.connections.len() > FEW {
+                    // All are looked at to know what the endpoint carries.
+                    return None;
+                }
+                let listed = known.connections.iter();
+                conns.extend(listed.map(|i| Arc::clone(&self.entries[*i].conn)));
             }
-            let first = conns.len();
-            if endpoint.counts() {
-                let known = endpoint.connections.iter();
-                conns.extend(known.map(|i| Arc::clone(&self.entries[*i].conn)));
-            }
-            spans.push(Span {
+            candidates.push(Candidate {
+                number,
+                weight: record.share.load(Relaxed),
                 first: first as u32,
                 len: (conns.len() - first) as u32,
             });
         }
-        Some(Roster::new(conns, Some(OfSet { rule, spans })))
+        Some(Roster::new(conns, Some(OfSet { rule, candidates })))
     }
 
     /// Takes in what the connections have counted; how many leases began.
