@@ -9,12 +9,13 @@
 // events are that one's. This face decides which connection carries a new lease (`policy::sharing`), who waits, and
 // when a connection becomes active or drains. To the lifecycle, an active connection is taken, once.
 //
-// `get`, `permits`, `grant`, `shards` and `lease` are a lease's life, `roster` and `lease_word` its life without the lock; `active_connection`, `activation`, `grow`,
-// `upkeep` and `times` an active connection's, `active` all of them; `state` is what they go by, under one lock, `locked`
-// how it is changed and `deferred` what follows then. An active connection and the state hold each other; no other two files do.
+// `get`, `permits`, `grant`, `shards` and `lease` are a lease's life, `roster` and `lease_word` its life without the lock;
+// `active_connection`, `activation`, `grow`, `upkeep` and `times` an active connection's, `active` all of them; `state` is
+// what they go by, under one lock, `locked` how it is changed and `deferred` what follows then. An active connection and
+// the state hold each other, as the roster and its connections do while it is out; no other two files do.
 //
-// Locks: under `state`'s only those of the cached permits and of the threads' views are taken, and under these none, so that nothing of the
-// lifecycle is called under any.
+// Locks: under `state`'s only those of the cached permits and of the threads' views are taken, and under these none, so
+// that nothing of the lifecycle is called under any.
 
 mod activation;
 mod active;
