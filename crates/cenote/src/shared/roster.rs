@@ -2,11 +2,11 @@
 //! carries the next lease. While it is out, leases are counted in the connections' own [words](super::lease_word), and
 //! begin and end without the pool's lock.
 //!
-//! It goes out when nobody waits and every connection that it lets be chosen has room; how many leases each is given is
+//! It goes out when nobody waits and there is room for one more lease a connection; how many leases each is given is
 //! bounded so that none of them could make the pool grow. Whatever takes the lock calls it in first, which takes it from
 //! each thread and then each connection's count: so under the lock all counts are exact, and whatever ends afterwards
-//! takes the lock as well. That looks at every connection, as handing it out does.
-//! So it goes out again only after as many leases under the lock: the looks are a few steps a lease.
+//! takes the lock as well. That looks at every connection, as handing it out does; so it goes out again only after as
+//! many leases under the lock, and the looks are a few steps a lease.
 
 use std::sync::{Arc, OnceLock};
 
