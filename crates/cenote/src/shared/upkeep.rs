@@ -98,7 +98,12 @@ impl<C: Multiplex> Face for Core<C> {
 
     fn leases_from(&self, first: EndpointNumber) -> Vec<u64> {
         let some = first..first.saturating_add(LOOKS_AT_ONCE as EndpointNumber);
-        self.state().active.leases_at(some)
+        let mut state = self.state();
+        let roster = state.call_in_roster();
+        let leases = state.active.leases_at(some);
+        drop(state);
+        drop(roster);
+        leases
     }
 
     fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber) {
