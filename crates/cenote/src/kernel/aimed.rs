@@ -137,17 +137,17 @@ impl<O: Owner> Ledger<O> {
 }
 
 impl<O: Owner> Core<O> {
-    /// An idle connection of the endpoint with this number, and of no other, if nobody waits for it. As
-    /// [`claim`](Self::claim) it takes no lock unless the shelf is up, and as there one may be missed that comes back
-    /// meanwhile.
+    /// An idle connection of the endpoint with this number, and of no other, if nobody waits for it; none of a number that
+    /// was never given here. As [`claim`](Self::claim) it takes no lock unless the shelf is up, and as there one may be
+    /// missed that comes back meanwhile.
     pub(crate) fn claim_aimed(&self, number: EndpointNumber) -> Option<SlotToken<O>> {
+        let record = self.endpoints.as_deref()?.find(number)?;
         // Acquire: as in `claim`.
         match self.gate.load(Ordering::Acquire) {
             GATE_SET => {}
             GATE_SHELF_OF_SET => return self.claim_of(number),
             _ => return None,
         }
-        let record = self.endpoints.as_deref()?.record(number);
         let token = self.claim_at(record)?;
         let of = token.slot().record(self);
         if of.is_some_and(|of| ptr::eq(of, record)) {

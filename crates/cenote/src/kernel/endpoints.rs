@@ -90,6 +90,11 @@ impl Endpoints {
         record.expect("a number is given with its record")
     }
 
+    /// As [`record`](Self::record), of a number that another pool may have given.
+    pub(super) fn find(&self, number: EndpointNumber) -> Option<&Record> {
+        self.records.get(number as usize)
+    }
+
     /// Those of all numbers that were ever given, and more.
     #[cfg(all(test, cenote_shuttle))]
     pub(crate) fn all_records(&self) -> impl Iterator<Item = &Record> {

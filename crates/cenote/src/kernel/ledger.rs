@@ -166,12 +166,13 @@ impl<O: Owner> Core<O> {
         if ledger.phase == Phase::Closed {
             return JoinOutcome::Closed;
         }
-        let is_new = ledger.waitlist.arrive(&waiter);
         let aim = aim.zip(self.endpoints.as_deref());
         let may_serve = aim.is_none_or(|(number, _)| ledger.members.may_serve(number));
         if !may_serve {
+            // It has not arrived yet: as many wait as may, perhaps, where it looks next.
             return JoinOutcome::SentAway;
         }
+        let is_new = ledger.waitlist.arrive(&waiter);
         if ledger.phase == Phase::Open {
             let token = match aim {
                 // If it is not its turn there, none is idle there.

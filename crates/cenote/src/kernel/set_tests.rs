@@ -411,3 +411,18 @@ fn the_gate_stays_open_for_all_others_while_one_waits_at_an_endpoint() {
     assert!(other.release().is_ok(), "without the lock");
     assert!(held.release().is_err(), "through the ledger");
 }
+
+/// One that was sent away has not come before those who arrive meanwhile: it is none of those who are let in though as many
+/// wait as may.
+#[test]
+fn one_that_is_sent_away_as_it_comes_is_refused_where_as_many_wait_as_may() {
+    let core = Core::new(Least, 8, Order::Balanced);
+    let number = core.add_endpoint().expect("a set has endpoints");
+    let waiter = Box::pin(Waiter::new(&core, 0));
+    let join = |aim| {
+        let waker = std::task::Waker::noop();
+        waiter.as_ref().join_for(aim, waker, u64::MAX, 0)
+    };
+    assert!(matches!(join(Some(number)), JoinOutcome::SentAway));
+    assert!(matches!(join(None), JoinOutcome::Full));
+}

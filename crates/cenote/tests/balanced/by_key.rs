@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use cenote::endpoints::{Candidate, EndpointSet, Outcome};
+use cenote::endpoints::{Candidate, EndpointSet, Outcome, channel};
 use cenote::{GetError, Lease, Pool};
 
 use crate::service::{
@@ -662,6 +662,33 @@ async fn the_name_of_an_endpoint_is_none_in_another_pool() {
     assert!(matches!(error, GetError::NotServing { endpoint: None, .. }));
     let single = Pool::new(service.connector("a"));
     assert!(single.get().at(a).await.is_err());
+}
+
+/// The number of an endpoint in its pool is beyond those of another, which knows fewer or none yet.
+#[tokio::test(start_paused = true)]
+async fn the_name_of_an_endpoint_is_none_in_a_pool_of_fewer_or_before_its_set_is_told() {
+    let service = Service::default();
+    let names: Vec<_> = (0..40).map(|n| format!("server-{n}")).collect();
+    let (sender, large) = service.over(&["a"]);
+    let large = large.build().unwrap();
+    sender.send(EndpointSet::of(names.iter().cloned()));
+    pass(ms(10)).await;
+    let (_small, small) = service.over(&["a", "b"]);
+    let (_untold, source) = channel();
+    let (small, untold) = (
+        small.build().unwrap(),
+        service.balanced(source).build().unwrap(),
+    );
+    shares(&small, 20).await;
+    for name in &names {
+        let id = large.endpoint_id(name).unwrap();
+        for pool in [&small, &untold] {
+            let error = pool.get().at(id).await.map(drop).unwrap_err();
+            assert!(matches!(error, GetError::NotServing { endpoint: None, .. }));
+            let preferred = pool.get().prefer(id).timeout(ms(1)).await;
+            assert_eq!(preferred.is_ok(), pool.status().size > 0);
+        }
+    }
 }
 
 /// A dial that takes long is waited for by those who want that endpoint and no other.
