@@ -139,6 +139,11 @@ impl Membership {
         is_taken
     }
 
+    /// Whether a connection is being closed for the pool, which waits for a permit.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.tree().state().account(self.key).is_promised
+    }
+
     /// The pool has no use for one more. If it may have by now, it asks after this.
     pub(crate) fn withdraw(&self, after: &mut After) {
         if self.standing.load(Relaxed) != OUT {

@@ -46,8 +46,9 @@ pub(super) struct Member {
     is_known: bool,
     /// On trial: the slot that is let out.
     let_out: Option<u32>,
-    /// The next connection that comes back is closed, for another endpoint.
-    gives_up: bool,
+    /// The next connection that comes back is closed, for another endpoint: once all have been served who waited for it
+    /// before this one, by the number of who waits there.
+    gives_up: Option<u64>,
 }
 
 impl Member {
@@ -60,9 +61,11 @@ impl Member {
         }
     }
 
-    /// What becomes of the connection in this slot, which comes back; on trial the first is let out.
-    fn passage(&mut self, slot: u32) -> Passage {
-        if std::mem::take(&mut self.gives_up) {
+    /// What becomes of the connection in this slot, which comes back and is waited for by one with the number `first`, if
+    /// by any; on trial the first connection is let out.
+    fn passage(&mut self, slot: u32, first: Option<u64>) -> Passage {
+        let is_due = |before: &mut u64| first.is_none_or(|first| *before <= first);
+        if self.gives_up.take_if(is_due).is_some() {
             return Passage::GivenUp;
         }
         match self.admission {
@@ -71,6 +74,11 @@ impl Member {
             Admission::Trial | Admission::Aside => Passage::Aside,
             Admission::Barred => Passage::Closed,
         }
+    }
+
+    /// Whether one of its connections is to be closed for another endpoint as it comes back.
+    pub(super) fn gives_up(&self) -> bool {
+        self.gives_up.is_some()
     }
 
     /// The connection in this slot is none any more.
@@ -133,8 +141,10 @@ impl<O: Owner> Core<O> {
     /// What becomes of `token`, which comes back, by its endpoint; in a pool of one it serves.
     pub(super) fn passage(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Passage {
         let slot = token.slot();
+        let record = slot.record(self);
+        let first = record.and_then(|record| ledger.first_for(record.number()));
         let member = ledger.members.of(self, slot);
-        member.map_or(Passage::Free, |member| member.passage(slot.index))
+        member.map_or(Passage::Free, |member| member.passage(slot.index, first))
     }
 
     /// Takes the lock. Makes room for another endpoint, which is barred until it is [admitted](Self::admit). In a pool of
@@ -148,7 +158,7 @@ impl<O: Owner> Core<O> {
             place: 0,
             is_known: true,
             let_out: None,
-            gives_up: false,
+            gives_up: None,
         };
         Some(match members.free.pop() {
             Some(number) => {
@@ -185,9 +195,13 @@ impl<O: Owner> Core<O> {
         is_over
     }
 
-    /// Takes the lock. Takes an idle connection of the endpoint, to be closed; if there is none, the next that comes back
-    /// is refused.
-    pub(crate) fn give_one_up(&self, number: EndpointNumber) -> Option<SlotToken<O>> {
+    /// Takes the lock. Takes an idle connection of the endpoint, to be closed for the endpoint `to`; if there is none, the
+    /// next that comes back is refused: where callers wait at `to`, once those who came before them have been served.
+    pub(crate) fn give_one_up(
+        &self,
+        number: EndpointNumber,
+        to: EndpointNumber,
+    ) -> Option<SlotToken<O>> {
         let endpoints = self.endpoints.as_deref()?;
         let mut ledger = lock(&self.ledger);
         for index in endpoints.record(number).slots() {
@@ -200,8 +214,10 @@ impl<O: Owner> Core<O> {
                 return Some(token);
             }
         }
+        // Before all that there are, where nobody waits.
+        let before = ledger.aimed.first_at(to).unwrap_or(0);
         if let Some(member) = ledger.members.by_number.get_mut(number as usize) {
-            member.gives_up = true;
+            member.gives_up = Some(member.gives_up.map_or(before, |other| other.min(before)));
         }
         None
     }
@@ -229,7 +245,7 @@ impl<O: Owner> Core<O> {
             let mut ledger = lock(&self.ledger);
             self.place(&mut ledger, endpoints, number, admission);
             let member = &mut ledger.members.by_number[number as usize];
-            (member.let_out, member.gives_up) = (None, false);
+            (member.let_out, member.gives_up) = (None, None);
             if !admission.serves() {
                 wakers = self.send_away_from(&mut ledger, endpoints, number);
             }
@@ -350,7 +366,7 @@ impl<O: Owner> Core<O> {
             let slot = self.table.get(*index as usize);
             let record = slot.and_then(|slot| slot.record(self));
             record.is_some_and(|record| record.number() == number)
-                && member.passage(*index) == Passage::Free
+                && member.passage(*index, None) == Passage::Free
         });
         ledger.members.aside = others;
         for index in its {

@@ -55,11 +55,17 @@ impl<O: Owner> AimedWaitlists<O> {
         self.by_number.values().filter_map(Waitlist::oldest).min()
     }
 
-    /// The endpoints that somebody waits at, and how many do.
+    /// The endpoints that somebody waits at, and how many do: in the order in which the first of each came.
     fn waiting(&self) -> Vec<(EndpointNumber, usize)> {
         let lists = self.by_number.iter();
-        let lists = lists.filter(|(number, _)| **number != ANY_TO_COME);
-        lists.map(|(number, list)| (*number, list.len())).collect()
+        let mut lists: Vec<_> = lists
+            .filter(|(number, _)| **number != ANY_TO_COME)
+            .collect();
+        lists.sort_unstable_by_key(|(_, list)| list.first());
+        let waiting = lists.into_iter();
+        waiting
+            .map(|(number, list)| (*number, list.len()))
+            .collect()
     }
 
     /// The waitlist of this endpoint, if somebody waits there.
@@ -67,7 +73,7 @@ impl<O: Owner> AimedWaitlists<O> {
         self.by_number.get_mut(&number)
     }
 
-    /// The number of the first who waits at this endpoint.
+    /// The number of the first who waits at this endpoint, and for no other.
     pub(super) fn first_at(&self, number: EndpointNumber) -> Option<u64> {
         self.by_number.get(&number)?.first()
     }
@@ -79,6 +85,12 @@ impl<O: Owner> AimedWaitlists<O> {
 }
 
 impl<O: Owner> Ledger<O> {
+    /// The number of the first who waits for a connection of this endpoint, or for any.
+    pub(super) fn first_for(&self, number: EndpointNumber) -> Option<u64> {
+        let firsts = [self.waitlist.first(), self.aimed.first_at(number)];
+        firsts.into_iter().flatten().min()
+    }
+
     /// Queues one who waits at this endpoint.
     pub(super) fn join_at(
         &mut self,
@@ -188,7 +200,7 @@ impl<O: Owner> Core<O> {
         slots.find_map(|index| SlotToken::claim_free_or_mark(self, self.table.get(index)?))
     }
 
-    /// Takes the lock. The endpoints that somebody waits at, and how many do.
+    /// Takes the lock. The endpoints that somebody waits at, and how many do: in the order in which the first of each came.
     pub(crate) fn aimed(&self) -> Vec<(EndpointNumber, usize)> {
         lock(&self.ledger).aimed.waiting()
     }

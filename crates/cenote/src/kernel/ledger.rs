@@ -360,10 +360,14 @@ impl<O: Owner> Core<O> {
             return Err(token);
         }
         let is_awaited = |record: &Record| ledger.aimed.first_at(record.number()).is_some();
+        let is_awaited = token.slot().record(self).is_some_and(is_awaited);
+        let member = ledger.members.of(self, token.slot());
+        let gives_up = member.is_some_and(|member| member.gives_up());
         let plain = !ledger.shelf.is_up
             && !ledger.over_size()
             && !O::must_report(self)
-            && !token.slot().record(self).is_some_and(is_awaited);
+            && !is_awaited
+            && !gives_up;
         token.pass(if plain { Mark::No } else { Mark::Yes });
         Ok(token)
     }

@@ -249,7 +249,7 @@ fn an_endpoint_gives_up_a_connection_that_comes_back_and_none_that_is_checked_fo
         .relet(open())
         .unwrap_or_else(|_| panic!("it may serve"));
     let checked = open();
-    assert!(core.give_one_up(number).is_none(), "none is idle");
+    assert!(core.give_one_up(number, number).is_none(), "none is idle");
     let checked = core
         .relet(checked)
         .unwrap_or_else(|_| panic!("it may serve"));
@@ -425,4 +425,36 @@ fn one_that_is_sent_away_as_it_comes_is_refused_where_as_many_wait_as_may() {
     };
     assert!(matches!(join(Some(number)), JoinOutcome::SentAway));
     assert!(matches!(join(None), JoinOutcome::Full));
+}
+
+#[test]
+fn an_endpoint_gives_up_a_connection_once_those_are_served_who_came_before() {
+    let core = Core::new(Least, 1, Order::Balanced);
+    let numbers = [(); 2].map(|()| core.add_endpoint().expect("a set has endpoints"));
+    for number in numbers {
+        core.admit(number, Admission::Drawn);
+    }
+    let opening = core.open_at(numbers[0], 8, &ROOM).expect("there is room");
+    core.release(opening.fill(()), IdleSince::Now);
+    let held = core.claim_aimed(numbers[0]).expect("it is idle");
+    // The second came between two that wait where the connection is.
+    let waiters = [0, 1, 0].map(|at| {
+        let waiter = Box::pin(Waiter::new(&core, 0));
+        let waker = std::task::Waker::noop();
+        let joined = waiter
+            .as_ref()
+            .join_for(Some(numbers[at]), waker, u64::MAX, 9);
+        assert!(matches!(joined, JoinOutcome::Queued { .. }));
+        waiter
+    });
+    let idle = core.give_one_up(numbers[0], numbers[1]);
+    assert!(idle.is_none(), "it is leased");
+    assert!(matches!(core.release(held, IdleSince::Now), Release::Kept));
+    let Some(Ok(first)) = waiters[0].as_ref().leave() else {
+        panic!("the first is served");
+    };
+    let given_up = core.release(first, IdleSince::Now);
+    assert!(matches!(given_up, Release::Excess(_, Excess::GivenUp)));
+    drop(given_up);
+    assert!(waiters[2].as_ref().leave().is_none(), "it came later");
 }

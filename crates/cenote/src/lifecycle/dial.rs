@@ -6,7 +6,7 @@ use std::sync::{Arc as StdArc, Weak};
 use std::time::Duration;
 
 use super::admit::admit;
-use super::dial_of_set::{self, Purpose, Step};
+use super::dial_of_set::{self, Move, Purpose, Step};
 use super::dialer::{Dialer, UnderWay};
 use super::failed_dial::{self, Failure, Slot};
 use super::proving::succeeded;
@@ -16,7 +16,7 @@ use super::set::SetState;
 use super::state::{Entry, Lifecycle, LifecycleCore, Origin, PROVEN};
 use super::target::{Target, Targets};
 use super::upkeep;
-use crate::budget::{After, Want};
+use crate::budget::{After, Membership, Want};
 use crate::connect::Connect;
 use crate::dial::Dial;
 use crate::error::ConnectError;
@@ -36,7 +36,7 @@ pub(crate) fn dial_if_needed<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     let mut attempts = Vec::new();
     let mut after = After::default();
     let mut left_over = LeftOver {
-        makes_room_for: None,
+        makes_room: None,
         dead_ends: Vec::new(),
         targets: Vec::new(),
     };
@@ -63,8 +63,8 @@ pub(crate) fn dial_for_waiter<C: Connect>(core: &Arc<LifecycleCore<C>>) {
 
 /// What follows once the dialer's lock is let go.
 struct LeftOver<C: Connect> {
-    /// The endpoint of a set that should have a place of a pool that is full.
-    makes_room_for: Option<EndpointNumber>,
+    /// In a set: there is no room for a connection that should be opened, unless another goes.
+    makes_room: Option<Move>,
     /// Endpoints that those who wait there are to look for no longer.
     dead_ends: Vec<EndpointNumber>,
     /// Perhaps the last references: a connector's drop is user code.
@@ -77,14 +77,10 @@ impl<C: Connect> LeftOver<C> {
         for number in self.dead_ends {
             core.send_away(number);
         }
-        if let (Some(number), Some(endpoints)) = (self.makes_room_for, core.endpoints()) {
-            let richest = dial_of_set::richest(endpoints, number);
-            let Some(richest) = richest else {
-                return;
-            };
-            match (core.give_one_up(richest), core.owner.face()) {
+        if let Some(Move { from, to }) = self.makes_room {
+            match (core.give_one_up(from, to), core.owner.face()) {
                 (Some(token), _) => retire(token, CloseReason::Rebalanced, None),
-                (None, Some(face)) => face.give_one_back(richest),
+                (None, Some(face)) => face.give_one_back(from),
                 // The next that comes back.
                 (None, None) => {}
             }
@@ -111,6 +107,7 @@ fn next<C: Connect>(
             is_opening: demand.opening > 0,
         };
         if !budget.ask(&want, after) {
+            left_over.makes_room = due.and_then(|due| room_within(core, budget, &due));
             return None;
         }
     }
@@ -139,6 +136,21 @@ fn next<C: Connect>(
         id: 0,
         began,
     })
+}
+
+/// The budget permits no other connection. It has those of other pools closed that are idle, and none of this one, which
+/// could lease it: but not to callers who wait for another endpoint and no other.
+fn room_within<C: Connect>(
+    core: &LifecycleCore<C>,
+    budget: &Membership,
+    Due { demand, number, .. }: &Due,
+) -> Option<Move> {
+    let (endpoints, number) = (core.endpoints()?, (*number)?);
+    let is_aimed_at = endpoints.record(number).waiting() > 0;
+    let comes = demand.opening + demand.closing > 0 || budget.is_promised();
+    (is_aimed_at && !comes)
+        .then(|| dial_of_set::room_for(endpoints, number))
+        .flatten()
 }
 
 /// A vacant slot, and what is dialled for it.
@@ -221,8 +233,8 @@ fn due<C: Connect>(
             let dead_ends = &mut left_over.dead_ends;
             match dial_of_set::due(core, dialer, set, &demand, situation, dead_ends)? {
                 Step::Dial(number, purpose) => (Some(number), purpose),
-                Step::MakeRoom(number) => {
-                    left_over.makes_room_for = Some(number);
+                Step::MakeRoom(moved) => {
+                    left_over.makes_room = Some(moved);
                     return None;
                 }
             }

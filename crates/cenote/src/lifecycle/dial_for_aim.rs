@@ -1,12 +1,12 @@
 //! Dials for callers that wait for one endpoint of a set, and for no other ([`aim`](super::aim)).
 //!
-//! Each such endpoint grows by the same rule as a pool of one, within its own bound and the pool's; where the pool is full,
-//! an endpoint with more for its share gives one up. And nobody waits behind an endpoint that has no connection and cannot be
+//! Each such endpoint grows by the same rule as a pool of one, within its own bound and the pool's, those first whose
+//! callers came first; where the pool is full, or its budget used up, an endpoint with more for its share gives one up. And nobody waits behind an endpoint that has no connection and cannot be
 //! reached: once a dial there has failed, or has taken longer than [`ATTEMPT_DELAY`], those who wait there are sent away, to
 //! look for another or to hear why not.
 
 use super::dial;
-use super::dial_of_set::{ATTEMPT_DELAY, Purpose, Step};
+use super::dial_of_set::{self, ATTEMPT_DELAY, Move, Purpose, Step};
 use super::dialer::Dialer;
 use super::set::SetState;
 use super::set_dials::SetDials;
@@ -30,8 +30,16 @@ pub(super) fn due<C: Connect>(
         return None;
     }
     let endpoints = core.endpoints()?;
+    let is_full = demand.occupied >= demand.max_size;
+    // What is being closed makes room already.
+    let richest = (is_full && demand.closing == 0)
+        .then(|| dial_of_set::richest(endpoints))
+        .flatten();
     let mut step = None;
     for (number, waiting) in core.aimed() {
+        if dead_ends.contains(&number) {
+            continue;
+        }
         let record = endpoints.record(number);
         let outage = dials.outage(number);
         if record.open() == 0
@@ -60,13 +68,14 @@ pub(super) fn due<C: Connect>(
         });
         match decision {
             Decision::Dial if demand.opening >= situation.max_connecting => {}
-            Decision::Dial if demand.occupied < demand.max_size => {
-                step = Some(Step::Dial(number, Purpose::Demand));
+            Decision::Dial if is_full => {
+                let gives = |from: &_| dial_of_set::should_give(endpoints, *from, number);
+                let from = richest.filter(gives);
+                step = from.map(|from| Step::MakeRoom(Move { from, to: number }));
             }
-            // What is being closed makes room already.
-            Decision::Dial if demand.closing == 0 => step = Some(Step::MakeRoom(number)),
+            Decision::Dial => step = Some(Step::Dial(number, Purpose::Demand)),
             Decision::Wait(until) => dial::wake_by(core, dialer, until),
-            Decision::Dial | Decision::Enough => {}
+            Decision::Enough => {}
         }
     }
     step

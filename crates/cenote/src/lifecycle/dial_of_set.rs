@@ -60,8 +60,15 @@ const PATIENCE_WHEN_FULL: u64 = 5_000_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Dial(EndpointNumber, Purpose),
-    /// The endpoint is to be dialled, and the pool is full.
-    MakeRoom(EndpointNumber),
+    /// An endpoint is to be dialled, and the pool is full.
+    MakeRoom(Move),
+}
+
+/// A connection of one endpoint is closed so that another endpoint can have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) from: EndpointNumber,
+    pub(super) to: EndpointNumber,
 }
 
 /// What is due. `situation` is that of the whole pool, without a gate.
@@ -78,15 +85,16 @@ pub(super) fn due<C: Connect>(
     if demand.opening >= situation.max_connecting {
         return None;
     }
+    // First: what is opened for those who wait for one endpoint serves all others as well, in the order in which they came.
+    if for_aim.is_some() {
+        return for_aim;
+    }
     let is_full = demand.occupied >= demand.max_size;
     if situation.missing > 0 && !is_full {
         let found = for_demand(core, dialer, set, &mut dials, demand, situation);
         if let Some(number) = found {
             return Some(Step::Dial(number, Purpose::Demand));
         }
-    }
-    if for_aim.is_some() {
-        return for_aim;
     }
     let for_share = dialer.under_way.iter();
     let for_share = for_share.filter(|dial| dial.purpose == Purpose::Share);
@@ -99,7 +107,7 @@ pub(super) fn due<C: Connect>(
     };
     let number = for_share_of_its_own(core, dialer, set, &mut dials, situation.now, room)?;
     Some(match room {
-        PoolRoom::None => Step::MakeRoom(number),
+        PoolRoom::None => Step::MakeRoom(room_for(core.endpoints()?, number)?),
         PoolRoom::Some => Step::Dial(number, Purpose::Share),
     })
 }
@@ -318,25 +326,45 @@ fn for_share_of_its_own<C: Connect>(
     Some(number)
 }
 
-/// The endpoint with the most connections for its share, if it has so many that the one with `number` should have one of
-/// them.
-pub(super) fn richest(endpoints: &Endpoints, number: EndpointNumber) -> Option<EndpointNumber> {
-    let of = |number: EndpointNumber| {
-        let record = endpoints.record(number);
-        let share = record.share.load(Relaxed).max(1);
-        (u64::from(record.occupied()), u64::from(share))
-    };
+/// How many connections an endpoint has, and its share.
+fn wealth(endpoints: &Endpoints, number: EndpointNumber) -> (u64, u64) {
+    let record = endpoints.record(number);
+    let share = record.share.load(Relaxed).max(1);
+    (record.occupied().into(), share.into())
+}
+
+/// The endpoint with the most connections for its share; of those with as many one of which one is idle.
+pub(super) fn richest(endpoints: &Endpoints) -> Option<EndpointNumber> {
     let more = |one: &EndpointNumber, other: &EndpointNumber| {
-        let ((held, share), (others, other_share)) = (of(*one), of(*other));
-        (held * other_share).cmp(&(others * share))
+        let ((held, share), (others, other_share)) =
+            (wealth(endpoints, *one), wealth(endpoints, *other));
+        let has_idle = |number: &EndpointNumber| endpoints.record(*number).has_idle();
+        let by_share = (held * other_share).cmp(&(others * share));
+        by_share.then_with(|| has_idle(one).cmp(&has_idle(other)))
     };
     let all = (0..endpoints.len()).filter_map(|place| endpoints.number_at(place));
-    let richest = all.max_by(more)?;
-    let ((held, share), (own, own_share)) = (of(richest), of(number));
+    all.max_by(more)
+}
+
+/// Whether the [richest](self::richest) endpoint has so many connections that the one with `number` should have one of
+/// them.
+pub(super) fn should_give(
+    endpoints: &Endpoints,
+    richest: EndpointNumber,
+    number: EndpointNumber,
+) -> bool {
+    let (held, share) = wealth(endpoints, richest);
+    let (own, own_share) = wealth(endpoints, number);
     let is_fairer = own == 0 || held * own_share > (own + 1) * share;
     // Callers who wait for one endpoint and no other have another one's last.
-    let may_be_last = own == 0 && endpoints.record(number).waiting() > 0;
-    (richest != number && is_fairer && (held > 1 || may_be_last)).then_some(richest)
+    let may_be_last = own == 0 && held > 0 && endpoints.record(number).waiting() > 0;
+    richest != number && is_fairer && (held > 1 || may_be_last)
+}
+
+/// Which endpoint gives a connection up for the one with `number`, if one should.
+pub(super) fn room_for(endpoints: &Endpoints, number: EndpointNumber) -> Option<Move> {
+    let from = richest(endpoints)?;
+    should_give(endpoints, from, number).then_some(Move { from, to: number })
 }
 
 /// Whether every endpoint that may serve has failed so that those who wait are to be told now, and if not, when to look
