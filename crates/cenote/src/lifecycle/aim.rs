@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc as StdArc;
 
 use super::by_key;
+use super::dial_for_aim;
 use super::dial_of_set;
 use super::set::SetState;
 use super::state::{ConnectionToken, Lifecycle, LifecycleCore};
@@ -64,8 +65,8 @@ impl<C: Connect> LifecycleCore<C> {
 
     /// For a caller that is to wait: at which endpoint; `None` for all.
     ///
-    /// A key belongs to the first endpoint in its order that can be had: that is drawn, and has a connection or at least
-    /// no dial that failed or takes long. Where there is none, whatever serves first is as good as another.
+    /// A key belongs to the first endpoint in its order that can be had: that is drawn, and has a connection, or may be
+    /// dialled and has no dial that failed or takes long. Where there is none, whatever serves first is as good as another.
     pub(crate) fn endpoint_for(&self, aim: Aim) -> Result<Option<EndpointNumber>, GetError> {
         let set = self.owner.targets.set();
         match (aim, set) {
@@ -74,11 +75,15 @@ impl<C: Connect> LifecycleCore<C> {
             (Aim::Key(_), Some(set)) if set.by_key.is_empty() => Ok(Some(ANY_TO_COME)),
             (Aim::Key(key), Some(set)) => {
                 let (dialer, dials) = (self.owner.dialer(), set.dials());
-                let hanging = dial_of_set::hanging(&dialer, self.owner.clock.now());
+                let now = self.owner.clock.now();
+                let hanging = dial_of_set::hanging(&dialer, now);
+                let is_held_up = dial_for_aim::is_held_up(self, &dialer, now);
                 Ok(by_key::choose(self, set, key, |record| {
                     let number = record.number();
                     record.open() > 0
-                        || dials.outage(number).is_none() && !hanging.contains(&number)
+                        || dials.outage(number).is_none()
+                            && !hanging.contains(&number)
+                            && !(is_held_up && record.occupied() == 0)
                 }))
             }
             (Aim::Endpoint(id), Some(set)) => {

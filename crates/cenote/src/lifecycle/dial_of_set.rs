@@ -129,16 +129,14 @@ fn for_demand<C: Connect>(
         let has_failed = dial
             .number
             .is_some_and(|number| dials.outage(number).is_some());
-        !has_failed && !has_left(dial) && now < dial.began.saturating_add(ATTEMPT_DELAY)
+        !has_failed && !has_left(dial) && !dial.is_late(now)
     };
     let young = dialer.under_way.iter().filter(counted_on);
     let (opening, oldest) = young.fold((0, u64::MAX), |(count, oldest), dial| {
         (count + 1, oldest.min(dial.began))
     });
-    let is_stale = |dial: &UnderWay| {
-        let is_late = now >= dial.began.saturating_add(ATTEMPT_DELAY);
-        dial.purpose == Purpose::Demand && (is_late || has_left(dial))
-    };
+    let is_stale =
+        |dial: &UnderWay| dial.purpose == Purpose::Demand && (dial.is_late(now) || has_left(dial));
     let trust = match dialer.under_way.iter().any(is_stale) {
         true => Trust::Connected,
         false => Trust::Any,
@@ -170,8 +168,7 @@ fn for_demand<C: Connect>(
 
 /// The endpoints to which dials have taken long.
 pub(super) fn hanging(dialer: &Dialer, now: u64) -> Vec<EndpointNumber> {
-    let is_late = |dial: &&UnderWay| now >= dial.began.saturating_add(ATTEMPT_DELAY);
-    let late = dialer.under_way.iter().filter(is_late);
+    let late = dialer.under_way.iter().filter(|dial| dial.is_late(now));
     late.filter_map(|dial| dial.number).collect()
 }
 

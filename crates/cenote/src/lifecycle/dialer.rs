@@ -1,7 +1,7 @@
 //! What a pool knows of its dials and checks: the gate behind failures, what is under way, what is to be told when.
 //! Guarded by the dialer's lock; what to do about it is for `dial`.
 
-use super::dial_of_set::Purpose;
+use super::dial_of_set::{ATTEMPT_DELAY, Purpose};
 use crate::connect::FailureKind;
 use crate::error::ConnectError;
 use crate::kernel::EndpointNumber;
@@ -27,6 +27,8 @@ pub(crate) struct Dialer {
     pub(crate) wake_at: Option<u64>,
     /// Looks found too few idle for long enough: dial until `min_idle` are.
     pub(crate) refill: bool,
+    /// No dial could begin to an endpoint without a connection, when callers were last seen to wait for one.
+    pub(super) is_held_up: bool,
     /// Dials that have succeeded and whose connections are on their way to waiters. Changed and read under
     /// this lock, as the demand is: no other dial is begun for the same caller in between.
     pub(super) arriving: usize,
@@ -50,6 +52,17 @@ pub(super) struct UnderWay {
     /// Since it began, something was learned of the endpoint that it may not have met: its failure is no reason to put the
     /// next dial off.
     pub(super) is_outdated: bool,
+}
+
+impl UnderWay {
+    /// When it has taken long.
+    pub(super) fn late_at(&self) -> u64 {
+        self.began.saturating_add(ATTEMPT_DELAY)
+    }
+
+    pub(super) fn is_late(&self, now: u64) -> bool {
+        now >= self.late_at()
+    }
 }
 
 /// The dials that failed in a row.
@@ -122,6 +135,7 @@ impl Dialer {
             dial_time: None,
             wake_at: None,
             refill: false,
+            is_held_up: false,
             arriving: 0,
             checking: 0,
             checking_since: 0,

@@ -226,6 +226,31 @@ async fn where_the_endpoint_of_a_key_swallows_dials_the_next_serves_after_a_quar
     assert!(began.elapsed() < ms(10), "{:?}", began.elapsed());
 }
 
+/// Half of the endpoints swallow dials, and so many callers come at once that these would take all that may be under way:
+/// no caller waits for a dial that cannot begin.
+#[tokio::test(start_paused = true)]
+async fn dials_that_hang_hold_up_no_key_of_an_endpoint_that_answers() {
+    let service = Service::default();
+    let names: Vec<_> = (0..20).map(|n| format!("server-{n:02}")).collect();
+    for name in &names[..10] {
+        service.set(name, Answer::Swallow);
+    }
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let (_sender, pool) = service.over(&names);
+    let pool = pool.build().unwrap();
+    let began = tokio::time::Instant::now();
+    let users: Vec<_> = (0..200)
+        .map(|key| {
+            let pool = pool.clone();
+            tokio::spawn(async move { use_by_key(&pool, key).await })
+        })
+        .collect();
+    for user in users {
+        user.await.unwrap();
+    }
+    assert!(began.elapsed() < ms(600), "{:?}", began.elapsed());
+}
+
 /// Each dial takes longer than the pool waits for one: callers are served all the same.
 #[tokio::test(start_paused = true)]
 async fn where_all_dials_take_long_callers_are_served_by_the_first_that_ends() {
