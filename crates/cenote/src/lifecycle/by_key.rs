@@ -70,12 +70,17 @@ impl ByKey {
     /// These are the endpoints from now on.
     pub(super) fn list(&self, endpoints: Vec<Listed>) {
         let mut listed = lock(&self.listed);
-        *listed = endpoints;
-        if let Some(copies) = self.copies.get() {
-            let table = Table::new(&listed);
-            for copy in &**copies {
-                *lock(&copy.0) = Arc::clone(&table);
-            }
+        listed.clone_from(&endpoints);
+        let copies = self.copies.get();
+        // Callers who are to wait take it.
+        drop(listed);
+        let Some(copies) = copies else {
+            return;
+        };
+        let table = Table::new(&endpoints);
+        for copy in &**copies {
+            let before = std::mem::replace(&mut *lock(&copy.0), Arc::clone(&table));
+            drop(before);
         }
     }
 

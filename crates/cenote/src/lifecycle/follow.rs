@@ -61,6 +61,7 @@ pub(super) fn start<C: Connect, K: Key>(
         recheck: None,
         known: BTreeMap::new(),
         version: 0,
+        listed: 0,
         panic: None,
         has_news: true,
         look_at: None,
@@ -87,6 +88,8 @@ struct Follower<C: Connect, K: Key, F> {
     known: BTreeMap<K, Known>,
     /// How often the set has changed.
     version: u64,
+    /// The version whose endpoints are listed for those who look for one by a key.
+    listed: u64,
     /// Whether ejected endpoints are used.
     panic: Option<PanicMode>,
     /// The discovery may tell more.
@@ -181,7 +184,13 @@ where
         if let Some(recheck) = self.recheck.take() {
             self.open_gates(core, state, &recheck);
         }
+        if self.set.is_empty() {
+            // Before they are barred: who finds none that serves waits for one to come.
+            self.list(core, state);
+        }
         let change_at = self.admit(core, state);
+        // Once they are admitted: else who has waited for the first set would find none of it serving, and have any.
+        self.list(core, state);
         let move_at = self.end_outdated(core, state);
         self.forget_gone(core, state);
         // Callers may have waited for an endpoint.
@@ -237,7 +246,6 @@ where
                 }
             }
         }
-        self.list(core, state, &set);
         self.set = set;
         self.version += 1;
         core.owner.tell(|| EventKind::EndpointsChanged {
@@ -249,7 +257,11 @@ where
     }
 
     /// Says which endpoints there are, to those who look for one by a key.
-    fn list(&self, core: &LifecycleCore<C>, state: &SetState<C>, set: &EndpointSet<K>) {
+    fn list(&mut self, core: &LifecycleCore<C>, state: &SetState<C>) {
+        if self.listed == self.version {
+            return;
+        }
+        let set = &self.set;
         let listed = || {
             let known = self.known.values();
             known.filter(|known| known.stay == Stay::Listed)
@@ -266,6 +278,7 @@ where
             set: set.clone(),
             ids: listed().map(|known| known.id).collect(),
         });
+        self.listed = self.version;
     }
 
     fn add(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>, endpoint: &Endpoint<K>) {

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use cenote::endpoints::{Candidate, EndpointSet, Outcome, channel};
+use cenote::report::EventKind;
 use cenote::{Budget, GetError, Lease, Pool};
 
 use crate::service::{
@@ -329,6 +330,47 @@ async fn a_few_leases_by_one_key_stay_with_its_endpoint() {
     }
     let servers: BTreeSet<_> = leases.iter().map(|lease| lease.server.as_str()).collect();
     assert_eq!(servers.len(), 1, "{servers:?}");
+}
+
+/// It looks at the set as soon as that is told, before any endpoint is admitted, and is not served by whichever is the
+/// first.
+#[tokio::test(start_paused = true)]
+async fn a_caller_by_key_that_comes_before_the_first_set_is_served_by_its_endpoint() {
+    type Caller = Pin<Box<dyn Future<Output = String> + Send>>;
+    let service = Service::default();
+    let (_sender, other) = service.over(&NAMES);
+    let home = use_by_key(&other.build().unwrap(), 7).await;
+    service.set_connect_time(&home, ms(100));
+    let caller = Arc::new(Mutex::new(None::<Caller>));
+    let (sender, source) = channel();
+    let pool = service.balanced(source).on_event({
+        let caller = Arc::clone(&caller);
+        move |event| {
+            let mut caller = caller.lock().unwrap();
+            if let (EventKind::EndpointsChanged { .. }, Some(caller)) = (&event.kind, &mut *caller)
+            {
+                let polled = caller
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+                assert!(polled.is_pending());
+            }
+        }
+    });
+    let pool = pool.build().unwrap();
+    *caller.lock().unwrap() = Some(Box::pin({
+        let pool = pool.clone();
+        async move { use_by_key(&pool, 7).await }
+    }));
+    let first_look = poll_fn(|cx| {
+        let mut caller = caller.lock().unwrap();
+        let caller = caller.as_mut().expect("it is there");
+        Poll::Ready(caller.as_mut().poll(cx).is_pending())
+    });
+    assert!(first_look.await);
+    sender.send(set_of(&NAMES));
+    pass(ms(10)).await;
+    let caller = caller.lock().unwrap().take().unwrap();
+    assert_eq!(caller.await, home);
 }
 
 /// There are more endpoints than connections: a key's endpoint has one when its caller comes.
