@@ -48,12 +48,7 @@ impl<C: Connect> LifecycleCore<C> {
             }
             (Aim::Endpoint(id), Some(_)) => {
                 let token = self.claim_aimed(id.number)?;
-                if token.entry().target.is(id) {
-                    return Some(token);
-                }
-                // Another endpoint has the number by now.
-                Lifecycle::return_unclaimed(token);
-                None
+                self.expect_aimed_at(aim, token).ok()
             }
             (Aim::Rather(id), Some(set)) if set.id(id.number) == Some(id) => {
                 self.claim_rather(id.number)
@@ -91,6 +86,21 @@ impl<C: Connect> LifecycleCore<C> {
                 Ok(Some(id.number))
             }
             (Aim::Endpoint(_), None) => Err(self.not_serving(None)),
+        }
+    }
+
+    /// `token`, unless a caller named an endpoint and it is another's, which has the number by now.
+    pub(crate) fn expect_aimed_at(
+        &self,
+        aim: Aim,
+        token: ConnectionToken<C>,
+    ) -> Result<ConnectionToken<C>, GetError> {
+        match aim {
+            Aim::Endpoint(id) if !token.entry().target.is(id) => {
+                Lifecycle::return_unclaimed(token);
+                Err(self.not_serving(None))
+            }
+            _ => Ok(token),
         }
     }
 

@@ -81,8 +81,8 @@ impl<'a, C: Connect> Get<'a, C> {
     }
 
     /// Over a [set](crate::Pool::balanced): a connection of this endpoint, and of no other. In order of arrival among all
-    /// who wait for it; others may have idle connections meanwhile. Weight and priority do not count, but where it may
-    /// not serve at all.
+    /// who wait for it; others may have idle connections meanwhile. It serves whatever it weighs or carries, unless its
+    /// weight is 0, and whatever its priority, needed or not.
     ///
     /// ```
     /// # use cenote::{Connect, GetError, Lease, Pool};
@@ -96,8 +96,8 @@ impl<'a, C: Connect> Get<'a, C> {
     ///
     /// # Errors
     /// Beside those of [`get`](crate::Pool::get), [`NotServing`](GetError::NotServing), at once or while it waits: the
-    /// endpoint has left the set or has weight 0, is ejected, has no connection and can't be reached, or is of a priority
-    /// that is not needed now; or is of another pool.
+    /// endpoint has left the set, has weight 0 while others weigh more, is ejected, or has no connection and the last
+    /// attempt to connect to it failed; or it is of another pool, or the pool of one endpoint.
     pub fn at(mut self, endpoint: EndpointId) -> Self {
         self.acquire.aim(Aim::Endpoint(endpoint));
         self

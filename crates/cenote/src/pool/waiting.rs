@@ -125,6 +125,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         *self.as_mut().project().stage = Stage::Done;
         let core = self.core;
         let now = core.owner.clock.now();
+        let outcome = outcome.and_then(|token| core.expect_aimed_at(self.aim, token));
         let outcome = outcome.inspect(|token| {
             token.meta().leased(now, self.call_site);
             let target = &*token.entry().target;

@@ -818,6 +818,16 @@ async fn the_name_of_an_endpoint_is_none_in_a_pool_of_fewer_or_before_its_set_is
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_is_leased_by_name_whether_or_not_its_priority_is_needed() {
+    let service = Service::default();
+    let (_sender, pool) = service.over_set(two_levels());
+    let pool = pool.build().unwrap();
+    shares(&pool, 20).await;
+    let second = pool.endpoint_id(&"second".to_owned()).unwrap();
+    assert_eq!(pool.get().at(second).await.unwrap().server, "second");
+}
+
 /// A dial that takes long is waited for by those who want that endpoint and no other.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_names_an_endpoint_waits_for_its_dial_however_long_it_takes() {
