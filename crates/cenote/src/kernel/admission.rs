@@ -37,6 +37,15 @@ pub(super) enum Passage {
     GivenUp,
 }
 
+/// The next connection of an endpoint that comes back is closed, for another.
+#[derive(Clone, Copy)]
+struct GivesUp {
+    to: EndpointNumber,
+    /// The number of who waits at that one: those who wait here and came earlier are served before. `None`: nobody waits,
+    /// and that one is to have a connection of its own.
+    before: Option<u64>,
+}
+
 /// What the ledger knows of an endpoint.
 pub(super) struct Member {
     pub(super) admission: Admission,
@@ -46,9 +55,7 @@ pub(super) struct Member {
     is_known: bool,
     /// On trial: the slot that is let out.
     let_out: Option<u32>,
-    /// The next connection that comes back is closed, for another endpoint: once all have been served who waited for it
-    /// before this one, by the number of who waits there.
-    gives_up: Option<u64>,
+    gives_up: Option<GivesUp>,
 }
 
 impl Member {
@@ -61,13 +68,8 @@ impl Member {
         }
     }
 
-    /// What becomes of the connection in this slot, which comes back and is waited for by one with the number `first`, if
-    /// by any; on trial the first connection is let out.
-    fn passage(&mut self, slot: u32, first: Option<u64>) -> Passage {
-        let is_due = |before: &mut u64| first.is_none_or(|first| *before <= first);
-        if self.gives_up.take_if(is_due).is_some() {
-            return Passage::GivenUp;
-        }
+    /// What becomes of the connection in this slot, which comes back and is not given up; on trial the first is let out.
+    fn passage(&mut self, slot: u32) -> Passage {
         match self.admission {
             Admission::Drawn | Admission::Spare => Passage::Free,
             Admission::Trial if *self.let_out.get_or_insert(slot) == slot => Passage::Free,
@@ -141,10 +143,33 @@ impl<O: Owner> Core<O> {
     /// What becomes of `token`, which comes back, by its endpoint; in a pool of one it serves.
     pub(super) fn passage(&self, ledger: &mut Ledger<O>, token: &SlotToken<O>) -> Passage {
         let slot = token.slot();
-        let record = slot.record(self);
-        let first = record.and_then(|record| ledger.first_for(record.number()));
-        let member = ledger.members.of(self, slot);
-        member.map_or(Passage::Free, |member| member.passage(slot.index, first))
+        let Some(member) = ledger.members.of(self, slot) else {
+            return Passage::Free;
+        };
+        let gives_up = member.gives_up;
+        match gives_up {
+            Some(gives_up) if self.gives_up_now(ledger, slot, gives_up) => Passage::GivenUp,
+            _ => {
+                let member = ledger.members.of(self, slot);
+                member.map_or(Passage::Free, |member| member.passage(slot.index))
+            }
+        }
+    }
+
+    /// Whether the connection in this slot, whose endpoint gives one up, is the one that goes.
+    fn gives_up_now(&self, ledger: &mut Ledger<O>, slot: &Slot<O>, gives_up: GivesUp) -> bool {
+        let GivesUp { to, before } = gives_up;
+        let is_void = before.is_some() && ledger.aimed.first_at(to).is_none();
+        let first = slot
+            .record(self)
+            .and_then(|record| ledger.first_for(record.number()));
+        let comes_first = before
+            .zip(first)
+            .is_some_and(|(before, first)| first < before);
+        if let Some(member) = ledger.members.of(self, slot).filter(|_| !comes_first) {
+            member.gives_up = None;
+        }
+        !is_void && !comes_first
     }
 
     /// Takes the lock. Makes room for another endpoint, which is barred until it is [admitted](Self::admit). In a pool of
@@ -196,7 +221,8 @@ impl<O: Owner> Core<O> {
     }
 
     /// Takes the lock. Takes an idle connection of the endpoint, to be closed for the endpoint `to`; if there is none, the
-    /// next that comes back is refused: where callers wait at `to`, once those who came before them have been served.
+    /// next that comes back is refused: where callers wait at `to`, once those who came before them have been served, and
+    /// unless they have left by then.
     pub(crate) fn give_one_up(
         &self,
         number: EndpointNumber,
@@ -214,10 +240,9 @@ impl<O: Owner> Core<O> {
                 return Some(token);
             }
         }
-        // Before all that there are, where nobody waits.
-        let before = ledger.aimed.first_at(to).unwrap_or(0);
+        let before = ledger.aimed.first_at(to);
         if let Some(member) = ledger.members.by_number.get_mut(number as usize) {
-            member.gives_up = Some(member.gives_up.map_or(before, |other| other.min(before)));
+            member.gives_up = Some(GivesUp { to, before });
         }
         None
     }
@@ -366,7 +391,7 @@ impl<O: Owner> Core<O> {
             let slot = self.table.get(*index as usize);
             let record = slot.and_then(|slot| slot.record(self));
             record.is_some_and(|record| record.number() == number)
-                && member.passage(*index, None) == Passage::Free
+                && member.passage(*index) == Passage::Free
         });
         ledger.members.aside = others;
         for index in its {

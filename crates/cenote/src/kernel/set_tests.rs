@@ -458,3 +458,27 @@ fn an_endpoint_gives_up_a_connection_once_those_are_served_who_came_before() {
     drop(given_up);
     assert!(waiters[2].as_ref().leave().is_none(), "it came later");
 }
+
+#[test]
+fn an_endpoint_gives_no_connection_up_for_callers_who_have_left() {
+    let core = Core::new(Least, 1, Order::Balanced);
+    let numbers = [(); 2].map(|()| core.add_endpoint().expect("a set has endpoints"));
+    for number in numbers {
+        core.admit(number, Admission::Drawn);
+    }
+    let opening = core.open_at(numbers[0], 8, &ROOM).expect("there is room");
+    core.release(opening.fill(()), IdleSince::Now);
+    let held = core.claim_aimed(numbers[0]).expect("it is idle");
+    let waiter = Box::pin(Waiter::new(&core, 0));
+    let waker = std::task::Waker::noop();
+    let joined = waiter
+        .as_ref()
+        .join_for(Some(numbers[1]), waker, u64::MAX, 9);
+    assert!(matches!(joined, JoinOutcome::Queued { .. }));
+    assert!(
+        core.give_one_up(numbers[0], numbers[1]).is_none(),
+        "it is leased"
+    );
+    assert!(waiter.as_ref().leave().is_none());
+    assert!(matches!(core.release(held, IdleSince::Now), Release::Kept));
+}

@@ -48,6 +48,8 @@ pin_project! {
 
 enum Stage<C: Connect> {
     Start,
+    /// It looks for another endpoint.
+    SentAway,
     Queued,
     PreLeaseCheck(PreLeaseCheck<C>),
     Done,
@@ -88,7 +90,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
         let outcome = loop {
             let this = self.as_mut().project();
             let step = match this.stage {
-                Stage::Start => self.as_mut().join(cx),
+                Stage::Start | Stage::SentAway => self.as_mut().join(cx),
                 Stage::Queued => match this.waiter.as_ref().poll(cx) {
                     // Woken for nothing else, it may have to see to upkeep.
                     Poll::Pending if upkeep::ensure(self.core) == Upkeep::Impossible => {
@@ -176,7 +178,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
     ) -> Poll<Result<Option<ConnectionToken<C>>, GetError>> {
         let this = self.as_mut().project();
         let life = &this.core.owner;
-        // Else it has been busy with a connection that proved dead, perhaps for long.
+        // Else it has been busy with a connection that proved dead, or waited elsewhere, perhaps for long.
         let was_new = matches!(this.stage, Stage::Start);
         let deadline = match (&this.limit, life.settings.acquire_timeout) {
             (Limit::Setting, Some(limit)) => this.waiter.since().saturating_add(nanos(limit)),
@@ -236,7 +238,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             JoinOutcome::Closed => Poll::Ready(Err(life.closed_error())),
             // The endpoint ceased to serve since it was chosen: another is.
             JoinOutcome::SentAway => {
-                *this.stage = Stage::Start;
+                *this.stage = Stage::SentAway;
                 Poll::Ready(Ok(None))
             }
         }
