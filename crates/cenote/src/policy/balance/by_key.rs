@@ -55,6 +55,7 @@ impl KeyTable {
                 owner,
             }));
         }
+        points.shrink_to_fit();
         points.sort_unstable_by_key(|point| (point.at, endpoints[point.owner as usize].0));
         Self {
             index: index(&points),
