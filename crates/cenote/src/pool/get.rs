@@ -274,12 +274,13 @@ impl<'a, C: Connect> Acquire<'a, C> {
         if self.slow.0.is_some() {
             return FastPath::Nothing;
         }
-        let claimed = match self.aim {
-            Aim::Any => self.core.claim(),
-            aim => self.core.claim_for(aim),
+        let core = self.core;
+        let claimed = match &self.aim {
+            Aim::Any => core.claim(),
+            aim => core.claim_for(aim),
         };
         match claimed {
-            Some(token) => match self.core.owner.fresh_at(&token) {
+            Some(token) => match core.owner.fresh_at(&token) {
                 Some(now) => {
                     token.meta().leased(now, self.call_site);
                     FastPath::Leased(token)
