@@ -42,7 +42,8 @@ pub(super) enum Passage {
 struct GivesUp {
     to: EndpointNumber,
     /// The number of who waits at that one: those who wait here and came earlier are served before. `None`: nobody waits,
-    /// and that one is to have a connection of its own.
+    /// and that one is to have a connection of its own; all are served before who wait here and for no other, or it would
+    /// be opened anew for them at once.
     before: Option<u64>,
 }
 
@@ -160,12 +161,12 @@ impl<O: Owner> Core<O> {
     fn gives_up_now(&self, ledger: &mut Ledger<O>, slot: &Slot<O>, gives_up: GivesUp) -> bool {
         let GivesUp { to, before } = gives_up;
         let is_void = before.is_some() && ledger.aimed.first_at(to).is_none();
-        let first = slot
-            .record(self)
-            .and_then(|record| ledger.first_for(record.number()));
-        let comes_first = before
-            .zip(first)
-            .is_some_and(|(before, first)| first < before);
+        let comes_first = slot.record(self).is_some_and(|record| match before {
+            Some(before) => ledger
+                .first_for(record.number())
+                .is_some_and(|first| first < before),
+            None => ledger.aimed.first_at(record.number()).is_some(),
+        });
         if let Some(member) = ledger.members.of(self, slot).filter(|_| !comes_first) {
             member.gives_up = None;
         }

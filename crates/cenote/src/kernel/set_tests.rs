@@ -482,3 +482,30 @@ fn an_endpoint_gives_no_connection_up_for_callers_who_have_left() {
     assert!(waiter.as_ref().leave().is_none());
     assert!(matches!(core.release(held, IdleSince::Now), Release::Kept));
 }
+
+/// Else it would be opened anew for them, and given up again, as often as it can be opened.
+#[test]
+fn an_endpoint_gives_a_connection_up_that_nobody_waits_for_once_those_are_served_who_wait_for_its_own()
+ {
+    let core = Core::new(Least, 1, Order::Balanced);
+    let numbers = [(); 2].map(|()| core.add_endpoint().expect("a set has endpoints"));
+    for number in numbers {
+        core.admit(number, Admission::Drawn);
+    }
+    let opening = core.open_at(numbers[0], 8, &ROOM).expect("there is room");
+    let waiter = Box::pin(Waiter::new(&core, 0));
+    let waker = std::task::Waker::noop();
+    let joined = waiter
+        .as_ref()
+        .join_for(Some(numbers[0]), waker, u64::MAX, 9);
+    assert!(matches!(joined, JoinOutcome::Queued { .. }));
+    let idle = core.give_one_up(numbers[0], numbers[1]);
+    assert!(idle.is_none(), "it is being opened");
+    let opened = core.release(opening.fill(()), IdleSince::Now);
+    assert!(matches!(opened, Release::Kept));
+    let Some(Ok(served)) = waiter.as_ref().leave() else {
+        panic!("it is served");
+    };
+    let given_up = core.release(served, IdleSince::Now);
+    assert!(matches!(given_up, Release::Excess(_, Excess::GivenUp)));
+}

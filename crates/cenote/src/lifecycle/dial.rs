@@ -324,6 +324,7 @@ impl<C: Connect> Attempt<C> {
         let _ended = {
             let mut dialer = core.owner.dialer();
             dialer.arriving += 1;
+            dialer.arriving_at.extend(target.number());
             dialer.end(slot);
             // While new connections prove dead, opening one is no success yet.
             let dial_time = growth::observe_dial(dialer.dial_time, took);
@@ -358,7 +359,14 @@ impl<C: Connect> Attempt<C> {
                 set.changed.notify_one();
             }
         }
-        core.owner.dialer().arriving -= 1;
+        {
+            let mut dialer = core.owner.dialer();
+            dialer.arriving -= 1;
+            let arrived = |at: &EndpointNumber| self.target.number() == Some(*at);
+            if let Some(place) = dialer.arriving_at.iter().position(arrived) {
+                dialer.arriving_at.swap_remove(place);
+            }
+        }
         core.owner.changed.notify_waiters();
         dial_if_needed(&core);
     }

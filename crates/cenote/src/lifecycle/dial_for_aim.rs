@@ -18,8 +18,8 @@ use crate::connect::Connect;
 use crate::kernel::{Arc, Demand, EndpointNumber};
 use crate::policy::growth::{self, Decision, Situation};
 
-/// What is due for those who wait at endpoints. `situation` is that of the whole pool, without a gate; whoever waits at one
-/// of `dead_ends` is to be sent away.
+/// What is due for those who wait at endpoints. `situation` is that of the whole pool, without a gate; those who wait at one
+/// of `dead_ends` are to be sent away.
 pub(super) fn due<C: Connect>(
     core: &Arc<LifecycleCore<C>>,
     dialer: &mut Dialer,
@@ -66,8 +66,9 @@ pub(super) fn due<C: Connect>(
             .under_way
             .iter()
             .filter(|dial| dial.number == Some(number));
+        let arriving = dialer.arriving_at.iter().filter(|at| **at == number);
         let decision = growth::decide(&Situation {
-            missing: waiting.saturating_sub(dialer.arriving),
+            missing: waiting.saturating_sub(arriving.count()),
             checking: 0,
             open: record.open() as usize,
             opening: record.opening() as usize,

@@ -1,8 +1,10 @@
 //! Which endpoint of a set is dialled next, and when callers learn that none can be reached.
 //!
 //! - Callers wait for any endpoint. Where a dial is due for them, it is made to a drawn endpoint with the fewest
-//!   connections for its share whose last dial did not fail, and of which none hangs; where all of these are full, to a spare one; and to one that
-//!   failed and whose gate is open only where there is no other. So a dead endpoint costs its own dials, no caller's.
+//!   connections for its share whose last dial did not fail, and of which none hangs; where all of these are full, to a
+//!   spare one; and to one that failed and whose gate is open only where there is no other. So a dead endpoint costs its
+//!   own dials, no caller's. Those who wait for one endpoint and no other come first
+//!   ([`dial_for_aim`](super::dial_for_aim)).
 //! - One that is up and not what is wanted is dialled seldom as long as another serves, and soon where none does and callers
 //!   wait ([`suitability`](crate::policy::suitability)).
 //! - A dial that has taken longer than [`ATTEMPT_DELAY`], or whose endpoint may not serve any more, is not counted on:

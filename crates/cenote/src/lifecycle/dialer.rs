@@ -32,6 +32,8 @@ pub(crate) struct Dialer {
     /// Dials that have succeeded and whose connections are on their way to waiters. Changed and read under
     /// this lock, as the demand is: no other dial is begun for the same caller in between.
     pub(super) arriving: usize,
+    /// The endpoints of a set that these are of.
+    pub(super) arriving_at: Vec<EndpointNumber>,
     /// Checks under way for no caller in particular, and when the youngest began;
     /// [`Checking`](super::checking::Checking) counts them.
     pub(super) checking: usize,
@@ -137,6 +139,7 @@ impl Dialer {
             refill: false,
             is_held_up: false,
             arriving: 0,
+            arriving_at: Vec::new(),
             checking: 0,
             checking_since: 0,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
