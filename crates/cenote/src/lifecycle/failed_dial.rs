@@ -11,7 +11,7 @@ use super::target::Target;
 use super::upkeep;
 use crate::connect::{Connect, FailureKind};
 use crate::error::{ConnectError, GetError};
-use crate::kernel::Arc;
+use crate::kernel::{Admission, Arc};
 use crate::policy::backoff::Gate;
 use crate::policy::telling::{self, ConnectFailures, Tell};
 use crate::report::{EventKind, count};
@@ -111,8 +111,10 @@ pub(super) fn failed<C: Connect>(
         let (gate, old, tell) = match (life.targets.set(), target.number()) {
             (Some(set), Some(number)) => {
                 let is_current = set.is_current(target);
+                // One that is ejected is dialled again once it has no connection: at its pace.
+                let is_aside = core.admission_of(number) == Some(Admission::Aside);
                 let mut dials = set.dials();
-                if is_current && dials.serving().contains(&number) {
+                if is_current && (is_aside || dials.serving().contains(&number)) {
                     let (gate, old, _) = dials.failed(number, first, note);
                     let tell = dial_of_set::all_tell(&dials, policy, had_connection, now);
                     (gate, old, tell)

@@ -346,3 +346,32 @@ async fn an_endpoint_that_is_added_starts_slowly_and_comes_to_its_whole_share() 
     let late = shares(&pool, 300).await;
     assert!(of(&late, "c") > 70, "{late:?}");
 }
+
+/// While it has a connection it counts as ejected, and without one as down: dialled at the pace of its back-off.
+#[tokio::test(start_paused = true)]
+async fn an_ejected_endpoint_whose_connections_are_dead_on_arrival_is_dialled_at_its_pace() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b"]);
+    let pool = pool
+        .max_per_endpoint(1)
+        .acquire_timeout(secs(60))
+        .build()
+        .unwrap();
+    shares(&pool, 40).await;
+    service.set_connect_time("b", ms(1));
+    let a = pool.endpoint_id(&"a".to_owned()).unwrap();
+    let held = pool.get().at(a).await.unwrap();
+    service.end("b", Answer::AcceptDead);
+    let before = service.dialled("b");
+    let callers = [(); 3].map(|()| {
+        let pool = pool.clone();
+        tokio::spawn(async move { use_once(&pool).await })
+    });
+    pass(secs(20)).await;
+    let dials = service.dialled("b") - before;
+    assert!(dials <= 60, "{dials} dials in twenty seconds");
+    drop(held);
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), "a");
+    }
+}
