@@ -25,8 +25,8 @@
 //!
 //! | source | tells |
 //! |---|---|
-//! | [`fixed`] | one list, for good |
-//! | [`channel`] | what the program sends: from a configuration service, a subscription, an admin's hand |
+//! | [`fixed`](fixed()) | one list, for good |
+//! | [`channel`](channel()) | what the program sends: from a configuration service, a subscription, an admin's hand |
 //! | [`Lookup`] | the addresses of a `host:port`, looked up again and again (feature `net`) |
 //! | [`WatchedFile`] | what a file says, read again whenever it changes |
 //! | `cenote-dns` | what DNS says: the addresses of a name, the targets of a service |

@@ -13,8 +13,7 @@ use crate::net::{DialError, Dialer, Host, ReadHalf, WriteHalf};
 /// Opens byte streams to one endpoint, for a [`MuxConnect`](super::MuxConnect): TCP, with TLS on it or not, or what
 /// else carries bytes.
 ///
-/// A [`Host`](crate::net::Host) is one, by the default [`Dialer`](crate::net::Dialer); so is a function from a
-/// [`Dial`] to the stream's two halves:
+/// A [`Host`] is one, by the default [`Dialer`]; so is a function from a [`Dial`] to the stream's two halves:
 ///
 /// ```
 /// use cenote::Dial;
