@@ -373,7 +373,8 @@ where
                 state.leaving.fetch_sub(1, Relaxed);
                 state.drains().end(known.number);
                 state.recent_leases().forget(known.number);
-                drop_error(state.dials().succeeded(known.number));
+                let failed = state.dials().succeeded(known.number);
+                drop_error(failed);
                 let target = state.set_target(known.number, None);
                 core.owner
                     .tell_of(target.as_deref(), || EventKind::EndpointDrained);
@@ -384,7 +385,7 @@ where
     }
 }
 
-/// An error's drop is user code.
+/// An error's drop is user code: no lock may be held, as one is to the end of a statement that takes it.
 fn drop_error(outage: Option<Box<Outage>>) {
     let _ = rt::calling(|| drop(outage));
 }

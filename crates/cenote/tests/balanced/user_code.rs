@@ -96,3 +96,70 @@ async fn a_connector_whose_drop_panics_takes_no_connection_from_who_detaches_it(
     std::mem::forget(pool);
     assert_eq!(detached.ok(), Some(7));
 }
+
+/// An error is dropped with what is known of an endpoint that leaves.
+#[tokio::test]
+async fn an_error_whose_drop_asks_for_the_status_does_not_stand_in_its_own_way() {
+    use std::sync::{OnceLock, mpsc};
+    use std::time::Duration;
+
+    use cenote::{Connect, Dial, Verdict};
+
+    static POOL: OnceLock<Pool<To>> = OnceLock::new();
+    static ANSWERS: OnceLock<mpsc::Sender<bool>> = OnceLock::new();
+    #[derive(Debug)]
+    struct Asks;
+    impl std::fmt::Display for Asks {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("refused")
+        }
+    }
+    impl std::error::Error for Asks {}
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            // Elsewhere, so that the test ends if it gets no answer.
+            let (sender, answer) = mpsc::channel();
+            std::thread::spawn(move || sender.send(POOL.get().unwrap().endpoints().is_some()));
+            let answer = answer.recv_timeout(Duration::from_secs(10));
+            ANSWERS.get().unwrap().send(answer.is_ok()).unwrap();
+        }
+    }
+    struct To {
+        accepts: bool,
+    }
+    impl Connect for To {
+        type Connection = u8;
+        type Error = Asks;
+        async fn connect(&self, _: &Dial) -> Result<u8, Asks> {
+            match self.accepts {
+                true => Ok(7),
+                false => Err(Asks),
+            }
+        }
+        fn verdict(&self, _: &mut u8) -> Verdict {
+            Verdict::Reuse
+        }
+    }
+    let (sender, source) = channel();
+    sender.send(set_of(&["bad", "good"]));
+    let pool = Pool::balanced(source, |at: &Endpoint<String>| To {
+        accepts: at.key == "good",
+    });
+    let pool = POOL.get_or_init(|| pool.build().unwrap());
+    let (answers, answered) = mpsc::channel();
+    ANSWERS.set(answers).unwrap();
+    let has_failed = || {
+        let status = pool.endpoints().unwrap();
+        let mut its = status.endpoints.iter();
+        its.any(|at| at.connect_error.is_some())
+    };
+    while !has_failed() {
+        drop(pool.get().await.unwrap());
+        tokio::task::yield_now().await;
+    }
+    sender.send(set_of(&["good"]));
+    while has_failed() {
+        tokio::task::yield_now().await;
+    }
+    assert!(answered.try_iter().all(|is_answered| is_answered));
+}

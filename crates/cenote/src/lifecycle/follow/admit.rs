@@ -222,7 +222,8 @@ fn carry_out<C: Connect>(core: &Arc<LifecycleCore<C>>, state: &SetState<C>, deci
             retire(token, CloseReason::EndpointGone, None);
         }
         if *admission == Admission::Barred {
-            drop_error(state.dials().succeeded(*number));
+            let failed = state.dials().succeeded(*number);
+            drop_error(failed);
         }
         let told = match admission {
             _ if was == Some(*admission) => None,
