@@ -331,15 +331,16 @@ where
         let before = std::mem::replace(&mut known.addresses, endpoint.addresses.clone());
         let has_lost_some = !before.iter().all(|at| endpoint.addresses.contains(at));
         if has_lost_some {
-            known.moving = Some(Moving::since(self.version + 1));
+            let before = known.moving.take();
+            known.moving = Some(Moving::since(self.version + 1, before));
         }
         self.make_target(state, number, endpoint);
-        // What failed did so elsewhere.
-        drop_error(match has_lost_some {
+        let failed = match has_lost_some {
             true => state.dials().has_moved(number),
-            false if before != endpoint.addresses => state.dials().succeeded(number),
+            false if before != endpoint.addresses => state.dials().failed_elsewhere(number),
             false => None,
-        });
+        };
+        drop_error(failed);
     }
 
     /// Has a connector made for the endpoint. Where that panics, the endpoint serves nobody, or is dialled as before.

@@ -115,8 +115,13 @@ impl SetDials {
 
     /// Connecting to this endpoint works. What failed is to be dropped when the lock is let go.
     pub(super) fn succeeded(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
-        self.has_room_again();
         self.moved.remove(&number);
+        self.failed_elsewhere(number)
+    }
+
+    /// What failed of this endpoint says nothing of how it is dialled now. It is to be dropped when the lock is let go.
+    pub(super) fn failed_elsewhere(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
+        self.has_room_again();
         let ended = self.outages.get_mut(number as usize)?.take()?;
         self.unsuitable -= usize::from(ended.is_unsuitable());
         self.failing.remove(&(ended.gate.opens_at(), number));
@@ -137,11 +142,10 @@ impl SetDials {
         self.missed.remove(&number);
     }
 
-    /// The endpoint has other addresses: what failed of it, which is to be dropped when the lock is let go, did so elsewhere.
+    /// The endpoint has other addresses, and [what failed](Self::failed_elsewhere) did so at those of before.
     pub(super) fn has_moved(&mut self, number: EndpointNumber) -> Option<Box<Outage>> {
-        let failed = self.succeeded(number);
         self.moved.insert(number);
-        failed
+        self.failed_elsewhere(number)
     }
 
     /// Whether no connection was opened since the endpoint has other addresses.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use cenote::endpoints::{Endpoint, EndpointSet, SetSender, channel};
 use cenote::pool::PoolBuilder;
 use cenote::report::{CloseReason, EventKind};
-use cenote::{Pool, SharedPool};
+use cenote::{Budget, Pool, SharedPool};
 
 use crate::service::{Answer, Service, To, ms, pass, secs, use_once};
 
@@ -95,6 +95,69 @@ async fn what_serves_at_the_old_address_is_kept_while_the_new_one_cannot_be_reac
     service.set(NEW, Answer::Accept);
     pass(secs(15)).await;
     assert_eq!(service.open(OLD), 0);
+    users.are_served();
+}
+
+/// What is said of the endpoint meanwhile, as by a name server that lists one more address, is no proof that it can be
+/// reached.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_added_while_the_new_one_cannot_be_reached_ends_nothing() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &[OLD]);
+    let pool = pool.build().unwrap();
+    let users = Users::of(&pool, 1);
+    pass(secs(3)).await;
+    let before = service.open(OLD);
+    service.set(NEW, Answer::Refuse);
+    sender.send(at(&[NEW]));
+    pass(secs(5)).await;
+    sender.send(at(&[NEW, OTHER]));
+    pass(secs(60)).await;
+    assert_eq!(service.open(OLD), before);
+    service.set(NEW, Answer::Accept);
+    pass(secs(15)).await;
+    assert_eq!(service.open(OLD), 0);
+    users.are_served();
+}
+
+/// Two views of a name, now the one and now the other: as many dials as that makes would be a storm.
+#[tokio::test(start_paused = true)]
+async fn where_the_address_is_another_time_and_again_no_more_connections_end_in_a_second() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &[OLD]);
+    let ended = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&ended);
+    let pool = pool.on_event(move |event| {
+        if matches!(event.kind, EventKind::Closed { .. }) {
+            count.fetch_add(1, SeqCst);
+        }
+    });
+    let pool = pool.build().unwrap();
+    let users = Users::of(&pool, 12);
+    pass(secs(3)).await;
+    for _ in 0..10 {
+        sender.send(at(&[NEW]));
+        pass(ms(250)).await;
+        sender.send(at(&[OLD]));
+        pass(ms(250)).await;
+    }
+    let ended = ended.load(SeqCst);
+    assert!((1..=6).contains(&ended), "in five seconds: {ended}");
+    users.are_served();
+}
+
+/// It gets no place beside the one it has, however long it waits for it.
+#[tokio::test(start_paused = true)]
+async fn the_connections_of_a_pool_whose_budget_is_spent_follow_too() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &[OLD]);
+    let pool = pool.budget(&Budget::new(2)).build().unwrap();
+    let users = Users::of(&pool, 3);
+    pass(secs(3)).await;
+    assert_eq!(service.open(OLD), 2);
+    sender.send(at(&[NEW]));
+    pass(secs(15)).await;
+    assert_eq!((service.open(OLD), service.open(NEW)), (0, 2));
     users.are_served();
 }
 

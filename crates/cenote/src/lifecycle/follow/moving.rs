@@ -34,10 +34,12 @@ pub(super) struct Moving {
 }
 
 impl Moving {
-    pub(super) fn since(version: u64) -> Self {
+    /// It moves since this version of the set. Where it did `before`, the next are told when they would have been, however
+    /// often it is another address.
+    pub(super) fn since(version: u64, before: Option<Self>) -> Self {
         Self {
             since: version,
-            step_at: 0,
+            step_at: before.map_or(0, |before| before.step_at),
             at_once: None,
         }
     }
@@ -121,7 +123,10 @@ fn may_end<C: Connect>(
         return false;
     };
     let (demand, record) = (core.demand(), endpoints.record(number));
-    let has_room = demand.occupied < demand.max_size && record.has_room(&state.room);
+    let budget = core.owner.budget.as_ref();
+    let has_room = demand.occupied < demand.max_size
+        && record.has_room(&state.room)
+        && budget.is_none_or(|budget| budget.refused_by().is_none());
     // A dial is due, or under way.
     let is_awaited = is_in_use && (has_room || record.opening() > 0);
     !is_awaited
