@@ -327,10 +327,13 @@ impl<D: Discover> Asking<D> {
                     self.failed("it told a set without endpoints".into());
                     true
                 }
-                Told::Set(set) => {
-                    self.good(set);
-                    true
-                }
+                Told::Set(set) => match rt::calling(|| self.good(set)) {
+                    Ok(()) => true,
+                    Err(panic) => {
+                        self.failed(format!("panicked: {panic}"));
+                        false
+                    }
+                },
                 Told::Failure(error) => {
                     self.failed(error);
                     false
@@ -386,12 +389,18 @@ impl<D: Discover> Asking<D> {
     }
 
     fn good(&self, set: EndpointSet<D::Key>) {
+        // Keys are compared, and dropped, out of the lock: that is user code.
+        let (version, before) = {
+            let known = self.known.borrow();
+            (known.version, known.set.clone())
+        };
+        // The first is a change, even where it is an empty one.
+        let another = (version == 0 || before != set).then_some(set);
         let now = rt::now();
         self.known.send_modify(|known| {
             known.told_at = Some(now);
             known.failing = None;
-            // The first is a change, even where it is an empty one.
-            if known.version == 0 || known.set != set {
+            if let Some(set) = another {
                 known.set = set;
                 known.version += 1;
             }

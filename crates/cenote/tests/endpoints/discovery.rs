@@ -82,6 +82,40 @@ impl Discover for Scripted {
     }
 }
 
+/// pingora #1006: keys are compared, and dropped, where the source is asked.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_panics_once_does_not_end_the_asking() {
+    use std::sync::atomic::AtomicBool;
+
+    static PANICS: AtomicBool = AtomicBool::new(false);
+    #[derive(Clone, Debug, Eq, PartialOrd, Ord, Hash)]
+    struct Name(&'static str);
+    impl PartialEq for Name {
+        fn eq(&self, other: &Self) -> bool {
+            assert!(!PANICS.swap(false, SeqCst), "once");
+            self.0 == other.0
+        }
+    }
+    let names = |names: &[&'static str]| names.iter().map(|name| Name(name)).collect::<Vec<_>>();
+    let (sender, source) = channel();
+    let discovery = Discovery::start(source).unwrap();
+    sender.send(EndpointSet::of(names(&["a"])));
+    sleep(ms(1)).await;
+    let (second, third) = (names(&["b"]), names(&["c"]));
+    let (second, third) = (EndpointSet::of(second), EndpointSet::of(third));
+    PANICS.store(true, SeqCst);
+    sender.send(second);
+    sleep(ms(1)).await;
+    assert!(!PANICS.load(SeqCst));
+    assert_eq!(
+        discovery.status().failing.map(|failing| failing.failures),
+        Some(1)
+    );
+    sender.send(third.clone());
+    sleep(ms(1)).await;
+    assert_eq!((discovery.set(), discovery.status().failing), (third, None));
+}
+
 /// linkerd2 #2550: a balancer that looked only when it was called.
 #[tokio::test(start_paused = true)]
 async fn news_is_heard_while_nobody_calls() {
