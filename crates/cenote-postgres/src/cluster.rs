@@ -100,8 +100,8 @@ struct Members<K: Key> {
 
 /// Where the hosts are known from.
 enum Source<K: Key> {
-    /// A fixed set, which is told once there is a runtime.
-    Fixed(EndpointSet<K>),
+    /// A fixed set, and what tells it, once there was a runtime.
+    Fixed(EndpointSet<K>, Option<Discovery<K>>),
     Asked(Result<Discovery<K>, SettingsError>),
 }
 
@@ -164,7 +164,7 @@ impl PostgresCluster {
         }
         let set = EndpointSet::of(hosts.keys().cloned());
         Ok(Self::with(
-            Source::Fixed(set),
+            Source::Fixed(set, None),
             move |at: &Endpoint<String>| {
                 match hosts.get(&at.key) {
                     Some(host) => connector.clone().only(host.clone()),
@@ -305,15 +305,16 @@ impl<K: Key> PostgresCluster<K> {
     fn discovery(&self) -> Result<Discovery<K>, SettingsError> {
         let source = self.members.source.lock();
         let mut source = source.unwrap_or_else(PoisonError::into_inner);
-        let set = match &*source {
+        let (set, telling) = match &mut *source {
             Source::Asked(discovery) => return discovery.clone(),
-            Source::Fixed(set) => set.clone(),
+            Source::Fixed(set, telling) => (set, telling),
         };
-        let discovery = fixed(set).into_discovery();
-        if discovery.is_ok() {
-            *source = Source::Asked(discovery.clone());
+        if let Some(discovery) = telling.as_ref().filter(|discovery| tells(discovery)) {
+            return Ok(discovery.clone());
         }
-        discovery
+        let discovery = fixed(set.clone()).into_discovery()?;
+        *telling = Some(discovery.clone());
+        Ok(discovery)
     }
 }
 
@@ -343,6 +344,12 @@ impl<K: Key> Members<K> {
     }
 }
 
+/// Whether it has told its set, or may yet: its runtime may have ended before.
+fn tells<K: Key>(discovery: &Discovery<K>) -> bool {
+    let status = discovery.status();
+    status.version > 0 || !status.has_ended
+}
+
 /// What tells the hosts, or why nothing does.
 struct Known<K: Key>(Result<Discovery<K>, SettingsError>);
 
@@ -368,7 +375,7 @@ impl<K: Key> fmt::Debug for PostgresCluster<K> {
         let source = source.unwrap_or_else(PoisonError::into_inner);
         let mut f = f.debug_tuple("PostgresCluster");
         match &*source {
-            Source::Fixed(set) => f.field(set),
+            Source::Fixed(set, _) => f.field(set),
             Source::Asked(discovery) => f.field(discovery),
         }
         .finish()

@@ -54,6 +54,25 @@ fn pools_of_a_cluster_serve_on_their_runtimes_whatever_became_of_that_of_the_fir
     }
 }
 
+/// One that ends at once, as that of a program's first steps, has told nobody which hosts there are.
+#[test]
+fn the_hosts_of_a_cluster_are_known_though_the_first_runtime_ended_before_it_told_them() {
+    let runtime = || Builder::new_current_thread().enable_all().build();
+    let cluster = PostgresCluster::new("postgres://postgres@db1,db2/postgres");
+    let cluster = cluster.expect("the URL is valid");
+    let first = runtime().expect("a runtime");
+    first.block_on(async { drop(cluster.primary()) });
+    drop(first);
+    runtime().expect("a runtime").block_on(async {
+        let pool = cluster.primary().build().expect("settings are valid");
+        eventually("both are known", async || {
+            let status = pool.endpoints().expect("a pool over a set");
+            status.endpoints.len() == 2
+        })
+        .await;
+    });
+}
+
 /// And change while callers wait.
 #[tokio::test]
 async fn servers_come_from_any_source_of_endpoints() {
