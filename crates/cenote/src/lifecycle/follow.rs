@@ -13,7 +13,7 @@ mod known;
 mod moving;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc as StdArc, Weak};
@@ -364,12 +364,23 @@ where
 
     /// Forgets the endpoints that have left and have no connections any more.
     fn forget_gone(&mut self, core: &Arc<LifecycleCore<C>>, state: &SetState<C>) {
-        if state.leaving.load(Relaxed) > 0 {
-            // Theirs, before the next endpoint has the number.
-            core.count_recent_leases();
+        let Some(endpoints) = core.endpoints() else {
+            return;
+        };
+        let leaving = self
+            .known
+            .values()
+            .filter(|known| known.stay == Stay::Leaves);
+        let gone = leaving.map(|known| known.number);
+        let gone = gone.filter(|number| endpoints.record(*number).occupied() == 0);
+        let gone: BTreeSet<_> = gone.collect();
+        if gone.is_empty() {
+            return;
         }
+        // Theirs, before the next endpoint has the number.
+        core.count_recent_leases();
         self.known.retain(|_, known| {
-            let is_gone = known.stay == Stay::Leaves && core.forget_endpoint(known.number);
+            let is_gone = gone.contains(&known.number) && core.forget_endpoint(known.number);
             if is_gone {
                 state.leaving.fetch_sub(1, Relaxed);
                 state.drains().end(known.number);
