@@ -21,7 +21,8 @@ use crate::sync::Notify;
 ///
 /// A task asks the source, so that news is heard while nobody calls (linkerd2 #2550). It ends with the last handle, when
 /// the source has nothing more to tell, or with the runtime on which it was started; the last set stays, and pools over it
-/// serve on any runtime. Handles are cheap to clone; each hears of every change, or of several as one.
+/// serve on any runtime. One that ends before the source was heard has no set, and pools over it serve nobody. Handles are
+/// cheap to clone; each hears of every change, or of several as one.
 ///
 /// - A source that fails, or panics, changes nothing: the last good set stays, for [`status`](Self::status) to say how
 ///   old it is, and the source is asked again (pingora #1006).
