@@ -322,19 +322,24 @@ where
         self.make_target(state, number, endpoint);
     }
 
-    /// The endpoint, which is known, has these addresses now.
+    /// The endpoint, which is known, has these addresses now: those of before count for as long as no connector can be made
+    /// for them.
     fn readdress(&mut self, state: &SetState<C>, endpoint: &Endpoint<K>) {
-        let Some(known) = self.known.get_mut(&endpoint.key) else {
+        let Some(known) = self.known.get(&endpoint.key) else {
             return;
         };
-        let number = known.number;
-        let before = std::mem::replace(&mut known.addresses, endpoint.addresses.clone());
+        let (number, before) = (known.number, known.addresses.clone());
         let has_lost_some = !before.iter().all(|at| endpoint.addresses.contains(at));
-        if has_lost_some {
-            let before = known.moving.take();
-            known.moving = Some(Moving::since(self.version + 1, before));
+        if !self.make_target(state, number, endpoint) {
+            return;
         }
-        self.make_target(state, number, endpoint);
+        if let Some(known) = self.known.get_mut(&endpoint.key) {
+            known.addresses = endpoint.addresses.clone();
+            if has_lost_some {
+                let before = known.moving.take();
+                known.moving = Some(Moving::since(self.version + 1, before));
+            }
+        }
         let failed = match has_lost_some {
             true => state.dials().has_moved(number),
             false if before != endpoint.addresses => state.dials().failed_elsewhere(number),
@@ -343,23 +348,31 @@ where
         drop_error(failed);
     }
 
-    /// Has a connector made for the endpoint. Where that panics, the endpoint serves nobody, or is dialled as before.
-    fn make_target(&mut self, state: &SetState<C>, number: EndpointNumber, endpoint: &Endpoint<K>) {
+    /// Has a connector made for the endpoint, and says whether it was: where that panics, the endpoint serves nobody, or is
+    /// dialled as before.
+    fn make_target(
+        &mut self,
+        state: &SetState<C>,
+        number: EndpointNumber,
+        endpoint: &Endpoint<K>,
+    ) -> bool {
         let Some(known) = self.known.get(&endpoint.key) else {
-            return;
+            return false;
         };
         let (id, health) = (known.id, StdArc::clone(&known.health));
         let made = rt::calling(|| {
             let member = Member::new(id, &endpoint.key, health, self.version + 1);
             StdArc::new(Target::new((self.make)(endpoint), Some(member)))
         });
-        if let Ok(target) = made {
-            let before = state.set_target(number, Some(target));
-            let _ = rt::calling(|| drop(before));
-            if let Some(known) = self.known.get_mut(&endpoint.key) {
-                known.is_made = true;
-            }
+        let Ok(target) = made else {
+            return false;
+        };
+        let before = state.set_target(number, Some(target));
+        let _ = rt::calling(|| drop(before));
+        if let Some(known) = self.known.get_mut(&endpoint.key) {
+            known.is_made = true;
         }
+        true
     }
 
     /// Forgets the endpoints that have left and have no connections any more.

@@ -146,6 +146,25 @@ async fn where_the_address_is_another_time_and_again_no_more_connections_end_in_
     users.are_served();
 }
 
+/// It is dialled as before, so none of its connections is to an older address than the next would be.
+#[tokio::test(start_paused = true)]
+async fn where_no_connector_can_be_made_for_the_new_addresses_connections_are_kept() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &[OLD]);
+    let pool = pool.build().unwrap();
+    let users = Users::of(&pool, 5);
+    pass(secs(3)).await;
+    let dialled = service.dialled(OLD);
+    // What makes the connector panics.
+    sender.send(at(&[]));
+    pass(secs(60)).await;
+    assert_eq!(service.dialled(OLD), dialled);
+    sender.send(at(&[NEW]));
+    pass(secs(15)).await;
+    assert_eq!(service.open(OLD), 0);
+    users.are_served();
+}
+
 /// It gets no place beside the one it has, however long it waits for it.
 #[tokio::test(start_paused = true)]
 async fn the_connections_of_a_pool_whose_budget_is_spent_follow_too() {
