@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use cenote::endpoints::{Discovery, Outcome, fixed};
+use cenote::endpoints::{Discovery, Endpoint, Outcome, fixed};
 use cenote::report::EndpointCondition;
 use cenote::{Lease, Pool};
 use tokio::runtime::{Builder, Runtime};
@@ -105,4 +106,30 @@ fn a_pool_that_is_looked_after_on_another_runtime_goes_on_to_follow_though_nobod
         let followed = tokio::time::timeout(LONG, followed).await;
         followed.expect("its keeper has it follow on");
     });
+}
+
+/// Between two runtimes the pool has its follower, which has what makes connectors, and the discovery.
+#[test]
+fn a_pool_that_is_dropped_after_its_runtime_has_ended_leaves_nothing_behind() {
+    let service = Service::default();
+    let made_of = Arc::new(());
+    let first = runtime();
+    let pool = first.block_on(async {
+        let (service, held) = (service.clone(), Arc::clone(&made_of));
+        let pool = Pool::balanced(fixed(set_of(&["a"])), move |at: &Endpoint<String>| {
+            let _held = &held;
+            service.connector(&at.key)
+        });
+        let pool = pool.build().unwrap();
+        use_once(&pool).await;
+        pool
+    });
+    drop(first);
+    assert_eq!(
+        Arc::strong_count(&made_of),
+        2,
+        "it follows on if it is used"
+    );
+    drop(pool);
+    assert_eq!((Arc::strong_count(&made_of), service.all_open()), (1, 0));
 }
