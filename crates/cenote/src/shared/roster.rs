@@ -113,11 +113,9 @@ impl<C: Multiplex> Roster<C> {
             endpoints: endpoints?,
         };
         let Choice { first, second } = of_set.rule.choose(&drawn, picker)?;
-        if second.endpoint.len == 0 {
-            // It lacks a connection, of which the state is to know.
-            return None;
-        }
-        begin_on(drawn.conns_of(first.endpoint), chooser)
+        // What has no room here lost for that. The state knows whether it has, or lacks a connection.
+        let has_room = drawn.load_of(second.endpoint).has_idle();
+        has_room.then(|| begin_on(drawn.conns_of(first.endpoint), chooser))?
     }
 }
 
@@ -133,6 +131,22 @@ impl<'a, C: Multiplex> Drawn<'a, C> {
     fn conns_of(&self, candidate: Candidate) -> &'a [Arc<ActiveConnection<C>>] {
         &self.conns[candidate.first as usize..][..candidate.len as usize]
     }
+
+    #[inline]
+    fn load_of(&self, candidate: Candidate) -> balance::Load {
+        let mut load = balance::Load {
+            in_flight: 0,
+            open: 0,
+            weight: candidate.weight,
+            cost: 0.0,
+        };
+        for conn in self.conns_of(candidate) {
+            let (in_flight, limit) = conn.leases.load();
+            load.in_flight = load.in_flight.saturating_add(in_flight);
+            load.open = load.open.saturating_add(limit);
+        }
+        load
+    }
 }
 
 impl<C: Multiplex> Candidates for Drawn<'_, C> {
@@ -146,17 +160,7 @@ impl<C: Multiplex> Candidates for Drawn<'_, C> {
     #[inline]
     fn at(&self, place: usize) -> Option<(Candidate, balance::Load)> {
         let candidate = *self.of_set.candidates.get(place)?;
-        let mut load = balance::Load {
-            in_flight: 0,
-            open: 0,
-            weight: candidate.weight,
-            cost: 0.0,
-        };
-        for conn in self.conns_of(candidate) {
-            let (in_flight, limit) = conn.leases.load();
-            load.in_flight += in_flight;
-            load.open = load.open.saturating_add(limit);
-        }
+        let mut load = self.load_of(candidate);
         if self.of_set.rule == Rule::PeakEwma {
             let record = self.endpoints.record(candidate.number);
             load.cost = f32::from_bits(record.cost.load(Relaxed));

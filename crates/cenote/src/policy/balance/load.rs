@@ -23,7 +23,7 @@ pub(crate) struct Load {
 impl Load {
     /// Whether there is a connection to be had. It may be gone by the time of the look.
     #[inline]
-    pub(super) fn has_idle(self) -> bool {
+    pub(crate) fn has_idle(self) -> bool {
         self.in_flight < self.open
     }
 

@@ -1,7 +1,7 @@
 use cenote::report::EndpointCondition;
 
 use super::{hold, over, shares, spread, warm};
-use crate::service::{Service, ms, pass, secs, set_of};
+use crate::service::{Service, endpoint, ms, pass, secs, set_of};
 
 /// cilium #12551, grpc #12295.
 #[tokio::test(start_paused = true)]
@@ -127,4 +127,16 @@ async fn what_is_told_of_an_endpoint_is_its_leases_and_its_connections() {
         text.contains("7 leases out, 1 connections open, 0 opening"),
         "{text}"
     );
+}
+
+/// A server whose weight is set to 0 is to be out of service once that is known, and not some leases later.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_weight_becomes_0_gets_no_more_leases_from_then_on() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &["a", "b"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 200).await;
+    sender.send(EndpointSet::from([endpoint("a"), endpoint("b").weight(0)]));
+    pass(ms(1)).await;
+    assert_eq!(shares(&pool, 100).await["a"], 100);
 }

@@ -4,7 +4,7 @@ use cenote::SharedLease;
 use cenote::endpoints::{Balance, EndpointSet};
 use cenote::shared::Choice;
 
-use super::{hold, over, over_set, shares, spread, use_once, warm};
+use super::{hold, hold_slowly, over, over_set, shares, spread, use_once, warm};
 use crate::service::{CAPACITY, Service, endpoint, ms, pass, secs, set_of, two_levels};
 
 const EVERY: [Balance; 4] = [
@@ -81,6 +81,35 @@ async fn shares_follow_weights_and_weight_0_gets_none() {
         assert_eq!(shares.get("drained"), None, "{balance:?}");
         assert_eq!(service.dialled("drained"), 0);
     }
+}
+
+/// A connection that is busy has room yet, and its endpoint is to have its share: what is full has one more opened.
+#[tokio::test(start_paused = true)]
+async fn shares_follow_weights_though_the_heavy_endpoint_is_busy_before_the_others() {
+    for balance in [Balance::PowerOfTwo, Balance::PeakEwma, Balance::Random] {
+        let service = Service::default();
+        let set = EndpointSet::from([endpoint("heavy").weight(3), endpoint("light")]);
+        let (_sender, pool) = over_set(&service, set);
+        let pool = pool.balance(balance).build().unwrap();
+        shares(&pool, 200).await;
+        let spread = spread(&hold_slowly(&pool, 2 * CAPACITY).await);
+        let heavy = spread["heavy"];
+        assert!((140..160).contains(&heavy), "{balance:?}: {spread:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_of_small_connections_has_more_of_them_rather_than_less_than_its_share() {
+    let service = Service::default();
+    service.set_capacity("great", 10 * CAPACITY);
+    let (_sender, pool) = over(&service, &["great", "small"]);
+    let pool = pool.build().unwrap();
+    shares(&pool, 200).await;
+    let spread = spread(&hold_slowly(&pool, 4 * CAPACITY).await);
+    assert!(
+        spread["great"].abs_diff(spread["small"]) <= 20,
+        "{spread:?}"
+    );
 }
 
 /// Backups are for when those before them do not suffice.

@@ -61,6 +61,16 @@ async fn hold(pool: &SharedPool<To>, leases: usize) -> Vec<SharedLease<To>> {
     held
 }
 
+/// As [`hold`], while others have leases for a moment, and connections are opened.
+async fn hold_slowly(pool: &SharedPool<To>, leases: usize) -> Vec<SharedLease<To>> {
+    let mut held = Vec::new();
+    for _ in 0..leases {
+        held.push(pool.get().await.unwrap());
+        use_once(pool).await;
+    }
+    held
+}
+
 /// How many of these leases each server has.
 fn spread(held: &[SharedLease<To>]) -> BTreeMap<String, usize> {
     let mut spread = BTreeMap::new();
