@@ -12,8 +12,8 @@ pub(crate) trait Face: Send + Sync {
     /// Asks its connections what they say of themselves, soon; no user code is called from here.
     fn ask_again(self: Arc<Self>);
 
-    /// These endpoints of the set may serve otherwise than before; what the kernel says of them is true already. Those in
-    /// `on_trial` begin a trial, perhaps after another, whose lease is given up.
+    /// These endpoints of the set may serve otherwise than before, or all by other shares; what the kernel says of them is
+    /// true already. Those in `on_trial` begin a trial, perhaps after another, whose lease is given up.
     fn admission_changed(
         self: Arc<Self>,
         endpoints: &[EndpointNumber],

@@ -42,8 +42,7 @@ pub(super) struct Roster<C: Multiplex> {
 }
 
 /// What of a set the policy draws from, by place, so that a draw looks at one line for each; as it was when the roster
-/// went out. That another endpoint may serve is told under the lock, which calls the roster in; other shares are known
-/// when it goes out next, after a turn of upkeep at the latest.
+/// went out. That another endpoint may serve, or by another share, is told under the lock, which calls the roster in.
 pub(super) struct OfSet {
     pub(super) rule: Rule,
     pub(super) candidates: Vec<Candidate>,

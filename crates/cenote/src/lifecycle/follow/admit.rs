@@ -199,6 +199,7 @@ fn carry_out<C: Connect>(core: &Arc<LifecycleCore<C>>, state: &SetState<C>, deci
         }
     }
     let (mut changed, mut on_trial) = (Vec::new(), Vec::new());
+    let mut is_divided_anew = false;
     for decided in decided {
         let Decided {
             number,
@@ -207,7 +208,7 @@ fn carry_out<C: Connect>(core: &Arc<LifecycleCore<C>>, state: &SetState<C>, deci
             begins_trial,
         } = decided;
         let record = endpoints.record(*number);
-        record.share.store(*share, Relaxed);
+        is_divided_anew |= record.share.swap(*share, Relaxed) != *share;
         let is_stalled = *admission == Admission::Trial && !core.lets_out(*number);
         // By what the kernel has: an ejection may have laid the endpoint aside.
         let was = core.admission_of(*number);
@@ -239,7 +240,8 @@ fn carry_out<C: Connect>(core: &Arc<LifecycleCore<C>>, state: &SetState<C>, deci
     }
     // Who looked for one to dial since the dials were told, and before the kernel was, found none.
     state.dials().has_room_again();
-    if let Some(face) = core.owner.face().filter(|_| !changed.is_empty()) {
+    let is_news = is_divided_anew || !changed.is_empty();
+    if let Some(face) = core.owner.face().filter(|_| is_news) {
         face.admission_changed(&changed, &on_trial);
     }
 }

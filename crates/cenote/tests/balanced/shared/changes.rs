@@ -1,3 +1,4 @@
+use cenote::endpoints::EndpointSet;
 use cenote::report::EndpointCondition;
 
 use super::{hold, over, shares, spread, warm};
@@ -129,14 +130,19 @@ async fn what_is_told_of_an_endpoint_is_its_leases_and_its_connections() {
     );
 }
 
-/// A server whose weight is set to 0 is to be out of service once that is known, and not some leases later.
+/// A server whose weight is set to 0 is to be out of service once that is known, and one of a small weight is not to have
+/// its old share for some leases more.
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_whose_weight_becomes_0_gets_no_more_leases_from_then_on() {
-    let service = Service::default();
-    let (sender, pool) = over(&service, &["a", "b"]);
-    let pool = pool.build().unwrap();
-    shares(&pool, 200).await;
-    sender.send(EndpointSet::from([endpoint("a"), endpoint("b").weight(0)]));
-    pass(ms(1)).await;
-    assert_eq!(shares(&pool, 100).await["a"], 100);
+async fn another_weight_counts_from_the_next_lease_on() {
+    for weight in [0, 1] {
+        let service = Service::default();
+        let (sender, pool) = over(&service, &["a", "b"]);
+        let pool = pool.build().unwrap();
+        shares(&pool, 210).await;
+        let set = [endpoint("a").weight(1_000), endpoint("b").weight(weight)];
+        sender.send(EndpointSet::from(set));
+        pass(ms(1)).await;
+        let shares = shares(&pool, 100).await;
+        assert!(shares["a"] >= 98, "{weight}: {shares:?}");
+    }
 }
