@@ -80,6 +80,8 @@ impl<C: Connect> LifecycleCore<C> {
                 },
             },
         };
+        // Under no lock: it may be the last to let go of a connection, which runs user code.
+        let in_flight = leases_at(self, member.number);
         Some(EndpointStatus {
             id: member.id,
             name: target.name()?,
@@ -87,7 +89,7 @@ impl<C: Connect> LifecycleCore<C> {
             share: share(endpoints, target)?.into(),
             share_of_last_minute: set.recent_leases().share(member.number, now),
             latency: member.health.latency(now),
-            in_flight: leases_at(self, member.number),
+            in_flight,
             connections: record.open() as usize,
             opening: record.opening() as usize,
             connect_error,
