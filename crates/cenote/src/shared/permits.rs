@@ -137,9 +137,9 @@ impl<C: Multiplex> Core<C> {
     /// A lease without the lock, if the roster is out and a connection that it draws has room.
     #[inline]
     pub(super) fn take_listed(self: &Arc<Self>) -> Option<SharedLease<C>> {
-        let conn = self.views.begin(self.life.endpoints())?;
+        let (conn, capacity) = self.views.begin(self.life.endpoints())?;
         let seen = conn.look();
-        if seen.is_open && seen.capacity == conn.leases.capacity() {
+        if seen.is_open && seen.capacity == capacity {
             return Some(SharedLease::new(conn, None));
         }
         self.undo_seen(&conn, None, seen);

@@ -208,9 +208,13 @@ impl<C: Multiplex> Views<C> {
         Some(&views[own_shard(views.len())])
     }
 
-    /// A connection on which a lease has begun by this, if the roster is out and one it draws has room.
+    /// A connection on which a lease has begun by this, if the roster is out and one it draws has room; and the capacity
+    /// that it went out with.
     #[inline]
-    pub(super) fn begin(&self, endpoints: Option<&Endpoints>) -> Option<Arc<ActiveConnection<C>>> {
+    pub(super) fn begin(
+        &self,
+        endpoints: Option<&Endpoints>,
+    ) -> Option<(Arc<ActiveConnection<C>>, usize)> {
         let own = self.own()?;
         let mut view = lock(&own.view);
         let View {
@@ -222,6 +226,8 @@ impl<C: Multiplex> Views<C> {
         } = &mut *view;
         let roster = roster.as_deref()?;
         let conn = Arc::clone(roster.begin(chooser, picker, endpoints)?);
+        // While this roster is out: under the next, the lease may be one too many for its capacity.
+        let capacity = conn.leases.capacity();
         let begun = own.begun.load(Relaxed).wrapping_add(1);
         own.begun.store(begun, Relaxed);
         *until_look -= 1;
@@ -229,7 +235,7 @@ impl<C: Multiplex> Views<C> {
             *until_look = roster.leases_a_look;
             *peak = (*peak).max(count(self.balance().wrapping_add(roster.origin)));
         }
-        Some(conn)
+        Some((conn, capacity))
     }
 
     /// A lease that was counted in the connection's word has ended.

@@ -30,9 +30,9 @@ pub(crate) struct Core<C: Multiplex> {
     /// The same as the state's.
     pub(super) shards: Arc<Shards<Arc<ActiveConnection<C>>>>,
     pub(super) views: Arc<Views<C>>,
-    /// Under it are taken the locks of the cached permits and of the threads' views, and no others: no user code, no waker and no drop of a
-    /// connection runs under it; what has to follow is put into [`Deferred`] and done by [`locked`](Self::locked) once
-    /// it is let go. When it is let go, this is true:
+    /// Under it are taken the locks of the cached permits and of the threads' views, and no others: no user code, no waker
+    /// and no drop of a connection runs under it; what has to follow is put into [`Deferred`] and done by
+    /// [`locked`](Self::locked) once it is let go. When it is let go, this is true:
     ///
     /// > if somebody waits, no active connection has room, there are no cached permits, and the roster is not out.
     state: Mutex<State<C>>,

@@ -13,6 +13,8 @@ mod inspecting;
 mod leaving;
 /// All connections gone: service comes back, and getters are told why.
 mod outage;
+/// Leases that take no lock, and nobody can tell.
+mod roster;
 /// The connector whose every step does as it is told.
 #[path = "../server/mod.rs"]
 mod server;
