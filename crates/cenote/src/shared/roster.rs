@@ -35,7 +35,7 @@ pub(super) struct Roster<C: Multiplex> {
     /// Of a set, those of one endpoint side by side.
     conns: Box<[Arc<ActiveConnection<C>>]>,
     endpoints: Option<OfSet>,
-    /// Leases there were when it went out, less those that the views count for.
+    /// Leases there were on its connections when it went out, less those that the views count for.
     origin: usize,
     /// A view adds up how many leases there are with each of so many.
     leases_a_look: usize,
@@ -255,8 +255,8 @@ impl<C: Multiplex> Views<C> {
         of_each.fold(0, usize::wrapping_add)
     }
 
-    /// The state's lock is held: from now on threads have this roster. Leases there are, less those that views count
-    /// for, are `origin`; where their most is wanted, it is of connections that carry `capacity` in all.
+    /// The state's lock is held: from now on threads have this roster. Leases there are on its connections, less those that
+    /// views count for, are `origin`; where their most is wanted, it is of connections that carry `capacity` in all.
     pub(super) fn hand_out(
         &self,
         mut roster: Roster<C>,

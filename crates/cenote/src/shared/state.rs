@@ -221,8 +221,8 @@ impl<C: Multiplex> State<C> {
         };
         let may_shrink = len > min_size && active.any_is_spare();
         let capacity = may_shrink.then(|| active.capacity());
-        let in_flight = active.in_flight() + self.draining_in_flight;
-        let origin = in_flight.wrapping_sub(self.counted_by_views);
+        // Without those on what drains, which are no load of these.
+        let origin = active.in_flight().wrapping_sub(self.counted_by_views);
         let new_view = || active.new_view();
         self.roster = Some(self.views.hand_out(roster, origin, capacity, new_view));
     }

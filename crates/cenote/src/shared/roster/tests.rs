@@ -158,6 +158,32 @@ async fn a_light_load_spares_one_of_them() {
     assert_eq!(sharing(&pool).serving, 1);
 }
 
+/// They are no load of those that serve.
+#[tokio::test(start_paused = true)]
+async fn leases_on_what_drains_keep_no_connection_from_being_spared() {
+    let pool = of_two(patient().max_size(3)).await;
+    let held = leases(&pool, 4).await;
+    SharedLease::retire(&held[0]);
+    let id = SharedLease::info(&held[0]).id;
+    let is_draining = |lease: &SharedLease<Server>| SharedLease::info(lease).id == id;
+    let (draining, others): (Vec<_>, Vec<_>) = held.into_iter().partition(is_draining);
+    drop(others);
+    while sharing(&pool).serving < 2 {
+        sleep(ms(10)).await;
+    }
+    assert_eq!((sharing(&pool).in_flight, draining.len()), (2, 2));
+    for _ in 0..100 {
+        goes_out(&pool).await;
+        drop(lease(&pool).await);
+        assert!(has_roster(&pool));
+        sleep(ms(100)).await;
+        if sharing(&pool).serving == 1 {
+            break;
+        }
+    }
+    assert_eq!(sharing(&pool).serving, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_rule_that_goes_through_endpoints_in_turn_has_no_roster() {
     for (rule, has_one) in [(Balance::PowerOfTwo, true), (Balance::RoundRobin, false)] {
