@@ -36,7 +36,7 @@ pub fn proofs(effort: Effort) -> Vec<(&'static str, Invocation)> {
     };
     models(
         Part::Loom,
-        "the models of the kernel and the mux, under loom",
+        "the models of the kernel, the mux and the lease word, under loom",
         "LOOM_MAX_PREEMPTIONS",
         effort.of(3, 4),
     );

@@ -2,10 +2,12 @@
 //! the pool's lock: whether it is, how many leases there are, and how many began since. As it is one word, a lease that
 //! begins or ends comes before the roster is called in, and is counted there, or after, and takes the lock.
 
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize};
 
-/// Only numbers, so that no order is needed but that of the word's own changes.
 pub(super) struct LeaseWord {
+    /// A lease ends with Release and begins with Acquire, and is called in with Acquire: a connection that counts its users
+    /// by itself never sees more than its capacity.
     word: AtomicU64,
     /// Up to so many leases are given without the lock. This and the capacity are written before the roster goes out.
     limit: AtomicU32,
@@ -47,7 +49,7 @@ impl LeaseWord {
 
     /// Under the pool's lock: from now on they are not.
     pub(super) fn call_in(&self) -> Counted {
-        let word = self.word.swap(0, Relaxed);
+        let word = self.word.swap(0, Acquire);
         Counted {
             in_flight: (word & IN_FLIGHT) as usize,
             begun: (word & MOST_BEGUN) / BEGUN,
@@ -74,7 +76,7 @@ impl LeaseWord {
             let is_free = word & OUT != 0 && word & IN_FLIGHT < limit;
             (is_free && word & MOST_BEGUN != MOST_BEGUN).then(|| word + BEGUN + 1)
         };
-        self.word.fetch_update(Relaxed, Relaxed, begun).is_ok()
+        self.word.fetch_update(Acquire, Relaxed, begun).is_ok()
     }
 
     /// Counts a lease that ends on a connection that says this of its capacity; false if the roster is not out, or that
@@ -82,7 +84,7 @@ impl LeaseWord {
     #[inline]
     pub(super) fn end(&self, capacity: usize) -> bool {
         let ended = |word: u64| (word & OUT != 0).then(|| word - 1);
-        capacity == self.capacity() && self.word.fetch_update(Relaxed, Relaxed, ended).is_ok()
+        capacity == self.capacity() && self.word.fetch_update(Release, Relaxed, ended).is_ok()
     }
 }
 
@@ -126,5 +128,70 @@ mod tests {
         let most = MOST_BEGUN / BEGUN;
         let (in_flight, begun) = (0, most);
         assert_eq!(word.call_in(), Counted { in_flight, begun });
+    }
+}
+
+/// Under loom, as the kernel: each party is a thread of its own.
+#[cfg(all(test, cenote_loom))]
+mod models {
+    use loom::model;
+    use loom::sync::Arc;
+    use loom::thread::{JoinHandle, spawn};
+
+    use super::*;
+
+    /// A connection that carries one lease, which has begun, and who uses it by its own count.
+    struct Toy {
+        leases: LeaseWord,
+        users: AtomicUsize,
+    }
+
+    impl Toy {
+        fn new() -> Arc<Self> {
+            let leases = LeaseWord::new();
+            leases.go_out(1, 1, 1);
+            let users = AtomicUsize::new(1);
+            Arc::new(Self { leases, users })
+        }
+
+        /// Uses it no more; whether that was counted by the word.
+        fn ends(toy: &Arc<Self>) -> JoinHandle<bool> {
+            let toy = Arc::clone(toy);
+            spawn(move || {
+                toy.users.store(0, Relaxed);
+                toy.leases.end(1)
+            })
+        }
+    }
+
+    #[test]
+    fn a_lease_begins_after_the_use_of_the_one_in_whose_place_it_is() {
+        model(|| {
+            let toy = Toy::new();
+            let holder = Toy::ends(&toy);
+            let next = Arc::clone(&toy);
+            let next = spawn(move || {
+                if next.leases.begin() {
+                    assert_eq!(next.users.load(Relaxed), 0);
+                }
+            });
+            next.join().unwrap();
+            assert!(holder.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_lease_that_ends_is_counted_once_its_use_is_over_or_takes_the_lock() {
+        model(|| {
+            let toy = Toy::new();
+            let holder = Toy::ends(&toy);
+            let state = Arc::clone(&toy);
+            let state = spawn(move || {
+                let is_over = state.leases.call_in().in_flight == 0;
+                assert!(!is_over || state.users.load(Relaxed) == 0);
+                is_over
+            });
+            assert_eq!(state.join().unwrap(), holder.join().unwrap());
+        });
     }
 }
