@@ -125,7 +125,7 @@ impl Part {
             Self::Doctest => "the examples in the documentation",
             Self::Doc => "the documentation builds without a warning",
             Self::Loom => {
-                "the models of the kernel and the mux, in every interleaving within their bounds"
+                "the models of the kernel, the mux and the lease word, in every interleaving within their bounds"
             }
             Self::Shuttle => "the pools' models, in thousands of random schedules",
             Self::Bench => {
