@@ -268,7 +268,6 @@ impl<C: Multiplex> Core<C> {
             && len > 1
             && state.has_earned_roster()
             && state.upkeep_runs
-            && state.growing == 0
             && state.active.warming() == 0
             && len >= self.limits.min_size
             && state.waitlist.len() == 0;

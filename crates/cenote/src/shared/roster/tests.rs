@@ -184,6 +184,19 @@ async fn leases_on_what_drains_keep_no_connection_from_being_spared() {
     assert_eq!(sharing(&pool).serving, 1);
 }
 
+/// After a burst, growth may wait for as long as each endpoint has what it may have.
+#[tokio::test(start_paused = true)]
+async fn the_roster_goes_out_though_one_more_connection_cannot_be_opened() {
+    let pool = SharedPool::balanced(fixed(EndpointSet::of(0..2)), |_| Server);
+    let pool = of_two(pool.max_per_endpoint(1)).await;
+    drop(leases(&pool, 2 * EACH).await);
+    assert_eq!(pool.core.state().growing, 1);
+    for _ in 0..100 {
+        drop(lease(&pool).await);
+    }
+    assert!(has_roster(&pool));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_rule_that_goes_through_endpoints_in_turn_has_no_roster() {
     for (rule, has_one) in [(Balance::PowerOfTwo, true), (Balance::RoundRobin, false)] {
