@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::roster::goes_out;
 use super::*;
 use crate::endpoints::{Balance, Ejection, EndpointSet, Outcome, SetSender, channel};
 use crate::settings::SECOND;
@@ -124,6 +125,18 @@ fn full_with(ejection: Ejection) -> (Service, SharedPool<Toy>, [Vec<SharedLease<
     let mut of_0 = block_on(service.all_of(&pool, &[0, 1]));
     let of_1 = of_0.split_off(EACH);
     (service, pool, [of_0, of_1])
+}
+
+/// A pool whose roster, with both endpoints, is out; one failed call ejects.
+fn rostered() -> (Service, SharedPool<Toy>) {
+    let (service, builder) = Service::new(2, &[0, 1]);
+    let rules = [Balance::PowerOfTwo, Balance::PeakEwma, Balance::Random];
+    let builder = builder.balance(rules[below(rules.len())]);
+    let pool = builder.ejection(Ejection::default().consecutive_failures(1));
+    let pool = pool.build().unwrap();
+    drop(block_on(service.all_of(&pool, &[0, 1])));
+    block_on(goes_out(&pool));
+    (service, pool)
 }
 
 #[test]
@@ -331,6 +344,44 @@ fn old_connections_of_a_set_are_replaced_against_users() {
             leaver(&pool),
         ]);
         drop(kept);
+        service.ends(pool);
+    });
+}
+
+#[test]
+fn an_endpoint_that_leaves_while_leases_take_no_lock_is_left_with_the_last_of_them() {
+    explore(|| {
+        let (service, pool) = rostered();
+        race([
+            user(&pool, 2),
+            user(&pool, 2),
+            leaver(&pool),
+            service.changer([&[1]]),
+        ]);
+        service.servers[0].is_left();
+        service.ends_whole(pool, &[1]);
+    });
+}
+
+#[test]
+fn an_endpoint_ejected_while_leases_take_no_lock_keeps_nobody_waiting() {
+    explore(|| {
+        let (service, pool) = rostered();
+        let failer = {
+            let pool = pool.clone();
+            party(async move {
+                let lease = served(&pool).await;
+                SharedLease::outcome(&lease, Outcome::Failed);
+                lease.use_it();
+            })
+        };
+        race([
+            time_passes(3),
+            failer,
+            user(&pool, 2),
+            user(&pool, 2),
+            pair(&pool),
+        ]);
         service.ends(pool);
     });
 }

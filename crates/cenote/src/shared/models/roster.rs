@@ -16,10 +16,10 @@ fn pool(server: &Server) -> SharedPool<Toy> {
 }
 
 /// Uses the pool until its roster is out.
-async fn goes_out(pool: &SharedPool<Toy>) {
+pub(super) async fn goes_out(pool: &SharedPool<Toy>) {
     while !pool.core.state().has_roster() {
         drop(served(pool).await);
-        // What grew is to have ended first.
+        // Upkeep and growth go on meanwhile.
         shuttle::future::yield_now().await;
     }
 }
