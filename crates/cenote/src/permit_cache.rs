@@ -5,8 +5,6 @@
 //! more for each call. Its users promise between them that nobody waits beside a cached permit: before a caller waits,
 //! all caches are frozen and their permits are where the waitlist is.
 
-use crate::sync::thread_number;
-
 /// At most so many permits are put by at once.
 const MOST: usize = 32;
 
@@ -72,13 +70,6 @@ impl<T> PermitCache<T> {
 /// where nobody may need them. 0: none.
 pub(crate) fn ration(free: usize, shards: usize) -> usize {
     (free / (2 * shards)).min(MOST)
-}
-
-/// Which of `shards` caches is this thread's. Two threads share one where there are more threads.
-#[inline]
-pub(crate) fn own_shard(shards: usize) -> usize {
-    // In 32 bits, of which a remainder takes less time.
-    (thread_number() as u32 % shards as u32) as usize
 }
 
 #[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]

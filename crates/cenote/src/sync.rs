@@ -139,6 +139,13 @@ pub(crate) use tokio::sync::Notify;
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 
+/// Which of so many shards is this thread's. Two threads share one where there are more threads.
+#[inline]
+pub(crate) fn own_shard(shards: usize) -> usize {
+    // In 32 bits, of which a remainder takes less time.
+    (thread_number() as u32 % shards as u32) as usize
+}
+
 /// The number in a checker's name of a thread, the same in each of its runs.
 #[cfg(any(cenote_loom, cenote_shuttle))]
 fn number(name: &str) -> usize {

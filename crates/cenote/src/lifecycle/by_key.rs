@@ -18,11 +18,10 @@ use super::set::SetState;
 use super::state::LifecycleCore;
 use crate::connect::Connect;
 use crate::kernel::{Admission, Arc, EndpointNumber, Endpoints, Record};
-use crate::permit_cache::own_shard;
 use crate::policy::balance::Load;
 use crate::policy::balance::bounded_load::{Found, Total, first_within};
 use crate::policy::balance::by_key::KeyTable;
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, lock, own_shard};
 
 /// An endpoint of the set.
 #[derive(Clone, Copy)]

@@ -21,9 +21,9 @@ use super::codec::Encode;
 use super::settings::MAX_ENCODERS;
 use super::tags::Tags;
 use crate::error::BoxError;
-use crate::permit_cache::{PermitCache, own_shard, ration};
+use crate::permit_cache::{PermitCache, ration};
 use crate::rt::calling;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, lock, own_shard};
 
 /// A handle knows its lane in so many bits.
 const LANE_BITS: u32 = 8;

@@ -13,10 +13,9 @@ use std::sync::{Arc, OnceLock};
 use super::active_connection::ActiveConnection;
 use crate::connect::Multiplex;
 use crate::kernel::{EndpointNumber, Endpoints};
-use crate::permit_cache::own_shard;
 use crate::policy::balance::{self, Candidates, Choice, Picker, Rule};
 use crate::policy::sharing::{Chooser, Load};
-use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock, own_shard};
 
 /// Handing out and calling in costs, of each view, as much as so many connections.
 const VIEW_COST: usize = 4;

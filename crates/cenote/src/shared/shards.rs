@@ -8,8 +8,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::permit_cache::{PermitCache, own_shard, ration};
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::permit_cache::{PermitCache, ration};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock, own_shard};
 
 /// `T` is a permit: its holder's share of the connection.
 pub(super) struct Shards<T> {
