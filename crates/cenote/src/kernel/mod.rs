@@ -46,6 +46,8 @@
 
 mod admission;
 mod aimed;
+#[cfg(all(test, not(cenote_loom)))]
+mod aimed_tests;
 mod boxed_waiter;
 pub(crate) mod call_site;
 mod endpoints;
