@@ -26,9 +26,8 @@ pub(crate) fn admit<C: Connect>(
     meta.opened_at.store(now, Relaxed);
     meta.idle_since.store(now, Relaxed);
     meta.checked_at.store(now, Relaxed);
-    meta.version.store(token.entry().target.version(), Relaxed);
     meta.expires_at.store(expires_at, Relaxed);
-    meta.begin_uses(origin);
+    meta.begin_uses(origin, token.entry().target.version());
     count(&life.metrics.opened);
     let target = &*token.entry().target;
     life.tell_of(Some(target), || EventKind::Opened {

@@ -119,16 +119,18 @@ pub(crate) struct SlotMeta {
     pub(crate) opened_at: AtomicU64,
     /// When it last passed a check.
     pub(crate) checked_at: AtomicU64,
-    /// The [version](super::target::Member::version) of the set by which its endpoint was dialled.
-    pub(super) version: AtomicU64,
-    /// `uses` when the present connection was opened, with [`ADDED`] if it was opened elsewhere.
+    /// `uses` when the present connection was opened, with [`ADDED`] if it was opened elsewhere, and the
+    /// [version](super::target::Member::version) of the set by which its endpoint was dialled, from [`VERSION`] on: a word of
+    /// its own would be the one with which a slot takes two more lines.
     uses_before: AtomicU64,
     /// The lease that a look saw last.
     pub(super) seen: SeenLease,
 }
 
-/// Above any number of leases.
+/// Above any number of leases and any version.
 const ADDED: u64 = 1 << 63;
+/// Above any number of leases: where the low bits of the version begin.
+const VERSION: u32 = 47;
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,13 +162,14 @@ impl SlotMeta {
     }
 
     /// A connection is new in the slot.
-    pub(super) fn begin_uses(&self, origin: Origin) {
+    pub(super) fn begin_uses(&self, origin: Origin, version: u64) {
+        let version = u64::from(version as u16) << VERSION;
         let added = match origin {
             Origin::Dialled => 0,
             Origin::Added => ADDED,
         };
         self.uses_before
-            .store(self.uses.load(Relaxed) | added, Relaxed);
+            .store(self.uses.load(Relaxed) | version | added, Relaxed);
     }
 
     pub(super) fn origin(&self) -> Origin {
@@ -176,10 +179,17 @@ impl SlotMeta {
         }
     }
 
+    /// Whether the connection was dialled by an earlier version of the set than this one. One that is older than half of the
+    /// versions which sixteen bits tell apart is not: it ends with its lifetime.
+    pub(super) fn is_before(&self, version: u64) -> bool {
+        let own = (self.uses_before.load(Relaxed) >> VERSION) as u16;
+        (version as u16).wrapping_sub(own) as i16 > 0
+    }
+
     /// Leases that the connection has carried. Read by another thread than its holder's, the two counts may be of
     /// different moments.
     pub(super) fn uses_of_connection(&self) -> u64 {
-        let before = self.uses_before.load(Relaxed) & !ADDED;
+        let before = self.uses_before.load(Relaxed) & ((1 << VERSION) - 1);
         self.uses.load(Relaxed).saturating_sub(before)
     }
 
@@ -401,5 +411,33 @@ impl<C: Connect> LifecycleCore<C> {
         } = self.owner.settings;
         let idle = min_idle.saturating_sub(self.count_idle());
         idle.max(min_size.saturating_sub(demand.open()))
+    }
+}
+
+#[cfg(all(test, not(cenote_loom), not(cenote_shuttle)))]
+mod tests {
+    use super::*;
+
+    /// Of the two lines of a slot, the notes leave the rest to the word, the references and a connection of a pointer.
+    #[test]
+    fn what_is_known_of_a_connection_leaves_room_for_it_in_the_lines_of_its_slot() {
+        assert_eq!(size_of::<SlotMeta>(), 80);
+    }
+
+    #[test]
+    fn the_version_by_which_a_connection_was_dialled_lies_beside_its_leases_and_origin() {
+        let meta = SlotMeta::default();
+        meta.add_uses(1_000_000);
+        for (version, before, not_before) in [(0, 1, 0), (7, 8, 6), (65_535, 65_536, 65_535)] {
+            meta.begin_uses(Origin::Added, version);
+            meta.add_uses(3);
+            assert!(meta.is_before(before) && !meta.is_before(not_before));
+            assert_eq!(
+                (meta.uses_of_connection(), meta.origin() == Origin::Added),
+                (3, true)
+            );
+        }
+        meta.begin_uses(Origin::Dialled, 65_535);
+        assert!(meta.origin() == Origin::Dialled);
     }
 }

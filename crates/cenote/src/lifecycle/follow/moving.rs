@@ -7,8 +7,6 @@
 //!
 //! To which of its endpoint's addresses a connection is, is not known here. All that were dialled before the change end.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::Follower;
 use super::known::Known;
 use crate::connect::Connect;
@@ -79,8 +77,7 @@ where
 impl Moving {
     /// Has some more end. Whether all have been told.
     fn take<C: Connect>(&mut self, core: &Arc<LifecycleCore<C>>, number: EndpointNumber) -> bool {
-        let is_outdated =
-            |meta: &SlotMeta| meta.version.load(Relaxed) < self.since && !meta.is_to_end();
+        let is_outdated = |meta: &SlotMeta| meta.is_before(self.since) && !meta.is_to_end();
         let open = core.slots().filter(|(index, word, meta)| {
             !matches!(word.state(), State::Vacant | State::Opening)
                 && core.endpoint_of(*index) == Some(number)
