@@ -2,7 +2,7 @@
 //! carries the next lease. While it is out, leases are counted in the connections' own [words](super::lease_word), and
 //! begin and end without the pool's lock.
 //!
-//! It goes out when nobody waits and there is room for one more lease a connection; how many leases each is given is
+//! It goes out when nobody waits and there is room for one more lease on every other connection; how many leases each is given is
 //! bounded so that none of them could make the pool grow. Whatever takes the lock calls it in first, which takes it from
 //! each thread and then each connection's count: so under the lock all counts are exact, and whatever ends afterwards
 //! takes the lock as well. That looks at every connection, as handing it out does; so it goes out again only after as

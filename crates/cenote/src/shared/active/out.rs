@@ -19,7 +19,8 @@ const MOST: usize = u32::MAX as usize / 2;
 
 impl<C: Multiplex> Active<C> {
     /// The roster of all, whose connections count by themselves from now on. None where each lease is to be chosen under
-    /// the lock, or there is no room for one more lease a connection. Where the pool `may_grow`, none of them is given
+    /// the lock, or there is room for fewer leases than half as many as there are connections: two draws would fail too often.
+    /// Where the pool `may_grow`, none of them is given
     /// so many leases that it is busy, for then growth is to be decided on.
     pub(in crate::shared) fn go_out(
         &mut self,
@@ -32,7 +33,7 @@ impl<C: Multiplex> Active<C> {
         };
         let room = |entry: &ActiveEntry<C>| limit(entry).saturating_sub(entry.in_flight);
         let rooms = self.entries.iter().map(room);
-        if rooms.fold(0, usize::saturating_add) < self.entries.len() {
+        if rooms.fold(0, usize::saturating_add) < self.entries.len().div_ceil(2) {
             return None;
         }
         if self.entries.iter().any(|entry| entry.in_flight > MOST) {

@@ -91,6 +91,20 @@ async fn leases_begin_and_end_while_the_roster_stays_out() {
     assert!(has_roster(&pool));
 }
 
+/// Connections that carry a few leases each are seldom free on average, and two callers at once were enough to have every
+/// lease take the lock.
+#[tokio::test(start_paused = true)]
+async fn the_roster_goes_out_while_half_of_the_connections_have_room() {
+    let pool = of_two(patient()).await;
+    let held = leases(&pool, 2 * EACH - 1).await;
+    assert_eq!(sharing(&pool).in_flight, 7);
+    for _ in 0..100 {
+        drop(lease(&pool).await);
+    }
+    assert!(has_roster(&pool));
+    drop(held);
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_is_counted_though_nobody_had_the_lock() {
     let pool = of_two(SharedPool::builder(Server).max_size(2)).await;
