@@ -147,14 +147,14 @@ impl<O: Owner> Core<O> {
         let Some(member) = ledger.members.of(self, slot) else {
             return Passage::Free;
         };
-        let gives_up = member.gives_up;
-        match gives_up {
-            Some(gives_up) if self.gives_up_now(ledger, slot, gives_up) => Passage::GivenUp,
-            _ => {
-                let member = ledger.members.of(self, slot);
-                member.map_or(Passage::Free, |member| member.passage(slot.index))
-            }
+        let Some(gives_up) = member.gives_up else {
+            return member.passage(slot.index);
+        };
+        if self.gives_up_now(ledger, slot, gives_up) {
+            return Passage::GivenUp;
         }
+        let member = ledger.members.of(self, slot);
+        member.map_or(Passage::Free, |member| member.passage(slot.index))
     }
 
     /// Whether the connection in this slot, whose endpoint gives one up, is the one that goes.

@@ -165,6 +165,11 @@ impl Record {
         self.waiting.load(Ordering::Relaxed).into()
     }
 
+    /// Its leases out, and those who wait for one here and nowhere else, as of now.
+    pub(crate) fn carried(&self) -> u32 {
+        self.in_flight().saturating_add(self.waiting())
+    }
+
     /// Under the ledger's lock.
     pub(super) fn set_waiting(&self, waiting: usize) {
         let waiting = u16::try_from(waiting).unwrap_or(u16::MAX);

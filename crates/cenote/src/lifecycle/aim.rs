@@ -36,13 +36,12 @@ impl Aim {
 }
 
 impl<C: Connect> LifecycleCore<C> {
-    /// As [`claim`](Self::claim), of what is aimed at. Out of line, with the address of the aim: among the instructions of a
-    /// get without one they cost four.
+    /// As [`claim`](Self::claim), of what is aimed at. Out of line: the instructions of a get without an aim are few.
     #[cold]
     #[inline(never)]
-    pub(crate) fn claim_for(&self, aim: &Aim) -> Option<ConnectionToken<C>> {
+    pub(crate) fn claim_for(&self, aim: Aim) -> Option<ConnectionToken<C>> {
         let set = self.owner.targets.set();
-        match (*aim, set) {
+        match (aim, set) {
             (Aim::Any, _) | (Aim::Key(_), None) => self.claim(),
             (Aim::Key(key), Some(set)) => {
                 let number = by_key::choose(self, set, key, |_| true)?;
@@ -50,7 +49,7 @@ impl<C: Connect> LifecycleCore<C> {
             }
             (Aim::Endpoint(id), Some(_)) => {
                 let token = self.claim_aimed(id.number)?;
-                self.expect_aimed_at(*aim, token).ok()
+                self.expect_aimed_at(aim, token).ok()
             }
             (Aim::Rather(id), Some(set)) if set.id(id.number) == Some(id) => {
                 self.claim_rather(id.number)

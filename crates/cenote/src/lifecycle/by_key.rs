@@ -121,7 +121,7 @@ pub(super) fn choose<C: Connect>(
             let is_drawn = match record.admission() {
                 Admission::Drawn => true,
                 // One call at a time decides.
-                Admission::Trial => burden(record) == 0,
+                Admission::Trial => record.carried() == 0,
                 Admission::Spare | Admission::Aside | Admission::Barred => false,
             };
             (is_drawn && can_be_had(record)).then(|| load(record))
@@ -137,14 +137,9 @@ pub(super) fn choose<C: Connect>(
     })
 }
 
-/// What an endpoint carries, those included who wait for it.
-fn burden(record: &Record) -> u32 {
-    record.in_flight().saturating_add(record.waiting())
-}
-
 fn load(record: &Record) -> Load {
     Load {
-        in_flight: burden(record),
+        in_flight: record.carried(),
         open: record.open(),
         weight: record.share.load(Relaxed),
         cost: 0.0,

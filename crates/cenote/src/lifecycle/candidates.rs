@@ -77,7 +77,7 @@ impl<'a, C: Connect> Candidates<'a, C> {
         let cost = f32::from_bits(record.cost.load(Relaxed));
         Some(Candidate {
             id: set.id(record.number())?,
-            in_flight: record.in_flight().saturating_add(record.waiting()),
+            in_flight: record.carried(),
             connections: record.open(),
             weight: f64::from(record.share.load(Relaxed)) / f64::from(MAX_WEIGHT),
             latency: (cost > 0.0).then(|| Duration::try_from_secs_f32(cost).unwrap_or_default()),

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::lease::{Lease, OwnedLease};
@@ -199,27 +199,36 @@ pub(super) struct Acquire<'a, C: Connect> {
     core: &'a Arc<LifecycleCore<C>>,
     call_site: &'static Location<'static>,
     limit: Limit,
-    aim: Aim,
-    slow: SlowPath<'a, C>,
+    progress: Progress<'a, C>,
 }
 
-/// The slow way, once begun. Most gets never do, and for them its drop is to be a look, not a call.
-struct SlowPath<'a, C: Connect>(ManuallyDrop<Option<Pin<Box<Waiting<'a, C>>>>>);
+/// How far it has come. Most gets are over before anything is to be noted, and for them its drop is to be a look, not a
+/// call; nor are they to pay for a look whether they have an aim.
+struct Progress<'a, C: Connect>(ManuallyDrop<Step<'a, C>>);
 
-impl<C: Connect> Drop for SlowPath<'_, C> {
+enum Step<'a, C: Connect> {
+    /// Nothing was looked at.
+    New,
+    /// The same, for a connection of one endpoint.
+    Aimed(Aim),
+    /// The slow way.
+    Waiting(Pin<Box<Waiting<'a, C>>>),
+}
+
+impl<C: Connect> Drop for Progress<'_, C> {
     #[inline(always)]
     fn drop(&mut self) {
-        if self.0.is_some() {
+        if !matches!(*self.0, Step::New) {
             self.end();
         }
     }
 }
 
-impl<C: Connect> SlowPath<'_, C> {
+impl<C: Connect> Progress<'_, C> {
     #[cold]
     #[inline(never)]
     fn end(&mut self) {
-        let Some(waiting) = self.0.take() else {
+        let Step::Waiting(waiting) = mem::replace(&mut *self.0, Step::New) else {
             return;
         };
         let core = waiting.core;
@@ -250,8 +259,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
             core,
             call_site,
             limit: Limit::Setting,
-            aim: Aim::Any,
-            slow: SlowPath(ManuallyDrop::new(None)),
+            progress: Progress(ManuallyDrop::new(Step::New)),
         }
     }
 
@@ -260,7 +268,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
     }
 
     fn aim(&mut self, aim: Aim) {
-        self.aim = aim;
+        self.progress = Progress(ManuallyDrop::new(Step::Aimed(aim)));
     }
 
     #[inline(always)]
@@ -271,13 +279,11 @@ impl<'a, C: Connect> Acquire<'a, C> {
     /// What there is at once: a lease, most often.
     #[inline(always)]
     fn fast_path(&self) -> FastPath<C> {
-        if self.slow.0.is_some() {
-            return FastPath::Nothing;
-        }
         let core = self.core;
-        let claimed = match &self.aim {
-            Aim::Any => core.claim(),
-            aim => core.claim_for(aim),
+        let claimed = match &*self.progress.0 {
+            Step::New => core.claim(),
+            Step::Aimed(aim) => core.claim_for(*aim),
+            Step::Waiting(_) => return FastPath::Nothing,
         };
         match claimed {
             Some(token) => match core.owner.fresh_at(&token) {
@@ -303,40 +309,38 @@ impl<'a, C: Connect> Acquire<'a, C> {
             core,
             call_site,
             limit,
-            aim,
-            slow,
+            progress,
         } = self;
-        let slow = match &mut *slow.0 {
-            Some(slow) => slow,
-            none => {
-                let now = core.owner.clock.now();
-                if upkeep::ensure_at(core, now) == Upkeep::Impossible {
-                    // Without time-outs nothing can be checked, opened or waited for.
-                    if let Some(stale) = stale {
-                        release(stale, IdleSince::Before);
-                    }
-                    return Poll::Ready(Err(core.owner.no_runtime()));
-                }
-                // The pool may have rested, and its clock stood: now the clock tells.
-                let fresh = stale.as_ref().and_then(|token| core.owner.fresh_at(token));
-                if let Some(now) = fresh {
-                    let token = stale.expect("looked at just now");
-                    token.meta().leased(now, call_site);
-                    return Poll::Ready(Ok(token));
-                }
-                none.insert(Box::pin(Waiting::begin(
-                    core, call_site, *limit, *aim, stale, now,
-                )))
-            }
+        let aim = match &mut *progress.0 {
+            Step::Waiting(waiting) => return waiting.as_mut().poll(cx),
+            Step::Aimed(aim) => *aim,
+            Step::New => Aim::Any,
         };
-        Poll::Ready(ready!(slow.as_mut().poll(cx)))
+        let now = core.owner.clock.now();
+        if upkeep::ensure_at(core, now) == Upkeep::Impossible {
+            // Without time-outs nothing can be checked, opened or waited for.
+            if let Some(stale) = stale {
+                release(stale, IdleSince::Before);
+            }
+            return Poll::Ready(Err(core.owner.no_runtime()));
+        }
+        // The pool may have rested, and its clock stood: now the clock tells.
+        let fresh = stale.as_ref().and_then(|token| core.owner.fresh_at(token));
+        if let Some(now) = fresh {
+            let token = stale.expect("looked at just now");
+            token.meta().leased(now, call_site);
+            return Poll::Ready(Ok(token));
+        }
+        let waiting = Waiting::begin(core, call_site, *limit, aim, stale, now);
+        *progress.0 = Step::Waiting(Box::pin(waiting));
+        self.poll_slowly(None, cx)
     }
 
     /// Ends it, for a caller that watches the time itself. A connection granted in that instant is leased all the same.
     fn time_out(&mut self) -> Result<ConnectionToken<C>, GetError> {
-        match &mut *self.slow.0 {
-            Some(slow) => slow.as_mut().time_out(),
-            None => Err(timed_out(self.core, Duration::ZERO)),
+        match &mut *self.progress.0 {
+            Step::Waiting(waiting) => waiting.as_mut().time_out(),
+            Step::New | Step::Aimed(_) => Err(timed_out(self.core, Duration::ZERO)),
         }
     }
 }
