@@ -11,9 +11,11 @@
 //! where a key would have to move on account of an old count: a common count would be a line that every lease writes.
 
 use std::cell::Cell;
+use std::mem;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::listing::Listed;
 use super::set::SetState;
 use super::state::LifecycleCore;
 use crate::connect::Connect;
@@ -21,23 +23,15 @@ use crate::kernel::{Admission, Arc, EndpointNumber, Endpoints, Record};
 use crate::policy::balance::Load;
 use crate::policy::balance::bounded_load::{Found, Total, first_within};
 use crate::policy::balance::by_key::KeyTable;
+use crate::rt;
 use crate::sync::{Mutex, lock, own_shard};
 
-/// An endpoint of the set.
-#[derive(Clone, Copy)]
-pub(super) struct Listed {
-    pub(super) number: EndpointNumber,
-    /// Of its key.
-    pub(super) hash: u64,
-    /// As the source tells it.
-    pub(super) weight: u32,
-}
-
-/// The endpoints by key. Locks: `listed`, then those of the copies, one at a time; no user code runs under them.
+/// The endpoints by key. Locks: `listing`, then those of the copies, one at a time; no user code runs under them.
 #[derive(Default)]
 pub(super) struct ByKey {
-    listed: Mutex<Vec<Listed>>,
-    /// Made under the lock of `listed`, once.
+    /// None before the set is told.
+    listing: Mutex<Option<Arc<dyn Listed>>>,
+    /// Made under the lock of `listing`, once, of that one.
     copies: OnceLock<Box<[TableCopy; COPIES]>>,
 }
 
@@ -56,54 +50,76 @@ struct Table {
 }
 
 impl Table {
-    fn new(listed: &[Listed]) -> Arc<Self> {
-        let hashes: Vec<_> = listed.iter().map(|one| (one.hash, one.weight)).collect();
+    fn new(listing: &dyn Listed) -> Arc<Self> {
+        let endpoints = listing.hashed();
+        let hashes = endpoints.iter().map(|(_, hash, weight)| (*hash, *weight));
         Arc::new(Self {
-            ring: KeyTable::new(&hashes),
-            numbers: listed.iter().map(|one| one.number).collect(),
+            ring: KeyTable::new(&hashes.collect::<Vec<_>>()),
+            numbers: endpoints.iter().map(|(id, ..)| id.number).collect(),
         })
     }
 }
 
 impl ByKey {
-    /// These are the endpoints from now on.
-    pub(super) fn list(&self, endpoints: Vec<Listed>) {
-        let mut listed = lock(&self.listed);
-        listed.clone_from(&endpoints);
-        let copies = self.copies.get();
-        // Callers who are to wait take it.
-        drop(listed);
+    /// These are the endpoints from now on. Only the follower says so.
+    pub(super) fn list(&self, listing: Arc<dyn Listed>) {
+        let (before, copies) = {
+            let mut current = lock(&self.listing);
+            (current.replace(Arc::clone(&listing)), self.copies.get())
+        };
+        drop(before);
         let Some(copies) = copies else {
             return;
         };
-        let table = Table::new(&endpoints);
+        // Where keys panic as they are hashed, they lead where they led.
+        let Ok(table) = rt::calling(|| Table::new(&*listing)) else {
+            return;
+        };
         for copy in &**copies {
-            let before = std::mem::replace(&mut *lock(&copy.0), Arc::clone(&table));
+            let before = mem::replace(&mut *lock(&copy.0), Arc::clone(&table));
             drop(before);
         }
     }
 
+    /// The endpoints; none before the set is told.
+    pub(super) fn listing(&self) -> Option<Arc<dyn Listed>> {
+        lock(&self.listing).clone()
+    }
+
     /// Whether the set has no endpoints, as before it is told.
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.listed).is_empty()
+        let listing = lock(&self.listing);
+        listing.as_ref().is_none_or(|listing| listing.is_empty())
     }
 
-    fn look<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
+    fn look<T>(&self, look: impl FnOnce(&Table) -> T) -> Option<T> {
         let copies: &[TableCopy; COPIES] = match self.copies.get() {
             Some(copies) => copies,
-            None => self.make(),
+            None => self.make()?,
         };
         let copy = &copies[own_shard(COPIES)];
-        look(&lock(&copy.0))
+        Some(look(&lock(&copy.0)))
     }
 
+    /// For the first that looks. None before the set is told, and where its keys panic as they are hashed.
     #[cold]
-    fn make(&self) -> &[TableCopy; COPIES] {
-        let listed = lock(&self.listed);
-        self.copies.get_or_init(|| {
-            let table = Table::new(&listed);
-            Box::new([(); COPIES].map(|()| TableCopy(Mutex::new(Arc::clone(&table)))))
-        })
+    fn make(&self) -> Option<&[TableCopy; COPIES]> {
+        loop {
+            let listing = self.listing()?;
+            let table = rt::calling(|| Table::new(&*listing)).ok()?;
+            let current = lock(&self.listing);
+            // Else it was another meanwhile: who says so looks for copies under the same lock.
+            if current
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, &listing))
+            {
+                let copy = || TableCopy(Mutex::new(Arc::clone(&table)));
+                let copies = self
+                    .copies
+                    .get_or_init(|| Box::new([(); COPIES].map(|()| copy())));
+                return Some(copies);
+            }
+        }
     }
 }
 
@@ -115,7 +131,7 @@ pub(super) fn choose<C: Connect>(
     can_be_had: impl Fn(&Record) -> bool,
 ) -> Option<EndpointNumber> {
     let endpoints = core.endpoints()?;
-    set.by_key.look(|table| {
+    let chosen = set.by_key.look(|table| {
         let load = |place: usize| {
             let record = endpoints.record(table.numbers[place]);
             let is_drawn = match record.admission() {
@@ -134,7 +150,8 @@ pub(super) fn choose<C: Connect>(
             _ => found,
         };
         Some(table.numbers[found.place])
-    })
+    });
+    chosen.flatten()
 }
 
 fn load(record: &Record) -> Load {

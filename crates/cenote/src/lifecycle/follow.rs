@@ -27,14 +27,13 @@ pub(super) use self::task::{Left, go_on};
 use super::dial;
 use super::dialer::Outage;
 use super::health::Health;
-use super::ids::Listing;
+use super::listing::Listing;
 use super::set::SetState;
 use super::state::LifecycleCore;
 use super::target::{Member, Target};
 use crate::connect::Connect;
 use crate::endpoints::{Change, Discovery, Endpoint, EndpointId, EndpointSet, Key, News};
 use crate::kernel::{Arc, EndpointNumber, Phase};
-use crate::policy::balance::key_hash::hash_of;
 use crate::policy::ejection::{Availability, PanicMode};
 use crate::report::EventKind;
 use crate::rt;
@@ -204,8 +203,8 @@ where
         let now = core.owner.clock.now();
         let open = |known: &Known| {
             let mut dialer = core.owner.dialer();
-            dialer.outdate(known.number);
-            state.dials().open_by(known.number, now);
+            dialer.outdate(known.id.number);
+            state.dials().open_by(known.id.number, now);
         };
         match recheck {
             Recheck::Of(key) => self.known.get(&**key).into_iter().for_each(open),
@@ -239,7 +238,7 @@ where
                 Change::Altered { now, .. } => {
                     if let Some(known) = self.known.get_mut(&now.key) {
                         (known.weight, known.priority) = (now.weight, now.priority);
-                        if known.addresses != now.addresses {
+                        if *known.addresses != *now.addresses {
                             self.readdress(state, now);
                         }
                     }
@@ -262,22 +261,20 @@ where
             return;
         }
         let set = &self.set;
-        let listed = || {
-            let known = self.known.values();
-            known.filter(|known| known.stay == Stay::Listed)
-        };
+        let known = self.known.values();
+        let listed = known.filter(|known| known.stay == Stay::Listed);
+        let listing = StdArc::new(Listing {
+            set: set.clone(),
+            ids: listed.map(|known| known.id).collect(),
+        });
         // Who finds that there is none must be able to wait for one to come.
         if set.is_empty() {
             core.set_is_empty(true);
         }
-        state.by_key.list(listed().map(Known::listed).collect());
+        state.by_key.list(listing);
         if !set.is_empty() {
             core.set_is_empty(false);
         }
-        state.ids.set(Listing {
-            set: set.clone(),
-            ids: listed().map(|known| known.id).collect(),
-        });
         self.listed = self.version;
     }
 
@@ -295,17 +292,15 @@ where
             }
             None => {
                 // First, for it is user code, and a number would be lost with its panic.
-                let (key, hash) = (endpoint.key.clone(), hash_of(&endpoint.key));
+                let key = endpoint.key.clone();
                 let Some(number) = core.add_endpoint() else {
                     return;
                 };
                 let known = Known {
-                    number,
                     id: EndpointId::new(number),
-                    hash,
                     weight: endpoint.weight,
                     priority: endpoint.priority,
-                    addresses: endpoint.addresses.clone(),
+                    addresses: endpoint.addresses.as_slice().into(),
                     stay: Stay::Listed,
                     is_made: false,
                     trial_at: None,
@@ -328,21 +323,22 @@ where
         let Some(known) = self.known.get(&endpoint.key) else {
             return;
         };
-        let (number, before) = (known.number, known.addresses.clone());
+        let (number, before) = (known.id.number, known.addresses.clone());
         let has_lost_some = !before.iter().all(|at| endpoint.addresses.contains(at));
         if !self.make_target(state, number, endpoint) {
             return;
         }
         if let Some(known) = self.known.get_mut(&endpoint.key) {
-            known.addresses = endpoint.addresses.clone();
+            known.addresses = endpoint.addresses.as_slice().into();
             if has_lost_some {
                 let before = known.moving.take();
-                known.moving = Some(Moving::since(self.version + 1, before));
+                let moving = Moving::since(self.version + 1, before.as_deref());
+                known.moving = Some(Box::new(moving));
             }
         }
         let failed = match has_lost_some {
             true => state.dials().has_moved(number),
-            false if before != endpoint.addresses => state.dials().failed_elsewhere(number),
+            false if *before != *endpoint.addresses => state.dials().failed_elsewhere(number),
             false => None,
         };
         drop_error(failed);
@@ -384,7 +380,7 @@ where
             .known
             .values()
             .filter(|known| known.stay == Stay::Leaves);
-        let gone = leaving.map(|known| known.number);
+        let gone = leaving.map(|known| known.id.number);
         let gone = gone.filter(|number| endpoints.record(*number).occupied() == 0);
         let gone: BTreeSet<_> = gone.collect();
         if gone.is_empty() {
@@ -393,14 +389,14 @@ where
         // Theirs, before the next endpoint has the number.
         core.count_recent_leases();
         self.known.retain(|_, known| {
-            let is_gone = gone.contains(&known.number) && core.forget_endpoint(known.number);
+            let is_gone = gone.contains(&known.id.number) && core.forget_endpoint(known.id.number);
             if is_gone {
                 state.leaving.fetch_sub(1, Relaxed);
-                state.drains().end(known.number);
-                state.recent_leases().forget(known.number);
-                let failed = state.dials().succeeded(known.number);
+                state.drains().end(known.id.number);
+                state.recent_leases().forget(known.id.number);
+                let failed = state.dials().succeeded(known.id.number);
                 drop_error(failed);
-                let target = state.set_target(known.number, None);
+                let target = state.set_target(known.id.number, None);
                 core.owner
                     .tell_of(target.as_deref(), || EventKind::EndpointDrained);
                 let _ = rt::calling(|| drop(target));

@@ -141,7 +141,7 @@ pub(super) fn fade<C: Connect>(core: &LifecycleCore<C>, now: u64) {
     let targets = set.all_targets();
     for member in targets.iter().filter_map(|target| target.member.as_ref()) {
         let cost = member.health.cost(now).to_bits();
-        endpoints.record(member.number).cost.store(cost, Relaxed);
+        endpoints.record(member.id.number).cost.store(cost, Relaxed);
     }
     // Perhaps the last references: a connector's drop is user code.
     let _ = rt::calling(|| drop(targets));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::by_key::ByKey;
 use super::drains::Drains;
 use super::follow::Left;
-use super::ids::Ids;
+use super::listing;
 use super::recent_leases::RecentLeases;
 use super::set_dials::SetDials;
 use super::state::LifecycleCore;
@@ -40,10 +40,8 @@ pub(crate) struct SetState<C: Connect> {
     /// By number: what is dialled now. Leaf lock; no user code runs under it.
     targets: Mutex<Vec<Option<Arc<Target<C>>>>>,
     dials: Mutex<SetDials>,
-    /// What keys of callers lead to.
+    /// What keys lead to.
     pub(super) by_key: ByKey,
-    /// What keys of endpoints name.
-    pub(super) ids: Ids,
     /// A leaf lock, too.
     drains: Mutex<Drains>,
     pub(super) drain_timeout: Option<Duration>,
@@ -98,7 +96,6 @@ impl<C: Connect> SetState<C> {
             targets: Mutex::new(Vec::new()),
             dials: Mutex::new(dials),
             by_key: ByKey::default(),
-            ids: Ids::default(),
             drains: Mutex::new(Drains::default()),
             recent_leases: Mutex::new(RecentLeases::default()),
             drain_timeout,
@@ -213,7 +210,7 @@ impl<C: Connect> LifecycleCore<C> {
 
     /// What names the endpoint with this key, if it is in the set.
     pub(crate) fn endpoint_id<K: Key>(&self, key: &K) -> Option<EndpointId> {
-        self.owner.targets.set()?.ids.of(key)
+        listing::id_of(self.owner.targets.set()?.by_key.listing()?, key)
     }
 }
 

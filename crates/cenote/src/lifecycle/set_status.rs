@@ -39,12 +39,12 @@ impl<C: Connect> LifecycleCore<C> {
     pub(super) fn endpoint_status(&self, target: &Target<C>) -> Option<EndpointStatus> {
         let (set, endpoints) = (self.owner.targets.set()?, self.endpoints()?);
         let member = target.member.as_ref()?;
-        let record = endpoints.record(member.number);
+        let record = endpoints.record(member.id.number);
         let now = self.owner.clock.now();
         let left = |until: u64| Duration::from_nanos(until.saturating_sub(now));
         let (connect_error, down) = {
             let dials = set.dials();
-            let outage = dials.outage(member.number);
+            let outage = dials.outage(member.id.number);
             let down = outage.map(|outage| {
                 let retry_in = left(outage.gate.opens_at());
                 match outage.is_unsuitable() {
@@ -58,9 +58,9 @@ impl<C: Connect> LifecycleCore<C> {
             (outage.map(|outage| outage.last_error.clone()), down)
         };
         let down = down.filter(|_| record.open() == 0);
-        let condition = match (self.admission_of(member.number)?, down) {
+        let condition = match (self.admission_of(member.id.number)?, down) {
             (Admission::Barred, _) => {
-                let since = set.drains().since(member.number).unwrap_or(now);
+                let since = set.drains().since(member.id.number).unwrap_or(now);
                 EndpointCondition::Draining {
                     since: Duration::from_nanos(now.saturating_sub(since)),
                 }
@@ -81,13 +81,13 @@ impl<C: Connect> LifecycleCore<C> {
             },
         };
         // Under no lock: it may be the last to let go of a connection, which runs user code.
-        let in_flight = leases_at(self, member.number);
+        let in_flight = leases_at(self, member.id.number);
         Some(EndpointStatus {
             id: member.id,
             name: target.name()?,
             condition,
             share: share(endpoints, target)?.into(),
-            share_of_last_minute: set.recent_leases().share(member.number, now),
+            share_of_last_minute: set.recent_leases().share(member.id.number, now),
             latency: member.health.latency(now),
             in_flight,
             connections: record.open() as usize,

@@ -27,7 +27,6 @@ pub(crate) struct Target<C: Connect> {
 /// An endpoint of a set.
 #[derive(Clone)]
 pub(super) struct Member {
-    pub(super) number: EndpointNumber,
     pub(super) id: EndpointId,
     /// Its key, for people.
     pub(super) name: Arc<str>,
@@ -44,7 +43,6 @@ impl Member {
         version: u64,
     ) -> Self {
         Self {
-            number: id.number,
             id,
             name: name(key).into(),
             health,
@@ -74,7 +72,7 @@ impl<C: Connect> Target<C> {
 
     /// The number of its endpoint in the set, if there is one.
     pub(crate) fn number(&self) -> Option<EndpointNumber> {
-        self.member.as_ref().map(|member| member.number)
+        self.member.as_ref().map(|member| member.id.number)
     }
 
     /// Whether it is of the endpoint with this name.

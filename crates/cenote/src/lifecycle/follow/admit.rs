@@ -83,7 +83,7 @@ where
                 }
             };
             Decided {
-                number: known.number,
+                number: known.id.number,
                 admission,
                 share,
                 begins_trial: begins_trial && admission == Admission::Trial,
@@ -122,8 +122,8 @@ where
         {
             let dials = state.dials();
             for (key, known) in &mut self.known {
-                let record = endpoints.record(known.number);
-                let failed = dials.outage(known.number);
+                let record = endpoints.record(known.id.number);
+                let failed = dials.outage(known.id.number);
                 let failed = failed.filter(|_| record.open() == 0);
                 let opinion = known.judge(state, record.open(), now);
                 look_at = look_at.into_iter().chain(opinion.until).min();
@@ -142,7 +142,7 @@ where
                     continue;
                 }
                 if was != availability {
-                    turned.push((known.number, key, availability));
+                    turned.push((known.id.number, key, availability));
                 }
                 facts.push(Facts {
                     weight: known.weight,

@@ -8,8 +8,6 @@ use std::time::Duration;
 use super::moving::Moving;
 use crate::connect::Connect;
 use crate::endpoints::EndpointId;
-use crate::kernel::EndpointNumber;
-use crate::lifecycle::by_key::Listed;
 use crate::lifecycle::health::Health;
 use crate::lifecycle::set::SetState;
 use crate::policy::accrual::{PROBE_PATIENCE, Standing};
@@ -22,13 +20,10 @@ const TRIAL: Duration = SECOND;
 
 /// What the follower knows of an endpoint.
 pub(super) struct Known {
-    pub(super) number: EndpointNumber,
     pub(super) id: EndpointId,
-    /// The hash of its key.
-    pub(super) hash: u64,
     pub(super) weight: u32,
     pub(super) priority: u16,
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) addresses: Box<[SocketAddr]>,
     pub(super) stay: Stay,
     /// There is a connector for it.
     pub(super) is_made: bool,
@@ -41,7 +36,7 @@ pub(super) struct Known {
     /// Since when it starts slowly, unless it was there from the beginning.
     pub(super) added_at: Option<u64>,
     /// It has connections that may be to addresses which are gone.
-    pub(super) moving: Option<Moving>,
+    pub(super) moving: Option<Box<Moving>>,
 }
 
 /// Whether an endpoint is in the set.
@@ -52,15 +47,6 @@ pub(super) enum Stay {
 }
 
 impl Known {
-    /// As those who look for the endpoint of a key know it.
-    pub(super) fn listed(&self) -> Listed {
-        Listed {
-            number: self.number,
-            hash: self.hash,
-            weight: self.weight,
-        }
-    }
-
     /// What is thought of the endpoint now, of which so many connections are open.
     pub(super) fn judge<C: Connect>(
         &mut self,

@@ -34,7 +34,7 @@ pub(super) struct Moving {
 impl Moving {
     /// It moves since this version of the set. Where it did `before`, the next are told when they would have been, however
     /// often it is another address.
-    pub(super) fn since(version: u64, before: Option<Self>) -> Self {
+    pub(super) fn since(version: u64, before: Option<&Self>) -> Self {
         Self {
             since: version,
             step_at: before.map_or(0, |before| before.step_at),
@@ -57,13 +57,13 @@ where
     ) -> Option<u64> {
         let now = core.owner.clock.now();
         let mut next = None::<u64>;
-        for Known { number, moving, .. } in self.known.values_mut() {
+        for Known { id, moving, .. } in self.known.values_mut() {
             let Some(step) = moving else {
                 continue;
             };
             if step.step_at <= now {
                 step.step_at = now.saturating_add(nanos(SECOND));
-                if may_end(core, state, *number) && step.take(core, *number) {
+                if may_end(core, state, id.number) && step.take(core, id.number) {
                     *moving = None;
                     continue;
                 }
