@@ -14,10 +14,17 @@ pub(super) struct Tally {
     pub(super) failed: u64,
 }
 
+/// A tenth of a window: in half as many bits, for each endpoint has ten.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    calls: u32,
+    failed: u32,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     /// The bucket of a step of the clock is at the step modulo the number of buckets.
-    buckets: [Tally; BUCKETS],
+    buckets: [Bucket; BUCKETS],
     /// The youngest of these steps.
     step: u64,
 }
@@ -29,12 +36,14 @@ impl Window {
         // A step that was skipped leaves an empty bucket; a gap as long as the window, or longer, leaves all of them empty.
         let skipped = step.saturating_sub(self.step).min(BUCKETS as u64);
         for back in 0..skipped {
-            *self.bucket(step - back) = Tally::default();
+            *self.bucket(step - back) = Bucket::default();
         }
         self.step = self.step.max(step);
         let bucket = self.bucket(self.step);
-        bucket.calls += 1;
-        bucket.failed += u64::from(outcome != Outcome::Ok);
+        bucket.calls = bucket.calls.saturating_add(1);
+        bucket.failed = bucket
+            .failed
+            .saturating_add((outcome != Outcome::Ok).into());
     }
 
     /// Of the window that ends with the last call counted.
@@ -42,12 +51,12 @@ impl Window {
         self.buckets
             .iter()
             .fold(Tally::default(), |sum, bucket| Tally {
-                calls: sum.calls + bucket.calls,
-                failed: sum.failed + bucket.failed,
+                calls: sum.calls + u64::from(bucket.calls),
+                failed: sum.failed + u64::from(bucket.failed),
             })
     }
 
-    fn bucket(&mut self, step: u64) -> &mut Tally {
+    fn bucket(&mut self, step: u64) -> &mut Bucket {
         &mut self.buckets[(step % BUCKETS as u64) as usize]
     }
 }
