@@ -303,7 +303,6 @@ where
                     addresses: endpoint.addresses.as_slice().into(),
                     stay: Stay::Listed,
                     is_made: false,
-                    trial_at: None,
                     connected_at: None,
                     availability: Availability::Up,
                     health: StdArc::new(Health::new(core.owner.dialer().rng.u64(..))),

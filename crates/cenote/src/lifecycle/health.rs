@@ -83,6 +83,14 @@ impl Health {
         let _probe = lock(&self.0).accrual.begin(now);
     }
 
+    /// Since when the next call decides, if it does.
+    pub(super) fn on_trial_since(&self, now: u64) -> Option<u64> {
+        match self.standing(now) {
+            Standing::Probing { since, .. } => Some(since),
+            Standing::Up { .. } | Standing::Ejected(_) | Standing::Probation(_) => None,
+        }
+    }
+
     /// The endpoint is back, by what can be seen without being told.
     pub(super) fn pass_trial(&self, now: u64, settings: &AccrualSettings) {
         let _standing = lock(&self.0).end(now, Outcome::Ok, now, settings);
@@ -197,7 +205,7 @@ pub(super) fn tell_closed<C: Connect>(token: &ConnectionToken<C>, reason: CloseR
     }
     let is_last = left_without.is_some_and(|record| set.dials().outage(record.number()).is_some());
     // It may have been the one that was let out, or the last of an endpoint that cannot be reached.
-    if is_last || matches!(health.standing(now), Standing::Probing(_)) {
+    if is_last || health.on_trial_since(now).is_some() {
         set.changed.notify_one();
     }
     if !matches!(reason, CloseReason::Broken | CloseReason::CheckFailed) {

@@ -74,7 +74,7 @@ impl<C: Connect> LifecycleCore<C> {
                 Standing::Up { .. } => EndpointCondition::Up,
                 Standing::Ejected(ejection)
                 | Standing::Probation(ejection)
-                | Standing::Probing(ejection) => EndpointCondition::Ejected {
+                | Standing::Probing { ejection, .. } => EndpointCondition::Ejected {
                     left: left(ejection.until),
                     cause: ejection.cause,
                 },

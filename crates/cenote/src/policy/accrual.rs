@@ -123,7 +123,10 @@ pub(crate) enum Standing {
     /// Its ejection is over: the next call is the probe.
     Probation(Ejection),
     /// The probe is under way.
-    Probing(Ejection),
+    Probing {
+        ejection: Ejection,
+        since: u64,
+    },
 }
 
 /// Until when an endpoint is out, and why.
@@ -221,7 +224,7 @@ impl Accrual {
             State::Ejected(ejection) if now < ejection.until => Standing::Ejected(ejection),
             State::Ejected(ejection) => Standing::Probation(ejection),
             State::Probing { ejection, since } if now.saturating_sub(since) < PROBE_PATIENCE => {
-                Standing::Probing(ejection)
+                Standing::Probing { ejection, since }
             }
             State::Probing { ejection, .. } => Standing::Probation(ejection),
         }
@@ -240,7 +243,7 @@ impl Accrual {
     pub(crate) fn begin(&mut self, now: u64) -> Call {
         match self.standing(now) {
             Standing::Up { .. } => Call::Counted(self.era),
-            Standing::Ejected(_) | Standing::Probing(_) => Call::Uncounted,
+            Standing::Ejected(_) | Standing::Probing { .. } => Call::Uncounted,
             Standing::Probation(ejection) => {
                 let since = now;
                 self.enter(State::Probing { ejection, since }, now);

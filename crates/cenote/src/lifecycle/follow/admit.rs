@@ -68,14 +68,14 @@ where
         state.may_eject.store(spare_opinions(undrained), Relaxed);
         let mut shares = shares.into_iter();
         let decide = |known: &Known| {
-            let begins_trial = known.trial_at == Some(now);
+            let trial = || known.health.on_trial_since(now);
             let (admission, share) = match known.stay {
                 Stay::Leaves => (Admission::Barred, 0),
                 Stay::Listed => {
                     let is_ejected = known.availability == Availability::Ejected && panic.is_none();
                     match shares.next().unwrap_or(0) {
                         _ if !known.is_made || is_drained(known.weight) => (Admission::Barred, 0),
-                        _ if is_ejected && known.trial_at.is_some() => (Admission::Trial, ON_TRIAL),
+                        _ if is_ejected && trial().is_some() => (Admission::Trial, ON_TRIAL),
                         _ if is_ejected => (Admission::Aside, 0),
                         0 => (Admission::Spare, 0),
                         share => (Admission::Drawn, share),
@@ -86,7 +86,7 @@ where
                 number: known.id.number,
                 admission,
                 share,
-                begins_trial: begins_trial && admission == Admission::Trial,
+                begins_trial: admission == Admission::Trial && trial() == Some(now),
             }
         };
         let decided: Vec<_> = self.known.values().map(decide).collect();

@@ -27,8 +27,6 @@ pub(super) struct Known {
     pub(super) stay: Stay,
     /// There is a connector for it.
     pub(super) is_made: bool,
-    /// Since when its ejection is over, and the next call decides.
-    pub(super) trial_at: Option<u64>,
     /// Since when it has a connection, as far as was seen.
     pub(super) connected_at: Option<u64>,
     pub(super) availability: Availability,
@@ -56,37 +54,32 @@ impl Known {
     ) -> Opinion {
         if let Standing::Probation(_) = self.health.standing(now) {
             self.health.begin_trial(now);
-            self.trial_at = Some(now);
         }
         self.connected_at = match open {
             0 => None,
             _ => self.connected_at.or(Some(now)),
         };
         // Where nobody tells how calls end, a connection that lasts has to do.
-        let on_trial = self.trial_at.zip(self.connected_at);
+        let on_trial = self.health.on_trial_since(now).zip(self.connected_at);
         let passes_at =
             on_trial.map(|(began, connected)| began.max(connected).saturating_add(nanos(TRIAL)));
         let is_silent = !state.hears_outcomes.load(Relaxed);
         if is_silent && passes_at.is_some_and(|at| at <= now) {
             self.health.pass_trial(now, &state.accrual);
         }
-        let standing = self.health.standing(now);
-        if !matches!(standing, Standing::Probing(_)) {
-            self.trial_at = None;
-        }
-        match standing {
+        match self.health.standing(now) {
             Standing::Up { recovered_at } => Opinion {
                 availability: Availability::Up,
                 recovered_at,
                 until: None,
             },
             Standing::Ejected(ejection) => Opinion::ejected(Some(ejection.until)),
-            Standing::Probation(_) | Standing::Probing(_) => {
-                let given_up_at = self
-                    .trial_at
-                    .map(|began| began.saturating_add(PROBE_PATIENCE));
+            // It is given another trial at once.
+            Standing::Probation(_) => Opinion::ejected(Some(now)),
+            Standing::Probing { since, .. } => {
                 let passes_at = passes_at.filter(|at| is_silent && *at > now);
-                Opinion::ejected(passes_at.or(given_up_at))
+                let given_up_at = since.saturating_add(PROBE_PATIENCE);
+                Opinion::ejected(passes_at.or(Some(given_up_at)))
             }
         }
     }

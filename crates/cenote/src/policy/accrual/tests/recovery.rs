@@ -46,7 +46,7 @@ fn once_its_ejection_is_over_one_call_decides_and_no_other_counts_meanwhile() {
     endpoint.fail();
     endpoint.sit_out();
     let probe = endpoint.begin();
-    assert!(matches!(endpoint.standing(), Standing::Probing(_)));
+    assert!(matches!(endpoint.standing(), Standing::Probing { .. }));
     for outcome in [Outcome::Ok, Outcome::Failed, OVERLOADED] {
         let other = endpoint.begin();
         assert_eq!(other, Call::Uncounted);
