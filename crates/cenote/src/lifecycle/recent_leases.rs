@@ -33,7 +33,7 @@ pub(super) struct RecentLeases {
 /// What began in a slice of time.
 #[derive(Default)]
 struct Slice {
-    by_endpoint: Vec<u64>,
+    by_endpoint: Vec<u32>,
     /// At all endpoints, those included that were forgotten since.
     all: u64,
 }
@@ -57,7 +57,8 @@ impl RecentLeases {
         if slice.by_endpoint.len() <= endpoint {
             slice.by_endpoint.resize(endpoint + 1, 0);
         }
-        slice.by_endpoint[endpoint] += began;
+        let its = &mut slice.by_endpoint[endpoint];
+        *its = its.saturating_add(u32::try_from(began).unwrap_or(u32::MAX));
         slice.all += began;
     }
 
@@ -77,7 +78,7 @@ impl RecentLeases {
     pub(super) fn share(&mut self, endpoint: EndpointNumber, now: u64) -> Option<f64> {
         self.advance(now);
         let of_it = |slice: &Slice| slice.by_endpoint.get(endpoint as usize).copied();
-        let its: u64 = self.slices.iter().filter_map(of_it).sum();
+        let its: u64 = self.slices.iter().filter_map(of_it).map(u64::from).sum();
         let all: u64 = self.slices.iter().map(|slice| slice.all).sum();
         (all > 0).then(|| its as f64 / all as f64)
     }
