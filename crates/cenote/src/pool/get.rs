@@ -63,8 +63,8 @@ impl<'a, C: Connect> Get<'a, C> {
     /// that ceases to serve, or a dial there fails or takes longer than 250 ms while it has no connection. Only while no
     /// endpoint can be reached it waits for whichever is the first.
     ///
-    /// The first call makes a table of the endpoints, and the pool's own task another whenever the set changes: 2 KB for
-    /// each endpoint, up to 4 for the heaviest, in some 20 µs.
+    /// The first call makes a table of the endpoints, and the pool's own task another whenever the set changes: 576 bytes
+    /// for each endpoint, up to twice that for the heaviest.
     ///
     /// ```
     /// # use cenote::{Connect, GetError, Pool};

@@ -1,29 +1,31 @@
-//! Which endpoint a key belongs to: a ring (D. Karger et al., "Consistent Hashing and Random Trees", 1997), made off
-//! the hot path whenever the set changes.
+//! Which endpoint a key belongs to: a ring (D. Karger et al., "Consistent Hashing and Random Trees", 1997) on which a
+//! key begins in several places (B. Appleton, M. O'Reilly, "Multi-probe consistent hashing", 2015), made off the
+//! hot path whenever the set changes.
 //!
-//! Each endpoint has points on the ring, as many as its weight says, and a key belongs to the owner of the next one.
-//! What has to hold, and why it is a ring:
+//! Each endpoint has points on the ring, as many as its weight says, and each key a few beginnings; the key belongs to
+//! the owner of the point that lies nearest behind one of them. What has to hold, and why it is this:
 //!
-//! - Without an endpoint, its keys move and no others (envoy #22558), each to the next in its own order. Exact, which
-//!   it is not of Maglev's table.
+//! - Without an endpoint, its keys move and no others (envoy #22558), each to the next in its own order: how near an
+//!   endpoint is to a key depends on the two alone. Exact, which it is not of Maglev's table.
 //! - A look-up costs the same for 10 endpoints as for 10,000, which it does not by rendezvous: an index of the ring
 //!   says where to begin, and the next point is one or two further.
 //! - It depends on the endpoints' hashes and weights alone, not on the order they are listed in (otel-collector
 //!   #49585).
-//!
-//! Shares are as even as the points are: with 160, as libketama has them, the standard deviation is a 13th of the
-//! share.
+//! - Shares are as even as points times beginnings are many: with 48 and 2 the standard deviation is a 12th of the share,
+//!   as it is of the 160 points that libketama has, and the table has a third of the size.
 
 use super::key_hash::nth;
 
 /// Points of an endpoint of weight 1, where no weight is greater.
-const POINTS: u64 = 160;
+const POINTS: u64 = 48;
 
-/// A key belongs to the owner of the first point at or behind it.
+/// Beginnings of a key: both halves of a hash.
+const BEGINNINGS: usize = 2;
+
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    /// The upper half of a hash. With 10,000 endpoints a few hundred of 1,600,000 meet another; of those, the owners'
-    /// hashes decide.
+    /// The upper half of a hash. With 10,000 endpoints some thirty of 480,000 meet another; of those, the owners' hashes
+    /// decide.
     at: u32,
     owner: u32,
 }
@@ -65,13 +67,15 @@ impl KeyTable {
         }
     }
 
-    /// All endpoints that have a weight, by their places in the list that the table was made of, in the key's own
+    /// All endpoints that have a weight, by their indices in the list that the table was made of, in the key's own
     /// order: if the first is not to be had, the key goes to the second, and to the first when that is back (envoy
     /// #38815).
     pub(crate) fn order(&self, key: u64) -> Order<'_> {
+        let hash = nth(key, 0);
+        let begins: [u32; BEGINNINGS] = [(hash >> 32) as u32, hash as u32];
         Order {
             table: self,
-            next: self.first_from((nth(key, 0) >> 32) as u32),
+            walks: begins.map(|begin| Walk::new(self, begin)),
             left: self.owners,
             first: None,
             given: Vec::new(),
@@ -124,12 +128,37 @@ fn part_of(at: u32, parts: usize) -> usize {
     ((u64::from(at) * parts as u64) >> 32) as usize
 }
 
-/// The endpoints in a key's order, each once. It ends (skipper #4138).
+/// A way along the ring from one of a key's beginnings.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    begin: u32,
+    next: usize,
+    /// How far behind the beginning the next point lies.
+    distance: u32,
+}
+
+impl Walk {
+    fn new(table: &KeyTable, begin: u32) -> Self {
+        Self::at(table, begin, table.first_from(begin))
+    }
+
+    /// As far as `next`: behind the last point the ring begins anew.
+    fn at(table: &KeyTable, begin: u32, next: usize) -> Self {
+        let next = if next < table.points.len() { next } else { 0 };
+        let at = table.points.get(next).map_or(begin, |point| point.at);
+        Self {
+            begin,
+            next,
+            distance: at.wrapping_sub(begin),
+        }
+    }
+}
+
+/// The endpoints in a key's order, each once: the nearest first. It ends (skipper #4138).
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     table: &'a KeyTable,
-    /// The next point to look at.
-    next: usize,
+    walks: [Walk; BEGINNINGS],
     /// Endpoints that are still to come.
     left: usize,
     /// The first one, which costs no memory: nearly always it is the only one asked for.
@@ -139,6 +168,16 @@ pub(crate) struct Order<'a> {
 }
 
 impl Order<'_> {
+    /// The owner of the nearest point that was not passed yet. Not for long enough that a walk comes around: all owners
+    /// are given by then.
+    fn pass(&mut self) -> Option<u32> {
+        // The first of those that are as near, which depends on the key alone.
+        let nearest = self.walks.iter_mut().min_by_key(|walk| walk.distance)?;
+        let point = self.table.points.get(nearest.next)?;
+        *nearest = Walk::at(self.table, nearest.begin, nearest.next + 1);
+        Some(point.owner)
+    }
+
     /// Whether `owner` was not given yet; now it is.
     fn give(&mut self, owner: u32) -> bool {
         let Some(first) = self.first else {
@@ -164,24 +203,11 @@ impl Iterator for Order<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        if self.left == 0 {
-            return None;
-        }
-        for _ in 0..self.table.points.len() {
-            // Past the last one the ring begins anew.
-            let point = self
-                .table
-                .points
-                .get(self.next)
-                .or(self.table.points.first())?;
-            self.next = if self.next < self.table.points.len() {
-                self.next + 1
-            } else {
-                1
-            };
-            if self.give(point.owner) {
+        while self.left > 0 {
+            let owner = self.pass()?;
+            if self.give(owner) {
                 self.left -= 1;
-                return Some(point.owner as usize);
+                return Some(owner as usize);
             }
         }
         None

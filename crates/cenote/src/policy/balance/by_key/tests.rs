@@ -75,7 +75,7 @@ fn the_order_of_a_key_does_not_depend_on_the_order_of_the_list() {
     }
 }
 
-/// Of 480,000 points some twenty lie where another does.
+/// Of 480,000 points some thirty lie where another does.
 #[test]
 fn nor_does_the_ring_where_points_meet() {
     let ring = |endpoints: &[(u32, u32)]| -> Vec<u32> {
@@ -83,7 +83,7 @@ fn nor_does_the_ring_where_points_meet() {
         let owners = points.iter().map(|point| point.owner as usize);
         owners.map(|place| endpoints[place].0).collect()
     };
-    let (listed, reversed) = (alike(0..3_000), alike((0..3_000).rev()));
+    let (listed, reversed) = (alike(0..10_000), alike((0..10_000).rev()));
     assert!(ring(&listed) == ring(&reversed));
 }
 
@@ -97,15 +97,29 @@ fn endpoints_have_their_shares_of_the_keys_by_weight() {
             let share = f64::from(weight) / f64::from(weights.iter().sum::<u32>());
             let count = owners.iter().filter(|&&owner| owner == name).count();
             let of_fair = count as f64 / (KEYS as f64 * share);
-            // The points of a share lie as by chance, and so do the keys.
+            // The points of a share lie as by chance, and so do the beginnings of keys.
             let points = points_of(weight, weights.into_iter().max().unwrap()) as f64;
-            let sigma = (1.0 / points + 1.0 / (KEYS as f64 * share)).sqrt();
+            let sigma = (1.0 / (points * BEGINNINGS as f64) + 1.0 / (KEYS as f64 * share)).sqrt();
             assert!(
                 (of_fair - 1.0).abs() < 3.0 * sigma,
                 "{name} has {of_fair} of its share by {weights:?}"
             );
         }
     }
+}
+
+#[test]
+fn the_shares_of_a_hundred_endpoints_differ_by_a_tenth_at_most_in_the_standard_deviation() {
+    let keys = 200_000_u64;
+    let table = table(&alike(0..100));
+    let mut counts = [0.0; 100];
+    for key in 0..keys {
+        counts[table.order(key).next().expect("an owner")] += 1.0;
+    }
+    let share = keys as f64 / 100.0;
+    let square = |count: &f64| (count / share - 1.0).powi(2);
+    let deviation = (counts.iter().map(square).sum::<f64>() / 100.0).sqrt();
+    assert!(deviation < 0.1, "{deviation}");
 }
 
 /// envoy #22558, twemproxy #80: keys of others moved as well.
