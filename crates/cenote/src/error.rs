@@ -62,6 +62,14 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
     },
+    /// The pool of a [key](crate::Keyed) cannot be made: its settings cannot work, or what makes it failed or panicked.
+    #[non_exhaustive]
+    Setup {
+        /// The name of the pools.
+        pool: Arc<str>,
+        /// Why.
+        error: ArcError,
+    },
     /// The endpoint that the caller [named](crate::pool::Get::at) serves nobody now.
     #[non_exhaustive]
     NotServing {
@@ -143,6 +151,12 @@ impl fmt::Display for GetError {
             Self::Hook { pool, error } => {
                 write!(f, "pool {pool}: the before_get hook failed: {error}")
             }
+            Self::Setup { pool, error } => {
+                write!(
+                    f,
+                    "pool {pool}: the pool of this key cannot be made: {error}"
+                )
+            }
             Self::Closed { pool } => write!(f, "pool {pool}: closed"),
             Self::NotServing {
                 pool,
@@ -168,7 +182,7 @@ impl Error for GetError {
         match self {
             Self::TimedOut(timed_out) => timed_out.source(),
             Self::Connect { error, .. } => error.source(),
-            Self::Hook { error, .. } => error.source(),
+            Self::Hook { error, .. } | Self::Setup { error, .. } => error.source(),
             Self::NotServing {
                 endpoint: Some(endpoint),
                 ..
@@ -215,7 +229,7 @@ impl GetError {
     /// The error behind this one, the connector's or a hook's, if there is one and it is an `E`.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match self {
-            Self::Hook { error, .. } => error.downcast_ref(),
+            Self::Hook { error, .. } | Self::Setup { error, .. } => error.downcast_ref(),
             _ => self.connect_error()?.downcast_ref(),
         }
     }

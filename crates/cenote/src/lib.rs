@@ -110,6 +110,7 @@
 //! | many requests at once over one connection | [`mux`] |
 //! | messages without a reply, over many connections | [`OneWayPool`] |
 //! | a lease for a spawned task | [`Pool::get_owned`] |
+//! | a pool for each tenant, shard or host | [`Keyed`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`](any::DynPool), [`Unpooled`](any::Unpooled), [`ErasedPool`](any::ErasedPool) |
 //! | a synchronous driver | [`blocking`], from tasks by [`OwnedLease::interact`](blocking::OwnedLease::interact) |
@@ -182,6 +183,7 @@ mod keeper;
     reason = "the only module with any; each use says why it is sound"
 )]
 mod kernel;
+pub mod keyed;
 mod lifecycle;
 #[cfg(feature = "mux")]
 pub mod mux;
@@ -209,6 +211,7 @@ pub use budget::Budget;
 pub use connect::{Connect, FailureKind, Multiplex, NotTaken, OneWay, Verdict};
 pub use dial::Dial;
 pub use error::{ConnectError, GetError};
+pub use keyed::Keyed;
 #[cfg(feature = "shared")]
 pub use one_way::OneWayPool;
 pub use pool::{Lease, OwnedLease, Pool};

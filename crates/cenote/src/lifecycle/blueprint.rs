@@ -3,8 +3,9 @@
 use tokio::runtime::Handle;
 
 use super::set::SetState;
+use super::spent::OnSpent;
 use super::state::{Lifecycle, LifecycleCore};
-use super::supply::Supply;
+use super::supply::{StartFollower, Supply};
 use super::target::{Target, Targets};
 use super::upkeep;
 use crate::budget::{Budget, Membership};
@@ -22,6 +23,24 @@ pub(crate) struct Blueprint<C: Connect> {
     /// The caller's, if there is none.
     pub(crate) runtime: Option<Handle>,
     pub(crate) budget: Option<Budget>,
+    /// Told when nothing is left of it.
+    pub(crate) on_spent: Option<OnSpent>,
+}
+
+/// A lifecycle that does nothing by itself yet.
+pub(crate) struct Prepared<C: Connect> {
+    pub(crate) core: Arc<LifecycleCore<C>>,
+    follow: Option<StartFollower<C>>,
+}
+
+impl<C: Connect> Prepared<C> {
+    /// Within a runtime its upkeep starts, and opens what is to be kept open; so does the follower of a set.
+    pub(crate) fn start(self) {
+        upkeep::ensure(&self.core);
+        if let Some(follow) = self.follow {
+            follow(&self.core);
+        }
+    }
 }
 
 impl<C: Connect> Blueprint<C> {
@@ -36,11 +55,20 @@ impl<C: Connect> Blueprint<C> {
             hooks: Hooks::default(),
             runtime: None,
             budget: None,
+            on_spent: None,
         }
     }
 
     /// The lifecycle, with one handle on it. Within a runtime its upkeep starts at once.
     pub(crate) fn begin(self) -> Result<Arc<LifecycleCore<C>>, SettingsError> {
+        let prepared = self.prepare()?;
+        let core = Arc::clone(&prepared.core);
+        prepared.start();
+        Ok(core)
+    }
+
+    /// The lifecycle, with one handle on it, to be started.
+    pub(crate) fn prepare(self) -> Result<Prepared<C>, SettingsError> {
         self.settings.validate()?;
         let (setting, reserved) = self.settings.reserved();
         let budget = self
@@ -61,7 +89,14 @@ impl<C: Connect> Blueprint<C> {
         };
         let (max_size, order) = (self.settings.max_size, self.settings.order());
         let core = Core::new(
-            Lifecycle::new(targets, self.settings, self.hooks, runtime, budget),
+            Lifecycle::new(
+                targets,
+                self.settings,
+                self.hooks,
+                runtime,
+                budget,
+                self.on_spent,
+            ),
             max_size,
             order,
         );
@@ -69,10 +104,6 @@ impl<C: Connect> Blueprint<C> {
             let weak = Arc::downgrade(&core);
             budget.introduce(weak);
         }
-        upkeep::ensure(&core);
-        if let Some(follow) = follow {
-            follow(&core);
-        }
-        Ok(core)
+        Ok(Prepared { core, follow })
     }
 }

@@ -14,7 +14,7 @@ use super::recycle::{reason, release};
 use super::retire::retire;
 use super::state::{Lifecycle, LifecycleCore, Refusal, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
-use super::{dial, failed_dial, follow, health, proving};
+use super::{dial, failed_dial, follow, health, proving, spent};
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
 use crate::kernel::call_site::Site;
@@ -29,6 +29,9 @@ impl<C: Connect> Member for LifecycleCore<C> {
             return None;
         }
         let next = look(&self);
+        if next.is_none() {
+            spent::tell_if_spent(&self);
+        }
         next.map(|at| self.owner.clock.instant(at))
     }
 
@@ -98,7 +101,10 @@ fn rest_or_go_on<C: Connect>(
             next_due(core, sweep, now)
         }
     };
-    let dues = [next, wake_at, tell_at, deadline];
+    // Of one that is spent already, nothing is due.
+    let spent_at = life.on_spent.as_ref().and_then(|_| core.spent_at());
+    let spent_at = spent_at.filter(|at| *at > now);
+    let dues = [next, wake_at, tell_at, deadline, spent_at];
     dues.into_iter().flatten().min()
 }
 

@@ -46,6 +46,7 @@ pub(crate) mod set;
 mod set_dials;
 mod set_status;
 pub(crate) mod signals;
+pub(crate) mod spent;
 pub(crate) mod state;
 pub(crate) mod supply;
 pub(crate) mod take;

@@ -1,7 +1,7 @@
 //! What the kernel asks of the pool, and tells it.
 
 use super::state::{ConnectionToken, Entry, Lifecycle, LifecycleCore, Refusal, SlotMeta};
-use super::{dial, recycle, retire, set};
+use super::{dial, recycle, retire, set, spent};
 use crate::budget::After;
 use crate::connect::Connect;
 use crate::kernel::{Arc, Choice, EndpointNumber, Endpoints, Owner};
@@ -39,6 +39,7 @@ impl<C: Connect> Owner for Lifecycle<C> {
             set.vacated();
         }
         dial::dial_if_needed(core);
+        spent::tell_if_spent(core);
     }
 
     #[inline]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::dialer::Dialer;
 use super::seen_lease::SeenLease;
 use super::signals::{Face, SignalBox};
+use super::spent::OnSpent;
 use super::target::{Target, Targets};
 use crate::budget::Membership;
 use crate::connect::Connect;
@@ -61,6 +62,8 @@ pub(crate) struct Lifecycle<C: Connect> {
     pub(crate) runtime: Runtime,
     /// The pool's place under a bound that others share.
     pub(crate) budget: Option<Membership>,
+    /// Of a pool under a key: told when nothing is left of it.
+    pub(super) on_spent: Option<OnSpent>,
 
     /// Connections with a smaller id leave the pool when they come back.
     pub(crate) evict_below: AtomicU64,
@@ -253,6 +256,7 @@ impl<C: Connect> Lifecycle<C> {
         hooks: Hooks<C>,
         runtime: Runtime,
         budget: Option<Membership>,
+        on_spent: Option<OnSpent>,
     ) -> Self {
         // The coarse clock lags by a turn at most: early rather than late.
         let fresh_below = match settings.check_after_idle {
@@ -283,6 +287,7 @@ impl<C: Connect> Lifecycle<C> {
             changed: Notify::new(),
             registration: OnceLock::new(),
             budget,
+            on_spent,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::connect::Connect;
 use crate::endpoints::{Balance, Ejection};
 use crate::error::SettingsError;
 use crate::hooks::HookFuture;
+use crate::kernel::Arc;
 use crate::lifecycle::blueprint::Blueprint;
 use crate::lifecycle::supply::Supply;
 use crate::policy::backoff::Backoff;
@@ -398,6 +399,17 @@ impl<C: Connect> PoolBuilder<C> {
     /// pools have reserved of it.
     pub fn build(self) -> Result<Pool<C>, SettingsError> {
         self.blueprint.begin().map(Pool::new_on)
+    }
+
+    /// As [`build`](Self::build), of a pool that does nothing by itself before it is started.
+    pub(crate) fn prepare_pool(self) -> Result<(Pool<C>, impl FnOnce() + use<C>), SettingsError> {
+        let prepared = self.blueprint.prepare()?;
+        let pool = Pool::new_on(Arc::clone(&prepared.core));
+        Ok((pool, move || prepared.start()))
+    }
+
+    pub(crate) fn blueprint(&mut self) -> &mut Blueprint<C> {
+        &mut self.blueprint
     }
 
     pub(crate) fn settings(&self) -> &Settings {

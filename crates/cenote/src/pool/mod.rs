@@ -372,6 +372,25 @@ impl<C: Connect> Pool<C> {
         self.core.demand().phase == Phase::Closed
     }
 
+    /// A lease of an idle connection that is fresh, if there is one.
+    #[inline]
+    pub(crate) fn take_owned_at(
+        &self,
+        call_site: &'static Location<'static>,
+    ) -> Option<OwnedLease<C>> {
+        let token = self.core.claim()?;
+        let Some(now) = self.core.owner.fresh_at(&token) else {
+            recycle::release(token, IdleSince::Before);
+            return None;
+        };
+        token.meta().leased(now, call_site);
+        Some(OwnedLease::new(token))
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.core.is_spent()
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.core.owner.settings
     }

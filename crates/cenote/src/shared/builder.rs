@@ -252,6 +252,15 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     /// # Errors
     /// A setting that can't work, named with what would.
     pub fn build(self) -> Result<SharedPool<C>, SettingsError> {
+        let (pool, start) = self.prepare_pool()?;
+        start();
+        Ok(pool)
+    }
+
+    /// As [`build`](Self::build), of a pool that does nothing by itself before it is started.
+    pub(crate) fn prepare_pool(
+        self,
+    ) -> Result<(SharedPool<C>, impl FnOnce() + use<C>), SettingsError> {
         let Self {
             mut blueprint,
             choice,
@@ -284,12 +293,17 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let picker = Picker::new(settings.seed.unwrap_or_else(|| fastrand::u64(..)));
         let chooser = Chooser::new(choice, rng);
-        let life = blueprint.begin()?;
+        let prepared = blueprint.prepare()?;
+        let life = Arc::clone(&prepared.core);
         let set = life.rule().map(|rule| SharedSet::new(rule, picker));
         let core = Core::new(life, limits, chooser, set);
         let listed = Arc::downgrade(&core);
         core.life.owner.list(listed);
-        Ok(SharedPool { core })
+        Ok((SharedPool { core }, move || prepared.start()))
+    }
+
+    pub(crate) fn blueprint(&mut self) -> &mut Blueprint<C> {
+        &mut self.blueprint
     }
 }
 

@@ -363,6 +363,11 @@ impl<C: Multiplex> SharedPool<C> {
         self.core.close()
     }
 
+    /// Whether nothing is left of it.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.core.life.is_spent()
+    }
+
     /// Where its tasks run.
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.core.life.owner.runtime

@@ -1,0 +1,94 @@
+//! What holds for all keys together; what holds for each is said where its pool is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Keyed;
+use super::map::{Make, Map};
+use super::pools::{IntoPool, Pooled};
+use crate::budget::Budget;
+use crate::error::SettingsError;
+use crate::settings::refuse;
+
+/// Sets up a [`Keyed`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct KeyedBuilder<K, P> {
+    make: Make<K, P>,
+    name: Arc<str>,
+    max_total: Option<usize>,
+    budget: Option<Budget>,
+}
+
+impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
+    pub(super) fn new<B: IntoPool<Pool = P>>(
+        make: impl Fn(&K) -> B + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            make: Box::new(move |key, mut place| {
+                place.name = format!("{}[{key:?}]", place.name).into();
+                make(key).prepare(place)
+            }),
+            name: "unnamed".into(),
+            max_total: None,
+            budget: None,
+        }
+    }
+
+    /// The name that errors and reports carry; that of a key's pool is this and the key's `Debug` in brackets, as in
+    /// `tenants["acme"]`. Default: "unnamed".
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into().into();
+        self
+    }
+
+    /// Connections that all keys may have together at once, those being opened included, beside what each key's own pool
+    /// may have. Default: no bound but those of the keys.
+    ///
+    /// Where as many are open and another key needs one, the connection that has been idle for longest, of whichever key,
+    /// is closed for it; where none is idle, the key whose caller has waited longest has one as soon as it comes back: see
+    /// [`Budget`], which this is.
+    pub fn max_total(mut self, connections: usize) -> Self {
+        self.max_total = Some(connections);
+        self
+    }
+
+    /// Bounds the connections of all keys and of whatever else is under the same [`Budget`] together, beside
+    /// [`max_total`](Self::max_total). Default: none.
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.budget = Some(budget.clone());
+        self
+    }
+
+    /// The pools. None is made before its key is asked for.
+    ///
+    /// # Errors
+    /// A [`max_total`](Self::max_total) of 0. What is wrong with the settings of a key's pool is found when that is made, and
+    /// told as [`GetError::Setup`](crate::GetError::Setup).
+    pub fn build(self) -> Result<Keyed<K, P>, SettingsError> {
+        let Self {
+            make,
+            name,
+            max_total,
+            budget,
+        } = self;
+        let budget = match (max_total, budget) {
+            (Some(0), _) => return refuse("max_total", 0, "at least 1"),
+            (Some(max), Some(parent)) => Some(Budget::within(&parent, max).named(&*name)),
+            (Some(max), None) => Some(Budget::new(max).named(&*name)),
+            (None, budget) => budget,
+        };
+        Ok(Keyed {
+            map: Map::new(name, budget, make),
+        })
+    }
+}
+
+impl<K, P> fmt::Debug for KeyedBuilder<K, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedBuilder")
+            .field("name", &self.name)
+            .field("max_total", &self.max_total)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}

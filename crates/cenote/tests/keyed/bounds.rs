@@ -1,0 +1,118 @@
+use cenote::Budget;
+use cenote::report::CloseReason;
+
+use crate::Servers;
+use crate::server::{Act, ms, pass, secs};
+
+/// undici #3268, reqwest #2424, xet-core #459: a bound on all keys together, dials counted.
+#[tokio::test(start_paused = true)]
+async fn all_keys_together_have_no_more_connections_than_the_total() {
+    let servers = Servers::new();
+    let pools = servers
+        .keyed(|pool| pool.max_size(5))
+        .max_total(10)
+        .build()
+        .unwrap();
+    let users: Vec<_> = (0..200)
+        .map(|user| {
+            let (pools, servers) = (pools.clone(), servers.clone());
+            tokio::spawn(async move {
+                let key = user % 40;
+                servers.at(&key).plan(|plan| plan.connect = Act::Slow);
+                let lease = pools.get(&key).timeout(secs(600)).await.unwrap();
+                assert!(servers.open() <= 10, "{}", servers.open());
+                pass(ms(20)).await;
+                drop(lease);
+            })
+        })
+        .collect();
+    for user in users {
+        user.await.unwrap();
+    }
+    let budget = pools.status().budget.unwrap();
+    assert_eq!((budget.max_connections, budget.waiting), (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_that_has_been_idle_for_longest_of_whichever_key_goes_for_another() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).max_total(3).build().unwrap();
+    for key in [1, 2, 3, 1] {
+        drop(pools.get(&key).await.unwrap());
+        pass(secs(1)).await;
+    }
+    drop(pools.get(&4).await.unwrap());
+    let open = |key| servers.at(&key).open();
+    assert_eq!([1, 2, 3, 4].map(open), [1, 0, 1, 1]);
+    assert_eq!(
+        *servers.at(&2).seen.left.lock().unwrap(),
+        [CloseReason::Budget]
+    );
+    assert!(
+        pools.find(&2).is_none(),
+        "a key without a connection is forgotten"
+    );
+}
+
+/// smithy-rs #4708: whichever comes first, a connection or a permit; and no key waits for ever beside one that is busy.
+#[tokio::test(start_paused = true)]
+async fn no_key_waits_for_ever_while_another_has_its_connections_come_and_go() {
+    let servers = Servers::new();
+    let pools = servers
+        .keyed(|pool| pool.max_size(4))
+        .max_total(4)
+        .build()
+        .unwrap();
+    let busy: Vec<_> = (0..16)
+        .map(|_| {
+            let pools = pools.clone();
+            tokio::spawn(async move {
+                loop {
+                    let lease = pools.get(&0).timeout(secs(60)).await.unwrap();
+                    pass(ms(5)).await;
+                    drop(lease);
+                }
+            })
+        })
+        .collect();
+    pass(secs(1)).await;
+    for key in 1..10 {
+        drop(pools.get(&key).await.unwrap());
+    }
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// postgres `max_connections`: what the keys and other pools have together.
+#[tokio::test(start_paused = true)]
+async fn a_budget_may_be_for_all_keys_and_for_other_pools() {
+    let servers = Servers::new();
+    let database = Budget::new(4).named("database");
+    let pools = servers
+        .keyed(|pool| pool.max_size(2))
+        .max_total(3)
+        .budget(&database)
+        .build()
+        .unwrap();
+    let single = servers.at(&99).builder().budget(&database).build().unwrap();
+    let _held = single.get().await.unwrap();
+    let mut leases = Vec::new();
+    for key in 0..3 {
+        leases.push(pools.get(&key).await.unwrap());
+    }
+    let full = pools.get(&3).timeout(ms(50)).await.map(drop).unwrap_err();
+    assert!(full.to_string().contains("tenants[3]"), "{full}");
+    assert!(
+        full.to_string().contains("budget tenants"),
+        "which bound: {full}"
+    );
+    assert_eq!(database.status().connections, 4);
+    drop(leases);
+    drop(pools.get(&3).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_total_of_none_is_refused() {
+    let servers = Servers::<u32>::new();
+    let refused = servers.keyed(|pool| pool).max_total(0).build().unwrap_err();
+    assert_eq!(refused.setting, "max_total");
+}

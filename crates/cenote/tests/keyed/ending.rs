@@ -1,0 +1,96 @@
+use cenote::GetError;
+use cenote::error::TryGetError;
+
+use crate::Servers;
+use crate::server::{ms, pass, secs};
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_all_pools_and_makes_no_more() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool.max_size(1)).build().unwrap();
+    let lease = pools.get(&1).await.unwrap();
+    drop(pools.get(&2).await.unwrap());
+    let waits = tokio::spawn({
+        let pools = pools.clone();
+        async move { pools.get(&1).await.map(drop) }
+    });
+    pass(ms(10)).await;
+    let close = pools.close();
+    assert!(pools.is_closed() && pools.is_empty());
+    assert!(matches!(waits.await.unwrap(), Err(GetError::Closed { .. })));
+    for key in [1, 2, 3] {
+        assert!(matches!(
+            pools.get(&key).await.map(drop),
+            Err(GetError::Closed { .. })
+        ));
+        assert!(matches!(
+            pools.try_get(&key).map(drop),
+            Err(TryGetError::Closed)
+        ));
+        assert!(pools.pool(&key).is_err());
+    }
+    assert_eq!(servers.open(), 1, "what is leased stays until it is back");
+    drop(lease);
+    assert_eq!(close.await.abandoned, 0);
+    assert_eq!(servers.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_its_time_at_most() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).build().unwrap();
+    let leases = [pools.get(&1).await.unwrap(), pools.get(&2).await.unwrap()];
+    let report = pools.close().timeout(secs(1)).await;
+    assert_eq!(report.abandoned, 2);
+    drop(leases);
+    assert_eq!(servers.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_removed_has_its_pool_closed_and_another_made_when_it_is_asked_for() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).build().unwrap();
+    let lease = pools.get(&1).await.unwrap();
+    drop(pools.get(&2).await.unwrap());
+    let close = pools.remove(&1).unwrap();
+    assert_eq!(pools.len(), 1);
+    let next = pools.get(&1).await.unwrap();
+    assert_ne!(next.conn.id, lease.conn.id);
+    drop(lease);
+    assert_eq!(close.await.abandoned, 0);
+    assert_eq!(servers.at(&1).open(), 1, "the next one's");
+    assert!(pools.remove(&7).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_last_handle_the_pools_end_and_leases_outlive_them() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).build().unwrap();
+    let (lease, handle) = (pools.get(&1).await.unwrap(), pools.pool(&2).unwrap());
+    drop(pools.get(&3).await.unwrap());
+    drop(handle.get().await.unwrap());
+    drop(pools.clone());
+    assert_eq!(servers.open(), 3);
+    drop(pools);
+    let open = |key| servers.at(&key).open();
+    assert_eq!(
+        [1, 2, 3].map(open),
+        [1, 1, 0],
+        "a handle on one keeps that one"
+    );
+    drop(lease);
+    drop(handle);
+    assert_eq!(servers.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evicting_replaces_the_connections_of_all_keys() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).build().unwrap();
+    let lease = pools.get(&1).await.unwrap();
+    drop(pools.get(&2).await.unwrap());
+    pools.evict();
+    drop(lease);
+    assert_eq!(servers.open(), 0);
+    assert_eq!(pools.get(&1).await.unwrap().conn.id, 1);
+}
