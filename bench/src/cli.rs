@@ -17,13 +17,14 @@ Examples:
   cargo run --release --manifest-path bench/Cargo.toml -- mux --only mux_64,mux_1000
   cargo run --release --manifest-path bench/Cargo.toml -- redis --json redis.json
   cargo run --release --manifest-path bench/Cargo.toml -- balance --json balance.json
+  cargo run --release --manifest-path bench/Cargo.toml -- keyed --only keyed
   cargo run --release --manifest-path bench/Cargo.toml -- idle --subject cenote,bb8";
 
 /// Measures Cenote beside its rivals, in one process and one run.
 ///
 /// Each round runs every subject once, in an order that moves on by one, and each figure is the median of the
-/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. In `pool`, `mux` and
-/// `balance` each run of a subject is a process of its own. At the end, what the project asks of itself is printed with
+/// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. In `pool`, `mux`,
+/// `balance` and `keyed` each run of a subject is a process of its own. At the end, what the project asks of itself is printed with
 /// what was reached.
 #[derive(Parser)]
 #[command(name = "cenote-bench", version, after_help = EXAMPLES)]
@@ -52,6 +53,11 @@ pub enum Command {
     /// connections. `one_endpoint` is for comparing two builds of this program, by running them in turn. Five rounds take
     /// about four minutes, more than half of it spent waiting; fewer are run where that would exceed five.
     Balance(BalanceArgs),
+
+    /// A pool per key: what finding it costs, a million keys one after the other, 100,000 that nobody uses
+    ///
+    /// Connections do nothing. Beside it the same pools without keys, and a map behind a lock. Takes some minutes.
+    Keyed(KeyedArgs),
 
     /// `SELECT 1` on a real PostgreSQL that the run starts for itself, ten connections, 64 and 1,000 users
     ///
@@ -181,6 +187,26 @@ pub struct BalanceArgs {
     /// Run only these subjects
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(subjects(&scenarios::balance::all())))]
+    pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
+}
+
+#[derive(Args)]
+pub struct KeyedArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&scenarios::keyed::all())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&scenarios::keyed::all())))]
     pub subject: Vec<String>,
 
     /// Run the one case that was chosen in this process, and print what it yields

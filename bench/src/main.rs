@@ -34,7 +34,7 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 const ROUNDS: usize = 5;
 /// No run of `pool`, `mux` or `redis` keeps anybody waiting for longer.
 const LIMIT: Duration = Duration::from_secs(60);
-/// A round of `balance` has half a minute in which nothing happens.
+/// A round of `balance` or `keyed` has half a minute in which nothing happens.
 const BALANCE_LIMIT: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
@@ -59,6 +59,12 @@ fn run(command: Command) -> Result<ExitCode, String> {
             let rounds = Rounds::Within(ROUNDS, BALANCE_LIMIT);
             let legend = scenarios::balance::LEGEND;
             measure_each(chosen, "balance", &args.common, rounds, args.alone, legend)
+        }
+        Command::Keyed(args) => {
+            let chosen = cli::select(scenarios::keyed::all(), &args.only, &args.subject);
+            let rounds = Rounds::Within(ROUNDS, BALANCE_LIMIT);
+            let legend = scenarios::keyed::LEGEND;
+            measure_each(chosen, "keyed", &args.common, rounds, args.alone, legend)
         }
         Command::Mux(args) => {
             let chosen = cli::select(mux::all(), &args.only, &args.subject);

@@ -1,9 +1,10 @@
-//! The scenarios of the `pool` and `idle` runs: what each measures, and on which subjects. Those of `balance` have a list
-//! of their own.
+//! The scenarios of the `pool` and `idle` runs: what each measures, and on which subjects. Those of `balance` and
+//! `keyed` have lists of their own.
 //!
 //! A scenario's loop is written once, generic over the subject; the lists below only name who takes part.
 
 pub mod balance;
+pub mod keyed;
 
 mod budget;
 mod contend;

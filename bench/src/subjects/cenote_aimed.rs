@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use cenote::Pool;
 use cenote::endpoints::{Balance, EndpointId};
@@ -10,27 +9,9 @@ use cenote::endpoints::{Balance, EndpointId};
 use super::Subject;
 use super::cenote::Dialler;
 use super::cenote_pool::{fill, open};
+use super::turn::Turn;
 use crate::connector::Setup;
 use crate::measure::Outcome;
-
-/// Each task counts for itself, and begins somewhere else.
-struct Turn(AtomicU32);
-
-impl Turn {
-    fn next(&self) -> u32 {
-        // One task has it.
-        let turn = self.0.load(Relaxed).wrapping_add(1);
-        self.0.store(turn, Relaxed);
-        // Multiples of 2^32 over the golden ratio: far apart, so that no two endpoints in a row are neighbours.
-        turn.wrapping_mul(0x9e37_79b9)
-    }
-}
-
-impl Clone for Turn {
-    fn clone(&self) -> Self {
-        Self(AtomicU32::new(self.next()))
-    }
-}
 
 #[derive(Clone)]
 pub struct CenoteByKey {
@@ -51,7 +32,7 @@ impl Subject for CenoteByKey {
     async fn open(setup: &Setup) -> Self {
         Self {
             pool: open(setup, Balance::PowerOfTwo),
-            turn: Turn(AtomicU32::new(0)),
+            turn: Turn::default(),
         }
     }
 
@@ -75,15 +56,13 @@ impl Subject for CenoteAt {
         Self {
             endpoints: endpoints.collect(),
             pool,
-            turn: Turn(AtomicU32::new(0)),
+            turn: Turn::default(),
         }
     }
 
     fn get(&self) -> impl Future<Output = Result<impl Send, impl Debug + Send>> + Send {
-        let turn = self.turn.next() as usize;
-        self.pool
-            .get()
-            .at(self.endpoints[turn % self.endpoints.len()])
+        let endpoint = self.endpoints[self.turn.next_of(self.endpoints.len())];
+        self.pool.get().at(endpoint)
     }
 
     async fn fill(&self, count: usize) -> Outcome<()> {

@@ -4,6 +4,7 @@
 
 mod balance;
 mod idle;
+mod keyed;
 mod mux;
 mod pool;
 mod postgres;
@@ -11,7 +12,7 @@ mod redis;
 
 use std::fmt;
 
-use self::Quantity::{OverLargest, Ratio, SmallestOver, Value};
+use self::Quantity::{Difference, OverLargest, Ratio, SmallestOver, Value};
 use crate::rounds::Results;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +56,8 @@ enum Quantity {
     Value(Figure),
     /// The first over the second.
     Ratio(Figure, Figure),
+    /// The first less the second.
+    Difference(Figure, Figure),
     /// The smallest of the first over the second: how much faster than the fastest rival.
     SmallestOver(&'static [Figure], Figure),
     /// The first over the largest of the second: how far above the best rival.
@@ -81,6 +84,7 @@ pub fn judge(results: &Results) -> Vec<Verdict> {
     let asked = [
         pool::THRESHOLDS,
         balance::THRESHOLDS,
+        keyed::THRESHOLDS,
         postgres::THRESHOLDS,
         mux::THRESHOLDS,
         redis::THRESHOLDS,
@@ -97,6 +101,7 @@ impl Quantity {
         match self {
             Value(figure) => value(figure),
             Ratio(figure, over) => Some(value(figure)? / value(over)?),
+            Difference(figure, less) => Some(value(figure)? - value(less)?),
             SmallestOver(figures, over) => {
                 Some(all(figures)?.into_iter().reduce(f64::min)? / value(over)?)
             }

@@ -31,6 +31,8 @@ pub(super) struct State {
 pub(super) struct Tally {
     pub(super) name: Arc<str>,
     pub(super) max: usize,
+    /// Idle connections there may be.
+    pub(super) max_idle: usize,
     pub(super) sums: Sums,
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Sums {
     pub(super) now: Load,
     /// As it will be once all that is promised is done.
     pub(super) soon: Load,
+    /// Idle connections, as the pools counted them last: only where a bound on these is set.
+    pub(super) idle: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub(super) struct Account {
     pub(super) leaving: usize,
     /// One that is being closed is closed for it.
     pub(super) is_promised: bool,
+    /// Idle connections, as it counted them last.
+    pub(super) idle: usize,
 }
 
 impl Account {
@@ -106,6 +112,7 @@ impl Account {
             reserved: self.reserved,
             now: load(self.held),
             soon: load(self.held_soon()),
+            idle: self.idle,
         }
     }
 }
@@ -115,6 +122,7 @@ impl Sums {
     fn replace(&mut self, before: Sums, now: Sums) {
         let change = |sum: &mut usize, before: usize, now: usize| *sum = *sum + now - before;
         change(&mut self.reserved, before.reserved, now.reserved);
+        change(&mut self.idle, before.idle, now.idle);
         for (sum, before, now) in [
             (&mut self.now, before.now, now.now),
             (&mut self.soon, before.soon, now.soon),
@@ -133,6 +141,10 @@ impl Tally {
     /// Whether more is promised than there will be.
     pub(super) fn is_overbooked(&self) -> bool {
         self.sums.soon.held > self.max || self.sums.soon.committed > self.max
+    }
+
+    pub(super) fn has_too_many_idle(&self) -> bool {
+        self.sums.idle > self.max_idle
     }
 
     pub(super) fn is_full_soon(&self) -> bool {
@@ -164,6 +176,7 @@ impl State {
         let tally = Tally {
             name: "unnamed".into(),
             max,
+            max_idle: usize::MAX,
             sums: Sums::default(),
         };
         self.bounds.insert(key, tally);
@@ -287,11 +300,17 @@ impl State {
     }
 
     pub(super) fn status(&self, key: Key) -> BudgetStatus {
-        let Tally { name, max, sums } = self.bound(key);
+        let Tally {
+            name,
+            max,
+            max_idle,
+            sums,
+        } = self.bound(key);
         let below = |(_, waiting): &(u64, Key)| self.member(*waiting).chain.contains(&key);
         BudgetStatus {
             name: Arc::clone(name),
             max_connections: *max,
+            max_idle: Some(*max_idle).filter(|max_idle| *max_idle != usize::MAX),
             connections: sums.now.held,
             reserved: sums.now.committed - sums.now.held,
             waiting: self.line.iter().filter(below).count(),

@@ -102,6 +102,27 @@ impl State {
         self.settle(Fresh::At(key), after);
     }
 
+    /// So many of the pool's connections are idle: those that are too many below a bound are closed, least recently used
+    /// first.
+    pub(super) fn counted_idle(&mut self, key: Key, idle: usize, after: &mut After) {
+        self.change(key, |account| account.idle = idle);
+        let chain = Arc::clone(&self.member(key).chain);
+        for &bound in &*chain {
+            while self.bound(bound).has_too_many_idle() {
+                let search = self.find_idle(bound, For::TheBound, Fresh::Everywhere, after);
+                let Some((key, pool, idle)) = search.idle else {
+                    break;
+                };
+                // Else it was leased in that instant.
+                if let Some(close) = pool.reserve(&idle) {
+                    after.close.push(close);
+                    self.close_for(For::TheBound, key);
+                }
+                self.change(key, |account| account.idle = account.idle.saturating_sub(1));
+            }
+        }
+    }
+
     /// The pool is no more.
     pub(super) fn remove_member(&mut self, key: Key, after: &mut After) {
         self.leave(key);

@@ -186,6 +186,19 @@ impl Membership {
         after.run();
     }
 
+    /// Whether some bound is on idle connections: then the pool is to [count](Self::counted_idle) its own at each look, and
+    /// to have one while it has leases out.
+    pub(crate) fn bounds_idle(&self) -> bool {
+        self.tree().bounds_idle.load(Relaxed)
+    }
+
+    /// So many of its connections are idle.
+    pub(crate) fn counted_idle(&self, idle: usize) {
+        let mut after = After::default();
+        self.tree().state().counted_idle(self.key, idle, &mut after);
+        after.run();
+    }
+
     /// Its dials take this long.
     pub(crate) fn observe_dial_time(&self, nanos: u64) {
         self.dial_time.store(nanos, Relaxed);

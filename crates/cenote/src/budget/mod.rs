@@ -36,6 +36,7 @@ pub(crate) use member::{After, BudgetMember, Close, Idle, Membership, Want};
 
 pub use crate::report::BudgetStatus;
 use crate::rt::Clock;
+use crate::sync::Ordering::Relaxed;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, lock};
 
 /// A bound on how many connections several pools have together, those being opened or closed included.
@@ -96,6 +97,8 @@ struct Tree {
     /// Some pool waits for a permit, or there are more connections than may be: written under the lock, and set before
     /// the pools' connections are looked at.
     is_contested: StdArc<AtomicBool>,
+    /// Some bound is on idle connections, too.
+    bounds_idle: AtomicBool,
 }
 
 impl Tree {
@@ -112,6 +115,7 @@ impl Budget {
             clock: Clock::new(),
             state: Mutex::new(State::new(StdArc::clone(&is_contested))),
             is_contested,
+            bounds_idle: AtomicBool::new(false),
         });
         Self::begin(tree, &[], max_connections, None)
     }
@@ -140,6 +144,20 @@ impl Budget {
     pub fn named(self, name: impl Into<String>) -> Self {
         let name: String = name.into();
         self.bound.tree.state().bound_mut(self.key()).name = name.into();
+        self
+    }
+
+    /// Bounds the idle connections of all its pools together as well: of more, those that have been idle for longest are
+    /// closed, in whichever pools ([`CloseReason::Budget`](crate::report::CloseReason::Budget)), but for the `min_idle` of
+    /// each. Default: no bound but those of the pools.
+    ///
+    /// Pools count theirs as they are looked after, once a second at least while they are in use: for so long there may be
+    /// more. A lease costs no more for it.
+    #[must_use]
+    pub fn max_idle(self, connections: usize) -> Self {
+        let tree = &self.bound.tree;
+        tree.state().bound_mut(self.key()).max_idle = connections;
+        tree.bounds_idle.store(true, Relaxed);
         self
     }
 
@@ -180,6 +198,7 @@ impl fmt::Display for BudgetStatus {
         let Self {
             name,
             max_connections,
+            max_idle,
             connections,
             reserved,
             waiting,

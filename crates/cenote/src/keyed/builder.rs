@@ -16,6 +16,7 @@ pub struct KeyedBuilder<K, P> {
     make: Make<K, P>,
     name: Arc<str>,
     max_total: Option<usize>,
+    max_idle: Option<usize>,
     budget: Option<Budget>,
 }
 
@@ -30,6 +31,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
             }),
             name: "unnamed".into(),
             max_total: None,
+            max_idle: None,
             budget: None,
         }
     }
@@ -52,6 +54,13 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
         self
     }
 
+    /// Idle connections that all keys may have together: of more, those that have been idle for longest are closed, of
+    /// whichever keys, as [`Budget::max_idle`] says. Default: no bound but those of the keys.
+    pub fn max_idle(mut self, connections: usize) -> Self {
+        self.max_idle = Some(connections);
+        self
+    }
+
     /// Bounds the connections of all keys and of whatever else is under the same [`Budget`] together, beside
     /// [`max_total`](Self::max_total). Default: none.
     pub fn budget(mut self, budget: &Budget) -> Self {
@@ -69,13 +78,20 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
             make,
             name,
             max_total,
+            max_idle,
             budget,
         } = self;
+        // A bound on idle connections alone is one on any number of connections.
+        let max_total = max_total.or_else(|| max_idle.map(|_| usize::MAX));
         let budget = match (max_total, budget) {
             (Some(0), _) => return refuse("max_total", 0, "at least 1"),
             (Some(max), Some(parent)) => Some(Budget::within(&parent, max).named(&*name)),
             (Some(max), None) => Some(Budget::new(max).named(&*name)),
             (None, budget) => budget,
+        };
+        let budget = match (budget, max_idle) {
+            (Some(budget), Some(max_idle)) => Some(budget.max_idle(max_idle)),
+            (budget, _) => budget,
         };
         Ok(Keyed {
             map: Map::new(name, budget, make),
@@ -88,6 +104,7 @@ impl<K, P> fmt::Debug for KeyedBuilder<K, P> {
         f.debug_struct("KeyedBuilder")
             .field("name", &self.name)
             .field("max_total", &self.max_total)
+            .field("max_idle", &self.max_idle)
             .field("budget", &self.budget)
             .finish_non_exhaustive()
     }

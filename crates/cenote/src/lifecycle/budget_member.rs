@@ -89,3 +89,18 @@ pub(crate) fn idled<C: Connect>(core: &LifecycleCore<C>) {
         budget.idled();
     }
 }
+
+/// Tells a budget with a bound on idle connections how many there are.
+pub(super) fn count_idle<C: Connect>(core: &LifecycleCore<C>) {
+    if let Some(budget) = &core.owner.budget
+        && budget.bounds_idle()
+    {
+        budget.counted_idle(core.count_idle());
+    }
+}
+
+/// Whether the pool is to be looked at for that alone: a lease may end unseen, and its connection be one too many.
+pub(super) fn is_counted<C: Connect>(core: &LifecycleCore<C>) -> bool {
+    let budget = core.owner.budget.as_ref();
+    budget.is_some_and(|budget| budget.bounds_idle() && core.demand().occupied > core.count_idle())
+}

@@ -14,7 +14,7 @@ use super::recycle::{reason, release};
 use super::retire::retire;
 use super::state::{Lifecycle, LifecycleCore, Refusal, SlotMeta, Sweep};
 use super::upkeep::is_kept_by;
-use super::{dial, failed_dial, follow, health, proving, spent};
+use super::{budget_member, dial, failed_dial, follow, health, proving, spent};
 use crate::connect::Connect;
 use crate::keeper::{Keeper, Member};
 use crate::kernel::call_site::Site;
@@ -87,7 +87,8 @@ fn rest_or_go_on<C: Connect>(
         let dialer = life.dialer();
         (dialer.wake_at, dialer.tell_at())
     };
-    let next = if is_used || is_busy(&core.demand()) {
+    let is_counted = budget_member::is_counted(core);
+    let next = if is_used || is_busy(&core.demand()) || is_counted {
         Some(sweep.next)
     } else {
         // Before the slots are looked at: a lease that begins after this has the pool looked at.
@@ -218,6 +219,7 @@ impl Sweep {
         for (token, why) in core.reserve_excess() {
             retire(token, reason(why), None);
         }
+        budget_member::count_idle(core);
         self.refill(core);
     }
 

@@ -10,6 +10,8 @@ pub struct BudgetStatus {
     pub name: Arc<str>,
     /// Connections there may be.
     pub max_connections: usize,
+    /// Idle connections there may be, if that is [bounded](crate::Budget::max_idle) by itself.
+    pub max_idle: Option<usize>,
     /// Connections there are: open, being opened, being closed, or just permitted.
     pub connections: usize,
     /// Connections there may still be for certain pools only, by their `min_idle` or `min_size`.
