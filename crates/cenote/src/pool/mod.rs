@@ -372,7 +372,7 @@ impl<C: Connect> Pool<C> {
     /// [`TimedOut`](GetError::TimedOut), [`Closed`](GetError::Closed), [`NoRuntime`](GetError::NoRuntime).
     pub async fn warm(&self) -> Result<(), GetError> {
         let limit = self.core.owner.settings.acquire_timeout;
-        let timed_out = |waited| timed_out(&self.core, waited);
+        let timed_out = |waited| timed_out(&self.core, waited, None);
         warm::warm(&self.core, limit, timed_out).await
     }
 
