@@ -198,6 +198,19 @@ async fn a_source_that_fails_changes_nothing_and_is_asked_again() {
     assert_eq!(discovery.status().failing, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_source_that_failed_once_is_shown_without_a_count() {
+    let source = Scripted::of(&[Say::Set(&[1]), Say::Fail]);
+    let discovery = Discovery::start(source).unwrap();
+    sleep(Duration::from_secs(10)).await;
+    let text = discovery.status().to_string();
+    assert!(
+        text.starts_with("1 endpoint of the script, version 1, as of "),
+        "{text}"
+    );
+    assert!(text.ends_with(" ago: out of order"), "{text}");
+}
+
 /// pingora #1006: a panic froze the membership for ever.
 #[tokio::test(start_paused = true)]
 async fn a_source_that_panics_is_asked_again() {
