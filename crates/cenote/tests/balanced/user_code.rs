@@ -54,6 +54,14 @@ async fn endpoints_whose_keys_cannot_be_hashed_serve_callers_by_key_all_the_same
     drop(pool.get().by_key("user").await.unwrap());
     let served = shares(&pool, 50).await;
     assert!(served.keys().eq(["a", "b"]), "{served:?}");
+    let mut served = std::collections::BTreeSet::new();
+    for user in 0..50 {
+        served.insert(pool.get().by_key(&user).await.unwrap().server.clone());
+    }
+    assert!(
+        served.iter().eq(["a", "b"]),
+        "as those without a key: {served:?}"
+    );
     let a = pool.endpoint_id(&Name("a")).unwrap();
     assert_eq!(pool.get().at(a).await.unwrap().server, "a");
 }
