@@ -246,13 +246,17 @@ impl GetError {
 pub struct TimedOut {
     /// The pool's name.
     pub pool: Arc<str>,
+    /// The endpoint that the caller waited for when it gave up, and for no other, as its connector
+    /// [says](crate::Connect::endpoint), else its key: the one that it [named](crate::pool::Get::at), or that its
+    /// [key](crate::pool::Get::by_key) led to. None of one that waited for any.
+    pub endpoint: Option<Arc<str>>,
     /// How long the caller waited.
     pub waited: Duration,
     /// The pool when it gave up.
     pub status: Status,
-    /// Why connects have been failing since the last that did not.
+    /// Why connects have been failing since the last that did not: at `endpoint`, where that is told.
     pub connect_error: Option<ConnectError>,
-    /// The dial that was under way when it gave up, the longest if there were several.
+    /// The dial that was under way when it gave up, the longest if there were several: to `endpoint`, where that is told.
     pub dialling: Option<Dialling>,
     /// Where in the program the leases were taken that were out when it gave up: the places with the most, three at
     /// most. Of an exclusive pool.
@@ -286,6 +290,7 @@ impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             pool,
+            endpoint,
             waited,
             status,
             connect_error,
@@ -293,7 +298,11 @@ impl fmt::Display for TimedOut {
             holders,
             budget,
         } = self;
-        write!(f, "pool {pool}: no connection within {waited:?} ({status})")?;
+        write!(f, "pool {pool}: no connection")?;
+        if let Some(endpoint) = endpoint {
+            write!(f, " to {endpoint}")?;
+        }
+        write!(f, " within {waited:?} ({status})")?;
         match (connect_error, dialling) {
             (Some(error), _) => write!(f, "; connecting fails: {error}")?,
             (None, Some(dialling)) => write!(f, "; {dialling}")?,

@@ -193,6 +193,7 @@ pub mod net;
 pub mod one_way;
 #[cfg(any(feature = "mux", feature = "shared"))]
 mod permit_cache;
+mod plural;
 mod policy;
 pub mod pool;
 pub mod registry;

@@ -8,7 +8,7 @@ use cenote_testkit::PostgresServer;
 
 use crate::fixture::{eventually, text};
 use crate::servers::{
-    Servers, cluster_of, is_refused, is_unsuitable, patient, port, set_read_only, status_of, two,
+    Servers, cluster_of, demote_first, is_refused, is_unsuitable, patient, port, status_of, two,
     url_of,
 };
 
@@ -20,19 +20,19 @@ async fn open(pool: &Pool<PostgresConnector>, connections: usize) {
     }
 }
 
+/// A pool of the primary with so many idle connections, which are not checked.
+async fn unchecked(cluster: &PostgresCluster, connections: usize) -> Pool<PostgresConnector> {
+    let pool = patient(cluster.primary().keepalive(None).check_after_idle(None));
+    open(&pool, connections).await;
+    pool
+}
+
 /// pgdog #1494, #1416, vertx-sql-client #981, HikariCP #1971: connections to the old primary stay, and every write fails.
 #[tokio::test]
 async fn a_demoted_primary_is_left_at_the_first_write_that_it_refuses() {
     let servers = two().await;
-    let pool = patient(
-        cluster_of(servers.iter())
-            .primary()
-            .keepalive(None)
-            .check_after_idle(None),
-    );
-    open(&pool, 8).await;
-    set_read_only(&servers[0], "on").await;
-    set_read_only(&servers[1], "off").await;
+    let pool = unchecked(&cluster_of(servers.iter()), 8).await;
+    demote_first(&servers).await;
 
     let conn = pool.get().await.expect("a lease");
     assert!(is_refused(&conn).await, "nobody could know");
@@ -54,10 +54,8 @@ async fn a_demoted_primary_is_left_at_the_write_that_it_refuses_behind_a_pooler_
     let connector = PostgresConnector::new(&url_of(servers.iter())).expect("the URL is valid");
     let cluster = PostgresCluster::from_connector(connector.behind_transaction_pooler());
     let cluster = cluster.expect("settings are valid");
-    let pool = patient(cluster.primary().keepalive(None).check_after_idle(None));
-    open(&pool, 1).await;
-    set_read_only(&servers[0], "on").await;
-    set_read_only(&servers[1], "off").await;
+    let pool = unchecked(&cluster, 1).await;
+    demote_first(&servers).await;
 
     let conn = pool.get().await.expect("a lease");
     assert!(is_refused(&conn).await, "nobody could know");
@@ -71,15 +69,8 @@ async fn a_demoted_primary_is_left_at_the_write_that_it_refuses_behind_a_pooler_
 #[tokio::test]
 async fn no_write_is_refused_twice_on_a_connection() {
     let servers = two().await;
-    let pool = patient(
-        cluster_of(servers.iter())
-            .primary()
-            .keepalive(None)
-            .check_after_idle(None),
-    );
-    open(&pool, 8).await;
-    set_read_only(&servers[0], "on").await;
-    set_read_only(&servers[1], "off").await;
+    let pool = unchecked(&cluster_of(servers.iter()), 8).await;
+    demote_first(&servers).await;
     let mut users = Vec::new();
     for _ in 0..40 {
         let pool = pool.clone();
@@ -115,8 +106,7 @@ async fn a_check_finds_a_demoted_primary_before_a_write_does() {
             .check_after_idle(Duration::ZERO),
     );
     open(&pool, 4).await;
-    set_read_only(&servers[0], "on").await;
-    set_read_only(&servers[1], "off").await;
+    demote_first(&servers).await;
     for _ in 0..10 {
         let conn = pool.get().await.expect("a lease");
         assert!(!is_refused(&conn).await);

@@ -5,7 +5,7 @@ use cenote_postgres::{
 
 use crate::fixture::eventually;
 use crate::servers::{
-    Servers, cluster_of, is_unsuitable, patient_shared, set_read_only, two, url_of,
+    Servers, cluster_of, demote_first, is_unsuitable, patient_shared, two, url_of,
 };
 
 async fn port(conn: &PipelinedConnection) -> u16 {
@@ -38,8 +38,7 @@ async fn open(cluster: &PostgresCluster, connections: usize) -> SharedPool<Pipel
 async fn a_demoted_primary_is_left_at_the_first_write_that_it_refuses_on_a_shared_connection() {
     let servers = two().await;
     let pool = open(&cluster_of(servers.iter()), 4).await;
-    set_read_only(&servers[0], "on").await;
-    set_read_only(&servers[1], "off").await;
+    demote_first(&servers).await;
 
     let conn = pool.get().await.expect("a lease");
     assert!(is_refused(&conn).await, "nobody could know");
@@ -61,8 +60,7 @@ async fn no_caller_is_given_a_shared_connection_on_which_a_write_was_refused_bef
     let connector = PostgresConnector::new(&url_of(servers.iter())).expect("the URL is valid");
     let cluster = PostgresCluster::from_connector(connector.behind_transaction_pooler());
     let pool = open(&cluster.expect("settings are valid"), 4).await;
-    set_read_only(&servers[0], "on").await;
-    set_read_only(&servers[1], "off").await;
+    demote_first(&servers).await;
     let mut refused = 0;
     loop {
         let conn = pool.get().await.expect("a lease");

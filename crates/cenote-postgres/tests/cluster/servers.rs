@@ -107,8 +107,14 @@ pub async fn run(server: &PostgresServer, sql: &str) {
     admin.batch_execute(sql).await.expect("it runs");
 }
 
+/// Has the second of [`two`] take writes from now on, and the first none.
+pub async fn demote_first(servers: &[PostgresServer; 2]) {
+    set_read_only(&servers[0], "on").await;
+    set_read_only(&servers[1], "off").await;
+}
+
 /// Has the server take writes or not, as sessions see it that last.
-pub async fn set_read_only(server: &PostgresServer, value: &str) {
+async fn set_read_only(server: &PostgresServer, value: &str) {
     // Each alone: neither may be in a transaction block.
     run(
         server,

@@ -39,7 +39,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// # }
 /// ```
 pub trait ErasedPool<T>: Send + Sync + 'static {
-    /// Leases a connection; see [`Pool::get`](crate::Pool::get).
+    /// Leases a connection; see [`Pool::get`](crate::Pool::get). Of a pool over a set, one of any endpoint.
     ///
     /// # Errors
     /// As [`Pool::get`](crate::Pool::get).
@@ -167,7 +167,7 @@ impl<T: 'static> DynPool<T> {
         Self(Arc::new(pool))
     }
 
-    /// Leases a connection; see [`Pool::get`](crate::Pool::get).
+    /// Leases a connection; see [`Pool::get`](crate::Pool::get). Of a pool over a set, one of any endpoint.
     ///
     /// # Errors
     /// As [`Pool::get`](crate::Pool::get).

@@ -171,6 +171,9 @@ pub trait Connect: Send + Sync + 'static {
 
 /// A pool of exclusive connections for synchronous drivers: [`cenote::Pool`](crate::Pool) with waiting
 /// threads. A cheap handle; dropping the last one closes the pool.
+///
+/// It is of one endpoint: there is no pool of this kind over a [set](crate::Pool::balanced), and so no lease
+/// [by key](crate::pool::Get::by_key) or [at an endpoint](crate::pool::Get::at).
 pub struct Pool<C: Connect> {
     driver: Arc<Driver<C>>,
 }
@@ -366,7 +369,7 @@ impl<C: Connect> Pool<C> {
         self.pool().is_closed()
     }
 
-    /// The connector the pool was built with; none where it is over a set of endpoints.
+    /// The connector the pool was built with. There always is one; it is an `Option` as that of the other kinds of pool.
     pub fn connector(&self) -> Option<&C> {
         Some(&self.pool().connector()?.0)
     }

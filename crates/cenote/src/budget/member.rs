@@ -6,6 +6,7 @@ use super::accounts::Key;
 use super::{Budget, BudgetStatus, Tree};
 use crate::error::SettingsError;
 use crate::kernel::StateWord;
+use crate::plural::plural;
 use crate::policy::budget::{Returning, quantum};
 use crate::rt::Instant;
 use crate::settings::refuse;
@@ -97,9 +98,10 @@ impl Membership {
                 let tally = state.bound(full);
                 let (name, max, others) = (&tally.name, tally.max, tally.sums.reserved);
                 let accepted = format!(
-                    "with the {others} that other pools of budget {name} reserve these are {}, and it has {max} \
-                     connections; lower {setting} or raise the budget",
-                    others + reserved
+                    "with the {others} that other pools of budget {name} reserve these are {}, and it has {}; lower \
+                     {setting} or raise the budget",
+                    others + reserved,
+                    plural(max, "connection")
                 );
                 drop(state);
                 refuse(setting, reserved, &accepted)

@@ -34,6 +34,7 @@ use std::sync::Arc as StdArc;
 use accounts::{Key, State};
 pub(crate) use member::{After, BudgetMember, Close, Idle, Membership, Want};
 
+use crate::plural::plural;
 pub use crate::report::BudgetStatus;
 use crate::rt::Clock;
 use crate::sync::Ordering::Relaxed;
@@ -205,11 +206,12 @@ impl fmt::Display for BudgetStatus {
         } = self;
         write!(
             f,
-            "budget {name}: {connections} of {max_connections} connections"
+            "budget {name}: {connections} of {}",
+            plural(*max_connections, "connection")
         )?;
         if *reserved > 0 {
             write!(f, ", {reserved} more reserved")?;
         }
-        write!(f, ", {waiting} pools waiting")
+        write!(f, ", {} waiting", plural(*waiting, "pool"))
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::SettingsError;
+use crate::plural::plural;
 use crate::policy::accrual::{AccrualSettings, SuccessRate};
 use crate::settings::{Backoff, SHORTEST, check_duration, refuse};
 
@@ -45,12 +46,14 @@ impl fmt::Display for Ejection {
             success_rate,
             ..
         } = &self.0;
+        if let Some(failures) = consecutive_failures {
+            write!(f, "after {} in a row", plural(*failures, "failure"))?;
+        }
         match (consecutive_failures, success_rate) {
-            (None, None) => return f.write_str("never"),
-            (Some(failures), None) => write!(f, "after {failures} failures in a row"),
-            (Some(failures), Some(_)) => write!(f, "after {failures} failures in a row, or "),
-            (None, Some(_)) => Ok(()),
-        }?;
+            (None, None) => f.write_str("never")?,
+            (Some(_), Some(_)) => f.write_str(", or ")?,
+            (Some(_), None) | (None, Some(_)) => {}
+        }
         match success_rate {
             Some(SuccessRate {
                 window,

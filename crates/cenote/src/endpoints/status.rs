@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::plural::plural;
+
 /// How a [`Discovery`](super::Discovery) stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,7 +48,8 @@ impl fmt::Display for DiscoveryStatus {
             None => write!(f, "no endpoints of {source} yet")?,
             Some(age) => write!(
                 f,
-                "{endpoints} endpoints of {source}, version {version}, as of {age:.1?} ago"
+                "{} of {source}, version {version}, as of {age:.1?} ago",
+                plural(*endpoints, "endpoint")
             )?,
         }
         if let Some(Failing {
@@ -55,10 +58,11 @@ impl fmt::Display for DiscoveryStatus {
             error,
         }) = &self.failing
         {
-            write!(
-                f,
-                "; failing since {since:.1?} ago, {failures} times: {error}"
-            )?;
+            write!(f, "; failing since {since:.1?} ago")?;
+            match failures {
+                1 => write!(f, ": {error}")?,
+                failures => write!(f, ", {failures} times: {error}")?,
+            }
         }
         if self.has_ended {
             f.write_str("; there will be no news")?;

@@ -1,25 +1,50 @@
 //! Those who wait at endpoints, on one thread: against a naive line of all, and what endpoints give up for them.
 
+use std::pin::Pin;
+use std::task::Waker;
+
 use fastrand::Rng;
 
 use super::set_tests::{Least, ROOM, number_of};
 use super::*;
 
+type Pool = Arc<Core<Least>>;
+type BoxedWaiter<'a> = Pin<Box<Waiter<'a, Least>>>;
+
 /// Who waits, for any connection or for one of an endpoint, in the order of arrival.
-type Waiting<'a> = Vec<(
-    Option<EndpointNumber>,
-    std::pin::Pin<Box<Waiter<'a, Least>>>,
-)>;
+type Waiting<'a> = Vec<(Option<EndpointNumber>, BoxedWaiter<'a>)>;
+
+/// A set of so many endpoints that serve, with `max_size` connections at most.
+fn set_of<const N: usize>(max_size: usize) -> (Pool, [EndpointNumber; N]) {
+    let core = Core::new(Least, max_size, Order::Balanced);
+    let numbers = [(); N].map(|()| core.add_endpoint().expect("a set has endpoints"));
+    for number in numbers {
+        core.admit(number, Admission::Drawn);
+    }
+    (core, numbers)
+}
+
+/// Opens a connection of this endpoint, which is idle then.
+fn open_at(core: &Pool, number: EndpointNumber) {
+    let opening = core.open_at(number, 8, &ROOM).expect("there is room");
+    let opened = core.release(opening.fill(()), IdleSince::Now);
+    assert!(matches!(opened, Release::Kept));
+}
+
+/// One who waits for a connection of this endpoint.
+fn queued_at(core: &Pool, number: EndpointNumber) -> BoxedWaiter<'_> {
+    let waiter = Box::pin(Waiter::new(core, 0));
+    let waker = Waker::noop();
+    let joined = waiter.as_ref().join_for(Some(number), waker, u64::MAX, 9);
+    assert!(matches!(joined, JoinOutcome::Queued { .. }));
+    waiter
+}
 
 /// What waiters that are served at endpoints should look like: a line of all, of whom each connection serves the first that
 /// may have it.
 fn play_waiting(seed: u64) {
     let mut rng = Rng::with_seed(seed);
-    let core = Core::new(Least, 64, Order::Balanced);
-    let numbers: Vec<_> = (0..3).filter_map(|_| core.add_endpoint()).collect();
-    for number in &numbers {
-        core.admit(*number, Admission::Drawn);
-    }
+    let (core, numbers) = set_of::<3>(64);
     let mut held: Vec<SlotToken<Least>> = Vec::new();
     let mut waiting: Waiting<'_> = Vec::new();
     // Who comes first of those who may have a connection of this endpoint, and has it by now.
@@ -51,12 +76,10 @@ fn play_waiting(seed: u64) {
                 };
                 let joined = claimed.map_or_else(
                     || {
-                        waiter.as_mut().as_ref().join_for(
-                            aim,
-                            std::task::Waker::noop(),
-                            u64::MAX,
-                            99,
-                        )
+                        waiter
+                            .as_mut()
+                            .as_ref()
+                            .join_for(aim, Waker::noop(), u64::MAX, 99)
                     },
                     JoinOutcome::Granted,
                 );
@@ -138,22 +161,14 @@ fn those_who_wait_for_any_and_at_endpoints_are_served_in_the_order_they_came() {
 /// Trap T4: one who waits at one endpoint sends nobody else through the lock.
 #[test]
 fn the_gate_stays_open_for_all_others_while_one_waits_at_an_endpoint() {
-    let core = Core::new(Least, 8, Order::Balanced);
-    let numbers: Vec<_> = (0..2).filter_map(|_| core.add_endpoint()).collect();
-    for number in &numbers {
-        core.admit(*number, Admission::Drawn);
-        let opening = core.open_at(*number, 8, &ROOM).expect("there is room");
-        core.release(opening.fill(()), IdleSince::Now);
-    }
-    let held = core.claim_aimed(numbers[0]).expect("it is idle");
-    let waiter = Box::pin(Waiter::new(&core, 0));
-    let joined = waiter
-        .as_ref()
-        .join_for(Some(numbers[0]), std::task::Waker::noop(), u64::MAX, 9);
-    assert!(matches!(joined, JoinOutcome::Queued { .. }));
+    let (core, [a, b]) = set_of(8);
+    open_at(&core, a);
+    open_at(&core, b);
+    let held = core.claim_aimed(a).expect("it is idle");
+    let _waiter = queued_at(&core, a);
     assert_eq!(core.gate.load(Ordering::Relaxed), GATE_SET);
     let other = core.claim().expect("the other is idle");
-    assert_eq!(number_of(&core, &other), numbers[1]);
+    assert_eq!(number_of(&core, &other), b);
     assert!(other.release().is_ok(), "without the lock");
     assert!(held.release().is_err(), "through the ledger");
 }
@@ -166,7 +181,7 @@ fn one_that_is_sent_away_as_it_comes_is_refused_where_as_many_wait_as_may() {
     let number = core.add_endpoint().expect("a set has endpoints");
     let waiter = Box::pin(Waiter::new(&core, 0));
     let join = |aim| {
-        let waker = std::task::Waker::noop();
+        let waker = Waker::noop();
         waiter.as_ref().join_for(aim, waker, u64::MAX, 0)
     };
     assert!(matches!(join(Some(number)), JoinOutcome::SentAway));
@@ -175,25 +190,12 @@ fn one_that_is_sent_away_as_it_comes_is_refused_where_as_many_wait_as_may() {
 
 #[test]
 fn an_endpoint_gives_up_a_connection_once_those_are_served_who_came_before() {
-    let core = Core::new(Least, 1, Order::Balanced);
-    let numbers = [(); 2].map(|()| core.add_endpoint().expect("a set has endpoints"));
-    for number in numbers {
-        core.admit(number, Admission::Drawn);
-    }
-    let opening = core.open_at(numbers[0], 8, &ROOM).expect("there is room");
-    core.release(opening.fill(()), IdleSince::Now);
-    let held = core.claim_aimed(numbers[0]).expect("it is idle");
+    let (core, [a, b]) = set_of(1);
+    open_at(&core, a);
+    let held = core.claim_aimed(a).expect("it is idle");
     // The second came between two that wait where the connection is.
-    let waiters = [0, 1, 0].map(|at| {
-        let waiter = Box::pin(Waiter::new(&core, 0));
-        let waker = std::task::Waker::noop();
-        let joined = waiter
-            .as_ref()
-            .join_for(Some(numbers[at]), waker, u64::MAX, 9);
-        assert!(matches!(joined, JoinOutcome::Queued { .. }));
-        waiter
-    });
-    let idle = core.give_one_up(numbers[0], numbers[1]);
+    let waiters = [a, b, a].map(|number| queued_at(&core, number));
+    let idle = core.give_one_up(a, b);
     assert!(idle.is_none(), "it is leased");
     assert!(matches!(core.release(held, IdleSince::Now), Release::Kept));
     let Some(Ok(first)) = waiters[0].as_ref().leave() else {
@@ -207,24 +209,11 @@ fn an_endpoint_gives_up_a_connection_once_those_are_served_who_came_before() {
 
 #[test]
 fn an_endpoint_gives_no_connection_up_for_callers_who_have_left() {
-    let core = Core::new(Least, 1, Order::Balanced);
-    let numbers = [(); 2].map(|()| core.add_endpoint().expect("a set has endpoints"));
-    for number in numbers {
-        core.admit(number, Admission::Drawn);
-    }
-    let opening = core.open_at(numbers[0], 8, &ROOM).expect("there is room");
-    core.release(opening.fill(()), IdleSince::Now);
-    let held = core.claim_aimed(numbers[0]).expect("it is idle");
-    let waiter = Box::pin(Waiter::new(&core, 0));
-    let waker = std::task::Waker::noop();
-    let joined = waiter
-        .as_ref()
-        .join_for(Some(numbers[1]), waker, u64::MAX, 9);
-    assert!(matches!(joined, JoinOutcome::Queued { .. }));
-    assert!(
-        core.give_one_up(numbers[0], numbers[1]).is_none(),
-        "it is leased"
-    );
+    let (core, [a, b]) = set_of(1);
+    open_at(&core, a);
+    let held = core.claim_aimed(a).expect("it is idle");
+    let waiter = queued_at(&core, b);
+    assert!(core.give_one_up(a, b).is_none(), "it is leased");
     assert!(waiter.as_ref().leave().is_none());
     assert!(matches!(core.release(held, IdleSince::Now), Release::Kept));
 }
@@ -233,19 +222,10 @@ fn an_endpoint_gives_no_connection_up_for_callers_who_have_left() {
 #[test]
 fn an_endpoint_gives_a_connection_up_that_nobody_waits_for_once_those_are_served_who_wait_for_its_own()
  {
-    let core = Core::new(Least, 1, Order::Balanced);
-    let numbers = [(); 2].map(|()| core.add_endpoint().expect("a set has endpoints"));
-    for number in numbers {
-        core.admit(number, Admission::Drawn);
-    }
-    let opening = core.open_at(numbers[0], 8, &ROOM).expect("there is room");
-    let waiter = Box::pin(Waiter::new(&core, 0));
-    let waker = std::task::Waker::noop();
-    let joined = waiter
-        .as_ref()
-        .join_for(Some(numbers[0]), waker, u64::MAX, 9);
-    assert!(matches!(joined, JoinOutcome::Queued { .. }));
-    let idle = core.give_one_up(numbers[0], numbers[1]);
+    let (core, [a, b]) = set_of(1);
+    let opening = core.open_at(a, 8, &ROOM).expect("there is room");
+    let waiter = queued_at(&core, a);
+    let idle = core.give_one_up(a, b);
     assert!(idle.is_none(), "it is being opened");
     let opened = core.release(opening.fill(()), IdleSince::Now);
     assert!(matches!(opened, Release::Kept));

@@ -43,10 +43,10 @@ impl<C: Connect> LifecycleCore<C> {
         let set = self.owner.targets.set();
         match (aim, set) {
             (Aim::Any, _) | (Aim::Key(_), None) => self.claim(),
-            (Aim::Key(key), Some(set)) => {
-                let number = by_key::choose(self, set, key, |_| true)?;
-                self.claim_aimed(number)
-            }
+            (Aim::Key(key), Some(set)) => match by_key::choose(self, set, key, |_| true) {
+                Some(number) => self.claim_aimed(number),
+                None => self.claim(),
+            },
             (Aim::Endpoint(id), Some(_)) => {
                 let token = self.claim_aimed(id.number)?;
                 self.expect_aimed_at(aim, token).ok()

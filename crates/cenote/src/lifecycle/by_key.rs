@@ -42,7 +42,8 @@ const COPIES: usize = 8;
 #[repr(align(128))]
 struct TableCopy(Mutex<Arc<Table>>);
 
-/// A key's order of endpoints.
+/// A key's order of endpoints; by default of none.
+#[derive(Default)]
 struct Table {
     ring: KeyTable,
     /// By place in the ring's list.
@@ -101,12 +102,12 @@ impl ByKey {
         Some(look(&lock(&copy.0)))
     }
 
-    /// For the first that looks. None before the set is told, and where its keys panic as they are hashed.
+    /// For the first that looks. None before the set is told. Where its keys panic as they are hashed, they lead nowhere.
     #[cold]
     fn make(&self) -> Option<&[TableCopy; COPIES]> {
         loop {
             let listing = self.listing()?;
-            let table = rt::calling(|| Table::new(&*listing)).ok()?;
+            let table = rt::calling(|| Table::new(&*listing)).unwrap_or_default();
             let current = lock(&self.listing);
             // Else it was another meanwhile: who says so looks for copies under the same lock.
             if current

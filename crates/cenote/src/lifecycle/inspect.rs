@@ -42,7 +42,7 @@ impl<C: Connect> LifecycleCore<C> {
                 .checked_sub(now)
                 .filter(|nanos| *nanos > 0)
                 .map(Duration::from_nanos),
-            dialling: self.dialling(),
+            dialling: self.dialling(|_| true),
             endpoints: self.set_status(),
             budget: life.budget.as_ref().map(|budget| budget.status()),
             counters: self.counters(),

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::dial_of_set;
+use super::dialer::UnderWay;
 use super::state::LifecycleCore;
 use crate::budget::BudgetStatus;
 use crate::connect::Connect;
 use crate::error::{ConnectError, Dialling, GetError, TimedOut};
-use crate::kernel::{Phase, State};
+use crate::kernel::{EndpointNumber, Phase, State};
 use crate::report::{Counters, Holder, PoolState, Status};
 
 impl<C: Connect> LifecycleCore<C> {
@@ -54,18 +55,32 @@ impl<C: Connect> LifecycleCore<C> {
         self.owner.metrics.counters(gets, waited)
     }
 
-    /// The error of a caller that waited `waited`, by a face that looks like `status`.
+    /// The error of a caller that waited `waited` at this endpoint, or else for any, by a face that looks like `status`.
     pub(crate) fn timed_out(
         &self,
         waited: Duration,
+        at: Option<EndpointNumber>,
         status: Status,
         holders: Vec<Holder>,
     ) -> GetError {
-        // Each takes the dialer's lock, and lets it go before the next.
-        let connect_error = self.last_connect_error();
-        let dialling = self.dialling();
+        let set = self.owner.targets.set();
+        let at = set.zip(at);
+        let named = at.and_then(|(set, number)| Some((set, number, set.name(number)?)));
+        // Each takes the dialer's lock, or that of the set's dials, and lets it go before the next.
+        let (endpoint, connect_error, dialling) = match named {
+            Some((set, number, name)) => {
+                let error = set
+                    .dials()
+                    .outage(number)
+                    .map(|outage| outage.last_error.clone());
+                let dialling = self.dialling(|dial| dial.number == Some(number));
+                (Some(name), error, dialling)
+            }
+            None => (None, self.last_connect_error(), self.dialling(|_| true)),
+        };
         GetError::TimedOut(Box::new(TimedOut {
             pool: self.owner.settings.name.clone(),
+            endpoint,
             waited,
             status,
             connect_error,
@@ -91,12 +106,13 @@ impl<C: Connect> LifecycleCore<C> {
         }
     }
 
-    /// The dial that has been under way for longest.
-    pub(super) fn dialling(&self) -> Option<Dialling> {
+    /// Of these dials the one that has been under way for longest.
+    pub(super) fn dialling(&self, is_meant: impl Fn(&UnderWay) -> bool) -> Option<Dialling> {
         let life = &self.owner;
         let (began, number) = {
             let dialer = life.dialer();
-            let oldest = dialer.under_way.iter().min_by_key(|dial| dial.began)?;
+            let meant = dialer.under_way.iter().filter(|dial| is_meant(dial));
+            let oldest = meant.min_by_key(|dial| dial.began)?;
             (oldest.began, oldest.number)
         };
         let of_set = || life.targets.set()?.name(number?);

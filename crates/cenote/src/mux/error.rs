@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::ArcError;
+use crate::plural::plural;
 
 /// Why a call has no reply.
 #[derive(Clone, Debug)]
@@ -44,7 +45,8 @@ impl fmt::Display for CallError {
             Self::TimedOut { limit, sent } => write!(f, "no reply within {limit:?}{sent}"),
             Self::QueueFull { max_queued } => write!(
                 f,
-                "{max_queued} calls wait for their turn already, the most there may be (max_queued)"
+                "{} queued already, the most there may be (max_queued)",
+                plural(*max_queued, "call")
             ),
             Self::Disconnected { cause, sent } => write!(f, "the connection ended: {cause}{sent}"),
             Self::Encode(error) => write!(f, "the request could not be encoded: {error}"),
@@ -162,7 +164,8 @@ impl fmt::Display for Disconnected {
             Self::Malformed(error) => write!(f, "what the peer sent cannot be decoded: {error}"),
             Self::FrameTooLong { limit } => write!(
                 f,
-                "the peer sent {limit} bytes without ending a frame, the most there may be (max_frame)"
+                "the peer sent {} without ending a frame, the most there may be (max_frame)",
+                plural(*limit, "byte")
             ),
             Self::UnknownTag { tag } => {
                 write!(
@@ -181,8 +184,9 @@ impl fmt::Display for Disconnected {
                 abandoned,
             } => write!(
                 f,
-                "the peer answers too little: {timed_out} calls in a row timed out, {abandoned} were left \
-                 without a reply"
+                "the peer answers too little: {} in a row timed out, {} left without a reply",
+                plural(*timed_out, "call"),
+                plural(*abandoned, "call")
             ),
             Self::Closed => f.write_str("it was closed from this side"),
             Self::Panicked => f.write_str("its codec panicked"),

@@ -4,6 +4,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::error::SettingsError;
+use crate::plural::plural;
 use crate::settings::refuse;
 use crate::signals::Signals;
 
@@ -111,7 +112,10 @@ impl Settings {
         };
         let most = MAX_IN_FLIGHT.min((1 << tag_bits.min(21)) - pings);
         if self.max_in_flight == 0 || self.max_in_flight > most {
-            let accepted = format!("1 to {most}, with tags of {tag_bits} bits{and_ping}");
+            let accepted = format!(
+                "1 to {most}, with tags of {}{and_ping}",
+                plural(tag_bits, "bit")
+            );
             return refuse("max_in_flight", self.max_in_flight, &accepted);
         }
         match self.encoders {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plural::plural;
+
 /// What became of the messages of a [`OneWayPool`](super::OneWayPool) since it began: those that were `taken` are all in
 /// one of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +26,12 @@ impl fmt::Display for OneWayCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} messages taken: {} handed over, {} refused, {} returned, {} queued",
-            self.taken, self.handed_over, self.refused, self.returned, self.queued
+            "{} taken: {} handed over, {} refused, {} returned, {} queued",
+            plural(self.taken, "message"),
+            self.handed_over,
+            self.refused,
+            self.returned,
+            self.queued
         )
     }
 }

@@ -23,6 +23,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::backoff::Backoff;
+use crate::plural::plural;
 use crate::rt::nanos;
 use window::{Tally, Window};
 
@@ -157,8 +158,12 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ConsecutiveFailures(failures) => write!(f, "{failures} failures in a row"),
-            Self::SuccessRate { failed, calls } => write!(f, "{failed} of {calls} calls failed"),
+            Self::ConsecutiveFailures(failures) => {
+                write!(f, "{} in a row", plural(*failures, "failure"))
+            }
+            Self::SuccessRate { failed, calls } => {
+                write!(f, "{failed} of {} failed", plural(*calls, "call"))
+            }
             Self::ProbeFailed => f.write_str("the call on trial failed"),
         }
     }

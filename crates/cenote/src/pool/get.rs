@@ -340,7 +340,7 @@ impl<'a, C: Connect> Acquire<'a, C> {
     fn time_out(&mut self) -> Result<ConnectionToken<C>, GetError> {
         match &mut *self.progress.0 {
             Step::Waiting(waiting) => waiting.as_mut().time_out(),
-            Step::New | Step::Aimed(_) => Err(timed_out(self.core, Duration::ZERO)),
+            Step::New | Step::Aimed(_) => Err(timed_out(self.core, Duration::ZERO, None)),
         }
     }
 }

@@ -167,6 +167,21 @@ impl<C: Connect> Pool<C> {
     /// Leases an idle connection, or says why not; never waits, and never dials for one. Over a
     /// [set](Self::balanced), an endpoint that it chooses and that has no connection is dialled for those to come.
     ///
+    /// Over a set it takes a connection of any endpoint. [`Get::at`] and [`Get::by_key`] take one without waiting as well,
+    /// where their time-out is zero; what is lacking there is dialled for those to come.
+    ///
+    /// ```
+    /// # use cenote::{Connect, Pool};
+    /// # use cenote::endpoints::EndpointId;
+    /// # async fn f<C: Connect>(pool: Pool<C>, server: EndpointId) {
+    /// # use std::time::Duration;
+    /// if let Ok(conn) = pool.get().at(server).timeout(Duration::ZERO).await {
+    ///     # drop(conn);
+    ///     // It had an idle one.
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`NoneIdle`](TryGetError::NoneIdle), [`Paused`](TryGetError::Paused) or
     /// [`Closed`](TryGetError::Closed). Connections that must be checked first count as not idle; their
@@ -357,7 +372,7 @@ impl<C: Connect> Pool<C> {
     /// [`TimedOut`](GetError::TimedOut), [`Closed`](GetError::Closed), [`NoRuntime`](GetError::NoRuntime).
     pub async fn warm(&self) -> Result<(), GetError> {
         let limit = self.core.owner.settings.acquire_timeout;
-        let timed_out = |waited| timed_out(&self.core, waited);
+        let timed_out = |waited| timed_out(&self.core, waited, None);
         warm::warm(&self.core, limit, timed_out).await
     }
 

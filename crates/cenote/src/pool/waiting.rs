@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use super::timed_out::timed_out;
 use crate::connect::Connect;
 use crate::error::GetError;
-use crate::kernel::{Arc, JoinOutcome, Waiter};
+use crate::kernel::{Arc, EndpointNumber, JoinOutcome, Waiter};
 use crate::lifecycle::aim::Aim;
 use crate::lifecycle::ended_get::EndedGet;
 use crate::lifecycle::pre_lease_check::{PreLeaseCheck, Rejected};
@@ -39,6 +39,8 @@ pin_project! {
         call_site: &'static Location<'static>,
         limit: Limit,
         aim: Aim,
+        // The endpoint that it waits at, where it is one.
+        at: Option<EndpointNumber>,
         #[pin]
         waiter: Waiter<'a, Lifecycle<C>>,
         stage: Stage<C>,
@@ -65,6 +67,13 @@ impl<'a, C: Connect> Waiting<'a, C> {
         began: u64,
     ) -> Self {
         let waiter = Waiter::new(core, began);
+        let at = match aim {
+            Aim::Key(_) | Aim::Endpoint(_) => {
+                let stale = stale.as_ref();
+                stale.and_then(|token| token.entry().target.number())
+            }
+            Aim::Any | Aim::Rather(_) => None,
+        };
         let stage = match stale {
             Some(token) => {
                 waiter.arrive();
@@ -77,6 +86,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             call_site,
             limit,
             aim,
+            at,
             waiter,
             stage,
             timer: None,
@@ -188,6 +198,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
             Ok(endpoint) => endpoint,
             Err(error) => return Poll::Ready(Err(error)),
         };
+        *this.at = endpoint;
         let joined =
             this.waiter
                 .as_ref()
@@ -308,7 +319,7 @@ impl<'a, C: Connect> Waiting<'a, C> {
     }
 
     fn timed_out(&self) -> GetError {
-        timed_out(self.core, self.waited())
+        timed_out(self.core, self.waited(), self.at)
     }
 
     fn refused(&self, why: Refusal) -> GetError {
@@ -320,7 +331,9 @@ impl<'a, C: Connect> Waiting<'a, C> {
                 error,
             },
             Refusal::Closed => life.closed_error(),
-            Refusal::TimedOut | Refusal::SentAway => self.timed_out(),
+            Refusal::TimedOut => self.timed_out(),
+            // Where it waited another may be by now.
+            Refusal::SentAway => timed_out(self.core, self.waited(), None),
         }
     }
 }

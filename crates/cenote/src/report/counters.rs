@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::close_reason::CloseReason;
 use super::timings::Stopwatch;
+use crate::plural::plural;
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// Counts of what happens; leases are counted slot by slot.
@@ -146,18 +147,17 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} leases, {} callers waited, {} timed out, {} rejected, {} abandoned; {} connections opened, {} connects \
-             failed, {} checks, {} resets, {} leaks, {} closed",
-            self.gets,
-            self.waited,
+            "{}, {} waited, {} timed out, {} rejected, {} abandoned; {} opened, {} failed, {}, {}, {}, {} closed",
+            plural(self.gets, "lease"),
+            plural(self.waited, "caller"),
             self.timed_out,
             self.rejected,
             self.abandoned,
-            self.opened,
-            self.connect_failed,
-            self.checks,
-            self.resets,
-            self.leaks,
+            plural(self.opened, "connection"),
+            plural(self.connect_failed, "connect"),
+            plural(self.checks, "check"),
+            plural(self.resets, "reset"),
+            plural(self.leaks, "leak"),
             self.closed(),
         )?;
         let reasons = CloseReason::ALL

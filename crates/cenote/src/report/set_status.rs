@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::EjectionCause;
 use crate::endpoints::{DiscoveryStatus, EndpointId};
 use crate::error::ConnectError;
+use crate::plural::plural;
 
 /// The endpoints of a pool over a [set](crate::Pool::balanced) at one moment. Under way, each number is right for some
 /// moment of the call.
@@ -99,7 +100,8 @@ impl fmt::Display for EndpointCondition {
             Self::Up => f.write_str("up"),
             Self::Standby => f.write_str("standby"),
             Self::Down { failures, retry_in } => {
-                write!(f, "down, {failures} dials failed, next in {retry_in:.1?}")
+                let failed = plural(*failures, "dial");
+                write!(f, "down, {failed} failed, next in {retry_in:.1?}")
             }
             Self::Unsuitable { retry_in } => {
                 write!(f, "unsuitable, looked at again in {retry_in:.1?}")
@@ -134,7 +136,9 @@ impl fmt::Display for EndpointStatus {
         }
         write!(
             f,
-            ", {in_flight} leases out, {connections} connections open, {opening} opening"
+            ", {} out, {} open, {opening} opening",
+            plural(*in_flight, "lease"),
+            plural(*connections, "connection")
         )?;
         match connect_error {
             Some(error) => write!(f, ": {error}"),
@@ -157,7 +161,7 @@ impl fmt::Display for SetStatus {
         }
         match self.endpoints.len().saturating_sub(LISTED) {
             0 => Ok(()),
-            others => write!(f, "\n  endpoint    and {others} others"),
+            others => write!(f, "\n  endpoint    and {}", plural(others, "other")),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::set_status::SetStatus;
 use super::status::Status;
 use super::timings::Timings;
 use crate::error::{ConnectError, Dialling};
+use crate::plural::plural;
 
 /// A pool at one moment: all that it knows of itself. Exact when nobody is using it; under way, each part is right for
 /// some moment of the call.
@@ -125,11 +126,13 @@ impl fmt::Display for Snapshot {
         if let Some(endpoints) = &self.endpoints {
             write!(f, "\n  over        {endpoints}")?;
         } else if let Some(error) = &self.connect_error {
-            let failures = self.connect_failures;
-            write!(
-                f,
-                "\n  connecting  failed {failures} times in a row: {error}"
-            )?;
+            match self.connect_failures {
+                1 => write!(f, "\n  connecting  failed: {error}")?,
+                failures => write!(
+                    f,
+                    "\n  connecting  failed {failures} times in a row: {error}"
+                )?,
+            }
         }
         if let Some(retry_in) = self.retry_in {
             write!(f, "\n  dialling    again in {retry_in:.1?}")?;
@@ -162,8 +165,8 @@ impl Snapshot {
             let leases: usize = others.iter().map(|holder| holder.leases).sum();
             write!(
                 f,
-                "\n  held        {leases} at {} other places",
-                others.len()
+                "\n  held        {leases} at {}",
+                plural(others.len(), "other place")
             )?;
         }
         let shared = self.connections.iter().filter_map(|conn| match conn.state {
@@ -174,7 +177,8 @@ impl Snapshot {
             let ConnectionInfo { id, age, .. } = info;
             write!(
                 f,
-                "\n  serving     connection {id}, {age:.0?} old: {leases} leases out, room for {capacity}"
+                "\n  serving     connection {id}, {age:.0?} old: {} out, room for {capacity}",
+                plural(leases, "lease")
             )?;
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plural::plural;
+
 /// Whether a pool gives leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,7 +78,8 @@ impl fmt::Display for Sharing {
         } = self;
         write!(
             f,
-            "{in_flight} leases out, room for {capacity} on {serving} in service, {draining} draining"
+            "{} out, room for {capacity} on {serving} in service, {draining} draining",
+            plural(*in_flight, "lease")
         )
     }
 }
@@ -96,8 +99,9 @@ impl fmt::Display for Status {
         } = self;
         write!(
             f,
-            "{state}, {size} of {max_size} connections: {idle} idle, {leased} leased, {upkeep} in upkeep; \
-             {opening} opening, {waiters} waiting"
+            "{state}, {size} of {}: {idle} idle, {leased} leased, {upkeep} in upkeep; {opening} opening, \
+             {waiters} waiting",
+            plural(*max_size, "connection")
         )?;
         match sharing {
             Some(sharing) => write!(f, "; {sharing}"),

@@ -416,7 +416,7 @@ impl<C: Multiplex> Core<C> {
     fn timed_out(self: &Arc<Self>, waited: Duration) -> GetError {
         self.state().timed_out += 1;
         self.life.owner.tell(|| EventKind::TimedOut { waited });
-        self.life.timed_out(waited, self.status(), Vec::new())
+        self.life.timed_out(waited, None, self.status(), Vec::new())
     }
 }
 

@@ -150,30 +150,6 @@ async fn weight_0_drains_and_another_weight_brings_back() {
     assert!(shares["a"] > 50, "{shares:?}");
 }
 
-/// Connections of before stay, and are judged by the connector that opened them.
-#[tokio::test(start_paused = true)]
-async fn other_addresses_are_for_the_next_dial() {
-    let service = Service::default();
-    let (sender, source) = channel();
-    let at = |address: &str| {
-        let address = address.parse().unwrap();
-        EndpointSet::from([endpoint("a").addresses([address])])
-    };
-    sender.send(at("10.0.0.1:1"));
-    let made = service.clone();
-    let pool = Pool::balanced(source, move |endpoint: &Endpoint<String>| {
-        made.connector(&endpoint.addresses[0].to_string())
-    });
-    let pool = pool.build().unwrap();
-    let old = pool.get().await.unwrap();
-    sender.send(at("10.0.0.2:1"));
-    pass(ms(1)).await;
-    let new = pool.get().await.unwrap();
-    assert_eq!((&*old.server, &*new.server), ("10.0.0.1:1", "10.0.0.2:1"));
-    drop((old, new));
-    assert_eq!(service.all_open(), 2);
-}
-
 /// pingora #1006: a panic in what makes of an endpoint what is dialled freezes the membership.
 #[tokio::test(start_paused = true)]
 async fn a_connector_that_cannot_be_made_keeps_only_its_endpoint_from_serving() {

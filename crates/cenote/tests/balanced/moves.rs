@@ -1,9 +1,9 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use cenote::endpoints::{Endpoint, EndpointSet, SetSender, channel};
 use cenote::pool::PoolBuilder;
-use cenote::report::{CloseReason, EventKind};
+use cenote::report::CloseReason;
 use cenote::{Budget, Pool, SharedPool};
 
 use crate::service::{Answer, Service, To, ms, pass, secs, use_once};
@@ -58,6 +58,21 @@ impl Users {
         assert!(self.0.try_join_next().is_none());
         assert!(self.1.load(SeqCst) > 0);
     }
+}
+
+/// Those of before are kept until one to the new address has succeeded, and judged by the connector that opened them.
+#[tokio::test(start_paused = true)]
+async fn other_addresses_are_for_the_next_dial() {
+    let service = Service::default();
+    let (sender, pool) = over(&service, &[OLD]);
+    let pool = pool.build().unwrap();
+    let old = pool.get().await.unwrap();
+    sender.send(at(&[NEW]));
+    pass(ms(1)).await;
+    let new = pool.get().await.unwrap();
+    assert_eq!((&*old.server, &*new.server), (OLD, NEW));
+    drop((old, new));
+    assert_eq!(service.all_open(), 2);
 }
 
 /// MySqlConnector #1648: sessions to the address of before stayed for ever. vert.x #6255, okhttp #9218.
@@ -125,13 +140,6 @@ async fn an_address_that_is_added_while_the_new_one_cannot_be_reached_ends_nothi
 async fn where_the_address_is_another_time_and_again_no_more_connections_end_in_a_second() {
     let service = Service::default();
     let (sender, pool) = over(&service, &[OLD]);
-    let ended = Arc::<AtomicUsize>::default();
-    let count = Arc::clone(&ended);
-    let pool = pool.on_event(move |event| {
-        if matches!(event.kind, EventKind::Closed { .. }) {
-            count.fetch_add(1, SeqCst);
-        }
-    });
     let pool = pool.build().unwrap();
     let users = Users::of(&pool, 12);
     pass(secs(3)).await;
@@ -141,7 +149,7 @@ async fn where_the_address_is_another_time_and_again_no_more_connections_end_in_
         sender.send(at(&[OLD]));
         pass(ms(250)).await;
     }
-    let ended = ended.load(SeqCst);
+    let ended = pool.counters().closed();
     assert!((1..=6).contains(&ended), "in five seconds: {ended}");
     users.are_served();
 }
@@ -201,13 +209,6 @@ async fn a_lone_connection_is_replaced_before_it_ends() {
 async fn a_lease_is_not_taken_away_and_its_connection_ends_when_it_comes_back() {
     let service = Service::default();
     let (sender, pool) = over(&service, &[OLD]);
-    let reasons = Arc::<Mutex<Vec<CloseReason>>>::default();
-    let noted = Arc::clone(&reasons);
-    let pool = pool.on_event(move |event| {
-        if let EventKind::Closed { reason, .. } = event.kind {
-            noted.lock().unwrap().push(reason);
-        }
-    });
     let pool = pool.build().unwrap();
     let held = pool.get().await.unwrap();
     sender.send(at(&[NEW]));
@@ -220,7 +221,9 @@ async fn a_lease_is_not_taken_away_and_its_connection_ends_when_it_comes_back() 
     drop(held);
     pass(ms(1)).await;
     assert_eq!(service.open(OLD), 0);
-    assert_eq!(*reasons.lock().unwrap(), [CloseReason::EndpointGone]);
+    let counters = pool.counters();
+    assert_eq!(counters.closed_by(CloseReason::EndpointGone), 1);
+    assert_eq!(counters.closed(), 1);
 }
 
 #[tokio::test(start_paused = true)]

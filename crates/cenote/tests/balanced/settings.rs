@@ -72,6 +72,19 @@ fn a_pool_built_outside_of_the_runtime_of_its_source_works_or_is_refused() {
     }
 }
 
+#[test]
+fn what_ejects_an_endpoint_is_shown_in_words() {
+    let none = Ejection::never();
+    let one = Ejection::never().consecutive_failures(1);
+    let many = Ejection::default();
+    assert_eq!(none.to_string(), "never");
+    assert_eq!(one.to_string(), "after 1 failure in a row");
+    assert_eq!(
+        many.to_string(),
+        "after 5 failures in a row, or at most 50 % of 20 or more in 10s"
+    );
+}
+
 /// Each is named as it is set, and with what would be accepted.
 #[tokio::test]
 async fn what_cannot_work_of_a_set_is_refused() {

@@ -82,6 +82,20 @@ async fn one_that_is_ejected_is_shown_with_why_and_for_how_much_longer_and_then_
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_dial_that_failed_is_shown_as_one() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a"]);
+    let pool = pool.build().unwrap();
+    service.set("a", Answer::Refuse);
+    assert!(pool.get().timeout(ms(1)).await.is_err());
+    let text = of(&pool, "a").to_string();
+    assert!(
+        text.starts_with("a down, 1 dial failed, next in "),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn why_an_endpoint_is_ejected_is_what_its_last_call_decided() {
     let service = Service::default();
     let (_sender, pool) = service.over(&["a", "b", "c"]);
@@ -130,7 +144,7 @@ async fn one_that_has_left_is_shown_until_its_last_connection_is_gone() {
     );
     let text = a.to_string();
     assert!(
-        text.starts_with("a draining since 5.0s ago") && text.contains("1 leases out"),
+        text.starts_with("a draining since 5.0s ago") && text.contains("1 lease out"),
         "{text}"
     );
     drop(lease);
@@ -155,7 +169,7 @@ async fn how_the_discovery_stands_is_shown() {
     assert!(
         pool.inspect()
             .to_string()
-            .contains("1 endpoints of a channel, version 1")
+            .contains("1 endpoint of a channel, version 1")
     );
     let one = Pool::builder(service.connector("a")).build().unwrap();
     assert!(one.endpoints().is_none());

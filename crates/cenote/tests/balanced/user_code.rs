@@ -1,16 +1,15 @@
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use cenote::Pool;
 use cenote::endpoints::{Discovery, EmptySets, Endpoint, EndpointSet, channel, fixed};
 
-use crate::service::{Service, endpoint, ms, pass, set_of, use_once};
+use crate::service::{Service, To, endpoint, ms, pass, set_of, shares, use_once};
 
 /// pingora #1006: what is the user's of a key runs where the set is followed.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_panics_once_does_not_freeze_the_membership() {
-    use std::sync::atomic::AtomicBool;
-
     static PANICS: AtomicBool = AtomicBool::new(false);
     #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     struct Name(&'static str);
@@ -34,6 +33,79 @@ async fn a_key_that_panics_once_does_not_freeze_the_membership() {
     sender.send(EndpointSet::of([Name("c")]));
     pass(ms(10)).await;
     assert_eq!(use_once(&pool).await, "c");
+}
+
+/// Where a key of a caller leads is found by the keys of the endpoints.
+#[tokio::test(start_paused = true)]
+async fn endpoints_whose_keys_cannot_be_hashed_serve_callers_by_key_all_the_same() {
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Name(&'static str);
+    impl Hash for Name {
+        fn hash<H: Hasher>(&self, _: &mut H) {
+            panic!("a key's hash");
+        }
+    }
+    let service = Service::default();
+    let source = fixed(EndpointSet::of([Name("a"), Name("b")]));
+    let pool = Pool::balanced(source, move |at: &Endpoint<Name>| {
+        service.connector(at.key.0)
+    });
+    let pool = pool.build().unwrap();
+    drop(pool.get().by_key("user").await.unwrap());
+    let served = shares(&pool, 50).await;
+    assert!(served.keys().eq(["a", "b"]), "{served:?}");
+    let mut served = std::collections::BTreeSet::new();
+    for user in 0..50 {
+        served.insert(pool.get().by_key(&user).await.unwrap().server.clone());
+    }
+    assert!(
+        served.iter().eq(["a", "b"]),
+        "as those without a key: {served:?}"
+    );
+    let a = pool.endpoint_id(&Name("a")).unwrap();
+    assert_eq!(pool.get().at(a).await.unwrap().server, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_keys_of_endpoints_cannot_be_hashed_callers_keys_lead_where_they_led() {
+    static PANICS: AtomicBool = AtomicBool::new(false);
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    struct Name(&'static str);
+    impl Hash for Name {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            assert!(!PANICS.load(Relaxed), "for now");
+            self.0.hash(state);
+        }
+    }
+    async fn homes(pool: &Pool<To>) -> Vec<String> {
+        let mut homes = Vec::new();
+        for key in 0..30 {
+            let lease = pool.get().by_key(&key).await.unwrap();
+            pass(ms(1)).await;
+            homes.push(lease.server.clone());
+        }
+        homes
+    }
+    let service = Service::default();
+    let (sender, source) = channel();
+    sender.send(EndpointSet::of([Name("a"), Name("b")]));
+    let pool = Pool::balanced(source, move |at: &Endpoint<Name>| {
+        service.connector(at.key.0)
+    });
+    let pool = pool.build().unwrap();
+    let before = homes(&pool).await;
+    PANICS.store(true, Relaxed);
+    sender.send(EndpointSet::of([Name("a"), Name("b"), Name("c")]));
+    pass(ms(10)).await;
+    assert_eq!(homes(&pool).await, before);
+    // Callers without a key are served by the newcomer, too.
+    let served = shares(&pool, 50).await;
+    assert!(served.contains_key("c"), "{served:?}");
+    PANICS.store(false, Relaxed);
+    sender.send(EndpointSet::of([Name("a"), Name("c")]));
+    pass(ms(10)).await;
+    let after = homes(&pool).await;
+    assert!(after.contains(&"c".to_owned()) && !after.contains(&"b".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

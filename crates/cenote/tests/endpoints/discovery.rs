@@ -1,8 +1,7 @@
 use std::future::pending;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::endpoints::{
@@ -11,115 +10,7 @@ use cenote::endpoints::{
 use futures::poll;
 use tokio::time::{Instant, sleep};
 
-fn keys(keys: impl IntoIterator<Item = u32>) -> EndpointSet<u32> {
-    EndpointSet::of(keys)
-}
-
-fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// What a scripted source does when it is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Say {
-    Set(&'static [u32]),
-    Fail,
-    Panic,
-    /// It says nothing until it is asked to look again.
-    Nothing,
-}
-
-/// Says one thing after the other, and then nothing.
-#[derive(Clone, Default)]
-struct Scripted {
-    script: Arc<Mutex<Vec<Say>>>,
-    asked: Arc<AtomicUsize>,
-    refreshed: Arc<AtomicUsize>,
-    _alive: Arc<()>,
-}
-
-impl Scripted {
-    fn of(script: &[Say]) -> Self {
-        let source = Self::default();
-        source.then(script);
-        source
-    }
-
-    fn then(&self, more: &[Say]) {
-        self.script.lock().unwrap().extend(more);
-    }
-}
-
-impl Discover for Scripted {
-    type Key = u32;
-    type Error = io::Error;
-
-    async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
-        let say = {
-            let mut script = self.script.lock().unwrap();
-            match script.is_empty() {
-                true => Say::Nothing,
-                false => script.remove(0),
-            }
-        };
-        if say != Say::Nothing {
-            self.asked.fetch_add(1, SeqCst);
-        }
-        match say {
-            Say::Set(set) => Some(Ok(keys(set.iter().copied()))),
-            Say::Fail => Some(Err(io::Error::other("out of order"))),
-            Say::Panic => panic!("told to"),
-            Say::Nothing => pending().await,
-        }
-    }
-
-    fn name(&self) -> String {
-        "the script".into()
-    }
-
-    fn refresh(&mut self) {
-        self.refreshed.fetch_add(1, SeqCst);
-    }
-}
-
-/// pingora #1006: keys are compared, and dropped, where the source is asked.
-#[tokio::test(start_paused = true)]
-async fn a_key_that_panics_once_does_not_end_the_asking() {
-    use std::sync::atomic::AtomicBool;
-
-    static PANICS: AtomicBool = AtomicBool::new(false);
-    #[derive(Clone, Debug, Eq, PartialOrd, Ord)]
-    struct Name(&'static str);
-    impl std::hash::Hash for Name {
-        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-            self.0.hash(state);
-        }
-    }
-    impl PartialEq for Name {
-        fn eq(&self, other: &Self) -> bool {
-            assert!(!PANICS.swap(false, SeqCst), "once");
-            self.0 == other.0
-        }
-    }
-    let names = |names: &[&'static str]| names.iter().map(|name| Name(name)).collect::<Vec<_>>();
-    let (sender, source) = channel();
-    let discovery = Discovery::start(source).unwrap();
-    sender.send(EndpointSet::of(names(&["a"])));
-    sleep(ms(1)).await;
-    let (second, third) = (names(&["b"]), names(&["c"]));
-    let (second, third) = (EndpointSet::of(second), EndpointSet::of(third));
-    PANICS.store(true, SeqCst);
-    sender.send(second);
-    sleep(ms(1)).await;
-    assert!(!PANICS.load(SeqCst));
-    assert_eq!(
-        discovery.status().failing.map(|failing| failing.failures),
-        Some(1)
-    );
-    sender.send(third.clone());
-    sleep(ms(1)).await;
-    assert_eq!((discovery.set(), discovery.status().failing), (third, None));
-}
+use crate::scripted::{Say, Scripted, keys, ms};
 
 /// linkerd2 #2550: a balancer that looked only when it was called.
 #[tokio::test(start_paused = true)]
@@ -173,114 +64,6 @@ async fn an_equal_set_is_no_change() {
         Some(ms(5)),
         "all the same it is newer"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_that_fails_changes_nothing_and_is_asked_again() {
-    let source = Scripted::of(&[Say::Set(&[1, 2]), Say::Fail, Say::Panic, Say::Fail]);
-    let mut discovery = Discovery::start(source.clone()).unwrap();
-    assert_eq!(discovery.changed().await, Some(keys([1, 2])));
-    sleep(Duration::from_secs(10)).await;
-    let status = discovery.status();
-    let failing = status.failing.clone().unwrap();
-    assert_eq!((failing.failures, &*failing.error), (3, "out of order"));
-    assert_eq!((status.endpoints, status.version), (2, 1));
-    assert_eq!(status.age, Some(Duration::from_secs(10)));
-    let text = status.to_string();
-    assert!(
-        text.starts_with("2 endpoints of the script, version 1, as of 10.0s ago; failing since "),
-        "{text}"
-    );
-    assert!(text.ends_with(" ago, 3 times: out of order"), "{text}");
-    source.then(&[Say::Set(&[2, 3])]);
-    discovery.refresh();
-    assert_eq!(discovery.changed().await, Some(keys([2, 3])));
-    assert_eq!(discovery.status().failing, None);
-}
-
-/// pingora #1006: a panic froze the membership for ever.
-#[tokio::test(start_paused = true)]
-async fn a_source_that_panics_is_asked_again() {
-    let source = Scripted::of(&[Say::Panic, Say::Set(&[1])]);
-    let mut discovery = Discovery::start(source).unwrap();
-    assert_eq!(discovery.changed().await, Some(keys([1])));
-}
-
-/// A source whose answer takes a while, and which is asked to look again all the time meanwhile.
-#[tokio::test(start_paused = true)]
-async fn however_often_it_is_refreshed_a_source_comes_to_its_answer() {
-    struct Slow(Arc<AtomicUsize>);
-    impl Discover for Slow {
-        type Key = u32;
-        type Error = io::Error;
-
-        async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
-            let asked = self.0.fetch_add(1, SeqCst) as u32;
-            sleep(ms(50)).await;
-            Some(Ok(keys([asked])))
-        }
-    }
-    let asked = Arc::<AtomicUsize>::default();
-    let discovery = Discovery::start(Slow(asked.clone())).unwrap();
-    for _ in 0..1_000 {
-        discovery.refresh();
-        sleep(ms(1)).await;
-    }
-    assert!(discovery.status().version >= 9, "{}", discovery.status());
-    assert!(asked.load(SeqCst) <= 45, "{asked:?} times in a second");
-}
-
-/// What a newcomer writes first.
-#[tokio::test(start_paused = true)]
-async fn a_source_that_is_always_ready_leaves_others_their_turn() {
-    struct Ready(Arc<AtomicUsize>);
-    impl Discover for Ready {
-        type Key = u32;
-        type Error = io::Error;
-
-        async fn next(&mut self) -> Option<Result<EndpointSet<u32>, io::Error>> {
-            self.0.fetch_add(1, SeqCst);
-            Some(Ok(keys([1])))
-        }
-    }
-    let asked = Arc::<AtomicUsize>::default();
-    let mut discovery = Discovery::start(Ready(asked.clone())).unwrap();
-    assert_eq!(discovery.changed().await, Some(keys([1])));
-    sleep(Duration::from_secs(60)).await;
-    assert!((500..700).contains(&asked.load(SeqCst)), "{asked:?}");
-}
-
-/// Work that is done before the future is made.
-#[tokio::test(start_paused = true)]
-async fn a_source_that_panics_before_it_waits_is_asked_again() {
-    struct Early(bool);
-    impl Discover for Early {
-        type Key = u32;
-        type Error = io::Error;
-
-        #[allow(
-            clippy::manual_async_fn,
-            reason = "what is before the block is the point"
-        )]
-        fn next(
-            &mut self,
-        ) -> impl Future<Output = Option<Result<EndpointSet<u32>, io::Error>>> + Send {
-            assert!(std::mem::replace(&mut self.0, true), "told to");
-            async { Some(Ok(keys([1]))) }
-        }
-    }
-    let mut discovery = Discovery::start(Early(false)).unwrap();
-    assert_eq!(discovery.changed().await, Some(keys([1])));
-}
-
-/// linkerd2-proxy #4449: a time to live of 0 in a negative answer made resolution spin.
-#[tokio::test(start_paused = true)]
-async fn a_source_that_fails_at_once_is_asked_at_the_pace_of_the_back_off() {
-    let source = Scripted::of(&[Say::Fail; 1_000]);
-    let _discovery = Discovery::start(source.clone()).unwrap();
-    sleep(Duration::from_secs(60)).await;
-    let asked = source.asked.load(SeqCst);
-    assert!((30..200).contains(&asked), "{asked} times in a minute");
 }
 
 /// A catalogue that lost its data would take the service away (finagle's StabilizingAddr).
@@ -396,19 +179,6 @@ async fn what_was_sent_before_the_sender_went_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_reaches_a_source_that_is_busy_and_loses_nothing() {
-    let source = Scripted::of(&[Say::Set(&[1])]);
-    let mut discovery = Discovery::start(source.clone()).unwrap();
-    discovery.changed().await.unwrap();
-    source.then(&[Say::Set(&[2])]);
-    sleep(ms(1)).await;
-    assert_eq!(source.refreshed.load(SeqCst), 0);
-    discovery.refresh();
-    assert_eq!(discovery.changed().await, Some(keys([2])));
-    assert_eq!(source.refreshed.load(SeqCst), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_task_ends_with_the_last_handle() {
     let source = Scripted::of(&[Say::Set(&[1])]);
     let discovery = Discovery::start(source.clone()).unwrap();
@@ -416,10 +186,10 @@ async fn the_task_ends_with_the_last_handle() {
     sleep(ms(1)).await;
     drop(discovery);
     sleep(ms(1)).await;
-    assert!(Arc::strong_count(&source._alive) > 1);
+    assert!(Arc::strong_count(&source.alive) > 1);
     drop(other);
     sleep(ms(1)).await;
-    assert_eq!(Arc::strong_count(&source._alive), 1);
+    assert_eq!(Arc::strong_count(&source.alive), 1);
 }
 
 /// Cancelled at any point it is told by the next.

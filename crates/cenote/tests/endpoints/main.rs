@@ -1,7 +1,9 @@
 //! Sets of endpoints, and how they are found out.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-/// What is known of a service: kept, refreshed, aged, and by whom it is asked.
+/// How a source is asked: again, however it fails, and at which pace.
+mod asking;
+/// What is known of a service: kept, aged, told to those who wait for it, and whose word it is.
 mod discovery;
 /// A file that is replaced, deleted, cut short and written over.
 mod files;
@@ -11,5 +13,6 @@ mod json;
 mod lookups;
 /// What is asked again and again, and goes on when nobody waits for it.
 mod polling;
+mod scripted;
 /// What a set is, and what differs between two.
 mod sets;

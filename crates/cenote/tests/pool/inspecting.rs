@@ -111,6 +111,23 @@ async fn an_outage_is_shown_with_its_error_and_when_the_pool_dials_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_single_failure_is_shown_without_a_count() {
+    let server = Server::default();
+    server.plan(|plan| plan.connect = Act::Fail);
+    let pool = server.builder().seed(3).build().unwrap();
+    pool.get().timeout(ms(1)).await.unwrap_err();
+    let text = pool.inspect().to_string();
+    assert!(
+        text.contains("connecting  failed: the server refused"),
+        "{text}"
+    );
+    assert!(
+        text.contains("1 connect failed, 0 checks, 0 resets"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dial_under_way_is_shown() {
     let server = Server::default();
     server.plan(|plan| plan.connect = Act::Never);

@@ -117,7 +117,7 @@ async fn a_time_out_tells_what_the_pool_looked_like() {
     let error = pool.get().timeout(secs(2)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "pool unnamed: no connection within 2s (open, 1 of 1 connections: 0 idle, 1 leased, 0 in upkeep; \
+        "pool unnamed: no connection within 2s (open, 1 of 1 connection: 0 idle, 1 leased, 0 in upkeep; \
          0 opening, 0 waiting; 4 leases out, room for 4 on 1 in service, 0 draining)"
     );
     assert!(matches!(error, GetError::TimedOut(_)));

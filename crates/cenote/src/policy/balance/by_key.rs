@@ -30,8 +30,8 @@ struct Point {
     owner: u32,
 }
 
-/// The endpoints of a set, by key.
-#[derive(Debug)]
+/// The endpoints of a set, by key; by default none.
+#[derive(Debug, Default)]
 pub(crate) struct KeyTable {
     /// In the order of the ring.
     points: Vec<Point>,

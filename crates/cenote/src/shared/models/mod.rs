@@ -96,6 +96,46 @@ fn onlooker(pool: &SharedPool<Toy>) -> Party {
     })
 }
 
+/// Takes a lease on a connection that dies under it, or is discarded.
+fn killer(pool: &SharedPool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        let lease = served(&pool).await;
+        match below(2) {
+            0 => lease.die(),
+            _ => SharedLease::discard(lease),
+        }
+    })
+}
+
+/// Has a lease, or hears that the pool is closed.
+fn caller(pool: &SharedPool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move {
+        match pool.get().await {
+            Ok(lease) => lease.use_it(),
+            Err(GetError::Closed { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    })
+}
+
+fn closer(pool: &SharedPool<Toy>) -> Party {
+    let pool = pool.clone();
+    party(async move { assert_eq!(pool.close().await.abandoned, 0) })
+}
+
+/// A server whose connections carry fewer for a while, and then `capacity` again, which they signal.
+fn weakened(server: &Server, capacity: usize) -> Party {
+    let server = server.clone();
+    party(async move {
+        server.carries(below(2));
+        dawdle();
+        server.carries(capacity);
+        server.signals_change();
+    })
+}
+
 /// All permits of a connection can be leased at once: none was lost, and each is counted.
 fn is_whole(pool: &SharedPool<Toy>) {
     let in_flight = || pool.status().sharing.unwrap().in_flight;
@@ -197,16 +237,12 @@ fn room_that_a_connection_signals_reaches_those_who_wait() {
     explore(|| {
         let server = Server::new(CAPACITY);
         let pool = pool(&server, 1);
-        let peer = {
-            let server = server.clone();
-            party(async move {
-                server.carries(below(2));
-                dawdle();
-                server.carries(CAPACITY);
-                server.signals_change();
-            })
-        };
-        race([user(&pool, 2), pair(&pool), user(&pool, 1), peer]);
+        race([
+            user(&pool, 2),
+            pair(&pool),
+            user(&pool, 1),
+            weakened(&server, CAPACITY),
+        ]);
         is_whole(&pool);
         ends(pool, &server);
     });
@@ -237,17 +273,7 @@ fn a_connection_that_dies_or_is_discarded_is_replaced() {
     explore(|| {
         let server = Server::new(CAPACITY);
         let pool = pool(&server, 1);
-        let killer = {
-            let pool = pool.clone();
-            party(async move {
-                let lease = served(&pool).await;
-                match below(2) {
-                    0 => lease.die(),
-                    _ => SharedLease::discard(lease),
-                }
-            })
-        };
-        race([killer, user(&pool, 2), user(&pool, 2), pair(&pool)]);
+        race([killer(&pool), user(&pool, 2), user(&pool, 2), pair(&pool)]);
         ends_whole(pool, &server);
         assert!(server.opened() >= 2);
     });
@@ -336,21 +362,7 @@ fn a_close_beside_users_ends_with_the_last_of_them() {
     explore(|| {
         let server = Server::new(CAPACITY);
         let pool = pool(&server, 1);
-        let caller = || {
-            let pool = pool.clone();
-            party(async move {
-                match pool.get().await {
-                    Ok(lease) => lease.use_it(),
-                    Err(GetError::Closed { .. }) => {}
-                    Err(other) => panic!("{other}"),
-                }
-            })
-        };
-        let closer = {
-            let pool = pool.clone();
-            party(async move { assert_eq!(pool.close().await.abandoned, 0) })
-        };
-        race([caller(), caller(), closer, onlooker(&pool)]);
+        race([caller(&pool), caller(&pool), closer(&pool), onlooker(&pool)]);
         ends(pool, &server);
     });
 }

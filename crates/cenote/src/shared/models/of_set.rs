@@ -267,21 +267,12 @@ fn a_close_beside_users_and_changes_ends_with_the_last_of_them() {
     explore(|| {
         let (service, builder) = Service::new(3, &[0, 1]);
         let pool = builder.build().unwrap();
-        let caller = || {
-            let pool = pool.clone();
-            party(async move {
-                match pool.get().await {
-                    Ok(lease) => lease.use_it(),
-                    Err(GetError::Closed { .. }) => {}
-                    Err(other) => panic!("{other}"),
-                }
-            })
-        };
-        let closer = {
-            let pool = pool.clone();
-            party(async move { assert_eq!(pool.close().await.abandoned, 0) })
-        };
-        race([caller(), caller(), closer, service.changer([&[1, 2]])]);
+        race([
+            caller(&pool),
+            caller(&pool),
+            closer(&pool),
+            service.changer([&[1, 2]]),
+        ]);
         service.ends(pool);
     });
 }

@@ -77,16 +77,12 @@ fn peers_that_carry_fewer_for_a_while_keep_nobody_waiting() {
     explore(|| {
         let server = Server::new(EACH);
         let pool = pool(&server);
-        let peer = {
-            let server = server.clone();
-            party(async move {
-                server.carries(below(2));
-                dawdle();
-                server.carries(EACH);
-                server.signals_change();
-            })
-        };
-        race([user(&pool, 2), pair(&pool), pair(&pool), peer]);
+        race([
+            user(&pool, 2),
+            pair(&pool),
+            pair(&pool),
+            weakened(&server, EACH),
+        ]);
         is_whole(&pool);
         ends_counted(pool, &server);
     });
@@ -97,17 +93,7 @@ fn a_connection_that_dies_or_is_discarded_is_replaced() {
     explore(|| {
         let server = Server::new(EACH);
         let pool = pool(&server);
-        let killer = {
-            let pool = pool.clone();
-            party(async move {
-                let lease = served(&pool).await;
-                match below(2) {
-                    0 => lease.die(),
-                    _ => SharedLease::discard(lease),
-                }
-            })
-        };
-        race([killer, pair(&pool), pair(&pool), user(&pool, 2)]);
+        race([killer(&pool), pair(&pool), pair(&pool), user(&pool, 2)]);
         ends_counted(pool, &server);
     });
 }
@@ -131,21 +117,7 @@ fn a_close_beside_users_ends_with_the_last_of_them() {
     explore(|| {
         let server = Server::new(EACH);
         let pool = pool(&server);
-        let caller = || {
-            let pool = pool.clone();
-            party(async move {
-                match pool.get().await {
-                    Ok(lease) => lease.use_it(),
-                    Err(GetError::Closed { .. }) => {}
-                    Err(other) => panic!("{other}"),
-                }
-            })
-        };
-        let closer = {
-            let pool = pool.clone();
-            party(async move { assert_eq!(pool.close().await.abandoned, 0) })
-        };
-        race([caller(), caller(), closer, onlooker(&pool)]);
+        race([caller(&pool), caller(&pool), closer(&pool), onlooker(&pool)]);
         ends(pool, &server);
     });
 }

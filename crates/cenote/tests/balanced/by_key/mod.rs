@@ -10,6 +10,8 @@ mod leading;
 mod named;
 /// Connections that go where a key's caller is.
 mod room;
+/// What callers are told whose time is up.
+mod timed_out;
 /// Who waits for the endpoint of a key, and how long.
 mod waiting;
 

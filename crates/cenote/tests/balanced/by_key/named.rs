@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use cenote::endpoints::{Candidate, EndpointSet, channel};
 use cenote::{GetError, Lease, Pool};
 
-use super::NAMES;
+use super::{NAMES, key_of};
 use crate::service::{Answer, Service, To, endpoint, ms, pass, secs, set_of, shares, two_levels};
 
 #[tokio::test(start_paused = true)]
@@ -152,6 +154,40 @@ async fn an_endpoint_is_leased_by_name_whether_or_not_its_priority_is_needed() {
     shares(&pool, 20).await;
     let second = pool.endpoint_id(&"second".to_owned()).unwrap();
     assert_eq!(pool.get().at(second).await.unwrap().server, "second");
+}
+
+/// What `try_get` is for any endpoint.
+#[tokio::test(start_paused = true)]
+async fn a_get_without_time_takes_what_is_idle_at_its_endpoint_and_nothing_else() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b"]);
+    let pool = pool.max_per_endpoint(1).build().unwrap();
+    shares(&pool, 50).await;
+    let a = pool.endpoint_id(&"a".to_owned()).unwrap();
+    let key = key_of(&pool, "a").await;
+    let by_either = || [pool.get().at(a), pool.get().by_key(&key)];
+    for get in by_either() {
+        assert_eq!(get.timeout(Duration::ZERO).await.unwrap().server, "a");
+    }
+    let _held = pool.get().at(a).await.unwrap();
+    assert_eq!(pool.try_get().unwrap().server, "b");
+    for get in by_either() {
+        let error = get.timeout(Duration::ZERO).await.map(drop).unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_get_without_time_lacks_at_its_endpoint_is_dialled_for_the_next() {
+    let service = Service::default();
+    let (_sender, pool) = service.over(&["a", "b"]);
+    let pool = pool.build().unwrap();
+    pass(ms(10)).await;
+    let a = pool.endpoint_id(&"a".to_owned()).unwrap();
+    let at_once = || pool.get().at(a).timeout(Duration::ZERO);
+    assert!(at_once().await.is_err());
+    pass(ms(10)).await;
+    assert_eq!(at_once().await.unwrap().server, "a");
 }
 
 /// A dial that takes long is waited for by those who want that endpoint and no other.

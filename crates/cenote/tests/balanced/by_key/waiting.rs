@@ -274,32 +274,6 @@ async fn a_caller_by_key_that_leaves_at_any_poll_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_by_key_are_told_when_their_time_is_up_by_either_time_out() {
-    let service = Service::default();
-    let (_sender, pool) = service.over(&["a", "b"]);
-    let pool = pool
-        .max_per_endpoint(1)
-        .acquire_timeout(secs(2))
-        .build()
-        .unwrap();
-    shares(&pool, 50).await;
-    let key = key_of(&pool, "a").await;
-    let _held = pool.get().by_key(&key).await.unwrap();
-    for (own, after) in [(None, secs(2)), (Some(secs(1)), secs(1))] {
-        let began = tokio::time::Instant::now();
-        let get = pool.get().by_key(&key);
-        let get = match own {
-            Some(own) => get.timeout(own),
-            None => get,
-        };
-        let error = get.await.map(drop).unwrap_err();
-        assert!(error.is_timeout(), "{error}");
-        let took = began.elapsed();
-        assert!(took >= after && took < after + ms(200), "{took:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn callers_by_key_count_among_those_who_may_wait() {
     let service = Service::default();
     let (_sender, pool) = service.over(&["a"]);

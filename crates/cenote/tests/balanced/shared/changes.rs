@@ -125,7 +125,7 @@ async fn what_is_told_of_an_endpoint_is_its_leases_and_its_connections() {
     let _held = hold(&pool, 7).await;
     let text = pool.inspect().to_string();
     assert!(
-        text.contains("7 leases out, 1 connections open, 0 opening"),
+        text.contains("7 leases out, 1 connection open, 0 opening"),
         "{text}"
     );
 }

@@ -63,7 +63,7 @@ async fn more_reserved_than_the_budget_has_is_refused_with_both_numbers() {
     );
     let within = Budget::within(&budget, 1);
     let error = builder(&server, &within).min_idle(2).build().unwrap_err();
-    assert!(error.accepted.contains("it has 1 connections"), "{error}");
+    assert!(error.accepted.contains("it has 1 connection;"), "{error}");
     let shared = SharedPool::builder(server.clone()).min_size(3);
     let error = shared.budget(&budget).build().unwrap_err();
     assert_eq!(error.setting, "min_size");
@@ -158,7 +158,7 @@ async fn a_time_out_names_the_bound_that_was_hit() {
     let [a, b] = pools(&server, &budget);
     let lease = get(&a).await;
     let error = b.get().timeout(secs(1)).await.unwrap_err().to_string();
-    let said = "; budget database: 1 of 1 connections, ";
+    let said = "; budget database: 1 of 1 connection, ";
     assert!(error.contains(said), "{error}");
     drop(lease);
     // Its own size is no budget.
