@@ -204,11 +204,14 @@ impl fmt::Display for BudgetStatus {
             reserved,
             waiting,
         } = self;
-        write!(
-            f,
-            "budget {name}: {connections} of {}",
-            plural(*max_connections, "connection")
-        )?;
+        write!(f, "budget {name}: ")?;
+        match *max_connections {
+            usize::MAX => write!(f, "{}", plural(*connections, "connection"))?,
+            max => write!(f, "{connections} of {}", plural(max, "connection"))?,
+        }
+        if let Some(max_idle) = max_idle {
+            write!(f, ", {max_idle} idle at most")?;
+        }
         if *reserved > 0 {
             write!(f, ", {reserved} more reserved")?;
         }

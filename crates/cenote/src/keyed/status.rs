@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::plural::plural;
 use crate::report::{BudgetStatus, Status};
 
 /// All keys' pools at one moment, nearly: each is looked at by itself.
@@ -77,14 +78,16 @@ impl fmt::Display for KeyedStatus {
             waiters,
             budget,
         } = self;
-        let keys_have = if *keys == 1 { "key has" } else { "keys have" };
+        let have = if *keys == 1 { "has" } else { "have" };
         write!(
             f,
-            "{name}: {keys} {keys_have} {size} connections ({leased} leased, {idle} idle, {upkeep} in upkeep), \
-             {opening} opening, {waiters} waiting"
+            "{name}: {} {have} {} ({leased} leased, {idle} idle, {upkeep} in upkeep), {opening} opening, \
+             {waiters} waiting",
+            plural(*keys, "key"),
+            plural(*size, "connection"),
         )?;
         if *waiters > 0 {
-            write!(f, " for {keys_waiting}")?;
+            write!(f, " for {}", plural(*keys_waiting, "key"))?;
         }
         match budget {
             Some(budget) => write!(f, "; {budget}"),

@@ -116,3 +116,62 @@ async fn a_total_of_none_is_refused() {
     let refused = servers.keyed(|pool| pool).max_total(0).build().unwrap_err();
     assert_eq!(refused.setting, "max_total");
 }
+
+/// Go's `MaxIdleConns`, httpcore's `max_keepalive_connections`: a bound on what idles, of whichever key.
+#[tokio::test(start_paused = true)]
+async fn of_more_idle_connections_than_may_be_those_go_that_have_been_idle_for_longest() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).max_idle(3).build().unwrap();
+    let mut leases = Vec::new();
+    for key in 0..10 {
+        leases.push(pools.get(&key).await.unwrap());
+    }
+    pass(secs(60)).await;
+    assert_eq!(servers.open(), 10, "what is leased is not idle");
+    for lease in leases {
+        pass(secs(2)).await;
+        drop(lease);
+    }
+    pass(secs(2)).await;
+    let open = |key| servers.at(&key).open();
+    assert_eq!([0, 6, 7, 8, 9].map(open), [0, 0, 1, 1, 1]);
+    let status = pools.status();
+    assert_eq!((status.keys, status.idle), (3, 3));
+    assert_eq!(
+        status.to_string(),
+        "tenants: 3 keys have 3 connections (0 leased, 3 idle, 0 in upkeep), 0 opening, 0 waiting; \
+         budget tenants: 3 connections, 3 idle at most, 0 pools waiting"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_kept_ready_do_not_go_for_the_bound_on_idle_ones() {
+    let servers = Servers::new();
+    let pools = servers
+        .keyed(|pool| pool.min_idle(1))
+        .max_idle(2)
+        .build()
+        .unwrap();
+    for key in 0..4 {
+        let leases = (
+            pools.get(&key).await.unwrap(),
+            pools.get(&key).await.unwrap(),
+        );
+        drop(leases);
+    }
+    pass(secs(10)).await;
+    let open = |key| servers.at(&key).open();
+    assert_eq!([0, 1, 2, 3].map(open), [1, 1, 1, 1]);
+}
+
+/// A pool that nobody uses, with leases that last, is looked at until they have come back.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_comes_back_to_a_pool_at_rest_counts_as_idle() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).max_idle(0).build().unwrap();
+    let lease = pools.get(&1).await.unwrap();
+    pass(secs(3_600)).await;
+    drop(lease);
+    pass(secs(2)).await;
+    assert_eq!((servers.open(), pools.len()), (0, 0));
+}
