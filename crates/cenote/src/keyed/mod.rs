@@ -14,6 +14,8 @@ mod get;
 mod handle;
 mod hints;
 mod map;
+#[cfg(all(test, cenote_shuttle))]
+mod models;
 mod pools;
 mod status;
 
