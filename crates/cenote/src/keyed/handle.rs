@@ -10,7 +10,8 @@ use super::pools::Pooled;
 /// can do, without a look-up. Its `get` costs what that of a pool costs which has no key.
 ///
 /// While it is there, the key is not forgotten, however long nobody uses it; it keeps the pool open as well when the
-/// [`Keyed`](crate::Keyed) is dropped. Cheap to clone.
+/// [`Keyed`](crate::Keyed) is dropped. Cheap to clone: a clone of the pool behind it (`Pool::clone(&handle)`) keeps that pool
+/// open, and not its key.
 pub struct KeyPool<K: Send + Sync + 'static, P: Pooled> {
     pub(super) entry: InUse<K, P>,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::map::Entry;
+use crate::rt;
 use crate::sync::{Mutex, lock, own_shard};
 
 /// Threads beyond this many share the others' cells.
@@ -51,8 +52,10 @@ impl<K, P> Hints<K, P> {
             true => Some(entry),
         };
         drop(cell);
-        // Perhaps the last reference.
-        drop(before);
+        if let Some(before) = before {
+            // Perhaps the last reference, and of another key than the caller's.
+            let _ = rt::calling(|| drop(before));
+        }
     }
 
     /// Clears the cells of an entry that is out, and gives what was in them.

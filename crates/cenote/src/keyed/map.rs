@@ -5,13 +5,13 @@
 //! have two pools. There is one entry of a key at a time: before one is added, its key was compared with those of all
 //! others that have its hash.
 //!
-//! Locks: each shard's, one at a time. Under it the locks of a lifecycle may be taken, for whether a pool is spent is asked
+//! Locks: that of what was closed, then each shard's, one at a time. Under a shard's the locks of a lifecycle may be taken, for whether a pool is spent is asked
 //! there, and no user code runs: keys are hashed, compared, made and dropped outside, and pools as well. The hints' are
 //! leaves.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -31,11 +31,20 @@ pub(super) struct Map<K, P> {
     pub(super) name: Arc<str>,
     pub(super) budget: Option<Budget>,
     make: Make<K, P>,
-    hasher: RandomState,
+    hasher: Hashing,
     last_id: AtomicU64,
     shards: Box<[Shard<K, P>]>,
     hints: Hints<K, P>,
+    /// What a close took out, for those that close after it to wait for as well.
+    closed: Mutex<Vec<Arc<Entry<K, P>>>>,
 }
+
+/// Seeded for each map, so that keys of the same hash cannot be made up.
+#[cfg(not(cenote_shuttle))]
+type Hashing = std::hash::RandomState;
+/// A schedule is the same in each of its runs.
+#[cfg(cenote_shuttle)]
+type Hashing = BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// By hash. In cache lines of its own.
 #[repr(align(128))]
@@ -95,10 +104,11 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
             name,
             budget,
             make,
-            hasher: RandomState::new(),
+            hasher: Hashing::default(),
             last_id: AtomicU64::new(0),
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hints: Hints::new(),
+            closed: Mutex::new(Vec::new()),
         })
     }
 
@@ -192,6 +202,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
                 on_spent: Spent(Box::new(move || {
                     if let Some(map) = on_spent.upgrade() {
                         map.retire(hash, id);
+                        map.leave();
                     }
                 })),
             };
@@ -223,6 +234,12 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
             return;
         };
         self.forget(entry);
+    }
+
+    /// Drops a reference that may be the last, where users dropped theirs meanwhile: all keys go with it then, and this may
+    /// be the end of a lease.
+    fn leave(self: Arc<Self>) {
+        let _ = rt::calling(|| drop(self));
     }
 
     /// Drops an entry that was taken out.
@@ -263,20 +280,23 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
         Some(entry)
     }
 
-    /// Takes all out; no more are added.
+    /// Takes all out, and gives them with those that were taken out before; no more are added.
     pub(super) fn close(&self) -> Vec<Arc<Entry<K, P>>> {
-        let mut closed = Vec::new();
-        for Shard(shard) in &self.shards {
-            let mut entries = lock(shard);
-            entries.is_closed = true;
-            let buckets = std::mem::take(&mut entries.by_hash);
-            drop(entries);
-            closed.extend(buckets.into_values().flatten());
-        }
+        let closed = {
+            let mut closed = lock(&self.closed);
+            for Shard(shard) in &self.shards {
+                let mut entries = lock(shard);
+                entries.is_closed = true;
+                let buckets = std::mem::take(&mut entries.by_hash);
+                drop(entries);
+                closed.extend(buckets.into_values().flatten());
+            }
+            closed.clone()
+        };
         for entry in &closed {
             entry.is_out.store(true, Release);
-            let hinted = self.hints.clear(entry);
-            let _ = rt::calling(|| drop(hinted));
+            // Not the last references.
+            drop(self.hints.clear(entry));
         }
         closed
     }
@@ -395,6 +415,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Drop for InUse<K, P> {
             && let Some(map) = entry.map.upgrade()
         {
             map.retire(entry.hash, entry.id);
+            map.leave();
         }
     }
 }

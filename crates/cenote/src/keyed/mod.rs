@@ -14,6 +14,8 @@ mod get;
 mod handle;
 mod hints;
 mod map;
+#[cfg(all(test, cenote_shuttle))]
+mod models;
 mod pools;
 mod status;
 
@@ -247,7 +249,8 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
     }
 
     /// Closes all pools, at once, and makes no more: callers that wait get [`Closed`](GetError::Closed), idle connections
-    /// end now, leased ones when they come back. Await the result to wait for that, [`KeyedClose::timeout`] at most.
+    /// end now, leased ones when they come back. Await the result to wait for that, [`KeyedClose::timeout`] at most. Called
+    /// once more, it waits for the same.
     pub fn close(&self) -> KeyedClose {
         let closed = self.map.close().into_iter();
         KeyedClose::new(closed.map(|entry| entry.pool.close()).collect())

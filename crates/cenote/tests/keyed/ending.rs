@@ -1,8 +1,12 @@
-use cenote::GetError;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
 use cenote::error::TryGetError;
+use cenote::{GetError, Keyed, OwnedLease, Pool};
 
 use crate::Servers;
-use crate::server::{ms, pass, secs};
+use crate::server::{Server, ms, pass, secs};
 
 #[tokio::test(start_paused = true)]
 async fn closing_ends_all_pools_and_makes_no_more() {
@@ -93,4 +97,74 @@ async fn evicting_replaces_the_connections_of_all_keys() {
     drop(lease);
     assert_eq!(servers.open(), 0);
     assert_eq!(pools.get(&1).await.unwrap().conn.id, 1);
+}
+
+/// A drain that begins with a signal and is waited for elsewhere.
+#[tokio::test(start_paused = true)]
+async fn a_close_after_another_waits_for_the_same_leases() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).build().unwrap();
+    let lease = pools.get(&1).await.unwrap();
+    drop(pools.close());
+    let report = pools.close().timeout(secs(1)).await;
+    assert_eq!(report.abandoned, 1);
+    let last = tokio::spawn(pools.close());
+    pass(secs(1)).await;
+    drop(lease);
+    assert_eq!(last.await.unwrap().abandoned, 0);
+    assert_eq!(servers.open(), 0);
+}
+
+/// A key whose drop takes a handle on the pools along, if it has one, and panics where it is told to.
+#[derive(Clone, Debug)]
+struct Last {
+    number: u32,
+    pools: Arc<Mutex<Option<Pools>>>,
+    panics: Arc<AtomicBool>,
+}
+
+type Pools = Keyed<Last, Pool<Server>>;
+
+impl PartialEq for Last {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Last {}
+
+impl Hash for Last {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.number.hash(hasher);
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let pools = self.pools.lock().unwrap().take();
+        drop(pools);
+        assert!(!self.panics.load(SeqCst), "told to");
+    }
+}
+
+/// The last handle goes while a lease ends: so do all keys, and a lease's end does not panic.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_panics_as_the_pools_end_with_a_lease_is_not_its_holder_s_affair() {
+    let server = Server::default();
+    let of = server.clone();
+    let pools = Keyed::builder(move |_: &Last| of.clone()).build().unwrap();
+    let key = |number| Last {
+        number,
+        pools: Arc::default(),
+        panics: Arc::default(),
+    };
+    let (first, second) = (key(1), key(2));
+    let lease = pools.get(&first).await.unwrap();
+    drop(pools.get(&second).await.unwrap());
+    let (last, panics) = (Arc::clone(&first.pools), Arc::clone(&second.panics));
+    drop((first, second));
+    *last.lock().unwrap() = Some(pools);
+    panics.store(true, SeqCst);
+    OwnedLease::discard(lease);
+    assert_eq!(server.open(), 0);
 }

@@ -3,6 +3,8 @@
 
 /// Bounds on the connections of all keys together.
 mod bounds;
+/// Gets that are dropped, after every number of polls.
+mod cancelling;
 /// The end of one key's pool, or of all.
 mod ending;
 /// When a key is forgotten, and when not.
@@ -11,11 +13,16 @@ mod forgetting;
 mod identity;
 /// What is wrong with a key's settings, and user code that panics.
 mod making;
+/// Random scripts against a naive reference.
+mod play;
+#[path = "../proof/scripts.rs"]
+mod scripts;
 #[path = "../server/mod.rs"]
 mod server;
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use cenote::keyed::KeyedBuilder;
@@ -25,11 +32,41 @@ use cenote::{Connect, ConnectionInfo, Dial, Keyed, Pool, Verdict};
 use server::{Conn, Refused, Server};
 
 /// A server for each key, made when first asked for.
-pub struct Servers<K>(Arc<Mutex<HashMap<K, Server>>>);
+pub struct Servers<K> {
+    by_key: Arc<Mutex<HashMap<K, Server>>>,
+    all: Arc<All>,
+}
+
+/// Connections and dials of all keys now, and the most there ever were.
+#[derive(Default)]
+struct All {
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// Counts as one of all from the dial to the drop.
+struct OneOfAll(Arc<All>);
+
+impl OneOfAll {
+    fn begin(all: &Arc<All>) -> Self {
+        let now = all.open.fetch_add(1, SeqCst) + 1;
+        all.most.fetch_max(now, SeqCst);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for OneOfAll {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
+    }
+}
 
 impl<K> Clone for Servers<K> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            by_key: Arc::clone(&self.by_key),
+            all: Arc::clone(&self.all),
+        }
     }
 }
 
@@ -37,33 +74,44 @@ impl<K> Clone for Servers<K> {
 pub struct Opener<K> {
     pub key: K,
     server: Server,
+    all: Arc<All>,
 }
 
 /// A connection that knows for which key it was opened.
 pub struct Opened<K> {
     pub key: K,
     pub conn: Conn,
+    _one_of_all: OneOfAll,
 }
 
 impl<K: Clone + Eq + Hash + std::fmt::Debug + Send + Sync + 'static> Servers<K> {
     pub(crate) fn new() -> Self {
-        Self(Arc::default())
+        Self {
+            by_key: Arc::default(),
+            all: Arc::default(),
+        }
     }
 
     pub fn at(&self, key: &K) -> Server {
-        let mut servers = self.0.lock().unwrap();
+        let mut servers = self.by_key.lock().unwrap();
         servers.entry(key.clone()).or_default().clone()
     }
 
     /// Connections and dials of all keys now.
     pub fn open(&self) -> usize {
-        self.0.lock().unwrap().values().map(Server::open).sum()
+        self.all.open.load(SeqCst)
+    }
+
+    /// The most there ever were at once.
+    pub fn most(&self) -> usize {
+        self.all.most.load(SeqCst)
     }
 
     pub fn opener(&self, key: &K) -> Opener<K> {
         Opener {
             key: key.clone(),
             server: self.at(key),
+            all: Arc::clone(&self.all),
         }
     }
 
@@ -82,9 +130,13 @@ impl<K: Clone + Send + Sync + 'static> Connect for Opener<K> {
     type Error = Refused;
 
     async fn connect(&self, dial: &Dial) -> Result<Opened<K>, Refused> {
+        let one_of_all = OneOfAll::begin(&self.all);
         let conn = self.server.connect(dial).await?;
-        let key = self.key.clone();
-        Ok(Opened { key, conn })
+        Ok(Opened {
+            key: self.key.clone(),
+            conn,
+            _one_of_all: one_of_all,
+        })
     }
 
     fn is_open(&self, opened: &Opened<K>) -> bool {
@@ -97,6 +149,17 @@ impl<K: Clone + Send + Sync + 'static> Connect for Opener<K> {
 
     async fn check(&self, opened: &mut Opened<K>, info: &ConnectionInfo) -> Result<(), Refused> {
         self.server.check(&mut opened.conn, info).await
+    }
+
+    async fn reset(&self, opened: &mut Opened<K>, info: &ConnectionInfo) -> Result<(), Refused> {
+        self.server.reset(&mut opened.conn, info).await
+    }
+
+    async fn close(&self, opened: Opened<K>, info: &ConnectionInfo) {
+        let Opened {
+            conn, _one_of_all, ..
+        } = opened;
+        self.server.close(conn, info).await;
     }
 
     fn leaving(&self, opened: &mut Opened<K>, info: &ConnectionInfo, reason: CloseReason) {

@@ -20,7 +20,7 @@ mod looking_after;
 mod restarting;
 pub(crate) mod server;
 mod sharing;
-mod toy;
+pub(crate) mod toy;
 
 use std::env;
 use std::future::{Future, poll_fn};
@@ -71,7 +71,7 @@ pub(crate) fn below(end: usize) -> usize {
 
 /// A pool without time-outs of waiting, with any order of its idle connections, which are checked before
 /// they are leased, or not.
-fn builder(server: &Server, max_size: usize) -> PoolBuilder<Toy> {
+pub(crate) fn builder(server: &Server, max_size: usize) -> PoolBuilder<Toy> {
     let orders = [
         IdleOrder::Local,
         IdleOrder::MostRecent,
@@ -173,7 +173,12 @@ fn get(pool: &Pool<Toy>) -> super::Get<'_, Toy> {
 
 /// A get polled `times` times at most, and whatever became of it.
 fn polled(pool: &Pool<Toy>, times: usize) -> impl Sized {
-    let mut get = Box::pin(get(pool));
+    polled_of(get(pool), times)
+}
+
+/// As [`polled`], of any get.
+pub(crate) fn polled_of<F: Future>(get: F, times: usize) -> impl Sized {
+    let mut get = Box::pin(get);
     let mut lease = None;
     for _ in 0..times {
         let poll = block_on(poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx))));

@@ -12,8 +12,8 @@ use crate::dial::Dial;
 use crate::report::ConnectionInfo;
 use crate::signals::Signals;
 
-pub(super) type Server = server::Server<Rules>;
-pub(super) type Toy = server::Toy<Rules>;
+pub(crate) type Server = server::Server<Rules>;
+pub(crate) type Toy = server::Toy<Rules>;
 
 pub(crate) struct Rules {
     /// The most connections and dials there may be at once.
@@ -49,7 +49,7 @@ pub(crate) struct Conn {
 
 impl Server {
     /// Never more than `most` connections and dials are to be there at once.
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self::by(Rules {
             most,
             all: None,
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// As [`new`](Self::new), and never more than `all` permits of its servers together.
-    pub(super) fn one_of(all: &Server, most: usize) -> Self {
+    pub(crate) fn one_of(all: &Server, most: usize) -> Self {
         Self::by(Rules {
             most,
             all: Some(all.clone()),
@@ -111,7 +111,7 @@ impl Conn {
     }
 
     /// By the one who has it, alone.
-    pub(super) fn use_it(&mut self) {
+    pub(crate) fn use_it(&mut self) {
         self.begin();
         if self.is_dirty {
             self.place.0.complain("a dirty connection was leased");
