@@ -67,16 +67,14 @@ where
             Some(waiting) => waiting,
             None => {
                 let (map, call_site) = (this.map, this.call_site);
-                let hash = map.hash(this.key);
-                if let Some(lease) = map.take_hinted(this.key, hash, call_site) {
+                if let Some(lease) = map.take_hinted(this.key, call_site) {
                     return Poll::Ready(Ok(lease));
                 }
-                let entry = map.entry(this.key, hash)?;
-                map.hint(&entry);
-                if let Some(lease) = entry.pool.take(call_site) {
-                    entry.end_with_lease();
-                    return Poll::Ready(Ok(lease));
-                }
+                let entry = map.entry(this.key)?;
+                let entry = match map.take(entry, call_site) {
+                    Ok(lease) => return Poll::Ready(Ok(lease)),
+                    Err(entry) => entry,
+                };
                 this.waiting
                     .insert(Box::pin(wait(entry, call_site, this.limit)))
             }

@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Weak};
 
-use super::hints::Hints;
+use super::hints::{self, Hints};
 use super::pools::{Place, Pooled, Prepared, Spent};
 use crate::budget::Budget;
 use crate::error::{BoxError, GetError};
@@ -76,17 +76,8 @@ pub(super) struct Entry<K, P> {
 
 /// An entry that is not retired while this is there.
 pub(super) struct InUse<K: Send + Sync + 'static, P: Pooled> {
-    entry: Arc<Entry<K, P>>,
-    ends: Ends,
-}
-
-/// How the use of an entry ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ends {
-    /// Perhaps with nothing left of it.
-    Alone,
-    /// With a lease, whose own end sees to that.
-    WithLease,
+    /// None once it was ended [with a lease](Self::end_with_lease).
+    entry: Option<Arc<Entry<K, P>>>,
 }
 
 const SHARDS: usize = if cfg!(cenote_shuttle) { 1 } else { 16 };
@@ -112,7 +103,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
         })
     }
 
-    pub(super) fn hash(&self, key: &(impl Hash + ?Sized)) -> u64 {
+    fn hash(&self, key: &(impl Hash + ?Sized)) -> u64 {
         self.hasher.hash_one(key)
     }
 
@@ -121,43 +112,61 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
         &self.shards[(hash >> 32) as usize % SHARDS].0
     }
 
-    /// A lease, if this thread used the key's pool of late and that has one at once.
+    /// A lease, if the key's is the pool that this thread used last, and has one at once.
     #[inline]
     pub(super) fn take_hinted<Q>(
         &self,
         key: &Q,
-        hash: u64,
         call_site: &'static Location<'static>,
     ) -> Option<P::Lease>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let entry = self.hints.take(hash)?;
-        let lease = match entry.hash == hash && entry.key.borrow() == key {
-            true => entry.pool.take(call_site),
-            false => None,
-        };
+        let entry = self.hints.take()?;
+        if entry.key.borrow() != key {
+            // This key's takes its place.
+            hints::forget(entry);
+            return None;
+        }
+        let lease = entry.pool.take(call_site);
         self.hints.put(entry);
         lease
     }
 
+    /// A lease, if the entry's pool has one at once: this thread is likely to ask for the same key again. The entry, if not.
+    pub(super) fn take(
+        &self,
+        entry: InUse<K, P>,
+        call_site: &'static Location<'static>,
+    ) -> Result<P::Lease, InUse<K, P>> {
+        match entry.pool.take(call_site) {
+            Some(lease) => {
+                self.hints.put(entry.end_with_lease());
+                Ok(lease)
+            }
+            None => Err(entry),
+        }
+    }
+
     /// The key's entry, if there is one.
-    pub(super) fn find<Q>(&self, key: &Q, hash: u64) -> Option<InUse<K, P>>
+    pub(super) fn find<Q>(&self, key: &Q) -> Option<InUse<K, P>>
     where
         K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        Q: Hash + Eq + ?Sized,
     {
+        let hash = self.hash(key);
         let look = lock(self.shard(hash)).look(hash);
         look.entries.find(|entry| entry.key.borrow() == key)
     }
 
     /// The key's entry: with a pool made for it, if there is none.
-    pub(super) fn entry<Q>(self: &Arc<Self>, key: &Q, hash: u64) -> Result<InUse<K, P>, GetError>
+    pub(super) fn entry<Q>(self: &Arc<Self>, key: &Q) -> Result<InUse<K, P>, GetError>
     where
         K: Borrow<Q>,
-        Q: Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        let hash = self.hash(key);
         let mut look = lock(self.shard(hash)).look(hash);
         let mut made = None;
         loop {
@@ -268,13 +277,13 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
     }
 
     /// The key's entry, taken out: the next who asks for the key has another made.
-    pub(super) fn remove<Q>(&self, key: &Q, hash: u64) -> Option<InUse<K, P>>
+    pub(super) fn remove<Q>(&self, key: &Q) -> Option<InUse<K, P>>
     where
         K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        Q: Hash + Eq + ?Sized,
     {
-        let entry = self.find(key, hash)?;
-        let removed = lock(self.shard(hash)).remove(hash, entry.id);
+        let entry = self.find(key)?;
+        let removed = lock(self.shard(entry.hash)).remove(entry.hash, entry.id);
         // Else another was faster.
         self.forget(removed?);
         Some(entry)
@@ -303,11 +312,6 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
 
     pub(super) fn is_closed(&self) -> bool {
         lock(&self.shards[0].0).is_closed
-    }
-
-    /// This thread is likely to ask for the same key again.
-    pub(super) fn hint(&self, entry: &InUse<K, P>) {
-        self.hints.put(Arc::clone(&entry.entry));
     }
 }
 
@@ -380,7 +384,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Entries<K, P> {
         if same_hash.len() == 0 {
             self.by_hash.remove(&hash);
             // Keys that are gone leave no memory behind.
-            if self.by_hash.capacity() > 4 * self.by_hash.len() + 64 {
+            if self.by_hash.capacity() > 4 * self.by_hash.len() + 16 {
                 self.by_hash.shrink_to(2 * self.by_hash.len());
             }
         }
@@ -393,24 +397,33 @@ impl<K: Send + Sync + 'static, P: Pooled> InUse<K, P> {
     fn begin(entry: &Arc<Entry<K, P>>) -> Self {
         entry.uses.fetch_add(1, Relaxed);
         Self {
-            entry: Arc::clone(entry),
-            ends: Ends::Alone,
+            entry: Some(Arc::clone(entry)),
         }
     }
 
-    /// Ends the use of an entry from whose pool the caller has a lease.
-    pub(super) fn end_with_lease(mut self) {
-        self.ends = Ends::WithLease;
+    fn entry(&self) -> &Arc<Entry<K, P>> {
+        let entry = self.entry.as_ref();
+        entry.expect("an entry in use is there until that ends")
+    }
+
+    /// Ends the use of an entry from whose pool the caller has a lease: when that ends, it is seen whether anything is left.
+    fn end_with_lease(mut self) -> Arc<Entry<K, P>> {
+        let entry = self.entry.take();
+        let entry = entry.expect("an entry in use is there until that ends");
+        entry.uses.fetch_sub(1, Release);
+        entry
     }
 }
 
 impl<K: Send + Sync + 'static, P: Pooled> Drop for InUse<K, P> {
     fn drop(&mut self) {
-        let entry = &self.entry;
+        let Some(entry) = &self.entry else {
+            return;
+        };
         // Release: what was done with it comes before its end. Acquire: where that is seen to here.
         let is_last = entry.uses.fetch_sub(1, AcqRel) == 1;
-        let may_be_spent = is_last && self.ends == Ends::Alone && !entry.is_out.load(Relaxed);
-        if may_be_spent
+        if is_last
+            && !entry.is_out.load(Relaxed)
             && entry.pool.is_spent()
             && let Some(map) = entry.map.upgrade()
         {
@@ -422,7 +435,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Drop for InUse<K, P> {
 
 impl<K: Send + Sync + 'static, P: Pooled> Clone for InUse<K, P> {
     fn clone(&self) -> Self {
-        Self::begin(&self.entry)
+        Self::begin(self.entry())
     }
 }
 
@@ -430,7 +443,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Deref for InUse<K, P> {
     type Target = Entry<K, P>;
 
     fn deref(&self) -> &Entry<K, P> {
-        &self.entry
+        self.entry()
     }
 }
 

@@ -152,15 +152,11 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
         Q: Hash + Eq + ?Sized,
     {
         let (map, call_site) = (&self.map, Location::caller());
-        let hash = map.hash(key);
-        if let Some(lease) = map.take_hinted(key, hash, call_site) {
+        if let Some(lease) = map.take_hinted(key, call_site) {
             return Ok(lease);
         }
-        let lease = map.find(key, hash).and_then(|entry| {
-            let lease = entry.pool.take(call_site);
-            map.hint(&entry);
-            lease
-        });
+        let entry = map.find(key);
+        let lease = entry.and_then(|entry| map.take(entry, call_site).ok());
         lease.ok_or_else(|| match map.is_closed() {
             true => TryGetError::Closed,
             false => TryGetError::NoneIdle,
@@ -180,7 +176,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let entry = self.map.entry(key, self.map.hash(key))?;
+        let entry = self.map.entry(key)?;
         Ok(KeyPool { entry })
     }
 
@@ -193,7 +189,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let entry = self.map.find(key, self.map.hash(key))?;
+        let entry = self.map.find(key)?;
         Some(KeyPool { entry })
     }
 
@@ -244,7 +240,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let removed = self.map.remove(key, self.map.hash(key))?;
+        let removed = self.map.remove(key)?;
         Some(removed.pool.close())
     }
 
