@@ -136,6 +136,7 @@ impl Keeper {
             listed.due = Some(at);
             let is_earliest = due.peek().is_none_or(|Reverse((first, _))| at < *first);
             due.push(Reverse((at, key)));
+            list.tidy();
             is_earliest
         };
         if is_earliest {
@@ -146,7 +147,12 @@ impl Keeper {
 
     /// Takes `member` off the list.
     pub(crate) fn dismiss<M: Member>(&self, member: &Arc<M>) {
-        let dismissed = lock(&self.list).members.remove(&key(member));
+        let dismissed = {
+            let mut list = lock(&self.list);
+            let dismissed = list.members.remove(&key(member));
+            list.tidy();
+            dismissed
+        };
         if dismissed.is_some() {
             // It may have been the last.
             self.earlier.notify_one();
@@ -199,6 +205,7 @@ impl Keeper {
             }
             (_, None) => {
                 let gone = members.remove(&key);
+                list.tidy();
                 drop(list);
                 drop(gone);
             }
@@ -234,6 +241,27 @@ impl Keeper {
         }
     }
 }
+
+impl List {
+    /// Members that are gone leave no memory behind, nor times that do not count any more: each look costs a step or two
+    /// for it.
+    fn tidy(&mut self) {
+        let Self { members, due, .. } = self;
+        if due.len() > 2 * members.len() + ROOM {
+            due.retain(|Reverse((at, key))| {
+                let listed = members.get(key);
+                listed.is_some_and(|listed| listed.due == Some(*at))
+            });
+            due.shrink_to(2 * due.len());
+        }
+        if members.capacity() > 4 * members.len() + ROOM {
+            members.shrink_to(2 * members.len());
+        }
+    }
+}
+
+/// So much more than there is use for is not worth the while.
+const ROOM: usize = 64;
 
 enum Next {
     Look(Arc<dyn Member>),

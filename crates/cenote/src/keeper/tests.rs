@@ -124,3 +124,21 @@ fn members_hear_of_the_end_of_their_runtime() {
     assert!(toy.is_abandoned.load(SeqCst));
     assert_eq!(keeper.schedule(&toy, rt::now()), Err(End::Died));
 }
+
+/// Of pools that come and go, as those of keys do, with times that are far off: what is noted of them goes with them.
+#[tokio::test(start_paused = true)]
+async fn members_that_are_gone_leave_no_memory_behind() {
+    let (stays, now) = (Arc::new(Toy::default()), rt::now());
+    let keeper = schedule(&stays, now + secs(3_600));
+    for round in 0..10_000 {
+        let toy = Arc::new(Toy::default());
+        schedule(&toy, now + secs(7_200));
+        schedule(&toy, now + secs(600));
+        keeper.dismiss(&toy);
+        let list = lock(&keeper.list);
+        let noted = (list.members.capacity(), list.due.capacity());
+        assert!(noted.0 < 300 && noted.1 < 300, "{noted:?} in round {round}");
+    }
+    sleep(secs(3_601)).await;
+    assert_eq!(stays.looks(), [now + secs(3_600)]);
+}
