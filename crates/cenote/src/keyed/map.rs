@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Weak};
 
 use super::hints::Hints;
-use super::pools::{Place, Pooled, Prepared, Spent};
+use super::pools::{Place, Pooled, Prepared, Spent, set_up};
 use crate::budget::Budget;
 use crate::error::{BoxError, GetError};
 use crate::rt;
@@ -198,12 +198,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
             let prepared = (self.make)(&key, place)?;
             Ok((key, prepared))
         };
-        let made =
-            rt::calling(make).unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
-        let (key, Prepared { pool, start }) = made.map_err(|error: BoxError| GetError::Setup {
-            pool: Arc::clone(&self.name),
-            error: error.into(),
-        })?;
+        let (key, Prepared { pool, start }) = set_up(&self.name, make)?;
         let entry = Entry {
             key,
             hash,

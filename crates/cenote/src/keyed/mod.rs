@@ -32,6 +32,7 @@ pub use builder::KeyedBuilder;
 pub use close::KeyedClose;
 pub use get::KeyedGet;
 pub use handle::KeyPool;
+pub(crate) use pools::set_up;
 pub use pools::{IntoPool, Pooled};
 pub use status::KeyedStatus;
 
