@@ -66,7 +66,8 @@ pub trait ErasedKeyed<K: ?Sized, T>: Send + Sync + 'static {
         None
     }
 
-    /// Closes all pools and waits for their connections, as [`Keyed::close`](crate::Keyed::close). Default: nothing to close.
+    /// Closes all pools and waits for their connections, as [`Keyed::close`](crate::Keyed::close). Default: nothing to
+    /// close.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }

@@ -40,21 +40,21 @@ type Make<K, C> = Box<dyn Fn(&K) -> Result<C, BoxError> + Send + Sync>;
 
 /// What says where a key's connections lead: a connector, or a [`Result`] of one, where the key may be at fault. Not to be
 /// implemented elsewhere.
-pub trait IntoConnector: Lead {}
+pub trait IntoConnector: HasConnector {}
 
 impl<C: Connect> IntoConnector for C {}
 
 impl<C: Connect, E: Into<BoxError>> IntoConnector for Result<C, E> {}
 
 /// What a connector can be had from.
-pub trait Lead {
+pub trait HasConnector {
     /// What is had.
     type Connector: Connect;
 
     fn connector(self) -> Result<Self::Connector, BoxError>;
 }
 
-impl<C: Connect> Lead for C {
+impl<C: Connect> HasConnector for C {
     type Connector = C;
 
     fn connector(self) -> Result<C, BoxError> {
@@ -62,7 +62,7 @@ impl<C: Connect> Lead for C {
     }
 }
 
-impl<C: Connect, E: Into<BoxError>> Lead for Result<C, E> {
+impl<C: Connect, E: Into<BoxError>> HasConnector for Result<C, E> {
     type Connector = C;
 
     fn connector(self) -> Result<C, BoxError> {

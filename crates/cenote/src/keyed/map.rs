@@ -6,8 +6,8 @@
 //! others that have its hash.
 //!
 //! Locks: each shard's, one at a time. Under it the locks of a lifecycle may be taken, for whether a pool is spent is asked
-//! there, and no user code runs: keys are hashed, compared, made and dropped outside, and pools as well. The hints' are
-//! leaves.
+//! there, and no user code runs: keys are hashed, compared, made and dropped outside, and pools as well. Those of the
+//! hints are leaves.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -58,8 +58,8 @@ pub(super) struct Entry<K, P> {
     pub(super) pool: P,
     id: u64,
     map: Weak<Map<K, P>>,
-    /// Gets on their way, handles, looks. Raised under the lock of the shard alone, under which none are seen before the
-    /// entry is taken out.
+    /// Gets under way, handles, looks. Each begins under the lock of the shard or beside another: so when none is found
+    /// under that lock, there is none, and the entry may be taken out.
     uses: AtomicUsize,
     /// It is taken out. Set before the hints are cleared of it, and read under the lock of each: so none has it after.
     pub(super) is_out: AtomicBool,

@@ -42,7 +42,7 @@ impl<C: Multiplex> IntoPool for SharedPoolBuilder<C> {}
 
 impl<B: IntoPool, E: Into<BoxError>> IntoPool for Result<B, E> {}
 
-/// What a key's pool has from those that it is among.
+/// What the pool of a key is given by the map that it is in.
 #[derive(Debug)]
 pub struct Place {
     /// Of all pools; with the key, that of one.

@@ -83,8 +83,10 @@ impl fmt::Display for KeyedStatus {
             "{name}: {keys} {keys_have} {size} connections ({leased} leased, {idle} idle, {upkeep} in upkeep), \
              {opening} opening, {waiters} waiting"
         )?;
-        if *waiters > 0 {
-            write!(f, " for {keys_waiting}")?;
+        match (waiters, keys_waiting) {
+            (0, _) => {}
+            (_, 1) => f.write_str(" for 1 key")?,
+            _ => write!(f, " for {keys_waiting} keys")?,
         }
         match budget {
             Some(budget) => write!(f, "; {budget}"),
