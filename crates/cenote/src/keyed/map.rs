@@ -385,10 +385,10 @@ impl<K: Send + Sync + 'static, P: Pooled> Drop for InUse<K, P> {
         // Release: what was done with it comes before its end. Acquire: where that is seen to here.
         let is_last = entry.uses.fetch_sub(1, AcqRel) == 1;
         let may_be_spent = is_last && self.ends == Ends::Alone && !entry.is_out.load(Relaxed);
-        if may_be_spent
-            && entry.pool.is_spent()
-            && let Some(map) = entry.map.upgrade()
-        {
+        if !may_be_spent || !entry.pool.is_spent() {
+            return;
+        }
+        if let Some(map) = entry.map.upgrade() {
             map.retire(entry.hash, entry.id);
         }
     }
