@@ -208,7 +208,7 @@ impl Connect for PostgresConnector {
         }
     }
 
-    /// Says goodbye and waits until the socket is closed.
+    /// Says goodbye and waits until the server has ended the session, for a second at most.
     async fn close(&self, conn: PgConnection, _: &ConnectionInfo) {
         conn.close().await;
     }

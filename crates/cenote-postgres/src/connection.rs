@@ -238,7 +238,8 @@ impl PgConnection {
         self.statements.clear();
     }
 
-    /// Says goodbye to the server and waits until the socket is closed.
+    /// Says goodbye to the server and waits until that has ended the session, for a second at most: a connection that is
+    /// opened then finds the place free that this one had under `max_connections`.
     ///
     /// Cancelling this leaves the rest to the background.
     pub async fn close(self) {

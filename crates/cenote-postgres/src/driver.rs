@@ -1,8 +1,8 @@
 //! The task behind a connection: it moves bytes until the connection ends or its owner lets go of it.
 //!
-//! Promises that the task, its socket and the server's work for it end soon after the owner drops: at once
-//! when nothing is under way; after a cancel request when something is; within two [`GRACE`] periods when
-//! the server does not react. A cancel request is sent only for a connection that nobody will use again,
+//! Promises that the task, its socket and the server's work for it end soon after the owner drops: with the
+//! session's end on the server, or after a second, when nothing is under way; after a cancel request when something
+//! is; within two [`GRACE`] periods when the server does not react. A cancel request is sent only for a connection that nobody will use again,
 //! so none can hit the next user's query. A server whose silence outlasts its callers' patience (`silence`) ends it
 //! too.
 

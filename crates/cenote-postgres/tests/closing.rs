@@ -4,7 +4,10 @@ mod fixture;
 
 use cenote::{Connect, ConnectionInfo, Dial, Lease};
 use cenote_postgres::PgConnection;
-use fixture::{connector, eventually, named, patient, server, sessions, single};
+use cenote_testkit::PostgresServer;
+use fixture::{
+    DEADLINE, connector, connector_to, eventually, named, patient, server, sessions, single,
+};
 use tokio::runtime::Handle;
 
 fn tasks() -> usize {
@@ -19,6 +22,33 @@ async fn closing_waits_until_the_task_has_ended() {
     assert_eq!(tasks(), before + 1, "one task per connection");
     connector.close(conn, &ConnectionInfo::default()).await;
     assert_eq!(tasks(), before);
+}
+
+/// Another connection may be opened at once, where the server permits no more than there are.
+#[tokio::test]
+async fn closing_waits_until_the_server_has_ended_the_session() {
+    let (watching, application) = (single(), "closed");
+    let observer = watching.get().await.expect("a lease for the observer");
+    let connector = named(server(), application);
+    for _ in 0..50 {
+        let conn = connector.connect(&Dial::new()).await.expect("it connects");
+        connector.close(conn, &ConnectionInfo::default()).await;
+        assert_eq!(sessions(&observer, application).await, 0);
+    }
+}
+
+/// A goodbye that is not heard holds nobody up for longer than a moment.
+#[tokio::test]
+async fn closing_ends_though_the_server_is_stopped() {
+    let server = PostgresServer::start().expect("PostgreSQL starts");
+    let connector = connector_to(&server);
+    let conn = connector.connect(&Dial::new()).await.expect("it connects");
+    server.stop().expect("it stops");
+    let info = ConnectionInfo::default();
+    let close = connector.close(conn, &info);
+    tokio::time::timeout(DEADLINE, close)
+        .await
+        .expect("it ends");
 }
 
 #[tokio::test]

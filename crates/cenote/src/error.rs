@@ -62,7 +62,8 @@ pub enum GetError {
         /// The pool's name.
         pool: Arc<str>,
     },
-    /// The pool of a [key](crate::Keyed) cannot be made: its settings cannot work, or what makes it failed or panicked.
+    /// There can be no pool for the [key](crate::Keyed): its settings cannot work, or the closure that is to say what they
+    /// are failed or panicked.
     #[non_exhaustive]
     Setup {
         /// The name of the pools.
@@ -152,10 +153,7 @@ impl fmt::Display for GetError {
                 write!(f, "pool {pool}: the before_get hook failed: {error}")
             }
             Self::Setup { pool, error } => {
-                write!(
-                    f,
-                    "pool {pool}: the pool of this key cannot be made: {error}"
-                )
+                write!(f, "pool {pool}: cannot be set up for this key: {error}")
             }
             Self::Closed { pool } => write!(f, "pool {pool}: closed"),
             Self::NotServing {
@@ -212,6 +210,15 @@ impl GetError {
         }
     }
 
+    /// That `pool` cannot be set up for the key that is asked for: for [pools by key of one's
+    /// own](crate::any::ErasedKeyed).
+    pub fn setup(pool: impl Into<Arc<str>>, error: ArcError) -> Self {
+        Self::Setup {
+            pool: pool.into(),
+            error,
+        }
+    }
+
     /// That `pool` is closed: for [pools of one's own](crate::any::ErasedPool).
     pub fn closed(pool: impl Into<Arc<str>>) -> Self {
         Self::Closed { pool: pool.into() }
@@ -226,7 +233,7 @@ impl GetError {
         }
     }
 
-    /// The error behind this one, the connector's or a hook's, if there is one and it is an `E`.
+    /// The error behind this one, if there is one and it is an `E`: the connector's, a hook's, or that of a key's setup.
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Hook { error, .. } | Self::Setup { error, .. } => error.downcast_ref(),

@@ -113,6 +113,7 @@
 //! | a pool for each tenant, shard or host | [`Keyed`] |
 //! | several pools within one server's `max_connections` | [`Budget`] |
 //! | pools of several kinds in one place, or none at all | [`DynPool`](any::DynPool), [`Unpooled`](any::Unpooled), [`ErasedPool`](any::ErasedPool) |
+//! | the same of pools by key | [`DynKeyed`](any::DynKeyed), [`UnpooledKeyed`](any::UnpooledKeyed), [`ErasedKeyed`](any::ErasedKeyed) |
 //! | a synchronous driver | [`blocking`], from tasks by [`OwnedLease::interact`](blocking::OwnedLease::interact) |
 //! | time-outs for it that any runtime will do for | [`time`] |
 //! | to know what happens | [`Pool::inspect`], [`Pool::counters`], [`Pool::timings`], [`PoolBuilder::on_event`](pool::PoolBuilder::on_event) |

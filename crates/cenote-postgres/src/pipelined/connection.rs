@@ -360,7 +360,7 @@ impl PipelinedConnection {
         }
     }
 
-    /// Says goodbye to the server and waits until the socket is closed. One with a clone is just dropped.
+    /// Says goodbye to the server and waits until that has ended the session, for a second at most. One with a clone is just dropped.
     pub(super) async fn close(self) {
         // The rest goes first: it uses the connection.
         let unshared = Arc::try_unwrap(self.0).map(|parts| parts.conn);

@@ -234,7 +234,7 @@ impl Connect for PipelinedConnector {
         }
     }
 
-    /// Says goodbye and waits until the socket is closed.
+    /// Says goodbye and waits until the server has ended the session, for a second at most.
     async fn close(&self, conn: PipelinedConnection, _: &ConnectionInfo) {
         conn.close().await;
     }

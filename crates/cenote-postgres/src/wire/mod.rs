@@ -8,6 +8,7 @@
 //! waits here for the next call, whose answer it is.
 
 mod farewell;
+mod goodbye;
 mod names;
 mod parameters;
 mod preparations;
@@ -22,6 +23,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+use goodbye::Goodbye;
 pub(crate) use names::Naming;
 use names::Requests;
 use preparations::Preparations;
@@ -142,6 +144,7 @@ pub(crate) struct Wire<S> {
     /// How much of `pending` is written.
     written: usize,
     farewell: Held,
+    goodbye: Goodbye,
 }
 
 /// Whether the server's last words wait for a call to be the answer to.
@@ -169,6 +172,7 @@ impl<S> Wire<S> {
             pending: Vec::new(),
             written: 0,
             farewell: Held::No,
+            goodbye: Goodbye::default(),
         }
     }
 
@@ -240,7 +244,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -274,8 +278,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.goodbye.is_said() {
+            ready!(self.poll_drain(cx))?;
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.goodbye.say();
+        }
+        let Self {
+            stream, goodbye, ..
+        } = &mut *self;
+        goodbye.poll_ended(stream, cx).map(Ok)
     }
 }
 

@@ -1,10 +1,15 @@
-//! A shared pool behind [`DynPool`](super::DynPool).
+//! A shared pool behind [`DynPool`](super::DynPool), and one per key behind [`DynKeyed`](super::DynKeyed).
 
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
 use std::panic::Location;
 
 use super::erased::{BoxFuture, DynLease, ErasedLease, ErasedPool};
+use super::keyed::ErasedKeyed;
 use crate::connect::Multiplex;
 use crate::error::GetError;
+use crate::keyed::{Keyed, KeyedStatus};
 use crate::report::{Snapshot, Status};
 use crate::shared::{SharedLease, SharedPool};
 
@@ -14,11 +19,7 @@ impl<C: Multiplex<Connection: Clone>> ErasedPool<C::Connection> for SharedPool<C
     #[track_caller]
     fn get(&self) -> BoxFuture<'_, Result<DynLease<C::Connection>, GetError>> {
         let get = self.get_at(Location::caller());
-        Box::pin(async move {
-            let lease = get.await?;
-            let conn = (*lease).clone();
-            Ok(DynLease::of(CloneLease { conn, lease }))
-        })
+        Box::pin(async move { Ok(DynLease::of(CloneLease::of(get.await?))) })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -31,10 +32,33 @@ impl<C: Multiplex<Connection: Clone>> ErasedPool<C::Connection> for SharedPool<C
     looks!();
 }
 
+/// Leases as those of one [`SharedPool`].
+impl<Q, K, C> ErasedKeyed<Q, C::Connection> for Keyed<K, SharedPool<C>>
+where
+    Q: Hash + Eq + ToOwned<Owned = K> + Sync + ?Sized + 'static,
+    K: Borrow<Q> + fmt::Debug + Send + Sync + 'static,
+    C: Multiplex<Connection: Clone>,
+{
+    #[track_caller]
+    fn get<'a>(&'a self, key: &'a Q) -> BoxFuture<'a, Result<DynLease<C::Connection>, GetError>> {
+        let get = Keyed::get(self, key);
+        Box::pin(async move { Ok(DynLease::of(CloneLease::of(get.await?))) })
+    }
+
+    by_key!();
+}
+
 /// A shared lease, and a clone of its connection to be changed. In this order: the clone goes first.
 struct CloneLease<C: Multiplex> {
     conn: C::Connection,
     lease: SharedLease<C>,
+}
+
+impl<C: Multiplex<Connection: Clone>> CloneLease<C> {
+    fn of(lease: SharedLease<C>) -> Self {
+        let conn = (*lease).clone();
+        Self { conn, lease }
+    }
 }
 
 impl<C: Multiplex> ErasedLease<C::Connection> for CloneLease<C> {

@@ -35,8 +35,12 @@ struct Shared<C> {
     connector: C,
     runtime: Runtime,
     connect_timeout: Duration,
-    next_id: AtomicU64,
+    /// Of all connections that were opened for the same user.
+    next_id: Arc<AtomicU64>,
 }
+
+/// In errors.
+pub(super) const NAME: &str = "none";
 
 /// For a goodbye.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,12 +53,21 @@ impl<C: Connect> Unpooled<C> {
 
     /// Connects with `connector`, within `connect_timeout`.
     pub fn with_timeout(connector: C, connect_timeout: Duration) -> Self {
+        Self::numbering(connector, connect_timeout, Arc::new(AtomicU64::new(1)))
+    }
+
+    /// Its connections have their ids from `next_id`.
+    pub(super) fn numbering(
+        connector: C,
+        connect_timeout: Duration,
+        next_id: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 connector,
                 runtime: Runtime::callers(),
                 connect_timeout,
-                next_id: AtomicU64::new(1),
+                next_id,
             }),
         }
     }
@@ -64,7 +77,7 @@ impl<C: Connect> Unpooled<C> {
     /// # Errors
     /// [`GetError::Connect`], [`GetError::NoRuntime`] outside a tokio runtime.
     pub async fn get(&self) -> Result<UnpooledLease<C>, GetError> {
-        let name = || Arc::from("none");
+        let name = || Arc::from(NAME);
         self.shared.runtime.see();
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(GetError::NoRuntime { pool: name() });

@@ -5,9 +5,9 @@
 //! have two pools. There is one entry of a key at a time: before one is added, its key was compared with those of all
 //! others that have its hash.
 //!
-//! Locks: that of what was closed, then each shard's, one at a time. Under a shard's the locks of a lifecycle may be taken, for whether a pool is spent is asked
-//! there, and no user code runs: keys are hashed, compared, made and dropped outside, and pools as well. The hints' are
-//! leaves.
+//! Locks: that of what was closed, then each shard's, one at a time. Under a shard's the locks of a lifecycle may be
+//! taken, for whether a pool is spent is asked there, and no user code runs: keys are hashed, compared, made and dropped
+//! outside, and pools as well. Those of the hints are leaves.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, Weak};
 
 use super::hints::{self, Hints};
-use super::pools::{Place, Pooled, Prepared, Spent};
+use super::pools::{Place, Pooled, Prepared, Spent, set_up};
 use crate::budget::Budget;
 use crate::error::{BoxError, GetError};
 use crate::rt;
@@ -67,8 +67,8 @@ pub(super) struct Entry<K, P> {
     pub(super) pool: P,
     id: u64,
     map: Weak<Map<K, P>>,
-    /// Gets on their way, handles, looks. Raised under the lock of the shard alone, under which none are seen before the
-    /// entry is taken out.
+    /// Gets under way, handles, looks. Each begins under the lock of the shard or beside another: so when none is found
+    /// under that lock, there is none, and the entry may be taken out.
     uses: AtomicUsize,
     /// It is taken out. Set before the hints are cleared of it, and read under the lock of each: so none has it after.
     pub(super) is_out: AtomicBool,
@@ -218,12 +218,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Map<K, P> {
             let prepared = (self.make)(&key, place)?;
             Ok((key, prepared))
         };
-        let made =
-            rt::calling(make).unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
-        let (key, Prepared { pool, start }) = made.map_err(|error: BoxError| GetError::Setup {
-            pool: Arc::clone(&self.name),
-            error: error.into(),
-        })?;
+        let (key, Prepared { pool, start }) = set_up(&self.name, make)?;
         let entry = Entry {
             key,
             hash,
@@ -422,11 +417,10 @@ impl<K: Send + Sync + 'static, P: Pooled> Drop for InUse<K, P> {
         };
         // Release: what was done with it comes before its end. Acquire: where that is seen to here.
         let is_last = entry.uses.fetch_sub(1, AcqRel) == 1;
-        if is_last
-            && !entry.is_out.load(Relaxed)
-            && entry.pool.is_spent()
-            && let Some(map) = entry.map.upgrade()
-        {
+        if !is_last || entry.is_out.load(Relaxed) || !entry.pool.is_spent() {
+            return;
+        }
+        if let Some(map) = entry.map.upgrade() {
             map.retire(entry.hash, entry.id);
             map.leave();
         }

@@ -34,6 +34,7 @@ pub use builder::KeyedBuilder;
 pub use close::KeyedClose;
 pub use get::KeyedGet;
 pub use handle::KeyPool;
+pub(crate) use pools::set_up;
 pub use pools::{IntoPool, Pooled};
 pub use status::KeyedStatus;
 
@@ -101,11 +102,12 @@ pub struct Keyed<K, P> {
 
 impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
     /// Sets up a pool for each key, as `make` says: it returns a connector, or the builder of a pool, or a [`Result`] of one
-    /// of these; see [`IntoPool`]. The name of the pool and its place in the budget are seen to.
+    /// of these; see [`IntoPool`]. A name that it sets does not count, and a budget that it sets is an
+    /// [error](GetError::Setup) where there is one for all keys.
     ///
-    /// It is called when a key is asked for that has no pool, by the caller that asks, and perhaps by two at the same
-    /// time, of which one is in vain: it should do no more than put the settings together. A panic in it is that caller's
-    /// [error](GetError::Setup).
+    /// It is called when a key is asked for that has no pool, by the caller that asks; perhaps by two at the same time, of
+    /// whose pools one is dropped. So it should do no more than put the settings together. A panic in it is that caller's
+    /// error as well.
     ///
     /// Keys are shown, by their `Debug`, in the names of their pools, and so in errors and events: no secrets belong in
     /// them.
@@ -217,13 +219,14 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
         entries.fold(all, |all, entry| all.with(&entry.pool.status()))
     }
 
-    /// The name of them all.
+    /// The name of them all; the pool of each has the key in its name.
     pub fn name(&self) -> &str {
         &self.map.name
     }
 
     /// Replaces every connection of every key, without disturbing those who use one, as
-    /// [`Pool::evict`](crate::Pool::evict) does. That of one key: `find` it.
+    /// [`Pool::evict`](crate::Pool::evict) does. Those of one key: by the handle that
+    /// [`find`](Self::find) gives.
     pub fn evict(&self) {
         for entry in self.map.entries() {
             entry.pool.evict();

@@ -15,6 +15,7 @@ use crate::lifecycle::close::Close;
 use crate::lifecycle::spent::OnSpent;
 use crate::pool::{OwnedLease, Pool, PoolBuilder};
 use crate::report::Status;
+use crate::rt;
 use crate::settings::refuse;
 #[cfg(feature = "shared")]
 use crate::shared::{SharedLease, SharedPool, SharedPoolBuilder};
@@ -41,7 +42,7 @@ impl<C: Multiplex> IntoPool for SharedPoolBuilder<C> {}
 
 impl<B: IntoPool, E: Into<BoxError>> IntoPool for Result<B, E> {}
 
-/// What a key's pool has from those that it is among.
+/// What the pool of a key is given by the map that it is in.
 #[derive(Debug)]
 pub struct Place {
     /// Of all pools; with the key, that of one.
@@ -57,6 +58,16 @@ impl std::fmt::Debug for Spent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Spent")
     }
+}
+
+/// What `make` makes for a key. Its error is the caller's, and so is its panic.
+pub(crate) fn set_up<T>(
+    pool: &Arc<str>,
+    make: impl FnOnce() -> Result<T, BoxError>,
+) -> Result<T, GetError> {
+    let made =
+        rt::calling(make).unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()));
+    made.map_err(|error| GetError::setup(Arc::clone(pool), error.into()))
 }
 
 /// A pool that does nothing by itself before it is started.

@@ -92,9 +92,8 @@ pub(crate) fn idled<C: Connect>(core: &LifecycleCore<C>) {
 
 /// Tells a budget with a bound on idle connections how many there are.
 pub(super) fn count_idle<C: Connect>(core: &LifecycleCore<C>) {
-    if let Some(budget) = &core.owner.budget
-        && budget.bounds_idle()
-    {
+    let budget = core.owner.budget.as_ref();
+    if let Some(budget) = budget.filter(|budget| budget.bounds_idle()) {
         budget.counted_idle(core.count_idle());
     }
 }

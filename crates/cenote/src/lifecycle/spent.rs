@@ -54,7 +54,7 @@ impl<C: Connect> LifecycleCore<C> {
     }
 }
 
-/// Tells whose key it is, if nothing is left of it, or sees to it that this is told when failures are forgotten.
+/// Tells the listener, if nothing is left of it; or has it looked at when failed dials are forgotten, to tell then.
 pub(super) fn tell_if_spent<C: Connect>(core: &Arc<LifecycleCore<C>>) {
     let Some(on_spent) = &core.owner.on_spent else {
         return;

@@ -13,6 +13,8 @@ mod blocking;
 mod documented;
 /// One shape for every pool: ours, none, the user's own.
 mod erased;
+/// One shape for pools by key: ours, none, the user's own.
+mod erased_keyed;
 /// Errors as people print them.
 mod error_texts;
 /// A process that was forked, without exec, after its parent had used a pool.

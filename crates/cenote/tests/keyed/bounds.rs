@@ -1,5 +1,6 @@
 use cenote::Budget;
 use cenote::report::CloseReason;
+use futures::FutureExt;
 
 use crate::Servers;
 use crate::server::{Act, ms, pass, secs};
@@ -108,6 +109,28 @@ async fn a_budget_may_be_for_all_keys_and_for_other_pools() {
     assert_eq!(database.status().connections, 4);
     drop(leases);
     drop(pools.get(&3).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_says_for_how_many_keys_callers_wait() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool.max_size(1)).build().unwrap();
+    let _held = [pools.get(&1).await.unwrap(), pools.get(&2).await.unwrap()];
+    let text = |keys: &[u32]| {
+        let mut waiting: Vec<_> = keys.iter().map(|key| pools.get(key)).collect();
+        for get in &mut waiting {
+            assert!(get.now_or_never().is_none());
+        }
+        pools.status().to_string()
+    };
+    let connections =
+        "tenants: 2 keys have 2 connections (2 leased, 0 idle, 0 in upkeep), 0 opening";
+    assert_eq!(text(&[]), format!("{connections}, 0 waiting"));
+    assert_eq!(text(&[1, 1]), format!("{connections}, 2 waiting for 1 key"));
+    assert_eq!(
+        text(&[1, 2, 1]),
+        format!("{connections}, 3 waiting for 2 keys")
+    );
 }
 
 #[tokio::test]

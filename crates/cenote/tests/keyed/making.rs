@@ -48,7 +48,7 @@ async fn a_key_that_is_at_fault_is_told_with_the_cause_and_leaves_nothing() {
     assert!(matches!(error, GetError::Setup { .. }));
     assert_eq!(
         error.to_string(),
-        "pool ports: the pool of this key cannot be made: invalid digit found in string"
+        "pool ports: cannot be set up for this key: invalid digit found in string"
     );
     assert!(error.downcast_ref::<io::Error>().is_some());
     assert!(pools.is_empty());
