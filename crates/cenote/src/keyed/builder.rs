@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::Keyed;
 use super::map::{Make, Map};
-use super::pools::{IntoPool, Pooled};
+use super::pools::{IntoPool, KeyedPool, Observer};
 use crate::budget::Budget;
 use crate::error::SettingsError;
+use crate::report::Event;
 use crate::settings::refuse;
 
 /// Sets up a [`Keyed`].
@@ -18,9 +19,10 @@ pub struct KeyedBuilder<K, P> {
     max_total: Option<usize>,
     max_idle: Option<usize>,
     budget: Option<Budget>,
+    observers: Vec<Observer>,
 }
 
-impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
+impl<K: fmt::Debug + Send + Sync + 'static, P: KeyedPool> KeyedBuilder<K, P> {
     pub(super) fn new<B: IntoPool<Pool = P>>(
         make: impl Fn(&K) -> B + Send + Sync + 'static,
     ) -> Self {
@@ -33,6 +35,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
             max_total: None,
             max_idle: None,
             budget: None,
+            observers: Vec::new(),
         }
     }
 
@@ -68,6 +71,32 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
         self
     }
 
+    /// Called with everything that happens in any key's pool, after the observers of that alone;
+    /// [`Event::pool`](crate::report::Event::pool) says of which key. Several are called in the order given, whatever happens
+    /// in those before; a panic is ignored. So what is to be counted over all keys outlives each:
+    ///
+    /// ```
+    /// # use cenote::{Connect, Keyed};
+    /// # use cenote::report::EventKind;
+    /// # use std::sync::Arc;
+    /// # use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    /// # fn tenants<C: Connect>(connector: fn(&String) -> C) -> Result<(), Box<dyn std::error::Error>> {
+    /// let opened = Arc::new(AtomicU64::new(0));
+    /// let counted = Arc::clone(&opened);
+    /// let tenants = Keyed::builder(connector)
+    ///     .on_event(move |event| {
+    ///         if let EventKind::Opened { .. } = event.kind {
+    ///             counted.fetch_add(1, Relaxed);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # drop(tenants); Ok(()) }
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observers.push(Observer::new(observer));
+        self
+    }
+
     /// The pools. None is made before its key is asked for.
     ///
     /// # Errors
@@ -80,6 +109,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
             max_total,
             max_idle,
             budget,
+            observers,
         } = self;
         // A bound on idle connections alone is one on any number of connections.
         let max_total = max_total.or_else(|| max_idle.map(|_| usize::MAX));
@@ -94,7 +124,7 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> KeyedBuilder<K, P> {
             (budget, _) => budget,
         };
         Ok(Keyed {
-            map: Map::new(name, budget, make),
+            map: Map::new(name, budget, observers.into(), make),
         })
     }
 }

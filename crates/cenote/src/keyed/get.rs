@@ -11,15 +11,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::map::{InUse, Map};
-use super::pools::Pooled;
+use super::entry::InUse;
+use super::map::Map;
+use super::pools::KeyedPool;
 use crate::error::GetError;
 
 /// A [`Keyed::get`](crate::Keyed::get) under way.
 ///
 /// Dropping it leaves the queue of the key's pool and loses nothing, as dropping [`Get`](crate::pool::Get) does.
 #[must_use = "a get does nothing until it is awaited"]
-pub struct KeyedGet<'a, Q: ?Sized, K, P: Pooled> {
+pub struct KeyedGet<'a, Q: ?Sized, K, P: KeyedPool> {
     map: &'a Arc<Map<K, P>>,
     key: &'a Q,
     call_site: &'static Location<'static>,
@@ -31,7 +32,7 @@ pub struct KeyedGet<'a, Q: ?Sized, K, P: Pooled> {
 type Waiting<P> =
     Pin<Box<dyn Future<Output = Result<<P as super::pools::Face>::Lease, GetError>> + Send>>;
 
-impl<'a, Q: ?Sized, K, P: Pooled> KeyedGet<'a, Q, K, P> {
+impl<'a, Q: ?Sized, K, P: KeyedPool> KeyedGet<'a, Q, K, P> {
     pub(super) fn new(
         map: &'a Arc<Map<K, P>>,
         key: &'a Q,
@@ -57,7 +58,7 @@ impl<Q, K, P> Future for KeyedGet<'_, Q, K, P>
 where
     K: Borrow<Q> + Send + Sync + 'static,
     Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    P: Pooled,
+    P: KeyedPool,
 {
     type Output = Result<P::Lease, GetError>;
 
@@ -84,7 +85,7 @@ where
 }
 
 /// Keeps the entry until it is over.
-async fn wait<K: Send + Sync + 'static, P: Pooled>(
+async fn wait<K: Send + Sync + 'static, P: KeyedPool>(
     entry: InUse<K, P>,
     call_site: &'static Location<'static>,
     limit: Option<Duration>,
@@ -92,7 +93,7 @@ async fn wait<K: Send + Sync + 'static, P: Pooled>(
     entry.pool.wait(call_site, limit).await
 }
 
-impl<Q: ?Sized, K, P: Pooled> fmt::Debug for KeyedGet<'_, Q, K, P> {
+impl<Q: ?Sized, K, P: KeyedPool> fmt::Debug for KeyedGet<'_, Q, K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedGet")
             .field("pools", &self.map.name)

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::map::InUse;
-use super::pools::Pooled;
+use super::entry::InUse;
+use super::pools::KeyedPool;
 
 /// The pool of one key, from [`Keyed::pool`](crate::Keyed::pool) or [`Keyed::find`](crate::Keyed::find): all that its pool
 /// can do, without a look-up. Its `get` costs what that of a pool costs which has no key.
@@ -12,18 +12,18 @@ use super::pools::Pooled;
 /// While it is there, the key is not forgotten, however long nobody uses it; it keeps the pool open as well when the
 /// [`Keyed`](crate::Keyed) is dropped. Cheap to clone: a clone of the pool behind it (`Pool::clone(&handle)`) keeps that pool
 /// open, and not its key.
-pub struct KeyPool<K: Send + Sync + 'static, P: Pooled> {
+pub struct KeyHandle<K: Send + Sync + 'static, P: KeyedPool> {
     pub(super) entry: InUse<K, P>,
 }
 
-impl<K: Send + Sync + 'static, P: Pooled> KeyPool<K, P> {
+impl<K: Send + Sync + 'static, P: KeyedPool> KeyHandle<K, P> {
     /// Whose pool it is.
     pub fn key(handle: &Self) -> &K {
         &handle.entry.key
     }
 }
 
-impl<K: Send + Sync + 'static, P: Pooled> Deref for KeyPool<K, P> {
+impl<K: Send + Sync + 'static, P: KeyedPool> Deref for KeyHandle<K, P> {
     type Target = P;
 
     fn deref(&self) -> &P {
@@ -31,7 +31,7 @@ impl<K: Send + Sync + 'static, P: Pooled> Deref for KeyPool<K, P> {
     }
 }
 
-impl<K: Send + Sync + 'static, P: Pooled> Clone for KeyPool<K, P> {
+impl<K: Send + Sync + 'static, P: KeyedPool> Clone for KeyHandle<K, P> {
     fn clone(&self) -> Self {
         Self {
             entry: self.entry.clone(),
@@ -39,9 +39,9 @@ impl<K: Send + Sync + 'static, P: Pooled> Clone for KeyPool<K, P> {
     }
 }
 
-impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> fmt::Debug for KeyPool<K, P> {
+impl<K: fmt::Debug + Send + Sync + 'static, P: KeyedPool> fmt::Debug for KeyHandle<K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPool")
+        f.debug_struct("KeyHandle")
             .field("key", &self.entry.key)
             .field("status", &self.entry.pool.status())
             .finish()

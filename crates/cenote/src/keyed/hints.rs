@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::map::Entry;
+use super::entry::Entry;
 use crate::rt;
 use crate::sync::{Mutex, lock, own_shard};
 

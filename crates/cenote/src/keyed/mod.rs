@@ -1,15 +1,17 @@
 //! A pool per key: for a tenant, a shard, a host, where only a connection of that one will do.
 //!
 //! [`Keyed`] makes the pool of a key when that is first asked for, and forgets the key when nothing is left of its pool;
-//! [`KeyedBuilder`] has what holds for all keys together. [`KeyedGet`] is a lease on its way, [`KeyPool`] a handle on the
+//! [`KeyedBuilder`] has what holds for all keys together. [`KeyedGet`] is a lease on its way, [`KeyHandle`] a handle on the
 //! pool of one key, [`KeyedStatus`] all of them at one moment.
 
-// `map` finds and keeps the entries of keys, `hints` has those that a thread used last; `pools` says what may be under a
-// key, and how it is made; `get`, `handle` and `close` are what users hold. What a pool does is its own affair: it knows
+// `map` finds the `entry` of a key in one of its parts, each a `shard` under one lock; `hints` has those that threads used
+// last; `pools` says what may be under a key, and how it is made; `get`, `handle` and `close` are what users hold. What a pool does is its own affair: it knows
 // of its key only whom to tell when nothing is left of it (`lifecycle::spent`).
 
 mod builder;
 mod close;
+mod entry;
+mod few;
 mod get;
 mod handle;
 mod hints;
@@ -17,6 +19,7 @@ mod map;
 #[cfg(all(test, cenote_shuttle))]
 mod models;
 mod pools;
+mod shard;
 mod status;
 
 use std::borrow::Borrow;
@@ -33,9 +36,9 @@ use crate::lifecycle::close::Close;
 pub use builder::KeyedBuilder;
 pub use close::KeyedClose;
 pub use get::KeyedGet;
-pub use handle::KeyPool;
+pub use handle::KeyHandle;
 pub(crate) use pools::set_up;
-pub use pools::{IntoPool, Pooled};
+pub use pools::{IntoPool, KeyedPool};
 pub use status::KeyedStatus;
 
 /// A pool per key, each made when its key is first asked for.
@@ -81,7 +84,7 @@ pub use status::KeyedStatus;
 ///
 /// # When a key is forgotten
 ///
-/// When its pool has no connection left, keeps none open, nobody waits or has a [handle](KeyPool) on it, and the back-off
+/// When its pool has no connection left, keeps none open, nobody waits or has a [handle](KeyHandle) on it, and the back-off
 /// of failed dials is over. So what a key costs is what is open for it. A pool with `min_idle` or `min_size` stays: such
 /// keys should be few. Connections end by the pool's own `idle_timeout`, which may well be shorter here than for a pool
 /// that is alone.
@@ -100,7 +103,7 @@ pub struct Keyed<K, P> {
     map: Arc<Map<K, P>>,
 }
 
-impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
+impl<K: fmt::Debug + Send + Sync + 'static, P: KeyedPool> Keyed<K, P> {
     /// Sets up a pool for each key, as `make` says: it returns a connector, or the builder of a pool, or a [`Result`] of one
     /// of these; see [`IntoPool`]. A name that it sets does not count, and a budget that it sets is an
     /// [error](GetError::Setup) where there is one for all keys.
@@ -173,32 +176,32 @@ impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> Keyed<K, P> {
     ///
     /// # Panics
     /// Where the key's `Hash` or `Eq` does.
-    pub fn pool<Q>(&self, key: &Q) -> Result<KeyPool<K, P>, GetError>
+    pub fn pool<Q>(&self, key: &Q) -> Result<KeyHandle<K, P>, GetError>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let entry = self.map.entry(key)?;
-        Ok(KeyPool { entry })
+        Ok(KeyHandle { entry })
     }
 
     /// A handle on the key's pool, if it has one.
     ///
     /// # Panics
     /// Where the key's `Hash` or `Eq` does.
-    pub fn find<Q>(&self, key: &Q) -> Option<KeyPool<K, P>>
+    pub fn find<Q>(&self, key: &Q) -> Option<KeyHandle<K, P>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let entry = self.map.find(key)?;
-        Some(KeyPool { entry })
+        Some(KeyHandle { entry })
     }
 
     /// Handles on all pools that there are now, in no order. While they are there, none of their keys is forgotten.
-    pub fn pools(&self) -> Vec<KeyPool<K, P>> {
+    pub fn pools(&self) -> Vec<KeyHandle<K, P>> {
         let entries = self.map.entries().into_iter();
-        entries.map(|entry| KeyPool { entry }).collect()
+        entries.map(|entry| KeyHandle { entry }).collect()
     }
 
     /// How many keys have a pool.
@@ -269,7 +272,7 @@ impl<K, P> Clone for Keyed<K, P> {
     }
 }
 
-impl<K: fmt::Debug + Send + Sync + 'static, P: Pooled> fmt::Debug for Keyed<K, P> {
+impl<K: fmt::Debug + Send + Sync + 'static, P: KeyedPool> fmt::Debug for Keyed<K, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Keyed").field(&self.status()).finish()
     }

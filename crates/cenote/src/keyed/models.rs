@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use shuttle::future::{block_on, yield_now};
 
-use super::{KeyPool, Keyed};
+use super::{KeyHandle, Keyed};
 use crate::error::GetError;
 use crate::pool::models::toy::{Server, Toy};
 use crate::pool::models::{Party, below, builder, explore, party, polled_of, race};
@@ -303,7 +303,7 @@ fn a_handle_dropped_against_the_end_of_the_last_connection_leaves_no_key() {
         let other = handle.clone();
         race([
             party(async move { drop(handle) }),
-            party(async move { drop(KeyPool::clone(&other)) }),
+            party(async move { drop(KeyHandle::clone(&other)) }),
             party(async move { OwnedLease::discard(lease) }),
         ]);
         world.ends_by_itself_or(|pools| assert!(pools.is_empty()));

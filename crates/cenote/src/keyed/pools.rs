@@ -14,19 +14,19 @@ use crate::lifecycle::blueprint::Blueprint;
 use crate::lifecycle::close::Close;
 use crate::lifecycle::spent::OnSpent;
 use crate::pool::{OwnedLease, Pool, PoolBuilder};
-use crate::report::Status;
+use crate::report::{Event, Status};
 use crate::rt;
 use crate::settings::refuse;
 #[cfg(feature = "shared")]
 use crate::shared::{SharedLease, SharedPool, SharedPoolBuilder};
 
 /// A pool that may be under a key: [`Pool`] or [`SharedPool`](crate::SharedPool). Not to be implemented elsewhere.
-pub trait Pooled: Face {}
+pub trait KeyedPool: Face {}
 
-impl<C: Connect> Pooled for Pool<C> {}
+impl<C: Connect> KeyedPool for Pool<C> {}
 
 #[cfg(feature = "shared")]
-impl<C: Multiplex> Pooled for SharedPool<C> {}
+impl<C: Multiplex> KeyedPool for SharedPool<C> {}
 
 /// What the pool of a key can be made from: a connector, for an exclusive pool with default settings; a
 /// [`PoolBuilder`] or a [`SharedPoolBuilder`](crate::shared::SharedPoolBuilder); or a [`Result`] of one of these, where
@@ -48,7 +48,24 @@ pub struct Place {
     /// Of all pools; with the key, that of one.
     pub(super) name: Arc<str>,
     pub(super) budget: Option<Budget>,
+    pub(super) observers: Arc<[Observer]>,
     pub(super) on_spent: Spent,
+}
+
+/// Told of what happens in the pools of all keys.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(&Event<'_>) + Send + Sync>);
+
+impl Observer {
+    pub(super) fn new(observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observer))
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 /// Told when nothing is left of the pool.
@@ -105,7 +122,7 @@ pub trait Face: Send + Sync + 'static {
 /// What a pool can be made from.
 pub trait Build {
     /// What it becomes.
-    type Pool: Pooled;
+    type Pool: KeyedPool;
 
     fn prepare(self, place: Place) -> Result<Prepared<Self::Pool>, BoxError>;
 }
@@ -229,6 +246,7 @@ fn settle<C: Connect>(blueprint: &mut Blueprint<C>, place: Place) -> Result<(), 
     let Place {
         name,
         budget,
+        observers,
         on_spent: Spent(on_spent),
     } = place;
     if blueprint.budget.is_some() && budget.is_some() {
@@ -237,6 +255,10 @@ fn settle<C: Connect>(blueprint: &mut Blueprint<C>, place: Place) -> Result<(), 
     }
     blueprint.settings.name = name;
     blueprint.budget = blueprint.budget.take().or(budget);
+    for Observer(observer) in observers.iter().cloned() {
+        let observer = move |event: &Event<'_>| observer(event);
+        blueprint.hooks.add_observer(Box::new(observer));
+    }
     blueprint.on_spent = Some(on_spent);
     Ok(())
 }

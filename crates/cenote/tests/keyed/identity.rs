@@ -46,7 +46,7 @@ async fn keys_with_the_same_hash_have_pools_of_their_own() {
     for key in (0..20).map(SameHash) {
         let found = pools
             .find(&key)
-            .map(|pool| cenote::keyed::KeyPool::key(&pool).clone());
+            .map(|pool| cenote::keyed::KeyHandle::key(&pool).clone());
         assert_eq!(found, (key.0 % 3 != 0).then_some(key));
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use cenote::error::SettingsError;
+use cenote::report::CloseReason;
 use cenote::{GetError, Keyed, Pool};
 
 use crate::Servers;
-use crate::server::Server;
+use crate::server::{Server, Told, words};
 
 #[tokio::test(start_paused = true)]
 async fn settings_may_differ_by_key() {
@@ -128,4 +129,36 @@ fn without_a_runtime_a_get_says_so_and_leaves_no_key() {
         other => panic!("{:?}", other.map(|got| got.map(drop))),
     }
     assert!(pools.is_empty());
+}
+
+/// What happens in the pools of all keys is told to one observer, which outlives each of them.
+#[tokio::test(start_paused = true)]
+async fn one_observer_hears_of_all_keys_after_those_of_each() {
+    let servers = Servers::new();
+    let told = Told::default();
+    let (of_all, of_each) = (told.clone(), told.clone());
+    let pools = servers
+        .keyed(move |pool| {
+            let of_each = of_each.clone();
+            pool.on_event(move |event| of_each.note(&format!("each: {}", words(event))))
+        })
+        .on_event(|_| panic!("told to"))
+        .on_event(move |event| of_all.note(&format!("{}: {}", event.pool, words(event))))
+        .build()
+        .unwrap();
+    for key in [1, 2] {
+        cenote::OwnedLease::discard(pools.get(&key).await.unwrap());
+    }
+    assert!(pools.is_empty());
+    let expected = [1, 2].map(|key| {
+        [
+            "each: opened 1".to_owned(),
+            format!("tenants[{key}]: opened 1"),
+            format!("each: closed 1: {}", CloseReason::Discarded),
+            format!("tenants[{key}]: closed 1: {}", CloseReason::Discarded),
+        ]
+    });
+    let mut told = told.take();
+    told.retain(|words| !words.contains("waited"));
+    assert_eq!(told, expected.concat());
 }

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use cenote::keyed::KeyPool;
+use cenote::keyed::KeyHandle;
 use cenote::{GetError, Keyed, OwnedLease, Pool};
 use proptest::prelude::*;
 
@@ -104,7 +104,7 @@ struct Play {
     pools: Pools,
     waiting: VecDeque<Waiting>,
     leases: VecDeque<(usize, Lease)>,
-    handles: VecDeque<(usize, KeyPool<Key, Pool<Opener<Key>>>)>,
+    handles: VecDeque<(usize, KeyHandle<Key, Pool<Opener<Key>>>)>,
 }
 
 /// What is out of order, in words.
