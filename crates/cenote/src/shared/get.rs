@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::grant::{PermitWaiter, Refusal};
 use super::lease::SharedLease;
 use super::permits::Answer;
+use super::roster::Unlisted;
 use super::state::Core;
 use super::upkeep;
 use crate::connect::Multiplex;
@@ -141,14 +142,14 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
 
     /// What the caller learns at this poll; pending while it waits.
     #[inline]
-    fn ask(&mut self, cx: &mut Context<'_>) -> Poll<Answer<C>> {
+    fn ask(&mut self, cx: &mut Context<'_>, unlisted: Unlisted) -> Poll<Answer<C>> {
         let core = self.pool.borrow();
         let watched = match self.limit {
             Limit::Setting => core.limits.acquire_timeout,
             Limit::Own(_) => None,
         };
         match &mut self.stage {
-            Stage::Start => match core.ask(cx.waker(), watched) {
+            Stage::Start => match core.ask(cx.waker(), watched, unlisted) {
                 Ok(answer) => return Poll::Ready(answer),
                 Err(waiter) => {
                     let timer = None;
@@ -222,18 +223,22 @@ impl<C: Multiplex, P: Borrow<Arc<Core<C>>>> Acquire<C, P> {
 
     #[inline]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<SharedLease<C>, GetError>> {
+        let mut unlisted = Unlisted::Undecided;
         if let Stage::Start = self.stage {
             if let Some(conn) = self.core().take_cached() {
                 self.stage = Stage::Done;
                 return Poll::Ready(Ok(SharedLease::new(conn, None)));
             }
-            if let Some(lease) = self.core().take_listed() {
-                self.stage = Stage::Done;
-                return Poll::Ready(Ok(lease));
+            match self.core().take_listed() {
+                Ok(lease) => {
+                    self.stage = Stage::Done;
+                    return Poll::Ready(Ok(lease));
+                }
+                Err(why) => unlisted = why,
             }
         }
         loop {
-            let answer = ready!(self.ask(cx));
+            let answer = ready!(self.ask(cx, unlisted));
             let Some(outcome) = self.follow(answer) else {
                 continue;
             };

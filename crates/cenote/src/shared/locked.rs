@@ -15,6 +15,17 @@ impl<C: Multiplex> Core<C> {
         self: &Arc<Self>,
         change: impl FnOnce(&mut State<C>, &mut Deferred<C>) -> T,
     ) -> T {
+        self.locked_unless(|| None, change)
+    }
+
+    /// As [`locked`](Self::locked), unless the roster is out and all there is to do is `listed` by it: it went out while
+    /// the caller waited for the lock.
+    #[inline]
+    pub(super) fn locked_unless<T>(
+        self: &Arc<Self>,
+        listed: impl FnOnce() -> Option<T>,
+        change: impl FnOnce(&mut State<C>, &mut Deferred<C>) -> T,
+    ) -> T {
         let mut deferred = Deferred {
             waker: None,
             wakers: Vec::new(),
@@ -28,6 +39,11 @@ impl<C: Multiplex> Core<C> {
         };
         let result = {
             let mut state = self.state();
+            if state.has_roster() {
+                if let Some(result) = listed() {
+                    return result;
+                }
+            }
             deferred.roster = state.call_in_roster();
             change(&mut state, &mut deferred)
         };

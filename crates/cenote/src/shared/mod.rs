@@ -227,11 +227,13 @@ impl<C: Multiplex> SharedPool<C> {
         if let Some(conn) = core.take_cached() {
             return Ok(SharedLease::new(conn, None));
         }
-        if let Some(lease) = core.take_listed() {
-            return Ok(lease);
-        }
+        let unlisted = match core.take_listed() {
+            Ok(lease) => return Ok(lease),
+            Err(unlisted) => unlisted,
+        };
         loop {
-            let (grant, may_grow) = core.locked(|state, deferred| {
+            let listed = || Some(Ok((Some(core.listed(unlisted)?), false)));
+            let (grant, may_grow) = core.locked_unless(listed, |state, deferred| {
                 if state.phase == PoolState::Closed {
                     return Err(TryGetError::Closed);
                 }

@@ -8,6 +8,7 @@ use super::active_connection::{ActiveConnection, Seen};
 use super::deferred::Deferred;
 use super::grant::{Grant, PermitWaiter, Refusal};
 use super::lease::SharedLease;
+use super::roster::Unlisted;
 use super::set::Trial;
 use super::state::{Core, State};
 use crate::connect::Multiplex;
@@ -25,18 +26,19 @@ pub(super) enum Answer<C: Multiplex> {
 
 /// Without the lock.
 impl<C: Multiplex> Core<C> {
-    /// A permit for a newcomer, or its place in the waitlist. Upkeep refuses it after `limit`.
+    /// A permit for a newcomer that has none by the roster, or its place in the waitlist. Upkeep refuses it after `limit`.
     pub(super) fn ask(
         self: &Arc<Self>,
         waker: &Waker,
         limit: Option<Duration>,
+        unlisted: Unlisted,
     ) -> Result<Answer<C>, PermitWaiter<C>> {
-        if let Some(answer) = self.ask_with(None, &mut None, limit) {
+        if let Some(answer) = self.ask_with(None, &mut None, limit, unlisted) {
             return Ok(answer);
         }
         let mut waiter = PermitWaiter::new(self.life.owner.clock.now());
         let mut own = Some(waker.clone());
-        let answer = self.ask_with(Some(&mut waiter), &mut own, limit);
+        let answer = self.ask_with(Some(&mut waiter), &mut own, limit, Unlisted::Undecided);
         // Of user code too.
         release(own);
         match answer {
@@ -63,7 +65,7 @@ impl<C: Multiplex> Core<C> {
         // Under no lock: it is user code.
         let mut own = Some(waker.clone());
         if waiter.is_idle() {
-            let answer = self.ask_with(Some(waiter), &mut own, limit);
+            let answer = self.ask_with(Some(waiter), &mut own, limit, Unlisted::Undecided);
             release(own);
             return answer;
         }
@@ -85,10 +87,12 @@ impl<C: Multiplex> Core<C> {
         mut waiter: Option<&mut PermitWaiter<C>>,
         waker: &mut Option<Waker>,
         limit: Option<Duration>,
+        unlisted: Unlisted,
     ) -> Option<Answer<C>> {
         // Of no use to a newcomer that is served at once, which brings no waiter.
         let now = waiter.as_ref().map_or(0, |_| self.life.owner.clock.now());
-        self.locked(|state, deferred| {
+        let listed = || Some(Some(Answer::Granted(self.listed(unlisted)?)));
+        self.locked_unless(listed, |state, deferred| {
             if state.phase == PoolState::Closed {
                 return Some(Answer::Closed);
             }
@@ -136,14 +140,28 @@ impl<C: Multiplex> Core<C> {
 
     /// A lease without the lock, if the roster is out and a connection that it draws has room.
     #[inline]
-    pub(super) fn take_listed(self: &Arc<Self>) -> Option<SharedLease<C>> {
+    pub(super) fn take_listed(self: &Arc<Self>) -> Result<SharedLease<C>, Unlisted> {
         let (conn, capacity) = self.views.begin(self.life.endpoints())?;
         let seen = conn.look();
         if seen.is_open && seen.capacity == capacity {
-            return Some(SharedLease::new(conn, None));
+            return Ok(SharedLease::new(conn, None));
         }
         self.undo_seen(&conn, None, seen);
-        None
+        Err(Unlisted::Undecided)
+    }
+
+    /// A permit by the roster, which is out, for a caller that found it was not.
+    pub(super) fn listed(&self, unlisted: Unlisted) -> Option<Grant<C>> {
+        if unlisted == Unlisted::Undecided {
+            return None;
+        }
+        let (conn, capacity) = self.views.begin(self.life.endpoints()).ok()?;
+        Some(Grant {
+            conn,
+            // One of those that it carries.
+            rank: capacity,
+            trial: None,
+        })
     }
 
     /// Turns a permit into a lease, if the connection can still carry it.
@@ -178,7 +196,8 @@ impl<C: Multiplex> Core<C> {
     #[inline]
     pub(super) fn release(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
         let seen = conn.look();
-        if trial.is_none() && seen.is_open && conn.leases.end(seen.capacity) {
+        let is_listed = trial.is_none() && seen.is_open;
+        if is_listed && conn.leases.end(seen.capacity) {
             return conn.core.views.ended();
         }
         let shard = seen.is_open.then(|| conn.core.shards.shard()).flatten();
@@ -191,7 +210,8 @@ impl<C: Multiplex> Core<C> {
             }
         }
         let core = &conn.core;
-        core.locked(|state, deferred| {
+        let listed = || (is_listed && conn.leases.end(seen.capacity)).then(|| core.views.ended());
+        core.locked_unless(listed, |state, deferred| {
             core.vacate(state, deferred, &conn, trial, seen);
             core.allow_cached(state);
             core.hand_out_roster(state);

@@ -6,7 +6,8 @@
 //! bounded so that none of them could make the pool grow. Whatever takes the lock calls it in first, which takes it from
 //! each thread and then each connection's count: so under the lock all counts are exact, and whatever ends afterwards
 //! takes the lock as well. That looks at every connection, as handing it out does; so it goes out again only after as
-//! many leases under the lock, and the looks are a few steps a lease.
+//! many leases under the lock, and the looks are a few steps a lease. A lease that waited for the lock while it went out
+//! begins or ends by it, and leaves it out: else a thread that waits would call in what another has just handed out.
 
 use std::sync::{Arc, OnceLock};
 
@@ -55,6 +56,15 @@ pub(super) struct Candidate {
     pub(super) weight: u32,
     pub(super) first: u32,
     pub(super) len: u32,
+}
+
+/// Why no lease began by the roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unlisted {
+    /// It was not out.
+    NotOut,
+    /// It is for the state to decide: nothing that was drawn has room, or what was drawn had something to tell.
+    Undecided,
 }
 
 /// The views of all threads.
@@ -213,8 +223,8 @@ impl<C: Multiplex> Views<C> {
     pub(super) fn begin(
         &self,
         endpoints: Option<&Endpoints>,
-    ) -> Option<(Arc<ActiveConnection<C>>, usize)> {
-        let own = self.own()?;
+    ) -> Result<(Arc<ActiveConnection<C>>, usize), Unlisted> {
+        let own = self.own().ok_or(Unlisted::NotOut)?;
         let mut view = lock(&own.view);
         let View {
             roster,
@@ -223,8 +233,9 @@ impl<C: Multiplex> Views<C> {
             peak,
             until_look,
         } = &mut *view;
-        let roster = roster.as_deref()?;
-        let conn = Arc::clone(roster.begin(chooser, picker, endpoints)?);
+        let roster = roster.as_deref().ok_or(Unlisted::NotOut)?;
+        let drawn = roster.begin(chooser, picker, endpoints);
+        let conn = Arc::clone(drawn.ok_or(Unlisted::Undecided)?);
         // While this roster is out: under the next, the lease may be one too many for its capacity.
         let capacity = conn.leases.capacity();
         let begun = own.begun.load(Relaxed).wrapping_add(1);
@@ -234,7 +245,7 @@ impl<C: Multiplex> Views<C> {
             *until_look = roster.leases_a_look;
             *peak = (*peak).max(count(self.balance().wrapping_add(roster.origin)));
         }
-        Some((conn, capacity))
+        Ok((conn, capacity))
     }
 
     /// A lease that was counted in the connection's word has ended.

@@ -242,7 +242,6 @@ impl<C: Multiplex> State<C> {
         Some(roster)
     }
 
-    #[cfg(all(test, not(cenote_loom)))]
     pub(super) fn has_roster(&self) -> bool {
         self.roster.is_some()
     }

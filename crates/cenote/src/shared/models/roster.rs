@@ -41,6 +41,28 @@ fn more_users_than_the_connections_carry_are_all_served() {
     });
 }
 
+/// Of several threads one mostly waits for the lock while another hands it out.
+#[test]
+fn the_roster_stays_out_though_others_wait_for_the_lock_when_it_goes_out() {
+    explore(|| {
+        let server = Server::new(EACH);
+        let pool = pool(&server);
+        while pool.core.state().growing > 0 {
+            shuttle::thread::yield_now();
+        }
+        // Calls it in: it goes out with the last of so many leases.
+        assert_eq!(pool.status().sharing.unwrap().in_flight, 0);
+        let between = pool.core.views.leases_between(2);
+        for _ in 1..between {
+            drop(block_on(served(&pool)));
+        }
+        assert!(!pool.core.state().has_roster());
+        race([user(&pool, 1), pair(&pool)]);
+        assert!(pool.core.state().has_roster());
+        ends_counted(pool, &server);
+    });
+}
+
 #[test]
 fn a_get_dropped_at_any_poll_keeps_nobody_waiting() {
     explore(|| {

@@ -1,6 +1,7 @@
 //! What leases without the lock must not change: growth, shrinking, and all that is told.
 
 use std::convert::Infallible;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -9,6 +10,8 @@ use crate::connect::{Connect, Multiplex, Verdict};
 use crate::dial::Dial;
 use crate::endpoints::{Balance, EndpointSet, fixed};
 use crate::report::Sharing;
+use crate::shared::permits::Answer;
+use crate::shared::roster::Unlisted;
 use crate::shared::{SharedLease, SharedPool, SharedPoolBuilder};
 
 /// Leases that a connection carries; from three on it is busy.
@@ -75,6 +78,14 @@ async fn lease(pool: &SharedPool<Server>) -> SharedLease<Server> {
     pool.get().await.expect("the server is up")
 }
 
+/// A lease that is asked for under the lock.
+fn asked(pool: &SharedPool<Server>, unlisted: Unlisted) -> SharedLease<Server> {
+    match pool.core.ask(Waker::noop(), None, unlisted) {
+        Ok(Answer::Granted(grant)) => pool.core.admit(grant).expect("the server is up"),
+        _ => panic!("a connection has room"),
+    }
+}
+
 async fn leases(pool: &SharedPool<Server>, count: usize) -> Vec<SharedLease<Server>> {
     let mut leases = Vec::new();
     for _ in 0..count {
@@ -89,6 +100,28 @@ async fn leases_begin_and_end_while_the_roster_stays_out() {
     drop(leases(&pool, 2 * EACH).await);
     drop(pool.try_get().unwrap());
     assert!(has_roster(&pool));
+}
+
+/// Of two threads one waited most often while the other handed it out, and called it in at once.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_waited_for_the_lock_while_the_roster_went_out_leaves_it_out() {
+    let pool = of_two(patient()).await;
+    let gets = pool.core.state().gets;
+    let lease = asked(&pool, Unlisted::NotOut);
+    assert!(has_roster(&pool));
+    assert_eq!(sharing(&pool).in_flight, 1);
+    assert_eq!(pool.core.state().gets, gets + 1);
+    drop(lease);
+    assert_eq!(sharing(&pool).in_flight, 0);
+}
+
+/// It drew from this very roster: what it found is for the state to decide, as that an endpoint lacks a connection.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_drew_in_vain_has_the_state_decide() {
+    let pool = of_two(patient()).await;
+    let lease = asked(&pool, Unlisted::Undecided);
+    assert!(!has_roster(&pool));
+    drop(lease);
 }
 
 /// Connections that carry a few leases each are seldom free on average, and two callers at once were enough to have every
