@@ -38,7 +38,8 @@ impl Law {
     }
 }
 
-fn exponential(rng: &mut Rng) -> f64 {
+/// With mean 1.
+pub fn exponential(rng: &mut Rng) -> f64 {
     -(1.0 - rng.f64()).ln()
 }
 

@@ -3,7 +3,8 @@
 use crate::figure::Figure;
 use crate::page::chart::Chart;
 use crate::scenarios::{
-    beyond_round_robin, ejection, name_server, rolling_restart, sinkhole, supermarket, two_slow,
+    beyond_round_robin, ejection, many_keys, name_server, rolling_restart, sinkhole, supermarket,
+    two_slow,
 };
 
 /// How much of it.
@@ -53,7 +54,7 @@ impl Outcome {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self {
             name: "beyond-round-robin",
             about: "11 servers of 167 ms, 1,000 requests a second, for half of the time one takes 2 s",
@@ -95,6 +96,12 @@ impl Scenario {
             about: "4 servers are replaced by 4 others while the name server is down for 30 s",
             source: "what is known serves as long as it lives, and the new servers as soon as they are known",
             play: name_server::play,
+        },
+        Self {
+            name: "many-keys",
+            about: "a pool per key with fewer connections in all than keys want: leases of 2 ms, dials of 20 ms",
+            source: "an event simulation of rules by which a permit moves, from which the pool's was chosen: leases a second, longest wait; with none 375 keys were never served, or 15",
+            play: many_keys::play,
         },
     ];
 

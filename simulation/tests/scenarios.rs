@@ -73,10 +73,16 @@ fn a_service_that_is_replaced_while_the_name_server_is_down_is_found_when_that_i
     holds("name-server");
 }
 
+/// undici #3268, smithy-rs #4708: a total over all keys, and callers that wait while other keys' connections come and go.
+#[test]
+fn of_more_keys_than_connections_none_starves() {
+    holds("many-keys");
+}
+
 /// Choices, ejections, dials and discovery: all that takes random numbers.
 #[test]
 fn the_same_seed_gives_the_same_figures() {
-    for name in ["sinkhole", "rolling-restart", "name-server"] {
+    for name in ["sinkhole", "rolling-restart", "name-server", "many-keys"] {
         let play = || play(name, Length::Short);
         assert_eq!(play(), play(), "{name}");
     }

@@ -170,7 +170,7 @@ fn is_known(word: &str) -> bool {
     word == "bench/"
         || crates.join(word).join("Cargo.toml").is_file()
         || packages.any(|package| has_file_of_tests(&package, word))
-        || ["kernel", "mux", "pool", "shared", "one_way"]
+        || ["kernel", "mux", "pool", "shared", "one_way", "keyed"]
             .iter()
             .flat_map(|part| files(&crates.join("cenote/src").join(part).join("models")))
             .any(|models| has_test(&fs::read_to_string(models).unwrap(), word))

@@ -41,8 +41,18 @@ struct List {
     has_begun: bool,
     /// By address: a listed member stays where it is.
     members: HashMap<usize, Listed>,
-    /// When members are due, by address. Only the entry that agrees with the member's own `due` counts.
-    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// When members are due, and their addresses. Those of one time are in the order in which they were listed for it, so
+    /// that a seeded run can be repeated. Only the entry that agrees with the member's own `due` counts.
+    due: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    /// How often one was listed.
+    last: u64,
+}
+
+impl List {
+    fn push(&mut self, at: Instant, key: usize) {
+        self.last += 1;
+        self.due.push(Reverse((at, self.last, key)));
+    }
 }
 
 struct Listed {
@@ -125,8 +135,7 @@ impl Keeper {
                 return Err(end);
             }
             list.has_begun = true;
-            let List { members, due, .. } = &mut *list;
-            let listed = members.entry(key).or_insert_with(|| Listed {
+            let listed = list.members.entry(key).or_insert_with(|| Listed {
                 member: Arc::clone(member) as Arc<dyn Member>,
                 due: None,
             });
@@ -134,8 +143,9 @@ impl Keeper {
                 return Ok(());
             }
             listed.due = Some(at);
-            let is_earliest = due.peek().is_none_or(|Reverse((first, _))| at < *first);
-            due.push(Reverse((at, key)));
+            let first = list.due.peek();
+            let is_earliest = first.is_none_or(|Reverse((first, ..))| at < *first);
+            list.push(at, key);
             list.tidy();
             is_earliest
         };
@@ -165,7 +175,7 @@ impl Keeper {
     fn next(&self, now: Instant) -> Next {
         let mut list = lock(&self.list);
         loop {
-            let Some(&Reverse((at, key))) = list.due.peek() else {
+            let Some(&Reverse((at, _, key))) = list.due.peek() else {
                 // Between looks every member is due some time.
                 debug_assert!(list.members.is_empty());
                 if list.has_begun {
@@ -193,18 +203,17 @@ impl Keeper {
     fn looked(&self, member: &Arc<dyn Member>, at: Option<Instant>) {
         let key = key(member);
         let mut list = lock(&self.list);
-        let List { members, due, .. } = &mut *list;
-        let Some(listed) = members.get_mut(&key) else {
+        let Some(listed) = list.members.get_mut(&key) else {
             return;
         };
         match (listed.due, at) {
             (Some(due), at) if at.is_none_or(|at| due <= at) => {}
             (_, Some(at)) => {
                 listed.due = Some(at);
-                due.push(Reverse((at, key)));
+                list.push(at, key);
             }
             (_, None) => {
-                let gone = members.remove(&key);
+                let gone = list.members.remove(&key);
                 list.tidy();
                 drop(list);
                 drop(gone);
@@ -248,7 +257,7 @@ impl List {
     fn tidy(&mut self) {
         let Self { members, due, .. } = self;
         if due.len() > 2 * members.len() + ROOM {
-            due.retain(|Reverse((at, key))| {
+            due.retain(|Reverse((at, _, key))| {
                 let listed = members.get(key);
                 listed.is_some_and(|listed| listed.due == Some(*at))
             });

@@ -2,6 +2,7 @@
 
 pub mod beyond_round_robin;
 pub mod ejection;
+pub mod many_keys;
 pub mod name_server;
 pub mod rolling_restart;
 pub mod sinkhole;

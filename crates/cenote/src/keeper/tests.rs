@@ -142,3 +142,32 @@ async fn members_that_are_gone_leave_no_memory_behind() {
     sleep(secs(3_601)).await;
     assert_eq!(stays.looks(), [now + secs(3_600)]);
 }
+
+/// Notes its number.
+struct Numbered(usize, Arc<Mutex<Vec<usize>>>);
+
+impl Member for Numbered {
+    fn look(self: Arc<Self>, _: &Arc<Keeper>) -> Option<Instant> {
+        self.1.lock().unwrap().push(self.0);
+        None
+    }
+
+    fn abandoned(self: Arc<Self>, _: &Arc<Keeper>) {}
+}
+
+/// A seeded run of many pools can be repeated: where they lie in memory is no part of it.
+#[tokio::test(start_paused = true)]
+async fn members_that_are_due_at_one_time_are_looked_at_in_the_order_in_which_they_were_listed() {
+    let order = Arc::default();
+    let members: Vec<_> = (0..64)
+        .map(|number| Arc::new(Numbered(number, Arc::clone(&order))))
+        .collect();
+    let at = rt::now() + secs(1);
+    // Against the order in which they probably lie in memory.
+    for member in members.iter().rev() {
+        Keeper::schedule_on(&Runtime::callers(), member, at).unwrap();
+    }
+    sleep(secs(2)).await;
+    let looked_at = order.lock().unwrap().clone();
+    assert_eq!(looked_at, (0..64).rev().collect::<Vec<_>>());
+}

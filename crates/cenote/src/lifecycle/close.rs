@@ -10,7 +10,7 @@ use super::budget_member;
 use super::recycle::reason;
 use super::retire::retire;
 use super::state::{LifecycleCore, Refusal};
-use super::upkeep;
+use super::{spent, upkeep};
 use crate::connect::Connect;
 use crate::kernel::{Arc, State};
 use crate::rt;
@@ -85,6 +85,7 @@ pub(crate) fn shut<C: Connect>(core: &Arc<LifecycleCore<C>>) {
         let left = lock(&set.left).take();
         let _ = rt::calling(|| drop(left));
     }
+    spent::tell_if_spent(core);
 }
 
 async fn wait<C: Connect>(core: Arc<LifecycleCore<C>>, limit: Duration) -> CloseReport {

@@ -1,8 +1,8 @@
 //! When nothing is left of a pool under a key, so that the key may be forgotten: it has no connection, keeps none open,
 //! nobody waits, and the next dial would know nothing of failures that a new pool would not.
 //!
-//! Told, under no lock, where a slot becomes vacant and where a look finds that nothing else is due; whether the key is in
-//! use elsewhere is for the listener to say, and to look again when that use ends.
+//! Told, under no lock, where a slot becomes vacant, where the pool is closed, and where a look finds that nothing else is
+//! due; whether the key is in use elsewhere is for the listener to say, and to look again when that use ends.
 
 use super::state::LifecycleCore;
 use super::upkeep;

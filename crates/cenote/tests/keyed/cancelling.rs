@@ -2,7 +2,6 @@
 //! whatever happens, no connection, no permit and no key is lost, and who stays is served where anyone can be.
 
 use std::pin::pin;
-use std::task::Poll;
 
 use cenote::settings::Backoff;
 use cenote::{GetError, Keyed, Pool};
@@ -92,7 +91,7 @@ async fn quit(pools: &Pools, key: u32, quit: Quit) {
     let (Quit::AtOnce(polls) | Quit::Slowly(polls)) = quit;
     let mut get = pin!(pools.get(&key));
     for _ in 0..polls {
-        if let Poll::Ready(_) = poll!(&mut get) {
+        if poll!(&mut get).is_ready() {
             return;
         }
         match quit {

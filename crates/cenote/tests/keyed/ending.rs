@@ -66,6 +66,18 @@ async fn a_key_that_is_removed_has_its_pool_closed_and_another_made_when_it_is_a
     assert!(pools.remove(&7).is_none());
 }
 
+/// However it was closed: by a clone that was taken of it, too, while its leases are out.
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_pool_was_closed_has_another_made_for_the_next_who_asks() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).build().unwrap();
+    let _lease = pools.get(&1).await.unwrap();
+    let clone = Pool::clone(&pools.find(&1).unwrap());
+    drop(clone.close());
+    let next = pools.get(&1).await;
+    assert_eq!(next.map(|lease| lease.conn.id).unwrap(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn with_the_last_handle_the_pools_end_and_leases_outlive_them() {
     let servers = Servers::new();

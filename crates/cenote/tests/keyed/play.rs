@@ -91,6 +91,7 @@ fn rules() -> impl Strategy<Value = Rules> {
 
 type Pools = Keyed<Key, Pool<Opener<Key>>>;
 type Lease = OwnedLease<Opener<Key>>;
+type Handle = KeyHandle<Key, Pool<Opener<Key>>>;
 type Getting = Pin<Box<dyn Future<Output = Result<Lease, GetError>>>>;
 
 struct Waiting {
@@ -104,7 +105,7 @@ struct Play {
     pools: Pools,
     waiting: VecDeque<Waiting>,
     leases: VecDeque<(usize, Lease)>,
-    handles: VecDeque<(usize, KeyHandle<Key, Pool<Opener<Key>>>)>,
+    handles: VecDeque<(usize, Handle)>,
 }
 
 /// What is out of order, in words.
