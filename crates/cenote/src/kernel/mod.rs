@@ -48,6 +48,7 @@ mod admission;
 mod aimed;
 #[cfg(all(test, not(cenote_loom)))]
 mod aimed_tests;
+mod arc_cell;
 mod boxed_waiter;
 pub(crate) mod call_site;
 mod endpoints;
@@ -73,6 +74,7 @@ mod waiter;
 mod waitlist;
 
 pub(crate) use aimed::ANY_TO_COME;
+pub(crate) use arc_cell::ArcCell;
 pub(crate) use boxed_waiter::BoxedWaiter;
 pub(crate) use endpoints::{Choice, EndpointNumber, Endpoints};
 pub(crate) use fast_path::LeaseToken;

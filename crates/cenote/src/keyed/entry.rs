@@ -18,7 +18,7 @@ pub(super) struct Entry<K, P> {
     /// Gets under way, handles, looks. Each begins under the lock of the shard or beside another: so when none is found
     /// under that lock, there is none, and the entry may be taken out.
     pub(super) uses: AtomicUsize,
-    /// It is taken out. Set before the hints are cleared of it, and read under the lock of each: so none has it after.
+    /// It is taken out of the map. Set before the [hints](super::hints) are cleared of it, which says why none has it after.
     pub(super) is_out: AtomicBool,
 }
 

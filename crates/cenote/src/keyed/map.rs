@@ -12,7 +12,7 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::panic::Location;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Weak};
 
 use super::entry::{Entry, InUse};
@@ -220,7 +220,7 @@ impl<K: Send + Sync + 'static, P: KeyedPool> Map<K, P> {
 
     /// Drops an entry that was taken out.
     fn forget(&self, entry: Arc<Entry<K, P>>) {
-        entry.is_out.store(true, Release);
+        entry.is_out.store(true, SeqCst);
         let hinted = self.hints.clear(&entry);
         let _ = rt::calling(|| drop(hinted));
         // Keys, connectors and hooks go with it.
@@ -266,7 +266,7 @@ impl<K: Send + Sync + 'static, P: KeyedPool> Map<K, P> {
             closed.clone()
         };
         for entry in &closed {
-            entry.is_out.store(true, Release);
+            entry.is_out.store(true, SeqCst);
             // Not the last references.
             drop(self.hints.clear(entry));
         }

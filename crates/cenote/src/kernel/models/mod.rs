@@ -10,6 +10,7 @@
 //! `RUSTFLAGS="--cfg cenote_loom" cargo test -p cenote --release --lib models`
 
 mod changing;
+mod exchanging;
 mod idling;
 mod leaving;
 mod of_set;
