@@ -1,0 +1,98 @@
+//! Which of a caller's fields are sent. Connections are the pool's: what is said about them is not for the caller to say.
+
+use cenote_http::{Client, Error};
+use http::Method;
+
+use crate::server::{Server, ok};
+
+/// The lines of the head that the server hears, but for the first and `Host`.
+async fn heard(fields: &[(&str, &str)]) -> Vec<String> {
+    let server = Server::answering(|request| ok(&request.head)).await;
+    let client = Client::builder().build().unwrap();
+    let mut request = client.get(server.url("/"));
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let head = request.send().await.unwrap().text().await.unwrap();
+    let lines = head.lines().skip(1).map(str::to_owned);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("host:"))
+        .collect()
+}
+
+/// pingora#713: a client's `Connection: close`, passed on, ends a connection of the pool with each request.
+#[tokio::test]
+async fn fields_that_are_about_the_connection_are_not_sent() {
+    let fields = [
+        ("connection", "close"),
+        ("keep-alive", "timeout=1"),
+        ("proxy-connection", "keep-alive"),
+        ("transfer-encoding", "chunked"),
+        ("te", "gzip"),
+        ("upgrade", "h2c"),
+        ("x-kept", "1"),
+    ];
+    assert_eq!(heard(&fields).await, ["x-kept: 1"]);
+}
+
+/// RFC 9110, 7.6.1.
+#[tokio::test]
+async fn fields_that_the_connection_field_names_are_not_sent() {
+    let fields = [
+        ("connection", "close, X-Mine"),
+        ("connection", "x-too"),
+        ("x-mine", "1"),
+        ("x-too", "2"),
+        ("x-kept", "3"),
+    ];
+    assert_eq!(heard(&fields).await, ["x-kept: 3"]);
+}
+
+#[tokio::test]
+async fn that_trailers_are_welcome_is_sent() {
+    let expected = ["te: trailers", "connection: te"];
+    assert_eq!(heard(&[("te", "gzip, trailers")]).await, expected);
+    let named = [("connection", "te"), ("te", "trailers")];
+    assert_eq!(heard(&named).await, expected);
+}
+
+#[tokio::test]
+async fn a_host_that_the_caller_names_is_sent_and_connected_to_is_the_uris() {
+    let server = Server::answering(|request| ok(&request.head)).await;
+    let client = Client::builder().build().unwrap();
+    let request = client.get(server.url("/")).header("host", "other.example");
+    let head = request.send().await.unwrap().text().await.unwrap();
+    assert_eq!(head, "GET / HTTP/1.1\r\nhost: other.example\r\n\r\n");
+}
+
+/// A connection that speaks something else is none of the pool's; that it cannot be had is told before anything is sent.
+#[tokio::test]
+async fn requests_for_another_protocol_are_refused() {
+    let server = Server::echo().await;
+    let client = Client::builder().build().unwrap();
+    let upgrade = client
+        .get(server.url("/"))
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket");
+    let connect = client.request(Method::CONNECT, server.url("/"));
+    for request in [upgrade, connect] {
+        let error = request.send().await.unwrap_err();
+        assert!(matches!(error, Error::Upgrade { .. }), "{error}");
+        let route = format!("http://{}: ", server.addr);
+        assert!(error.to_string().starts_with(&route), "{error}");
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
+/// okhttp#4658, zuul#2147: what is refused, or comes unasked, leaks no place.
+#[tokio::test]
+async fn a_server_that_changes_the_protocol_unasked_is_an_error_and_its_connection_closed() {
+    let server = Server::answering(|_| {
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n".into()
+    })
+    .await;
+    let client = Client::builder().build().unwrap();
+    let error = client.get(server.url("/")).send().await.unwrap_err();
+    assert!(matches!(error, Error::Upgrade { .. }), "{error}");
+    crate::server::eventually("it is closed", || client.status().size == 0).await;
+}

@@ -1,0 +1,259 @@
+//! Which connections are used again, and which are not.
+
+use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use cenote_http::{Client, Error};
+use http::Method;
+
+use crate::server::{Server, eventually, ok};
+
+fn client() -> Client {
+    Client::builder().build().unwrap()
+}
+
+async fn get(client: &Client, url: &str) -> String {
+    let reply = client.get(url).send().await.unwrap();
+    reply.text().await.unwrap()
+}
+
+/// go#41600, and smithy's `no_content_response_is_reused`, `not_modified…` and
+/// `head_response_with_content_length_does_not_desync_connection`: what has no body ends with its head, whatever length it
+/// names.
+#[tokio::test]
+async fn replies_without_a_body_leave_the_connection_as_it_was() {
+    let server = Server::answering(|request| match &*request.path {
+        "/204" => "HTTP/1.1 204 No Content\r\n\r\n".into(),
+        "/304" => "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n".into(),
+        "/head" => "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".into(),
+        "/empty" => ok(""),
+        path => ok(path),
+    })
+    .await;
+    let client = client();
+    for (method, path) in [
+        (Method::GET, "/204"),
+        (Method::GET, "/304"),
+        (Method::HEAD, "/head"),
+        (Method::GET, "/empty"),
+    ] {
+        let reply = client
+            .request(method, server.url(path))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.bytes().await.unwrap().len(), 0, "{path}");
+        assert_eq!(get(&client, &server.url("/next")).await, "/next");
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+/// hyper-util's `client_keep_alive_extra_body` and eager ones: chunks, extensions of theirs, and trailers.
+#[tokio::test]
+async fn a_reply_in_chunks_ends_with_its_trailers() {
+    let server = Server::answering(|request| match &*request.path {
+        "/chunks" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\none\r\n3\r\ntwo\r\n0\r\nX-Sum: 6\r\n\r\n".into(),
+        path => ok(path),
+    })
+    .await;
+    let client = client();
+    for _ in 0..3 {
+        assert_eq!(get(&client, &server.url("/chunks")).await, "onetwo");
+        assert_eq!(get(&client, &server.url("/next")).await, "/next");
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+/// okhttp#4258: an informational reply is none.
+#[tokio::test]
+async fn early_hints_come_before_the_reply_and_do_not_take_its_place() {
+    let server = Server::answering(|request| {
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        format!("{hints}{}", ok(&request.path))
+    })
+    .await;
+    let client = client();
+    for path in ["/1", "/2"] {
+        assert_eq!(get(&client, &server.url(path)).await, path);
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_will_close_is_not_used_again() {
+    for head in ["HTTP/1.1 200 OK\r\nConnection: close", "HTTP/1.0 200 OK"] {
+        // It says so, and leaves the closing to the client.
+        let server =
+            Server::answering(move |_| format!("{head}\r\nContent-Length: 2\r\n\r\nok")).await;
+        let client = client();
+        for _ in 0..3 {
+            assert_eq!(get(&client, &server.url("/")).await, "ok");
+        }
+        assert_eq!(server.accepted(), 3, "{head}");
+        eventually("all are closed", || server.ended() == 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_http_1_0_that_keeps_its_connections_is_believed() {
+    let server = Server::answering(|_| {
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok".into()
+    })
+    .await;
+    let client = client();
+    for _ in 0..3 {
+        assert_eq!(get(&client, &server.url("/")).await, "ok");
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+/// undici#3141, node#52649, rust-s3#405: a request that leaves as the server's time is up meets a closed connection.
+#[tokio::test]
+async fn a_connection_is_not_used_shortly_before_the_server_closes_it() {
+    let server = Server::answering(|request| {
+        let body = ok(&request.path);
+        body.replacen("\r\n", "\r\nKeep-Alive: timeout=5, max=100\r\n", 1)
+    })
+    .await;
+    let client = client();
+    get(&client, &server.url("/1")).await;
+    idle_for(Duration::from_millis(3_900)).await;
+    get(&client, &server.url("/2")).await;
+    assert_eq!(server.accepted(), 1, "4 s were not over");
+    idle_for(Duration::from_millis(4_100)).await;
+    get(&client, &server.url("/3")).await;
+    assert_eq!(server.accepted(), 2, "4 s were over");
+}
+
+/// Moves tokio's clock, on which all of this is kept.
+async fn idle_for(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// A server in a thread of its own: its first connections end after one reply each, without a word; those that come later
+/// stay. It tells when they have ended.
+fn closing_server(first: usize) -> (String, mpsc::Receiver<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (ended, wait) = mpsc::channel();
+    std::thread::spawn(move || {
+        for number in 0.. {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut heard = [0; 4096];
+            while socket.read(&mut heard).unwrap_or(0) > 0 {
+                socket.write_all(ok("here").as_bytes()).unwrap();
+                if number < first {
+                    break;
+                }
+            }
+            drop(socket);
+            let _ = ended.send(());
+        }
+    });
+    (url, wait)
+}
+
+/// node#47130, greptimedb#1505: the end of an idle connection has arrived, and its task has not run since. One thread: the
+/// test blocks it until the server has closed.
+#[tokio::test]
+async fn a_connection_that_ended_while_idle_is_seen_before_anything_is_sent() {
+    let (url, ended) = closing_server(5);
+    let client = client();
+    for _ in 0..5 {
+        // POST: no second attempt would hide it.
+        let reply = client.post(&*url).body("x").send().await.unwrap();
+        assert_eq!(reply.text().await.unwrap(), "here");
+        ended.recv().unwrap();
+    }
+}
+
+/// Many servers say 408 to an idle connection before they close it: that is no reply to what is asked next.
+#[tokio::test]
+async fn what_a_server_says_without_being_asked_is_no_reply() {
+    let server = Server::scripted(|number, mut peer| async move {
+        while peer.request().await.is_some() {
+            peer.say(&ok(&number.to_string())).await;
+            if number == 1 {
+                peer.say("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+                    .await;
+                return peer.closed().await;
+            }
+        }
+    })
+    .await;
+    let client = client();
+    assert_eq!(get(&client, &server.url("/")).await, "1");
+    eventually("the client has closed it", || server.ended() == 1).await;
+    assert_eq!(get(&client, &server.url("/")).await, "2");
+}
+
+/// A server whose first `closing` connections answer one request, read another, say `last`, and close.
+async fn breaking(closing: usize, last: &'static str) -> Server {
+    Server::scripted(move |number, mut peer| async move {
+        while let Some(request) = peer.request().await {
+            if number <= closing && request.path != "/first" {
+                return peer.say(last).await;
+            }
+            peer.say(&ok(&request.path)).await;
+        }
+    })
+    .await
+}
+
+/// rust-s3#405, sentry's uptime-checker#204: the server closed as the request came.
+#[tokio::test]
+async fn a_get_that_met_the_end_of_a_used_connection_is_sent_once_more() {
+    let server = breaking(1, "").await;
+    let client = client();
+    get(&client, &server.url("/first")).await;
+    assert_eq!(get(&client, &server.url("/second")).await, "/second");
+    assert_eq!(server.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_acted_on_is_not_sent_again() {
+    let server = breaking(1, "").await;
+    let client = client();
+    get(&client, &server.url("/first")).await;
+    let failed = client.post(server.url("/second")).body("x").send().await;
+    let error = failed.unwrap_err();
+    assert!(matches!(error, Error::Exchange { .. }), "{error}");
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_get_whose_reply_had_begun_is_not_sent_again() {
+    let server = breaking(1, "HTTP/1.1 2").await;
+    let client = client();
+    get(&client, &server.url("/first")).await;
+    let error = client.get(server.url("/second")).send().await.unwrap_err();
+    assert!(matches!(error, Error::Exchange { .. }), "{error}");
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_get_on_a_new_connection_is_not_sent_again() {
+    let server = breaking(1, "").await;
+    let error = client().get(server.url("/")).send().await.unwrap_err();
+    assert!(matches!(error, Error::Exchange { .. }), "{error}");
+    assert_eq!(server.accepted(), 1);
+}
+
+/// undici#5603: a server that refuses everything is not asked for ever.
+#[tokio::test]
+async fn a_get_is_sent_twice_at_most() {
+    let server = breaking(2, "").await;
+    let client = client();
+    let both = [server.url("/first"), server.url("/first")];
+    let [one, other] = both.map(|url| client.get(url).send());
+    // Their bodies keep both connections, so that there are two.
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    drop((one, other));
+    eventually("both are idle", || client.status().idle == 2).await;
+    let error = client.get(server.url("/second")).send().await.unwrap_err();
+    assert!(matches!(error, Error::Exchange { .. }), "{error}");
+    assert_eq!(server.accepted(), 2);
+}
