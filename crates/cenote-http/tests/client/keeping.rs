@@ -1,7 +1,9 @@
 //! Which connections are used again, and which are not.
 
+use std::future::Future;
 use std::io::{Read, Write};
 use std::sync::mpsc;
+use std::task::Poll;
 use std::time::Duration;
 
 use cenote_http::{Client, Error};
@@ -168,6 +170,21 @@ async fn a_connection_that_ended_while_idle_is_seen_before_anything_is_sent() {
         assert_eq!(reply.text().await.unwrap(), "here");
         ended.recv().unwrap();
     }
+}
+
+/// hyper-util retries these too: the connection ends after it was leased, and before anything of the request was sent. One
+/// thread: the test blocks it until the server has closed.
+#[tokio::test]
+async fn a_request_of_which_nothing_was_sent_goes_over_another_connection() {
+    let (url, ended) = closing_server(1);
+    let client = Client::builder().max_per_route(1).build().unwrap();
+    let mut reply = client.get(&*url).send().await.unwrap();
+    let mut next = Box::pin(client.post(&*url).body("x").send());
+    // It waits for the connection, has it with the end of the body, and is polled only when the server has closed.
+    assert!(std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending())).await);
+    assert_eq!(reply.chunk().await.unwrap().unwrap(), "here");
+    ended.recv().unwrap();
+    assert_eq!(next.await.unwrap().text().await.unwrap(), "here");
 }
 
 /// Many servers say 408 to an idle connection before they close it: that is no reply to what is asked next.
