@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cenote::error::with_causes;
 use cenote::pool::OwnedLease;
 use cenote::time::{Instant, Sleep, sleep_until};
 use http_body::{Body as _, Frame, SizeHint};
@@ -15,7 +16,8 @@ use crate::connector::Connector;
 use crate::error::{Error, Stage};
 use crate::exclusive::Exclusive;
 use crate::route::Route;
-use crate::wire::{Incoming, Outgoing};
+use crate::upgraded::Upgraded;
+use crate::wire::{Incoming, OnUpgrade, Outgoing};
 
 /// The body of a reply, read frame by frame; or one that is there as a whole, for a request.
 ///
@@ -33,6 +35,14 @@ enum Kind {
     Ended,
     Whole(Bytes),
     Leased(Box<Leased>),
+    Switching(Box<Switching>),
+}
+
+/// No body: the connection goes on in another protocol.
+struct Switching {
+    switch: OnUpgrade,
+    lease: Exclusive<OwnedLease<Connector>>,
+    route: Route,
 }
 
 /// A body that is still on its connection.
@@ -64,6 +74,47 @@ impl Body {
             route,
             deadline: None,
         })))
+    }
+
+    pub(crate) fn switching(switch: OnUpgrade, lease: OwnedLease<Connector>, route: Route) -> Self {
+        Self(Kind::Switching(Box::new(Switching {
+            switch,
+            lease: Exclusive::new(lease),
+            route,
+        })))
+    }
+
+    /// The connection, after a reply of status 101 to a request that asked for it by `Connection: upgrade` and `Upgrade`:
+    /// from now on it speaks the other protocol. It counts against the client's bounds until it is dropped, and is closed
+    /// then.
+    ///
+    /// ```no_run
+    /// # async fn f(http: cenote_http::Client) -> Result<(), cenote_http::Error> {
+    /// let request = http
+    ///     .get("http://example.org/chat")
+    ///     .header("connection", "upgrade")
+    ///     .header("upgrade", "websocket");
+    /// let socket = request.send().await?.into_body().upgrade().await?;
+    /// # let _ = socket; // AsyncRead and AsyncWrite
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotUpgraded`]: the reply was another; [`Error::Upgrade`]: the connection ended meanwhile.
+    pub async fn upgrade(mut self) -> Result<Upgraded, Error> {
+        let Kind::Switching(switching) = std::mem::take(&mut self.0) else {
+            return Err(Error::NotUpgraded);
+        };
+        let Switching {
+            switch,
+            lease,
+            route,
+        } = *switching;
+        match switch.await {
+            Ok(switched) => Ok(Upgraded::new(switched, lease)),
+            Err(error) => Err(Error::upgrade(&route, with_causes(&error))),
+        }
     }
 
     /// Fails it if it has not ended by then, `limit` after the request began.
@@ -119,8 +170,10 @@ impl Body {
     }
 
     fn end(&mut self, end: End) {
-        if let Kind::Leased(leased) = std::mem::take(&mut self.0) {
-            leased.end(end);
+        match std::mem::take(&mut self.0) {
+            Kind::Leased(leased) => leased.end(end),
+            Kind::Switching(switching) => OwnedLease::discard(switching.lease.into_value()),
+            Kind::Ended | Kind::Whole(_) => {}
         }
     }
 
@@ -132,7 +185,7 @@ impl Body {
     pub(crate) fn outgoing(self) -> Outgoing {
         match &self.0 {
             Kind::Whole(bytes) => Outgoing::whole(bytes.clone()),
-            Kind::Ended => Outgoing::Empty,
+            Kind::Ended | Kind::Switching(_) => Outgoing::Empty,
             Kind::Leased(_) => Outgoing::new(self),
         }
     }
@@ -201,13 +254,12 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let leased = match &mut self.0 {
             Kind::Leased(leased) => leased,
-            kind => {
-                let whole = match std::mem::take(kind) {
-                    Kind::Whole(bytes) => Some(Ok(Frame::data(bytes))),
-                    _ => None,
-                };
-                return Poll::Ready(whole);
+            Kind::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Kind::Ended;
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
+            Kind::Ended | Kind::Switching(_) => return Poll::Ready(None),
         };
         let frame = ready!(leased.poll_frame(cx));
         let end = match &frame {
@@ -224,7 +276,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Ended => true,
+            Kind::Ended | Kind::Switching(_) => true,
             Kind::Whole(_) => false,
             Kind::Leased(leased) => leased.incoming.is_end_stream(),
         }
@@ -232,7 +284,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Ended => SizeHint::with_exact(0),
+            Kind::Ended | Kind::Switching(_) => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Leased(leased) => leased.incoming.size_hint(),
         }

@@ -82,8 +82,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Idle connections that all routes may keep together; of more, those that have been idle for longest are closed. 0
-    /// keeps none. Default: no bound but [`max_total`](Self::max_total).
+    /// Idle connections that all routes may keep together; of more, those that have been idle for longest are closed, within
+    /// a second or so. 0 keeps none for longer than that. Default: no bound but [`max_total`](Self::max_total).
     pub fn max_idle(mut self, connections: impl Into<Option<usize>>) -> Self {
         self.max_idle = connections.into();
         self

@@ -74,13 +74,17 @@ pub enum Error {
         /// The setting.
         limit: Duration,
     },
-    /// The request asks for another protocol on the connection (`Upgrade`, CONNECT), or the server switched to one:
-    /// this client does not do that.
+    /// The connection cannot go on in another protocol: the request is a CONNECT, the server changed the protocol unasked, or
+    /// it could not be changed.
     #[non_exhaustive]
     Upgrade {
         /// Where to.
         route: Box<Route>,
+        /// What is wrong.
+        problem: Box<str>,
     },
+    /// The reply is one to be read: the server did not change the protocol.
+    NotUpgraded,
     /// The text of a body is not UTF-8.
     #[non_exhaustive]
     NotText {
@@ -89,7 +93,6 @@ pub enum Error {
     },
     /// What was left of a reply took longer, or was longer, than bringing a connection back is worth. No request sees
     /// this: the pool closes the connection for it.
-    #[non_exhaustive]
     Unfinished,
 }
 
@@ -108,6 +111,13 @@ impl Error {
         Self::Target { problem }
     }
 
+    pub(crate) fn upgrade(route: &Route, problem: impl Into<Box<str>>) -> Self {
+        Self::Upgrade {
+            route: Box::new(route.clone()),
+            problem: problem.into(),
+        }
+    }
+
     pub(crate) fn exchange(route: &Route, stage: Stage, cause: impl Into<BoxError>) -> Self {
         Self::Exchange {
             route: Box::new(route.clone()),
@@ -122,12 +132,13 @@ impl Error {
             Self::NoConnection { route, .. }
             | Self::Exchange { route, .. }
             | Self::TimedOut { route, .. }
-            | Self::Upgrade { route } => Some(route),
+            | Self::Upgrade { route, .. } => Some(route),
             Self::Request { .. }
             | Self::Target { .. }
             | Self::Dial { .. }
             | Self::Tls { .. }
             | Self::NotText { .. }
+            | Self::NotUpgraded
             | Self::Unfinished => None,
         }
     }
@@ -189,10 +200,8 @@ impl fmt::Display for Error {
                 };
                 write!(f, "{route}: {what} within {limit:?}")
             }
-            Self::Upgrade { route } => write!(
-                f,
-                "{route}: another protocol on the connection (Upgrade, CONNECT) is not supported"
-            ),
+            Self::Upgrade { route, problem } => write!(f, "{route}: {problem}"),
+            Self::NotUpgraded => f.write_str("the server did not change the protocol"),
             Self::NotText { source } => write!(f, "the body is not text: {source}"),
             Self::Unfinished => f.write_str("the rest of the last reply did not come in time"),
         }
@@ -212,6 +221,7 @@ impl std::error::Error for Error {
             | Self::Target { .. }
             | Self::TimedOut { .. }
             | Self::Upgrade { .. }
+            | Self::NotUpgraded
             | Self::Unfinished => None,
         }
     }

@@ -13,9 +13,9 @@ use http::{Method, Request, Response, StatusCode, request};
 use crate::body::Body;
 use crate::connector::Connector;
 use crate::error::{Error, Stage};
-use crate::fields;
+use crate::fields::{self, Wish};
 use crate::route::{Route, RouteDefaults, RouteOptions};
-use crate::wire::{Outgoing, Reply, Sending, SendingError};
+use crate::wire::{Outgoing, Reply, Sending, SendingError, on_upgrade};
 
 /// What the clones of a client share.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) async fn exchange(
     let (mut head, body) = request.into_parts();
     let options = head.extensions.remove::<RouteOptions>().unwrap_or_default();
     let route = Route::new(&head.uri, options, &shared.defaults)?;
-    fields::prepare(&mut head, &route)?;
+    let wish = fields::prepare(&mut head, &route)?;
     let mut spare = Spare::of(&head, &body);
     let mut request = Request::from_parts(head, body);
     loop {
@@ -48,7 +48,7 @@ pub(crate) async fn exchange(
         };
         let sending = lease.send(request);
         let failed = match InFlight::new(lease, sending).await {
-            Ok((lease, reply)) => return received(route, lease, reply),
+            Ok((lease, reply)) => return received(route, wish, lease, reply),
             Err(failed) => failed,
         };
         // Each turn costs a connection that was there before: at the latest a new one ends it.
@@ -103,21 +103,26 @@ impl Spare {
 /// What becomes of the lease is known with the head: it is over where the reply has no body, else it goes with the body.
 fn received(
     route: Route,
+    wish: Wish,
     mut lease: OwnedLease<Connector>,
-    reply: Reply,
+    mut reply: Reply,
 ) -> Result<Response<Body>, Error> {
     lease.replied(&reply);
-    if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let is_switched = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if is_switched && wish != Wish::Upgrade {
         OwnedLease::discard(lease);
-        return Err(Error::Upgrade {
-            route: Box::new(route),
-        });
+        return Err(Error::upgrade(
+            &route,
+            "the server changed the protocol unasked",
+        ));
     }
+    let switch = is_switched.then(|| on_upgrade(&mut reply));
     let (head, incoming) = reply.into_parts();
-    Ok(Response::from_parts(
-        head,
-        Body::incoming(incoming, lease, route),
-    ))
+    let body = match switch {
+        Some(switch) => Body::switching(switch, lease, route),
+        None => Body::incoming(incoming, lease, route),
+    };
+    Ok(Response::from_parts(head, body))
 }
 
 /// A request on its way, with the connection that it is on. Dropped before the head of the reply is there, it leaves the

@@ -18,18 +18,28 @@ const OF_ONE_CONNECTION: [HeaderName; 5] = [
     UPGRADE,
 ];
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Reply,
+    /// That the server goes on in another protocol.
+    Upgrade,
+}
+
 /// Makes of a request's head what is sent.
 ///
 /// # Errors
-/// [`Error::Upgrade`]: it asks for another protocol. [`Error::Target`]: its host cannot be a field.
-pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<(), Error> {
+/// [`Error::Upgrade`]: it is a CONNECT. [`Error::Target`]: its host cannot be a field.
+pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<Wish, Error> {
     let fields = &mut head.headers;
-    let asks_upgrade = fields.contains_key(UPGRADE) && has_token(fields, &CONNECTION, "upgrade");
-    if asks_upgrade || head.method == Method::CONNECT {
-        return Err(Error::Upgrade {
-            route: Box::new(route.clone()),
-        });
+    if head.method == Method::CONNECT {
+        return Err(Error::upgrade(route, "CONNECT is not supported"));
     }
+    let asks = has_token(fields, &CONNECTION, "upgrade");
+    let protocols = match asks {
+        true => fields.get_all(UPGRADE).iter().cloned().collect(),
+        false => Vec::new(),
+    };
     if fields.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = tokens(fields, &CONNECTION)
             .filter_map(|name| name.parse().ok())
@@ -47,11 +57,21 @@ pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<(), Er
         match has_token(fields, &TE, "trailers") {
             true => {
                 fields.insert(TE, HeaderValue::from_static("trailers"));
-                fields.insert(CONNECTION, HeaderValue::from_static("te"));
+                fields.append(CONNECTION, HeaderValue::from_static("te"));
             }
             false => {
                 fields.remove(TE);
             }
+        }
+    }
+    let wish = match protocols.is_empty() {
+        true => Wish::Reply,
+        false => Wish::Upgrade,
+    };
+    if wish == Wish::Upgrade {
+        fields.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        for protocol in protocols {
+            fields.append(UPGRADE, protocol);
         }
     }
     if !fields.contains_key(HOST) {
@@ -62,5 +82,5 @@ pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<(), Er
     let path = head.uri.path_and_query().cloned();
     head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     head.version = Version::HTTP_11;
-    Ok(())
+    Ok(wish)
 }

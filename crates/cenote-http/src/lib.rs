@@ -22,8 +22,8 @@
 //!
 //! HTTP/1.1, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. It offers `http/1.1` by
 //! ALPN and nothing else; it follows no redirects, decodes nothing, keeps no cookies, uses no proxy and adds no field but
-//! `Host`, and the length of a body: that is for layers above. Requests for another protocol on the connection, `Upgrade` and
-//! CONNECT, fail with [`Error::Upgrade`].
+//! `Host`, and the length of a body: that is for layers above. A connection that a server agrees to use for another protocol
+//! is had by [`Body::upgrade`]; CONNECT is refused.
 //!
 //! # What becomes of connections
 //!
@@ -34,6 +34,7 @@
 //! | a request is dropped before the head of its reply | serves the next once that reply is through, for 1 s and 64 KiB at most; beyond that it is closed |
 //! | the server says `Connection: close`, or is of HTTP/1.0 and does not say `keep-alive` | is closed |
 //! | the server says `Keep-Alive: timeout=5` | is not used after 4 s of idling |
+//! | the server goes on in another protocol (101) | counts until it is dropped, and is closed then |
 //! | the server closes it while it is idle | is not used: the socket is looked at before each request |
 //! | it ended before the request was sent | is passed over: the request goes over another one |
 //! | it was reused and ended before a byte of the reply | costs a GET or HEAD request without a body one more attempt, any other an [`Error::Exchange`] |
@@ -64,6 +65,7 @@ mod tls;
 #[cfg(not(feature = "rustls"))]
 #[path = "no_tls.rs"]
 mod tls;
+mod upgraded;
 mod wire;
 
 pub use body::Body;
@@ -77,3 +79,4 @@ pub use route::{Route, RouteOptions};
 pub use tls::TlsProfile;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
+pub use upgraded::Upgraded;

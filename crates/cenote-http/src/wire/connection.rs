@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cenote::net::Watch;
 use cenote::time::{Instant, timeout};
 use cenote::{Signals, Verdict};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -96,7 +96,7 @@ impl Connection {
         let (sender, task) = http1::handshake(TokioIo::new(counted)).await?;
         tokio::spawn(async move {
             // Of an error the exchange that is under way hears, and nobody else asks.
-            let _ = task.await;
+            let _ = task.with_upgrades().await;
             signals.closed();
         });
         Ok(Self {
@@ -131,7 +131,11 @@ impl Connection {
     /// Notes what the head of the reply says of the connection.
     pub(crate) fn replied(&mut self, reply: &Reply) {
         self.replies += 1;
-        self.keep_alive = KeepAlive::of(reply.version(), reply.headers());
+        self.keep_alive = match reply.status() {
+            // It speaks something else from now on.
+            StatusCode::SWITCHING_PROTOCOLS => KeepAlive::Closed,
+            _ => KeepAlive::of(reply.version(), reply.headers()),
+        };
     }
 
     /// Nobody waits for this reply any more.

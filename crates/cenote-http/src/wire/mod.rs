@@ -11,5 +11,7 @@ mod transport;
 
 pub(crate) use connection::{Connection, Reply, Sending, SendingError};
 pub(crate) use hyper::body::Incoming;
+pub(crate) use hyper::upgrade::{OnUpgrade, Upgraded as Switched, on as on_upgrade};
+pub(crate) use hyper_util::rt::TokioIo;
 pub(crate) use outgoing::Outgoing;
 pub(crate) use transport::Transport;

@@ -1,7 +1,6 @@
 //! Which of a caller's fields are sent. Connections are the pool's: what is said about them is not for the caller to say.
 
-use cenote_http::{Client, Error};
-use http::Method;
+use cenote_http::Client;
 
 use crate::server::{Server, ok};
 
@@ -63,36 +62,4 @@ async fn a_host_that_the_caller_names_is_sent_and_connected_to_is_the_uris() {
     let request = client.get(server.url("/")).header("host", "other.example");
     let head = request.send().await.unwrap().text().await.unwrap();
     assert_eq!(head, "GET / HTTP/1.1\r\nhost: other.example\r\n\r\n");
-}
-
-/// A connection that speaks something else is none of the pool's; that it cannot be had is told before anything is sent.
-#[tokio::test]
-async fn requests_for_another_protocol_are_refused() {
-    let server = Server::echo().await;
-    let client = Client::builder().build().unwrap();
-    let upgrade = client
-        .get(server.url("/"))
-        .header("connection", "Upgrade")
-        .header("upgrade", "websocket");
-    let connect = client.request(Method::CONNECT, server.url("/"));
-    for request in [upgrade, connect] {
-        let error = request.send().await.unwrap_err();
-        assert!(matches!(error, Error::Upgrade { .. }), "{error}");
-        let route = format!("http://{}: ", server.addr);
-        assert!(error.to_string().starts_with(&route), "{error}");
-    }
-    assert_eq!(server.accepted(), 0);
-}
-
-/// okhttp#4658, zuul#2147: what is refused, or comes unasked, leaks no place.
-#[tokio::test]
-async fn a_server_that_changes_the_protocol_unasked_is_an_error_and_its_connection_closed() {
-    let server = Server::answering(|_| {
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n".into()
-    })
-    .await;
-    let client = Client::builder().build().unwrap();
-    let error = client.get(server.url("/")).send().await.unwrap_err();
-    assert!(matches!(error, Error::Upgrade { .. }), "{error}");
-    crate::server::eventually("it is closed", || client.status().size == 0).await;
 }

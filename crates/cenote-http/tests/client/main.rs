@@ -14,3 +14,4 @@ mod server;
 mod services;
 #[cfg(feature = "rustls")]
 mod tls;
+mod upgrading;

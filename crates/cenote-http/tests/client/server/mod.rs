@@ -136,6 +136,11 @@ impl Peer {
         })
     }
 
+    /// The next line, its end included.
+    pub async fn line(&mut self) -> Option<String> {
+        self.until("\n").await
+    }
+
     async fn until(&mut self, end: &str) -> Option<String> {
         loop {
             let end = end.as_bytes();
