@@ -2,7 +2,7 @@
 
 use cenote_http::{Client, Error};
 
-use crate::server::{Server, eventually, ok};
+use crate::server::{Server, StoppedClock, eventually, ok};
 
 fn client_of(connections: usize) -> Client {
     let builder = Client::builder().max_per_route(connections);
@@ -21,6 +21,7 @@ async fn sized() -> Server {
 /// smithy, hyper-util `drop_response_body_closes_in_progress_connection`: with hyper alone it costs the connection.
 #[tokio::test]
 async fn a_body_that_nobody_reads_is_read_to_its_end_and_the_connection_used_again() {
+    let _clock = StoppedClock::new();
     let server = sized().await;
     let client = client_of(1);
     for length in ["/10", "/60000", "/10"] {
@@ -43,6 +44,7 @@ async fn a_body_that_nobody_reads_is_read_to_its_end_and_the_connection_used_aga
 
 #[tokio::test]
 async fn a_body_that_is_dropped_half_way_is_read_to_its_end() {
+    let _clock = StoppedClock::new();
     let server = Server::scripted(|_, mut peer| async move {
         while let Some(request) = peer.request().await {
             match &*request.path {
@@ -69,6 +71,7 @@ async fn a_body_that_is_dropped_half_way_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_body_that_is_too_long_to_be_read_for_nobody_costs_its_connection() {
+    let _clock = StoppedClock::new();
     let server = sized().await;
     let client = client_of(1);
     drop(client.get(server.url("/1000000")).send().await.unwrap());

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cenote_http::{Client, Error};
 use tokio::sync::Notify;
 
-use crate::server::{Server, eventually, ok};
+use crate::server::{Server, StoppedClock, eventually, ok};
 
 fn client() -> Client {
     Client::builder().max_per_route(1).build().unwrap()
@@ -39,6 +39,7 @@ async fn slow() -> (Server, Arc<Notify>, Arc<Notify>) {
 /// finagle#455, vertx#1218: time-outs that close connections make more of them than anything else.
 #[tokio::test]
 async fn a_request_that_is_given_up_leaves_its_connection_to_the_next() {
+    let _clock = StoppedClock::new();
     let (server, came, answer) = slow().await;
     let client = client();
     for _ in 0..3 {
@@ -75,6 +76,7 @@ async fn a_request_whose_time_is_up_says_so_and_leaves_its_connection_to_the_nex
     let client = client();
     let request = client.get(server.url("/slow"));
     let error = request.timeout(Duration::from_millis(20)).send().await;
+    let _clock = StoppedClock::new();
     let error = error.unwrap_err();
     assert!(error.is_timeout());
     let expected = format!("http://{}: no reply within 20ms", server.addr);
@@ -107,6 +109,7 @@ async fn a_request_whose_time_is_up_in_the_middle_of_its_reply_says_so() {
 /// polls are among them.
 #[tokio::test]
 async fn a_request_may_be_given_up_at_every_poll() {
+    let _clock = StoppedClock::new();
     let server = Server::scripted(|_, mut peer| async move {
         while let Some(request) = peer.request().await {
             // In pieces, so that there are more polls to be given up at.
@@ -118,7 +121,7 @@ async fn a_request_may_be_given_up_at_every_poll() {
                 &request.path[2..],
             ] {
                 peer.say(piece).await;
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         }
     })

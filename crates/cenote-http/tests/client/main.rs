@@ -5,6 +5,7 @@
 mod bodies;
 mod bounds;
 mod cancelling;
+mod crowds;
 mod errors;
 mod fields;
 mod keeping;
