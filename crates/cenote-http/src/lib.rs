@@ -36,6 +36,7 @@
 //! | the server says `Keep-Alive: timeout=5` | is not used after 4 s of idling |
 //! | the server goes on in another protocol (101) | counts until it is dropped, and is closed then |
 //! | the server closes it while it is idle | is not used: the socket is looked at before each request |
+//! | it is 30 min old | is closed once it is idle, so that a name which moved is followed |
 //! | it ended before the request was sent | is passed over: the request goes over another one |
 //! | it was reused and ended before a byte of the reply | costs a GET or HEAD request without a body one more attempt, any other an [`Error::Exchange`] |
 

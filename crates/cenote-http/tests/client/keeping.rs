@@ -314,3 +314,26 @@ async fn a_get_is_sent_twice_at_most() {
     assert!(matches!(error, Error::Exchange { .. }), "{error}");
     assert_eq!(server.accepted(), 2);
 }
+
+/// hyper #2312, #2892, reqwest #1148, aws-sdk-rust#440: a client in a `static` of a test program, used by one test after the
+/// other, each on a runtime of its own.
+#[test]
+fn a_client_serves_on_the_next_runtime_when_that_of_its_connections_has_ended() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let socket = socket.unwrap();
+            std::thread::spawn(move || answer(socket));
+        }
+    });
+    let client = client();
+    for _ in 0..3 {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(get(&client, &url).await, "here");
+            assert_eq!(get(&client, &url).await, "here");
+        });
+    }
+}

@@ -204,3 +204,22 @@ async fn a_server_with_tls_is_not_spoken_to_without() {
     assert!(client.get(plain).send().await.is_err());
     assert_eq!(server.connections(), 1);
 }
+
+/// The tickets that a server of TLS 1.3 sends after the handshake are nothing that it says unasked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_connection_is_not_taken_for_one_that_ended() {
+    let server = Secure::start().await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (client, url) = (server.client(), server.url("localhost"));
+        callers.spawn(async move {
+            for _ in 0..3 {
+                get(&client, &url, RouteOptions::new()).await;
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
+    assert_eq!(server.connections(), 50);
+}
