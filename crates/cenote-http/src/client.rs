@@ -45,7 +45,7 @@ use crate::wire::Outgoing;
 ///
 /// A request may be dropped at any moment. What it was waiting for goes to the next; what it had sent is seen to its end in
 /// the background, for 1 s and 64 KiB at most, so that giving up does not cost the connection; see [`Body`] for a reply that
-/// is dropped.
+/// is dropped. So the server answers it, and what of its own body was not sent yet is asked for meanwhile.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,

@@ -1,5 +1,7 @@
 //! Which of a caller's fields are sent. Connections are the pool's: what is said about them is not for the caller to say.
 
+use std::time::Duration;
+
 use cenote_http::Client;
 
 use crate::server::{Server, ok};
@@ -62,4 +64,19 @@ async fn a_host_that_the_caller_names_is_sent_and_connected_to_is_the_uris() {
     let request = client.get(server.url("/")).header("host", "other.example");
     let head = request.send().await.unwrap().text().await.unwrap();
     assert_eq!(head, "GET / HTTP/1.1\r\nhost: other.example\r\n\r\n");
+}
+
+/// Pingora CVE-2025-4366 and its kind: the rest of one request is taken for the beginning of the next.
+#[tokio::test]
+async fn a_length_that_is_not_that_of_the_body_does_not_reach_the_next_request() {
+    for length in ["1", "10", "0"] {
+        let server = Server::answering(|request| ok(&request.path)).await;
+        let client = Client::builder().max_per_route(1).build().unwrap();
+        let wrong = client.post(server.url("/wrong"));
+        let wrong = wrong.header("content-length", length).body("GET /");
+        // Whatever comes of it.
+        let _ = wrong.timeout(Duration::from_millis(50)).send().await;
+        let next = client.get(server.url("/next")).send().await.unwrap();
+        assert_eq!(next.text().await.unwrap(), "/next", "{length}");
+    }
 }
