@@ -208,7 +208,10 @@ fn canonical(host: &str) -> Arc<str> {
         .and_then(|host| host.strip_suffix(']'));
     match bare.and_then(|bare| bare.parse::<Ipv6Addr>().ok()) {
         Some(address) => format!("[{address}]").into(),
-        None => host.to_ascii_lowercase().into(),
+        None if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            host.to_ascii_lowercase().into()
+        }
+        None => host.into(),
     }
 }
 

@@ -247,6 +247,24 @@ async fn what_a_server_says_without_being_asked_is_no_reply() {
     assert_eq!(get(&client, &server.url("/")).await, "2");
 }
 
+/// The same in one piece with the reply before: hyper has it in its buffer, where no look at the socket finds it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_too_many_reaches_nobody() {
+    let server = Server::answering(|request| {
+        format!("{}{}", ok(&request.path), ok("nobody asked for this"))
+    })
+    .await;
+    let client = Client::builder().max_per_route(1).build().unwrap();
+    for n in 0..300 {
+        let path = format!("/{n}");
+        let Ok(reply) = client.get(server.url(&path)).send().await else {
+            // It was sent on a connection that had to be closed.
+            continue;
+        };
+        assert_eq!(reply.text().await.unwrap(), path);
+    }
+}
+
 /// A server whose first `closing` connections answer one request, read another, say `last`, and close.
 async fn breaking(closing: usize, last: &'static str) -> Server {
     Server::scripted(move |number, mut peer| async move {
