@@ -61,10 +61,11 @@ const OLDEST_OF_OTHERS: &str = "1.88";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
 /// The published crates that are libraries.
-const LIBRARIES: [&str; 6] = [
+const LIBRARIES: [&str; 7] = [
     "-pcenote",
     "-pcenote-tower",
     "-pcenote-dns",
+    "-pcenote-http",
     "-pcenote-postgres",
     "-pcenote-redis",
     "-pcenote-testkit",
@@ -218,6 +219,7 @@ impl Part {
                         .proof(Proof::TestsRan),
                     with_rust(OLDEST_OF_OTHERS, ["check", "--all-features"]).args([
                         "-pcenote-dns",
+                        "-pcenote-http",
                         "-pcenote-postgres",
                         "-pcenote-redis",
                         "-pcenote-cli",
@@ -241,7 +243,8 @@ impl Part {
                 [WINDOWS, MACOS]
                     .map(|target| {
                         Invocation::cargo(["check", "--locked", "--target", target])
-                            .args(["--features=cenote-redis/redis-rs"])
+                            .args(["--no-default-features"])
+                            .args(["--features=cenote/default,cenote-redis/redis-rs"])
                             .args(LIBRARIES)
                             .flags("RUSTFLAGS", "-D warnings")
                     })
@@ -306,6 +309,7 @@ mod tests {
         let oldest = ["cenote", "cenote-tower", "cenote-testkit"];
         let others = [
             "cenote-dns",
+            "cenote-http",
             "cenote-postgres",
             "cenote-redis",
             "cenote-cli",

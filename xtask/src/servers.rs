@@ -12,7 +12,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
     Package {
         name: "postgresql",
         program: "initdb",
@@ -37,6 +37,10 @@ const PACKAGES: [Package; 6] = [
         name: "nsd",
         program: "nsd",
     },
+    Package {
+        name: "nginx",
+        program: "nginx",
+    },
 ];
 
 /// Installs what is missing; says so, or that nothing is.
@@ -44,7 +48,7 @@ pub fn install() -> Result<(), String> {
     let folders = folders();
     let missing = missing(&folders);
     if missing.is_empty() {
-        println!("PostgreSQL, Redis, PgBouncer, Knot and NSD are installed.");
+        println!("PostgreSQL, Redis, PgBouncer, Knot, NSD and nginx are installed.");
         return Ok(());
     }
     let names = missing.join(" ");

@@ -1,8 +1,9 @@
-//! Real servers for a test: [`PostgresServer`], [`RedisServer`], [`SentinelServer`], [`PgBouncerServer`] and the name
-//! servers [`KnotServer`] and [`NsdServer`] run on a free port with their data in a temporary folder, can be killed, frozen,
-//! continued and restarted while clients are connected, and are gone with everything they wrote when the value is dropped. And a [`FaultProxy`],
-//! which stands in front of any TCP server and breaks what passes through it: late, slow, cut, swallowed
-//! or refused, switched at any moment. And a [`SilentAddress`], which says neither yes nor no to who connects.
+//! Real servers for a test: [`PostgresServer`], [`RedisServer`], [`SentinelServer`], [`PgBouncerServer`], the web server
+//! [`NginxServer`] and the name servers [`KnotServer`] and [`NsdServer`] run on a free port with their data in a temporary
+//! folder, can be killed, frozen, continued and restarted while clients are connected, and are gone with everything they
+//! wrote when the value is dropped. And a [`FaultProxy`], which stands in front of any TCP server and breaks what passes
+//! through it: late, slow, cut, swallowed or refused, switched at any moment. And a [`SilentAddress`], which says neither yes
+//! nor no to who connects.
 //!
 //! ```
 //! use cenote_testkit::RedisServer;
@@ -63,6 +64,8 @@ mod guardian;
 #[cfg(target_os = "linux")]
 mod knot;
 #[cfg(target_os = "linux")]
+mod nginx;
+#[cfg(target_os = "linux")]
 mod nsd;
 #[cfg(target_os = "linux")]
 mod percent;
@@ -91,6 +94,8 @@ mod zone;
 pub use error::ServerError;
 #[cfg(target_os = "linux")]
 pub use knot::KnotServer;
+#[cfg(target_os = "linux")]
+pub use nginx::NginxServer;
 #[cfg(target_os = "linux")]
 pub use nsd::NsdServer;
 #[cfg(target_os = "linux")]

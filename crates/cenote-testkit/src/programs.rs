@@ -42,6 +42,11 @@ pub(crate) fn nsd() -> Result<PathBuf, ServerError> {
     elsewhere("nsd", "nsd", "/usr/sbin")
 }
 
+/// Finds `nginx`, which Debian keeps where only root looks.
+pub(crate) fn nginx() -> Result<PathBuf, ServerError> {
+    elsewhere("nginx", "nginx", "/usr/sbin")
+}
+
 /// Finds a program in `PATH` or in `folder`.
 fn elsewhere(
     program: &'static str,

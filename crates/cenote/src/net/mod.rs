@@ -66,6 +66,7 @@ mod quiet;
 mod race;
 mod socket;
 mod split;
+mod watch;
 
 #[cfg(unix)]
 use std::os::fd::AsFd as AsSocket;
@@ -80,3 +81,4 @@ pub use options::Keepalive;
 pub use quiet::is_quiet;
 pub use socket::Socket;
 pub use split::{ReadHalf, WriteHalf};
+pub use watch::{Watch, Watched};

@@ -391,6 +391,15 @@ impl<C: Connect> PoolBuilder<C> {
         self
     }
 
+    /// Whether the settings can work, without making a pool: for pools that are made later, as those of
+    /// [`Keyed`](crate::Keyed) are, so that what is wrong is told where it was written.
+    ///
+    /// # Errors
+    /// A setting that can't work, named with what would. What a budget has left, only [`build`](Self::build) knows.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.blueprint.settings.validate()
+    }
+
     /// The pool. Within a tokio runtime its upkeep starts at once and opens `min_idle` connections; else
     /// with the first `get` that has to wait.
     ///

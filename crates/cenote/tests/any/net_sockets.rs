@@ -223,3 +223,46 @@ async fn unix_sockets_are_looked_at_alike() {
     peer.write_all(b"x").unwrap();
     assert!(!is_quiet(&here));
 }
+
+/// A driver that owns its socket, as hyper does, and a connector that has to know whether the peer has closed it, before
+/// the driver's task has run.
+#[tokio::test]
+async fn a_watched_socket_is_looked_at_while_its_driver_has_it() {
+    let (socket, mut peer) = dialled(&Dialer::new()).await;
+    let (mut socket, watch) = socket.watched();
+    socket.write_all(b"ping").await.unwrap();
+    let mut request = [0; 4];
+    peer.read_exact(&mut request).unwrap();
+    assert_eq!(&request, b"ping");
+    assert!(watch.is_quiet());
+    peer.write_all(b"pong").unwrap();
+    let mut reply = [0; 4];
+    socket.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"pong");
+    assert!(watch.is_quiet());
+    drop(peer);
+    // Loopback: the end is there when the close returns.
+    assert!(!watch.is_quiet());
+    assert_eq!(socket.read(&mut reply).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_watch_does_not_keep_its_socket_open() {
+    let (socket, mut peer) = dialled(&Dialer::new()).await;
+    let (socket, watch) = socket.watched();
+    drop(socket);
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    assert!(!watch.is_quiet());
+}
+
+#[tokio::test]
+async fn a_watched_socket_that_is_shut_down_is_still_read() {
+    let (socket, mut peer) = dialled(&Dialer::new()).await;
+    let (mut socket, _watch) = socket.watched();
+    socket.shutdown().await.unwrap();
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    peer.write_all(b"last").unwrap();
+    let mut word = [0; 4];
+    socket.read_exact(&mut word).await.unwrap();
+    assert_eq!(&word, b"last");
+}

@@ -13,7 +13,10 @@ fn refused(
     accepted: &str,
     set: impl FnOnce(PoolBuilder<Server>) -> PoolBuilder<Server>,
 ) {
-    let error = set(Server::default().builder()).build().unwrap_err();
+    let builder = set(Server::default().builder());
+    let checked = builder.check().unwrap_err();
+    let error = builder.build().unwrap_err();
+    assert_eq!(error, checked, "it is told without making a pool");
     assert_eq!(error.setting, setting, "{error}");
     assert!(error.accepted.contains(accepted), "{error}");
     assert!(error.to_string().starts_with(setting), "{error}");

@@ -1,0 +1,193 @@
+//! The client's settings.
+
+use std::time::Duration;
+
+use cenote::error::SettingsError;
+use cenote::net::Dialer;
+use cenote::pool::PoolBuilder;
+use cenote::settings::ConnectFailures;
+use cenote::{Keyed, Pool};
+use http::Uri;
+
+use crate::client::Client;
+use crate::connector::Connector;
+use crate::exchange::Shared;
+use crate::route::{Route, RouteDefaults, RouteOptions};
+#[cfg(feature = "rustls")]
+use crate::tls::TlsProfile;
+
+/// Sets up a [`Client`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ClientBuilder {
+    name: String,
+    max_total: usize,
+    max_idle: Option<usize>,
+    each: EachPool,
+    #[cfg(feature = "rustls")]
+    tls: Option<TlsProfile>,
+}
+
+/// What holds for the pool of each route.
+#[derive(Clone, Debug)]
+struct EachPool {
+    max_size: usize,
+    idle_timeout: Option<Duration>,
+    acquire_timeout: Option<Duration>,
+    connect_timeout: Duration,
+    dialer: Dialer,
+}
+
+/// Dials in flight for one route: a burst of requests is not to wait for one handshake after the other, and a server is not
+/// to be stormed.
+const MAX_CONNECTING: usize = 8;
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            name: "http".into(),
+            max_total: 500,
+            max_idle: None,
+            each: EachPool {
+                max_size: 20,
+                // Common load balancers close after 60 s.
+                idle_timeout: Some(Duration::from_secs(50)),
+                acquire_timeout: Some(Duration::from_secs(10)),
+                connect_timeout: Duration::from_secs(5),
+                dialer: Dialer::new(),
+            },
+            #[cfg(feature = "rustls")]
+            tls: None,
+        }
+    }
+
+    /// The name that errors and reports carry, with the route in brackets. Default: "http".
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Connections that one route may have at once, those being opened included; further requests wait for one that comes
+    /// back. Default: 20.
+    pub fn max_per_route(mut self, connections: usize) -> Self {
+        self.each.max_size = connections;
+        self
+    }
+
+    /// Connections that all routes may have together at once, those being opened included. Where as many are open and a
+    /// route needs one, the one that has been idle for longest, of whichever route, is closed for it; where none is idle,
+    /// the route whose request has waited longest has the next that comes back. Default: 500.
+    pub fn max_total(mut self, connections: usize) -> Self {
+        self.max_total = connections;
+        self
+    }
+
+    /// Idle connections that all routes may keep together; of more, those that have been idle for longest are closed, within
+    /// a second or so. 0 keeps none for longer than that. Default: no bound but [`max_total`](Self::max_total).
+    pub fn max_idle(mut self, connections: impl Into<Option<usize>>) -> Self {
+        self.max_idle = connections.into();
+        self
+    }
+
+    /// Closes a connection that has been idle for this long. A server that says with `Keep-Alive: timeout=5` that it keeps
+    /// them for less is taken at its word, less a second, or less half of it where that is shorter. `None`: no limit but
+    /// the server's. Default: 50 s.
+    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.each.idle_timeout = limit.into();
+        self
+    }
+
+    /// How long a request waits for a connection, one that is opened for it included. `None`: without end. Default: 10 s.
+    pub fn acquire_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.each.acquire_timeout = limit.into();
+        self
+    }
+
+    /// How long opening a connection may take: the look-up of the name, TCP to whichever of its addresses answers first,
+    /// and TLS. Default: 5 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.each.connect_timeout = limit;
+        self
+    }
+
+    /// How sockets are opened: how soon a peer that vanished is noticed. Default: [`Dialer::new`].
+    pub fn dialer(mut self, dialer: Dialer) -> Self {
+        self.each.dialer = dialer;
+        self
+    }
+
+    /// The TLS settings of `https` requests that bring none of their own. What they offer by ALPN is replaced by
+    /// `http/1.1`. Default: the system's roots, TLS 1.2 and 1.3, no client certificate; where the system has no roots,
+    /// each handshake fails with an unknown issuer.
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, config: tokio_rustls::rustls::ClientConfig) -> Self {
+        self.tls = Some(TlsProfile::new(config));
+        self
+    }
+
+    /// The client. It opens no connection before it is asked for something.
+    ///
+    /// # Errors
+    /// A setting that can't work, named with what would.
+    pub fn build(self) -> Result<Client, SettingsError> {
+        let Self {
+            name,
+            max_total,
+            max_idle,
+            each,
+            #[cfg(feature = "rustls")]
+            tls,
+        } = self;
+        let defaults = RouteDefaults {
+            #[cfg(feature = "rustls")]
+            tls: tls.unwrap_or_else(TlsProfile::system),
+        };
+        each.check(&defaults)?;
+        let pools = Keyed::builder(move |route: &Route| each.pool(route.clone()))
+            .name(name)
+            .max_total(max_total);
+        let pools = match max_idle {
+            Some(connections) => pools.max_idle(connections),
+            None => pools,
+        };
+        let pools = pools.build()?;
+        Ok(Client::new(Shared { pools, defaults }))
+    }
+}
+
+impl EachPool {
+    fn pool(&self, route: Route) -> PoolBuilder<Connector> {
+        let Self {
+            max_size,
+            idle_timeout,
+            acquire_timeout,
+            connect_timeout,
+            dialer,
+        } = self.clone();
+        Pool::builder(Connector::new(route, dialer))
+            .max_size(max_size)
+            .max_connecting(MAX_CONNECTING)
+            .idle_timeout(idle_timeout)
+            .acquire_timeout(acquire_timeout)
+            .connect_timeout(connect_timeout)
+            // HTTP/1.1 has nothing to ask an idle connection with: what can be seen of it is looked at in any case.
+            .check_after_idle(None)
+            .keepalive(None)
+            // A request can be told at once: its caller knows better than the pool whether it is worth another attempt.
+            .connect_failures(ConnectFailures::FailAfter(1))
+    }
+
+    /// What is wrong with the settings is told when the client is made, and not with the first request.
+    fn check(&self, defaults: &RouteDefaults) -> Result<(), SettingsError> {
+        let any = Uri::from_static("http://name.invalid/");
+        let Ok(route) = Route::new(&any, RouteOptions::new(), defaults) else {
+            return Ok(());
+        };
+        self.pool(route).check().map_err(|mut error| {
+            if error.setting == "max_size" {
+                error.setting = "max_per_route";
+            }
+            error
+        })
+    }
+}

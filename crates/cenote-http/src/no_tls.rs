@@ -1,0 +1,29 @@
+//! What takes the place of TLS without the feature `rustls`: nothing that can be made.
+
+use std::io;
+
+use crate::error::Error;
+use crate::wire::Transport;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TlsProfile {}
+
+impl TlsProfile {
+    pub(crate) fn none() -> Result<Self, Error> {
+        Err(Error::target(
+            "https needs the feature `rustls` of cenote-http",
+        ))
+    }
+}
+
+pub(crate) async fn handshake(
+    _: impl Transport,
+    _: &str,
+    profile: &TlsProfile,
+) -> io::Result<Box<dyn Transport>> {
+    match *profile {}
+}
+
+pub(crate) fn is_final(_: &io::Error) -> bool {
+    true
+}

@@ -1,0 +1,250 @@
+//! What makes two connections differ: the route of a request, whole. Two requests share connections where their routes are
+//! equal, and nowhere else.
+//!
+//! A route is made in one place, [`Route::new`], which takes apart all that it is made of; a setting that is added
+//! there and forgotten here does not compile.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use cenote::net::Host;
+use http::Uri;
+use http::uri::Scheme;
+
+use crate::error::Error;
+use crate::tls::TlsProfile;
+
+/// Where a request goes, and as what: scheme, host, port, tag, TLS profile, and where and by which name the server is
+/// reached if that is not the host. It is the key of the client's pools.
+///
+/// Compared whole. The host is in lower case, an IPv6 address in brackets and in its shortest form; the scheme's port is
+/// filled in; a user name and a password in the URI are no part of it, and are not sent.
+///
+/// Its text form, in errors and reports, is `https://example.org:443`, with the tag behind it if there is one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Route {
+    pub(crate) security: Security,
+    pub(crate) host: Arc<str>,
+    pub(crate) port: u16,
+    tag: Option<Arc<str>>,
+    pub(crate) connect_to: Option<Host>,
+}
+
+/// What protects the connections of a route.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Security {
+    Plain,
+    /// `server_name` is verified, and told to the server, instead of the host.
+    Tls {
+        profile: TlsProfile,
+        server_name: Option<Arc<str>>,
+    },
+}
+
+/// What a request says of its route beyond its URI: put it into the request's extensions, or give it to
+/// [`RequestBuilder::route`](crate::RequestBuilder::route). What it does not say is as the client's settings say.
+///
+/// ```
+/// use cenote_http::RouteOptions;
+///
+/// let request = http::Request::get("http://example.org/")
+///     .extension(RouteOptions::new().tag("tenant-7"))
+///     .body(cenote_http::Body::empty())?;
+/// # let _ = request;
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct RouteOptions {
+    tag: Option<Arc<str>>,
+    #[cfg(feature = "rustls")]
+    tls: Option<TlsProfile>,
+    connect_to: Option<Host>,
+    server_name: Option<Arc<str>>,
+}
+
+impl RouteOptions {
+    /// Options that say nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the request apart: requests with different tags share no connection, so that a tenant's are its own. It is
+    /// shown in errors and reports: no secrets belong in it. Default: none.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// The TLS settings of this request, in place of the client's, where its URI says `https`. Default: the client's.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, profile: TlsProfile) -> Self {
+        self.tls = Some(profile);
+        self
+    }
+
+    /// Where to connect to instead of the URI's host and port, which the request and TLS still name. Default: there.
+    #[must_use]
+    pub fn connect_to(mut self, host: Host) -> Self {
+        self.connect_to = Some(host);
+        self
+    }
+
+    /// The name that TLS verifies, and tells the server (SNI), instead of the URI's host. Default: that.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+}
+
+/// What the client's settings say of routes.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteDefaults {
+    #[cfg(feature = "rustls")]
+    pub(crate) tls: TlsProfile,
+}
+
+impl Route {
+    /// The route of a request for `uri`.
+    ///
+    /// # Errors
+    /// [`Error::Target`]: there is no route to it.
+    pub(crate) fn new(
+        uri: &Uri,
+        options: RouteOptions,
+        defaults: &RouteDefaults,
+    ) -> Result<Self, Error> {
+        let RouteOptions {
+            tag,
+            #[cfg(feature = "rustls")]
+            tls,
+            connect_to,
+            server_name,
+        } = options;
+        let RouteDefaults {
+            #[cfg(feature = "rustls")]
+                tls: default_tls,
+        } = defaults;
+        let host = match uri.host() {
+            None | Some("") => return Err(Error::target("the URI names no host")),
+            Some(host) => canonical(host),
+        };
+        let scheme = uri.scheme();
+        let (security, default_port) = if scheme == Some(&Scheme::HTTP) {
+            (Security::Plain, 80)
+        } else if scheme == Some(&Scheme::HTTPS) {
+            #[cfg(feature = "rustls")]
+            let profile = tls.unwrap_or_else(|| default_tls.clone());
+            #[cfg(not(feature = "rustls"))]
+            let profile = TlsProfile::none()?;
+            let security = Security::Tls {
+                profile,
+                server_name,
+            };
+            (security, 443)
+        } else {
+            return Err(Error::target("the URI's scheme is neither http nor https"));
+        };
+        Ok(Self {
+            security,
+            host,
+            port: uri.port_u16().unwrap_or(default_port),
+            tag,
+            connect_to,
+        })
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        match self.security {
+            Security::Plain => "http",
+            Security::Tls { .. } => "https",
+        }
+    }
+
+    /// The host that requests name, in lower case, an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, that of the scheme if the URI named none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What sets it apart from others like it.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The value of the `Host` field: the port only where it is not the scheme's.
+    pub(crate) fn authority(&self) -> String {
+        let default_port = match self.security {
+            Security::Plain => 80,
+            Security::Tls { .. } => 443,
+        };
+        match self.port == default_port {
+            true => self.host.to_string(),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// What is dialled.
+    pub(crate) fn dialled(&self) -> Host {
+        match &self.connect_to {
+            Some(host) => host.clone(),
+            None => Host::new(&*self.host, self.port),
+        }
+    }
+}
+
+/// One spelling for each host.
+fn canonical(host: &str) -> Arc<str> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    match bare.and_then(|bare| bare.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]").into(),
+        None if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            host.to_ascii_lowercase().into()
+        }
+        None => host.into(),
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            security,
+            host,
+            port,
+            tag,
+            connect_to,
+        } = self;
+        write!(f, "{}://{host}:{port}", self.scheme())?;
+        if let Some(host) = connect_to {
+            write!(f, " at {host}")?;
+        }
+        if let Security::Tls {
+            server_name: Some(name),
+            ..
+        } = security
+        {
+            write!(f, " as {name}")?;
+        }
+        match tag {
+            Some(tag) => write!(f, " for {tag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// As its text form: it stands in the names of pools.
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

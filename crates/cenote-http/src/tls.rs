@@ -1,0 +1,104 @@
+//! TLS: rustls with the ring provider, and the system's roots by default.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::sync::{Arc, LazyLock};
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+
+use crate::wire::Transport;
+
+/// TLS settings with an identity.
+///
+/// Clones are the same profile. Two profiles differ even where their settings are alike, and share no connection: one that
+/// is made anew, with a rotated certificate, leads to new connections, and those of the old one end as they idle. So a
+/// profile is made once and kept, not made for each request.
+///
+/// ```
+/// use cenote_http::{RouteOptions, TlsProfile};
+/// # fn f(config: cenote_http::rustls::ClientConfig) {
+/// let as_robot = TlsProfile::new(config);
+/// let options = RouteOptions::new().tls(as_robot.clone());
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct TlsProfile(Arc<ClientConfig>);
+
+impl TlsProfile {
+    /// A profile with these settings. What they offer by ALPN is replaced by `http/1.1`, which is all that this client
+    /// speaks.
+    pub fn new(mut config: ClientConfig) -> Self {
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(Arc::new(config))
+    }
+
+    /// The profile that trusts the system's roots, and nobody where it has none: one for the process, for reading the
+    /// roots takes milliseconds, and TLS sessions resume only within a profile.
+    pub(crate) fn system() -> Self {
+        static SYSTEM: LazyLock<TlsProfile> = LazyLock::new(|| {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .expect("ring has the ciphers of TLS 1.2 and 1.3")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            TlsProfile::new(config)
+        });
+        SYSTEM.clone()
+    }
+}
+
+impl PartialEq for TlsProfile {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TlsProfile {}
+
+impl Hash for TlsProfile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl fmt::Debug for TlsProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The settings may hold keys.
+        f.write_str("TlsProfile(..)")
+    }
+}
+
+/// `name` is a DNS name, or an IP address, perhaps in brackets.
+pub(crate) async fn handshake(
+    socket: impl Transport,
+    name: &str,
+    profile: &TlsProfile,
+) -> io::Result<Box<dyn Transport>> {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let connector = TlsConnector::from(Arc::clone(&profile.0));
+    Ok(Box::new(connector.connect(name, socket).await?))
+}
+
+/// Whether another handshake would fail the same way: something is set wrong.
+pub(crate) fn is_final(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    let is_rejected = matches!(
+        cause,
+        Some(
+            Error::InvalidCertificate(_)
+                | Error::InvalidMessage(_)
+                | Error::NoCertificatesPresented
+                | Error::AlertReceived(_)
+                | Error::PeerIncompatible(_)
+        )
+    );
+    is_rejected || error.kind() == io::ErrorKind::InvalidInput
+}

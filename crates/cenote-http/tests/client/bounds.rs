@@ -1,0 +1,151 @@
+//! How many connections there may be, and what is told where there may be no more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use cenote_http::{Client, Error, RouteOptions};
+use tokio::task::JoinSet;
+
+use crate::server::{Server, eventually, ok};
+
+/// undici#3268 and #4365, xet-core#459, reqwest#2424: the bound on all routes together, dials included, which is wished for
+/// since long.
+#[tokio::test]
+async fn all_routes_together_have_no_more_connections_than_the_total() {
+    const TOTAL: usize = 4;
+    let server = Server::echo().await;
+    let client = Client::builder()
+        .max_per_route(3)
+        .max_total(TOTAL)
+        .acquire_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let watched = (client.clone(), Arc::clone(&is_over));
+    let watcher = tokio::spawn(async move {
+        let (client, is_over) = watched;
+        let mut most = 0;
+        while !is_over.load(SeqCst) {
+            let status = client.status();
+            most = most.max(status.size + status.opening);
+            tokio::task::yield_now().await;
+        }
+        most
+    });
+    let mut requests = JoinSet::new();
+    for n in 0..200 {
+        let options = RouteOptions::new().tag(format!("tenant-{}", n % 20));
+        let path = format!("/{n}");
+        let request = client.get(server.url(&path)).route(options);
+        requests.spawn(async move {
+            let reply = request.send().await.unwrap();
+            assert_eq!(reply.text().await.unwrap(), path);
+        });
+    }
+    while let Some(request) = requests.join_next().await {
+        request.unwrap();
+    }
+    is_over.store(true, SeqCst);
+    let most = watcher.await.unwrap();
+    assert!((1..=TOTAL).contains(&most), "{most} connections at once");
+}
+
+#[tokio::test]
+async fn one_route_has_no_more_connections_than_its_own_bound() {
+    let server = Server::echo().await;
+    let client = Client::builder().max_per_route(2).build().unwrap();
+    let mut requests = JoinSet::new();
+    for n in 0..100 {
+        let request = client.get(server.url(&format!("/{n}")));
+        requests.spawn(async move { request.send().await.unwrap().bytes().await.unwrap() });
+    }
+    while let Some(request) = requests.join_next().await {
+        request.unwrap();
+    }
+    assert!(server.accepted() <= 2, "{}", server.accepted());
+}
+
+/// A server whose replies do not end.
+async fn holding() -> Server {
+    Server::scripted(|_, mut peer| async move {
+        peer.request().await;
+        peer.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx")
+            .await;
+        peer.closed().await;
+    })
+    .await
+}
+
+/// restate#4666: callers that wait at a bound are not told of it, and wait for ever.
+#[tokio::test]
+async fn a_request_that_finds_no_connection_in_time_is_told_which_bound_it_met() {
+    let server = holding().await;
+    let builder = Client::builder().acquire_timeout(Duration::from_millis(20));
+    let refused = async |client: Client, first: &str, second: &str| {
+        let with_tag = |tag: &str| {
+            client
+                .get(server.url("/"))
+                .route(RouteOptions::new().tag(tag))
+        };
+        let _held = with_tag(first).send().await.unwrap();
+        let error = with_tag(second).send().await.unwrap_err();
+        assert!(error.is_timeout());
+        assert!(matches!(error, Error::NoConnection { .. }));
+        error.to_string()
+    };
+    let own = builder.clone().max_per_route(1).build().unwrap();
+    let text = refused(own, "a", "a").await;
+    let pool = format!(
+        "pool http[http://{} for a]: no connection within",
+        server.addr
+    );
+    assert!(text.starts_with(&pool), "{text}");
+    assert!(text.contains("1 of 1"), "{text}");
+    let total = builder.max_total(1).build().unwrap();
+    let text = refused(total, "a", "b").await;
+    assert!(text.contains("for b]: no connection within"), "{text}");
+    assert!(text.contains("budget"), "{text}");
+}
+
+/// hyper#2627, #3499: 0 meant an error once.
+#[tokio::test]
+async fn a_client_that_keeps_no_idle_connection_works() {
+    let server = Server::echo().await;
+    let client = Client::builder().max_idle(0).build().unwrap();
+    for path in ["/1", "/2", "/3"] {
+        let reply = client.get(server.url(path)).send().await.unwrap();
+        assert_eq!(reply.text().await.unwrap(), path);
+        eventually("nothing is open", || client.status().size == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_told_when_the_client_is_made() {
+    let refused = |builder: cenote_http::ClientBuilder| builder.build().unwrap_err().setting;
+    let builder = Client::builder;
+    assert_eq!(refused(builder().max_per_route(0)), "max_per_route");
+    assert_eq!(refused(builder().max_total(0)), "max_total");
+    assert_eq!(
+        refused(builder().connect_timeout(Duration::ZERO)),
+        "connect_timeout"
+    );
+    assert_eq!(
+        refused(builder().idle_timeout(Duration::ZERO)),
+        "idle_timeout"
+    );
+}
+
+/// postgres-nio#662, undici#5144: after whatever happened, nothing is counted that is not there.
+#[tokio::test]
+async fn a_client_that_is_closed_lets_replies_end_and_takes_no_request() {
+    let server = Server::answering(|_| ok(&"x".repeat(100_000))).await;
+    let client = Client::builder().build().unwrap();
+    let reply = client.get(server.url("/")).send().await.unwrap();
+    let closing = client.close();
+    let error = client.get(server.url("/")).send().await.unwrap_err();
+    assert!(matches!(error, Error::NoConnection { .. }), "{error}");
+    assert_eq!(reply.bytes().await.unwrap().len(), 100_000);
+    assert_eq!(closing.await.abandoned, 0);
+    eventually("the server sees it", || server.ended() == 1).await;
+}

@@ -1,0 +1,18 @@
+//! The client against servers that say exactly what a test wants.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bodies;
+mod bounds;
+mod cancelling;
+mod crowds;
+mod errors;
+mod fields;
+mod keeping;
+mod plain;
+mod routes;
+mod server;
+mod services;
+#[cfg(feature = "rustls")]
+mod tls;
+mod upgrading;
