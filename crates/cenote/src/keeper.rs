@@ -261,10 +261,12 @@ impl List {
                 let listed = members.get(key);
                 listed.is_some_and(|listed| listed.due == Some(*at))
             });
-            due.shrink_to(2 * due.len());
         }
-        if members.capacity() > 4 * members.len() + ROOM {
-            members.shrink_to(2 * members.len());
+        if due.capacity() > 3 * due.len() + ROOM {
+            due.shrink_to(due.len() * 3 / 2);
+        }
+        if members.capacity() > 3 * members.len() + ROOM {
+            members.shrink_to(members.len() * 3 / 2);
         }
     }
 }

@@ -102,8 +102,9 @@ impl<K: Send + Sync + 'static, P: KeyedPool> Entries<K, P> {
         if same_hash.len() == 0 {
             self.by_hash.remove(&hash);
             // Keys that are gone leave no memory behind.
-            if self.by_hash.capacity() > 4 * self.by_hash.len() + 16 {
-                self.by_hash.shrink_to(2 * self.by_hash.len());
+            let keys = self.by_hash.len();
+            if self.by_hash.capacity() > 3 * keys + 16 {
+                self.by_hash.shrink_to(keys * 3 / 2);
             }
         }
         removed
