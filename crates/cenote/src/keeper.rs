@@ -42,23 +42,30 @@ struct List {
     /// By address: a listed member stays where it is.
     members: HashMap<usize, Listed>,
     /// When members are due, and their addresses. Those of one time are in the order in which they were listed for it, so
-    /// that a seeded run can be repeated. Only the entry that agrees with the member's own `due` counts.
+    /// that a seeded run can be repeated. Only the entry that agrees with the member's own `due` counts, number and all: one
+    /// that rests until the same time again and again has one that does.
     due: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     /// How often one was listed.
     last: u64,
 }
 
 impl List {
-    fn push(&mut self, at: Instant, key: usize) {
+    /// The listed member with this address is due at `at`, and not before.
+    fn list_for(&mut self, at: Instant, key: usize) {
         self.last += 1;
-        self.due.push(Reverse((at, self.last, key)));
+        if let Some(listed) = self.members.get_mut(&key) {
+            listed.due = Some((at, self.last));
+            self.due.push(Reverse((at, self.last, key)));
+        }
+        self.tidy();
     }
 }
 
 struct Listed {
     member: Arc<dyn Member>,
-    /// `None` while it is being looked at, unless it was listed again meanwhile.
-    due: Option<Instant>,
+    /// When, and the number of the entry that says so. `None` while it is being looked at, unless it was listed again
+    /// meanwhile.
+    due: Option<(Instant, u64)>,
 }
 
 /// How a keeper ended.
@@ -139,14 +146,12 @@ impl Keeper {
                 member: Arc::clone(member) as Arc<dyn Member>,
                 due: None,
             });
-            if listed.due.is_some_and(|due| due <= at) {
+            if listed.due.is_some_and(|(due, _)| due <= at) {
                 return Ok(());
             }
-            listed.due = Some(at);
             let first = list.due.peek();
             let is_earliest = first.is_none_or(|Reverse((first, ..))| at < *first);
-            list.push(at, key);
-            list.tidy();
+            list.list_for(at, key);
             is_earliest
         };
         if is_earliest {
@@ -175,7 +180,7 @@ impl Keeper {
     fn next(&self, now: Instant) -> Next {
         let mut list = lock(&self.list);
         loop {
-            let Some(&Reverse((at, _, key))) = list.due.peek() else {
+            let Some(&Reverse((at, number, key))) = list.due.peek() else {
                 // Between looks every member is due some time.
                 debug_assert!(list.members.is_empty());
                 if list.has_begun {
@@ -184,7 +189,7 @@ impl Keeper {
                 }
                 return Next::Later(None);
             };
-            let is_current = |listed: &&mut Listed| listed.due == Some(at);
+            let is_current = |listed: &&mut Listed| listed.due == Some((at, number));
             let Some(listed) = list.members.get_mut(&key).filter(is_current) else {
                 list.due.pop();
                 continue;
@@ -203,15 +208,12 @@ impl Keeper {
     fn looked(&self, member: &Arc<dyn Member>, at: Option<Instant>) {
         let key = key(member);
         let mut list = lock(&self.list);
-        let Some(listed) = list.members.get_mut(&key) else {
+        let Some(listed) = list.members.get(&key) else {
             return;
         };
         match (listed.due, at) {
-            (Some(due), at) if at.is_none_or(|at| due <= at) => {}
-            (_, Some(at)) => {
-                listed.due = Some(at);
-                list.push(at, key);
-            }
+            (Some((due, _)), at) if at.is_none_or(|at| due <= at) => {}
+            (_, Some(at)) => list.list_for(at, key),
             (_, None) => {
                 let gone = list.members.remove(&key);
                 list.tidy();
@@ -257,9 +259,9 @@ impl List {
     fn tidy(&mut self) {
         let Self { members, due, .. } = self;
         if due.len() > 2 * members.len() + ROOM {
-            due.retain(|Reverse((at, _, key))| {
+            due.retain(|Reverse((at, number, key))| {
                 let listed = members.get(key);
-                listed.is_some_and(|listed| listed.due == Some(*at))
+                listed.is_some_and(|listed| listed.due == Some((*at, *number)))
             });
         }
         if due.capacity() > 3 * due.len() + ROOM {

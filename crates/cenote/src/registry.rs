@@ -91,7 +91,7 @@ impl Drop for Registration {
 struct List {
     /// None where one is free.
     entries: Vec<Option<Weak<dyn Listed>>>,
-    /// Those that are free, the lowest first; and some that are gone, or were for a while.
+    /// Those that are free, the lowest first; and some that are gone.
     free: BinaryHeap<Reverse<u32>>,
 }
 
@@ -106,7 +106,7 @@ impl List {
     /// `None`: as many as there are numbers for.
     fn add(&mut self, pool: Weak<dyn Listed>) -> Option<u32> {
         while let Some(Reverse(index)) = self.free.pop() {
-            // Else it is one of those that are gone, or that were gone and are there again.
+            // Else it is one of those that are gone: none is added while there are any.
             if let Some(entry @ None) = self.entries.get_mut(index as usize) {
                 *entry = Some(pool);
                 return Some(index);
@@ -213,7 +213,6 @@ mod tests {
         assert_eq!(list.entries.len(), 0);
     }
 
-    /// A room that was gone and is there again was noted as free before, and is another's.
     #[test]
     fn no_pool_has_the_room_of_another_however_they_come_and_go() {
         let mut list = List::new();

@@ -46,6 +46,8 @@ pub(super) struct Sums {
     pub(super) soon: Load,
     /// Idle connections, as the pools counted them last: only where a bound on these is set.
     pub(super) idle: usize,
+    /// Of these, what each has beyond what is reserved for it.
+    pub(super) spare_idle: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,6 +115,7 @@ impl Account {
             now: load(self.held),
             soon: load(self.held_soon()),
             idle: self.idle,
+            spare_idle: self.idle.saturating_sub(self.reserved),
         }
     }
 }
@@ -123,6 +126,7 @@ impl Sums {
         let change = |sum: &mut usize, before: usize, now: usize| *sum = *sum + now - before;
         change(&mut self.reserved, before.reserved, now.reserved);
         change(&mut self.idle, before.idle, now.idle);
+        change(&mut self.spare_idle, before.spare_idle, now.spare_idle);
         for (sum, before, now) in [
             (&mut self.now, before.now, now.now),
             (&mut self.soon, before.soon, now.soon),
@@ -143,8 +147,9 @@ impl Tally {
         self.sums.soon.held > self.max || self.sums.soon.committed > self.max
     }
 
+    /// Whether there are more idle connections than may be, and some that pools can do without.
     pub(super) fn has_too_many_idle(&self) -> bool {
-        self.sums.idle > self.max_idle
+        self.sums.idle > self.max_idle && self.sums.spare_idle > 0
     }
 
     pub(super) fn is_full_soon(&self) -> bool {

@@ -1,4 +1,5 @@
-//! Who is served next. Every change of what is held, reserved or permitted ends in [`settle`](State::settle).
+//! Who is served next. Every change of what is held, reserved or permitted ends in [`settle`](State::settle), but for what
+//! is closed for a bound on idle connections: that is settled once it is given back.
 
 use std::sync::Arc;
 
@@ -32,7 +33,13 @@ enum For {
     Pool(Key),
     /// For nobody: there are more than may be.
     TheBound,
+    /// For nobody: more are idle than may be.
+    FewerIdle,
 }
+
+/// No pool's coarse clock lags by more, in nanoseconds: it is the longest that a pool waits for a look that is due before
+/// another keeper takes over.
+const COARSE: u64 = 3_000_000_000;
 
 impl State {
     /// Whether the pool may open one more. If not, it is in line, where it wants to be: it is woken when it may.
@@ -93,6 +100,8 @@ impl State {
             account.held -= 1;
             // If it was another, the one that is leaving counts as staying until it is gone.
             account.leaving = account.leaving.saturating_sub(1);
+            // It may have been one that was counted as idle.
+            account.idle = account.idle.min(account.held);
         });
         self.settle(Fresh::Nowhere, after);
     }
@@ -102,23 +111,26 @@ impl State {
         self.settle(Fresh::At(key), after);
     }
 
-    /// So many of the pool's connections are idle: those that are too many below a bound are closed, least recently used
-    /// first.
-    pub(super) fn counted_idle(&mut self, key: Key, idle: usize, after: &mut After) {
+    /// So many of the pool's connections are idle at `now`: those that are too many below a bound are closed, least recently
+    /// used first.
+    pub(super) fn counted_idle(&mut self, key: Key, idle: usize, now: u64, after: &mut After) {
         self.change(key, |account| account.idle = idle);
+        // What becomes idle from now on does so later than this, by whichever pool's coarse clock.
+        self.past = self.past.max(now.saturating_sub(COARSE));
         let chain = Arc::clone(&self.member(key).chain);
         for &bound in &*chain {
             while self.bound(bound).has_too_many_idle() {
-                let search = self.find_idle(bound, For::TheBound, Fresh::Everywhere, after);
+                let whom = For::FewerIdle;
+                let search = self.find_idle(bound, whom, Fresh::Everywhere, after);
                 let Some((key, pool, idle)) = search.idle else {
                     break;
                 };
-                // Else it was leased in that instant.
-                if let Some(close) = pool.reserve(&idle) {
-                    after.close.push(close);
-                    self.close_for(For::TheBound, key);
-                }
-                self.change(key, |account| account.idle = account.idle.saturating_sub(1));
+                // Else it was leased in that instant: the next look is soon enough for another.
+                let Some(close) = pool.reserve(&idle) else {
+                    break;
+                };
+                after.close.push(close);
+                self.close_idle_for(whom, key);
             }
         }
     }
@@ -253,7 +265,7 @@ impl State {
             // Else it was leased in that instant.
             if let Some(close) = pool.reserve(&idle) {
                 after.close.push(close);
-                self.close_for(whom, key);
+                self.close_idle_for(whom, key);
                 return true;
             }
         };
@@ -261,7 +273,7 @@ impl State {
             // It came back in that instant.
             if let Some(close) = pool.reserve_or_mark() {
                 after.close.push(close);
-                self.close_for(whom, *key);
+                self.close_idle_for(whom, *key);
                 return true;
             }
         }
@@ -313,9 +325,18 @@ impl State {
         let can_keep_promises = sums.reserved <= self.bound(bound).max;
         let is_spare = match whom {
             For::TheBound if !can_keep_promises => member.account.held > member.account.leaving,
+            For::FewerIdle => {
+                member.account.is_spare() && member.account.idle > member.account.reserved
+            }
             _ => member.account.is_spare(),
         };
         is_spare && whom != For::Pool(key) && member.chain.contains(&bound)
+    }
+
+    /// An idle connection of the pool `key` is being closed.
+    fn close_idle_for(&mut self, whom: For, key: Key) {
+        self.change(key, |account| account.idle = account.idle.saturating_sub(1));
+        self.close_for(whom, key);
     }
 
     /// A connection of the pool `key` is being closed.

@@ -197,7 +197,10 @@ impl Membership {
     /// So many of its connections are idle.
     pub(crate) fn counted_idle(&self, idle: usize) {
         let mut after = After::default();
-        self.tree().state().counted_idle(self.key, idle, &mut after);
+        let now = self.tree().clock.now();
+        let mut state = self.tree().state();
+        state.counted_idle(self.key, idle, now, &mut after);
+        drop(state);
         after.run();
     }
 

@@ -152,8 +152,8 @@ impl Budget {
     /// closed, in whichever pools ([`CloseReason::Budget`](crate::report::CloseReason::Budget)), but for the `min_idle` of
     /// each. Default: no bound but those of the pools.
     ///
-    /// Pools count theirs as they are looked after, once a second at least while they are in use: for so long there may be
-    /// more. A lease costs no more for it.
+    /// Pools count theirs as they are looked after, once a second at least while they are in use or have leases out: for so
+    /// long there may be more, or fewer, where what was idle is leased since. A lease costs no more for it.
     #[must_use]
     pub fn max_idle(self, connections: usize) -> Self {
         let tree = &self.bound.tree;

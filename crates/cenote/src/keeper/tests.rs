@@ -171,3 +171,24 @@ async fn members_that_are_due_at_one_time_are_looked_at_in_the_order_in_which_th
     let looked_at = order.lock().unwrap().clone();
     assert_eq!(looked_at, (0..64).rev().collect::<Vec<_>>());
 }
+
+/// A pool that is used now and then rests until the same time again and again, that of its oldest connection: what is
+/// noted of it does not grow.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_due_at_one_time_again_and_again_is_noted_once() {
+    struct Rests(Instant);
+    impl Member for Rests {
+        fn look(self: Arc<Self>, _: &Arc<Keeper>) -> Option<Instant> {
+            Some(self.0)
+        }
+
+        fn abandoned(self: Arc<Self>, _: &Arc<Keeper>) {}
+    }
+    let rests = Arc::new(Rests(rt::now() + secs(100_000)));
+    for _ in 0..1_000 {
+        let keeper = Keeper::schedule_on(&Runtime::callers(), &rests, rt::now()).unwrap();
+        sleep(secs(1)).await;
+        let noted = lock(&keeper.list).due.len();
+        assert!(noted <= 2 + ROOM, "{noted}");
+    }
+}

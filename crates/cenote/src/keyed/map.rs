@@ -141,9 +141,17 @@ impl<K: Send + Sync + 'static, P: KeyedPool> Map<K, P> {
         let mut look = lock(self.shard(hash)).look(hash);
         let mut made = None;
         loop {
-            let Look { entries, additions } = look;
+            let Look {
+                entries,
+                additions,
+                is_closed,
+            } = look;
             if let Some(entry) = entries.find(|entry| entry.key.borrow() == key) {
                 return Ok(entry);
+            }
+            if is_closed {
+                // Nor is what is in vain asked of the user's code.
+                return Err(self.closed_error());
             }
             let (entry, start) = match made.take() {
                 Some(made) => made,

@@ -25,6 +25,8 @@ pub(super) struct Look<K: Send + Sync + 'static, P: KeyedPool> {
     pub(super) entries: Few<InUse<K, P>>,
     /// How many were ever added to the shard.
     pub(super) additions: u64,
+    /// No entry is added any more.
+    pub(super) is_closed: bool,
 }
 
 /// What became of an entry to be added.
@@ -64,6 +66,7 @@ impl<K: Send + Sync + 'static, P: KeyedPool> Entries<K, P> {
         Look {
             entries: entries.map(InUse::begin).collect(),
             additions: self.additions,
+            is_closed: self.is_closed,
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) fn shut<C: Connect>(core: &Arc<LifecycleCore<C>>) {
         retire(token, reason(why), None);
     }
     upkeep::dismiss(core);
+    // No look counts any more.
+    budget_member::count_idle(core);
     if let Some(set) = core.owner.targets.set() {
         // The follower ends; one that was left has users' values, whose drops may panic.
         set.changed.notify_one();

@@ -99,6 +99,8 @@ fn rest_or_go_on<C: Connect>(
         } else {
             // Those that other threads have begun since the sweep: the next may be hours away.
             core.count_recent_leases();
+            // Nor is what came back since told of by any other look.
+            budget_member::count_idle(core);
             next_due(core, sweep, now)
         }
     };

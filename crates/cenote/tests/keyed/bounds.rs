@@ -198,3 +198,77 @@ async fn a_connection_that_comes_back_to_a_pool_at_rest_counts_as_idle() {
     pass(secs(2)).await;
     assert_eq!((servers.open(), pools.len()), (0, 0));
 }
+
+/// What was counted as idle and is closed for another key is idle no more, though its pool rests.
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_from_a_key_at_rest_does_not_count_as_idle() {
+    let servers = Servers::new();
+    let pools = servers
+        .keyed(|pool| pool.idle_timeout(None).max_lifetime(None).keepalive(None))
+        .max_total(10)
+        .max_idle(5)
+        .build()
+        .unwrap();
+    let lease_of = async |key, count| {
+        let mut leases = Vec::new();
+        for _ in 0..count {
+            leases.push(pools.get(&key).await.unwrap());
+        }
+        leases
+    };
+    // A handle keeps the key, with no connection left.
+    let handle = pools.pool(&1).unwrap();
+    drop(lease_of(1, 5).await);
+    pass(secs(60)).await;
+    assert_eq!(servers.at(&1).open(), 5);
+    drop(lease_of(2, 10).await);
+    assert_eq!(servers.at(&1).open(), 0);
+    pass(secs(60)).await;
+    assert_eq!(servers.at(&2).open(), 5);
+    drop(handle);
+}
+
+/// Of keys that keep one connection ready beside one that is leased, none is closed to be opened again.
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_kept_ready_beside_leases_are_not_closed_and_dialled_in_turn() {
+    let servers = Servers::new();
+    let pools = servers
+        .keyed(|pool| pool.min_idle(1))
+        .max_idle(2)
+        .build()
+        .unwrap();
+    let mut leases = Vec::new();
+    for key in 0..4 {
+        leases.push(pools.get(&key).await.unwrap());
+    }
+    pass(secs(10)).await;
+    let dials = |key| servers.at(&key).dials();
+    let before = [0, 1, 2, 3].map(dials);
+    pass(secs(60)).await;
+    assert_eq!([0, 1, 2, 3].map(dials), before);
+    assert_eq!(pools.status().idle, 4);
+}
+
+/// A key whose pool was closed while a lease is out has nothing idle any more.
+#[tokio::test(start_paused = true)]
+async fn what_a_closed_key_had_does_not_count_as_idle() {
+    let servers = Servers::new();
+    let pools = servers.keyed(|pool| pool).max_idle(3).build().unwrap();
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(pools.get(&1).await.unwrap());
+    }
+    let held = leases.pop();
+    drop(leases);
+    pass(secs(10)).await;
+    drop(pools.remove(&1));
+    let leases = [
+        pools.get(&2).await,
+        pools.get(&2).await,
+        pools.get(&2).await,
+    ];
+    drop(leases);
+    pass(secs(10)).await;
+    assert_eq!(servers.at(&2).open(), 3);
+    drop(held);
+}

@@ -180,3 +180,21 @@ async fn a_key_that_panics_as_the_pools_end_with_a_lease_is_not_its_holder_s_aff
     OwnedLease::discard(lease);
     assert_eq!(server.open(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_pool_is_made_for_a_caller_that_comes_after_the_end() {
+    let made = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&made);
+    let servers = Servers::new();
+    let pools = servers
+        .keyed(move |pool| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            pool.max_size(0)
+        })
+        .build()
+        .unwrap();
+    drop(pools.close());
+    let error = pools.get(&1).await.map(drop).unwrap_err();
+    assert!(matches!(error, GetError::Closed { .. }), "{error}");
+    assert_eq!(made.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
