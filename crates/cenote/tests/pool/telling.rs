@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use cenote::settings::ConnectFailures;
+use cenote::settings::{Backoff, ConnectFailures};
 use cenote::{GetError, Lease};
 use futures::future::join_all;
 use futures::poll;
@@ -68,6 +68,8 @@ async fn a_success_before_the_time_is_over_leaves_nothing_to_tell() {
         .connect_failures(ConnectFailures::FailAfterTime(secs(2)))
         .connect_failures_while_open(ConnectFailures::FailAfterTime(secs(2)))
         .acquire_timeout(secs(60))
+        // So that a dial begins in the time that is left, whatever the jitter.
+        .backoff(Backoff::new(ms(100), ms(500)))
         .build()
         .unwrap();
     drop(pool.get().await.unwrap());

@@ -32,7 +32,7 @@ struct Peer {
     /// Told when the pool is gone, and with it the forwarder.
     left: Arc<Notify>,
     /// The pool has it.
-    connector: Option<Arc<Connector>>,
+    _connector: Option<Arc<Connector>>,
 }
 
 /// Tells of its end.
@@ -51,13 +51,13 @@ impl Peer {
             room: Arc::new(AtomicUsize::new(room)),
             told_by: Arc::default(),
             left: Arc::default(),
-            connector: None,
+            _connector: None,
         }
     }
 
     fn pool(&self, queue: usize) -> OneWayPool<Self> {
         let peer = Self {
-            connector: Some(Arc::new(Connector(Arc::clone(&self.left)))),
+            _connector: Some(Arc::new(Connector(Arc::clone(&self.left)))),
             ..self.clone()
         };
         let connections = SharedPool::builder(peer)
