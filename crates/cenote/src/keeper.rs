@@ -264,10 +264,10 @@ impl List {
                 listed.is_some_and(|listed| listed.due == Some((*at, *number)))
             });
         }
-        if due.capacity() > 3 * due.len() + ROOM {
+        if due.capacity() > 2 * due.len() + ROOM {
             due.shrink_to(due.len() * 3 / 2);
         }
-        if members.capacity() > 3 * members.len() + ROOM {
+        if members.capacity() > 2 * members.len() + ROOM {
             members.shrink_to(members.len() * 3 / 2);
         }
     }

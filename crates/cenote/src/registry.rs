@@ -131,10 +131,10 @@ impl List {
         if free.len() > 2 * entries.len() {
             free.retain(|Reverse(index)| (*index as usize) < entries.len());
         }
-        if free.capacity() > 3 * free.len() + ROOM {
+        if free.capacity() > 2 * free.len() + ROOM {
             free.shrink_to(free.len() * 3 / 2);
         }
-        if entries.capacity() > 3 * entries.len() + ROOM {
+        if entries.capacity() > 2 * entries.len() + ROOM {
             entries.shrink_to(entries.len() * 3 / 2);
         }
     }

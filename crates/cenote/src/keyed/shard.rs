@@ -106,7 +106,7 @@ impl<K: Send + Sync + 'static, P: KeyedPool> Entries<K, P> {
             self.by_hash.remove(&hash);
             // Keys that are gone leave no memory behind.
             let keys = self.by_hash.len();
-            if self.by_hash.capacity() > 3 * keys + 16 {
+            if self.by_hash.capacity() > 2 * keys + 16 {
                 self.by_hash.shrink_to(keys * 3 / 2);
             }
         }
