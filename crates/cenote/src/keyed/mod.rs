@@ -5,8 +5,8 @@
 //! pool of one key, [`KeyedStatus`] all of them at one moment.
 
 // `map` finds the `entry` of a key in one of its parts, each a `shard` under one lock; `hints` has those that threads used
-// last; `pools` says what may be under a key, and how it is made; `get`, `handle` and `close` are what users hold. What a pool does is its own affair: it knows
-// of its key only whom to tell when nothing is left of it (`lifecycle::spent`).
+// last; `pools` says what may be under a key, and how it is made; `get`, `handle` and `close` are what users hold. What a
+// pool does is its own affair: it knows of its key only whom to tell when nothing is left of it (`lifecycle::spent`).
 
 mod builder;
 mod close;
