@@ -12,9 +12,11 @@ use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use cenote::time::timeout;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::cmd::Cmd;
 use crate::codec::Decoder;
@@ -26,6 +28,10 @@ use crate::value::Value;
 const READ_SIZE: usize = 8 * 1024;
 /// A write buffer that grew beyond this is given back once it is sent.
 const KEPT_WRITE_BUFFER: usize = 64 * 1024;
+
+/// How long a server may take to end a connection. It takes less than a millisecond, unless it is stopped or gone: then nobody
+/// is to wait for it.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -171,9 +177,18 @@ impl Wire {
         Ok(self.stream)
     }
 
-    /// Says goodbye: TLS close_notify and the end of our half of the TCP connection.
-    pub(crate) async fn shutdown(mut self) {
+    /// Says goodbye, TLS close_notify and the end of our half of the TCP connection, and waits until the server has closed
+    /// its own, for a second at most: from then on the connection is none of its `maxclients`.
+    pub(crate) async fn shutdown(self) {
+        let mut stream = self.stream;
+        let goodbye = async {
+            AsyncWriteExt::shutdown(&mut stream).await?;
+            // What it still has to say is for nobody.
+            let mut rest = [0; 1024];
+            while stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
         // A peer that is gone already cannot be told.
-        let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+        let _ = timeout(ENDS_WITHIN, goodbye).await;
     }
 }

@@ -121,6 +121,40 @@ async fn a_client_that_keeps_no_idle_connection_works() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_been_idle_for_the_time_set_is_closed() {
+    let server = Server::echo().await;
+    let client = Client::builder()
+        .idle_timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let reply = client.get(server.url("/1")).send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), "/1");
+    eventually("nothing is open", || client.status().size == 0).await;
+    let reply = client.get(server.url("/2")).send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), "/2");
+}
+
+/// A server that takes the connection and never answers the TLS handshake.
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn opening_a_connection_takes_no_longer_than_is_set_tls_included() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = Client::builder()
+        .name("partners")
+        .connect_timeout(Duration::from_millis(100))
+        .acquire_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let sent = client.get(format!("https://127.0.0.1:{port}/")).send();
+    let error = sent.await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::NoConnection { .. }), "{text}");
+    assert!(text.contains("100ms"), "{text}");
+    assert!(text.contains("partners[https://127.0.0.1"), "{text}");
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_told_when_the_client_is_made() {
     let refused = |builder: cenote_http::ClientBuilder| builder.build().unwrap_err().setting;
     let builder = Client::builder;
