@@ -235,6 +235,13 @@ async fn is_demoted(url: &str) {
     until_says(url, "INFO replication", |info| info.contains("role:slave")).await;
 }
 
+/// Waits until the sentinels have had the replica begin anew with this master: they name a master before that, and end all
+/// connections of a replica as they do it.
+async fn follows(url: &str, master: u16) {
+    let follows = format!("master_port:{master}\r\n");
+    until_says(url, "INFO replication", |info| info.contains(&follows)).await;
+}
+
 /// redis-rs #1438, deadpool #372: after a failover open connections stayed with the old master. redis-rs #539.
 #[tokio::test]
 async fn writers_follow_the_master_through_a_failover_by_command() {
@@ -343,9 +350,12 @@ async fn reads_from_replicas_go_on_while_the_master_is_replaced() {
     let old = group.servers[0].port();
     group.servers[0].kill().unwrap();
     let new = group.replaced(old).await;
-    // The sentinels have the other replica begin anew with the new master, which ends its connections.
     let other = group.servers[1..].iter().find(|at| at.port() != new);
-    users.are_at(other.unwrap().port()).await;
+    let other = other.unwrap();
+    follows(&other.url(), new).await;
+    // Calls of before have ended by now, also those whose connection the sentinels ended.
+    users.have_answers(2).await;
+    users.are_at(other.port()).await;
     users.begin_anew();
     users.have_answers(20).await;
     for tally in users.end().await {
