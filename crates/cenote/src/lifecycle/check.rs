@@ -6,7 +6,7 @@ use super::checking::Checking;
 use super::failed_dial;
 use super::recycle::{describe, release};
 use super::retire::retire;
-use super::state::{ConnectionToken, Entry, Origin};
+use super::state::{ConnectionToken, Entry};
 use crate::connect::Connect;
 use crate::error::GetError;
 use crate::kernel::{Arc, IdleSince};
@@ -69,10 +69,7 @@ pub(super) fn reject<C: Connect>(
     found_at: u64,
     (reason, error): Unfit,
 ) -> Option<GetError> {
-    let meta = token.meta();
-    let unused = meta.origin() == Origin::Dialled && meta.uses_of_connection() == 0;
-    let age = found_at.saturating_sub(meta.opened_at.load(Relaxed));
-    let refused = if unused && age < ARRIVAL {
+    let refused = if failed_dial::is_arrival(token.meta(), found_at, 0) {
         failed_dial::dead_on_arrival(&token)
     } else {
         None
@@ -80,7 +77,3 @@ pub(super) fn reject<C: Connect>(
     retire(token, reason, error.as_deref());
     refused
 }
-
-/// Handed from its dial to a caller and looked at within this time, a connection has not been idle; one
-/// that was may have died of that, and says nothing about the server.
-const ARRIVAL: u64 = 50_000_000;

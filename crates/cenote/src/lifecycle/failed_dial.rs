@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::dial_of_set;
 use super::dialer::{Dialer, Outage, Telling};
 use super::set::SetState;
-use super::state::{ConnectionToken, LifecycleCore, Refusal};
+use super::state::{ConnectionToken, LifecycleCore, Origin, Refusal, SlotMeta};
 use super::target::Target;
 use super::upkeep;
 use crate::connect::{Connect, FailureKind};
@@ -209,6 +209,16 @@ pub(super) fn tell_due<C: Connect>(core: &Arc<LifecycleCore<C>>, now: u64) {
     if telling.while_open == while_open {
         refuse(core, failures, &error);
     }
+}
+
+/// Handed from its dial to a caller and looked at within this time, a connection has not been idle; one
+/// that was may have died of that, and says nothing about the server.
+const ARRIVAL: u64 = 50_000_000;
+
+/// Whether a connection that was found dead arrived like that: it was opened a moment ago, and has had no uses but these.
+pub(crate) fn is_arrival(meta: &SlotMeta, found_at: u64, uses: u64) -> bool {
+    let age = found_at.saturating_sub(meta.opened_at.load(Relaxed));
+    meta.origin() == Origin::Dialled && meta.uses_of_connection() <= uses && age < ARRIVAL
 }
 
 /// The connection of `token` proved dead before it was ever leased: a failed connect. The error of the caller it was for,

@@ -176,20 +176,34 @@ pub(crate) struct Bounds {
 /// How busy the active connections are, all together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occupancy {
-    /// How many there are, and how many of them are busy.
+    /// How many there are; how many of them are busy, and how many carry more than one lease at once.
     pub(crate) serving: usize,
     pub(crate) busy: usize,
+    pub(crate) shared: usize,
     /// Leases on them.
     pub(crate) in_flight: usize,
 }
 
-/// Whether there should be one more active connection: there is none and somebody waits; or all are
-/// busy; or there are fewer than `min_size`, and more leases than connections.
+impl Occupancy {
+    /// Whether each of them, as far as any says, carries one lease: so will the next.
+    pub(crate) fn is_exclusive(self) -> bool {
+        self.serving > 0 && self.shared == 0
+    }
+
+    /// Whether one more is opened before anybody waits for it: not where it would be for one caller alone.
+    pub(crate) fn grows_ahead(self) -> bool {
+        self.shared > 0
+    }
+}
+
+/// Whether there should be one more active connection: there is none and somebody waits; or all are busy, and somebody
+/// waits or soon would; or there are fewer than `min_size`, and more leases than connections.
 pub(crate) fn grows(bounds: Bounds, waiters: usize, occupancy: Occupancy) -> bool {
     let Occupancy {
         serving,
         busy,
         in_flight,
+        shared: _,
     } = occupancy;
     if serving >= bounds.max_size {
         return false;
@@ -197,7 +211,8 @@ pub(crate) fn grows(bounds: Bounds, waiters: usize, occupancy: Occupancy) -> boo
     if serving == 0 {
         return waiters > 0;
     }
-    busy == serving || (serving < bounds.min_size && in_flight > serving)
+    let is_due = waiters > 0 || occupancy.grows_ahead();
+    (busy == serving && is_due) || (serving < bounds.min_size && in_flight > serving)
 }
 
 /// Decides when one connection fewer would do.

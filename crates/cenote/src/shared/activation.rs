@@ -77,13 +77,26 @@ impl<C: Multiplex> Core<C> {
         })
     }
 
+    /// A connection on its way is not waited for any longer, if it is not wanted any more.
+    pub(super) fn gives_up_growth(self: &Arc<Self>) -> bool {
+        self.locked(|state, _| {
+            let is_excess = self.growth_is_excess(state);
+            state.growing -= usize::from(is_excess);
+            is_excess
+        })
+    }
+
     /// A holder says that the connection is to serve nobody else, and how it ends.
     pub(super) fn withdraw(self: &Arc<Self>, conn: &ActiveConnection<C>, ending: Ending) {
         conn.end_as(ending);
         self.locked(|state, deferred| {
             if let Some(i) = conn.index() {
+                let is_shared = state.active.entries()[i].is_shared();
                 state.start_drain(deferred, i);
-                self.replace(state, deferred);
+                if is_shared {
+                    self.replace(state, deferred);
+                }
+                self.dial_if_needed(state, deferred);
             }
         });
     }
@@ -187,9 +200,10 @@ impl<C: Multiplex> Core<C> {
             entry.conn.end_as(Ending::ArrivedDead);
             return state.start_drain(deferred, i);
         }
-        let was_in_use = entry.in_flight() > 0 || entry.was_used;
+        // One that served one caller alone is replaced when the next asks.
+        let is_missed = entry.is_shared() && (entry.in_flight() > 0 || entry.was_used);
         state.start_drain(deferred, i);
-        if was_in_use {
+        if is_missed {
             self.replace(state, deferred);
         }
         self.dial_if_needed(state, deferred);
@@ -197,7 +211,7 @@ impl<C: Multiplex> Core<C> {
 
     /// Sees to growth: whatever may call for one more connection ends here.
     pub(super) fn dial_if_needed(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
-        if self.wants_growth(state) {
+        while self.wants_growth(state) {
             state.grow(deferred);
         }
     }
@@ -225,8 +239,9 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
-    /// How many connections may be on their way: one, so that what it brings is known before the next; but of a set, while
-    /// nothing serves, one to each endpoint that callers could be served by.
+    /// How many connections may be on their way: one, so that what it brings is known before the next; but where each carries
+    /// one lease, one for each caller, and of a set, while nothing serves, one to each endpoint that callers could be served
+    /// by.
     fn growth_at_once(&self, state: &State<C>) -> usize {
         let endpoints = self.life.endpoints();
         match endpoints.filter(|_| state.active.occupancy().serving == 0) {
@@ -234,6 +249,9 @@ impl<C: Multiplex> Core<C> {
                 .drawn()
                 .min(state.waitlist.len())
                 .clamp(1, self.limits.max_growing),
+            None if state.active.occupancy().is_exclusive() => {
+                state.waitlist.len().clamp(1, self.limits.max_growing)
+            }
             None => 1,
         }
     }
@@ -245,13 +263,22 @@ impl<C: Multiplex> Core<C> {
         endpoints.map_or(1, |endpoints| endpoints.drawn().max(1))
     }
 
+    /// Whether more connections are on their way than are wanted any more: of those for one caller each, there are fewer
+    /// callers who wait.
+    pub(super) fn growth_is_excess(&self, state: &State<C>) -> bool {
+        state.growing > state.waitlist.len()
+            && self.life.endpoints().is_none()
+            && state.active.occupancy().is_exclusive()
+            && state.active.len() >= self.limits.min_size
+    }
+
     pub(super) fn wants_growth(&self, state: &State<C>) -> bool {
         let waiters = state.waitlist.len();
         let warming = state.active.warming();
         state.growing < self.growth_at_once(state)
             && (warming == 0 || state.growing + warming < self.coming_at_once())
             && state.phase == PoolState::Open
-            && state.active.len() < state.max_size
+            && state.active.len() + state.growing < state.max_size
             && sharing::grows(self.bounds(state), waiters, state.active.occupancy())
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Ending {
     Discarded,
     /// A holder said it is no longer wanted.
     Retired,
-    /// It was dead before anybody used it.
+    /// It was dead before anybody used it: as bad as a failed dial, if it was opened a moment ago.
     ArrivedDead,
 }
 
@@ -175,7 +175,11 @@ impl<C: Multiplex> Drop for ActiveConnection<C> {
                 recycle(token, None);
             }
             Some(Ending::ArrivedDead) => {
-                failed_dial::dead_on_arrival(&token);
+                let now = self.core.life.owner.clock.now();
+                // Counted as used once since it became active.
+                if failed_dial::is_arrival(token.meta(), now, 1) {
+                    failed_dial::dead_on_arrival(&token);
+                }
                 retire(token, CloseReason::Broken, None);
             }
         }

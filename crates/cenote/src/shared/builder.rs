@@ -99,6 +99,11 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         max_per_endpoint(connections: usize) = |s| {
             s.change_set("max_per_endpoint", |set| set.max_per_endpoint = connections);
         };
+        /// Dials in flight at once while callers wait: of connections that carry one lease each, and of a
+        /// [set](SharedPool::balanced) that serves nobody yet. What the first connection carries is known before the next is
+        /// opened, and one that carries many is opened alone. Default: 1, so that connections are opened one by one; over a
+        /// set 16, of which two to one endpoint.
+        max_connecting(dials: usize) = |s| s.max_connecting = dials;
         /// Which endpoint of a [set](SharedPool::balanced) serves next, by the leases on each. Default:
         /// [`Balance::PowerOfTwo`]. Which of its connections does is for [`choice`](Self::choice) to say. A pool of one
         /// endpoint refuses it.

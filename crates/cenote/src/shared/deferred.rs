@@ -24,6 +24,8 @@ pub(super) struct Deferred<C: Multiplex> {
     pub(super) start_upkeep: bool,
     /// Upkeep is to look by this time.
     pub(super) look_at: Option<u64>,
+    /// Growth under way is to look whether it is wanted any more.
+    pub(super) growth_is_excess: bool,
     /// To be dropped: it references every connection.
     pub(super) roster: Option<Arc<Roster<C>>>,
 }

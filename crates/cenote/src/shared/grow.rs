@@ -2,13 +2,17 @@
 //! in a task of its own that no caller's cancellation reaches. How often a failing server is dialled is the lifecycle's
 //! business; what it says in the end goes to all who wait.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::activation::Activation;
 use super::state::Core;
 use crate::connect::Multiplex;
 use crate::error::GetError;
 use crate::kernel::EndpointNumber;
+use crate::lifecycle::state::ConnectionToken;
 use crate::lifecycle::take::{self, Idle};
 use crate::policy::telling::ConnectFailures;
 
@@ -66,6 +70,26 @@ pub(super) fn at<C: Multiplex>(core: &Arc<Core<C>>, number: EndpointNumber) {
     }
 }
 
+/// The next connection there is; `None` if it is not wanted any more. What was being opened for it is parked when it is
+/// there.
+async fn next<C: Multiplex>(core: &Arc<Core<C>>) -> Option<Result<ConnectionToken<C>, GetError>> {
+    let mut next = pin!(take::next(&core.life));
+    loop {
+        let mut notified = pin!(core.growth.notified());
+        notified.as_mut().enable();
+        if core.gives_up_growth() {
+            return None;
+        }
+        let first = poll_fn(|cx| match next.as_mut().poll(cx) {
+            Poll::Ready(next) => Poll::Ready(Some(next)),
+            Poll::Pending => notified.as_mut().poll(cx).map(|()| None),
+        });
+        if let Some(next) = first.await {
+            return Some(next);
+        }
+    }
+}
+
 /// The growth under way. Dropped before its end (its runtime was shut down), it leaves the next one to those
 /// who wait.
 struct Growth<C: Multiplex> {
@@ -90,7 +114,11 @@ impl<C: Multiplex> Growth<C> {
 
     async fn open(mut self) {
         while let Some(core) = &self.core {
-            match take::next(&core.life).await {
+            let Some(next) = next(core).await else {
+                self.core = None;
+                return;
+            };
+            match next {
                 Ok(token) => {
                     core.activate(token, Activation::Growth);
                     if !core.has_grown() {

@@ -35,6 +35,7 @@ impl<C: Multiplex> Core<C> {
             lacking: Vec::new(),
             start_upkeep: false,
             look_at: None,
+            growth_is_excess: false,
             roster: None,
         };
         let result = {
@@ -45,7 +46,9 @@ impl<C: Multiplex> Core<C> {
                 }
             }
             deferred.roster = state.call_in_roster();
-            change(&mut state, &mut deferred)
+            let result = change(&mut state, &mut deferred);
+            deferred.growth_is_excess = self.growth_is_excess(&state);
+            result
         };
         let Deferred {
             waker,
@@ -56,6 +59,7 @@ impl<C: Multiplex> Core<C> {
             lacking,
             start_upkeep,
             look_at,
+            growth_is_excess,
             roster,
         } = deferred;
         wake_all(waker.into_iter().chain(wakers));
@@ -66,6 +70,9 @@ impl<C: Multiplex> Core<C> {
         }
         if let Some(at) = look_at {
             upkeep::look_at(self, self.life.owner.clock.instant(at));
+        }
+        if growth_is_excess {
+            self.growth.notify_waiters();
         }
         for _ in 0..grow {
             grow::start(self);

@@ -220,7 +220,14 @@ impl<C: Multiplex> Core<C> {
 
     /// Leaves the waitlist. None if that ended the waiting; else what it is told all the same.
     pub(super) fn leave(&self, waiter: &mut PermitWaiter<C>) -> Option<Result<Grant<C>, Refusal>> {
-        let left = waiter.leave(&mut self.state().waitlist);
+        let (left, growth_is_excess) = {
+            let mut state = self.state();
+            let left = waiter.leave(&mut state.waitlist);
+            (left, self.growth_is_excess(&state))
+        };
+        if growth_is_excess {
+            self.growth.notify_waiters();
+        }
         match left {
             Ok(waker) => {
                 // Not under the lock: with a waker may go its whole task.

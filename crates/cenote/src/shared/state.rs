@@ -21,6 +21,7 @@ use crate::lifecycle::state::LifecycleCore;
 use crate::policy::sharing::{Bounds, Choice, Chooser, Marks, Shrinking};
 use crate::report::{PoolState, Sharing, Status};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, lock};
+use crate::wake::Notify;
 
 /// What the handles, the leases and the tasks of one shared pool have in common.
 pub(crate) struct Core<C: Multiplex> {
@@ -39,6 +40,8 @@ pub(crate) struct Core<C: Multiplex> {
     /// When the active connections were last looked at, or an endpoint was admitted otherwise: a lease that begins later
     /// begins after that, which is what an endpoint's account wants to know of it.
     pub(super) looked_at: AtomicU64,
+    /// There is more growth under way than is wanted any more: each looks again.
+    pub(super) growth: Notify,
     /// How often a connection signalled that it is to be asked again. Counted with Release before anybody is told, so
     /// that what is asked after a count is read is no older than its signal.
     pub(super) signals: AtomicU64,
@@ -143,6 +146,7 @@ impl<C: Multiplex> Core<C> {
             views,
             state: Mutex::new(state),
             looked_at: AtomicU64::new(0),
+            growth: Notify::new(),
             signals: AtomicU64::new(0),
             keeper: Mutex::new(None),
         });

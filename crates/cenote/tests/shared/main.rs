@@ -5,6 +5,8 @@
 mod choice;
 /// The end of a shared pool, and uses of it where nothing can be waited for.
 mod closing;
+/// A shared pool whose connections carry one lease each.
+mod exclusive;
 /// How many connections there are: more when all are busy, fewer after a long light load, never back and forth.
 mod growth;
 /// A shared pool seen from all sides, and its slow gets.

@@ -116,8 +116,19 @@ fn occupancy(marks: Marks, loads: &[Load]) -> Occupancy {
     Occupancy {
         serving: loads.len(),
         busy: loads.iter().filter(is_busy).count(),
+        shared: loads.iter().filter(|load| load.capacity > 1).count(),
         in_flight: loads.iter().map(|load| load.in_flight).sum(),
     }
+}
+
+/// One more would be for one caller alone: it is opened for one that waits.
+#[test]
+fn where_each_carries_one_lease_none_is_opened_ahead() {
+    let busy = occupancy(MARKS, &[load(1, 1), load(1, 1), load(0, 0)]);
+    assert!(!grows(BOUNDS, 0, busy));
+    assert!(grows(BOUNDS, 1, busy));
+    let some_are_shared = occupancy(MARKS, &[load(1, 1), load(2, 2)]);
+    assert!(grows(BOUNDS, 0, some_are_shared));
 }
 
 #[test]

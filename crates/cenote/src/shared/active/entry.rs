@@ -40,6 +40,8 @@ pub(super) struct Tally {
     pub(super) serving: usize,
     pub(super) busy: usize,
     pub(super) warming: usize,
+    /// Those that carry more than one lease at once.
+    pub(super) shared: usize,
 }
 
 impl<C: Multiplex> ActiveEntry<C> {
@@ -62,6 +64,11 @@ impl<C: Multiplex> ActiveEntry<C> {
         self.in_flight >= self.busy_at
     }
 
+    /// Whether it carries more than one lease at once.
+    pub(in crate::shared) fn is_shared(&self) -> bool {
+        self.capacity > 1
+    }
+
     /// Whether it is new and not ready yet: as good as being opened.
     pub(in crate::shared) fn is_warming(&self) -> bool {
         self.warm_until > 0
@@ -74,6 +81,7 @@ impl<C: Multiplex> ActiveEntry<C> {
             serving: count(true),
             busy: count(self.is_busy()),
             warming: count(self.is_warming()),
+            shared: count(self.is_shared()),
         }
     }
 
@@ -90,6 +98,7 @@ impl Tally {
         self.serving += other.serving;
         self.busy += other.busy;
         self.warming += other.warming;
+        self.shared += other.shared;
     }
 
     pub(super) fn subtract(&mut self, other: Self) {
@@ -97,5 +106,6 @@ impl Tally {
         self.serving -= other.serving;
         self.busy -= other.busy;
         self.warming -= other.warming;
+        self.shared -= other.shared;
     }
 }
