@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cenote::error::with_causes;
-use cenote::pool::OwnedLease;
 use cenote::time::{Instant, Sleep, sleep_until};
 use http_body::{Body as _, Frame, SizeHint};
 
-use crate::connector::Connector;
 use crate::error::{Error, Stage};
 use crate::exclusive::Exclusive;
+use crate::leased::{Hold, Leased};
 use crate::route::Route;
 use crate::upgraded::Upgraded;
 use crate::wire::{Incoming, OnUpgrade, Outgoing};
@@ -34,21 +33,21 @@ enum Kind {
     #[default]
     Ended,
     Whole(Bytes),
-    Leased(Box<Leased>),
+    Arriving(Box<Arriving>),
     Switching(Box<Switching>),
 }
 
 /// No body: the connection goes on in another protocol.
 struct Switching {
     switch: OnUpgrade,
-    lease: Exclusive<OwnedLease<Connector>>,
+    lease: Leased,
     route: Route,
 }
 
 /// A body that is still on its connection.
-struct Leased {
+struct Arriving {
     incoming: Incoming,
-    lease: Exclusive<OwnedLease<Connector>>,
+    hold: Hold,
     route: Route,
     deadline: Option<Deadline>,
 }
@@ -64,22 +63,22 @@ impl Body {
         Self::default()
     }
 
-    pub(crate) fn incoming(incoming: Incoming, lease: OwnedLease<Connector>, route: Route) -> Self {
+    pub(crate) fn incoming(incoming: Incoming, hold: Hold, route: Route) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self(Kind::Leased(Box::new(Leased {
+        Self(Kind::Arriving(Box::new(Arriving {
             incoming,
-            lease: Exclusive::new(lease),
+            hold,
             route,
             deadline: None,
         })))
     }
 
-    pub(crate) fn switching(switch: OnUpgrade, lease: OwnedLease<Connector>, route: Route) -> Self {
+    pub(crate) fn switching(switch: OnUpgrade, lease: Leased, route: Route) -> Self {
         Self(Kind::Switching(Box::new(Switching {
             switch,
-            lease: Exclusive::new(lease),
+            lease,
             route,
         })))
     }
@@ -119,8 +118,8 @@ impl Body {
 
     /// Fails it if it has not ended by then, `limit` after the request began.
     pub(crate) fn end_by(&mut self, at: Instant, limit: Duration) {
-        if let Kind::Leased(leased) = &mut self.0 {
-            leased.deadline = Some(Deadline {
+        if let Kind::Arriving(arriving) = &mut self.0 {
+            arriving.deadline = Some(Deadline {
                 sleep: Exclusive::new(Box::pin(sleep_until(at))),
                 limit,
             });
@@ -171,8 +170,8 @@ impl Body {
 
     fn end(&mut self, end: End) {
         match std::mem::take(&mut self.0) {
-            Kind::Leased(leased) => leased.end(end),
-            Kind::Switching(switching) => OwnedLease::discard(switching.lease.into_value()),
+            Kind::Arriving(arriving) => arriving.end(end),
+            Kind::Switching(switching) => switching.lease.broke_off(),
             Kind::Ended | Kind::Whole(_) => {}
         }
     }
@@ -186,7 +185,7 @@ impl Body {
         match &self.0 {
             Kind::Whole(bytes) => Outgoing::whole(bytes.clone()),
             Kind::Ended | Kind::Switching(_) => Outgoing::Empty,
-            Kind::Leased(_) => Outgoing::new(self),
+            Kind::Arriving(_) => Outgoing::new(self),
         }
     }
 }
@@ -206,16 +205,13 @@ enum End {
     Left,
 }
 
-impl Leased {
+impl Arriving {
     fn end(self, end: End) {
-        let Self {
-            incoming, lease, ..
-        } = self;
-        let mut lease = lease.into_value();
+        let Self { incoming, hold, .. } = self;
         match end {
             End::Whole => {}
-            End::Broken => OwnedLease::discard(lease),
-            End::Left => lease.leave_body(incoming),
+            End::Broken => hold.broke_off(),
+            End::Left => hold.leave(incoming),
         }
     }
 
@@ -252,8 +248,8 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let leased = match &mut self.0 {
-            Kind::Leased(leased) => leased,
+        let arriving = match &mut self.0 {
+            Kind::Arriving(arriving) => arriving,
             Kind::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.0 = Kind::Ended;
@@ -261,10 +257,10 @@ impl http_body::Body for Body {
             }
             Kind::Ended | Kind::Switching(_) => return Poll::Ready(None),
         };
-        let frame = ready!(leased.poll_frame(cx));
+        let frame = ready!(arriving.poll_frame(cx));
         let end = match &frame {
             None => Some(End::Whole),
-            Some(Ok(_)) => leased.incoming.is_end_stream().then_some(End::Whole),
+            Some(Ok(_)) => arriving.incoming.is_end_stream().then_some(End::Whole),
             Some(Err(Error::TimedOut { .. })) => Some(End::Left),
             Some(Err(_)) => Some(End::Broken),
         };
@@ -278,7 +274,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Ended | Kind::Switching(_) => true,
             Kind::Whole(_) => false,
-            Kind::Leased(leased) => leased.incoming.is_end_stream(),
+            Kind::Arriving(arriving) => arriving.incoming.is_end_stream(),
         }
     }
 
@@ -286,7 +282,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Ended | Kind::Switching(_) => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Leased(leased) => leased.incoming.size_hint(),
+            Kind::Arriving(arriving) => arriving.incoming.size_hint(),
         }
     }
 }

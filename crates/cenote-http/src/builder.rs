@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use cenote::error::SettingsError;
 use cenote::net::Dialer;
-use cenote::pool::PoolBuilder;
 use cenote::settings::ConnectFailures;
-use cenote::{Keyed, Pool};
+use cenote::shared::{Choice, SharedPoolBuilder};
+use cenote::{Keyed, SharedPool};
 use http::Uri;
 
 use crate::client::Client;
@@ -15,6 +15,7 @@ use crate::exchange::Shared;
 use crate::route::{Route, RouteDefaults, RouteOptions};
 #[cfg(feature = "rustls")]
 use crate::tls::TlsProfile;
+use crate::version::HttpVersion;
 
 /// Sets up a [`Client`].
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct ClientBuilder {
     name: String,
     max_total: usize,
     max_idle: Option<usize>,
+    version: HttpVersion,
     each: EachPool,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
@@ -42,12 +44,16 @@ struct EachPool {
 /// to be stormed.
 const MAX_CONNECTING: usize = 8;
 
+/// For so long an idle connection is trusted: those that forget one without a word, as firewalls do, take minutes.
+const CHECK_AFTER_IDLE: Duration = Duration::from_secs(30);
+
 impl ClientBuilder {
     pub(crate) fn new() -> Self {
         Self {
             name: "http".into(),
             max_total: 500,
             max_idle: None,
+            version: HttpVersion::Any,
             each: EachPool {
                 max_size: 20,
                 // Common load balancers close after 60 s.
@@ -110,6 +116,12 @@ impl ClientBuilder {
         self
     }
 
+    /// The version of HTTP of requests that do not ask for one. Default: [`HttpVersion::Any`].
+    pub fn version(mut self, version: HttpVersion) -> Self {
+        self.version = version;
+        self
+    }
+
     /// How sockets are opened: how soon a peer that vanished is noticed. Default: [`Dialer::new`].
     pub fn dialer(mut self, dialer: Dialer) -> Self {
         self.each.dialer = dialer;
@@ -117,7 +129,7 @@ impl ClientBuilder {
     }
 
     /// The TLS settings of `https` requests that bring none of their own. What they offer by ALPN is replaced by
-    /// `http/1.1`. Default: the system's roots, TLS 1.2 and 1.3, no client certificate; where the system has no roots,
+    /// the versions of HTTP that a route may speak. Default: the system's roots, TLS 1.2 and 1.3, no client certificate; where the system has no roots,
     /// each handshake fails with an unknown issuer.
     #[cfg(feature = "rustls")]
     pub fn tls(mut self, config: tokio_rustls::rustls::ClientConfig) -> Self {
@@ -134,11 +146,13 @@ impl ClientBuilder {
             name,
             max_total,
             max_idle,
+            version,
             each,
             #[cfg(feature = "rustls")]
             tls,
         } = self;
         let defaults = RouteDefaults {
+            version,
             #[cfg(feature = "rustls")]
             tls: tls.unwrap_or_else(TlsProfile::system),
         };
@@ -156,7 +170,7 @@ impl ClientBuilder {
 }
 
 impl EachPool {
-    fn pool(&self, route: Route) -> PoolBuilder<Connector> {
+    fn pool(&self, route: Route) -> SharedPoolBuilder<Connector> {
         let Self {
             max_size,
             idle_timeout,
@@ -164,14 +178,17 @@ impl EachPool {
             connect_timeout,
             dialer,
         } = self.clone();
-        Pool::builder(Connector::new(route, dialer))
+        SharedPool::builder(Connector::new(route, dialer))
             .max_size(max_size)
             .max_connecting(MAX_CONNECTING)
             .idle_timeout(idle_timeout)
             .acquire_timeout(acquire_timeout)
             .connect_timeout(connect_timeout)
-            // HTTP/1.1 has nothing to ask an idle connection with: what can be seen of it is looked at in any case.
-            .check_after_idle(None)
+            // The others can rest, and be closed once they have for long.
+            .choice(Choice::FirstAvailable)
+            // A round trip over HTTP/2; HTTP/1.1 has nothing to ask an idle connection with. What can be seen of either is
+            // looked at in any case.
+            .check_after_idle(CHECK_AFTER_IDLE)
             .keepalive(None)
             // A request can be told at once: its caller knows better than the pool whether it is worth another attempt.
             .connect_failures(ConnectFailures::FailAfter(1))
@@ -180,7 +197,7 @@ impl EachPool {
     /// What is wrong with the settings is told when the client is made, and not with the first request.
     fn check(&self, defaults: &RouteDefaults) -> Result<(), SettingsError> {
         let any = Uri::from_static("http://name.invalid/");
-        let Ok(route) = Route::new(&any, RouteOptions::new(), defaults) else {
+        let Ok(route) = Route::new(&any, HttpVersion::Any, RouteOptions::new(), defaults) else {
             return Ok(());
         };
         self.pool(route).check().map_err(|mut error| {

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::exchange::{Shared, exchange};
 use crate::request::RequestBuilder;
 use crate::route::{Route, RouteOptions};
+use crate::version::HttpVersion;
 use crate::wire::Outgoing;
 
 /// An HTTP client: a pool of connections per [`Route`](crate::Route), all of them under common bounds.
@@ -130,7 +131,8 @@ impl Client {
     pub(crate) fn route_of<B>(&self, request: &Request<B>) -> Result<Route, Error> {
         let options = request.extensions().get::<RouteOptions>();
         let options = options.cloned().unwrap_or_default();
-        Route::new(request.uri(), options, &self.shared.defaults)
+        let asked = HttpVersion::of(request.version(), request.headers());
+        Route::new(request.uri(), asked, options, &self.shared.defaults)
     }
 
     /// All connections as they are now. Looks at every one of them: for people, not for every request.

@@ -2,12 +2,13 @@
 
 use cenote::net::Dialer;
 use cenote::report::ConnectionInfo;
-use cenote::{Connect, Dial, FailureKind, Verdict};
+use cenote::{Connect, Dial, FailureKind, Multiplex, Verdict};
 
 use crate::error::{Error, Stage};
 use crate::route::{Route, Security};
 use crate::tls;
-use crate::wire::{Connection, Transport};
+use crate::version::HttpVersion;
+use crate::wire::{Connection, Transport, is_foreign};
 
 pub(crate) struct Connector {
     route: Route,
@@ -29,24 +30,35 @@ impl Connect for Connector {
         let dialled = self.dialer.connect(&route.dialled(), dial).await;
         let socket = dialled.map_err(|source| Error::Dial { source })?;
         let (socket, watch) = socket.watched();
-        let (transport, is_tls): (Box<dyn Transport>, bool) = match &route.security {
-            Security::Plain => (Box::new(socket), false),
+        let (transport, is_tls, is_http2): (Box<dyn Transport>, _, _) = match &route.security {
+            Security::Plain => {
+                let is_http2 = route.version == HttpVersion::Http2;
+                (Box::new(socket), false, is_http2)
+            }
             Security::Tls {
                 profile,
                 server_name,
             } => {
                 let name = server_name.as_deref().unwrap_or(route.host());
-                let encrypted = tls::handshake(socket, name, profile).await;
+                let encrypted = tls::handshake(socket, name, profile, route.version).await;
                 let encrypted = encrypted.map_err(|source| Error::Tls {
                     server_name: name.into(),
                     source,
                 })?;
-                (encrypted, true)
+                (encrypted.transport, true, encrypted.is_http2)
             }
         };
-        Connection::open(transport, is_tls, watch, dial.signals())
-            .await
-            .map_err(|error| Error::exchange(route, Stage::Head, error))
+        if route.version == HttpVersion::Http2 && !is_http2 {
+            return Err(Error::version(None));
+        }
+        let opened = match is_http2 {
+            true => Connection::http2(transport, dial.signals()).await,
+            false => Connection::http1(transport, is_tls, watch, dial.signals()).await,
+        };
+        opened.map_err(|error| match is_foreign(&error) {
+            true => Error::version(Some(error)),
+            false => Error::exchange(route, Stage::Head, error),
+        })
     }
 
     fn is_open(&self, connection: &Connection) -> bool {
@@ -55,6 +67,11 @@ impl Connect for Connector {
 
     fn verdict(&self, connection: &mut Connection) -> Verdict {
         connection.verdict()
+    }
+
+    async fn check(&self, connection: &mut Connection, _: &ConnectionInfo) -> Result<(), Error> {
+        let checked = connection.check().await;
+        checked.map_err(|error| Error::exchange(&self.route, Stage::Head, error))
     }
 
     fn classify(&self, error: &Error) -> FailureKind {
@@ -66,6 +83,12 @@ impl Connect for Connector {
     }
 
     async fn reset(&self, connection: &mut Connection, _: &ConnectionInfo) -> Result<(), Error> {
-        connection.finish().await
+        connection.finished().await
+    }
+}
+
+impl Multiplex for Connector {
+    fn capacity(&self, connection: &Connection) -> usize {
+        connection.capacity()
     }
 }

@@ -53,6 +53,13 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// The server does not speak HTTP/2, which is all that the [route](crate::HttpVersion::Http2) takes; the cause inside
+    /// [`NoConnection`](Self::NoConnection).
+    #[non_exhaustive]
+    Version {
+        /// What it spoke instead, if anything.
+        cause: Option<ArcError>,
+    },
     /// The request was sent, whole or in part, and its reply did not come, or not whole: the connection ended, or what
     /// came is not HTTP. The server may have acted on the request.
     #[non_exhaustive]
@@ -126,6 +133,12 @@ impl Error {
         }
     }
 
+    pub(crate) fn version(cause: Option<BoxError>) -> Self {
+        Self::Version {
+            cause: cause.map(ArcError::from),
+        }
+    }
+
     /// Where the request went to, if it came so far.
     pub fn route(&self) -> Option<&Route> {
         match self {
@@ -137,6 +150,7 @@ impl Error {
             | Self::Target { .. }
             | Self::Dial { .. }
             | Self::Tls { .. }
+            | Self::Version { .. }
             | Self::NotText { .. }
             | Self::NotUpgraded
             | Self::Unfinished => None,
@@ -157,6 +171,7 @@ impl Error {
         match self {
             Self::Dial { source } => source.classify(),
             Self::Tls { source, .. } if tls::is_final(source) => FailureKind::Final,
+            Self::Version { .. } => FailureKind::Final,
             _ => FailureKind::Transient,
         }
     }
@@ -178,6 +193,13 @@ impl fmt::Display for Error {
                 "the TLS handshake with {server_name} failed: {}",
                 with_causes(source)
             ),
+            Self::Version { cause } => {
+                f.write_str("the server does not speak HTTP/2")?;
+                match cause {
+                    Some(cause) => write!(f, ": {}", with_causes(&**cause)),
+                    None => Ok(()),
+                }
+            }
             Self::Exchange {
                 route,
                 stage,
@@ -217,6 +239,7 @@ impl std::error::Error for Error {
             // Their texts are whole.
             Self::Dial { .. }
             | Self::Tls { .. }
+            | Self::Version { .. }
             | Self::Exchange { .. }
             | Self::Target { .. }
             | Self::TimedOut { .. }

@@ -6,21 +6,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use cenote::pool::OwnedLease;
-use cenote::{Keyed, Pool};
+use cenote::{Keyed, SharedPool};
 use http::{Method, Request, Response, StatusCode, request};
 
 use crate::body::Body;
 use crate::connector::Connector;
 use crate::error::{Error, Stage};
 use crate::fields::{self, Wish};
+use crate::leased::{Hold, Leased};
 use crate::route::{Route, RouteDefaults, RouteOptions};
-use crate::wire::{Outgoing, Reply, Sending, SendingError, on_upgrade};
+use crate::version::HttpVersion;
+use crate::wire::{Failure, Outgoing, Repeat, Reply, Sending, SendingError, on_upgrade};
 
 /// What the clones of a client share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) pools: Keyed<Route, Pool<Connector>>,
+    pub(crate) pools: Keyed<Route, SharedPool<Connector>>,
     pub(crate) defaults: RouteDefaults,
 }
 
@@ -31,71 +32,77 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Body>, Error> {
     let (mut head, body) = request.into_parts();
     let options = head.extensions.remove::<RouteOptions>().unwrap_or_default();
-    let route = Route::new(&head.uri, options, &shared.defaults)?;
+    let asked = HttpVersion::of(head.version, &head.headers);
+    let route = Route::new(&head.uri, asked, options, &shared.defaults)?;
     let wish = fields::prepare(&mut head, &route)?;
-    let mut spare = Spare::of(&head, &body);
+    let mut attempts = Attempts::of(&head, &body);
     let mut request = Request::from_parts(head, body);
     loop {
         let lease = shared.pools.get(&route).await;
-        let mut lease = lease.map_err(|source| Error::NoConnection {
+        let lease = Leased::new(lease.map_err(|source| Error::NoConnection {
             route: Box::new(route.clone()),
             source,
-        })?;
+        })?);
         let is_reused = lease.is_reused();
-        let copy = match is_reused {
-            true => spare.copy(&request),
-            false => None,
-        };
-        let sending = lease.send(request);
+        let sending = lease.send(request, attempts.repeat(is_reused));
         let failed = match InFlight::new(lease, sending).await {
             Ok((lease, reply)) => return received(route, wish, lease, reply),
             Err(failed) => failed,
         };
-        // Each turn costs a connection that was there before: at the latest a new one ends it.
-        request = match (failed, copy) {
-            (SendingError::Unsent(request, _), _) if is_reused => *request,
-            (SendingError::Unanswered(_), Some(copy)) => {
-                spare = Spare::Spent;
-                copy
-            }
-            (
-                SendingError::Unsent(_, error)
-                | SendingError::Unanswered(error)
-                | SendingError::Broken(error),
-                _,
-            ) => return Err(Error::exchange(&route, Stage::Head, error)),
+        request = match failed.request {
+            Some(request) if attempts.allow(failed.failure, is_reused) => *request,
+            _ => return Err(Error::exchange(&route, Stage::Head, failed.error)),
         };
     }
 }
 
-/// Whether a request may be sent a second time where the first may have reached the server: once, and only one that does
-/// nothing there and has no body that is gone.
-enum Spare {
-    Allowed,
-    Spent,
+/// How often a request may be sent once more.
+struct Attempts {
+    /// Where it may have reached the server: once, and only one that does nothing there and has no body.
+    repeat: Repeat,
+    /// Where a server says that it has done nothing with it, or a connection that carried nothing yet did not take it.
+    refusals: u32,
 }
 
-impl Spare {
+/// A server that is going away refuses what it has not begun; one that refuses for ever is not asked for ever.
+const MAX_REFUSALS: u32 = 3;
+
+impl Attempts {
     fn of(head: &request::Parts, body: &Outgoing) -> Self {
         let is_safe = matches!(head.method, Method::GET | Method::HEAD);
-        match (is_safe, body) {
-            (true, Outgoing::Empty) => Self::Allowed,
-            _ => Self::Spent,
+        Self {
+            repeat: match (is_safe, body) {
+                (true, Outgoing::Empty) => Repeat::Allowed,
+                _ => Repeat::Never,
+            },
+            refusals: MAX_REFUSALS,
         }
     }
 
-    fn copy(&self, request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-        match self {
-            Self::Spent => None,
-            Self::Allowed => {
-                let mut copy = Request::new(Outgoing::Empty);
-                *copy.method_mut() = request.method().clone();
-                *copy.uri_mut() = request.uri().clone();
-                *copy.version_mut() = request.version();
-                copy.headers_mut().clone_from(request.headers());
-                copy.extensions_mut().clone_from(request.extensions());
-                Some(copy)
+    /// Whether the next may be repeated though it may have reached the server: one whose connection was new is not the
+    /// victim of a server that was about to close it.
+    fn repeat(&self, is_reused: bool) -> Repeat {
+        match is_reused {
+            true => self.repeat,
+            false => Repeat::Never,
+        }
+    }
+
+    /// Whether one that failed like this is sent again. Each time costs a connection that was there before, or is counted:
+    /// so it ends.
+    fn allow(&mut self, failure: Failure, is_reused: bool) -> bool {
+        match failure {
+            Failure::Unsent if is_reused => true,
+            Failure::Unsent | Failure::Unprocessed => {
+                let is_allowed = self.refusals > 0;
+                self.refusals = self.refusals.saturating_sub(1);
+                is_allowed
             }
+            Failure::Unanswered => {
+                let repeat = std::mem::replace(&mut self.repeat, Repeat::Never);
+                is_reused && repeat == Repeat::Allowed
+            }
+            Failure::Broken => false,
         }
     }
 }
@@ -104,39 +111,45 @@ impl Spare {
 fn received(
     route: Route,
     wish: Wish,
-    mut lease: OwnedLease<Connector>,
-    mut reply: Reply,
+    lease: Leased,
+    reply: Reply,
 ) -> Result<Response<Body>, Error> {
     lease.replied(&reply);
-    let is_switched = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let Reply {
+        head,
+        body: incoming,
+        upload,
+    } = reply;
+    let is_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
     if is_switched && wish != Wish::Upgrade {
-        OwnedLease::discard(lease);
+        lease.broke_off();
         return Err(Error::upgrade(
             &route,
             "the server changed the protocol unasked",
         ));
     }
-    let switch = is_switched.then(|| on_upgrade(&mut reply));
-    let (head, incoming) = reply.into_parts();
-    let body = match switch {
-        Some(switch) => Body::switching(switch, lease, route),
-        None => Body::incoming(incoming, lease, route),
+    let mut response = Response::from_parts(head, ());
+    let switch = is_switched.then(|| on_upgrade(&mut response));
+    let body = match (switch, upload) {
+        (Some(switch), _) => Body::switching(switch, lease, route),
+        (None, None) => Body::incoming(incoming, Hold::Sole(lease), route),
+        (None, Some(upload)) => Body::incoming(incoming, Hold::with_upload(lease, upload), route),
     };
-    Ok(Response::from_parts(head, body))
+    Ok(response.map(|()| body))
 }
 
 /// A request on its way, with the connection that it is on. Dropped before the head of the reply is there, it leaves the
-/// rest to the connection's reset.
-struct InFlight(Option<(OwnedLease<Connector>, Sending)>);
+/// rest to the connection.
+struct InFlight(Option<(Leased, Sending)>);
 
 impl InFlight {
-    fn new(lease: OwnedLease<Connector>, sending: Sending) -> Self {
+    fn new(lease: Leased, sending: Sending) -> Self {
         Self(Some((lease, sending)))
     }
 }
 
 impl Future for InFlight {
-    type Output = Result<(OwnedLease<Connector>, Reply), SendingError>;
+    type Output = Result<(Leased, Reply), SendingError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (_, sending) = self
@@ -149,7 +162,7 @@ impl Future for InFlight {
         Poll::Ready(match sent {
             Ok(reply) => Ok((lease, reply)),
             Err(error) => {
-                OwnedLease::discard(lease);
+                lease.broke_off();
                 Err(error)
             }
         })
@@ -158,7 +171,7 @@ impl Future for InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some((mut lease, sending)) = self.0.take() {
+        if let Some((lease, sending)) = self.0.take() {
             lease.leave_reply(sending);
         }
     }

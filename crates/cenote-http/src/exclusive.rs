@@ -14,10 +14,6 @@ impl<T> Exclusive<T> {
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
-
-    pub(crate) fn into_value(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<T> fmt::Debug for Exclusive<T> {

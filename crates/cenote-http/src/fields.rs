@@ -1,9 +1,8 @@
-//! What of a request goes over the connection: the target as the first line has it, the `Host` field, and the caller's fields
-//! but those that are between it and us. Connections are the pool's, so no field of a request may end or change one.
+//! What of a request goes over the connection, in whichever version of HTTP: its target, and the caller's fields but those that
+//! are between it and us. Connections are the pool's, so no field of a request may end or change one.
 
-use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{Method, Uri, Version, request};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{Method, request};
 
 use crate::error::Error;
 use crate::keep_alive::{has_token, tokens};
@@ -52,16 +51,13 @@ pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<Wish, 
     for name in &OF_ONE_CONNECTION {
         fields.remove(name);
     }
-    if fields.contains_key(TE) {
-        // Of what it may say, only this is for the server itself.
-        match has_token(fields, &TE, "trailers") {
-            true => {
-                fields.insert(TE, HeaderValue::from_static("trailers"));
-                fields.append(CONNECTION, HeaderValue::from_static("te"));
-            }
-            false => {
-                fields.remove(TE);
-            }
+    // Of what it may say, only this is for the server itself.
+    match has_token(fields, &TE, "trailers") {
+        true => {
+            fields.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        false => {
+            fields.remove(TE);
         }
     }
     let wish = match protocols.is_empty() {
@@ -74,13 +70,6 @@ pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<Wish, 
             fields.append(UPGRADE, protocol);
         }
     }
-    if !fields.contains_key(HOST) {
-        let host = HeaderValue::try_from(route.authority())
-            .map_err(|_| Error::target("the URI's host cannot be sent"))?;
-        fields.insert(HOST, host);
-    }
-    let path = head.uri.path_and_query().cloned();
-    head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    head.version = Version::HTTP_11;
+    route.canonicalize(&mut head.uri)?;
     Ok(wish)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderMap, HeaderName};
-use http::{HeaderValue, Version};
+use http::{HeaderValue, StatusCode, Version};
 
 /// How long the server keeps the connection idle after its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,16 @@ const MARGIN: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 impl KeepAlive {
-    /// What a reply of this version and with these fields says.
-    pub(crate) fn of(version: Version, fields: &HeaderMap) -> Self {
+    /// What a reply says.
+    pub(crate) fn of_reply(status: StatusCode, version: Version, fields: &HeaderMap) -> Self {
+        match status {
+            // It speaks something else from now on.
+            StatusCode::SWITCHING_PROTOCOLS => Self::Closed,
+            _ => Self::of(version, fields),
+        }
+    }
+
+    fn of(version: Version, fields: &HeaderMap) -> Self {
         let says = |token| has_token(fields, &CONNECTION, token);
         if says("close") || (version < Version::HTTP_11 && !says("keep-alive")) {
             return Self::Closed;

@@ -58,6 +58,7 @@ mod exchange;
 mod exclusive;
 mod fields;
 mod keep_alive;
+mod leased;
 mod request;
 mod response;
 mod route;
@@ -67,6 +68,7 @@ mod tls;
 #[path = "no_tls.rs"]
 mod tls;
 mod upgraded;
+mod version;
 mod wire;
 
 pub use body::Body;
@@ -81,3 +83,4 @@ pub use tls::TlsProfile;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
 pub use upgraded::Upgraded;
+pub use version::HttpVersion;

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::error::Error;
+use crate::version::HttpVersion;
 use crate::wire::Transport;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,11 +17,17 @@ impl TlsProfile {
     }
 }
 
+pub(crate) struct Encrypted {
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) is_http2: bool,
+}
+
 pub(crate) async fn handshake(
     _: impl Transport,
     _: &str,
     profile: &TlsProfile,
-) -> io::Result<Box<dyn Transport>> {
+    _: HttpVersion,
+) -> io::Result<Encrypted> {
     match *profile {}
 }
 

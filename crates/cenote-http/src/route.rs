@@ -14,8 +14,9 @@ use http::uri::Scheme;
 
 use crate::error::Error;
 use crate::tls::TlsProfile;
+use crate::version::HttpVersion;
 
-/// Where a request goes, and as what: scheme, host, port, tag, TLS profile, and where and by which name the server is
+/// Where a request goes, and as what: scheme, host, port, version of HTTP, tag, TLS profile, and where and by which name the server is
 /// reached if that is not the host. It is the key of the client's pools.
 ///
 /// Compared whole. The host is in lower case, an IPv6 address in brackets and in its shortest form; the scheme's port is
@@ -25,6 +26,7 @@ use crate::tls::TlsProfile;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     pub(crate) security: Security,
+    pub(crate) version: HttpVersion,
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
     tag: Option<Arc<str>>,
@@ -57,6 +59,7 @@ pub(crate) enum Security {
 #[derive(Clone, Debug, Default)]
 pub struct RouteOptions {
     tag: Option<Arc<str>>,
+    version: Option<HttpVersion>,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
     connect_to: Option<Host>,
@@ -74,6 +77,15 @@ impl RouteOptions {
     #[must_use]
     pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
         self.tag = Some(tag.into());
+        self
+    }
+
+    /// The version of HTTP. Requests that ask for different versions share no connection. Default: as the request says,
+    /// HTTP/1.1 where it asks to leave for another protocol by `Connection: upgrade`, HTTP/2 where it is of that version
+    /// itself; else as [`ClientBuilder::version`](crate::ClientBuilder::version) says.
+    #[must_use]
+    pub fn version(mut self, version: HttpVersion) -> Self {
+        self.version = Some(version);
         self
     }
 
@@ -103,28 +115,32 @@ impl RouteOptions {
 /// What the client's settings say of routes.
 #[derive(Clone, Debug)]
 pub(crate) struct RouteDefaults {
+    pub(crate) version: HttpVersion,
     #[cfg(feature = "rustls")]
     pub(crate) tls: TlsProfile,
 }
 
 impl Route {
-    /// The route of a request for `uri`.
+    /// The route of a request for `uri`, which itself asks for a version.
     ///
     /// # Errors
     /// [`Error::Target`]: there is no route to it.
     pub(crate) fn new(
         uri: &Uri,
+        asked: HttpVersion,
         options: RouteOptions,
         defaults: &RouteDefaults,
     ) -> Result<Self, Error> {
         let RouteOptions {
             tag,
+            version,
             #[cfg(feature = "rustls")]
             tls,
             connect_to,
             server_name,
         } = options;
         let RouteDefaults {
+            version: default_version,
             #[cfg(feature = "rustls")]
                 tls: default_tls,
         } = defaults;
@@ -148,8 +164,18 @@ impl Route {
         } else {
             return Err(Error::target("the URI's scheme is neither http nor https"));
         };
+        let version = version.unwrap_or(match asked {
+            HttpVersion::Any => *default_version,
+            asked => asked,
+        });
+        let version = match (&security, version) {
+            // Nobody could agree on another.
+            (Security::Plain, HttpVersion::Any) => HttpVersion::Http1,
+            (_, version) => version,
+        };
         Ok(Self {
             security,
+            version,
             host,
             port: uri.port_u16().unwrap_or(default_port),
             tag,
@@ -180,15 +206,47 @@ impl Route {
         self.tag.as_deref()
     }
 
-    /// The value of the `Host` field: the port only where it is not the scheme's.
-    pub(crate) fn authority(&self) -> String {
-        let default_port = match self.security {
-            Security::Plain => 80,
-            Security::Tls { .. } => 443,
-        };
-        match self.port == default_port {
+    /// The version of HTTP that its connections speak.
+    pub fn version(&self) -> HttpVersion {
+        self.version
+    }
+
+    /// Makes the authority of a URI, from which this route was made, the route's own: without user name and password, and with
+    /// the port only where it is not the scheme's.
+    ///
+    /// # Errors
+    /// [`Error::Target`]: the host cannot be sent.
+    pub(crate) fn canonicalize(&self, uri: &mut Uri) -> Result<(), Error> {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if self.is_authority(authority) {
+            return Ok(());
+        }
+        let authority = match self.port == self.default_port() {
             true => self.host.to_string(),
             false => format!("{}:{}", self.host, self.port),
+        };
+        let cannot = "the URI's host cannot be sent";
+        let authority = authority.try_into().map_err(|_| Error::target(cannot))?;
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.authority = Some(authority);
+        *uri = Uri::from_parts(parts).map_err(|_| Error::target(cannot))?;
+        Ok(())
+    }
+
+    fn is_authority(&self, text: &str) -> bool {
+        let Some(port) = text.strip_prefix(&*self.host) else {
+            return false;
+        };
+        match port.strip_prefix(':') {
+            None => port.is_empty() && self.port == self.default_port(),
+            Some(port) => self.port != self.default_port() && port.parse() == Ok(self.port),
+        }
+    }
+
+    fn default_port(&self) -> u16 {
+        match self.security {
+            Security::Plain => 80,
+            Security::Tls { .. } => 443,
         }
     }
 
@@ -219,6 +277,7 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             security,
+            version,
             host,
             port,
             tag,
@@ -234,6 +293,11 @@ impl fmt::Display for Route {
         } = security
         {
             write!(f, " as {name}")?;
+        }
+        match (security, version) {
+            (_, HttpVersion::Any) | (Security::Plain, HttpVersion::Http1) => {}
+            (_, HttpVersion::Http1) => f.write_str(" by HTTP/1.1")?,
+            (_, HttpVersion::Http2) => f.write_str(" by HTTP/2")?,
         }
         match tag {
             Some(tag) => write!(f, " for {tag}"),

@@ -10,6 +10,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 
+use crate::version::HttpVersion;
 use crate::wire::Transport;
 
 /// TLS settings with an identity.
@@ -26,14 +27,33 @@ use crate::wire::Transport;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct TlsProfile(Arc<ClientConfig>);
+pub struct TlsProfile(Arc<Configs>);
+
+/// The settings, with what each version of HTTP offers by ALPN.
+struct Configs {
+    any: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+}
+
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
 
 impl TlsProfile {
-    /// A profile with these settings. What they offer by ALPN is replaced by `http/1.1`, which is all that this client
-    /// speaks.
-    pub fn new(mut config: ClientConfig) -> Self {
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self(Arc::new(config))
+    /// A profile with these settings. What they offer by ALPN is replaced by the [versions](crate::HttpVersion) of HTTP that
+    /// a route may speak.
+    pub fn new(config: ClientConfig) -> Self {
+        let offering = |protocols: &[&[u8]]| {
+            // Clones resume each other's sessions.
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        Self(Arc::new(Configs {
+            any: offering(&[HTTP2, HTTP1]),
+            http1: offering(&[HTTP1]),
+            http2: offering(&[HTTP2]),
+        }))
     }
 
     /// The profile that trusts the system's roots, and nobody where it has none: one for the process, for reading the
@@ -74,17 +94,35 @@ impl fmt::Debug for TlsProfile {
     }
 }
 
+/// What came of a handshake.
+pub(crate) struct Encrypted {
+    pub(crate) transport: Box<dyn Transport>,
+    /// Whether both agreed on HTTP/2.
+    pub(crate) is_http2: bool,
+}
+
 /// `name` is a DNS name, or an IP address, perhaps in brackets.
 pub(crate) async fn handshake(
     socket: impl Transport,
     name: &str,
     profile: &TlsProfile,
-) -> io::Result<Box<dyn Transport>> {
+    version: HttpVersion,
+) -> io::Result<Encrypted> {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let connector = TlsConnector::from(Arc::clone(&profile.0));
-    Ok(Box::new(connector.connect(name, socket).await?))
+    let config = match version {
+        HttpVersion::Any => &profile.0.any,
+        HttpVersion::Http1 => &profile.0.http1,
+        HttpVersion::Http2 => &profile.0.http2,
+    };
+    let connector = TlsConnector::from(Arc::clone(config));
+    let stream = connector.connect(name, socket).await?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    Ok(Encrypted {
+        transport: Box::new(stream),
+        is_http2,
+    })
 }
 
 /// Whether another handshake would fail the same way: something is set wrong.

@@ -5,11 +5,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use cenote::pool::OwnedLease;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connector::Connector;
-use crate::exclusive::Exclusive;
+use crate::leased::Leased;
 use crate::wire::{Switched, TokioIo};
 
 /// A connection that speaks another protocol now; from [`Body::upgrade`](crate::Body::upgrade). What the server sent of it
@@ -19,11 +17,11 @@ use crate::wire::{Switched, TokioIo};
 pub struct Upgraded {
     /// Before the lease: its place is free when the socket is closed.
     io: TokioIo<Switched>,
-    _lease: Exclusive<OwnedLease<Connector>>,
+    _lease: Leased,
 }
 
 impl Upgraded {
-    pub(crate) fn new(switched: Switched, lease: Exclusive<OwnedLease<Connector>>) -> Self {
+    pub(crate) fn new(switched: Switched, lease: Leased) -> Self {
         Self {
             io: TokioIo::new(switched),
             _lease: lease,

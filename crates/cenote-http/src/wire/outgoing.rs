@@ -26,6 +26,15 @@ impl Outgoing {
         }
     }
 
+    /// The same again, if it is there as a whole.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Stream(_) => None,
+        }
+    }
+
     pub(crate) fn whole(bytes: Bytes) -> Self {
         match bytes.is_empty() {
             true => Self::Empty,

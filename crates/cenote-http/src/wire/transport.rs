@@ -25,8 +25,19 @@ impl BytesRead {
 
 /// A transport whose bytes are counted as they are read.
 pub(super) struct Counted {
-    pub(super) transport: Box<dyn Transport>,
-    pub(super) read: BytesRead,
+    transport: Box<dyn Transport>,
+    read: BytesRead,
+}
+
+impl Counted {
+    pub(super) fn new(transport: Box<dyn Transport>) -> (Self, BytesRead) {
+        let read = BytesRead::default();
+        let counted = Self {
+            transport,
+            read: read.clone(),
+        };
+        (counted, read)
+    }
 }
 
 impl AsyncRead for Counted {

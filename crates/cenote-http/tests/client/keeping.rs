@@ -192,6 +192,7 @@ async fn a_connection_that_ended_before_its_first_request_is_seen_before_anythin
     let client = client();
     let mut given_up = Box::pin(client.get(&*server.url).send());
     assert!(poll_fn(|cx| Poll::Ready(given_up.as_mut().poll(cx).is_pending())).await);
+    eventually("it is being opened", || client.status().opening == 1).await;
     drop(given_up);
     eventually("it is open", || client.status().idle == 1).await;
     // Else it would be one that was never any good, which is told.

@@ -73,15 +73,11 @@ async fn a_body_that_is_made_as_it_is_sent_goes_in_chunks() {
     assert!(heard.ends_with(chunked), "{heard:?}");
 }
 
-/// A request says of itself which version it is of; what this client speaks is no choice of the caller's.
+/// HTTP/2 alone is asked for by a request's version.
 #[tokio::test]
 async fn a_request_of_another_version_is_sent_as_http_1_1() {
     let server = mirror().await;
-    for version in [
-        http::Version::HTTP_10,
-        http::Version::HTTP_2,
-        http::Version::HTTP_3,
-    ] {
+    for version in [http::Version::HTTP_10, http::Version::HTTP_3] {
         let request = http::Request::get(server.url("/")).version(version);
         let request = request.body(cenote_http::Body::empty()).unwrap();
         let reply = client().execute(request).await.unwrap();

@@ -42,7 +42,8 @@ pub struct Status {
     pub idle: usize,
     /// Connections in users' hands: with one lease, or of a [`SharedPool`](crate::SharedPool) at least one.
     pub leased: usize,
-    /// Connections in the pool's own hands: being checked, reset or closed.
+    /// Connections in the pool's own hands: being checked, reset or closed; or of a [`SharedPool`](crate::SharedPool) not
+    /// ready, and without a lease.
     pub upkeep: usize,
     /// Connections being opened. `size + opening` never exceeds `max_size`, unless that was lowered while
     /// more were leased.

@@ -252,6 +252,23 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         self
     }
 
+    /// Whether the settings can work, without making a pool: for pools that are made later, as those of
+    /// [`Keyed`](crate::Keyed) are, so that what is wrong is told where it was written.
+    ///
+    /// # Errors
+    /// A setting that can't work, named with what would.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if !(self.high_water > 0.0 && self.high_water <= 1.0) {
+            let accepted = "a fraction of a connection's capacity, above 0.0 and at most 1.0";
+            return refuse("high_water", self.high_water, accepted);
+        }
+        check_duration("shrink_after", Some(self.shrink_after), SHORTEST)?;
+        let settings = &self.blueprint.settings;
+        settings.validate()?;
+        // Upkeep takes its turns in an eighth of it.
+        check_duration("check_after_idle", settings.check_after_idle, 8 * SHORTEST)
+    }
+
     /// The pool. Within a tokio runtime it opens `min_size` connections at once; else the first `get` begins.
     ///
     /// # Errors
@@ -266,21 +283,14 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     pub(crate) fn prepare_pool(
         self,
     ) -> Result<(SharedPool<C>, impl FnOnce() + use<C>), SettingsError> {
+        self.check()?;
         let Self {
             mut blueprint,
             choice,
             high_water,
             shrink_after,
         } = self;
-        if !(high_water > 0.0 && high_water <= 1.0) {
-            let accepted = "a fraction of a connection's capacity, above 0.0 and at most 1.0";
-            return refuse("high_water", high_water, accepted);
-        }
-        check_duration("shrink_after", Some(shrink_after), SHORTEST)?;
-        blueprint.settings.validate()?;
         let settings = &mut blueprint.settings;
-        // Upkeep takes its turns in an eighth of it.
-        check_duration("check_after_idle", settings.check_after_idle, 8 * SHORTEST)?;
         let limits = Limits {
             choice,
             marks: Marks { high: high_water },

@@ -301,17 +301,16 @@ impl<C: Multiplex> State<C> {
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
         // To the lifecycle beneath, whatever serves is leased.
-        let unused = self
-            .active
-            .entries()
-            .iter()
-            .filter(|entry| entry.in_flight() == 0)
-            .count();
-        let unused = unused.min(connections.leased);
+        let unused = self.active.entries().iter();
+        let unused = unused.filter(|entry| entry.in_flight() == 0);
+        let (ready, not_ready): (Vec<_>, Vec<_>) = unused.partition(|entry| entry.capacity() > 0);
+        let ready = ready.len().min(connections.leased);
+        let not_ready = not_ready.len().min(connections.leased - ready);
         Status {
             state: self.phase,
-            idle: connections.idle + unused,
-            leased: connections.leased - unused,
+            idle: connections.idle + ready,
+            leased: connections.leased - ready - not_ready,
+            upkeep: connections.upkeep + not_ready,
             waiters: self.waitlist.len(),
             sharing: Some(Sharing {
                 in_flight: self.in_flight(),

@@ -1,0 +1,171 @@
+//! The task that reads and writes for all exchanges of a connection, and tells what it finds out.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cenote::time::{Instant, Sleep, sleep_until};
+use h2::client::{self, SendRequest};
+use h2::{Ping, PingPong};
+
+use super::connection::{MAX_STREAMS, Phase, Shared, UNKNOWN, lock};
+use crate::wire::transport::Counted;
+
+/// A peer that is asked answers within this time, or is gone: as long as a new connection may take to open by default.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Drives one connection to its end.
+pub(super) struct Driver {
+    connection: client::Connection<Counted, Bytes>,
+    /// Knows the peer's limit and whether it goes away; keeps the connection open until it is dropped.
+    probe: Option<SendRequest<Bytes>>,
+    ping: Option<PingPong>,
+    /// Until when the peer is to answer.
+    answer_by: Option<Pin<Box<Sleep>>>,
+    shared: Arc<Shared>,
+    turn: Turn,
+}
+
+/// Whether the driver works when it is polled, or first lets others run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It was just woken.
+    Woken,
+    /// It has let those run who were ready.
+    Due,
+}
+
+impl Driver {
+    pub(super) fn new(
+        mut connection: client::Connection<Counted, Bytes>,
+        probe: SendRequest<Bytes>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            ping: connection.ping_pong(),
+            connection,
+            probe: Some(probe),
+            answer_by: None,
+            shared,
+            turn: Turn::Woken,
+        }
+    }
+
+    /// Does what was asked for by others than the peer.
+    fn heed(&mut self, cx: &mut Context<'_>) {
+        {
+            let mut waker = lock(&self.shared.waker);
+            if !waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        if self.shared.is_left.load(Relaxed) {
+            self.probe = None;
+        }
+        if self.shared.is_suspect.swap(false, Relaxed) && self.answer_by.is_none() {
+            if let Some(ping) = &mut self.ping {
+                if ping.send_ping(Ping::opaque()).is_ok() {
+                    let by = Instant::now() + ANSWER_WITHIN;
+                    self.answer_by = Some(Box::pin(sleep_until(by)));
+                    self.enter(Phase::Probing);
+                }
+            }
+        }
+    }
+
+    /// Whether the peer was asked, and has not answered in time.
+    fn is_dead(&mut self, cx: &mut Context<'_>) -> bool {
+        let (Some(answer_by), Some(ping)) = (&mut self.answer_by, &mut self.ping) else {
+            return false;
+        };
+        if ping.poll_pong(cx).is_ready() {
+            self.answer_by = None;
+            self.enter(Phase::Open);
+            self.shared.is_proved.notify_waiters();
+            return false;
+        }
+        answer_by.as_mut().poll(cx).is_ready()
+    }
+
+    /// Tells what the peer says of itself.
+    fn publish(&mut self) {
+        let Some(probe) = &mut self.probe else {
+            return;
+        };
+        let limit = probe.current_max_send_streams();
+        if limit == UNKNOWN {
+            return;
+        }
+        let limit = limit.min(MAX_STREAMS);
+        // Ready, or it goes away: this handle has opened no stream that could have to wait.
+        let goes = matches!(
+            probe.poll_ready(&mut Context::from_waker(Waker::noop())),
+            Poll::Ready(Err(_))
+        );
+        if goes {
+            // Else it would keep the connection open.
+            self.probe = None;
+            return self.enter(Phase::Leaving);
+        }
+        if self.shared.limit.swap(limit, Relaxed) != limit {
+            self.shared.has_greeted.notify_waiters();
+            self.shared.signals.ask_again();
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        if self.shared.phase() == Phase::Leaving || !self.shared.enter(phase) {
+            return;
+        }
+        match phase {
+            Phase::Open | Phase::Probing => self.shared.signals.ask_again(),
+            Phase::Leaving => {
+                self.shared.is_proved.notify_waiters();
+                self.shared.has_greeted.notify_waiters();
+                self.shared.signals.closed();
+            }
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        // One exchange that wakes it would have its frames written at once, one write for each; so those that are ready run
+        // first, and one write carries what all of them have. One alone has nobody to wait for.
+        if this.turn == Turn::Woken && this.shared.under_way.load(Relaxed) > 1 {
+            this.turn = Turn::Due;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.turn = Turn::Woken;
+        this.heed(cx);
+        let polled = Pin::new(&mut this.connection).poll(cx);
+        let ended = polled.is_ready();
+        if let Poll::Ready(Err(error)) = polled {
+            *lock(&this.shared.error) = Some(error);
+        }
+        if ended || this.is_dead(cx) {
+            this.enter(Phase::Leaving);
+            return Poll::Ready(());
+        }
+        this.publish();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    /// Also where its runtime ends.
+    fn drop(&mut self) {
+        self.enter(Phase::Leaving);
+    }
+}

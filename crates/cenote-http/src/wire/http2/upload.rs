@@ -1,0 +1,101 @@
+//! The body of a request on its way into its stream, no faster than the peer takes it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use cenote::error::BoxError;
+use h2::{Reason, SendStream};
+use http::HeaderMap;
+use http_body::Body;
+
+/// Sends a body to its end; over when it is sent, or when nobody wants it any more. Dropped before that, the stream is reset
+/// once the reply is dropped, too.
+pub(crate) struct Upload {
+    stream: SendStream<Bytes>,
+    body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+    /// What the peer has not taken yet.
+    chunk: Bytes,
+}
+
+impl Upload {
+    pub(super) fn new(
+        stream: SendStream<Bytes>,
+        body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+    ) -> Self {
+        Self {
+            stream,
+            body,
+            chunk: Bytes::new(),
+        }
+    }
+
+    /// Sends what is left of the chunk.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        while !self.chunk.is_empty() {
+            self.stream.reserve_capacity(self.chunk.len());
+            let room = match ready!(self.stream.poll_capacity(cx)) {
+                Some(room) => room?,
+                // The stream takes nothing more.
+                None => return Poll::Ready(Err(Reason::CANCEL.into())),
+            };
+            let part = self.chunk.split_to(room.min(self.chunk.len()));
+            if !part.is_empty() {
+                self.stream.send_data(part, false)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The error is the body's own.
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        loop {
+            if ready!(self.poll_chunk(cx)).is_err() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.body.is_end_stream() {
+                return Poll::Ready(self.end(None));
+            }
+            let frame = match ready!(self.body.as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(self.end(None)),
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    // Not a whole body: the server is not to take it for one.
+                    self.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(Err(error));
+                }
+            };
+            match frame.into_data() {
+                Ok(data) => self.chunk = data,
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        return Poll::Ready(self.end(Some(trailers)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the stream says against it is the reply's to tell.
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), BoxError> {
+        let _ = match trailers {
+            Some(trailers) => self.stream.send_trailers(trailers),
+            None => self.stream.send_data(Bytes::new(), true),
+        };
+        Ok(())
+    }
+}
+
+impl Future for Upload {
+    /// The error is the body's own.
+    type Output = Result<(), BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // What the peer says against it is the reply's to tell; the request may have been answered already.
+        if self.stream.poll_reset(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_all(cx)
+    }
+}
