@@ -132,8 +132,8 @@ impl Peer {
     pub async fn next(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.frame().await?;
-            if frame.kind == kind && frame.flags & ACK == 0 || frame.kind == kind && kind < SETTINGS
-            {
+            let is_acknowledgement = matches!(kind, SETTINGS | PING) && frame.flags & ACK != 0;
+            if frame.kind == kind && !is_acknowledgement {
                 return Some(frame);
             }
             self.acknowledge(&frame).await;

@@ -69,14 +69,14 @@ impl Driver {
         if self.shared.is_left.load(Relaxed) {
             self.probe = None;
         }
-        if self.shared.is_suspect.swap(false, Relaxed) && self.answer_by.is_none() {
-            if let Some(ping) = &mut self.ping {
-                if ping.send_ping(Ping::opaque()).is_ok() {
-                    let by = Instant::now() + ANSWER_WITHIN;
-                    self.answer_by = Some(Box::pin(sleep_until(by)));
-                    self.enter(Phase::Probing);
-                }
-            }
+        if self.shared.is_suspect.swap(false, Relaxed)
+            && self.answer_by.is_none()
+            && let Some(ping) = &mut self.ping
+            && ping.send_ping(Ping::opaque()).is_ok()
+        {
+            let by = Instant::now() + ANSWER_WITHIN;
+            self.answer_by = Some(Box::pin(sleep_until(by)));
+            self.enter(Phase::Probing);
         }
     }
 

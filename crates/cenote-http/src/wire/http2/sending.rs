@@ -78,16 +78,16 @@ impl Future for Sending {
                 return Poll::Ready(Err(error.expect("a future is not polled after its end")));
             }
         };
-        if let Some(upload) = &mut sent.upload {
-            if let Poll::Ready(sent_whole) = Pin::new(upload).poll(cx) {
-                sent.upload = None;
-                if let Err(error) = sent_whole {
-                    return Poll::Ready(Err(SendingError {
-                        failure: Failure::Broken,
-                        request: None,
-                        error,
-                    }));
-                }
+        if let Some(upload) = &mut sent.upload
+            && let Poll::Ready(sent_whole) = Pin::new(upload).poll(cx)
+        {
+            sent.upload = None;
+            if let Err(error) = sent_whole {
+                return Poll::Ready(Err(SendingError {
+                    failure: Failure::Broken,
+                    request: None,
+                    error,
+                }));
             }
         }
         let reply = ready!(Pin::new(&mut sent.reply).poll(cx));
