@@ -277,6 +277,9 @@ impl State {
                 return true;
             }
         }
+        after
+            .give_up
+            .extend(pools.into_iter().map(|(_, pool)| pool));
         false
     }
 

@@ -24,6 +24,8 @@ pub(crate) trait BudgetMember: Send + Sync {
     fn reserve_or_mark(&self) -> Option<Close>;
     /// It may open one more: has it look, on its own runtime.
     fn wake(self: Arc<Self>);
+    /// Connections that its face keeps without a use for them are wanted elsewhere: it gives them back soon.
+    fn give_up_unused(&self);
 }
 
 /// An idle connection.
@@ -43,6 +45,7 @@ pub(crate) type Close = Box<dyn FnOnce() + Send>;
 pub(crate) struct After {
     pub(super) close: Vec<Close>,
     pub(super) wake: Vec<Arc<dyn BudgetMember>>,
+    pub(super) give_up: Vec<Arc<dyn BudgetMember>>,
     /// Perhaps the last references.
     pub(super) looked_at: Vec<Arc<dyn BudgetMember>>,
 }
@@ -50,6 +53,7 @@ pub(crate) struct After {
 impl After {
     pub(crate) fn run(self) {
         self.close.into_iter().for_each(|close| close());
+        self.give_up.iter().for_each(|pool| pool.give_up_unused());
         self.wake.into_iter().for_each(|pool| pool.wake());
     }
 }

@@ -4,9 +4,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::retire::retire;
-use super::state::{ConnectionToken, LifecycleCore};
+use super::state::{ConnectionToken, LifecycleCore, SlotMeta};
 use super::upkeep;
-use crate::budget::{After, BudgetMember, Close, Idle};
+use crate::budget::{After, BudgetMember, Close, Idle, Membership};
 use crate::connect::Connect;
 use crate::kernel::{Arc, Phase, State};
 use crate::report::CloseReason;
@@ -15,7 +15,7 @@ impl<C: Connect> BudgetMember for LifecycleCore<C> {
     fn oldest_waiter(&self) -> Option<u64> {
         let demand = self.demand();
         let since = demand.oldest.filter(|_| demand.phase == Phase::Open);
-        since.map(|since| self.owner.on_budget_clock(since))
+        since.map(|since| self.owner.oldest_on_budget_clock(since))
     }
 
     fn least_recently_used(&self) -> Option<Idle> {
@@ -47,6 +47,12 @@ impl<C: Connect> BudgetMember for LifecycleCore<C> {
             withdraw(&self);
         }
     }
+
+    fn give_up_unused(&self) {
+        if let Some(face) = self.owner.signal_box().face() {
+            face.give_up_unused();
+        }
+    }
 }
 
 fn close<C: Connect>(token: ConnectionToken<C>) -> Close {
@@ -65,13 +71,24 @@ pub(crate) fn offer<C: Connect>(
     if demand.phase == Phase::Closed {
         return Some(token);
     }
-    let opened_at = token.meta().opened_at.load(Relaxed);
-    let is_claimed = budget.claims(core.owner.on_budget_clock(opened_at), core.oldest_waiter());
+    let is_claimed = claims(core, budget, token.meta(), core.oldest_waiter());
     if is_claimed {
         retire(token, CloseReason::Budget, None);
         return None;
     }
     Some(token)
+}
+
+/// Whether a connection is to be closed for another pool, for which it must be then. `own_waiter`: since when its own pool's
+/// oldest caller waits, on the budget's clock.
+pub(crate) fn claims<C: Connect>(
+    core: &LifecycleCore<C>,
+    budget: &Membership,
+    meta: &SlotMeta,
+    own_waiter: Option<u64>,
+) -> bool {
+    let opened_at = meta.opened_at.load(Relaxed);
+    budget.claims(core.owner.on_budget_clock(opened_at), own_waiter)
 }
 
 /// The pool has no use for a permit any more.

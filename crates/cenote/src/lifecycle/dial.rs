@@ -103,7 +103,9 @@ fn next<C: Connect>(
             return None;
         };
         let want = Want {
-            oldest: demand.oldest.map(|since| life.on_budget_clock(since)),
+            oldest: demand
+                .oldest
+                .map(|since| life.oldest_on_budget_clock(since)),
             is_opening: demand.opening > 0,
         };
         if !budget.ask(&want, after) {

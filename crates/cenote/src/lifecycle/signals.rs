@@ -27,6 +27,9 @@ pub(crate) trait Face: Send + Sync {
     /// of none where no endpoint with that number or a later one has ever had a connection.
     fn leases_from(&self, first: EndpointNumber) -> Vec<u64>;
 
+    /// Connections that it has without a use for them are wanted by another pool under its budget: they are to come back.
+    fn give_up_unused(self: Arc<Self>);
+
     /// One connection of this endpoint is to come back, to be closed for another endpoint.
     fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber);
 }

@@ -62,6 +62,9 @@ pub(crate) struct Lifecycle<C: Connect> {
     pub(crate) runtime: Runtime,
     /// The pool's place under a bound that others share.
     pub(crate) budget: Option<Membership>,
+    /// Since when the oldest caller of a face waits that has callers of its own; `u64::MAX`: none does. Written under that
+    /// face's lock, and read alone: a budget that reads late asks again at the next change.
+    pub(crate) oldest_waiter_of_face: AtomicU64,
     /// Of a pool under a key: told when nothing is left of it.
     pub(super) on_spent: Option<OnSpent>,
 
@@ -287,6 +290,7 @@ impl<C: Connect> Lifecycle<C> {
             changed: Notify::new(),
             registration: OnceLock::new(),
             budget,
+            oldest_waiter_of_face: AtomicU64::new(u64::MAX),
             on_spent,
         }
     }
@@ -331,6 +335,14 @@ impl<C: Connect> Lifecycle<C> {
     /// The budget, while it has a use elsewhere for connections that come back.
     pub(crate) fn contested_budget(&self) -> Option<&Membership> {
         self.budget.as_ref().filter(|budget| budget.is_contested())
+    }
+
+    /// Since when the oldest of those waits who want one more connection, on the clock of the budget. `since` then the
+    /// oldest does in the waitlist here, where a face waits for callers of its own who are others from one moment to the
+    /// next.
+    pub(crate) fn oldest_on_budget_clock(&self, since: u64) -> u64 {
+        let of_face = self.oldest_waiter_of_face.load(Relaxed);
+        self.on_budget_clock(if of_face < u64::MAX { of_face } else { since })
     }
 
     /// A time of the pool's on the clock of its budget, which it has.

@@ -7,6 +7,7 @@ use super::active_connection::{ActiveConnection, Ending, Seen};
 use super::deferred::Deferred;
 use super::state::{Core, State};
 use super::upkeep;
+use crate::budget::Membership;
 use crate::connect::Multiplex;
 use crate::kernel::{Admission, EndpointNumber};
 use crate::lifecycle::proving;
@@ -84,6 +85,31 @@ impl<C: Multiplex> Core<C> {
             state.growing -= usize::from(is_excess);
             is_excess
         })
+    }
+
+    /// A lease has ended while connections are wanted by other pools under the budget: the connection is closed for one of
+    /// them when its last lease ends, if it has served its own pool for its part.
+    #[cold]
+    pub(super) fn offer(self: &Arc<Self>, conn: &ActiveConnection<C>, budget: &Membership) {
+        let own_waiter = {
+            let state = self.state();
+            if state.phase != PoolState::Open || conn.index().is_none() {
+                return;
+            }
+            state.waitlist.oldest()
+        };
+        // Those who use it would wait from now on.
+        let own_waiter = own_waiter.unwrap_or_else(|| self.life.owner.clock.now());
+        if !conn.is_claimed(budget, own_waiter) {
+            return;
+        }
+        conn.end_as(Ending::Claimed);
+        self.locked(|state, deferred| {
+            if let Some(i) = conn.index() {
+                state.start_drain(deferred, i);
+                self.dial_if_needed(state, deferred);
+            }
+        });
     }
 
     /// A holder says that the connection is to serve nobody else, and how it ends.

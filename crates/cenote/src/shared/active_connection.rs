@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::lease_word::LeaseWord;
 use super::state::Core;
+use crate::budget::Membership;
 use crate::connect::Multiplex;
 use crate::kernel::EndpointNumber;
+use crate::lifecycle::budget_member;
 use crate::lifecycle::failed_dial;
 use crate::lifecycle::health::{self, Ended};
 use crate::lifecycle::recycle::recycle;
@@ -43,6 +45,8 @@ pub(super) enum Ending {
     Discarded,
     /// A holder said it is no longer wanted.
     Retired,
+    /// It is closed for another pool under the same budget.
+    Claimed,
     /// It was dead before anybody used it: as bad as a failed dial, if it was opened a moment ago.
     ArrivedDead,
 }
@@ -124,6 +128,14 @@ impl<C: Multiplex> ActiveConnection<C> {
         token.core().owner.is_evicted(token.meta())
     }
 
+    /// Whether it is to be closed for another pool under the same budget, for which it must be then; while somebody uses it
+    /// or waits for it, since `own_waiter` on the pool's clock, once it has served its own pool for long enough.
+    pub(super) fn is_claimed(&self, budget: &Membership, own_waiter: u64) -> bool {
+        let life = &self.core.life;
+        let own_waiter = life.owner.on_budget_clock(own_waiter);
+        budget_member::claims(life, budget, self.token().meta(), Some(own_waiter))
+    }
+
     /// Counts the leases it carried; the token is counted as one already.
     pub(super) fn count_uses(&self, leases: u64) {
         self.token().meta().add_uses(leases.saturating_sub(1));
@@ -170,6 +182,7 @@ impl<C: Multiplex> Drop for ActiveConnection<C> {
         match self.ending.get() {
             None => recycle(token, None),
             Some(Ending::Discarded) => retire(token, CloseReason::Discarded, None),
+            Some(Ending::Claimed) => retire(token, CloseReason::Budget, None),
             Some(Ending::Retired) => {
                 token.meta().retire();
                 recycle(token, None);

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use super::SharedPool;
 use super::set::SharedSet;
 use super::state::{Core, Limits};
-use super::times::{CHECKED_WHILE_PARKED, Times};
+use super::times::{Times, checked_while_parked};
 use crate::connect::Multiplex;
 use crate::endpoints::{Balance, Ejection};
 use crate::error::SettingsError;
@@ -300,9 +300,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             max_growing: settings.max_connecting,
             times: Times::new(settings, shrink_after),
         };
-        settings.check_after_idle = settings
-            .check_after_idle
-            .map(|idle| idle / CHECKED_WHILE_PARKED);
+        settings.check_after_idle = checked_while_parked(settings);
         let rng = settings
             .seed
             .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);

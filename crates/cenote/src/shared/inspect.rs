@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::Core;
-use super::times::CHECKED_WHILE_PARKED;
 use crate::connect::Multiplex;
 use crate::registry::Listed;
 use crate::report::{ConnectionState, Counters, SharingSettings, Snapshot};
@@ -49,9 +48,10 @@ impl<C: Multiplex> Core<C> {
         settings.acquire_timeout = self.limits.acquire_timeout;
         settings.max_waiters = Some(self.limits.max_waiters).filter(|most| *most != usize::MAX);
         // Beneath, only the time while parked is measured.
+        let park_after = Duration::from_nanos(self.limits.times.park_after);
         settings.check_after_idle = settings
             .check_after_idle
-            .map(|at_rest| at_rest * CHECKED_WHILE_PARKED);
+            .map(|parked| parked + 2 * park_after);
         settings.sharing = Some(SharingSettings {
             choice: self.limits.choice,
             high_water: self.limits.marks.high,

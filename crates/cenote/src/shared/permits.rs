@@ -194,7 +194,19 @@ impl<C: Multiplex> Core<C> {
 
     /// A lease has ended, that of `trial` if its endpoint was on one.
     #[inline]
-    pub(super) fn release(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
+    pub(super) fn release(conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
+        if conn.core.life.owner.contested_budget().is_none() {
+            return Self::release_uncontested(conn, trial);
+        }
+        let other = Arc::clone(&conn);
+        Self::release_uncontested(conn, trial);
+        if let Some(budget) = other.core.life.owner.contested_budget() {
+            other.core.offer(&other, budget);
+        }
+    }
+
+    #[inline]
+    fn release_uncontested(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
         let seen = conn.look();
         let is_listed = trial.is_none() && seen.is_open;
         if is_listed && conn.leases.end(seen.capacity) {
@@ -223,6 +235,7 @@ impl<C: Multiplex> Core<C> {
         let (left, growth_is_excess) = {
             let mut state = self.state();
             let left = waiter.leave(&mut state.waitlist);
+            self.tell_oldest_waiter(&state);
             (left, self.growth_is_excess(&state))
         };
         if growth_is_excess {
@@ -326,7 +339,31 @@ impl<C: Multiplex> Core<C> {
             Some(i) => {
                 state.active.vacate(i);
                 self.note(state, deferred, i, seen);
+                self.give_up_if_unused(state, deferred, conn);
             }
+        }
+    }
+}
+
+/// With the lock held.
+impl<C: Multiplex> Core<C> {
+    /// Gives a connection back that nobody uses, if it may be wanted elsewhere.
+    #[inline]
+    fn give_up_if_unused(
+        &self,
+        state: &mut State<C>,
+        deferred: &mut Deferred<C>,
+        conn: &ActiveConnection<C>,
+    ) {
+        if self.life.owner.contested_budget().is_none() {
+            return;
+        }
+        let unused = conn.index().filter(|&i| {
+            let entry = &state.active.entries()[i];
+            entry.in_flight() == 0 && entry.capacity() > 0
+        });
+        if let Some(i) = unused {
+            state.start_drain(deferred, i);
         }
     }
 }

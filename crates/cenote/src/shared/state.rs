@@ -1,6 +1,7 @@
 //! Which connections are active, what each carries, and which callers wait: the decisions of a shared pool, all of them
 //! under one short lock.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
 
@@ -161,6 +162,16 @@ impl<C: Multiplex> Core<C> {
 
     pub(super) fn keeper(&self) -> MutexGuard<'_, Option<Arc<Keeper>>> {
         lock(&self.keeper)
+    }
+
+    /// Where there is a budget, it wants to know; after each change of the waitlist.
+    #[inline]
+    pub(super) fn tell_oldest_waiter(&self, state: &State<C>) {
+        let owner = &self.life.owner;
+        if owner.budget.is_some() {
+            let oldest = state.waitlist.oldest().unwrap_or(u64::MAX);
+            owner.oldest_waiter_of_face.store(oldest, Relaxed);
+        }
     }
 
     /// An active connection has given back its token.

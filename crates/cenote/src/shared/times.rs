@@ -16,13 +16,25 @@ pub(super) struct Times {
     pub(super) warm_for: u64,
 }
 
-/// The rest of `check_after_idle` is for the lifecycle to measure: a quarter passes while the connection is active, up
-/// to another quarter until upkeep has noticed.
-pub(super) const CHECKED_WHILE_PARKED: u32 = 2;
+/// No connection that nobody uses is active for longer.
+const LONGEST_UNUSED: Duration = Duration::from_millis(250);
+
+/// How long a connection that nobody uses stays active: a quarter of the time after which it is checked, at most.
+fn park_after(settings: &Settings) -> Duration {
+    let check_after_idle = settings.check_after_idle.unwrap_or(SECOND);
+    (check_after_idle / 4).min(LONGEST_UNUSED)
+}
+
+/// The part of `check_after_idle` that is for the lifecycle to measure: some passes while the connection is active, up to as
+/// much again until upkeep has noticed.
+pub(super) fn checked_while_parked(settings: &Settings) -> Option<Duration> {
+    let check_after_idle = settings.check_after_idle?;
+    Some(check_after_idle - 2 * park_after(settings))
+}
 
 impl Times {
     pub(super) fn new(settings: &Settings, shrink_after: Duration) -> Self {
-        let park_after = settings.check_after_idle.unwrap_or(SECOND) / 4;
+        let park_after = park_after(settings);
         let turn = [Some(park_after / 2), settings.max_lifetime.map(|t| t / 8)]
             .into_iter()
             .flatten()

@@ -106,6 +106,10 @@ impl<C: Multiplex> Face for Core<C> {
         leases
     }
 
+    fn give_up_unused(self: Arc<Self>) {
+        ask_soon(&self);
+    }
+
     fn give_one_back(self: Arc<Self>, endpoint: EndpointNumber) {
         self.locked(|state, deferred| self.give_up_at(state, deferred, endpoint));
     }
@@ -241,16 +245,19 @@ impl<C: Multiplex> Core<C> {
 
 /// With the lock held: the state is at hand, and what follows is deferred.
 impl<C: Multiplex> Core<C> {
-    /// Parks the connection at `i` if nobody has used it for a while, and no longer waits for it if it is never ready.
+    /// Parks the connection at `i` if nobody has used it for a while, or nobody does while it is wanted elsewhere, and no longer waits for it if it is never ready.
     fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, i: usize, now: u64) {
         // One that is not ready is waited for as long as anybody waits, and as it takes a new one to become so.
         state.active.end_warming(i, now);
         let entry = state.active.entry_mut(i);
         let is_awaited = entry.is_warming() || state.waitlist.len() > 0 && entry.capacity() == 0;
-        let was_used = std::mem::take(&mut entry.was_used);
+        let is_contested = self.life.owner.contested_budget().is_some();
+        let was_used = std::mem::take(&mut entry.was_used) && !is_contested;
         if was_used || entry.in_flight() > 0 || is_awaited {
             entry.idle_since = now;
-        } else if now.saturating_sub(entry.idle_since) >= self.limits.times.park_after {
+        } else if now.saturating_sub(entry.idle_since) >= self.limits.times.park_after
+            || is_contested
+        {
             state.start_drain(deferred, i);
         }
     }

@@ -4,6 +4,7 @@
 //! With two shards of cached permits, and four leases on the only connection or sixteen on the first of two, some are
 //! cached whenever one user gives back while nobody else is there; each model begins so.
 
+mod exclusive;
 mod of_set;
 mod roster;
 mod toy;

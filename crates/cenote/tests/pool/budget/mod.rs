@@ -9,6 +9,8 @@ mod changing_hands;
 mod faces;
 /// Gets, dials and pools that end: no permit is lost.
 mod leaving;
+/// Shared pools under one budget.
+mod shared;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -37,6 +39,8 @@ struct Server {
     max: Arc<AtomicUsize>,
     exceeded: Arc<AtomicBool>,
     dials: Arc<AtomicUsize>,
+    /// How many may use a connection at once.
+    capacity: Arc<AtomicUsize>,
     dial_time: Arc<Mutex<Duration>>,
     /// How long a goodbye takes.
     goodbye_time: Arc<Mutex<Duration>>,
@@ -59,6 +63,7 @@ impl Server {
     fn of(max: usize) -> Self {
         let server = Self::default();
         server.max.store(max, SeqCst);
+        server.capacity.store(1, SeqCst);
         server.dials_take(ms(20));
         server
     }
@@ -82,7 +87,7 @@ impl Server {
         }
         Session {
             server: self.clone(),
-            capacity: 1,
+            capacity: self.capacity.load(SeqCst),
         }
     }
 }
