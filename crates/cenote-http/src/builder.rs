@@ -9,6 +9,7 @@ use cenote::shared::{Choice, SharedPoolBuilder};
 use cenote::{Keyed, SharedPool};
 use http::Uri;
 
+use crate::attempts::Spare;
 use crate::client::Client;
 use crate::connector::Connector;
 use crate::exchange::Shared;
@@ -165,7 +166,11 @@ impl ClientBuilder {
             None => pools,
         };
         let pools = pools.build()?;
-        Ok(Client::new(Shared { pools, defaults }))
+        Ok(Client::new(Shared {
+            pools,
+            defaults,
+            spare: Spare::new(),
+        }))
     }
 }
 

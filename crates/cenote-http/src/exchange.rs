@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use cenote::{Keyed, SharedPool};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode};
 
+use crate::attempts::{Attempts, Spare};
 use crate::body::Body;
 use crate::connector::Connector;
 use crate::error::{Error, Stage};
@@ -16,13 +17,14 @@ use crate::fields::{self, Wish};
 use crate::leased::{Hold, Leased};
 use crate::route::{Route, RouteDefaults, RouteOptions};
 use crate::version::HttpVersion;
-use crate::wire::{Failure, Outgoing, Repeat, Reply, Sending, SendingError, on_upgrade};
+use crate::wire::{Outgoing, Reply, Sending, SendingError, on_upgrade};
 
 /// What the clones of a client share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) pools: Keyed<Route, SharedPool<Connector>>,
     pub(crate) defaults: RouteDefaults,
+    pub(crate) spare: Spare,
 }
 
 /// Carries one request out.
@@ -35,7 +37,7 @@ pub(crate) async fn exchange(
     let asked = HttpVersion::of(head.version, &head.headers);
     let route = Route::new(&head.uri, asked, options, &shared.defaults)?;
     let wish = fields::prepare(&mut head, &route)?;
-    let mut attempts = Attempts::of(&head, &body);
+    let mut attempts = Attempts::of(&head, &body, &shared.spare);
     let mut request = Request::from_parts(head, body);
     loop {
         let lease = shared.pools.get(&route).await;
@@ -45,65 +47,19 @@ pub(crate) async fn exchange(
         })?);
         let is_reused = lease.is_reused();
         let sending = lease.send(request, attempts.repeat(is_reused));
-        let failed = match InFlight::new(lease, sending).await {
-            Ok((lease, reply)) => return received(route, wish, lease, reply),
-            Err(failed) => failed,
-        };
-        request = match failed.request {
-            Some(request) if attempts.allow(failed.failure, is_reused) => *request,
-            _ => return Err(Error::exchange(&route, Stage::Head, failed.error)),
-        };
-    }
-}
-
-/// How often a request may be sent once more.
-struct Attempts {
-    /// Where it may have reached the server: once, and only one that does nothing there and has no body.
-    repeat: Repeat,
-    /// Where a server says that it has done nothing with it, or a connection that carried nothing yet did not take it.
-    refusals: u32,
-}
-
-/// A server that is going away refuses what it has not begun; one that refuses for ever is not asked for ever.
-const MAX_REFUSALS: u32 = 3;
-
-impl Attempts {
-    fn of(head: &request::Parts, body: &Outgoing) -> Self {
-        let is_safe = matches!(head.method, Method::GET | Method::HEAD);
-        Self {
-            repeat: match (is_safe, body) {
-                (true, Outgoing::Empty) => Repeat::Allowed,
-                _ => Repeat::Never,
+        request = match InFlight::new(lease, sending).await {
+            Ok((lease, mut reply)) => match reply.again.take() {
+                Some(again) if attempts.allow_reply(reply.head.status) => {
+                    lease.retire();
+                    *again
+                }
+                _ => return received(route, wish, lease, reply),
             },
-            refusals: MAX_REFUSALS,
-        }
-    }
-
-    /// Whether the next may be repeated though it may have reached the server: one whose connection was new is not the
-    /// victim of a server that was about to close it.
-    fn repeat(&self, is_reused: bool) -> Repeat {
-        match is_reused {
-            true => self.repeat,
-            false => Repeat::Never,
-        }
-    }
-
-    /// Whether one that failed like this is sent again. Each time costs a connection that was there before, or is counted:
-    /// so it ends.
-    fn allow(&mut self, failure: Failure, is_reused: bool) -> bool {
-        match failure {
-            Failure::Unsent if is_reused => true,
-            Failure::Unsent | Failure::Unprocessed => {
-                let is_allowed = self.refusals > 0;
-                self.refusals = self.refusals.saturating_sub(1);
-                is_allowed
-            }
-            Failure::Unanswered => {
-                let repeat = std::mem::replace(&mut self.repeat, Repeat::Never);
-                is_reused && repeat == Repeat::Allowed
-            }
-            Failure::Broken => false,
-        }
+            Err(failed) => match failed.request {
+                Some(request) if attempts.allow(failed.failure, is_reused) => *request,
+                _ => return Err(Error::exchange(&route, Stage::Head, failed.error)),
+            },
+        };
     }
 }
 
@@ -119,6 +75,7 @@ fn received(
         head,
         body: incoming,
         upload,
+        again: _,
     } = reply;
     let is_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
     if is_switched && wish != Wish::Upgrade {

@@ -17,6 +17,11 @@ impl Leased {
     pub(crate) fn new(lease: SharedLease<Connector>) -> Self {
         Self(lease)
     }
+
+    /// The connection serves nobody else, and is closed when those it serves are done.
+    pub(crate) fn retire(&self) {
+        SharedLease::retire(&self.0);
+    }
 }
 
 impl Deref for Leased {

@@ -49,6 +49,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod attempts;
 mod body;
 mod builder;
 mod client;

@@ -16,6 +16,8 @@ pub(crate) struct Reply {
     pub(crate) body: Incoming,
     /// What of the request's body is still to be sent, by somebody.
     pub(crate) upload: Option<Upload>,
+    /// The request, if it is whole still.
+    pub(crate) again: Option<Box<Request<Outgoing>>>,
 }
 
 /// The rest of a request's body on its way, over HTTP/2, where a reply may come before it. To be polled to its end; dropped,
@@ -63,8 +65,8 @@ impl Future for Sending {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.get_mut() {
             Self::Http1(sending) => {
-                let reply = ready!(Pin::new(sending).poll(cx));
-                reply.map(http1::reply)
+                let reply = ready!(Pin::new(&mut *sending).poll(cx));
+                reply.map(|reply| sending.reply(reply))
             }
             Self::Http2(sending) => ready!(Pin::new(sending).poll(cx)),
         })

@@ -10,4 +10,4 @@ mod form;
 mod sending;
 
 pub(super) use connection::Connection;
-pub(super) use sending::{Sending, reply};
+pub(super) use sending::Sending;

@@ -60,12 +60,15 @@ impl Future for Sending {
     }
 }
 
-/// A reply as both versions have it.
-pub(in crate::wire) fn reply(reply: Response<Incoming>) -> Reply {
-    let (head, body) = reply.into_parts();
-    Reply {
-        head,
-        body: wire::Incoming::Http1(body),
-        upload: None,
+impl Sending {
+    /// Its reply as both versions have it.
+    pub(in crate::wire) fn reply(&mut self, reply: Response<Incoming>) -> Reply {
+        let (head, body) = reply.into_parts();
+        Reply {
+            head,
+            body: wire::Incoming::Http1(body),
+            upload: None,
+            again: self.copy.take(),
+        }
     }
 }

@@ -99,6 +99,7 @@ impl Future for Sending {
                     head,
                     body: wire::Incoming::Http2(incoming),
                     upload: sent.upload.take(),
+                    again: sent.again.take(),
                 })
             }
             Err(error) => Err(SendingError {
