@@ -12,7 +12,8 @@ use http::Uri;
 use crate::client::Client;
 use crate::connector::Connector;
 use crate::exchange::Shared;
-use crate::route::{Route, RouteDefaults, RouteOptions};
+use crate::proxy::Proxy;
+use crate::route::{Route, RouteDefaults, RouteOptions, Way};
 #[cfg(feature = "rustls")]
 use crate::tls::TlsProfile;
 
@@ -24,6 +25,7 @@ pub struct ClientBuilder {
     max_total: usize,
     max_idle: Option<usize>,
     each: EachPool,
+    proxy: Option<Proxy>,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
 }
@@ -56,6 +58,7 @@ impl ClientBuilder {
                 connect_timeout: Duration::from_secs(5),
                 dialer: Dialer::new(),
             },
+            proxy: None,
             #[cfg(feature = "rustls")]
             tls: None,
         }
@@ -104,7 +107,7 @@ impl ClientBuilder {
     }
 
     /// How long opening a connection may take: the look-up of the name, TCP to whichever of its addresses answers first,
-    /// and TLS. Default: 5 s.
+    /// the tunnel through a proxy, and TLS. Default: 5 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.each.connect_timeout = limit;
         self
@@ -113,6 +116,13 @@ impl ClientBuilder {
     /// How sockets are opened: how soon a peer that vanished is noticed. Default: [`Dialer::new`].
     pub fn dialer(mut self, dialer: Dialer) -> Self {
         self.each.dialer = dialer;
+        self
+    }
+
+    /// The proxy that requests go by which say nothing else: see [`RouteOptions::direct`] and [`RouteOptions::proxy`]. The
+    /// environment is not read. Default: none.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
         self
     }
 
@@ -135,12 +145,14 @@ impl ClientBuilder {
             max_total,
             max_idle,
             each,
+            proxy,
             #[cfg(feature = "rustls")]
             tls,
         } = self;
         let defaults = RouteDefaults {
             #[cfg(feature = "rustls")]
             tls: tls.unwrap_or_else(TlsProfile::system),
+            way: proxy.map_or(Way::Direct, Way::By),
         };
         each.check(&defaults)?;
         let pools = Keyed::builder(move |route: &Route| each.pool(route.clone()))

@@ -1,4 +1,4 @@
-//! Opens the connections of one route: the socket, TLS where the route has it, HTTP on top.
+//! Opens the connections of one route: the socket, the tunnel through a proxy and TLS where the route has them, HTTP on top.
 
 use cenote::net::Dialer;
 use cenote::report::ConnectionInfo;
@@ -29,6 +29,13 @@ impl Connect for Connector {
         let dialled = self.dialer.connect(&route.dialled(), dial).await;
         let socket = dialled.map_err(|source| Error::Dial { source })?;
         let (socket, watch) = socket.watched();
+        let socket = match route.tunneller() {
+            Some(proxy) => {
+                let led = proxy.tunnel(socket, route).await;
+                led.map_err(|source| Error::Proxy { source })?
+            }
+            None => socket,
+        };
         let (transport, is_tls): (Box<dyn Transport>, bool) = match &route.security {
             Security::Plain => (Box::new(socket), false),
             Security::Tls {

@@ -1,18 +1,22 @@
 //! What of a request goes over the connection: the target as the first line has it, the `Host` field, and the caller's fields
 //! but those that are between it and us. Connections are the pool's, so no field of a request may end or change one.
 
-use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
-use http::uri::PathAndQuery;
+use http::header::{
+    CONNECTION, HOST, HeaderName, HeaderValue, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Uri, Version, request};
 
 use crate::error::Error;
 use crate::keep_alive::{has_token, tokens};
 use crate::route::Route;
 
-/// Those that are of one connection whatever `Connection` names (RFC 9110, 7.6.1), with those that are so by custom.
-const OF_ONE_CONNECTION: [HeaderName; 5] = [
+/// Those that are of one connection whatever `Connection` names (RFC 9110, 7.6.1), with those that are so by custom. What
+/// a proxy is told of who asks is the route's to say: a caller's would reach servers.
+const OF_ONE_CONNECTION: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
+    PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-connection"),
     TRANSFER_ENCODING,
     UPGRADE,
@@ -80,7 +84,26 @@ pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<Wish, 
         fields.insert(HOST, host);
     }
     let path = head.uri.path_and_query().cloned();
-    head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    head.uri = match route.forwarder() {
+        None => Uri::from(path),
+        Some(proxy) => {
+            if let Some(authorization) = proxy.authorization() {
+                fields.insert(PROXY_AUTHORIZATION, authorization.clone());
+            }
+            absolute(route, path)?
+        }
+    };
     head.version = Version::HTTP_11;
     Ok(wish)
+}
+
+/// The target as a proxy has it, which passes the request on (RFC 9112, 3.2.2).
+fn absolute(route: &Route, path: PathAndQuery) -> Result<Uri, Error> {
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(route.authority())
+        .path_and_query(path)
+        .build()
+        .map_err(|_| Error::target("the URI's host cannot be sent"))
 }

@@ -13,22 +13,33 @@ use http::Uri;
 use http::uri::Scheme;
 
 use crate::error::Error;
+use crate::proxy::Proxy;
 use crate::tls::TlsProfile;
 
-/// Where a request goes, and as what: scheme, host, port, tag, TLS profile, and where and by which name the server is
-/// reached if that is not the host. It is the key of the client's pools.
+/// Where a request goes, and as what: scheme, host, port, tag, TLS profile, by which proxy, where and by which name the
+/// server is reached if that is not the host. It is the key of the client's pools.
 ///
 /// Compared whole. The host is in lower case, an IPv6 address in brackets and in its shortest form; the scheme's port is
 /// filled in; a user name and a password in the URI are no part of it, and are not sent.
 ///
-/// Its text form, in errors and reports, is `https://example.org:443`, with the tag behind it if there is one.
+/// Its text form, in errors and reports, is `https://example.org:443`, with what else there is behind it:
+/// `https://example.org:443 by http://proxy:3128 for tenant-7`. It has no secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     pub(crate) security: Security,
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
     tag: Option<Arc<str>>,
-    pub(crate) connect_to: Option<Host>,
+    way: Way,
+}
+
+/// How the server is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    /// At the host and the port that requests name.
+    Direct,
+    At(Host),
+    By(Proxy),
 }
 
 /// What protects the connections of a route.
@@ -59,7 +70,7 @@ pub struct RouteOptions {
     tag: Option<Arc<str>>,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
-    connect_to: Option<Host>,
+    way: Option<Way>,
     server_name: Option<Arc<str>>,
 }
 
@@ -85,10 +96,34 @@ impl RouteOptions {
         self
     }
 
-    /// Where to connect to instead of the URI's host and port, which the request and TLS still name. Default: there.
+    /// Where to connect to instead of the URI's host and port, which the request and TLS still name; without a proxy,
+    /// whatever was said of one before, here or to the client. Default: there.
     #[must_use]
     pub fn connect_to(mut self, host: Host) -> Self {
-        self.connect_to = Some(host);
+        self.way = Some(Way::At(host));
+        self
+    }
+
+    /// The proxy that this request goes by, in place of the client's; instead of what [`connect_to`](Self::connect_to)
+    /// said before. Default: the client's, if it has one.
+    ///
+    /// ```
+    /// use cenote_http::{Proxy, RouteOptions};
+    ///
+    /// let options = RouteOptions::new().proxy(Proxy::socks5("socks5://proxy.example")?);
+    /// # let _ = options;
+    /// # Ok::<(), cenote::error::SettingsError>(())
+    /// ```
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.way = Some(Way::By(proxy));
+        self
+    }
+
+    /// That this request goes straight to the URI's host and port, whatever proxy the client has. Default: by that.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.way = Some(Way::Direct);
         self
     }
 
@@ -105,6 +140,7 @@ impl RouteOptions {
 pub(crate) struct RouteDefaults {
     #[cfg(feature = "rustls")]
     pub(crate) tls: TlsProfile,
+    pub(crate) way: Way,
 }
 
 impl Route {
@@ -121,12 +157,13 @@ impl Route {
             tag,
             #[cfg(feature = "rustls")]
             tls,
-            connect_to,
+            way,
             server_name,
         } = options;
         let RouteDefaults {
             #[cfg(feature = "rustls")]
                 tls: default_tls,
+            way: default_way,
         } = defaults;
         let host = match uri.host() {
             None | Some("") => return Err(Error::target("the URI names no host")),
@@ -153,7 +190,7 @@ impl Route {
             host,
             port: uri.port_u16().unwrap_or(default_port),
             tag,
-            connect_to,
+            way: way.unwrap_or_else(|| default_way.clone()),
         })
     }
 
@@ -180,6 +217,28 @@ impl Route {
         self.tag.as_deref()
     }
 
+    /// The proxy that it goes by.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        match &self.way {
+            Way::By(proxy) => Some(proxy),
+            Way::Direct | Way::At(_) => None,
+        }
+    }
+
+    /// The proxy, where requests are handed to it, which passes them on.
+    pub(crate) fn forwarder(&self) -> Option<&Proxy> {
+        let is_plain = matches!(self.security, Security::Plain);
+        self.proxy().filter(|proxy| is_plain && proxy.passes_on())
+    }
+
+    /// The proxy, where a tunnel leads through it.
+    pub(crate) fn tunneller(&self) -> Option<&Proxy> {
+        match self.forwarder() {
+            Some(_) => None,
+            None => self.proxy(),
+        }
+    }
+
     /// The value of the `Host` field: the port only where it is not the scheme's.
     pub(crate) fn authority(&self) -> String {
         let default_port = match self.security {
@@ -194,15 +253,16 @@ impl Route {
 
     /// What is dialled.
     pub(crate) fn dialled(&self) -> Host {
-        match &self.connect_to {
-            Some(host) => host.clone(),
-            None => Host::new(&*self.host, self.port),
+        match &self.way {
+            Way::Direct => Host::new(&*self.host, self.port),
+            Way::At(host) => host.clone(),
+            Way::By(proxy) => proxy.host(),
         }
     }
 }
 
 /// One spelling for each host.
-fn canonical(host: &str) -> Arc<str> {
+pub(crate) fn canonical(host: &str) -> Arc<str> {
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
@@ -222,11 +282,13 @@ impl fmt::Display for Route {
             host,
             port,
             tag,
-            connect_to,
+            way,
         } = self;
         write!(f, "{}://{host}:{port}", self.scheme())?;
-        if let Some(host) = connect_to {
-            write!(f, " at {host}")?;
+        match way {
+            Way::Direct => {}
+            Way::At(host) => write!(f, " at {host}")?,
+            Way::By(proxy) => write!(f, " by {proxy}")?,
         }
         if let Security::Tls {
             server_name: Some(name),

@@ -8,6 +8,7 @@
 mod connection;
 mod outgoing;
 mod transport;
+mod tunnel;
 
 pub(crate) use connection::{Connection, Reply, Sending, SendingError};
 pub(crate) use hyper::body::Incoming;
@@ -15,3 +16,4 @@ pub(crate) use hyper::upgrade::{OnUpgrade, Upgraded as Switched, on as on_upgrad
 pub(crate) use hyper_util::rt::TokioIo;
 pub(crate) use outgoing::Outgoing;
 pub(crate) use transport::Transport;
+pub(crate) use tunnel::tunnel;
