@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -10,6 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use super::AsSocket;
 use super::error::DialError;
 use super::host::{Host, Place, alternate};
+use super::lookups::Lookups;
 use super::options::{Keepalive, Options};
 use super::race::{race, rounded};
 use super::socket::Socket;
@@ -38,10 +40,28 @@ use crate::rt::timeout_at;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// A name is looked up for each dial, so that one that moves is followed; of a name one look-up is under way at a time,
+/// and dials that want it meanwhile, of this dialer and of its clones, have its answer. One that hangs is therefore not
+/// begun again before the system has given it up.
+#[derive(Clone, Debug, Default)]
 pub struct Dialer {
     options: Options,
+    lookups: Lookups,
 }
+
+/// By their settings.
+impl PartialEq for Dialer {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            options,
+            lookups: _,
+        } = self;
+        *options == other.options
+    }
+}
+
+impl Eq for Dialer {}
 
 impl Dialer {
     /// A dialer with the defaults.
@@ -93,7 +113,7 @@ impl Dialer {
         let addresses: &[SocketAddr] = match host.place() {
             Place::Addresses { addresses, .. } => addresses,
             Place::Name { name, port } => {
-                found = look_up(host, name, *port, dial).await?;
+                found = self.look_up(host, name, *port, dial).await?;
                 &found
             }
             #[cfg(unix)]
@@ -113,6 +133,35 @@ impl Dialer {
         }
     }
 
+    async fn look_up(
+        &self,
+        host: &Host,
+        name: &Arc<str>,
+        port: u16,
+        dial: &Dial,
+    ) -> Result<Vec<SocketAddr>, DialError> {
+        let lookup = self.lookups.addresses(name, port, ask_system);
+        let found = match dial.deadline() {
+            None => lookup.await,
+            Some(deadline) => {
+                let limit = dial.remaining().unwrap_or_default();
+                match timeout_at(deadline, lookup).await {
+                    Ok(found) => found,
+                    Err(_) => {
+                        return Err(DialError::LookupTimedOut {
+                            host: host.clone(),
+                            limit: rounded(limit),
+                        });
+                    }
+                }
+            }
+        };
+        found.map_err(|source| DialError::Lookup {
+            host: host.clone(),
+            source,
+        })
+    }
+
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let socket = TcpStream::connect(address).await?;
         self.configure(&socket)?;
@@ -129,32 +178,9 @@ impl Dialer {
     }
 }
 
-async fn look_up(
-    host: &Host,
-    name: &str,
-    port: u16,
-    dial: &Dial,
-) -> Result<Vec<SocketAddr>, DialError> {
-    let lookup = lookup_host((name, port));
-    let found = match dial.deadline() {
-        None => lookup.await.map(Iterator::collect),
-        Some(deadline) => {
-            let limit = dial.remaining().unwrap_or_default();
-            match timeout_at(deadline, lookup).await {
-                Ok(found) => found.map(Iterator::collect),
-                Err(_) => {
-                    return Err(DialError::LookupTimedOut {
-                        host: host.clone(),
-                        limit: rounded(limit),
-                    });
-                }
-            }
-        }
-    };
-    found.map_err(|source| DialError::Lookup {
-        host: host.clone(),
-        source,
-    })
+/// The system's resolver, which asks for no port.
+async fn ask_system(name: Arc<str>) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((&*name, 0)).await?.collect())
 }
 
 #[cfg(unix)]
