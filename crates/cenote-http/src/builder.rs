@@ -113,7 +113,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How sockets are opened: how soon a peer that vanished is noticed. Default: [`Dialer::new`].
+    /// How sockets are opened: how soon a peer that vanished is noticed, and from which address of this machine. All routes
+    /// share its look-ups, so that one of each name is under way at a time. Default: [`Dialer::new`].
     pub fn dialer(mut self, dialer: Dialer) -> Self {
         self.each.dialer = dialer;
         self

@@ -16,6 +16,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(route: Route, dialer: Dialer) -> Self {
+        let dialer = match route.local_address {
+            Some(address) => dialer.bind(address),
+            None => dialer,
+        };
         Self { route, dialer }
     }
 }

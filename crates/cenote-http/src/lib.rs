@@ -15,7 +15,7 @@
 //! ```
 //!
 //! [`Client`] is that, and a `tower_service::Service` at once. [`ClientBuilder`] has the settings, [`RouteOptions`] what a
-//! single request says of its route: a tag, TLS settings of its own, another address. [`Body`] is what replies have, and
+//! single request says of its route: a tag, TLS settings of its own, a proxy, a Unix socket. [`Body`] is what replies have, and
 //! holds their connection until it ends.
 //!
 //! # What it speaks

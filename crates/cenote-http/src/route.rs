@@ -5,7 +5,9 @@
 //! there and forgotten here does not compile.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cenote::net::Host;
@@ -16,8 +18,8 @@ use crate::error::Error;
 use crate::proxy::Proxy;
 use crate::tls::TlsProfile;
 
-/// Where a request goes, and as what: scheme, host, port, tag, TLS profile, by which proxy, where and by which name the
-/// server is reached if that is not the host. It is the key of the client's pools.
+/// Where a request goes, and as what: scheme, host, port, tag, TLS profile, by which proxy, from which address, where and by
+/// which name the server is reached if that is not the host. It is the key of the client's pools.
 ///
 /// Compared whole. The host is in lower case, an IPv6 address in brackets and in its shortest form; the scheme's port is
 /// filled in; a user name and a password in the URI are no part of it, and are not sent.
@@ -31,6 +33,7 @@ pub struct Route {
     pub(crate) port: u16,
     tag: Option<Arc<str>>,
     way: Way,
+    pub(crate) local_address: Option<IpAddr>,
 }
 
 /// How the server is reached.
@@ -71,6 +74,7 @@ pub struct RouteOptions {
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
     way: Option<Way>,
+    local_address: Option<IpAddr>,
     server_name: Option<Arc<str>>,
 }
 
@@ -101,6 +105,34 @@ impl RouteOptions {
     #[must_use]
     pub fn connect_to(mut self, host: Host) -> Self {
         self.way = Some(Way::At(host));
+        self
+    }
+
+    /// The Unix socket to connect to, in place of the URI's host and port, which the request and TLS still name: the API of
+    /// Docker, say. As [`connect_to`](Self::connect_to) with [`Host::unix`]. Default: none.
+    ///
+    /// ```no_run
+    /// use cenote_http::{Client, RouteOptions};
+    ///
+    /// # async fn f(http: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let docker = RouteOptions::new().unix_socket("/var/run/docker.sock");
+    /// let version = http.get("http://docker/version").route(docker).send().await?.text().await?;
+    /// # let _ = version;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix_socket(self, path: impl Into<PathBuf>) -> Self {
+        self.connect_to(Host::unix(path))
+    }
+
+    /// The address of this machine that the connection comes from, in place of the client's: see
+    /// [`Dialer::bind`](cenote::net::Dialer::bind). Default: the client's
+    /// [`dialer`](crate::ClientBuilder::dialer)'s.
+    #[must_use]
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.local_address = Some(address);
         self
     }
 
@@ -158,6 +190,7 @@ impl Route {
             #[cfg(feature = "rustls")]
             tls,
             way,
+            local_address,
             server_name,
         } = options;
         let RouteDefaults {
@@ -191,6 +224,7 @@ impl Route {
             port: uri.port_u16().unwrap_or(default_port),
             tag,
             way: way.unwrap_or_else(|| default_way.clone()),
+            local_address,
         })
     }
 
@@ -283,12 +317,16 @@ impl fmt::Display for Route {
             port,
             tag,
             way,
+            local_address,
         } = self;
         write!(f, "{}://{host}:{port}", self.scheme())?;
         match way {
             Way::Direct => {}
             Way::At(host) => write!(f, " at {host}")?,
             Way::By(proxy) => write!(f, " by {proxy}")?,
+        }
+        if let Some(address) = local_address {
+            write!(f, " from {address}")?;
         }
         if let Security::Tls {
             server_name: Some(name),

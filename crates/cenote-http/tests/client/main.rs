@@ -22,3 +22,4 @@ mod tls;
 #[cfg(feature = "rustls")]
 mod tunnels;
 mod upgrading;
+mod ways;

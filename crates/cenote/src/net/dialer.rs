@@ -1,12 +1,12 @@
 //! Opens sockets to one host: looks its name up, races its addresses, and gives the winner its options.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::AsSocket;
 use super::error::DialError;
@@ -47,6 +47,7 @@ use crate::rt::timeout_at;
 #[derive(Clone, Debug, Default)]
 pub struct Dialer {
     options: Options,
+    local_address: Option<IpAddr>,
     lookups: Lookups,
 }
 
@@ -55,9 +56,10 @@ impl PartialEq for Dialer {
     fn eq(&self, other: &Self) -> bool {
         let Self {
             options,
+            local_address,
             lookups: _,
         } = self;
-        *options == other.options
+        *options == other.options && *local_address == other.local_address
     }
 }
 
@@ -90,6 +92,18 @@ impl Dialer {
         self
     }
 
+    /// The address of this machine that TCP connections come from, where it has several: its interface, and what servers
+    /// and firewalls know it by. Of a host, only addresses of its family (IPv4 or IPv6) are connected to. Unix sockets have
+    /// none. `None`: the system chooses, by the server's address. Default: `None`.
+    ///
+    /// The system keeps a port of the address for each connection, about 28,000 on Linux by default, where it would
+    /// otherwise use one port for connections to several servers.
+    #[must_use]
+    pub fn bind(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.local_address = address.into();
+        self
+    }
+
     /// Connects to the first address of the host that accepts.
     ///
     /// The addresses begin 250 ms after each other, or at once when another has failed, in the resolver's order with
@@ -107,7 +121,7 @@ impl Dialer {
     /// # Errors
     ///
     /// [`DialError`]: the name has no address, or none accepted a connection in time; also when an option could not
-    /// be set.
+    /// be set, or the local address is not one of this machine.
     pub async fn connect(&self, host: &Host, dial: &Dial) -> Result<Socket, DialError> {
         let found;
         let addresses: &[SocketAddr] = match host.place() {
@@ -163,7 +177,10 @@ impl Dialer {
     }
 
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let socket = TcpStream::connect(address).await?;
+        let socket = match self.local_address {
+            None => TcpStream::connect(address).await?,
+            Some(local) => connect_from(local, address).await?,
+        };
         self.configure(&socket)?;
         Ok(socket)
     }
@@ -176,6 +193,22 @@ impl Dialer {
     pub fn configure(&self, socket: &impl AsSocket) -> io::Result<()> {
         self.options.apply(SockRef::from(socket))
     }
+}
+
+async fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match (local, address) {
+        (IpAddr::V4(_), SocketAddr::V4(_)) => TcpSocket::new_v4()?,
+        (IpAddr::V6(_), SocketAddr::V6(_)) => TcpSocket::new_v6()?,
+        _ => {
+            let problem = format!("it is not of the family of the local address {local}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+    };
+    socket.bind(SocketAddr::new(local, 0)).map_err(|error| {
+        let problem = format!("cannot connect from {local}: {error}");
+        io::Error::new(error.kind(), problem)
+    })?;
+    socket.connect(address).await
 }
 
 /// The system's resolver, which asks for no port.
