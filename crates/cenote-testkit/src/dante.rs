@@ -46,6 +46,13 @@ impl DanteServer {
     define_life!(holds: "settings", restarted: "asked to end (SIGTERM), which closes its connections");
 }
 
+impl Drop for DanteServer {
+    fn drop(&mut self) {
+        // Of its many processes the first takes none along when it is killed. A drop has nobody to tell what is left.
+        let _ = self.server.kill();
+    }
+}
+
 const SETTINGS: &str = "danted.conf";
 const LOCK: &str = "danted.pid";
 
@@ -57,7 +64,7 @@ struct DanteRecipe {
 impl Recipe for DanteRecipe {
     const NAME: &'static str = "Dante";
     const END_ORDERLY: Signal = Signal::TERM;
-    const END_AT_ONCE: Signal = Signal::KILL;
+    const END_AT_ONCE: Signal = Signal::TERM;
     const FREE: &'static str = "";
 
     fn command(&self, folder: &Path, port: u16) -> Result<Command, ServerError> {

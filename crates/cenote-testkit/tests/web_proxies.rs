@@ -66,6 +66,20 @@ fn dante_leads_to_a_server_by_name_and_again_after_it_was_killed() {
 }
 
 #[test]
+fn a_dante_that_runs_is_restarted() {
+    let proxy = DanteServer::start().unwrap();
+    for _ in 0..5 {
+        proxy.restart().unwrap();
+    }
+    // It is offered no password, and wants none.
+    let mut stream = TcpStream::connect(proxy.addr()).unwrap();
+    stream.write_all(b"\x05\x01\0").unwrap();
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"\x05\0");
+}
+
+#[test]
 fn proxies_that_are_dropped_leave_nothing_behind() {
     let tinyproxy = TinyproxyServer::start("").unwrap();
     let dante = DanteServer::start().unwrap();
@@ -74,6 +88,6 @@ fn proxies_that_are_dropped_leave_nothing_behind() {
     drop((tinyproxy, dante));
     for (addr, folder) in addrs.into_iter().zip(folders) {
         assert!(TcpStream::connect(addr).is_err());
-        assert!(!folder.exists());
+        assert!(!folder.exists(), "{}", folder.display());
     }
 }
