@@ -1,5 +1,7 @@
 //! A proxy: where it is, what it speaks, and what is said to it alone. Its identity is all of that, its text form has no
 //! secrets.
+//!
+//! It opens tunnels, by SOCKS5 here and by CONNECT in [`wire`]; requests that are handed to it are made so in `fields`.
 
 mod error;
 mod socks;
@@ -26,10 +28,11 @@ pub use self::error::ProxyError;
 /// A proxy that requests go by: an HTTP proxy or a SOCKS5 proxy.
 ///
 /// - By an HTTP proxy, `http` requests are handed to the proxy, which passes them on; `https` requests go through a tunnel
-///   (CONNECT), in which the proxy sees neither the request nor the reply.
+///   (CONNECT), in which the proxy sees neither the request nor the reply. An `http` request that asks for another protocol
+///   is handed to the proxy too, and few pass that on.
 /// - By a SOCKS5 proxy, all requests go through a tunnel. The proxy looks the server's name up, not this machine.
 ///
-/// It is part of a request's [`Route`](crate::Route), whole: requests by proxies that differ in anything, credentials and
+/// It is part of a request's [`Route`], whole: requests by proxies that differ in anything, credentials and
 /// fields of CONNECT included, share no connection. Its text form is `http://proxy:3128`, without credentials; cheap to
 /// clone.
 ///

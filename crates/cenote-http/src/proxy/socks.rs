@@ -1,5 +1,7 @@
 //! A tunnel by SOCKS5, with tokio-socks, and what its errors mean.
 
+use std::io::{self, ErrorKind};
+
 use cenote::net::Watched;
 use tokio_socks::Error;
 use tokio_socks::tcp::Socks5Stream;
@@ -40,7 +42,12 @@ fn understood(error: Error) -> ProxyError {
         | Error::HostUnreachable
         | Error::ConnectionRefused
         | Error::TtlExpired => ProxyError::Unreachable { problem: problem() },
-        // Some are never told of SOCKS5; those that are say that the proxy is not one.
+        // Of a method and of a refusal alike.
+        Error::UnknownAuthMethod => ProxyError::exchange(io::Error::new(
+            ErrorKind::InvalidData,
+            "it answered with a code that SOCKS5 has not",
+        )),
+        // The connection ended, or what is there is no proxy.
         other => ProxyError::exchange(other),
     }
 }

@@ -1,5 +1,6 @@
-//! HTTP/1.1 on one connection: a request goes in, the head of its reply comes out, and then its body. The rest of the crate
-//! knows of hyper only what is named here, so that another codec can take its place.
+//! HTTP/1.1 on one connection: a request goes in, the head of its reply comes out, and then its body; before that, where it
+//! goes through an HTTP proxy, one exchange with that. The rest of the crate knows of hyper only what is named here, so that
+//! another codec can take its place.
 //!
 //! A connection is *idle*, *busy* with one exchange, or has one *unfinished*: its user has left, and the rest of the reply is
 //! still to come. [`Connection::finish`] brings that to an end, within limits, so that neither a body that nobody reads nor

@@ -1,12 +1,12 @@
 //! Opens sockets to one host: looks its name up, races its addresses, and gives the winner its options.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::AsSocket;
 use super::error::DialError;
@@ -212,8 +212,8 @@ async fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStrea
 }
 
 /// The system's resolver, which asks for no port.
-async fn ask_system(name: Arc<str>) -> io::Result<Vec<SocketAddr>> {
-    Ok(lookup_host((&*name, 0)).await?.collect())
+fn ask_system(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, 0).to_socket_addrs()?.collect())
 }
 
 #[cfg(unix)]
