@@ -23,8 +23,8 @@
 //! HTTP/1.1, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. It offers `http/1.1` by
 //! ALPN and nothing else; it follows no redirects, decodes nothing, keeps no cookies and adds no field but `Host`, and the
 //! length of a body: that is for layers above. It goes by a [`Proxy`] where it is told to, and reads none from the
-//! environment. A connection that a server agrees to use for another protocol
-//! is had by [`Body::upgrade`]; CONNECT is refused.
+//! environment. A connection that a server agrees to use for another protocol is had by [`Body::upgrade`]; CONNECT is
+//! refused.
 //!
 //! # What becomes of connections
 //!
