@@ -12,7 +12,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 7] = [
+const PACKAGES: [Package; 9] = [
     Package {
         name: "postgresql",
         program: "initdb",
@@ -41,6 +41,14 @@ const PACKAGES: [Package; 7] = [
         name: "nginx",
         program: "nginx",
     },
+    Package {
+        name: "tinyproxy",
+        program: "tinyproxy",
+    },
+    Package {
+        name: "dante-server",
+        program: "danted",
+    },
 ];
 
 /// Installs what is missing; says so, or that nothing is.
@@ -48,7 +56,9 @@ pub fn install() -> Result<(), String> {
     let folders = folders();
     let missing = missing(&folders);
     if missing.is_empty() {
-        println!("PostgreSQL, Redis, PgBouncer, Knot, NSD and nginx are installed.");
+        println!(
+            "PostgreSQL, Redis, PgBouncer, Knot, NSD, nginx, tinyproxy and Dante are installed."
+        );
         return Ok(());
     }
     let names = missing.join(" ");

@@ -13,7 +13,8 @@ use crate::attempts::Spare;
 use crate::client::Client;
 use crate::connector::Connector;
 use crate::exchange::Shared;
-use crate::route::{Route, RouteDefaults, RouteOptions};
+use crate::proxy::Proxy;
+use crate::route::{Route, RouteDefaults, RouteOptions, Way};
 #[cfg(feature = "rustls")]
 use crate::tls::TlsProfile;
 use crate::version::HttpVersion;
@@ -27,6 +28,7 @@ pub struct ClientBuilder {
     max_idle: Option<usize>,
     version: HttpVersion,
     each: EachPool,
+    proxy: Option<Proxy>,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
 }
@@ -63,6 +65,7 @@ impl ClientBuilder {
                 connect_timeout: Duration::from_secs(5),
                 dialer: Dialer::new(),
             },
+            proxy: None,
             #[cfg(feature = "rustls")]
             tls: None,
         }
@@ -111,7 +114,7 @@ impl ClientBuilder {
     }
 
     /// How long opening a connection may take: the look-up of the name, TCP to whichever of its addresses answers first,
-    /// and TLS. Default: 5 s.
+    /// the tunnel through a proxy, and TLS. Default: 5 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.each.connect_timeout = limit;
         self
@@ -123,9 +126,17 @@ impl ClientBuilder {
         self
     }
 
-    /// How sockets are opened: how soon a peer that vanished is noticed. Default: [`Dialer::new`].
+    /// How sockets are opened: how soon a peer that vanished is noticed, and from which address of this machine. All routes
+    /// share its look-ups, so that one of each name is under way at a time. Default: [`Dialer::new`].
     pub fn dialer(mut self, dialer: Dialer) -> Self {
         self.each.dialer = dialer;
+        self
+    }
+
+    /// The proxy that requests go by which say nothing else: see [`RouteOptions::direct`] and [`RouteOptions::proxy`]. The
+    /// environment is not read. Default: none.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
         self
     }
 
@@ -149,6 +160,7 @@ impl ClientBuilder {
             max_idle,
             version,
             each,
+            proxy,
             #[cfg(feature = "rustls")]
             tls,
         } = self;
@@ -156,6 +168,7 @@ impl ClientBuilder {
             version,
             #[cfg(feature = "rustls")]
             tls: tls.unwrap_or_else(TlsProfile::system),
+            way: proxy.map_or(Way::Direct, Way::By),
         };
         each.check(&defaults)?;
         let pools = Keyed::builder(move |route: &Route| each.pool(route.clone()))

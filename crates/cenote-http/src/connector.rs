@@ -1,4 +1,4 @@
-//! Opens the connections of one route: the socket, TLS where the route has it, HTTP on top.
+//! Opens the connections of one route: the socket, the tunnel through a proxy and TLS where the route has them, HTTP on top.
 
 use cenote::net::Dialer;
 use cenote::report::ConnectionInfo;
@@ -8,7 +8,7 @@ use crate::error::{Error, Stage};
 use crate::route::{Route, Security};
 use crate::tls;
 use crate::version::HttpVersion;
-use crate::wire::{Connection, Transport, is_foreign};
+use crate::wire::{Connection, Target, Transport, is_foreign};
 
 pub(crate) struct Connector {
     route: Route,
@@ -17,6 +17,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(route: Route, dialer: Dialer) -> Self {
+        let dialer = match route.local_address {
+            Some(address) => dialer.bind(address),
+            None => dialer,
+        };
         Self { route, dialer }
     }
 }
@@ -30,6 +34,13 @@ impl Connect for Connector {
         let dialled = self.dialer.connect(&route.dialled(), dial).await;
         let socket = dialled.map_err(|source| Error::Dial { source })?;
         let (socket, watch) = socket.watched();
+        let socket = match route.tunneller() {
+            Some(proxy) => {
+                let led = proxy.tunnel(socket, route).await;
+                led.map_err(|source| Error::Proxy { source })?
+            }
+            None => socket,
+        };
         let (transport, is_tls, is_http2): (Box<dyn Transport>, _, _) = match &route.security {
             Security::Plain => {
                 let is_http2 = route.version == HttpVersion::Http2;
@@ -53,7 +64,13 @@ impl Connect for Connector {
         }
         let opened = match is_http2 {
             true => Connection::http2(transport, dial.signals()).await,
-            false => Connection::http1(transport, is_tls, watch, dial.signals()).await,
+            false => {
+                let target = match route.forwarder() {
+                    Some(_) => Target::Uri,
+                    None => Target::Path,
+                };
+                Connection::http1(transport, is_tls, watch, target, dial.signals()).await
+            }
         };
         opened.map_err(|error| match is_foreign(&error) {
             true => Error::version(Some(error)),

@@ -11,6 +11,7 @@ use cenote::error::{ArcError, BoxError, with_causes};
 use cenote::net::DialError;
 use cenote::{FailureKind, GetError};
 
+use crate::proxy::ProxyError;
 use crate::route::Route;
 use crate::tls;
 
@@ -44,6 +45,13 @@ pub enum Error {
     Dial {
         /// Which step failed, and each address with its own cause.
         source: DialError,
+    },
+    /// The proxy was reached and opened no tunnel to the server; the cause inside [`NoConnection`](Self::NoConnection),
+    /// which names the proxy.
+    #[non_exhaustive]
+    Proxy {
+        /// What it said.
+        source: ProxyError,
     },
     /// The TLS handshake failed; the cause inside [`NoConnection`](Self::NoConnection).
     #[non_exhaustive]
@@ -149,6 +157,7 @@ impl Error {
             Self::Request { .. }
             | Self::Target { .. }
             | Self::Dial { .. }
+            | Self::Proxy { .. }
             | Self::Tls { .. }
             | Self::Version { .. }
             | Self::NotText { .. }
@@ -170,6 +179,7 @@ impl Error {
     pub(crate) fn classify(&self) -> FailureKind {
         match self {
             Self::Dial { source } => source.classify(),
+            Self::Proxy { source } => source.classify(),
             Self::Tls { source, .. } if tls::is_final(source) => FailureKind::Final,
             Self::Version { .. } => FailureKind::Final,
             _ => FailureKind::Transient,
@@ -185,6 +195,7 @@ impl fmt::Display for Error {
             // The pool's name is the route.
             Self::NoConnection { source, .. } => source.fmt(f),
             Self::Dial { source } => f.write_str(&with_causes(source)),
+            Self::Proxy { source } => source.fmt(f),
             Self::Tls {
                 server_name,
                 source,
@@ -238,6 +249,7 @@ impl std::error::Error for Error {
             Self::NotText { source } => std::error::Error::source(source),
             // Their texts are whole.
             Self::Dial { .. }
+            | Self::Proxy { .. }
             | Self::Tls { .. }
             | Self::Version { .. }
             | Self::Exchange { .. }

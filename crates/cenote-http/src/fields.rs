@@ -1,17 +1,22 @@
 //! What of a request goes over the connection, in whichever version of HTTP: its target, and the caller's fields but those that
 //! are between it and us. Connections are the pool's, so no field of a request may end or change one.
 
-use http::header::{CONNECTION, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Method, request};
 
 use crate::error::Error;
 use crate::keep_alive::{has_token, tokens};
+use crate::proxy::Proxy;
 use crate::route::Route;
 
-/// Those that are of one connection whatever `Connection` names (RFC 9110, 7.6.1), with those that are so by custom.
-const OF_ONE_CONNECTION: [HeaderName; 5] = [
+/// Those that are of one connection whatever `Connection` names (RFC 9110, 7.6.1), with those that are so by custom. What
+/// a proxy is told of who asks is the route's to say: a caller's would reach servers.
+const OF_ONE_CONNECTION: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
+    PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-connection"),
     TRANSFER_ENCODING,
     UPGRADE,
@@ -69,6 +74,9 @@ pub(crate) fn prepare(head: &mut request::Parts, route: &Route) -> Result<Wish, 
         for protocol in protocols {
             fields.append(UPGRADE, protocol);
         }
+    }
+    if let Some(authorization) = route.forwarder().and_then(Proxy::authorization) {
+        fields.insert(PROXY_AUTHORIZATION, authorization.clone());
     }
     route.canonicalize(&mut head.uri)?;
     Ok(wish)

@@ -15,15 +15,16 @@
 //! ```
 //!
 //! [`Client`] is that, and a `tower_service::Service` at once. [`ClientBuilder`] has the settings, [`RouteOptions`] what a
-//! single request says of its route: a tag, TLS settings of its own, another address. [`Body`] is what replies have, and
+//! single request says of its route: a tag, TLS settings of its own, a proxy, a Unix socket. [`Body`] is what replies have, and
 //! holds their connection until it ends.
 //!
 //! # What it speaks
 //!
 //! HTTP/1.1, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. It offers `http/1.1` by
-//! ALPN and nothing else; it follows no redirects, decodes nothing, keeps no cookies, uses no proxy and adds no field but
-//! `Host`, and the length of a body: that is for layers above. A connection that a server agrees to use for another protocol
-//! is had by [`Body::upgrade`]; CONNECT is refused.
+//! ALPN and nothing else; it follows no redirects, decodes nothing, keeps no cookies and adds no field but `Host`, and the
+//! length of a body: that is for layers above. It goes by a [`Proxy`] where it is told to, and reads none from the
+//! environment. A connection that a server agrees to use for another protocol is had by [`Body::upgrade`]; CONNECT is
+//! refused.
 //!
 //! # What becomes of connections
 //!
@@ -60,6 +61,7 @@ mod exclusive;
 mod fields;
 mod keep_alive;
 mod leased;
+mod proxy;
 mod request;
 mod response;
 mod route;
@@ -76,6 +78,7 @@ pub use body::Body;
 pub use builder::ClientBuilder;
 pub use client::{Client, ResponseFuture};
 pub use error::{Error, Stage};
+pub use proxy::{Proxy, ProxyError};
 pub use request::RequestBuilder;
 pub use response::Response;
 pub use route::{Route, RouteOptions};

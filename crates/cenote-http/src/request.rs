@@ -37,7 +37,7 @@ impl RequestBuilder {
 
     /// Adds a header field. Those that are about the connection and not the request (`Connection`, `Keep-Alive`,
     /// `Proxy-Connection`, `Transfer-Encoding`, `Upgrade`, `TE` but for `trailers`, and what `Connection` names) are not
-    /// sent.
+    /// sent, nor is `Proxy-Authorization`: see [`Proxy::credentials`](crate::Proxy::credentials).
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Into<http::Error>>,

@@ -5,7 +5,9 @@
 //! there and forgotten here does not compile.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cenote::net::Host;
@@ -13,16 +15,18 @@ use http::Uri;
 use http::uri::Scheme;
 
 use crate::error::Error;
+use crate::proxy::Proxy;
 use crate::tls::TlsProfile;
 use crate::version::HttpVersion;
 
-/// Where a request goes, and as what: scheme, host, port, version of HTTP, tag, TLS profile, and where and by which name the server is
-/// reached if that is not the host. It is the key of the client's pools.
+/// Where a request goes, and as what: scheme, host, port, version of HTTP, tag, TLS profile, by which proxy, from which
+/// address, where and by which name the server is reached if that is not the host. It is the key of the client's pools.
 ///
 /// Compared whole. The host is in lower case, an IPv6 address in brackets and in its shortest form; the scheme's port is
 /// filled in; a user name and a password in the URI are no part of it, and are not sent.
 ///
-/// Its text form, in errors and reports, is `https://example.org:443`, with the tag behind it if there is one.
+/// Its text form, in errors and reports, is `https://example.org:443`, with what else there is behind it:
+/// `https://example.org:443 by http://proxy:3128 for tenant-7`. It has no secrets.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     pub(crate) security: Security,
@@ -30,7 +34,17 @@ pub struct Route {
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
     tag: Option<Arc<str>>,
-    pub(crate) connect_to: Option<Host>,
+    way: Way,
+    pub(crate) local_address: Option<IpAddr>,
+}
+
+/// How the server is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    /// At the host and the port that requests name.
+    Direct,
+    At(Host),
+    By(Proxy),
 }
 
 /// What protects the connections of a route.
@@ -62,7 +76,8 @@ pub struct RouteOptions {
     version: Option<HttpVersion>,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
-    connect_to: Option<Host>,
+    way: Option<Way>,
+    local_address: Option<IpAddr>,
     server_name: Option<Arc<str>>,
 }
 
@@ -97,10 +112,62 @@ impl RouteOptions {
         self
     }
 
-    /// Where to connect to instead of the URI's host and port, which the request and TLS still name. Default: there.
+    /// Where to connect to instead of the URI's host and port, which the request and TLS still name; without a proxy,
+    /// whatever was said of one before, here or to the client. Default: there.
     #[must_use]
     pub fn connect_to(mut self, host: Host) -> Self {
-        self.connect_to = Some(host);
+        self.way = Some(Way::At(host));
+        self
+    }
+
+    /// The Unix socket to connect to, in place of the URI's host and port, which the request and TLS still name: the API of
+    /// Docker, say. As [`connect_to`](Self::connect_to) with [`Host::unix`]. Default: none.
+    ///
+    /// ```no_run
+    /// use cenote_http::{Client, RouteOptions};
+    ///
+    /// # async fn f(http: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let docker = RouteOptions::new().unix_socket("/var/run/docker.sock");
+    /// let version = http.get("http://docker/version").route(docker).send().await?.text().await?;
+    /// # let _ = version;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix_socket(self, path: impl Into<PathBuf>) -> Self {
+        self.connect_to(Host::unix(path))
+    }
+
+    /// The address of this machine that the connection comes from, in place of the client's: see
+    /// [`Dialer::bind`](cenote::net::Dialer::bind). Default: the client's
+    /// [`dialer`](crate::ClientBuilder::dialer)'s.
+    #[must_use]
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.local_address = Some(address);
+        self
+    }
+
+    /// The proxy that this request goes by, in place of the client's; instead of what [`connect_to`](Self::connect_to)
+    /// said before. Default: the client's, if it has one.
+    ///
+    /// ```
+    /// use cenote_http::{Proxy, RouteOptions};
+    ///
+    /// let options = RouteOptions::new().proxy(Proxy::socks5("socks5://proxy.example")?);
+    /// # let _ = options;
+    /// # Ok::<(), cenote::error::SettingsError>(())
+    /// ```
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.way = Some(Way::By(proxy));
+        self
+    }
+
+    /// That this request goes straight to the URI's host and port, whatever proxy the client has. Default: by that.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.way = Some(Way::Direct);
         self
     }
 
@@ -118,6 +185,7 @@ pub(crate) struct RouteDefaults {
     pub(crate) version: HttpVersion,
     #[cfg(feature = "rustls")]
     pub(crate) tls: TlsProfile,
+    pub(crate) way: Way,
 }
 
 impl Route {
@@ -136,13 +204,15 @@ impl Route {
             version,
             #[cfg(feature = "rustls")]
             tls,
-            connect_to,
+            way,
+            local_address,
             server_name,
         } = options;
         let RouteDefaults {
             version: default_version,
             #[cfg(feature = "rustls")]
                 tls: default_tls,
+            way: default_way,
         } = defaults;
         let host = match uri.host() {
             None | Some("") => return Err(Error::target("the URI names no host")),
@@ -179,7 +249,8 @@ impl Route {
             host,
             port: uri.port_u16().unwrap_or(default_port),
             tag,
-            connect_to,
+            way: way.unwrap_or_else(|| default_way.clone()),
+            local_address,
         })
     }
 
@@ -204,6 +275,29 @@ impl Route {
     /// What sets it apart from others like it.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
+    }
+
+    /// The proxy that it goes by.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        match &self.way {
+            Way::By(proxy) => Some(proxy),
+            Way::Direct | Way::At(_) => None,
+        }
+    }
+
+    /// The proxy, where requests are handed to it, which passes them on: in HTTP/1.1, which is what it speaks.
+    pub(crate) fn forwarder(&self) -> Option<&Proxy> {
+        let is_plain = matches!(self.security, Security::Plain);
+        let may_be = is_plain && self.version != HttpVersion::Http2;
+        self.proxy().filter(|proxy| may_be && proxy.passes_on())
+    }
+
+    /// The proxy, where a tunnel leads through it.
+    pub(crate) fn tunneller(&self) -> Option<&Proxy> {
+        match self.forwarder() {
+            Some(_) => None,
+            None => self.proxy(),
+        }
     }
 
     /// The version of HTTP that its connections speak.
@@ -252,15 +346,16 @@ impl Route {
 
     /// What is dialled.
     pub(crate) fn dialled(&self) -> Host {
-        match &self.connect_to {
-            Some(host) => host.clone(),
-            None => Host::new(&*self.host, self.port),
+        match &self.way {
+            Way::Direct => Host::new(&*self.host, self.port),
+            Way::At(host) => host.clone(),
+            Way::By(proxy) => proxy.host(),
         }
     }
 }
 
 /// One spelling for each host.
-fn canonical(host: &str) -> Arc<str> {
+pub(crate) fn canonical(host: &str) -> Arc<str> {
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
@@ -281,11 +376,17 @@ impl fmt::Display for Route {
             host,
             port,
             tag,
-            connect_to,
+            way,
+            local_address,
         } = self;
         write!(f, "{}://{host}:{port}", self.scheme())?;
-        if let Some(host) = connect_to {
-            write!(f, " at {host}")?;
+        match way {
+            Way::Direct => {}
+            Way::At(host) => write!(f, " at {host}")?,
+            Way::By(proxy) => write!(f, " by {proxy}")?,
+        }
+        if let Some(address) = local_address {
+            write!(f, " from {address}")?;
         }
         if let Security::Tls {
             server_name: Some(name),

@@ -1,5 +1,6 @@
 //! Real servers for a test: [`PostgresServer`], [`RedisServer`], [`SentinelServer`], [`PgBouncerServer`], the web server
-//! [`NginxServer`] and the name servers [`KnotServer`] and [`NsdServer`] run on a free port with their data in a temporary
+//! [`NginxServer`], the proxies [`TinyproxyServer`] (HTTP) and [`DanteServer`] (SOCKS), and the name servers [`KnotServer`]
+//! and [`NsdServer`] run on a free port with their data in a temporary
 //! folder, can be killed, frozen, continued and restarted while clients are connected, and are gone with everything they
 //! wrote when the value is dropped. And a [`FaultProxy`], which stands in front of any TCP server and breaks what passes
 //! through it: late, slow, cut, swallowed or refused, switched at any moment. And a [`SilentAddress`], which says neither yes
@@ -58,6 +59,8 @@ struct Readme;
 mod account;
 #[cfg(target_os = "linux")]
 mod cluster;
+#[cfg(target_os = "linux")]
+mod dante;
 mod error;
 #[cfg(target_os = "linux")]
 mod guardian;
@@ -89,8 +92,12 @@ mod silent;
 #[cfg(target_os = "linux")]
 mod standby;
 #[cfg(target_os = "linux")]
+mod tinyproxy;
+#[cfg(target_os = "linux")]
 mod zone;
 
+#[cfg(target_os = "linux")]
+pub use dante::DanteServer;
 pub use error::ServerError;
 #[cfg(target_os = "linux")]
 pub use knot::KnotServer;
@@ -108,3 +115,5 @@ pub use redis::{RedisBuilder, RedisServer};
 #[cfg(target_os = "linux")]
 pub use sentinel::{SentinelBuilder, SentinelServer};
 pub use silent::SilentAddress;
+#[cfg(target_os = "linux")]
+pub use tinyproxy::TinyproxyServer;

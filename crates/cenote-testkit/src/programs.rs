@@ -47,6 +47,16 @@ pub(crate) fn nginx() -> Result<PathBuf, ServerError> {
     elsewhere("nginx", "nginx", "/usr/sbin")
 }
 
+/// Finds `tinyproxy`.
+pub(crate) fn tinyproxy() -> Result<PathBuf, ServerError> {
+    elsewhere("tinyproxy", "tinyproxy", "/usr/bin")
+}
+
+/// Finds `danted`, which Debian keeps where only root looks.
+pub(crate) fn dante() -> Result<PathBuf, ServerError> {
+    elsewhere("danted", "dante-server", "/usr/sbin")
+}
+
 /// Finds a program in `PATH` or in `folder`.
 fn elsewhere(
     program: &'static str,

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::outgoing::Outgoing;
 use super::reply::{Repeat, Reply, Sending};
 use super::transport::{BytesRead, Counted, Transport};
-use super::{Incoming, http1, http2};
+use super::{Incoming, Target, http1, http2};
 use cenote::error::BoxError;
 
 use crate::error::Error;
@@ -38,10 +38,11 @@ impl Connection {
         transport: Box<dyn Transport>,
         is_tls: bool,
         watch: Watch,
+        target: Target,
         signals: Signals,
     ) -> Result<Self, BoxError> {
         let (counted, read) = Counted::new(transport);
-        let opened = http1::Connection::open(counted, read, is_tls, watch, signals).await?;
+        let opened = http1::Connection::open(counted, read, is_tls, watch, target, signals).await?;
         Ok(Self::new(Wire::Http1(opened)))
     }
 

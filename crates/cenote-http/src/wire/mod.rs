@@ -13,8 +13,10 @@ mod incoming;
 mod outgoing;
 mod reply;
 mod transport;
+mod tunnel;
 
 pub(crate) use connection::Connection;
+pub(crate) use http1::Target;
 pub(crate) use http2::is_foreign;
 pub(crate) use hyper::upgrade::{OnUpgrade, Upgraded as Switched, on as on_upgrade};
 pub(crate) use hyper_util::rt::TokioIo;
@@ -22,3 +24,4 @@ pub(crate) use incoming::Incoming;
 pub(crate) use outgoing::Outgoing;
 pub(crate) use reply::{Failure, Repeat, Reply, Sending, SendingError, Upload};
 pub(crate) use transport::Transport;
+pub(crate) use tunnel::tunnel;

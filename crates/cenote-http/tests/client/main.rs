@@ -10,9 +10,16 @@ mod errors;
 mod fields;
 mod keeping;
 mod plain;
+mod proxies;
+#[cfg(target_os = "linux")]
+mod real_proxies;
 mod routes;
 mod server;
 mod services;
+mod socks;
 #[cfg(feature = "rustls")]
 mod tls;
+#[cfg(feature = "rustls")]
+mod tunnels;
 mod upgrading;
+mod ways;

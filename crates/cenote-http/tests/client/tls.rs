@@ -14,15 +14,15 @@ use tokio_rustls::TlsAcceptor;
 use crate::server::{Peer, ok};
 
 /// A server of `localhost` with a certificate of an authority of its own. It answers with the name that it was asked for
-/// by TLS, and tells what protocols each connection offered.
-struct Secure {
-    port: u16,
+/// by TLS, or under `/head` with what it heard, and tells what protocols each connection offered.
+pub struct Secure {
+    pub port: u16,
     authority: CertificateDer<'static>,
     offers: mpsc::Receiver<Vec<String>>,
 }
 
 impl Secure {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -56,8 +56,12 @@ impl Secure {
                     let protocol = String::from_utf8(protocol.to_vec()).unwrap();
                     tell.send(vec![protocol]).unwrap();
                     let mut peer = Peer::new(stream);
-                    while peer.request().await.is_some() {
-                        peer.say(&ok(&name)).await;
+                    while let Some(request) = peer.request().await {
+                        let said = match &*request.path {
+                            "/head" => &request.head,
+                            _ => &name,
+                        };
+                        peer.say(ok(said)).await;
                     }
                 });
             }
@@ -70,7 +74,7 @@ impl Secure {
     }
 
     /// Settings that trust its authority.
-    fn trusted(&self) -> ClientConfig {
+    pub fn trusted(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).unwrap();
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -80,21 +84,21 @@ impl Secure {
             .with_no_client_auth()
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         Client::builder().tls(self.trusted()).build().unwrap()
     }
 
-    fn url(&self, host: &str) -> String {
+    pub fn url(&self, host: &str) -> String {
         format!("https://{host}:{}/", self.port)
     }
 
     /// How many connections there were since this was asked last.
-    fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.offers.try_iter().count()
     }
 }
 
-async fn get(client: &Client, url: &str, options: RouteOptions) -> String {
+pub async fn get(client: &Client, url: &str, options: RouteOptions) -> String {
     let reply = client.get(url).route(options).send().await.unwrap();
     reply.text().await.unwrap()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+#[cfg(target_os = "linux")]
+use cenote_http::Proxy;
 use http::Version;
 use tokio::task::JoinSet;
 
@@ -18,6 +20,20 @@ async fn requests_at_the_same_time_share_one_connection() {
     }
     while let Some(version) = requests.join_next().await {
         assert_eq!(version.unwrap(), Version::HTTP_2);
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+/// A proxy that passes requests on speaks HTTP/1.1.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn by_an_http_proxy_it_goes_through_a_tunnel() {
+    let tinyproxy = cenote_testkit::TinyproxyServer::start("").unwrap();
+    let server = Server::answering(100).await;
+    let proxy = Proxy::http(format!("http://{}", tinyproxy.addr())).unwrap();
+    let client = http2().proxy(proxy).build().unwrap();
+    for _ in 0..3 {
+        get(&client, &server.url("/")).await.unwrap();
     }
     assert_eq!(server.accepted(), 1);
 }

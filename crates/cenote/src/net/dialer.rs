@@ -1,15 +1,17 @@
 //! Opens sockets to one host: looks its name up, races its addresses, and gives the winner its options.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::AsSocket;
 use super::error::DialError;
 use super::host::{Host, Place, alternate};
+use super::lookups::Lookups;
 use super::options::{Keepalive, Options};
 use super::race::{race, rounded};
 use super::socket::Socket;
@@ -38,10 +40,30 @@ use crate::rt::timeout_at;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// A name is looked up for each dial, so that one that moves is followed; of a name one look-up is under way at a time,
+/// and dials that want it meanwhile, of this dialer and of its clones, have its answer. One that hangs is therefore not
+/// begun again before the system has given it up.
+#[derive(Clone, Debug, Default)]
 pub struct Dialer {
     options: Options,
+    local_address: Option<IpAddr>,
+    lookups: Lookups,
 }
+
+/// By their settings.
+impl PartialEq for Dialer {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            options,
+            local_address,
+            lookups: _,
+        } = self;
+        *options == other.options && *local_address == other.local_address
+    }
+}
+
+impl Eq for Dialer {}
 
 impl Dialer {
     /// A dialer with the defaults.
@@ -70,6 +92,18 @@ impl Dialer {
         self
     }
 
+    /// The address of this machine that TCP connections come from, where it has several: its interface, and what servers
+    /// and firewalls know it by. Of a host, only addresses of its family (IPv4 or IPv6) are connected to. Unix sockets have
+    /// none. `None`: the system chooses, by the server's address. Default: `None`.
+    ///
+    /// The system keeps a port of the address for each connection, about 28,000 on Linux by default, where it would
+    /// otherwise use one port for connections to several servers.
+    #[must_use]
+    pub fn bind(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.local_address = address.into();
+        self
+    }
+
     /// Connects to the first address of the host that accepts.
     ///
     /// The addresses begin 250 ms after each other, or at once when another has failed, in the resolver's order with
@@ -87,13 +121,13 @@ impl Dialer {
     /// # Errors
     ///
     /// [`DialError`]: the name has no address, or none accepted a connection in time; also when an option could not
-    /// be set.
+    /// be set, or the local address is not one of this machine.
     pub async fn connect(&self, host: &Host, dial: &Dial) -> Result<Socket, DialError> {
         let found;
         let addresses: &[SocketAddr] = match host.place() {
             Place::Addresses { addresses, .. } => addresses,
             Place::Name { name, port } => {
-                found = look_up(host, name, *port, dial).await?;
+                found = self.look_up(host, name, *port, dial).await?;
                 &found
             }
             #[cfg(unix)]
@@ -113,8 +147,40 @@ impl Dialer {
         }
     }
 
+    async fn look_up(
+        &self,
+        host: &Host,
+        name: &Arc<str>,
+        port: u16,
+        dial: &Dial,
+    ) -> Result<Vec<SocketAddr>, DialError> {
+        let lookup = self.lookups.addresses(name, port, ask_system);
+        let found = match dial.deadline() {
+            None => lookup.await,
+            Some(deadline) => {
+                let limit = dial.remaining().unwrap_or_default();
+                match timeout_at(deadline, lookup).await {
+                    Ok(found) => found,
+                    Err(_) => {
+                        return Err(DialError::LookupTimedOut {
+                            host: host.clone(),
+                            limit: rounded(limit),
+                        });
+                    }
+                }
+            }
+        };
+        found.map_err(|source| DialError::Lookup {
+            host: host.clone(),
+            source,
+        })
+    }
+
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let socket = TcpStream::connect(address).await?;
+        let socket = match self.local_address {
+            None => TcpStream::connect(address).await?,
+            Some(local) => connect_from(local, address).await?,
+        };
         self.configure(&socket)?;
         Ok(socket)
     }
@@ -129,32 +195,25 @@ impl Dialer {
     }
 }
 
-async fn look_up(
-    host: &Host,
-    name: &str,
-    port: u16,
-    dial: &Dial,
-) -> Result<Vec<SocketAddr>, DialError> {
-    let lookup = lookup_host((name, port));
-    let found = match dial.deadline() {
-        None => lookup.await.map(Iterator::collect),
-        Some(deadline) => {
-            let limit = dial.remaining().unwrap_or_default();
-            match timeout_at(deadline, lookup).await {
-                Ok(found) => found.map(Iterator::collect),
-                Err(_) => {
-                    return Err(DialError::LookupTimedOut {
-                        host: host.clone(),
-                        limit: rounded(limit),
-                    });
-                }
-            }
+async fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match (local, address) {
+        (IpAddr::V4(_), SocketAddr::V4(_)) => TcpSocket::new_v4()?,
+        (IpAddr::V6(_), SocketAddr::V6(_)) => TcpSocket::new_v6()?,
+        _ => {
+            let problem = format!("it is not of the family of the local address {local}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
     };
-    found.map_err(|source| DialError::Lookup {
-        host: host.clone(),
-        source,
-    })
+    socket.bind(SocketAddr::new(local, 0)).map_err(|error| {
+        let problem = format!("cannot connect from {local}: {error}");
+        io::Error::new(error.kind(), problem)
+    })?;
+    socket.connect(address).await
+}
+
+/// The system's resolver, which asks for no port.
+fn ask_system(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, 0).to_socket_addrs()?.collect())
 }
 
 #[cfg(unix)]

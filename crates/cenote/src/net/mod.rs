@@ -61,6 +61,7 @@ mod dialer;
 mod error;
 mod host;
 mod hosts;
+mod lookups;
 mod options;
 mod quiet;
 mod race;

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::finishing::{self, FINISH_BYTES, Left};
-use super::form;
+use super::form::{self, Target};
 use super::sending::Sending;
 use crate::error::Error;
 use crate::keep_alive::KeepAlive;
@@ -28,6 +28,7 @@ pub(crate) struct Connection {
     read: BytesRead,
     watch: Watch,
     is_tls: bool,
+    target: Target,
 }
 
 /// What the connection and the task that finishes what was left have in common.
@@ -66,6 +67,7 @@ impl Connection {
         read: BytesRead,
         is_tls: bool,
         watch: Watch,
+        target: Target,
         signals: Signals,
     ) -> hyper::Result<Self> {
         let (sender, task) = http1::handshake(TokioIo::new(transport)).await?;
@@ -92,6 +94,7 @@ impl Connection {
             read,
             watch,
             is_tls,
+            target,
         })
     }
 
@@ -108,7 +111,7 @@ impl Connection {
             }),
         };
         let (mut head, body) = request.into_parts();
-        let uri = form::make(&mut head);
+        let uri = form::make(&mut head, self.target);
         let request = Request::from_parts(head, body);
         let mut state = self.shared.state();
         state.doing = Doing::Busy;

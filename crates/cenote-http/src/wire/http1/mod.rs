@@ -10,4 +10,5 @@ mod form;
 mod sending;
 
 pub(super) use connection::Connection;
+pub(crate) use form::Target;
 pub(super) use sending::Sending;

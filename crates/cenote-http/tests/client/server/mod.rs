@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Longer than anything here takes on the slowest machine.
 const LONG: Duration = Duration::from_secs(60);
@@ -145,23 +145,15 @@ impl Peer {
         loop {
             let end = end.as_bytes();
             if let Some(at) = self.unread.windows(end.len()).position(|part| part == end) {
-                return self.take(at + end.len());
+                return self.exactly(at + end.len()).await;
             }
             self.more().await?;
         }
     }
 
     async fn exactly(&mut self, length: usize) -> Option<String> {
-        while self.unread.len() < length {
-            self.more().await?;
-        }
-        self.take(length)
-    }
-
-    fn take(&mut self, length: usize) -> Option<String> {
-        let rest = self.unread.split_off(length);
-        let taken = std::mem::replace(&mut self.unread, rest);
-        Some(String::from_utf8(taken).unwrap())
+        let bytes = self.bytes(length).await?;
+        Some(String::from_utf8(bytes).unwrap())
     }
 
     async fn more(&mut self) -> Option<()> {
@@ -172,9 +164,28 @@ impl Peer {
     }
 
     /// Writes this. A client that is gone does not hear it.
-    pub async fn say(&mut self, bytes: &str) {
-        let _ = self.stream.write_all(bytes.as_bytes()).await;
+    pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
         let _ = self.stream.flush().await;
+    }
+
+    /// Passes everything on to `addr`, and back, until both are done.
+    pub async fn lead_to(mut self, addr: SocketAddr) {
+        let Ok(mut server) = TcpStream::connect(addr).await else {
+            return;
+        };
+        // Which of the two ended it is not asked.
+        let _ = server.write_all(&self.unread).await;
+        let _ = copy_bidirectional(&mut self.stream, &mut server).await;
+    }
+
+    /// The next bytes, so many.
+    pub async fn bytes(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.unread.len() < length {
+            self.more().await?;
+        }
+        let rest = self.unread.split_off(length);
+        Some(std::mem::replace(&mut self.unread, rest))
     }
 
     /// Waits until the client closes the connection.
