@@ -20,13 +20,22 @@
 //!
 //! # What it speaks
 //!
-//! HTTP/1.1, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. It offers `http/1.1` by
-//! ALPN and nothing else; it follows no redirects, decodes nothing, keeps no cookies and adds no field but `Host`, and the
-//! length of a body: that is for layers above. It goes by a [`Proxy`] where it is told to, and reads none from the
-//! environment. A connection that a server agrees to use for another protocol is had by [`Body::upgrade`]; CONNECT is
+//! HTTP/1.1 and HTTP/2, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. Over TLS the
+//! server chooses by ALPN; without, HTTP/1.1 is spoken unless a request asks for HTTP/2 by its version, or its
+//! [route](RouteOptions::version) does. It follows no redirects, decodes nothing, keeps no cookies and adds no field but
+//! `Host`, and the length of a body: that is for layers above. It goes by a [`Proxy`] where it is told to, and reads none from
+//! the environment. A connection that a server agrees to use for another protocol is had by [`Body::upgrade`]; CONNECT is
 //! refused.
 //!
+//! A route is one pool, whatever its connections speak: each says how many exchanges it carries, one by HTTP/1.1, as many as
+//! the server takes by HTTP/2, and 128 at most. One is opened first, and what it carries is known before the next: a burst of
+//! a thousand requests opens one connection where the server speaks HTTP/2, and as many as they need, within the bounds, where
+//! it does not. A further one is opened where those there are have no room, by HTTP/2 as soon as three quarters of it are
+//! taken.
+//!
 //! # What becomes of connections
+//!
+//! Those that speak HTTP/1.1:
 //!
 //! | when | it |
 //! |---|---|
@@ -40,6 +49,23 @@
 //! | it is 30 min old | is closed once it is idle, so that a name which moved is followed |
 //! | it ended before the request was sent | is passed over: the request goes over another one |
 //! | it was reused and ended before a byte of the reply | costs a GET or HEAD request without a body one more attempt, any other an [`Error::Exchange`] |
+//!
+//! Those that speak HTTP/2:
+//!
+//! | when | it |
+//! |---|---|
+//! | a request or its reply is dropped | goes on; the stream is reset |
+//! | the server lowers how many streams it takes | is given no more than those |
+//! | the server says that it goes away (GOAWAY) | gets no more requests, and is closed when those it carries have ended; a request that the server has not begun goes over another one, if its body is there as a whole |
+//! | the server refuses a stream | goes on; the request is sent again, three times at most, if its body is there as a whole |
+//! | a request is dropped, and nothing has come from the server since it was sent | gets no more requests until the server answers a PING; one that does not in 5 s is closed |
+//! | it was idle for 30 s | is asked with a PING before the next request |
+//! | a body is not read | holds 1 MiB of it, and carries the others all the same |
+//! | it is 30 min old | gets no more requests, and is closed when those it carries have ended |
+//! | it ended before the head of a reply | costs a GET or HEAD request without a body one more attempt, if it had carried a request before; any other an [`Error::Exchange`] |
+//!
+//! Of all requests of a client a tenth at most, and a hundred more, is repeated for a connection that ended. One that is
+//! answered with 421 is asked once more over another connection, if it can be.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(missing_docs)]
