@@ -1,9 +1,12 @@
 //! The client's settings.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cenote::error::SettingsError;
 use cenote::net::Dialer;
+use cenote::report::Event;
 use cenote::settings::ConnectFailures;
 use cenote::shared::{Choice, SharedPoolBuilder};
 use cenote::{Keyed, SharedPool};
@@ -20,7 +23,7 @@ use crate::tls::TlsProfile;
 use crate::version::HttpVersion;
 
 /// Sets up a [`Client`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ClientBuilder {
     name: String,
@@ -29,15 +32,20 @@ pub struct ClientBuilder {
     version: HttpVersion,
     each: EachPool,
     proxy: Option<Proxy>,
+    observers: Vec<Observer>,
     #[cfg(feature = "rustls")]
     tls: Option<TlsProfile>,
 }
+
+type Observer = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// What holds for the pool of each route.
 #[derive(Clone, Debug)]
 struct EachPool {
     max_size: usize,
+    max_waiters: Option<usize>,
     idle_timeout: Option<Duration>,
+    max_lifetime: Option<Duration>,
     acquire_timeout: Option<Duration>,
     connect_timeout: Duration,
     dialer: Dialer,
@@ -59,13 +67,16 @@ impl ClientBuilder {
             version: HttpVersion::Any,
             each: EachPool {
                 max_size: 20,
+                max_waiters: Some(10_000),
                 // Common load balancers close after 60 s.
                 idle_timeout: Some(Duration::from_secs(50)),
+                max_lifetime: Some(Duration::from_secs(30 * 60)),
                 acquire_timeout: Some(Duration::from_secs(10)),
                 connect_timeout: Duration::from_secs(5),
                 dialer: Dialer::new(),
             },
             proxy: None,
+            observers: Vec::new(),
             #[cfg(feature = "rustls")]
             tls: None,
         }
@@ -104,6 +115,45 @@ impl ClientBuilder {
     /// the server's. Default: 50 s.
     pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.each.idle_timeout = limit.into();
+        self
+    }
+
+    /// A connection this old gets no new requests, and is closed when those it carries have ended, so that a name which moved
+    /// is followed. Up to a tenth less, by chance for each, so that those opened together do not end together. `None`: no
+    /// limit. Default: 30 min.
+    pub fn max_lifetime(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.each.max_lifetime = limit.into();
+        self
+    }
+
+    /// Requests of one route that may wait for a connection at once; one more fails with [`Error::NoConnection`] at once.
+    /// `None`: no bound. Default: 10,000.
+    ///
+    /// [`Error::NoConnection`]: crate::Error::NoConnection
+    pub fn max_waiters(mut self, requests: impl Into<Option<usize>>) -> Self {
+        self.each.max_waiters = requests.into();
+        self
+    }
+
+    /// Called with everything that happens to connections, of whichever route; [`Event::pool`] says of which, as
+    /// "http\[https://example.org:443\]". Several are called in the order given; a panic is ignored. On the task where it
+    /// happens: it is to be quick.
+    ///
+    /// ```
+    /// use cenote::report::EventKind;
+    ///
+    /// let http = cenote_http::Client::builder()
+    ///     .on_event(|event| {
+    ///         if let EventKind::ConnectFailed { .. } = event.kind {
+    ///             eprintln!("{}: {:?}", event.pool, event.kind);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// # drop(http);
+    /// # Ok::<(), cenote::error::SettingsError>(())
+    /// ```
+    pub fn on_event(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observers.push(Arc::new(observer));
         self
     }
 
@@ -161,6 +211,7 @@ impl ClientBuilder {
             version,
             each,
             proxy,
+            observers,
             #[cfg(feature = "rustls")]
             tls,
         } = self;
@@ -178,6 +229,9 @@ impl ClientBuilder {
             Some(connections) => pools.max_idle(connections),
             None => pools,
         };
+        let pools = observers.into_iter().fold(pools, |pools, observer| {
+            pools.on_event(move |event| observer(event))
+        });
         let pools = pools.build()?;
         Ok(Client::new(Shared {
             pools,
@@ -187,11 +241,26 @@ impl ClientBuilder {
     }
 }
 
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("name", &self.name)
+            .field("max_total", &self.max_total)
+            .field("max_idle", &self.max_idle)
+            .field("version", &self.version)
+            .field("each", &self.each)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
 impl EachPool {
     fn pool(&self, route: Route) -> SharedPoolBuilder<Connector> {
         let Self {
             max_size,
+            max_waiters,
             idle_timeout,
+            max_lifetime,
             acquire_timeout,
             connect_timeout,
             dialer,
@@ -199,6 +268,8 @@ impl EachPool {
         SharedPool::builder(Connector::new(route, dialer))
             .max_size(max_size)
             .max_connecting(MAX_CONNECTING)
+            .max_waiters(max_waiters)
+            .max_lifetime(max_lifetime)
             .idle_timeout(idle_timeout)
             .acquire_timeout(acquire_timeout)
             .connect_timeout(connect_timeout)

@@ -183,3 +183,59 @@ async fn a_client_that_is_closed_lets_replies_end_and_takes_no_request() {
     assert_eq!(closing.await.abandoned, 0);
     eventually("the server sees it", || server.ended() == 1).await;
 }
+
+/// A name that has moved would be asked at its old address for ever.
+#[tokio::test]
+async fn a_connection_that_is_old_is_replaced() {
+    let server = Server::echo().await;
+    let client = Client::builder()
+        .max_lifetime(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let reply = client.get(server.url("/1")).send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), "/1");
+    eventually("it is closed", || server.ended() == 1).await;
+    let reply = client.get(server.url("/2")).send().await.unwrap();
+    assert_eq!(reply.text().await.unwrap(), "/2");
+    assert_eq!(server.accepted(), 2);
+}
+
+#[tokio::test]
+async fn one_request_more_than_may_wait_is_refused_at_once() {
+    let server = holding().await;
+    let client = Client::builder()
+        .max_per_route(1)
+        .max_waiters(1)
+        .build()
+        .unwrap();
+    let held = client.get(server.url("/")).send().await.unwrap();
+    let waiting = tokio::spawn(client.get(server.url("/")).send());
+    eventually("one waits", || client.status().waiters == 1).await;
+    let error = client.get(server.url("/")).send().await.unwrap_err();
+    assert!(matches!(error, Error::NoConnection { .. }), "{error}");
+    assert!(!error.is_timeout(), "{error}");
+    waiting.abort();
+    drop(held);
+}
+
+#[tokio::test]
+async fn what_happens_to_the_connections_of_each_route_is_told_with_its_name() {
+    let server = Server::echo().await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let client = Client::builder()
+        .on_event(move |event| {
+            if let cenote::report::EventKind::Opened { .. } = event.kind {
+                tell.send(event.pool.to_string()).unwrap();
+            }
+        })
+        .build()
+        .unwrap();
+    for tenant in ["a", "b"] {
+        let request = client.get(server.url("/"));
+        let request = request.route(RouteOptions::new().tag(tenant));
+        request.send().await.unwrap().bytes().await.unwrap();
+    }
+    let told: Vec<_> = told.try_iter().collect();
+    let expected = ["a", "b"].map(|tenant| format!("http[http://{} for {tenant}]", server.addr));
+    assert_eq!(told, expected);
+}

@@ -356,3 +356,29 @@ fn a_client_serves_on_the_next_runtime_when_that_of_its_connections_has_ended() 
         });
     }
 }
+
+/// keycloak#50602, contour#5240: over another connection, once.
+#[tokio::test]
+async fn a_get_that_is_answered_with_421_on_a_used_connection_is_sent_once_over_another() {
+    for misdirected in [1, 2] {
+        let server = Server::scripted(move |number, mut peer| async move {
+            while let Some(request) = peer.request().await {
+                let is_first = request.path == "/first";
+                match number <= misdirected && !is_first {
+                    true => {
+                        let reply = "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n";
+                        peer.say(reply).await;
+                    }
+                    false => peer.say(&ok(&request.path)).await,
+                }
+            }
+        })
+        .await;
+        let client = client();
+        get(&client, &server.url("/first")).await;
+        let reply = client.get(server.url("/second")).send().await.unwrap();
+        let expected = if misdirected == 1 { 200 } else { 421 };
+        assert_eq!(reply.status(), expected);
+        assert_eq!(server.accepted(), 2);
+    }
+}
