@@ -85,6 +85,7 @@ mod error;
 mod exchange;
 mod exclusive;
 mod fields;
+mod http_client;
 mod keep_alive;
 mod leased;
 mod proxy;
@@ -96,6 +97,7 @@ mod tls;
 #[cfg(not(feature = "rustls"))]
 #[path = "no_tls.rs"]
 mod tls;
+mod unpooled;
 mod upgraded;
 mod version;
 mod wire;
@@ -104,6 +106,7 @@ pub use body::Body;
 pub use builder::ClientBuilder;
 pub use client::{Client, ResponseFuture};
 pub use error::{Error, Stage};
+pub use http_client::{HttpClient, ReplyFuture};
 pub use proxy::{Proxy, ProxyError};
 pub use request::RequestBuilder;
 pub use response::Response;
@@ -112,5 +115,6 @@ pub use route::{Route, RouteOptions};
 pub use tls::TlsProfile;
 #[cfg(feature = "rustls")]
 pub use tokio_rustls::rustls;
+pub use unpooled::Unpooled;
 pub use upgraded::Upgraded;
 pub use version::HttpVersion;
