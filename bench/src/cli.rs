@@ -6,7 +6,10 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::rounds::{Rounds, Scenario};
-use crate::{mux, postgres, redis, scenarios};
+use crate::{http, mux, postgres, redis, scenarios};
+
+/// The hidden command by which this program becomes the server of `http`.
+pub const HTTP_SERVER: &str = "http-server";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,14 +21,15 @@ Examples:
   cargo run --release --manifest-path bench/Cargo.toml -- redis --json redis.json
   cargo run --release --manifest-path bench/Cargo.toml -- balance --json balance.json
   cargo run --release --manifest-path bench/Cargo.toml -- keyed --only keyed
+  cargo run --release --manifest-path bench/Cargo.toml -- http --only h1_64,h1_64x10 --rounds 9
   cargo run --release --manifest-path bench/Cargo.toml -- idle --subject cenote,bb8";
 
 /// Measures Cenote beside its rivals, in one process and one run.
 ///
 /// Each round runs every subject once, in an order that moves on by one, and each figure is the median of the
 /// rounds: compare the figures of one run, not those of two. A quiet machine gives steadier ones. In `pool`, `mux`,
-/// `balance` and `keyed` each run of a subject is a process of its own. At the end, what the project asks of itself is printed with
-/// what was reached.
+/// `balance`, `keyed` and `http` each run of a subject is a process of its own. At the end, what the project asks of itself
+/// is printed with what was reached.
 #[derive(Parser)]
 #[command(name = "cenote-bench", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -77,6 +81,25 @@ pub enum Command {
     /// Needs Redis's server installed (Debian: `apt-get install redis-server`). Where `redis-benchmark` is installed
     /// too, it gives the floor: pipelines of 100 on one connection, and of 32 on four.
     Redis(RedisArgs),
+
+    /// HTTP clients: rates over HTTP/1.1 and HTTP/2, what a request costs, a thousand at once
+    ///
+    /// GET of 64 bytes from hyper's server, which has a process of its own. `h1_64`, `h1_64x10` and `h1_1000x10`: so many
+    /// tasks over HTTP/1.1, on as many or on 10 connections; `h2_1`, `h2_64`, `h2_1000` and `h2_1000x4`: over HTTP/2 without
+    /// TLS, on one or up to four. `cold_burst`: a thousand requests at once over TLS, before there is a connection.
+    /// `h1_allocations` and `h2_allocations` count how often a request asks for memory. Where `wrk` and `h2load` are
+    /// installed (Debian: `apt-get install wrk nghttp2-client`), they give the floors. Nine rounds take some ten minutes;
+    /// fewer are run where that would exceed twenty.
+    Http(HttpArgs),
+
+    /// HTTP clients and an nginx that is reloaded each second: how many requests fail
+    ///
+    /// Half a minute for each subject. Needs nginx installed (Debian: `apt-get install nginx-light`).
+    HttpReload(HttpReloadArgs),
+
+    /// Serve HTTP as the runs of `http` ask for it, until standard input ends
+    #[command(hide = true, name = HTTP_SERVER)]
+    HttpServer,
 }
 
 #[derive(Args)]
@@ -228,6 +251,46 @@ pub struct RedisArgs {
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(redis::SUBJECTS))]
     pub subject: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct HttpArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&http::all())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&http::all())))]
+    pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
+}
+
+#[derive(Args)]
+pub struct HttpReloadArgs {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// Run only these scenarios (several: commas, or the option again)
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(names(&http::reload())))]
+    pub only: Vec<String>,
+
+    /// Run only these subjects
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(subjects(&http::reload())))]
+    pub subject: Vec<String>,
+
+    /// Run the one case that was chosen in this process, and print what it yields
+    #[arg(long, hide = true)]
+    pub alone: bool,
 }
 
 fn names(scenarios: &[Scenario]) -> Vec<&'static str> {

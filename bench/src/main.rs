@@ -4,12 +4,14 @@ mod allocations;
 mod callers;
 mod cli;
 mod connector;
+mod http;
 mod isolated;
 mod measure;
 mod mux;
 mod neighbours;
 mod output;
 mod postgres;
+mod processor;
 mod progress;
 mod redis;
 mod rounds;
@@ -36,6 +38,9 @@ const ROUNDS: usize = 5;
 const LIMIT: Duration = Duration::from_secs(60);
 /// A round of `balance` or `keyed` has half a minute in which nothing happens.
 const BALANCE_LIMIT: Duration = Duration::from_secs(300);
+/// What `http` is asked is asked of the medians of at least so many.
+const HTTP_ROUNDS: usize = 9;
+const HTTP_LIMIT: Duration = Duration::from_secs(1_200);
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -70,6 +75,31 @@ fn run(command: Command) -> Result<ExitCode, String> {
             let chosen = cli::select(mux::all(), &args.only, &args.subject);
             let rounds = Rounds::Within(ROUNDS, LIMIT);
             measure_each(chosen, "mux", &args.common, rounds, args.alone, mux::LEGEND)
+        }
+        Command::Http(args) => {
+            let chosen = cli::select(http::all(), &args.only, &args.subject);
+            let rounds = Rounds::Within(HTTP_ROUNDS, HTTP_LIMIT);
+            let legend = http::legend();
+            measure_each(chosen, "http", &args.common, rounds, args.alone, &legend)
+        }
+        Command::HttpReload(args) => {
+            let chosen = cli::select(http::reload(), &args.only, &args.subject);
+            // Half a minute each: one is enough.
+            let rounds = Rounds::Exactly(1);
+            let legend = http::RELOAD_LEGEND;
+            measure_each(
+                chosen,
+                "http-reload",
+                &args.common,
+                rounds,
+                args.alone,
+                legend,
+            )
+        }
+        Command::HttpServer => {
+            let served = http::server::run();
+            served.map_err(|error| error.to_string())?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Idle(args) => {
             let chosen = cli::select(scenarios::idle(), &args.only, &args.subject);

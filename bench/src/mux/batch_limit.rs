@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::frame::{FRAME, Frame};
-use crate::callers::{CallError, Stage, failed, within_reason, workers};
+use crate::callers::{CallError, Lengths, Stage, failed, within_reason, workers};
 use crate::measure::{Failure, Outcome, Sample};
 
 const BATCH: usize = 1_000;
@@ -19,14 +19,17 @@ pub fn run(server: SocketAddr) -> Outcome<Sample> {
     let runtime = workers()?;
     let stage = Arc::new(Stage::default());
     let task = runtime.spawn(batches(server, Arc::clone(&stage)));
-    let took = stage.conduct();
+    let spent = stage.conduct(Lengths::SHORT);
     let ended = runtime.block_on(within_reason(async {
         let ended = task.await;
         ended.map_err(|error| Failure::new(format!("a task panicked: {error}")))
     }));
     runtime.shutdown_timeout(Duration::from_secs(1));
     let answered = ended?.map_err(failed)?;
-    Ok(vec![("req_per_s", answered as f64 / took.as_secs_f64())])
+    Ok(vec![(
+        "req_per_s",
+        answered as f64 / spent.time.as_secs_f64(),
+    )])
 }
 
 async fn batches(server: SocketAddr, stage: Arc<Stage>) -> Result<usize, CallError> {

@@ -2,7 +2,6 @@
 //!
 //! Owns the list of subjects. Every case has an echo server of its own, which ends with it.
 
-mod allocations;
 mod batch_limit;
 mod cenote_mux;
 mod cenote_shared;
@@ -104,7 +103,10 @@ fn wakes(callers: usize) -> Case {
 fn allocations<S: Subject>() -> Case {
     Case {
         subject: S::NAME,
-        run: Box::new(|| allocations::run::<S>(start()?.addr())),
+        run: Box::new(|| {
+            let server = start()?;
+            callers::allocations::run(Echoed::<S>::open(server.addr()))
+        }),
     }
 }
 

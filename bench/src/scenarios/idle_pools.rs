@@ -11,6 +11,7 @@ use super::current_thread;
 use crate::allocations::Count;
 use crate::connector::{Connection, Setup};
 use crate::measure::{Failure, Outcome, Sample};
+use crate::processor;
 use crate::subjects::{Subject, refused};
 
 const POOLS: usize = 10_000;
@@ -62,41 +63,33 @@ async fn measure<S: Subject>() -> Outcome<Sample> {
 
 /// What the process uses while nothing happens for so long.
 pub(super) async fn use_during(rest: Duration) -> Outcome<Sample> {
-    let (cpu, wakeups, began) = (cpu()?, wakeups()?, Instant::now());
+    let (cpu, wakeups, began) = (processor::used(), wakeups()?, Instant::now());
     tokio::time::sleep(rest).await;
     let seconds = began.elapsed().as_secs_f64();
-    let (cpu, wakeups) = (self::cpu()? - cpu, self::wakeups()? - wakeups);
+    let (cpu, wakeups) = (processor::used() - cpu, self::wakeups()? - wakeups);
     Ok(vec![
-        ("cpu_percent", cpu / seconds * 100.0),
+        ("cpu_percent", cpu.as_secs_f64() / seconds * 100.0),
         ("wakeups_per_s", wakeups / seconds),
     ])
 }
 
-/// Seconds of processor time that the threads of this process have used.
-fn cpu() -> Outcome<f64> {
-    let nanos = |thread: String| thread.split(' ').next()?.parse::<f64>().ok();
-    sum_over_threads("schedstat", nanos).map(|nanos| nanos / 1e9)
-}
-
-/// How often its threads went to sleep, and so woke up.
+/// How often the threads of this process went to sleep, and so woke up.
 fn wakeups() -> Outcome<f64> {
-    let switches = |thread: String| {
-        let mut lines = thread.lines();
-        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        count.trim().parse::<f64>().ok()
-    };
-    sum_over_threads("status", switches)
-}
-
-fn sum_over_threads(file: &str, read: impl Fn(String) -> Option<f64>) -> Outcome<f64> {
     let failed = |why: String| Failure::new(format!("/proc/self/task: {why}"));
     let threads = fs::read_dir("/proc/self/task").map_err(|error| failed(error.to_string()))?;
     let mut sum = 0.0;
     for thread in threads {
         let thread = thread.map_err(|error| failed(error.to_string()))?;
-        let text = fs::read_to_string(thread.path().join(file));
-        let text = text.map_err(|error| failed(error.to_string()))?;
-        sum += read(text).ok_or_else(|| failed(format!("{file} is not as expected")))?;
+        let status = fs::read_to_string(thread.path().join("status"));
+        let status = status.map_err(|error| failed(error.to_string()))?;
+        let switches = voluntary_switches(&status);
+        sum += switches.ok_or_else(|| failed("status is not as expected".to_owned()))?;
     }
     Ok(sum)
+}
+
+fn voluntary_switches(status: &str) -> Option<f64> {
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    count.trim().parse().ok()
 }

@@ -3,6 +3,7 @@
 //! A threshold whose subjects were not all measured is left out, not failed.
 
 mod balance;
+mod http;
 mod idle;
 mod keyed;
 mod mux;
@@ -88,6 +89,7 @@ pub fn judge(results: &Results) -> Vec<Verdict> {
         postgres::THRESHOLDS,
         mux::THRESHOLDS,
         redis::THRESHOLDS,
+        http::THRESHOLDS,
         idle::THRESHOLDS,
     ];
     asked.into_iter().flatten().filter_map(answer).collect()

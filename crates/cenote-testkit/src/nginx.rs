@@ -48,6 +48,16 @@ impl NginxServer {
         format!("http://{}{path}", self.addr())
     }
 
+    /// Has it read its settings again (SIGHUP), as after a change of them: a new worker has what connects from now on, the old
+    /// one closes its idle connections and ends with the requests that it has. It does not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::NotRunning`] if it was killed or has ended by itself.
+    pub fn reload(&self) -> Result<(), ServerError> {
+        self.server.signal("reload", Signal::HUP)
+    }
+
     define_life!(holds: "settings", restarted: "asked to end at once (SIGTERM), which closes its connections");
 }
 

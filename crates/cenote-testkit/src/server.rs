@@ -212,6 +212,16 @@ impl<R: Recipe> Server<R> {
             .map(|running| running.tree.thaw())
     }
 
+    /// Sends `signal` to its first process.
+    pub(crate) fn signal(
+        &self,
+        attempted: &'static str,
+        signal: Signal,
+    ) -> Result<(), ServerError> {
+        self.alive(&mut self.life(), attempted)
+            .map(|running| running.tree.signal_root(signal))
+    }
+
     pub(crate) fn shut_down(&self) -> Result<(), ServerError> {
         self.end(&mut self.life(), R::END_ORDERLY)
     }

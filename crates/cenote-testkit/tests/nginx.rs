@@ -34,6 +34,20 @@ fn nginx_serves_its_site_and_again_after_it_was_killed() {
     asked(&mut TcpStream::connect(server.addr()).unwrap());
 }
 
+/// What was idle is closed, what was asked is answered, and what connects then is served.
+#[test]
+fn an_nginx_that_is_reloaded_ends_idle_connections_and_goes_on() {
+    let server = NginxServer::start("location / { return 200 'hello'; }").unwrap();
+    let mut idle = TcpStream::connect(server.addr()).unwrap();
+    asked(&mut idle);
+    server.reload().unwrap();
+    assert!(matches!(idle.read(&mut [0]), Ok(0) | Err(_)));
+    asked(&mut TcpStream::connect(server.addr()).unwrap());
+    server.kill().unwrap();
+    let refused = server.reload();
+    assert!(matches!(refused, Err(ServerError::NotRunning { .. })));
+}
+
 #[test]
 fn a_site_that_makes_no_sense_is_refused_with_what_nginx_says() {
     let error = NginxServer::start("no_such_setting on;").unwrap_err();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::quiet::is_quiet;
 use super::socket::Socket;
@@ -80,6 +80,15 @@ macro_rules! when_ready {
     };
 }
 
+/// Whether a read that did not fill its buffer says that the socket is empty: where the system tells of what arrives
+/// afterwards (epoll, kqueue), as tokio's own sockets have it.
+const SHORT_READ_EMPTIES: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple",
+    target_os = "freebsd",
+));
+
 impl AsyncRead for Watched {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -87,7 +96,21 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         on_either!(self, socket => {
-            when_ready!(socket.poll_read_ready(cx), socket.try_read_buf(buf).map(|_| ()))
+            when_ready!(socket.poll_read_ready(cx), {
+                let before = buf.filled().len();
+                // The runtime takes it from here that nothing more is there; else the driver's next read were in vain.
+                let tried = socket.try_io(Interest::READABLE, || {
+                    let read = socket.try_read_buf(buf)?;
+                    match SHORT_READ_EMPTIES && read > 0 && buf.remaining() > 0 {
+                        true => Err(io::ErrorKind::WouldBlock.into()),
+                        false => Ok(()),
+                    }
+                });
+                match buf.filled().len() > before {
+                    true => Ok(()),
+                    false => tried,
+                }
+            })
         })
     }
 }
@@ -123,5 +146,33 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A driver reads until nothing is left: without this each message costs it a system call that finds nothing.
+    #[tokio::test]
+    async fn a_read_that_empties_the_socket_needs_no_second_one_to_know() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (mut watched, _) = Socket::Tcp(socket.unwrap()).watched();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        for message in [b"first", b"again"] {
+            peer.write_all(message).await.unwrap();
+            let mut read = [0; 64];
+            assert_eq!(watched.read(&mut read).await.unwrap(), message.len());
+            assert_eq!(&read[..message.len()], message);
+            let Socket::Tcp(socket) = &*watched.0 else {
+                panic!("it is a TCP socket");
+            };
+            let seems_ready = socket.try_io(Interest::READABLE, || Ok(()));
+            assert_eq!(seems_ready.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! not become the work, each caller in a memory of its own; a call that is under way when the window closes is
 //! finished and its latency counts, so that callers who starve do not vanish from the figures.
 
+pub mod allocations;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,11 +16,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::measure::{Failure, Outcome, Sample, percentile};
+use crate::processor;
 
 /// What the callers run on.
 const WORKERS: usize = 2;
-const WARM_UP: Duration = Duration::from_millis(100);
-const WINDOW: Duration = Duration::from_millis(400);
 /// Calls between two timed ones of a caller; callers start at different offsets.
 const TIMED_EVERY: u64 = 8;
 /// Opening a connection, or the last calls, take no longer unless something hangs.
@@ -30,6 +31,29 @@ pub type CallError = Box<dyn Error + Send + Sync>;
 pub trait Caller: Clone + Send + 'static {
     /// Asks, waits for the answer and checks that it is the one to this call, whose `number` no other call has.
     fn call(&mut self, number: u64) -> impl Future<Output = Result<(), CallError>> + Send;
+}
+
+/// How long the stages of a run take.
+#[derive(Debug, Clone, Copy)]
+pub struct Lengths {
+    pub warm_up: Duration,
+    pub window: Duration,
+}
+
+impl Lengths {
+    /// For clients whose one connection is there from the start.
+    pub const SHORT: Self = Self {
+        warm_up: Duration::from_millis(100),
+        window: Duration::from_millis(400),
+    };
+}
+
+/// What the measured stage took.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    pub time: Duration,
+    /// Of all processors, by this process.
+    pub processor: Duration,
 }
 
 /// What part of the run it is. Callers look before each call; who conducts the run moves it on by the clock.
@@ -53,14 +77,17 @@ impl Stage {
         self.0.load(Ordering::Relaxed) == Self::OVER
     }
 
-    /// Goes through all stages, and says how long the measured one took. Blocks the thread, which is no worker.
-    pub fn conduct(&self) -> Duration {
-        thread::sleep(WARM_UP);
-        let begun = Instant::now();
+    /// Goes through all stages, and says what the measured one took. Blocks the thread, which is no worker.
+    pub fn conduct(&self, lengths: Lengths) -> Spent {
+        thread::sleep(lengths.warm_up);
+        let (begun, used) = (Instant::now(), processor::used());
         self.measure();
-        thread::sleep(WINDOW);
+        thread::sleep(lengths.window);
         self.end();
-        begun.elapsed()
+        Spent {
+            time: begun.elapsed(),
+            processor: processor::used().saturating_sub(used),
+        }
     }
 
     /// Begins the measured stage.
@@ -81,10 +108,27 @@ struct Experience {
     latencies: Vec<u64>,
 }
 
+/// What the callers of a run saw, and what it took.
+pub struct Observed {
+    answered: u64,
+    /// In order.
+    latencies: Vec<u64>,
+    spent: Spent,
+}
+
 /// Opens the connection and lets so many callers use it at once.
 pub fn run<C: Caller>(open: impl Future<Output = Outcome<C>>, callers: usize) -> Outcome<Sample> {
+    observe(open, callers, Lengths::SHORT).map(|observed| observed.summary())
+}
+
+/// The same, for as long as is asked for.
+pub fn observe<C: Caller>(
+    open: impl Future<Output = Outcome<C>>,
+    callers: usize,
+    lengths: Lengths,
+) -> Outcome<Observed> {
     let runtime = workers()?;
-    let outcome = measure(&runtime, open, callers);
+    let outcome = measure(&runtime, open, callers, lengths);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -93,15 +137,38 @@ fn measure<C: Caller>(
     runtime: &Runtime,
     open: impl Future<Output = Outcome<C>>,
     callers: usize,
-) -> Outcome<Sample> {
+    lengths: Lengths,
+) -> Outcome<Observed> {
     let caller = runtime.block_on(within_reason(open))?;
     let stage = Arc::new(Stage::default());
     let running: Vec<_> = (0..callers as u64)
         .map(|id| runtime.spawn(keep_calling(caller.clone(), id, Arc::clone(&stage))))
         .collect();
-    let took = stage.conduct();
-    let total = runtime.block_on(within_reason(gather(running)))?;
-    Ok(summary(total, took))
+    let spent = stage.conduct(lengths);
+    let mut total = runtime.block_on(within_reason(gather(running)))?;
+    total.latencies.sort_unstable();
+    Ok(Observed {
+        answered: total.answered,
+        latencies: total.latencies,
+        spent,
+    })
+}
+
+impl Observed {
+    pub fn summary(&self) -> Sample {
+        let seconds = self.spent.time.as_secs_f64();
+        vec![
+            ("req_per_s", self.answered as f64 / seconds),
+            ("p50_ns", percentile(&self.latencies, 50)),
+            ("p99_ns", percentile(&self.latencies, 99)),
+        ]
+    }
+
+    /// The processor time of this process for each answer, in ns; the server's is in it where that is no other process.
+    pub fn processor_ns_per_answer(&self) -> f64 {
+        // Of a run in which nobody was answered it is all of it.
+        self.spent.processor.as_nanos() as f64 / self.answered.max(1) as f64
+    }
 }
 
 /// The threads on which callers and clients run.
@@ -157,13 +224,4 @@ async fn gather(running: Vec<JoinHandle<Outcome<Experience>>>) -> Outcome<Experi
         total.latencies.extend(one.latencies);
     }
     Ok(total)
-}
-
-fn summary(mut total: Experience, took: Duration) -> Sample {
-    total.latencies.sort_unstable();
-    vec![
-        ("req_per_s", total.answered as f64 / took.as_secs_f64()),
-        ("p50_ns", percentile(&total.latencies, 50)),
-        ("p99_ns", percentile(&total.latencies, 99)),
-    ]
 }

@@ -1,26 +1,25 @@
-//! `mux_allocations`: how often a call asks for memory.
+//! How often a call asks for memory.
 //!
-//! 64 callers warm up, then make 200 calls each while the whole process is counted. Neither they nor the server
-//! allocate meanwhile, so what is counted is the client's: in its call, in its tasks, in its buffers.
+//! 64 callers warm up, then make 200 calls each while the whole process is counted. The callers do not allocate
+//! meanwhile, and a server either does not or is a process of its own, so what is counted is the client's: in its call, in
+//! its tasks, in its buffers.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Barrier;
 
-use super::subject::{Echoed, Subject};
+use super::{Caller, failed, numbers, within_reason, workers};
 use crate::allocations::Count;
-use crate::callers::{Caller, failed, numbers, within_reason, workers};
 use crate::measure::{Failure, Outcome, Sample};
 
-const CALLERS: usize = 64;
+pub const CALLERS: usize = 64;
 const CALLS: usize = 200;
 
-pub fn run<S: Subject>(server: SocketAddr) -> Outcome<Sample> {
+pub fn run<C: Caller>(open: impl Future<Output = Outcome<C>>) -> Outcome<Sample> {
     let runtime = workers()?;
     let outcome = runtime.block_on(within_reason(async {
-        let caller = Echoed::<S>::open(server).await?;
+        let caller = open.await?;
         // Where all callers and who counts meet: warm, then counted, then done.
         let meeting = Arc::new(Barrier::new(CALLERS + 1));
         let running: Vec<_> = (0..CALLERS as u64)
