@@ -1,10 +1,18 @@
-//! HTTP/2: the client against servers that say exactly what a test wants, frame by frame.
+//! HTTP/2: the client against servers that say exactly what a test wants, frame by frame or in h2's words.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+/// Bodies and fields, both ways.
+mod bodies;
 /// How many streams a connection carries, and how many connections there are.
 mod capacity;
 /// What is sent, and what comes back.
 mod exchanges;
+/// What is sent of a request's fields.
+mod fields;
 /// The server that a test scripts.
 mod peer;
+/// A server that speaks HTTP/2 by itself.
+mod speaker;
+/// A request's body that a test makes.
+mod streamed;

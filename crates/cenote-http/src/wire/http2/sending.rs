@@ -79,10 +79,11 @@ impl Future for Sending {
             }
         };
         if let Some(upload) = &mut sent.upload
-            && let Poll::Ready(sent_whole) = Pin::new(upload).poll(cx)
+            && Pin::new(&mut *upload).poll(cx).is_ready()
         {
+            let failed = upload.failure().take();
             sent.upload = None;
-            if let Err(error) = sent_whole {
+            if let Some(error) = failed {
                 return Poll::Ready(Err(SendingError {
                     failure: Failure::Broken,
                     request: None,
@@ -94,11 +95,13 @@ impl Future for Sending {
         Poll::Ready(match reply {
             Ok(reply) => {
                 let (head, body) = reply.into_parts();
-                let incoming = Incoming::new(body, &head.headers, sent.under_way.take());
+                let (under_way, upload) = (sent.under_way.take(), sent.upload.take());
+                let failure = upload.as_ref().map(|upload| upload.failure().clone());
+                let incoming = Incoming::new(body, &head.headers, failure, under_way);
                 Ok(Reply {
                     head,
                     body: wire::Incoming::Http2(incoming),
-                    upload: sent.upload.take(),
+                    upload,
                 })
             }
             Err(error) => Err(SendingError {
