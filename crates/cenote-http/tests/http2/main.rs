@@ -10,6 +10,10 @@ mod capacity;
 mod exchanges;
 /// What is sent of a request's fields.
 mod fields;
+/// Connections that end.
+mod going_away;
+/// What the server says it takes, and when it says otherwise.
+mod limits;
 /// The server that a test scripts.
 mod peer;
 /// A server that speaks HTTP/2 by itself.

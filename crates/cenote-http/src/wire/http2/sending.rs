@@ -115,8 +115,8 @@ impl Future for Sending {
 
 /// What an error of a stream that had no reply says of its request.
 fn failure(error: &h2::Error) -> Failure {
-    // Streams above the last that the peer names (RFC 9113, 6.8). Where it names an error, h2 ends all of them like that.
-    let is_beyond_last = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    // Streams above the last that the peer names, whatever its reason (RFC 9113, 6.8): h2 lets the others go on.
+    let is_beyond_last = error.is_go_away();
     let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if error.is_remote() && (is_beyond_last || is_refused) {
         Failure::Unprocessed
