@@ -5,6 +5,8 @@
 mod bodies;
 mod bounds;
 mod cancelling;
+#[path = "../clock/mod.rs"]
+mod clock;
 mod crowds;
 mod errors;
 mod fields;

@@ -4,8 +4,12 @@
 
 /// Bodies and fields, both ways.
 mod bodies;
+/// Requests that are given up.
+mod cancelling;
 /// How many streams a connection carries, and how many connections there are.
 mod capacity;
+#[path = "../clock/mod.rs"]
+mod clock;
 /// What is sent, and what comes back.
 mod exchanges;
 /// What is sent of a request's fields.
@@ -16,6 +20,8 @@ mod going_away;
 mod limits;
 /// The server that a test scripts.
 mod peer;
+/// Servers that say nothing, and servers that say something else.
+mod silence;
 /// A server that speaks HTTP/2 by itself.
 mod speaker;
 /// A request's body that a test makes.

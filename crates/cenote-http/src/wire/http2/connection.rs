@@ -1,8 +1,11 @@
 //! One connection: the handle that opens streams, and what its driver has found out.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cenote::Signals;
@@ -43,8 +46,9 @@ pub(crate) struct Connection {
     read: BytesRead,
 }
 
-/// What a connection, its driver and the exchanges on it have in common. Each word is read alone, and tells of itself alone:
-/// what depends on it is asked anew when the signal that follows a change arrives.
+/// What a connection, its driver and the exchanges on it have in common. Each word is read alone, and tells of itself alone,
+/// but for the suspicion, which lasts until the phase has changed because of it: what depends on it is asked anew when the signal
+/// that follows a change arrives.
 pub(super) struct Shared {
     /// Streams that the peer takes, by the driver's last look.
     pub(super) limit: AtomicUsize,
@@ -53,7 +57,7 @@ pub(super) struct Shared {
     phase: AtomicU8,
     /// The connection has left its pool: it ends when its streams have.
     pub(super) is_left: AtomicBool,
-    /// The peer is to prove that it answers.
+    /// The peer is to prove that it answers, and the driver has not asked it yet.
     pub(super) is_suspect: AtomicBool,
     /// It has proved it, or will not.
     pub(super) is_proved: Notify,
@@ -145,15 +149,13 @@ impl Connection {
         let (reply, mut stream) = match self.sender.clone().send_request(sent, is_whole) {
             Ok(opened) => opened,
             Err(error) => {
-                let request = Some(Box::new(Request::from_parts(head, body)));
-                // What is wrong with the request itself is so on each connection.
-                let is_own = !(error.is_io() || error.is_go_away() || error.is_reset());
                 return Sending::failed(SendingError {
-                    failure: match is_own {
+                    // What is wrong with the request itself is so on each connection.
+                    failure: match self.takes_streams() {
                         true => Failure::Broken,
                         false => Failure::Unsent,
                     },
-                    request,
+                    request: Some(Box::new(Request::from_parts(head, body))),
                     error: error.into(),
                 });
             }
@@ -174,6 +176,14 @@ impl Connection {
         Sending::new(reply, upload, again, under_way, heard)
     }
 
+    /// Whether streams may be opened still: it has not ended, the peer does not go away, and not all numbers of streams are
+    /// used up.
+    fn takes_streams(&self) -> bool {
+        let mut handle = self.sender.clone();
+        let ready = handle.poll_ready(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(())))
+    }
+
     /// A reply that was waited for in vain: if nothing at all has come since its request was sent, the peer is suspect.
     pub(crate) fn leave_reply(&self, sending: Sending) {
         if sending.is_silent() {
@@ -186,9 +196,11 @@ impl Connection {
     }
 
     pub(crate) fn capacity(&self) -> usize {
+        // First: the driver is in the next phase before it takes this back.
+        let is_suspect = self.shared.is_suspect.load(Acquire);
         match self.shared.phase() {
-            Phase::Open => self.shared.limit.load(Relaxed),
-            Phase::Probing | Phase::Leaving => 0,
+            Phase::Open if !is_suspect => self.shared.limit.load(Relaxed),
+            Phase::Open | Phase::Probing | Phase::Leaving => 0,
         }
     }
 
