@@ -212,6 +212,16 @@ impl<R: Recipe> Server<R> {
             .map(|running| running.tree.thaw())
     }
 
+    /// Tells the server itself something, and not the processes that it has.
+    pub(crate) fn signal(
+        &self,
+        signal: Signal,
+        attempted: &'static str,
+    ) -> Result<(), ServerError> {
+        self.alive(&mut self.life(), attempted)
+            .map(|running| running.tree.signal_root(signal))
+    }
+
     pub(crate) fn shut_down(&self) -> Result<(), ServerError> {
         self.end(&mut self.life(), R::END_ORDERLY)
     }

@@ -34,6 +34,29 @@ fn nginx_serves_its_site_and_again_after_it_was_killed() {
     asked(&mut TcpStream::connect(server.addr()).unwrap());
 }
 
+/// The worker that is replaced closes the connections that are idle; the next is with another.
+#[test]
+fn an_nginx_that_reloads_closes_idle_connections_and_serves_on() {
+    let server = NginxServer::start("location / { return 200 'hello'; }").unwrap();
+    let mut client = TcpStream::connect(server.addr()).unwrap();
+    asked(&mut client);
+    server.reload().unwrap();
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+    asked(&mut TcpStream::connect(server.addr()).unwrap());
+}
+
+#[test]
+fn an_nginx_for_http2_says_its_settings_first() {
+    let server = NginxServer::start_http2("").unwrap();
+    let mut client = TcpStream::connect(server.addr()).unwrap();
+    client
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    let mut head = [0; 9];
+    client.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4, "SETTINGS: {head:?}");
+}
+
 #[test]
 fn a_site_that_makes_no_sense_is_refused_with_what_nginx_says() {
     let error = NginxServer::start("no_such_setting on;").unwrap_err();
