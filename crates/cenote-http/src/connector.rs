@@ -8,16 +8,21 @@ use crate::error::{Error, Stage};
 use crate::route::{Route, Security};
 use crate::tls;
 use crate::version::HttpVersion;
-use crate::wire::{Connection, Transport, is_foreign};
+use crate::wire::{Connection, SlowStart, Transport, is_foreign};
 
 pub(crate) struct Connector {
     route: Route,
     dialer: Dialer,
+    slow_start: SlowStart,
 }
 
 impl Connector {
     pub(crate) fn new(route: Route, dialer: Dialer) -> Self {
-        Self { route, dialer }
+        Self {
+            route,
+            dialer,
+            slow_start: SlowStart::new(),
+        }
     }
 }
 
@@ -52,7 +57,7 @@ impl Connect for Connector {
             return Err(Error::version(None));
         }
         let opened = match is_http2 {
-            true => Connection::http2(transport, dial.signals()).await,
+            true => Connection::http2(transport, dial.signals(), &self.slow_start).await,
             false => Connection::http1(transport, is_tls, watch, dial.signals()).await,
         };
         opened.map_err(|error| match is_foreign(&error) {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use cenote::{Keyed, SharedPool};
 use http::{Method, Request, Response, StatusCode, request};
+use tokio::task::yield_now;
 
 use crate::body::Body;
 use crate::connector::Connector;
@@ -53,6 +54,8 @@ pub(crate) async fn exchange(
             Some(request) if attempts.allow(failed.failure, is_reused) => *request,
             _ => return Err(Error::exchange(&route, Stage::Head, failed.error)),
         };
+        // The connection may look open until its task has run: this is not to find it again and again meanwhile.
+        yield_now().await;
     }
 }
 
@@ -92,8 +95,8 @@ impl Attempts {
     /// so it ends.
     fn allow(&mut self, failure: Failure, is_reused: bool) -> bool {
         match failure {
-            Failure::Unsent if is_reused => true,
-            Failure::Unsent | Failure::Unprocessed => {
+            Failure::Unsent | Failure::LeftBehind if is_reused => true,
+            Failure::Unsent | Failure::LeftBehind | Failure::Refused => {
                 let is_allowed = self.refusals > 0;
                 self.refusals = self.refusals.saturating_sub(1);
                 is_allowed

@@ -1,13 +1,17 @@
 //! Connections that end: because the server says so, or without a word, in each state of a request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 use cenote_http::{Client, Error};
 use http::Request;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-use crate::peer::{END_STREAM, ENHANCE_YOUR_CALM, REFUSED_STREAM, Server, eventually, get, http2};
+use crate::peer::{
+    END_STREAM, ENHANCE_YOUR_CALM, HEADERS, REFUSED_STREAM, Server, eventually, get, http2,
+};
 use crate::streamed::Streamed;
 
 fn client() -> Client {
@@ -134,6 +138,47 @@ async fn a_server_whose_every_connection_goes_away_is_an_error() {
     let error = get(&client(), &server.url("/")).await.unwrap_err();
     assert!(matches!(error, Error::Exchange { .. }), "{error}");
     assert!(server.accepted() <= 4, "{}", server.accepted());
+}
+
+/// curl#12054, undici#5598: each connection takes two requests only, and goes away. What the first one has shown, the others
+/// need not show again.
+#[tokio::test]
+async fn a_server_that_takes_two_requests_on_each_connection_is_given_two_on_each() {
+    let (opened, left_behind) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (counted, behind) = (Arc::clone(&opened), Arc::clone(&left_behind));
+    let server = Server::scripted(move |number, mut peer| {
+        let (counted, behind) = (Arc::clone(&counted), Arc::clone(&behind));
+        async move {
+            peer.settings(&[]).await;
+            let first = peer.request().await.unwrap();
+            let second = peer.request().await.unwrap();
+            if number == 1 {
+                // All have come.
+                for _ in 2..12 {
+                    peer.request().await.unwrap();
+                }
+            }
+            counted.fetch_add(2, SeqCst);
+            peer.go_away(second).await;
+            peer.answer(first).await;
+            peer.answer(second).await;
+            while let Some(frame) = peer.frame().await {
+                behind.fetch_add(usize::from(frame.kind == HEADERS), SeqCst);
+            }
+        }
+    })
+    .await;
+    let client = client();
+    let mut requests = JoinSet::new();
+    for _ in 0..12 {
+        let request = client.post(server.url("/")).body("once");
+        requests.spawn(async move { request.send().await.map(drop) });
+    }
+    while let Some(request) = requests.join_next().await {
+        request.unwrap().unwrap();
+    }
+    assert_eq!(opened.load(SeqCst), 12);
+    assert_eq!(left_behind.load(SeqCst), 0);
 }
 
 /// How a server ends a connection without a word.

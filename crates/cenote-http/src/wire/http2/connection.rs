@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::driver::Driver;
 use super::form;
 use super::sending::Sending;
+use super::slow_start::{SlowStart, Window};
 use super::upload::Upload;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, SendingError};
@@ -52,6 +53,8 @@ pub(crate) struct Connection {
 pub(super) struct Shared {
     /// Streams that the peer takes, by the driver's last look.
     pub(super) limit: AtomicUsize,
+    /// So many it is given, if that is less.
+    pub(super) window: Window,
     /// Exchanges under way.
     pub(super) under_way: AtomicUsize,
     phase: AtomicU8,
@@ -87,6 +90,7 @@ impl Connection {
         transport: Counted,
         read: BytesRead,
         signals: Signals,
+        slow_start: &SlowStart,
     ) -> Result<Self, BoxError> {
         let mut builder = Builder::new();
         builder
@@ -98,6 +102,7 @@ impl Connection {
         let (sender, connection) = builder.handshake(transport).await?;
         let shared = Arc::new(Shared {
             limit: AtomicUsize::new(UNKNOWN),
+            window: slow_start.window(),
             under_way: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Open as u8),
             is_left: AtomicBool::new(false),
@@ -176,6 +181,13 @@ impl Connection {
         Sending::new(reply, upload, again, under_way, heard)
     }
 
+    /// A reply has come.
+    pub(crate) fn replied(&self) {
+        if self.shared.window.replied() {
+            self.shared.signals.ask_again();
+        }
+    }
+
     /// Whether streams may be opened still: it has not ended, the peer does not go away, and not all numbers of streams are
     /// used up.
     fn takes_streams(&self) -> bool {
@@ -199,7 +211,10 @@ impl Connection {
         // First: the driver is in the next phase before it takes this back.
         let is_suspect = self.shared.is_suspect.load(Acquire);
         match self.shared.phase() {
-            Phase::Open if !is_suspect => self.shared.limit.load(Relaxed),
+            Phase::Open if !is_suspect => {
+                let limit = self.shared.limit.load(Relaxed);
+                limit.min(self.shared.window.streams())
+            }
             Phase::Open | Phase::Probing | Phase::Leaving => 0,
         }
     }
@@ -266,6 +281,13 @@ impl UnderWay {
     fn begin(shared: &Arc<Shared>) -> Self {
         shared.under_way.fetch_add(1, Relaxed);
         Self(Arc::clone(shared))
+    }
+}
+
+impl UnderWay {
+    /// The peer went away and had not begun it, the connection's `nth` stream.
+    pub(super) fn left_behind(&self, nth: usize) {
+        self.0.window.refused(nth);
     }
 }
 
