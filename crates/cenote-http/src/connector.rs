@@ -46,9 +46,14 @@ impl Connect for Connector {
             } => {
                 let name = server_name.as_deref().unwrap_or(route.host());
                 let encrypted = tls::handshake(socket, name, profile, route.version).await;
-                let encrypted = encrypted.map_err(|source| Error::Tls {
-                    server_name: name.into(),
-                    source,
+                let encrypted = encrypted.map_err(|source| match route.version {
+                    HttpVersion::Http2 if tls::is_without_protocol(&source) => {
+                        Error::version(Some(source.into()))
+                    }
+                    _ => Error::Tls {
+                        server_name: name.into(),
+                        source,
+                    },
                 })?;
                 (encrypted.transport, true, encrypted.is_http2)
             }

@@ -20,9 +20,15 @@ mod going_away;
 mod limits;
 /// The server that a test scripts.
 mod peer;
+/// A server with TLS.
+#[cfg(feature = "rustls")]
+mod secure;
 /// Servers that say nothing, and servers that say something else.
 mod silence;
 /// A server that speaks HTTP/2 by itself.
 mod speaker;
 /// A request's body that a test makes.
 mod streamed;
+/// Which version of HTTP is spoken.
+#[cfg(feature = "rustls")]
+mod versions;

@@ -73,10 +73,10 @@ impl Upload {
                 return Poll::Ready(());
             }
             if self.body.is_end_stream() {
-                return Poll::Ready(self.end(None));
+                return self.end(None);
             }
             let frame = match ready!(self.body.as_mut().poll_frame(cx)) {
-                None => return Poll::Ready(self.end(None)),
+                None => return self.end(None),
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
                     *lock(&self.failure.0) = Some(error);
@@ -89,7 +89,7 @@ impl Upload {
                 Ok(data) => self.chunk = data,
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        return Poll::Ready(self.end(Some(trailers)));
+                        return self.end(Some(trailers));
                     }
                 }
             }
@@ -97,11 +97,12 @@ impl Upload {
     }
 
     /// What the stream says against it is the reply's to tell.
-    fn end(&mut self, trailers: Option<HeaderMap>) {
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Poll<()> {
         let _ = match trailers {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => self.stream.send_data(Bytes::new(), true),
         };
+        Poll::Ready(())
     }
 }
 
