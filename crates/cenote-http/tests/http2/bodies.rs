@@ -159,6 +159,30 @@ async fn a_request_that_outlasts_its_reply_has_its_lease_until_it_is_sent() {
     assert_eq!(sent, Some(Some(b"late".to_vec())));
 }
 
+/// The place of a request is taken until the server has it, though its body is there as a whole: else the next would wait for it
+/// unseen.
+#[tokio::test]
+async fn a_long_request_that_outlasts_its_reply_has_its_lease_until_it_is_sent() {
+    let may_read = Arc::new(Notify::new());
+    let read_on = Arc::clone(&may_read);
+    let server = Speaker::answering(Builder::new(), move |asked, mut answer| {
+        let read_on = Arc::clone(&read_on);
+        async move {
+            answer.send_response(Response::new(()), true).unwrap();
+            read_on.notified().await;
+            let sent = read(&mut asked.into_body()).await.unwrap();
+            assert_eq!(sent.0.len(), 200_000);
+        }
+    })
+    .await;
+    let client = client();
+    let request = client.post(server.url("/")).body(vec![0; 200_000]);
+    assert_eq!(request.send().await.unwrap().bytes().await.unwrap(), "");
+    assert_eq!(client.status().leased, 1);
+    may_read.notify_one();
+    eventually("its lease is over", || client.status().leased == 0).await;
+}
+
 /// A server whose replies have no end, and that tells how the requests ended.
 async fn endless() -> (Speaker, mpsc::Receiver<Option<Vec<u8>>>) {
     let (tell, told) = mpsc::channel();

@@ -37,6 +37,9 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The peer may send so much of all bodies together: as many as there may be, so that none that is not read stops another.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
+/// A body of this length is left to h2 as a whole: the peer takes as much at once, unless it says otherwise (RFC 9113, 6.9.2).
+const SENT_AT_ONCE: usize = 65_535;
+
 /// The longest head of a reply, decoded; as hyper has it.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
@@ -168,13 +171,13 @@ impl Connection {
         let copy = body.copy();
         let upload = match body {
             Outgoing::Empty => None,
-            // h2 keeps it until the peer's windows take it: it is there as a whole already.
-            Outgoing::Whole(bytes) => {
+            Outgoing::Whole(bytes) if bytes.len() <= SENT_AT_ONCE => {
                 // An error of the stream is the reply's to tell.
                 let _ = stream.send_data(bytes, true);
                 None
             }
-            Outgoing::Stream(body) => Some(Upload::new(stream, body)),
+            // Its place is taken until the peer has it all, even if the reply comes before.
+            body => Some(Upload::new(stream, body)),
         };
         let again = copy.map(|body| Box::new(Request::from_parts(head, body)));
         let heard = (self.read.clone(), self.read.count());

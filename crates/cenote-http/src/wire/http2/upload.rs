@@ -12,12 +12,13 @@ use http::HeaderMap;
 use http_body::Body;
 
 use super::connection::lock;
+use crate::wire::outgoing::Outgoing;
 
 /// Sends a body to its end; over when it is sent, or has failed, or when nobody wants it any more. Dropped before that, the
 /// stream is reset once the reply is dropped, too.
 pub(crate) struct Upload {
     stream: SendStream<Bytes>,
-    body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+    body: Outgoing,
     /// What the peer has not taken yet.
     chunk: Bytes,
     failure: BodyFailure,
@@ -34,10 +35,7 @@ impl BodyFailure {
 }
 
 impl Upload {
-    pub(super) fn new(
-        stream: SendStream<Bytes>,
-        body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
-    ) -> Self {
+    pub(super) fn new(stream: SendStream<Bytes>, body: Outgoing) -> Self {
         Self {
             stream,
             body,
@@ -75,7 +73,7 @@ impl Upload {
             if self.body.is_end_stream() {
                 return self.end(None);
             }
-            let frame = match ready!(self.body.as_mut().poll_frame(cx)) {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return self.end(None),
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
