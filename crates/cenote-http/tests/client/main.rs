@@ -15,6 +15,8 @@ mod plain;
 mod routes;
 mod server;
 mod services;
+#[path = "../streamed/mod.rs"]
+mod streamed;
 #[cfg(feature = "rustls")]
 mod tls;
 mod upgrading;

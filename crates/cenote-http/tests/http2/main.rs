@@ -27,7 +27,7 @@ mod secure;
 mod silence;
 /// A server that speaks HTTP/2 by itself.
 mod speaker;
-/// A request's body that a test makes.
+#[path = "../streamed/mod.rs"]
 mod streamed;
 /// Which version of HTTP is spoken.
 #[cfg(feature = "rustls")]

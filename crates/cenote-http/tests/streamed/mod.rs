@@ -14,6 +14,7 @@ type Part = io::Result<Frame<Bytes>>;
 /// Ends when its [`Feed`] is dropped.
 pub struct Streamed(UnboundedReceiver<Part>);
 
+#[allow(dead_code, reason = "not every test feeds it everything")]
 pub struct Feed(UnboundedSender<Part>);
 
 impl Streamed {
@@ -23,6 +24,7 @@ impl Streamed {
     }
 }
 
+#[allow(dead_code, reason = "not every test feeds it everything")]
 impl Feed {
     pub fn data(&self, data: impl Into<Bytes>) {
         let _ = self.0.send(Ok(Frame::data(data.into())));
