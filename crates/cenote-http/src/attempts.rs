@@ -48,8 +48,8 @@ impl<'a> Attempts<'a> {
     /// so it ends.
     pub(crate) fn allow(&mut self, failure: Failure, is_reused: bool) -> bool {
         match failure {
-            Failure::Unsent if is_reused => true,
-            Failure::Unsent | Failure::Unprocessed => {
+            Failure::Unsent | Failure::LeftBehind if is_reused => true,
+            Failure::Unsent | Failure::LeftBehind | Failure::Refused => {
                 let is_allowed = self.refusals > 0;
                 self.refusals = self.refusals.saturating_sub(1);
                 is_allowed

@@ -8,11 +8,12 @@ use crate::error::{Error, Stage};
 use crate::route::{Route, Security};
 use crate::tls;
 use crate::version::HttpVersion;
-use crate::wire::{Connection, Target, Transport, is_foreign};
+use crate::wire::{Connection, SlowStart, Target, Transport, is_foreign};
 
 pub(crate) struct Connector {
     route: Route,
     dialer: Dialer,
+    slow_start: SlowStart,
 }
 
 impl Connector {
@@ -21,7 +22,11 @@ impl Connector {
             Some(address) => dialer.bind(address),
             None => dialer,
         };
-        Self { route, dialer }
+        Self {
+            route,
+            dialer,
+            slow_start: SlowStart::new(),
+        }
     }
 }
 
@@ -52,9 +57,14 @@ impl Connect for Connector {
             } => {
                 let name = server_name.as_deref().unwrap_or(route.host());
                 let encrypted = tls::handshake(socket, name, profile, route.version).await;
-                let encrypted = encrypted.map_err(|source| Error::Tls {
-                    server_name: name.into(),
-                    source,
+                let encrypted = encrypted.map_err(|source| match route.version {
+                    HttpVersion::Http2 if tls::is_without_protocol(&source) => {
+                        Error::version(Some(source.into()))
+                    }
+                    _ => Error::Tls {
+                        server_name: name.into(),
+                        source,
+                    },
                 })?;
                 (encrypted.transport, true, encrypted.is_http2)
             }
@@ -63,7 +73,7 @@ impl Connect for Connector {
             return Err(Error::version(None));
         }
         let opened = match is_http2 {
-            true => Connection::http2(transport, dial.signals()).await,
+            true => Connection::http2(transport, dial.signals(), &self.slow_start).await,
             false => {
                 let target = match route.forwarder() {
                     Some(_) => Target::Uri,

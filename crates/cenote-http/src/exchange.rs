@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use cenote::{Keyed, SharedPool};
 use http::{Request, Response, StatusCode};
+use tokio::task::yield_now;
 
 use crate::attempts::{Attempts, Spare};
 use crate::body::Body;
@@ -60,6 +61,8 @@ pub(crate) async fn exchange(
                 _ => return Err(Error::exchange(&route, Stage::Head, failed.error)),
             },
         };
+        // The connection may look open until its task has run: this is not to find it again and again meanwhile.
+        yield_now().await;
     }
 }
 

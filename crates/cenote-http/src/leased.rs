@@ -55,8 +55,8 @@ impl Hold {
         let lease = Arc::new(lease);
         let held = Arc::clone(&lease);
         let task = lease.runtime().spawn(async move {
-            // Of a body that fails the reply tells: its stream is reset.
-            let _ = upload.await;
+            // Of a body that fails the reply tells.
+            upload.await;
             drop(held);
         });
         let upload = task.abort_handle();

@@ -34,3 +34,7 @@ pub(crate) async fn handshake(
 pub(crate) fn is_final(_: &io::Error) -> bool {
     true
 }
+
+pub(crate) fn is_without_protocol(_: &io::Error) -> bool {
+    false
+}

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+use tokio_rustls::rustls::{AlertDescription, ClientConfig, Error, RootCertStore};
 
 use crate::version::HttpVersion;
 use crate::wire::Transport;
@@ -123,6 +123,17 @@ pub(crate) async fn handshake(
         transport: Box::new(stream),
         is_http2,
     })
+}
+
+/// Whether the server speaks nothing of what it was offered by ALPN.
+pub(crate) fn is_without_protocol(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(
+        cause,
+        Some(Error::AlertReceived(
+            AlertDescription::NoApplicationProtocol
+        ))
+    )
 }
 
 /// Whether another handshake would fail the same way: something is set wrong.

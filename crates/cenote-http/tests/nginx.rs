@@ -3,19 +3,44 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(target_os = "linux")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cenote_http::Client;
+use cenote_http::{Client, ClientBuilder, HttpVersion};
 use cenote_testkit::NginxServer;
 use http::Method;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+fn settings() -> ClientBuilder {
+    Client::builder().acquire_timeout(Duration::from_secs(60))
+}
+
 fn client() -> Client {
-    Client::builder()
-        .acquire_timeout(Duration::from_secs(60))
-        .build()
-        .unwrap()
+    settings().build().unwrap()
+}
+
+fn http2_client() -> Client {
+    settings().version(HttpVersion::Http2).build().unwrap()
+}
+
+/// So many callers, each with so many requests, GET and POST by turns.
+async fn crowd(client: &Client, url: &str, callers: usize, requests: usize) {
+    let mut crowd = JoinSet::new();
+    for caller in 0..callers {
+        let (client, url) = (client.clone(), url.to_owned());
+        let method = [Method::GET, Method::POST][caller % 2].clone();
+        crowd.spawn(async move {
+            for _ in 0..requests {
+                let reply = client.request(method.clone(), &*url).send().await.unwrap();
+                assert_eq!(reply.text().await.unwrap(), "hello");
+            }
+        });
+    }
+    while let Some(caller) = crowd.join_next().await {
+        caller.unwrap();
+    }
 }
 
 /// curl#12054, #2416, undici#5598: a server that ends each connection after its third request, and 20 callers at a time.
@@ -24,21 +49,71 @@ fn client() -> Client {
 async fn a_server_that_ends_connections_after_three_requests_costs_none_of_them() {
     let site = "keepalive_requests 3; location / { return 200 'hello'; }";
     let server = NginxServer::start(site).unwrap();
-    let client = client();
+    crowd(&client(), &server.url("/"), 20, 500).await;
+}
+
+/// The same over HTTP/2, where the server refuses all that is behind the third stream, and 64 callers at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_http2_connections_after_three_requests_costs_none_of_them() {
+    let site = "keepalive_requests 3; location / { return 200 'hello'; }";
+    let server = NginxServer::start_http2(site).unwrap();
+    crowd(&http2_client(), &server.url("/"), 64, 157).await;
+}
+
+/// vertx#4392, triplox#471: of a server that takes few streams there are more connections, and no request fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_few_streams_serves_a_crowd() {
+    for streams in [1, 4] {
+        let site =
+            format!("http2_max_concurrent_streams {streams}; location / {{ return 200 'hello'; }}");
+        let server = NginxServer::start_http2(site).unwrap();
+        let client = http2_client();
+        crowd(&client, &server.url("/"), 64, 30).await;
+        assert!(client.status().size <= 20);
+    }
+}
+
+/// A crowd, and a worker that is replaced after every thousandth request.
+async fn crowd_while_reloading(client: &Client, server: &NginxServer, methods: &[Method]) {
+    const RELOADS: usize = 5;
+    let done = Arc::<AtomicUsize>::default();
     let mut callers = JoinSet::new();
     for caller in 0..20 {
-        let (client, url) = (client.clone(), server.url("/"));
-        let method = [Method::GET, Method::POST][caller % 2].clone();
+        let (client, url, done) = (client.clone(), server.url("/"), Arc::clone(&done));
+        let method = methods[caller % methods.len()].clone();
         callers.spawn(async move {
-            for _ in 0..500 {
+            while done.fetch_add(1, SeqCst) < (RELOADS + 1) * 1_000 {
                 let reply = client.request(method.clone(), &*url).send().await.unwrap();
                 assert_eq!(reply.text().await.unwrap(), "hello");
             }
         });
     }
+    for reload in 1..=RELOADS {
+        while done.load(SeqCst) < reload * 1_000 {
+            assert_eq!(callers.try_join_next().map(Result::unwrap), None);
+            sleep(Duration::from_millis(1)).await;
+        }
+        server.reload().unwrap();
+    }
     while let Some(caller) = callers.join_next().await {
         caller.unwrap();
     }
+}
+
+/// kube#717, undici#5453: a new worker takes over, as at each change of settings, and no HTTP/2 request fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_reloads_under_load_costs_no_http2_request() {
+    let server = NginxServer::start_http2("location / { return 200 'hello'; }").unwrap();
+    let methods = [Method::GET, Method::POST];
+    crowd_while_reloading(&http2_client(), &server, &methods).await;
+}
+
+/// Over HTTP/1.1 the server closes a connection without a word, maybe as a request arrives: that one is sent once more if it
+/// does nothing there, and nobody can tell for any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_reloads_under_load_costs_no_safe_http1_request() {
+    let server = NginxServer::start("location / { return 200 'hello'; }").unwrap();
+    crowd_while_reloading(&client(), &server, &[Method::GET]).await;
 }
 
 /// undici#3141, node#52649, #47130, rust-s3#405, greptimedb#1505: requests as the server's time for an idle connection is

@@ -34,8 +34,25 @@ impl NginxServer {
     /// setting, when it refuses the site, [`ServerError::NotReady`] when it does not come up, and [`ServerError::System`]
     /// when the system refuses a folder or a process.
     pub fn start(site: impl Into<String>) -> Result<Self, ServerError> {
+        Self::start_speaking("", site)
+    }
+
+    /// The same, for clients that speak HTTP/2 from the first byte and without TLS.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_http2(site: impl Into<String>) -> Result<Self, ServerError> {
+        Self::start_speaking("http2", site)
+    }
+
+    fn start_speaking(
+        protocol: &'static str,
+        site: impl Into<String>,
+    ) -> Result<Self, ServerError> {
         let recipe = NginxRecipe {
             program: programs::nginx()?,
+            protocol,
             site: site.into(),
         };
         let server = Server::launch(recipe, server::folder("nginx")?)?;
@@ -67,19 +84,21 @@ const LOCK: &str = "nginx.pid";
 #[derive(Debug)]
 struct NginxRecipe {
     program: PathBuf,
+    /// What `listen` says behind the address.
+    protocol: &'static str,
     site: String,
 }
 
 impl NginxRecipe {
     /// Bodies and replies that do not fit into memory would go to folders of the system's: each has one here.
     fn settings(&self, port: u16) -> String {
-        let site = &self.site;
+        let Self { protocol, site, .. } = self;
         let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let folders = folders.map(|kind| format!("  {kind}_temp_path {kind};\n"));
         format!(
             "daemon off;\nuser root;\nworker_processes 1;\npid {LOCK};\nerror_log stderr;\n\
              events {{ worker_connections 4096; }}\n\
-             http {{\n  access_log off;\n  default_type text/plain;\n{}  server {{\n    listen 127.0.0.1:{port};\n    \
+             http {{\n  access_log off;\n  default_type text/plain;\n{}  server {{\n    listen 127.0.0.1:{port} {protocol};\n    \
              {site}\n  }}\n}}\n",
             folders.concat()
         )

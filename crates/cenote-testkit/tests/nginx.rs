@@ -49,6 +49,18 @@ fn an_nginx_that_is_reloaded_ends_idle_connections_and_goes_on() {
 }
 
 #[test]
+fn an_nginx_for_http2_says_its_settings_first() {
+    let server = NginxServer::start_http2("").unwrap();
+    let mut client = TcpStream::connect(server.addr()).unwrap();
+    client
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    let mut head = [0; 9];
+    client.read_exact(&mut head).unwrap();
+    assert_eq!(head[3], 4, "SETTINGS: {head:?}");
+}
+
+#[test]
 fn a_site_that_makes_no_sense_is_refused_with_what_nginx_says() {
     let error = NginxServer::start("no_such_setting on;").unwrap_err();
     assert!(matches!(error, ServerError::Exited { .. }), "{error}");

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::outgoing::Outgoing;
 use super::reply::{Repeat, Reply, Sending};
 use super::transport::{BytesRead, Counted, Transport};
-use super::{Incoming, Target, http1, http2};
+use super::{Incoming, SlowStart, Target, http1, http2};
 use cenote::error::BoxError;
 
 use crate::error::Error;
@@ -46,16 +46,18 @@ impl Connection {
         Ok(Self::new(Wire::Http1(opened)))
     }
 
-    /// Begins to speak HTTP/2 over `transport`, in a task of its own, which tells by `signals` what changes.
+    /// Begins to speak HTTP/2 over `transport`, in a task of its own, which tells by `signals` what changes. `slow_start` is of
+    /// all connections to the server.
     ///
     /// # Errors
     /// The codec's.
     pub(crate) async fn http2(
         transport: Box<dyn Transport>,
         signals: Signals,
+        slow_start: &SlowStart,
     ) -> Result<Self, BoxError> {
         let (counted, read): (_, BytesRead) = Counted::new(transport);
-        let opened = http2::Connection::open(counted, read, signals).await?;
+        let opened = http2::Connection::open(counted, read, signals, slow_start).await?;
         Ok(Self::new(Wire::Http2(opened)))
     }
 
@@ -88,8 +90,9 @@ impl Connection {
     /// Notes what the head of the reply says of the connection.
     pub(crate) fn replied(&self, reply: &Reply) {
         self.replies.fetch_add(1, Relaxed);
-        if let Wire::Http1(wire) = &self.wire {
-            wire.replied(reply);
+        match &self.wire {
+            Wire::Http1(wire) => wire.replied(reply),
+            Wire::Http2(wire) => wire.replied(),
         }
     }
 

@@ -45,8 +45,10 @@ pub(crate) struct SendingError {
 pub(crate) enum Failure {
     /// Nothing of it was sent.
     Unsent,
-    /// The server says that it has done nothing with it.
-    Unprocessed,
+    /// The server says that it has done nothing with it: it ends the connection.
+    LeftBehind,
+    /// The server says that it has done nothing with it, and goes on with the connection.
+    Refused,
     /// The connection ended after the request had been sent, or some of it, and before a byte of the reply.
     Unanswered,
     /// Something came that was no whole head.

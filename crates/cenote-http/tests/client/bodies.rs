@@ -2,7 +2,8 @@
 
 use cenote_http::{Client, Error};
 
-use crate::server::{Server, StoppedClock, eventually, ok};
+use crate::clock::StoppedClock;
+use crate::server::{Server, eventually, ok};
 
 fn client_of(connections: usize) -> Client {
     let builder = Client::builder().max_per_route(connections);

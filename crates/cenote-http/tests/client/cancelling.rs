@@ -8,9 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cenote_http::{Client, Error};
+use http::Request;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-use crate::server::{Server, StoppedClock, eventually, ok};
+use crate::clock::StoppedClock;
+use crate::server::{Server, eventually, ok};
+use crate::streamed::Streamed;
 
 fn client() -> Client {
     Client::builder().max_per_route(1).build().unwrap()
@@ -151,6 +155,93 @@ async fn a_request_may_be_given_up_at_every_poll() {
             return;
         }
     }
+}
+
+/// The same with a request that has a body, sent as it is made: what of it was not sent costs the connection, and no more.
+#[tokio::test]
+async fn a_request_with_a_body_may_be_given_up_at_every_poll() {
+    let clock = StoppedClock::new();
+    let server = Server::answering(|request| ok(&request.path)).await;
+    let client = client();
+    for polls in 0.. {
+        let was_complete = polled(polls, async {
+            let (feed, body) = Streamed::new();
+            let request = Request::post(server.url("/up")).body(body).unwrap();
+            for piece in ["one", "two"] {
+                feed.data(piece);
+            }
+            let exchange = client.execute(request);
+            let end = async {
+                tokio::task::yield_now().await;
+                drop(feed);
+            };
+            let (reply, ()) = tokio::join!(exchange, end);
+            assert_eq!(reply.unwrap().into_body().bytes().await.unwrap(), "/up");
+        })
+        .await;
+        // What is finished in the background has a second for it.
+        let path = format!("/after/{polls}");
+        let next = tokio::spawn(client.get(server.url(&path)).send());
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let next = next.await.unwrap().unwrap();
+        assert_eq!(next.text().await.unwrap(), path);
+        eventually("nothing is leased", || client.status().leased == 0).await;
+        assert!(client.status().size <= 1);
+        if was_complete {
+            assert!(polls > 2, "{polls} polls");
+            break;
+        }
+    }
+    drop(clock);
+}
+
+/// httpcore#550, #658: places were lost one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_ten_thousand_requests_given_up_at_random_nothing_is_left() {
+    const CALLERS: u32 = 20;
+    const EACH: u32 = 500;
+    let server = Server::echo().await;
+    let client = Client::builder().max_per_route(5).build().unwrap();
+    let mut callers = JoinSet::new();
+    for caller in 1..=CALLERS {
+        let (client, addr) = (client.clone(), server.addr);
+        callers.spawn(async move {
+            let mut random = caller;
+            for round in 0..EACH {
+                // A generator by Marsaglia.
+                random ^= random << 13;
+                random ^= random >> 17;
+                random ^= random << 5;
+                let path = format!("/{caller}/{round}");
+                polled((random % 6) as usize, async {
+                    let request = client.get(format!("http://{addr}{path}"));
+                    let reply = request.send().await.unwrap();
+                    assert_eq!(reply.text().await.unwrap(), path);
+                })
+                .await;
+            }
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller.unwrap();
+    }
+    eventually("nothing is leased", || client.status().leased == 0).await;
+    eventually("nothing is finished any more", || {
+        client.status().upkeep == 0
+    })
+    .await;
+    let mut requests = JoinSet::new();
+    for _ in 0..5 {
+        let request = client.get(server.url("/last"));
+        requests.spawn(async move { request.send().await.unwrap().text().await.unwrap() });
+    }
+    while let Some(reply) = requests.join_next().await {
+        assert_eq!(reply.unwrap(), "/last");
+    }
+    assert!(client.status().size <= 5);
 }
 
 /// Polls so many times, and drops; whether it was complete by then.

@@ -5,6 +5,8 @@
 mod bodies;
 mod bounds;
 mod cancelling;
+#[path = "../clock/mod.rs"]
+mod clock;
 mod crowds;
 mod errors;
 mod fields;
@@ -17,6 +19,8 @@ mod routes;
 mod server;
 mod services;
 mod socks;
+#[path = "../streamed/mod.rs"]
+mod streamed;
 #[cfg(feature = "rustls")]
 mod tls;
 #[cfg(feature = "rustls")]

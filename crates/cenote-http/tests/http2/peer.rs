@@ -27,6 +27,8 @@ pub const END_HEADERS: u8 = 4;
 
 pub const MAX_CONCURRENT_STREAMS: u16 = 3;
 
+pub const NO_ERROR: u32 = 0;
+pub const ENHANCE_YOUR_CALM: u32 = 11;
 pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
 
@@ -140,7 +142,8 @@ impl Peer {
         }
     }
 
-    async fn acknowledge(&mut self, frame: &Frame) {
+    /// The client's settings and pings.
+    pub async fn acknowledge(&mut self, frame: &Frame) {
         if matches!(frame.kind, SETTINGS | PING) && frame.flags & ACK == 0 {
             let payload = match frame.kind {
                 PING => &frame.payload[..],
@@ -194,9 +197,37 @@ impl Peer {
 
     /// The connection is to end: of streams above `last` nothing has been done.
     pub async fn go_away(&mut self, last: u32) {
+        self.go_away_for(last, NO_ERROR).await;
+    }
+
+    /// The same, for this reason.
+    pub async fn go_away_for(&mut self, last: u32, reason: u32) {
         let mut payload = last.to_be_bytes().to_vec();
-        payload.extend(0_u32.to_be_bytes());
+        payload.extend(reason.to_be_bytes());
         self.say(GOAWAY, 0, 0, &payload).await;
+    }
+
+    /// Waits until the client has read all that was said so far.
+    pub async fn heard(&mut self) {
+        self.heard_but(PING).await;
+    }
+
+    /// The same, and no frame of this kind comes meanwhile.
+    pub async fn heard_but(&mut self, kind: u8) {
+        self.say(PING, 0, 0, b"is heard").await;
+        while let Some(frame) = self.frame().await {
+            if frame.kind == PING && frame.flags & ACK != 0 {
+                return;
+            }
+            assert!(frame.kind != kind || kind == PING, "{frame:?}");
+            self.acknowledge(&frame).await;
+        }
+    }
+
+    /// Ends the connection by a reset.
+    pub fn abort(self) {
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Waits until the client closes the connection.

@@ -1,8 +1,11 @@
 //! One connection: the handle that opens streams, and what its driver has found out.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use cenote::Signals;
@@ -14,6 +17,7 @@ use tokio::sync::Notify;
 use super::driver::Driver;
 use super::form;
 use super::sending::Sending;
+use super::slow_start::{SlowStart, Window};
 use super::upload::Upload;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, SendingError};
@@ -33,6 +37,9 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The peer may send so much of all bodies together: as many as there may be, so that none that is not read stops another.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
+/// A body of this length is left to h2 as a whole: the peer takes as much at once, unless it says otherwise (RFC 9113, 6.9.2).
+const SENT_AT_ONCE: usize = 65_535;
+
 /// The longest head of a reply, decoded; as hyper has it.
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 
@@ -43,17 +50,20 @@ pub(crate) struct Connection {
     read: BytesRead,
 }
 
-/// What a connection, its driver and the exchanges on it have in common. Each word is read alone, and tells of itself alone:
-/// what depends on it is asked anew when the signal that follows a change arrives.
+/// What a connection, its driver and the exchanges on it have in common. Each word is read alone, and tells of itself alone,
+/// but for the suspicion, which lasts until the phase has changed because of it: what depends on it is asked anew when the signal
+/// that follows a change arrives.
 pub(super) struct Shared {
     /// Streams that the peer takes, by the driver's last look.
     pub(super) limit: AtomicUsize,
+    /// So many it is given, if that is less.
+    pub(super) window: Window,
     /// Exchanges under way.
     pub(super) under_way: AtomicUsize,
     phase: AtomicU8,
     /// The connection has left its pool: it ends when its streams have.
     pub(super) is_left: AtomicBool,
-    /// The peer is to prove that it answers.
+    /// The peer is to prove that it answers, and the driver has not asked it yet.
     pub(super) is_suspect: AtomicBool,
     /// It has proved it, or will not.
     pub(super) is_proved: Notify,
@@ -83,6 +93,7 @@ impl Connection {
         transport: Counted,
         read: BytesRead,
         signals: Signals,
+        slow_start: &SlowStart,
     ) -> Result<Self, BoxError> {
         let mut builder = Builder::new();
         builder
@@ -94,6 +105,7 @@ impl Connection {
         let (sender, connection) = builder.handshake(transport).await?;
         let shared = Arc::new(Shared {
             limit: AtomicUsize::new(UNKNOWN),
+            window: slow_start.window(),
             under_way: AtomicUsize::new(0),
             phase: AtomicU8::new(Phase::Open as u8),
             is_left: AtomicBool::new(false),
@@ -145,15 +157,13 @@ impl Connection {
         let (reply, mut stream) = match self.sender.clone().send_request(sent, is_whole) {
             Ok(opened) => opened,
             Err(error) => {
-                let request = Some(Box::new(Request::from_parts(head, body)));
-                // What is wrong with the request itself is so on each connection.
-                let is_own = !(error.is_io() || error.is_go_away() || error.is_reset());
                 return Sending::failed(SendingError {
-                    failure: match is_own {
+                    // What is wrong with the request itself is so on each connection.
+                    failure: match self.takes_streams() {
                         true => Failure::Broken,
                         false => Failure::Unsent,
                     },
-                    request,
+                    request: Some(Box::new(Request::from_parts(head, body))),
                     error: error.into(),
                 });
             }
@@ -161,17 +171,32 @@ impl Connection {
         let copy = body.copy();
         let upload = match body {
             Outgoing::Empty => None,
-            // h2 keeps it until the peer's windows take it: it is there as a whole already.
-            Outgoing::Whole(bytes) => {
+            Outgoing::Whole(bytes) if bytes.len() <= SENT_AT_ONCE => {
                 // An error of the stream is the reply's to tell.
                 let _ = stream.send_data(bytes, true);
                 None
             }
-            Outgoing::Stream(body) => Some(Upload::new(stream, body)),
+            // Its place is taken until the peer has it all, even if the reply comes before.
+            body => Some(Upload::new(stream, body)),
         };
         let again = copy.map(|body| Box::new(Request::from_parts(head, body)));
         let heard = (self.read.clone(), self.read.count());
         Sending::new(reply, upload, again, under_way, heard)
+    }
+
+    /// A reply has come.
+    pub(crate) fn replied(&self) {
+        if self.shared.window.replied() {
+            self.shared.signals.ask_again();
+        }
+    }
+
+    /// Whether streams may be opened still: it has not ended, the peer does not go away, and not all numbers of streams are
+    /// used up.
+    fn takes_streams(&self) -> bool {
+        let mut handle = self.sender.clone();
+        let ready = handle.poll_ready(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(())))
     }
 
     /// A reply that was waited for in vain: if nothing at all has come since its request was sent, the peer is suspect.
@@ -186,9 +211,14 @@ impl Connection {
     }
 
     pub(crate) fn capacity(&self) -> usize {
+        // First: the driver is in the next phase before it takes this back.
+        let is_suspect = self.shared.is_suspect.load(Acquire);
         match self.shared.phase() {
-            Phase::Open => self.shared.limit.load(Relaxed),
-            Phase::Probing | Phase::Leaving => 0,
+            Phase::Open if !is_suspect => {
+                let limit = self.shared.limit.load(Relaxed);
+                limit.min(self.shared.window.streams())
+            }
+            Phase::Open | Phase::Probing | Phase::Leaving => 0,
         }
     }
 
@@ -254,6 +284,13 @@ impl UnderWay {
     fn begin(shared: &Arc<Shared>) -> Self {
         shared.under_way.fetch_add(1, Relaxed);
         Self(Arc::clone(shared))
+    }
+}
+
+impl UnderWay {
+    /// The peer went away and had not begun it, the connection's `nth` stream.
+    pub(super) fn left_behind(&self, nth: usize) {
+        self.0.window.refused(nth);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -69,8 +69,10 @@ impl Driver {
         if self.shared.is_left.load(Relaxed) {
             self.probe = None;
         }
-        if self.shared.is_suspect.swap(false, Relaxed)
-            && self.answer_by.is_none()
+        if !self.shared.is_suspect.load(Relaxed) {
+            return;
+        }
+        if self.answer_by.is_none()
             && let Some(ping) = &mut self.ping
             && ping.send_ping(Ping::opaque()).is_ok()
         {
@@ -78,6 +80,8 @@ impl Driver {
             self.answer_by = Some(Box::pin(sleep_until(by)));
             self.enter(Phase::Probing);
         }
+        // Last, so that there is no moment in between at which the connection takes streams.
+        self.shared.is_suspect.store(false, Release);
     }
 
     /// Whether the peer was asked, and has not answered in time.

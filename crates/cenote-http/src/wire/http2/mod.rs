@@ -9,6 +9,7 @@ mod driver;
 mod form;
 mod incoming;
 mod sending;
+mod slow_start;
 mod upload;
 
 use cenote::error::BoxError;
@@ -16,6 +17,7 @@ use cenote::error::BoxError;
 pub(super) use connection::Connection;
 pub(super) use incoming::Incoming;
 pub(super) use sending::Sending;
+pub(crate) use slow_start::SlowStart;
 pub(super) use upload::Upload;
 
 /// Whether a connection failed because its peer speaks something else.

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use h2::Reason;
 use h2::client::ResponseFuture;
+use h2::{Reason, StreamId};
 use http::Request;
 
 use super::connection::UnderWay;
@@ -79,10 +79,11 @@ impl Future for Sending {
             }
         };
         if let Some(upload) = &mut sent.upload
-            && let Poll::Ready(sent_whole) = Pin::new(upload).poll(cx)
+            && Pin::new(&mut *upload).poll(cx).is_ready()
         {
+            let failed = upload.failure().take();
             sent.upload = None;
-            if let Err(error) = sent_whole {
+            if let Some(error) = failed {
                 return Poll::Ready(Err(SendingError {
                     failure: Failure::Broken,
                     request: None,
@@ -94,33 +95,47 @@ impl Future for Sending {
         Poll::Ready(match reply {
             Ok(reply) => {
                 let (head, body) = reply.into_parts();
-                let incoming = Incoming::new(body, &head.headers, sent.under_way.take());
+                let (under_way, upload) = (sent.under_way.take(), sent.upload.take());
+                let failure = upload.as_ref().map(|upload| upload.failure().clone());
+                let incoming = Incoming::new(body, &head.headers, failure, under_way);
                 Ok(Reply {
                     head,
                     body: wire::Incoming::Http2(incoming),
-                    upload: sent.upload.take(),
+                    upload,
                     again: sent.again.take(),
                 })
             }
-            Err(error) => Err(SendingError {
-                failure: failure(&error),
-                request: sent.again.take(),
-                error: error.into(),
-            }),
+            Err(error) => {
+                let failure = failure(&error);
+                if let (Failure::LeftBehind, Some(under_way)) = (failure, &sent.under_way) {
+                    under_way.left_behind(nth(sent.reply.stream_id()));
+                }
+                Err(SendingError {
+                    failure,
+                    request: sent.again.take(),
+                    error: error.into(),
+                })
+            }
         })
     }
 }
 
 /// What an error of a stream that had no reply says of its request.
 fn failure(error: &h2::Error) -> Failure {
-    // Streams above the last that the peer names (RFC 9113, 6.8). Where it names an error, h2 ends all of them like that.
-    let is_beyond_last = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
     let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    if error.is_remote() && (is_beyond_last || is_refused) {
-        Failure::Unprocessed
+    if error.is_remote() && error.is_go_away() {
+        // A stream above the last that the peer names, whatever its reason (RFC 9113, 6.8): h2 lets the others go on.
+        Failure::LeftBehind
+    } else if error.is_remote() && is_refused {
+        Failure::Refused
     } else if error.is_io() {
         Failure::Unanswered
     } else {
         Failure::Broken
     }
+}
+
+/// Which of a connection's streams has this number: a client's are the odd ones, from 1.
+fn nth(stream: StreamId) -> usize {
+    stream.as_u32().div_ceil(2) as usize
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,25 +11,41 @@ use h2::{Reason, SendStream};
 use http::HeaderMap;
 use http_body::Body;
 
-/// Sends a body to its end; over when it is sent, or when nobody wants it any more. Dropped before that, the stream is reset
-/// once the reply is dropped, too.
+use super::connection::lock;
+use crate::wire::outgoing::Outgoing;
+
+/// Sends a body to its end; over when it is sent, or has failed, or when nobody wants it any more. Dropped before that, the
+/// stream is reset once the reply is dropped, too.
 pub(crate) struct Upload {
     stream: SendStream<Bytes>,
-    body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+    body: Outgoing,
     /// What the peer has not taken yet.
     chunk: Bytes,
+    failure: BodyFailure,
+}
+
+/// Why a request's body failed, for the one who waits for the reply: there before the stream is reset because of it.
+#[derive(Clone, Default)]
+pub(super) struct BodyFailure(Arc<Mutex<Option<BoxError>>>);
+
+impl BodyFailure {
+    pub(super) fn take(&self) -> Option<BoxError> {
+        lock(&self.0).take()
+    }
 }
 
 impl Upload {
-    pub(super) fn new(
-        stream: SendStream<Bytes>,
-        body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
-    ) -> Self {
+    pub(super) fn new(stream: SendStream<Bytes>, body: Outgoing) -> Self {
         Self {
             stream,
             body,
             chunk: Bytes::new(),
+            failure: BodyFailure::default(),
         }
+    }
+
+    pub(super) fn failure(&self) -> &BodyFailure {
+        &self.failure
     }
 
     /// Sends what is left of the chunk.
@@ -48,29 +65,29 @@ impl Upload {
         Poll::Ready(Ok(()))
     }
 
-    /// The error is the body's own.
-    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if ready!(self.poll_chunk(cx)).is_err() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(());
             }
             if self.body.is_end_stream() {
-                return Poll::Ready(self.end(None));
+                return self.end(None);
             }
-            let frame = match ready!(self.body.as_mut().poll_frame(cx)) {
-                None => return Poll::Ready(self.end(None)),
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return self.end(None),
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
+                    *lock(&self.failure.0) = Some(error);
                     // Not a whole body: the server is not to take it for one.
                     self.stream.send_reset(Reason::CANCEL);
-                    return Poll::Ready(Err(error));
+                    return Poll::Ready(());
                 }
             };
             match frame.into_data() {
                 Ok(data) => self.chunk = data,
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        return Poll::Ready(self.end(Some(trailers)));
+                        return self.end(Some(trailers));
                     }
                 }
             }
@@ -78,23 +95,22 @@ impl Upload {
     }
 
     /// What the stream says against it is the reply's to tell.
-    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), BoxError> {
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Poll<()> {
         let _ = match trailers {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => self.stream.send_data(Bytes::new(), true),
         };
-        Ok(())
+        Poll::Ready(())
     }
 }
 
 impl Future for Upload {
-    /// The error is the body's own.
-    type Output = Result<(), BoxError>;
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // What the peer says against it is the reply's to tell; the request may have been answered already.
         if self.stream.poll_reset(cx).is_ready() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(());
         }
         self.poll_all(cx)
     }

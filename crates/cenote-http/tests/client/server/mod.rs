@@ -4,7 +4,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
@@ -209,18 +208,5 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(began.elapsed() < LONG, "never: {what}");
         tokio::task::yield_now().await;
         std::thread::sleep(Duration::from_micros(100));
-    }
-}
-
-/// Stops tokio's clock for as long as this is there: no limit passes, however slow the machine is. On one thread.
-pub struct StoppedClock(#[allow(dead_code, reason = "ends the thread")] mpsc::Sender<()>);
-
-impl StoppedClock {
-    pub fn new() -> Self {
-        let (end, wait) = mpsc::channel();
-        // While it runs, a clock that is paused does not go on by itself.
-        tokio::task::spawn_blocking(move || wait.recv());
-        tokio::time::pause();
-        Self(end)
     }
 }
