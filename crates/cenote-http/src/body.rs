@@ -14,7 +14,6 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::error::{Error, Stage};
 use crate::exclusive::Exclusive;
 use crate::leased::{Hold, Leased};
-use crate::route::Route;
 use crate::upgraded::Upgraded;
 use crate::wire::{Incoming, OnUpgrade, Outgoing};
 
@@ -33,7 +32,7 @@ enum Kind {
     #[default]
     Ended,
     Whole(Bytes),
-    Arriving(Box<Arriving>),
+    Arriving(Arriving),
     Switching(Box<Switching>),
 }
 
@@ -41,15 +40,13 @@ enum Kind {
 struct Switching {
     switch: OnUpgrade,
     lease: Leased,
-    route: Route,
 }
 
 /// A body that is still on its connection.
 struct Arriving {
     incoming: Incoming,
     hold: Hold,
-    route: Route,
-    deadline: Option<Deadline>,
+    deadline: Option<Box<Deadline>>,
 }
 
 struct Deadline {
@@ -63,24 +60,19 @@ impl Body {
         Self::default()
     }
 
-    pub(crate) fn incoming(incoming: Incoming, hold: Hold, route: Route) -> Self {
+    pub(crate) fn incoming(incoming: Incoming, hold: Hold) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self(Kind::Arriving(Box::new(Arriving {
+        Self(Kind::Arriving(Arriving {
             incoming,
             hold,
-            route,
             deadline: None,
-        })))
+        }))
     }
 
-    pub(crate) fn switching(switch: OnUpgrade, lease: Leased, route: Route) -> Self {
-        Self(Kind::Switching(Box::new(Switching {
-            switch,
-            lease,
-            route,
-        })))
+    pub(crate) fn switching(switch: OnUpgrade, lease: Leased) -> Self {
+        Self(Kind::Switching(Box::new(Switching { switch, lease })))
     }
 
     /// The connection, after a reply of status 101 to a request that asked for it by `Connection: upgrade` and `Upgrade`:
@@ -105,24 +97,20 @@ impl Body {
         let Kind::Switching(switching) = std::mem::take(&mut self.0) else {
             return Err(Error::NotUpgraded);
         };
-        let Switching {
-            switch,
-            lease,
-            route,
-        } = *switching;
+        let Switching { switch, lease } = *switching;
         match switch.await {
             Ok(switched) => Ok(Upgraded::new(switched, lease)),
-            Err(error) => Err(Error::upgrade(&route, with_causes(&error))),
+            Err(error) => Err(Error::upgrade(lease.route(), with_causes(&error))),
         }
     }
 
     /// Fails it if it has not ended by then, `limit` after the request began.
     pub(crate) fn end_by(&mut self, at: Instant, limit: Duration) {
         if let Kind::Arriving(arriving) = &mut self.0 {
-            arriving.deadline = Some(Deadline {
+            arriving.deadline = Some(Box::new(Deadline {
                 sleep: Exclusive::new(Box::pin(sleep_until(at))),
                 limit,
-            });
+            }));
         }
     }
 
@@ -217,21 +205,19 @@ impl Arriving {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        let Self {
-            route, deadline, ..
-        } = self;
+        let Self { hold, deadline, .. } = self;
         match polled {
             Poll::Ready(frame) => {
-                let failed = |error| Error::exchange(route, Stage::Body, error);
+                let failed = |error| Error::exchange(hold.route(), Stage::Body, error);
                 Poll::Ready(frame.map(|frame| frame.map_err(failed)))
             }
             Poll::Pending => {
-                let Some(Deadline { sleep, limit }) = deadline else {
+                let Some(Deadline { sleep, limit }) = deadline.as_deref_mut() else {
                     return Poll::Pending;
                 };
                 ready!(sleep.get_mut().as_mut().poll(cx));
                 Poll::Ready(Some(Err(Error::TimedOut {
-                    route: Box::new(route.clone()),
+                    route: Box::new(hold.route().clone()),
                     stage: Stage::Body,
                     limit: *limit,
                 })))

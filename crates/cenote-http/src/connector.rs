@@ -28,6 +28,10 @@ impl Connector {
             slow_start: SlowStart::new(),
         }
     }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
 }
 
 impl Connect for Connector {

@@ -52,9 +52,9 @@ pub(crate) async fn exchange(
             Ok((lease, mut reply)) => match reply.again.take() {
                 Some(again) if attempts.allow_reply(reply.head.status) => {
                     lease.retire();
-                    *again
+                    again
                 }
-                _ => return received(route, wish, lease, reply),
+                _ => return received(wish, lease, reply),
             },
             Err(failed) => match failed.request {
                 Some(request) if attempts.allow(failed.failure, is_reused) => *request,
@@ -67,12 +67,7 @@ pub(crate) async fn exchange(
 }
 
 /// What becomes of the lease is known with the head: it is over where the reply has no body, else it goes with the body.
-fn received(
-    route: Route,
-    wish: Wish,
-    lease: Leased,
-    reply: Reply,
-) -> Result<Response<Body>, Error> {
+fn received(wish: Wish, lease: Leased, reply: Reply) -> Result<Response<Body>, Error> {
     lease.replied(&reply);
     let Reply {
         head,
@@ -84,16 +79,16 @@ fn received(
     if is_switched && wish != Wish::Upgrade {
         lease.broke_off();
         return Err(Error::upgrade(
-            &route,
+            lease.route(),
             "the server changed the protocol unasked",
         ));
     }
     let mut response = Response::from_parts(head, ());
     let switch = is_switched.then(|| on_upgrade(&mut response));
     let body = match (switch, upload) {
-        (Some(switch), _) => Body::switching(switch, lease, route),
-        (None, None) => Body::incoming(incoming, Hold::Sole(lease), route),
-        (None, Some(upload)) => Body::incoming(incoming, Hold::with_upload(lease, upload), route),
+        (Some(switch), _) => Body::switching(switch, lease),
+        (None, None) => Body::incoming(incoming, Hold::Sole(lease)),
+        (None, Some(upload)) => Body::incoming(incoming, Hold::with_upload(lease, upload)),
     };
     Ok(response.map(|()| body))
 }

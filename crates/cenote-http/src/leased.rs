@@ -8,6 +8,7 @@ use cenote::SharedLease;
 use tokio::task::AbortHandle;
 
 use crate::connector::Connector;
+use crate::route::Route;
 use crate::wire::{Connection, Incoming, Upload};
 
 /// The right to carry one exchange on a connection. Dropped, it leaves the connection ready for the next, or on its way there.
@@ -16,6 +17,10 @@ pub(crate) struct Leased(SharedLease<Connector>);
 impl Leased {
     pub(crate) fn new(lease: SharedLease<Connector>) -> Self {
         Self(lease)
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        SharedLease::connector(&self.0).route()
     }
 
     /// The connection serves nobody else, and is closed when those it serves are done.
@@ -73,9 +78,9 @@ impl Hold {
 }
 
 impl Deref for Hold {
-    type Target = Connection;
+    type Target = Leased;
 
-    fn deref(&self) -> &Connection {
+    fn deref(&self) -> &Leased {
         match self {
             Self::Sole(lease) => lease,
             Self::WithUpload { lease, .. } => lease,

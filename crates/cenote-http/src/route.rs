@@ -4,6 +4,7 @@
 //! A route is made in one place, [`Route::new`], which takes apart all that it is made of; a setting that is added
 //! there and forgotten here does not compile.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 #[cfg(unix)]
@@ -354,8 +355,24 @@ impl Route {
     }
 }
 
+thread_local! {
+    /// The host of this thread's last request, which is mostly that of the next.
+    static LAST_HOST: Cell<Option<Arc<str>>> = const { Cell::new(None) };
+}
+
 /// One spelling for each host.
 pub(crate) fn canonical(host: &str) -> Arc<str> {
+    let last = LAST_HOST.try_with(Cell::take).ok().flatten();
+    let canonical = match last.filter(|last| **last == *host) {
+        Some(last) => last,
+        None => spelled(host),
+    };
+    // Else the thread is about to end.
+    let _ = LAST_HOST.try_with(|last| last.set(Some(Arc::clone(&canonical))));
+    canonical
+}
+
+fn spelled(host: &str) -> Arc<str> {
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));

@@ -17,7 +17,7 @@ pub(crate) struct Reply {
     /// What of the request's body is still to be sent, by somebody.
     pub(crate) upload: Option<Upload>,
     /// The request, if it is whole still.
-    pub(crate) again: Option<Box<Request<Outgoing>>>,
+    pub(crate) again: Option<Request<Outgoing>>,
 }
 
 /// The rest of a request's body on its way, over HTTP/2, where a reply may come before it. To be polled to its end; dropped,

@@ -1,11 +1,11 @@
 //! One connection: hyper's handle on it, what it is doing, and how long the server keeps it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cenote::net::Watch;
 use cenote::time::Instant;
 use cenote::{Signals, Verdict};
-use http::Request;
+use http::{HeaderValue, Request};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     watch: Watch,
     is_tls: bool,
     target: Target,
+    /// The field of requests that bring none: all are for one host.
+    host: OnceLock<HeaderValue>,
 }
 
 /// What the connection and the task that finishes what was left have in common.
@@ -95,6 +97,7 @@ impl Connection {
             watch,
             is_tls,
             target,
+            host: OnceLock::new(),
         })
     }
 
@@ -107,11 +110,11 @@ impl Connection {
                 copy.uri_mut().clone_from(request.uri());
                 copy.headers_mut().clone_from(request.headers());
                 copy.extensions_mut().clone_from(request.extensions());
-                Box::new(copy)
+                copy
             }),
         };
         let (mut head, body) = request.into_parts();
-        let uri = form::make(&mut head, self.target);
+        let uri = form::make(&mut head, self.target, &self.host);
         let request = Request::from_parts(head, body);
         let mut state = self.shared.state();
         state.doing = Doing::Busy;

@@ -1,5 +1,7 @@
 //! A request in the form that HTTP/1.1 sends: the target as the first line has it, and the `Host` field.
 
+use std::sync::OnceLock;
+
 use http::header::{CONNECTION, HOST, HeaderValue, TE};
 use http::uri::PathAndQuery;
 use http::{Uri, Version, request};
@@ -13,22 +15,21 @@ pub(crate) enum Target {
     Uri,
 }
 
-/// Makes of a request's head what is sent. What its URI was is for the next attempt.
-pub(super) fn make(head: &mut request::Parts, target: Target) -> Uri {
+/// Makes of a request's head what is sent; `host` is known after the first. What its URI was is for the next attempt.
+pub(super) fn make(head: &mut request::Parts, target: Target, host: &OnceLock<HeaderValue>) -> Uri {
     let fields = &mut head.headers;
     // An attempt that was not sent has left its own.
     if fields.contains_key(TE) && !has_token(fields, &CONNECTION, "te") {
         fields.append(CONNECTION, HeaderValue::from_static("te"));
     }
     if !fields.contains_key(HOST) {
-        let authority = head
-            .uri
-            .authority()
-            .map_or("", |authority| authority.as_str());
-        // An authority has no characters that a field could not.
-        if let Ok(host) = HeaderValue::from_str(authority) {
-            fields.insert(HOST, host);
-        }
+        let host = host.get_or_init(|| {
+            let authority = head.uri.authority();
+            let authority = authority.map_or("", |authority| authority.as_str());
+            // An authority has no characters that a field could not.
+            HeaderValue::from_str(authority).unwrap_or(HeaderValue::from_static(""))
+        });
+        fields.insert(HOST, host.clone());
     }
     head.version = Version::HTTP_11;
     let path = head.uri.path_and_query().cloned();

@@ -24,7 +24,7 @@ pub(crate) struct Sending {
     pub(super) read: BytesRead,
     pub(super) read_before: u64,
     /// The request once more, if it may be repeated.
-    pub(super) copy: Option<Box<Request<Outgoing>>>,
+    pub(super) copy: Option<Request<Outgoing>>,
 }
 
 impl Future for Sending {
@@ -53,7 +53,7 @@ impl Future for Sending {
             },
             None => SendingError {
                 failure: Failure::Unanswered,
-                request: self.copy.take(),
+                request: self.copy.take().map(Box::new),
                 error,
             },
         }))

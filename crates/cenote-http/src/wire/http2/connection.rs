@@ -179,7 +179,7 @@ impl Connection {
             // Its place is taken until the peer has it all, even if the reply comes before.
             body => Some(Upload::new(stream, body)),
         };
-        let again = copy.map(|body| Box::new(Request::from_parts(head, body)));
+        let again = copy.map(|body| Request::from_parts(head, body));
         let heard = (self.read.clone(), self.read.count());
         Sending::new(reply, upload, again, under_way, heard)
     }

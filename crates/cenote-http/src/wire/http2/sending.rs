@@ -19,8 +19,12 @@ use crate::wire::{self};
 /// A request on its way, until the head of its reply. Dropped, its stream is reset.
 pub(crate) struct Sending(State);
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is in the future of the request, which is what all of them become"
+)]
 enum State {
-    Sent(Box<Sent>),
+    Sent(Sent),
     /// It could not be sent.
     Failed(Option<SendingError>),
 }
@@ -30,7 +34,7 @@ struct Sent {
     /// Sent meanwhile.
     upload: Option<Upload>,
     /// The request once more, if its body is there as a whole.
-    again: Option<Box<Request<Outgoing>>>,
+    again: Option<Request<Outgoing>>,
     under_way: Option<UnderWay>,
     read: BytesRead,
     read_before: u64,
@@ -40,18 +44,18 @@ impl Sending {
     pub(super) fn new(
         reply: ResponseFuture,
         upload: Option<Upload>,
-        again: Option<Box<Request<Outgoing>>>,
+        again: Option<Request<Outgoing>>,
         under_way: UnderWay,
         (read, read_before): (BytesRead, u64),
     ) -> Self {
-        Self(State::Sent(Box::new(Sent {
+        Self(State::Sent(Sent {
             reply,
             upload,
             again,
             under_way: Some(under_way),
             read,
             read_before,
-        })))
+        }))
     }
 
     pub(super) fn failed(error: SendingError) -> Self {
@@ -112,7 +116,7 @@ impl Future for Sending {
                 }
                 Err(SendingError {
                     failure,
-                    request: sent.again.take(),
+                    request: sent.again.take().map(Box::new),
                     error: error.into(),
                 })
             }
