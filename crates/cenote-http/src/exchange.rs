@@ -6,18 +6,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use cenote::{Keyed, SharedPool};
+use cenote::error::ConnectError;
+use cenote::{GetError, Keyed, SharedPool};
 use http::{Method, Request, Response, StatusCode, request};
 use tokio::task::yield_now;
 
 use crate::body::Body;
+use crate::builder::MAX_CONNECTING;
 use crate::connector::Connector;
 use crate::error::{Error, Stage};
 use crate::fields::{self, Wish};
 use crate::leased::{Hold, Leased};
 use crate::route::{Route, RouteDefaults, RouteOptions};
 use crate::version::HttpVersion;
-use crate::wire::{Failure, Outgoing, Repeat, Reply, Sending, SendingError, on_upgrade};
+use crate::wire::{self, Failure, Outgoing, Repeat, Reply, Sending, SendingError, on_upgrade};
 
 /// What the clones of a client share.
 #[derive(Debug)]
@@ -39,11 +41,19 @@ pub(crate) async fn exchange(
     let mut attempts = Attempts::of(&head, &body);
     let mut request = Request::from_parts(head, body);
     loop {
-        let lease = shared.pools.get(&route).await;
-        let lease = Leased::new(lease.map_err(|source| Error::NoConnection {
-            route: Box::new(route.clone()),
-            source,
-        })?);
+        let lease = match shared.pools.get(&route).await {
+            Ok(lease) => Leased::new(lease),
+            // Asked again at the pool's pace.
+            Err(source) if has_gone_away(&source) && attempts.allow(Failure::LeftBehind, false) => {
+                continue;
+            }
+            Err(source) => {
+                return Err(Error::NoConnection {
+                    route: Box::new(route),
+                    source,
+                });
+            }
+        };
         let is_reused = lease.is_reused();
         let sending = lease.send(request, attempts.repeat(is_reused));
         let failed = match InFlight::new(lease, sending).await {
@@ -59,16 +69,33 @@ pub(crate) async fn exchange(
     }
 }
 
+/// Whether there is no connection because a server that goes away said so on a new one: where it restarts, the next leads to
+/// another.
+fn has_gone_away(error: &GetError) -> bool {
+    let GetError::Connect {
+        error: ConnectError::Failed(error),
+        ..
+    } = error
+    else {
+        return false;
+    };
+    match error.downcast_ref() {
+        Some(Error::Exchange { cause, .. }) => wire::has_gone_away(&**cause),
+        _ => false,
+    }
+}
+
 /// How often a request may be sent once more.
 struct Attempts {
     /// Where it may have reached the server: once, and only one that does nothing there and has no body.
     repeat: Repeat,
     /// Where a server says that it has done nothing with it, or a connection that carried nothing yet did not take it.
-    refusals: u32,
+    refusals: usize,
 }
 
-/// A server that is going away refuses what it has not begun; one that refuses for ever is not asked for ever.
-const MAX_REFUSALS: u32 = 3;
+/// So many connections may be on their way when the server restarts, and each of them refuses what it is given. A server that
+/// refuses for ever is not asked for ever.
+const MAX_REFUSALS: usize = MAX_CONNECTING;
 
 impl Attempts {
     fn of(head: &request::Parts, body: &Outgoing) -> Self {

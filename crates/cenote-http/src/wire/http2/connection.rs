@@ -69,7 +69,7 @@ pub(super) struct Shared {
     pub(super) is_proved: Notify,
     /// It has said what it takes, or will not.
     pub(super) has_greeted: Notify,
-    /// By which the connection ended.
+    /// By which the connection ended, or is going to.
     pub(super) error: Mutex<Option<h2::Error>>,
     pub(super) signals: Signals,
     /// The driver's. This lock and that of the error are leaves.
@@ -134,7 +134,7 @@ impl Connection {
             let greeted = self.shared.has_greeted.notified();
             if !self.is_open() {
                 let error = lock(&self.shared.error).take();
-                return Err(error.map_or("it ended at once".into(), BoxError::from));
+                return Err(error.map_or("the connection ended at once".into(), BoxError::from));
             }
             if self.shared.limit.load(Relaxed) != UNKNOWN {
                 return Ok(());

@@ -100,7 +100,7 @@ impl Driver {
 
     /// Tells what the peer says of itself.
     fn publish(&mut self) {
-        let Some(probe) = &mut self.probe else {
+        let Some(probe) = &self.probe else {
             return;
         };
         let limit = probe.current_max_send_streams();
@@ -108,12 +108,8 @@ impl Driver {
             return;
         }
         let limit = limit.min(MAX_STREAMS);
-        // Ready, or it goes away: this handle has opened no stream that could have to wait.
-        let goes = matches!(
-            probe.poll_ready(&mut Context::from_waker(Waker::noop())),
-            Poll::Ready(Err(_))
-        );
-        if goes {
+        if let Some(error) = self.refusal() {
+            *lock(&self.shared.error) = Some(error);
             // Else it would keep the connection open.
             self.probe = None;
             return self.enter(Phase::Leaving);
@@ -121,6 +117,16 @@ impl Driver {
         if self.shared.limit.swap(limit, Relaxed) != limit {
             self.shared.has_greeted.notify_waiters();
             self.shared.signals.ask_again();
+        }
+    }
+
+    /// Why no more streams may be opened.
+    fn refusal(&mut self) -> Option<h2::Error> {
+        let probe = self.probe.as_mut()?;
+        // Ready, or it fails: this handle has opened no stream that could have to wait.
+        match probe.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 
@@ -154,16 +160,17 @@ impl Future for Driver {
         this.turn = Turn::Woken;
         this.heed(cx);
         let polled = Pin::new(&mut this.connection).poll(cx);
-        let ended = polled.is_ready();
-        if let Poll::Ready(Err(error)) = polled {
-            *lock(&this.shared.error) = Some(error);
+        if let Poll::Ready(ended) = polled {
+            // Where the peer went away in peace, the connection itself has no error.
+            if let Some(error) = ended.err().or_else(|| this.refusal()) {
+                *lock(&this.shared.error) = Some(error);
+            }
+        } else if !this.is_dead(cx) {
+            this.publish();
+            return Poll::Pending;
         }
-        if ended || this.is_dead(cx) {
-            this.enter(Phase::Leaving);
-            return Poll::Ready(());
-        }
-        this.publish();
-        Poll::Pending
+        this.enter(Phase::Leaving);
+        Poll::Ready(())
     }
 }
 

@@ -12,7 +12,10 @@ mod sending;
 mod slow_start;
 mod upload;
 
+use std::error::Error;
+
 use cenote::error::BoxError;
+use h2::Reason;
 
 pub(super) use connection::Connection;
 pub(super) use incoming::Incoming;
@@ -24,4 +27,12 @@ pub(super) use upload::Upload;
 pub(crate) fn is_foreign(error: &BoxError) -> bool {
     let error = error.downcast_ref::<h2::Error>();
     error.is_some_and(h2::Error::is_library)
+}
+
+/// Whether a connection failed because its peer goes away, and for no error: it has done nothing, and another may serve.
+pub(crate) fn has_gone_away(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<h2::Error>();
+    error.is_some_and(|error| {
+        error.is_remote() && error.is_go_away() && error.reason() == Some(Reason::NO_ERROR)
+    })
 }
