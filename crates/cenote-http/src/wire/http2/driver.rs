@@ -13,7 +13,7 @@ use h2::client::{self, SendRequest};
 use h2::{Ping, PingPong};
 
 use super::connection::{MAX_STREAMS, Phase, Shared, UNKNOWN, lock};
-use crate::wire::transport::Counted;
+use crate::wire::transport::{BytesRead, Counted};
 
 /// A peer that is asked answers within this time, or is gone: as long as a new connection may take to open by default.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -26,6 +26,9 @@ pub(super) struct Driver {
     ping: Option<PingPong>,
     /// Until when the peer is to answer.
     answer_by: Option<Pin<Box<Sleep>>>,
+    read: BytesRead,
+    /// So much of it had been read when it was asked.
+    heard_before: u64,
     shared: Arc<Shared>,
     turn: Turn,
 }
@@ -43,6 +46,7 @@ impl Driver {
     pub(super) fn new(
         mut connection: client::Connection<Counted, Bytes>,
         probe: SendRequest<Bytes>,
+        read: BytesRead,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
@@ -50,6 +54,8 @@ impl Driver {
             connection,
             probe: Some(probe),
             answer_by: None,
+            read,
+            heard_before: 0,
             shared,
             turn: Turn::Woken,
         }
@@ -78,6 +84,7 @@ impl Driver {
         {
             let by = Instant::now() + ANSWER_WITHIN;
             self.answer_by = Some(Box::pin(sleep_until(by)));
+            self.heard_before = self.read.count();
             self.enter(Phase::Probing);
         }
         // Last, so that there is no moment in between at which the connection takes streams.
@@ -91,6 +98,9 @@ impl Driver {
         };
         if ping.poll_pong(cx).is_ready() {
             self.answer_by = None;
+            self.shared
+                .doubt
+                .answered(self.heard_before, self.read.count());
             self.enter(Phase::Open);
             self.shared.is_proved.notify_waiters();
             return false;

@@ -5,6 +5,7 @@
 //! away, and whether it answers at all.
 
 mod connection;
+mod doubt;
 mod driver;
 mod form;
 mod incoming;
