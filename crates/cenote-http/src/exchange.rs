@@ -19,7 +19,9 @@ use crate::fields::{self, Wish};
 use crate::leased::{Hold, Leased};
 use crate::route::{Route, RouteDefaults, RouteOptions};
 use crate::version::HttpVersion;
-use crate::wire::{self, Failure, Outgoing, Repeat, Reply, Sending, SendingError, on_upgrade};
+use crate::wire::{
+    self, Failure, Gone, Outgoing, Repeat, Reply, Sending, SendingError, on_upgrade,
+};
 
 /// What the clones of a client share.
 #[derive(Debug)]
@@ -44,9 +46,7 @@ pub(crate) async fn exchange(
         let lease = match shared.pools.get(&route).await {
             Ok(lease) => Leased::new(lease),
             // Asked again at the pool's pace.
-            Err(source) if has_gone_away(&source) && attempts.allow(Failure::LeftBehind, false) => {
-                continue;
-            }
+            Err(source) if gone(&source).is_some_and(|gone| attempts.allow_dial(gone)) => continue,
             Err(source) => {
                 return Err(Error::NoConnection {
                     route: Box::new(route),
@@ -69,19 +69,18 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Whether there is no connection because a server that goes away said so on a new one: where it restarts, the next leads to
-/// another.
-fn has_gone_away(error: &GetError) -> bool {
+/// How the server ended the new connection, if that is why there is none: where it restarts, the next leads to another.
+fn gone(error: &GetError) -> Option<Gone> {
     let GetError::Connect {
         error: ConnectError::Failed(error),
         ..
     } = error
     else {
-        return false;
+        return None;
     };
     match error.downcast_ref() {
-        Some(Error::Exchange { cause, .. }) => wire::has_gone_away(&**cause),
-        _ => false,
+        Some(Error::Exchange { cause, .. }) => wire::gone(&**cause),
+        _ => None,
     }
 }
 
@@ -91,6 +90,8 @@ struct Attempts {
     repeat: Repeat,
     /// Where a server says that it has done nothing with it, or a connection that carried nothing yet did not take it.
     refusals: usize,
+    /// Where a new connection ended without a word: once.
+    dial: Repeat,
 }
 
 /// So many connections may be on their way when the server restarts, and each of them refuses what it is given. A server that
@@ -106,6 +107,15 @@ impl Attempts {
                 _ => Repeat::Never,
             },
             refusals: MAX_REFUSALS,
+            dial: Repeat::Allowed,
+        }
+    }
+
+    /// Whether there is to be another connection after one that ended before anything was sent.
+    fn allow_dial(&mut self, gone: Gone) -> bool {
+        match gone {
+            Gone::Told => self.allow(Failure::LeftBehind, false),
+            Gone::Silent => std::mem::replace(&mut self.dial, Repeat::Never) == Repeat::Allowed,
         }
     }
 

@@ -15,7 +15,7 @@ mod reply;
 mod transport;
 
 pub(crate) use connection::Connection;
-pub(crate) use http2::{SlowStart, has_gone_away, is_foreign};
+pub(crate) use http2::{Gone, SlowStart, gone, is_foreign};
 pub(crate) use hyper::upgrade::{OnUpgrade, Upgraded as Switched, on as on_upgrade};
 pub(crate) use hyper_util::rt::TokioIo;
 pub(crate) use incoming::Incoming;

@@ -30,10 +30,24 @@ pub(crate) fn is_foreign(error: &BoxError) -> bool {
     error.is_some_and(h2::Error::is_library)
 }
 
-/// Whether a connection failed because its peer goes away, and for no error: it has done nothing, and another may serve.
-pub(crate) fn has_gone_away(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    let error = error.downcast_ref::<h2::Error>();
-    error.is_some_and(|error| {
-        error.is_remote() && error.is_go_away() && error.reason() == Some(Reason::NO_ERROR)
-    })
+/// How a peer ended a connection on which nothing was sent yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It said that it goes away, and for no error.
+    Told,
+    /// Without a word.
+    Silent,
+}
+
+/// How the peer ended the connection, if it is that which failed it.
+pub(crate) fn gone(error: &(dyn Error + Send + Sync + 'static)) -> Option<Gone> {
+    let error = error.downcast_ref::<h2::Error>()?;
+    let is_told = error.is_remote() && error.is_go_away();
+    if is_told && error.reason() == Some(Reason::NO_ERROR) {
+        Some(Gone::Told)
+    } else if error.is_io() {
+        Some(Gone::Silent)
+    } else {
+        None
+    }
 }
