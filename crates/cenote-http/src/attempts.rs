@@ -4,21 +4,25 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use http::{Method, StatusCode, request};
 
-use crate::wire::{Failure, Outgoing, Repeat};
+use crate::builder::MAX_CONNECTING;
+use crate::wire::{Failure, Gone, Outgoing, Repeat};
 
 /// How often one request may be sent once more.
 pub(crate) struct Attempts<'a> {
     /// Where it may have reached the server: once, and only one that does nothing there and has no body.
     repeat: Repeat,
     /// Where a server says that it has done nothing with it, or a connection that carried nothing yet did not take it.
-    refusals: u32,
+    refusals: usize,
+    /// Where a new connection ended without a word: once.
+    dial: Repeat,
     /// Where a server says that the connection is for others (421): once.
     misdirected: Repeat,
     spare: &'a Spare,
 }
 
-/// A server that is going away refuses what it has not begun; one that refuses for ever is not asked for ever.
-const MAX_REFUSALS: u32 = 3;
+/// So many connections may be on their way when the server restarts, and each of them refuses what it is given. A server that
+/// refuses for ever is not asked for ever.
+const MAX_REFUSALS: usize = MAX_CONNECTING;
 
 impl<'a> Attempts<'a> {
     pub(crate) fn of(head: &request::Parts, body: &Outgoing, spare: &'a Spare) -> Self {
@@ -30,8 +34,17 @@ impl<'a> Attempts<'a> {
                 _ => Repeat::Never,
             },
             refusals: MAX_REFUSALS,
+            dial: Repeat::Allowed,
             misdirected: Repeat::Allowed,
             spare,
+        }
+    }
+
+    /// Whether there is to be another connection after one that ended before anything was sent.
+    pub(crate) fn allow_dial(&mut self, gone: Gone) -> bool {
+        match gone {
+            Gone::Told => self.allow(Failure::LeftBehind, false),
+            Gone::Silent => std::mem::replace(&mut self.dial, Repeat::Never) == Repeat::Allowed,
         }
     }
 

@@ -19,11 +19,12 @@ use crate::wire::{Incoming, OnUpgrade, Outgoing};
 
 /// The body of a reply, read frame by frame; or one that is there as a whole, for a request.
 ///
-/// That of a reply has its connection until it ends, by itself or because it is dropped. Dropped early, what is left of it
-/// is read in the background, 64 KiB and 100 ms at most, so that the connection can be used again; where there is more, the
-/// connection is closed.
+/// That of a reply has its place on a connection until it ends, by itself or because it is dropped. Over HTTP/1.1 that is the
+/// whole connection: dropped early, what is left of the body is read in the background, 64 KiB and 100 ms at most, so that the
+/// connection can be used again; where there is more, the connection is closed. Over HTTP/2 the server is told that nobody
+/// wants the rest, and what of the request's own body was not sent yet is not sent.
 ///
-/// An error ends it, and its connection.
+/// An error ends it, and its connection where that speaks HTTP/1.1.
 #[derive(Default)]
 pub struct Body(Kind);
 

@@ -53,7 +53,7 @@ struct EachPool {
 
 /// Dials in flight for one route: a burst of requests is not to wait for one handshake after the other, and a server is not
 /// to be stormed.
-const MAX_CONNECTING: usize = 8;
+pub(crate) const MAX_CONNECTING: usize = 8;
 
 /// For so long an idle connection is trusted: those that forget one without a word, as firewalls do, take minutes.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(30);

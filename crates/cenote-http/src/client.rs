@@ -44,9 +44,10 @@ use crate::wire::Outgoing;
 ///
 /// # Cancelling
 ///
-/// A request may be dropped at any moment. What it was waiting for goes to the next; what it had sent is seen to its end in
-/// the background, for 1 s and 64 KiB at most, so that giving up does not cost the connection; see [`Body`] for a reply that
-/// is dropped. So the server answers it, and what of its own body was not sent yet is asked for meanwhile.
+/// A request may be dropped at any moment. What it was waiting for goes to the next; what it had sent is, over HTTP/1.1, seen
+/// to its end in the background, for 1 s and 64 KiB at most, so that giving up does not cost the connection: so the server
+/// answers it, and what of its own body was not sent yet is asked for meanwhile. Over HTTP/2 the server is told that it is
+/// given up. See [`Body`] for a reply that is dropped.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use cenote::{Keyed, SharedPool};
+use cenote::error::ConnectError;
+use cenote::{GetError, Keyed, SharedPool};
 use http::{Request, Response, StatusCode};
 use tokio::task::yield_now;
 
@@ -18,7 +19,7 @@ use crate::fields::{self, Wish};
 use crate::leased::{Hold, Leased};
 use crate::route::{Route, RouteDefaults, RouteOptions};
 use crate::version::HttpVersion;
-use crate::wire::{Outgoing, Reply, Sending, SendingError, on_upgrade};
+use crate::wire::{self, Gone, Outgoing, Reply, Sending, SendingError, on_upgrade};
 
 /// What the clones of a client share.
 #[derive(Debug)]
@@ -41,11 +42,17 @@ pub(crate) async fn exchange(
     let mut attempts = Attempts::of(&head, &body, &shared.spare);
     let mut request = Request::from_parts(head, body);
     loop {
-        let lease = shared.pools.get(&route).await;
-        let lease = Leased::new(lease.map_err(|source| Error::NoConnection {
-            route: Box::new(route.clone()),
-            source,
-        })?);
+        let lease = match shared.pools.get(&route).await {
+            Ok(lease) => Leased::new(lease),
+            // Asked again at the pool's pace.
+            Err(source) if gone(&source).is_some_and(|gone| attempts.allow_dial(gone)) => continue,
+            Err(source) => {
+                return Err(Error::NoConnection {
+                    route: Box::new(route),
+                    source,
+                });
+            }
+        };
         let is_reused = lease.is_reused();
         let sending = lease.send(request, attempts.repeat(is_reused));
         request = match InFlight::new(lease, sending).await {
@@ -63,6 +70,21 @@ pub(crate) async fn exchange(
         };
         // The connection may look open until its task has run: this is not to find it again and again meanwhile.
         yield_now().await;
+    }
+}
+
+/// How the server ended the new connection, if that is why there is none: where it restarts, the next leads to another.
+fn gone(error: &GetError) -> Option<Gone> {
+    let GetError::Connect {
+        error: ConnectError::Failed(error),
+        ..
+    } = error
+    else {
+        return None;
+    };
+    match error.downcast_ref() {
+        Some(Error::Exchange { cause, .. }) => wire::gone(&**cause),
+        _ => None,
     }
 }
 

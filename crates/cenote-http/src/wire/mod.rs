@@ -17,7 +17,7 @@ mod tunnel;
 
 pub(crate) use connection::Connection;
 pub(crate) use http1::Target;
-pub(crate) use http2::{SlowStart, is_foreign};
+pub(crate) use http2::{Gone, SlowStart, gone, is_foreign};
 pub(crate) use hyper::upgrade::{OnUpgrade, Upgraded as Switched, on as on_upgrade};
 pub(crate) use hyper_util::rt::TokioIo;
 pub(crate) use incoming::Incoming;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-/// Bodies and fields, both ways.
+/// Bodies, both ways.
 mod bodies;
 /// Requests that are given up.
 mod cancelling;
@@ -29,6 +29,8 @@ mod silence;
 mod speaker;
 #[path = "../streamed/mod.rs"]
 mod streamed;
+/// The bodies of requests, while they are sent.
+mod uploads;
 /// Which version of HTTP is spoken.
 #[cfg(feature = "rustls")]
 mod versions;

@@ -207,6 +207,14 @@ impl Peer {
         self.say(GOAWAY, 0, 0, &payload).await;
     }
 
+    /// Says in one breath what it takes, and that it goes away.
+    pub async fn greet_and_go_away(&mut self) {
+        let settings = [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
+        let go_away = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let both = [&settings[..], &go_away].concat();
+        let _ = self.socket.write_all(&both).await;
+    }
+
     /// Waits until the client has read all that was said so far.
     pub async fn heard(&mut self) {
         self.heard_but(PING).await;

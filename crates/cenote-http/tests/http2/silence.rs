@@ -160,6 +160,46 @@ async fn nobody_asks_for_a_while() {
     }
 }
 
+/// agentgateway#3231, gRPC's `too_many_pings`: a server that is slow and not dead is asked once, however many requests are given
+/// up.
+#[tokio::test]
+async fn a_server_that_has_answered_and_is_slow_is_not_asked_again_at_once() {
+    let _clock = StoppedClock::new();
+    let (pings, has_come) = (Arc::<AtomicUsize>::default(), Arc::new(Notify::new()));
+    let (seen, come) = (Arc::clone(&pings), Arc::clone(&has_come));
+    let server = Server::scripted(move |_, mut peer| {
+        let (seen, come) = (Arc::clone(&seen), Arc::clone(&come));
+        async move {
+            peer.settings(&[]).await;
+            while let Some(frame) = peer.frame().await {
+                match frame.kind {
+                    HEADERS => come.notify_one(),
+                    PING => {
+                        seen.fetch_add(1, SeqCst);
+                        peer.acknowledge(&frame).await;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    })
+    .await;
+    let client = one_connection();
+    for _ in 0..10 {
+        given_up(&client, &server, &has_come).await;
+    }
+    assert_eq!(pings.load(SeqCst), 1);
+    // Each sign of life is good for longer than the one before.
+    for (seconds, asked) in [(6, 2), (6, 2), (20, 3)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        for _ in 0..3 {
+            given_up(&client, &server, &has_come).await;
+        }
+        assert_eq!(pings.load(SeqCst), asked);
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
 /// HTTP.jl#1331: a firewall had forgotten the connection, and the next request hung for 16 minutes.
 #[tokio::test]
 async fn a_connection_that_was_idle_for_long_is_asked_before_it_serves() {
@@ -247,12 +287,14 @@ async fn a_server_that_speaks_http1_alone_is_an_error_that_says_so() {
     assert_eq!(accepted.load(SeqCst), 1);
 }
 
+/// It may have restarted in that moment, as nginx does at a reload: so it is asked twice.
 #[tokio::test]
-async fn a_server_that_ends_the_connection_before_it_has_said_anything_is_an_error_at_once() {
-    let (url, _) = saying(b"").await;
+async fn a_server_that_ends_connections_before_it_has_said_anything_is_an_error_the_second_time() {
+    let (url, accepted) = saying(b"").await;
     let error = get(&one_connection(), &url).await.unwrap_err();
     assert!(matches!(error, Error::NoConnection { .. }), "{error}");
     assert!(!error.is_timeout());
     let text = error.to_string();
     assert!(!text.contains("does not speak"), "{text}");
+    assert_eq!(accepted.load(SeqCst), 2);
 }

@@ -14,6 +14,7 @@ use h2::client::{Builder, SendRequest};
 use http::{Request, Version};
 use tokio::sync::Notify;
 
+use super::doubt::Doubt;
 use super::driver::Driver;
 use super::form;
 use super::sending::Sending;
@@ -65,11 +66,12 @@ pub(super) struct Shared {
     pub(super) is_left: AtomicBool,
     /// The peer is to prove that it answers, and the driver has not asked it yet.
     pub(super) is_suspect: AtomicBool,
+    pub(super) doubt: Doubt,
     /// It has proved it, or will not.
     pub(super) is_proved: Notify,
     /// It has said what it takes, or will not.
     pub(super) has_greeted: Notify,
-    /// By which the connection ended.
+    /// By which the connection ended, or is going to.
     pub(super) error: Mutex<Option<h2::Error>>,
     pub(super) signals: Signals,
     /// The driver's. This lock and that of the error are leaves.
@@ -110,13 +112,19 @@ impl Connection {
             phase: AtomicU8::new(Phase::Open as u8),
             is_left: AtomicBool::new(false),
             is_suspect: AtomicBool::new(false),
+            doubt: Doubt::default(),
             is_proved: Notify::new(),
             has_greeted: Notify::new(),
             error: Mutex::new(None),
             signals,
             waker: Mutex::new(None),
         });
-        let driver = Driver::new(connection, sender.clone(), Arc::clone(&shared));
+        let driver = Driver::new(
+            connection,
+            sender.clone(),
+            read.clone(),
+            Arc::clone(&shared),
+        );
         let connection = Self {
             sender,
             shared,
@@ -134,7 +142,7 @@ impl Connection {
             let greeted = self.shared.has_greeted.notified();
             if !self.is_open() {
                 let error = lock(&self.shared.error).take();
-                return Err(error.map_or("it ended at once".into(), BoxError::from));
+                return Err(error.map_or("the connection ended at once".into(), BoxError::from));
             }
             if self.shared.limit.load(Relaxed) != UNKNOWN {
                 return Ok(());
@@ -199,9 +207,11 @@ impl Connection {
         matches!(ready, Poll::Ready(Ok(())))
     }
 
-    /// A reply that was waited for in vain: if nothing at all has come since its request was sent, the peer is suspect.
+    /// A reply that was waited for in vain: if nothing at all has come since its request was sent, the peer is suspect, unless
+    /// it has given a sign of life lately.
     pub(crate) fn leave_reply(&self, sending: Sending) {
-        if sending.is_silent() {
+        let is_asked = self.shared.phase() == Phase::Probing;
+        if sending.is_silent() && !is_asked && self.shared.doubt.is_due(self.read.count()) {
             self.shared.suspect();
         }
     }

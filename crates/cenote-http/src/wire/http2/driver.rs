@@ -13,7 +13,7 @@ use h2::client::{self, SendRequest};
 use h2::{Ping, PingPong};
 
 use super::connection::{MAX_STREAMS, Phase, Shared, UNKNOWN, lock};
-use crate::wire::transport::Counted;
+use crate::wire::transport::{BytesRead, Counted};
 
 /// A peer that is asked answers within this time, or is gone: as long as a new connection may take to open by default.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -26,6 +26,9 @@ pub(super) struct Driver {
     ping: Option<PingPong>,
     /// Until when the peer is to answer.
     answer_by: Option<Pin<Box<Sleep>>>,
+    read: BytesRead,
+    /// So much of it had been read when it was asked.
+    heard_before: u64,
     shared: Arc<Shared>,
     turn: Turn,
 }
@@ -43,6 +46,7 @@ impl Driver {
     pub(super) fn new(
         mut connection: client::Connection<Counted, Bytes>,
         probe: SendRequest<Bytes>,
+        read: BytesRead,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
@@ -50,6 +54,8 @@ impl Driver {
             connection,
             probe: Some(probe),
             answer_by: None,
+            read,
+            heard_before: 0,
             shared,
             turn: Turn::Woken,
         }
@@ -78,6 +84,7 @@ impl Driver {
         {
             let by = Instant::now() + ANSWER_WITHIN;
             self.answer_by = Some(Box::pin(sleep_until(by)));
+            self.heard_before = self.read.count();
             self.enter(Phase::Probing);
         }
         // Last, so that there is no moment in between at which the connection takes streams.
@@ -91,6 +98,9 @@ impl Driver {
         };
         if ping.poll_pong(cx).is_ready() {
             self.answer_by = None;
+            self.shared
+                .doubt
+                .answered(self.heard_before, self.read.count());
             self.enter(Phase::Open);
             self.shared.is_proved.notify_waiters();
             return false;
@@ -100,7 +110,7 @@ impl Driver {
 
     /// Tells what the peer says of itself.
     fn publish(&mut self) {
-        let Some(probe) = &mut self.probe else {
+        let Some(probe) = &self.probe else {
             return;
         };
         let limit = probe.current_max_send_streams();
@@ -108,12 +118,8 @@ impl Driver {
             return;
         }
         let limit = limit.min(MAX_STREAMS);
-        // Ready, or it goes away: this handle has opened no stream that could have to wait.
-        let goes = matches!(
-            probe.poll_ready(&mut Context::from_waker(Waker::noop())),
-            Poll::Ready(Err(_))
-        );
-        if goes {
+        if let Some(error) = self.refusal() {
+            *lock(&self.shared.error) = Some(error);
             // Else it would keep the connection open.
             self.probe = None;
             return self.enter(Phase::Leaving);
@@ -121,6 +127,16 @@ impl Driver {
         if self.shared.limit.swap(limit, Relaxed) != limit {
             self.shared.has_greeted.notify_waiters();
             self.shared.signals.ask_again();
+        }
+    }
+
+    /// Why no more streams may be opened.
+    fn refusal(&mut self) -> Option<h2::Error> {
+        let probe = self.probe.as_mut()?;
+        // Ready, or it fails: this handle has opened no stream that could have to wait.
+        match probe.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 
@@ -154,16 +170,17 @@ impl Future for Driver {
         this.turn = Turn::Woken;
         this.heed(cx);
         let polled = Pin::new(&mut this.connection).poll(cx);
-        let ended = polled.is_ready();
-        if let Poll::Ready(Err(error)) = polled {
-            *lock(&this.shared.error) = Some(error);
+        if let Poll::Ready(ended) = polled {
+            // Where the peer went away in peace, the connection itself has no error.
+            if let Some(error) = ended.err().or_else(|| this.refusal()) {
+                *lock(&this.shared.error) = Some(error);
+            }
+        } else if !this.is_dead(cx) {
+            this.publish();
+            return Poll::Pending;
         }
-        if ended || this.is_dead(cx) {
-            this.enter(Phase::Leaving);
-            return Poll::Ready(());
-        }
-        this.publish();
-        Poll::Pending
+        this.enter(Phase::Leaving);
+        Poll::Ready(())
     }
 }
 

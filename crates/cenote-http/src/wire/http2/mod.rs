@@ -5,6 +5,7 @@
 //! away, and whether it answers at all.
 
 mod connection;
+mod doubt;
 mod driver;
 mod form;
 mod incoming;
@@ -12,7 +13,10 @@ mod sending;
 mod slow_start;
 mod upload;
 
+use std::error::Error;
+
 use cenote::error::BoxError;
+use h2::Reason;
 
 pub(super) use connection::Connection;
 pub(super) use incoming::Incoming;
@@ -24,4 +28,26 @@ pub(super) use upload::Upload;
 pub(crate) fn is_foreign(error: &BoxError) -> bool {
     let error = error.downcast_ref::<h2::Error>();
     error.is_some_and(h2::Error::is_library)
+}
+
+/// How a peer ended a connection on which nothing was sent yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// It said that it goes away, and for no error.
+    Told,
+    /// Without a word.
+    Silent,
+}
+
+/// How the peer ended the connection, if it is that which failed it.
+pub(crate) fn gone(error: &(dyn Error + Send + Sync + 'static)) -> Option<Gone> {
+    let error = error.downcast_ref::<h2::Error>()?;
+    let is_told = error.is_remote() && error.is_go_away();
+    if is_told && error.reason() == Some(Reason::NO_ERROR) {
+        Some(Gone::Told)
+    } else if error.is_io() {
+        Some(Gone::Silent)
+    } else {
+        None
+    }
 }
