@@ -134,7 +134,7 @@ impl Connection {
     }
 
     pub(crate) fn leave_reply(&self, sending: Sending, runtime: &Handle) {
-        self.finish(Left::Reply(sending), runtime);
+        self.finish(Left::Reply(Box::new(sending)), runtime);
     }
 
     pub(crate) fn leave_body(&self, body: Incoming, runtime: &Handle) {

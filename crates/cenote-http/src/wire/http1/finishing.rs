@@ -29,7 +29,7 @@ pub(super) const FINISH_BYTES: u64 = 64 * 1024;
 /// What is still to come of an exchange that nobody waits for.
 pub(super) enum Left {
     /// The reply as a whole.
-    Reply(Sending),
+    Reply(Box<Sending>),
     /// The rest of its body.
     Body(Incoming),
     /// Nothing, but hyper's task has still to see that, or to send the rest of the request.
