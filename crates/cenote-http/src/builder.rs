@@ -55,6 +55,10 @@ struct EachPool {
 /// to be stormed.
 pub(crate) const MAX_CONNECTING: usize = 8;
 
+/// For so long connections that speak HTTP/2 are to be busy before another is opened: more than a burst takes that one of them
+/// carries, and less than a person notices.
+const GROW_AFTER: Duration = Duration::from_millis(100);
+
 /// For so long an idle connection is trusted: those that forget one without a word, as firewalls do, take minutes.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(30);
 
@@ -268,6 +272,7 @@ impl EachPool {
         SharedPool::builder(Connector::new(route, dialer))
             .max_size(max_size)
             .max_connecting(MAX_CONNECTING)
+            .grow_after(GROW_AFTER)
             .max_waiters(max_waiters)
             .max_lifetime(max_lifetime)
             .idle_timeout(idle_timeout)

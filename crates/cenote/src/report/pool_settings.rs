@@ -132,6 +132,7 @@ settings! {
     same {
         choice: Choice,
         high_water: f64,
+        grow_after: Duration,
         shrink_after: Duration,
     }
     own {}

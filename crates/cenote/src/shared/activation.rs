@@ -70,9 +70,9 @@ impl<C: Multiplex> Core<C> {
 
     /// A connection that was on its way is there, or will not come; true if one more should follow.
     pub(super) fn has_grown(self: &Arc<Self>) -> bool {
-        self.locked(|state, _| {
+        self.locked(|state, deferred| {
             state.growing -= 1;
-            let grows = self.wants_growth(state);
+            let grows = self.wants_growth(state) && !self.growth_waits(state, deferred);
             state.growing += usize::from(grows);
             grows
         })
@@ -237,7 +237,7 @@ impl<C: Multiplex> Core<C> {
 
     /// Sees to growth: whatever may call for one more connection ends here.
     pub(super) fn dial_if_needed(&self, state: &mut State<C>, deferred: &mut Deferred<C>) {
-        while self.wants_growth(state) {
+        while self.wants_growth(state) && !self.growth_waits(state, deferred) {
             state.grow(deferred);
         }
     }
@@ -287,6 +287,38 @@ impl<C: Multiplex> Core<C> {
     fn coming_at_once(&self) -> usize {
         let endpoints = self.life.endpoints();
         endpoints.map_or(1, |endpoints| endpoints.drawn().max(1))
+    }
+
+    /// Whether the connections have not been busy for long enough yet to open one more, which is looked at again when they
+    /// have. Only where each carries many: one more for a caller alone is opened at once.
+    fn growth_waits(&self, state: &mut State<C>, deferred: &mut Deferred<C>) -> bool {
+        let grow_after = self.limits.times.grow_after;
+        let occupancy = state.active.occupancy();
+        if grow_after == 0 || !occupancy.grows_ahead() || occupancy.serving < self.limits.min_size {
+            return false;
+        }
+        let now = self.life.owner.clock.now();
+        let due = state
+            .busy_since
+            .get_or_insert(now)
+            .saturating_add(grow_after);
+        if due <= now {
+            return false;
+        }
+        let at = deferred.look_at.map_or(due, |at| at.min(due));
+        deferred.look_at = Some(at);
+        true
+    }
+
+    /// A lease has ended: the connections may not be busy any more.
+    #[inline]
+    pub(super) fn note_room(&self, state: &mut State<C>) {
+        if state.busy_since.is_some() {
+            let waiters = state.waitlist.len();
+            if !sharing::grows(self.bounds(state), waiters, state.active.occupancy()) {
+                state.busy_since = None;
+            }
+        }
     }
 
     /// Whether more connections are on their way than are wanted any more: of those for one caller each, there are fewer

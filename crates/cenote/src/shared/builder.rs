@@ -45,6 +45,7 @@ pub struct SharedPoolBuilder<C: Multiplex> {
     blueprint: Blueprint<C>,
     choice: Choice,
     high_water: f64,
+    grow_after: Duration,
     shrink_after: Duration,
 }
 
@@ -78,6 +79,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             blueprint,
             choice: Choice::default(),
             high_water: 0.75,
+            grow_after: Duration::ZERO,
             shrink_after: MINUTE,
         }
     }
@@ -224,6 +226,14 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
         self
     }
 
+    /// How long all connections must have been busy before one more is opened: a burst that those there are carry in less
+    /// time costs none. Looked at in time, a turn of upkeep late at most. It is for connections that carry many leases; of those that carry one
+    /// each, one more is opened at once for a caller that waits. Default: 0.
+    pub fn grow_after(mut self, busy: Duration) -> Self {
+        self.grow_after = busy;
+        self
+    }
+
     /// How long the load must have been light before one connection fewer serves: so light that the others
     /// would be at half the high-water mark at most. It is then parked, and `idle_timeout` closes it. The last one
     /// of an endpoint stays. Default: 1 min.
@@ -288,6 +298,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             mut blueprint,
             choice,
             high_water,
+            grow_after,
             shrink_after,
         } = self;
         let settings = &mut blueprint.settings;
@@ -298,7 +309,7 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
             acquire_timeout: settings.acquire_timeout,
             max_waiters: settings.max_waiters.unwrap_or(usize::MAX),
             max_growing: settings.max_connecting,
-            times: Times::new(settings, shrink_after),
+            times: Times::new(settings, grow_after, shrink_after),
         };
         settings.check_after_idle = checked_while_parked(settings);
         let rng = settings
@@ -326,12 +337,14 @@ impl<C: Multiplex> fmt::Debug for SharedPoolBuilder<C> {
             blueprint,
             choice,
             high_water,
+            grow_after,
             shrink_after,
         } = self;
         f.debug_struct("SharedPoolBuilder")
             .field("settings", &blueprint.settings)
             .field("choice", choice)
             .field("high_water", high_water)
+            .field("grow_after", grow_after)
             .field("shrink_after", shrink_after)
             .finish_non_exhaustive()
     }

@@ -55,6 +55,7 @@ impl<C: Multiplex> Core<C> {
         settings.sharing = Some(SharingSettings {
             choice: self.limits.choice,
             high_water: self.limits.marks.high,
+            grow_after: Duration::from_nanos(self.limits.times.grow_after),
             shrink_after: Duration::from_nanos(self.limits.times.shrink_after),
         });
         snapshot

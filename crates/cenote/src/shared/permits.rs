@@ -117,7 +117,8 @@ impl<C: Multiplex> Core<C> {
             waiter.join(&mut state.waitlist, waker.take()?, deadline);
             if deadline.saturating_sub(self.limits.times.turn) < now {
                 // Else a look comes before it, and sees it.
-                deferred.look_at = Some(deadline);
+                let at = deferred.look_at.map_or(deadline, |at| at.min(deadline));
+                deferred.look_at = Some(at);
             }
             state.waited += u64::from(is_new);
             state.ensure_upkeep(deferred);
@@ -339,6 +340,7 @@ impl<C: Multiplex> Core<C> {
             Some(i) => {
                 state.active.vacate(i);
                 self.note(state, deferred, i, seen);
+                self.note_room(state);
                 self.give_up_if_unused(state, deferred, conn);
             }
         }

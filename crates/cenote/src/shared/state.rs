@@ -94,6 +94,8 @@ pub(super) struct State<C: Multiplex> {
     /// How many gets there had been when it was called in.
     called_in_at: u64,
     pub(super) shrinking: Shrinking,
+    /// Since when all connections have been busy, if that is why one more is to be opened and it has to wait.
+    pub(super) busy_since: Option<u64>,
     /// So many more connections are on their way.
     pub(super) growing: usize,
     /// An upkeep task runs, or is about to.
@@ -131,6 +133,7 @@ impl<C: Multiplex> Core<C> {
             counted_by_views: 0,
             called_in_at: 0,
             shrinking: Shrinking::new(limits.times.shrink_after),
+            busy_since: None,
             growing: 0,
             upkeep_runs: false,
             signals_seen: 0,
@@ -306,6 +309,7 @@ impl<C: Multiplex> State<C> {
 
     pub(super) fn grow(&mut self, deferred: &mut Deferred<C>) {
         self.growing += 1;
+        self.busy_since = None;
         deferred.grow += 1;
     }
 

@@ -11,6 +11,8 @@ pub(super) struct Times {
     pub(super) turn: u64,
     /// A connection nobody has used for this long is parked.
     pub(super) park_after: u64,
+    /// How long all connections must have been busy before one more is opened.
+    pub(super) grow_after: u64,
     pub(super) shrink_after: u64,
     /// For how long a connection that is not ready yet counts as being opened.
     pub(super) warm_for: u64,
@@ -33,7 +35,7 @@ pub(super) fn checked_while_parked(settings: &Settings) -> Option<Duration> {
 }
 
 impl Times {
-    pub(super) fn new(settings: &Settings, shrink_after: Duration) -> Self {
+    pub(super) fn new(settings: &Settings, grow_after: Duration, shrink_after: Duration) -> Self {
         let park_after = park_after(settings);
         let turn = [Some(park_after / 2), settings.max_lifetime.map(|t| t / 8)]
             .into_iter()
@@ -44,6 +46,7 @@ impl Times {
         Self {
             turn: nanos(turn),
             park_after: nanos(park_after),
+            grow_after: nanos(grow_after),
             shrink_after: nanos(shrink_after),
             warm_for: nanos(settings.connect_timeout),
         }

@@ -96,6 +96,53 @@ async fn a_herd_of_getters_causes_one_dial_at_a_time() {
     assert_eq!(server.dials(), 3, "8 of 12, so that all are below the mark");
 }
 
+/// reqwest, hyper-util: a burst of a thousand requests costs hundreds of connections.
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_one_connection_carries_in_time_opens_no_other() {
+    let server = Server::default();
+    let pool = server.shared().grow_after(ms(100)).build().unwrap();
+    let burst = join_all((0..40).map(|_| async {
+        let lease = pool.get().await.unwrap();
+        pass(ms(9)).await;
+        drop(lease);
+    }));
+    burst.await;
+    pass(secs(1)).await;
+    assert_eq!(server.dials(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_that_lasts_has_one_more_opened_and_later_another() {
+    let server = Server::default();
+    let pool = server.shared().grow_after(ms(100)).build().unwrap();
+    let mut held = leases(&pool, 4).await;
+    let mut more = pin!(leases(&pool, 6));
+    assert!(poll!(&mut more).is_pending());
+    pass(ms(99)).await;
+    assert!(poll!(&mut more).is_pending());
+    assert_eq!(server.dials(), 1);
+    pass(ms(2)).await;
+    assert!(poll!(&mut more).is_pending());
+    assert_eq!(server.dials(), 2);
+    pass(ms(101)).await;
+    held.extend(more.await);
+    assert_eq!(server.dials(), 3);
+}
+
+/// It is not how often they were busy that counts.
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_busy_now_and_then_are_not_joined_by_another() {
+    let server = Server::default();
+    let pool = server.shared().grow_after(ms(100)).build().unwrap();
+    for _ in 0..10 {
+        let held = leases(&pool, 4).await;
+        pass(ms(60)).await;
+        drop(held);
+        pass(ms(60)).await;
+    }
+    assert_eq!(server.dials(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn never_more_than_max_size_are_opened() {
     let server = Server::default();

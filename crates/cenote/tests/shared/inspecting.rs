@@ -58,7 +58,7 @@ async fn the_settings_shown_are_those_that_were_given() {
     assert_eq!(sharing.shrink_after, secs(60));
     let text = settings.to_string();
     assert!(
-        text.ends_with("choice LeastLoaded, high_water 0.5, shrink_after 60s"),
+        text.ends_with("choice LeastLoaded, high_water 0.5, grow_after 0ns, shrink_after 60s"),
         "{text}"
     );
 }
