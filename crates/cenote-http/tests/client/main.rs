@@ -8,6 +8,7 @@ mod cancelling;
 mod crowds;
 mod errors;
 mod fields;
+mod handles;
 mod keeping;
 mod plain;
 mod proxies;
