@@ -8,3 +8,5 @@ mod capacity;
 mod exchanges;
 /// The server that a test scripts.
 mod peer;
+/// What callers of the service may put into requests.
+mod services;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::driver::Driver;
 use super::form;
-use super::sending::Sending;
+use super::sending::{Again, Sending};
 use super::upload::Upload;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, SendingError};
@@ -158,7 +158,10 @@ impl Connection {
                 });
             }
         };
-        let copy = body.copy();
+        let again = match body.copy() {
+            Some(body) => Again::Whole(Box::new(Request::from_parts(head, body))),
+            None => Again::Streamed(Box::new(head)),
+        };
         let upload = match body {
             Outgoing::Empty => None,
             // h2 keeps it until the peer's windows take it: it is there as a whole already.
@@ -169,7 +172,6 @@ impl Connection {
             }
             Outgoing::Stream(body) => Some(Upload::new(stream, body)),
         };
-        let again = copy.map(|body| Box::new(Request::from_parts(head, body)));
         let heard = (self.read.clone(), self.read.count());
         Sending::new(reply, upload, again, under_way, heard)
     }

@@ -8,6 +8,7 @@ mod connection;
 mod driver;
 mod form;
 mod incoming;
+mod kept;
 mod sending;
 mod upload;
 

@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use h2::Reason;
 use h2::client::ResponseFuture;
-use http::Request;
+use http::{Request, request};
 
 use super::connection::UnderWay;
 use super::incoming::Incoming;
+use super::kept::Kept;
 use super::upload::Upload;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, Reply, SendingError};
@@ -29,25 +30,35 @@ struct Sent {
     reply: ResponseFuture,
     /// Sent meanwhile.
     upload: Option<Upload>,
-    /// The request once more, if its body is there as a whole.
-    again: Option<Box<Request<Outgoing>>>,
+    /// What was sent.
+    uploaded: Option<Kept>,
+    again: Option<Again>,
     under_way: Option<UnderWay>,
     read: BytesRead,
     read_before: u64,
+}
+
+/// The request once more.
+pub(super) enum Again {
+    /// Its body is there as a whole.
+    Whole(Box<Request<Outgoing>>),
+    /// Its body is with the upload.
+    Streamed(Box<request::Parts>),
 }
 
 impl Sending {
     pub(super) fn new(
         reply: ResponseFuture,
         upload: Option<Upload>,
-        again: Option<Box<Request<Outgoing>>>,
+        again: Again,
         under_way: UnderWay,
         (read, read_before): (BytesRead, u64),
     ) -> Self {
         Self(State::Sent(Box::new(Sent {
             reply,
             upload,
-            again,
+            uploaded: None,
+            again: Some(again),
             under_way: Some(under_way),
             read,
             read_before,
@@ -81,7 +92,7 @@ impl Future for Sending {
         if let Some(upload) = &mut sent.upload
             && let Poll::Ready(sent_whole) = Pin::new(upload).poll(cx)
         {
-            sent.upload = None;
+            sent.uploaded = sent.upload.take().map(Upload::into_body);
             if let Err(error) = sent_whole {
                 return Poll::Ready(Err(SendingError {
                     failure: Failure::Broken,
@@ -95,19 +106,50 @@ impl Future for Sending {
             Ok(reply) => {
                 let (head, body) = reply.into_parts();
                 let incoming = Incoming::new(body, &head.headers, sent.under_way.take());
+                if let Some(upload) = &mut sent.upload {
+                    upload.forget();
+                }
                 Ok(Reply {
                     head,
                     body: wire::Incoming::Http2(incoming),
                     upload: sent.upload.take(),
-                    again: sent.again.take(),
+                    again: sent.whole(),
                 })
             }
-            Err(error) => Err(SendingError {
-                failure: failure(&error),
-                request: sent.again.take(),
-                error: error.into(),
-            }),
+            Err(error) => {
+                let failure = failure(&error);
+                Err(SendingError {
+                    failure,
+                    request: match failure {
+                        Failure::Unprocessed => sent.again(),
+                        _ => sent.whole(),
+                    },
+                    error: error.into(),
+                })
+            }
         })
+    }
+}
+
+impl Sent {
+    /// The request once more, if its body is there as a whole. To be asked for once.
+    fn whole(&mut self) -> Option<Box<Request<Outgoing>>> {
+        match self.again.take()? {
+            Again::Whole(request) => Some(request),
+            Again::Streamed(_) => None,
+        }
+    }
+
+    /// The request once more, if its body can be had from its beginning. To be asked for once.
+    fn again(&mut self) -> Option<Box<Request<Outgoing>>> {
+        match self.again.take()? {
+            Again::Whole(request) => Some(request),
+            Again::Streamed(head) => {
+                let upload = self.upload.take().map(Upload::into_body);
+                let body = upload.or(self.uploaded.take())?.again()?;
+                Some(Box::new(Request::from_parts(*head, body)))
+            }
+        }
     }
 }
 

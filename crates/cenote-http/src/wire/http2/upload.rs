@@ -10,11 +10,13 @@ use h2::{Reason, SendStream};
 use http::HeaderMap;
 use http_body::Body;
 
+use super::kept::Kept;
+
 /// Sends a body to its end; over when it is sent, or when nobody wants it any more. Dropped before that, the stream is reset
 /// once the reply is dropped, too.
 pub(crate) struct Upload {
     stream: SendStream<Bytes>,
-    body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
+    body: Kept,
     /// What the peer has not taken yet.
     chunk: Bytes,
 }
@@ -26,9 +28,19 @@ impl Upload {
     ) -> Self {
         Self {
             stream,
-            body,
+            body: Kept::new(body),
             chunk: Bytes::new(),
         }
+    }
+
+    /// The request has its reply: it will not be sent again.
+    pub(super) fn forget(&mut self) {
+        self.body.forget();
+    }
+
+    /// The body, to be sent again.
+    pub(super) fn into_body(self) -> Kept {
+        self.body
     }
 
     /// Sends what is left of the chunk.
@@ -57,7 +69,7 @@ impl Upload {
             if self.body.is_end_stream() {
                 return Poll::Ready(self.end(None));
             }
-            let frame = match ready!(self.body.as_mut().poll_frame(cx)) {
+            let frame = match ready!(self.body.poll_frame(cx)) {
                 None => return Poll::Ready(self.end(None)),
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
