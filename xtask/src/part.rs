@@ -17,6 +17,7 @@ pub enum Part {
     Loom,
     Shuttle,
     Bench,
+    Clients,
     Package,
     Oldest,
     Minimal,
@@ -72,7 +73,7 @@ const LIBRARIES: [&str; 7] = [
 ];
 
 impl Part {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Servers,
         Self::Fmt,
         Self::Clippy,
@@ -83,6 +84,7 @@ impl Part {
         Self::Loom,
         Self::Shuttle,
         Self::Bench,
+        Self::Clients,
         Self::Package,
         Self::Oldest,
         Self::Minimal,
@@ -103,6 +105,7 @@ impl Part {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
             Self::Bench => "bench",
+            Self::Clients => "clients",
             Self::Package => "package",
             Self::Oldest => "oldest",
             Self::Minimal => "minimal",
@@ -117,7 +120,9 @@ impl Part {
             Self::Servers => {
                 "the servers that tests start are installed; if not, installs them (root, Debian)"
             }
-            Self::Fmt => "every file, those of bench/ too, is formatted as rustfmt does it",
+            Self::Fmt => {
+                "every file, those of bench/ and clients/ too, is formatted as rustfmt does it"
+            }
             Self::Clippy => {
                 "no warning of the compiler or of clippy, in any target with all features"
             }
@@ -131,6 +136,9 @@ impl Part {
             Self::Shuttle => "the pools' models, in thousands of random schedules",
             Self::Bench => {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"
+            }
+            Self::Clients => {
+                "clients/, a workspace of its own: other libraries' clients on cenote-http, and its adapters"
             }
             Self::Package => "every crate that is published can be packaged",
             Self::Oldest => "each crate with the oldest Rust that it declares, if rustup has it",
@@ -159,6 +167,8 @@ impl Part {
                     "--",
                     "--check",
                 ]),
+                Invocation::cargo(["fmt", "--all", "--manifest-path", "clients/Cargo.toml"])
+                    .args(["--", "--check"]),
             ]),
             Self::Clippy => Work::Run(vec![Invocation::cargo(["clippy"]).args(workspace).args([
                 "--all-targets",
@@ -195,6 +205,11 @@ impl Part {
                     .args(["--all-targets", "--locked"]),
                 Invocation::cargo(["test", "--manifest-path", "bench/Cargo.toml"])
                     .args(["--test", "rivals", "--locked"])
+                    .proof(Proof::TestsRan),
+            ]),
+            Self::Clients => Work::Run(vec![
+                Invocation::cargo(["test", "--manifest-path", "clients/Cargo.toml"])
+                    .args(["--workspace", "--locked"])
                     .proof(Proof::TestsRan),
             ]),
             // Quietly: it warns of every test that is left out on purpose. Whether what is packaged compiles, the

@@ -18,6 +18,9 @@
 //! single request says of its route: a tag, TLS settings of its own, a proxy, a Unix socket. [`Body`] is what replies have, and
 //! holds their connection until it ends.
 //!
+//! tonic, kube, octocrab, object_store, the AWS SDK and others sit on it unchanged: [`clients`] says how, and what to write
+//! instead of reqwest.
+//!
 //! # What it speaks
 //!
 //! HTTP/1.1, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. It offers `http/1.1` by
@@ -54,6 +57,8 @@ mod attempts;
 mod body;
 mod builder;
 mod client;
+#[cfg(doc)]
+pub mod clients;
 mod connection_handle;
 mod connector;
 mod error;
