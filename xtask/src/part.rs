@@ -59,6 +59,8 @@ pub enum Need {
 const OLDEST: &str = "1.85";
 /// The oldest Rust of the other published crates, whose dependencies ask for it.
 const OLDEST_OF_OTHERS: &str = "1.88";
+/// The oldest Rust of `cenote-aws`, whose dependencies ask for a newer one than those of the others.
+const OLDEST_OF_AWS: &str = "1.94.1";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
 /// The published crates that are libraries.
@@ -220,7 +222,9 @@ impl Part {
                     .args(UNPUBLISHED.map(|name| format!("--exclude={name}"))),
             ]),
             Self::Oldest => Work::RunWith(
-                vec![Need::Rust(OLDEST), Need::Rust(OLDEST_OF_OTHERS)],
+                [OLDEST, OLDEST_OF_OTHERS, OLDEST_OF_AWS]
+                    .map(Need::Rust)
+                    .into(),
                 vec![
                     // All tests but those that repeat one thing thousands of times.
                     with_rust(OLDEST, ["test", "-pcenote", "--all-features", "--lib"])
@@ -239,6 +243,10 @@ impl Part {
                         "-pcenote-redis",
                         "-pcenote-cli",
                     ]),
+                    with_rust(OLDEST_OF_OTHERS, ["check", "-pcenote-object-store"])
+                        .args(["--manifest-path", "clients/Cargo.toml"]),
+                    with_rust(OLDEST_OF_AWS, ["check", "-pcenote-aws"])
+                        .args(["--manifest-path", "clients/Cargo.toml"]),
                 ],
             ),
             // Of cargo's unstable options, the one for another lock file.
@@ -329,10 +337,16 @@ mod tests {
             "cenote-redis",
             "cenote-cli",
         ];
-        for (version, crates) in [(OLDEST, &oldest[..]), (OLDEST_OF_OTHERS, &others)] {
+        for (version, folder, crates) in [
+            (OLDEST, "crates", &oldest[..]),
+            (OLDEST_OF_OTHERS, "crates", &others),
+            (OLDEST_OF_OTHERS, "clients", &["cenote-object-store"]),
+            (OLDEST_OF_AWS, "clients", &["cenote-aws"]),
+        ] {
             for name in crates {
-                let manifest = std::fs::read_to_string(format!("{root}/crates/{name}/Cargo.toml"))
-                    .expect("each crate has a manifest");
+                let manifest =
+                    std::fs::read_to_string(format!("{root}/{folder}/{name}/Cargo.toml"))
+                        .expect("each crate has a manifest");
                 let declared = format!("rust-version = \"{version}\"");
                 assert!(
                     manifest.contains(&declared),

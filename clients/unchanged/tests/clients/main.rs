@@ -1,5 +1,7 @@
 //! The clients of others on `cenote_http::Client`, each set up by the code that the page `cenote_http::clients` shows.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod aws;
 mod kube;
 mod layers;

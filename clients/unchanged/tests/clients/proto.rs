@@ -1,5 +1,7 @@
 //! What tonic generates, with the codec of its messages.
 
+#![allow(clippy::default_constructed_unit_structs, reason = "it is generated")]
+
 use bytes::{Buf, BufMut};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
