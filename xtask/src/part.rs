@@ -17,6 +17,7 @@ pub enum Part {
     Loom,
     Shuttle,
     Bench,
+    Clients,
     Package,
     Oldest,
     Minimal,
@@ -58,6 +59,8 @@ pub enum Need {
 const OLDEST: &str = "1.85";
 /// The oldest Rust of the other published crates, whose dependencies ask for it.
 const OLDEST_OF_OTHERS: &str = "1.88";
+/// The oldest Rust of `cenote-aws`, whose dependencies ask for a newer one than those of the others.
+const OLDEST_OF_AWS: &str = "1.94.1";
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 const MACOS: &str = "aarch64-apple-darwin";
 /// The published crates that are libraries.
@@ -72,7 +75,7 @@ const LIBRARIES: [&str; 7] = [
 ];
 
 impl Part {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Servers,
         Self::Fmt,
         Self::Clippy,
@@ -83,6 +86,7 @@ impl Part {
         Self::Loom,
         Self::Shuttle,
         Self::Bench,
+        Self::Clients,
         Self::Package,
         Self::Oldest,
         Self::Minimal,
@@ -103,6 +107,7 @@ impl Part {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
             Self::Bench => "bench",
+            Self::Clients => "clients",
             Self::Package => "package",
             Self::Oldest => "oldest",
             Self::Minimal => "minimal",
@@ -117,7 +122,9 @@ impl Part {
             Self::Servers => {
                 "the servers that tests start are installed; if not, installs them (root, Debian)"
             }
-            Self::Fmt => "every file, those of bench/ too, is formatted as rustfmt does it",
+            Self::Fmt => {
+                "every file, those of bench/ and clients/ too, is formatted as rustfmt does it"
+            }
             Self::Clippy => {
                 "no warning of the compiler or of clippy, in any target with all features"
             }
@@ -131,6 +138,9 @@ impl Part {
             Self::Shuttle => "the pools' models, in thousands of random schedules",
             Self::Bench => {
                 "bench/, a workspace of its own, compiles, and rivals fail where docs/guarantees.md says"
+            }
+            Self::Clients => {
+                "clients/, a workspace of its own: other libraries' clients on cenote-http, and its adapters"
             }
             Self::Package => "every crate that is published can be packaged",
             Self::Oldest => "each crate with the oldest Rust that it declares, if rustup has it",
@@ -159,6 +169,8 @@ impl Part {
                     "--",
                     "--check",
                 ]),
+                Invocation::cargo(["fmt", "--all", "--manifest-path", "clients/Cargo.toml"])
+                    .args(["--", "--check"]),
             ]),
             Self::Clippy => Work::Run(vec![Invocation::cargo(["clippy"]).args(workspace).args([
                 "--all-targets",
@@ -197,6 +209,11 @@ impl Part {
                     .args(["--test", "rivals", "--locked"])
                     .proof(Proof::TestsRan),
             ]),
+            Self::Clients => Work::Run(vec![
+                Invocation::cargo(["test", "--manifest-path", "clients/Cargo.toml"])
+                    .args(["--workspace", "--locked"])
+                    .proof(Proof::TestsRan),
+            ]),
             // Quietly: it warns of every test that is left out on purpose. Whether what is packaged compiles, the
             // other parts tell; and nothing is downloaded.
             Self::Package => Work::Run(vec![
@@ -205,7 +222,9 @@ impl Part {
                     .args(UNPUBLISHED.map(|name| format!("--exclude={name}"))),
             ]),
             Self::Oldest => Work::RunWith(
-                vec![Need::Rust(OLDEST), Need::Rust(OLDEST_OF_OTHERS)],
+                [OLDEST, OLDEST_OF_OTHERS, OLDEST_OF_AWS]
+                    .map(Need::Rust)
+                    .into(),
                 vec![
                     // All tests but those that repeat one thing thousands of times.
                     with_rust(OLDEST, ["test", "-pcenote", "--all-features", "--lib"])
@@ -224,6 +243,10 @@ impl Part {
                         "-pcenote-redis",
                         "-pcenote-cli",
                     ]),
+                    with_rust(OLDEST_OF_OTHERS, ["check", "-pcenote-object-store"])
+                        .args(["--manifest-path", "clients/Cargo.toml"]),
+                    with_rust(OLDEST_OF_AWS, ["check", "-pcenote-aws"])
+                        .args(["--manifest-path", "clients/Cargo.toml"]),
                 ],
             ),
             // Of cargo's unstable options, the one for another lock file.
@@ -314,10 +337,16 @@ mod tests {
             "cenote-redis",
             "cenote-cli",
         ];
-        for (version, crates) in [(OLDEST, &oldest[..]), (OLDEST_OF_OTHERS, &others)] {
+        for (version, folder, crates) in [
+            (OLDEST, "crates", &oldest[..]),
+            (OLDEST_OF_OTHERS, "crates", &others),
+            (OLDEST_OF_OTHERS, "clients", &["cenote-object-store"]),
+            (OLDEST_OF_AWS, "clients", &["cenote-aws"]),
+        ] {
             for name in crates {
-                let manifest = std::fs::read_to_string(format!("{root}/crates/{name}/Cargo.toml"))
-                    .expect("each crate has a manifest");
+                let manifest =
+                    std::fs::read_to_string(format!("{root}/{folder}/{name}/Cargo.toml"))
+                        .expect("each crate has a manifest");
                 let declared = format!("rust-version = \"{version}\"");
                 assert!(
                     manifest.contains(&declared),

@@ -1,5 +1,6 @@
 //! Bodies: those of replies, which hold their connection until they end, and those that are there as a whole.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote::error::with_causes;
+use cenote::error::{BoxError, with_causes};
 use cenote::time::{Instant, Sleep, sleep_until};
 use http_body::{Body as _, Frame, SizeHint};
 
@@ -167,6 +168,20 @@ impl Body {
 
     async fn frame(&mut self) -> Option<Result<Frame<Bytes>, Error>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await
+    }
+
+    /// Any body as that of a request. Of ours, one that is there as a whole stays so: it can be sent again.
+    pub(crate) fn outgoing_of<B>(body: B) -> Outgoing
+    where
+        B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut body = Some(body);
+        let ours = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>();
+        match (ours.and_then(Option::take), body) {
+            (Some(ours), _) => ours.outgoing(),
+            (None, Some(body)) => Outgoing::new(body),
+            (None, None) => Outgoing::Empty,
+        }
     }
 
     /// As the body of a request.

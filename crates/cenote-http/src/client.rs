@@ -121,7 +121,7 @@ impl Client {
     where
         B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
-        self.carry_out(request.map(Outgoing::new))
+        self.carry_out(request.map(Body::outgoing_of))
     }
 
     pub(crate) fn carry_out(&self, request: Request<Outgoing>) -> ResponseFuture {

@@ -13,6 +13,7 @@ use tokio::task::yield_now;
 
 use crate::attempts::{Attempts, Spare};
 use crate::body::Body;
+use crate::connection_handle::ConnectionHandle;
 use crate::connector::Connector;
 use crate::error::{Error, Stage};
 use crate::fields::{self, Wish};
@@ -36,6 +37,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Body>, Error> {
     let (mut head, body) = request.into_parts();
     let options = head.extensions.remove::<RouteOptions>().unwrap_or_default();
+    let handle = head.extensions.remove::<ConnectionHandle>();
     let asked = HttpVersion::of(head.version, &head.headers);
     let route = Route::new(&head.uri, asked, options, &shared.defaults)?;
     let wish = fields::prepare(&mut head, &route)?;
@@ -61,7 +63,12 @@ pub(crate) async fn exchange(
                     lease.retire();
                     again
                 }
-                _ => return received(wish, lease, reply),
+                _ => {
+                    if let Some(handle) = handle {
+                        handle.set(lease.retired_flag());
+                    }
+                    return received(wish, lease, reply);
+                }
             },
             Err(failed) => match failed.request {
                 Some(request) if attempts.allow(failed.failure, is_reused) => *request,

@@ -18,6 +18,9 @@
 //! single request says of its route: a tag, TLS settings of its own, a proxy, a Unix socket. [`Body`] is what replies have, and
 //! holds their connection until it ends.
 //!
+//! tonic, kube, octocrab, object_store, the AWS SDK and others sit on it unchanged: [`clients`] says how, and what to write
+//! instead of reqwest.
+//!
 //! # What it speaks
 //!
 //! HTTP/1.1 and HTTP/2, over TCP and, with the feature `rustls` (on by default), over TLS by rustls with ring. Over TLS the
@@ -80,6 +83,9 @@ mod attempts;
 mod body;
 mod builder;
 mod client;
+#[cfg(doc)]
+pub mod clients;
+mod connection_handle;
 mod connector;
 mod error;
 mod exchange;
@@ -105,6 +111,7 @@ mod wire;
 pub use body::Body;
 pub use builder::ClientBuilder;
 pub use client::{Client, ResponseFuture};
+pub use connection_handle::ConnectionHandle;
 pub use error::{Error, Stage};
 pub use http_client::{HttpClient, ReplyFuture};
 pub use proxy::{Proxy, ProxyError};

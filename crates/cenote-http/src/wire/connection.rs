@@ -13,6 +13,7 @@ use super::transport::{BytesRead, Counted, Transport};
 use super::{Incoming, SlowStart, Target, http1, http2};
 use cenote::error::BoxError;
 
+use crate::connection_handle::RetiredFlag;
 use crate::error::Error;
 
 /// A connection that carries requests.
@@ -22,6 +23,7 @@ pub(crate) struct Connection {
     runtime: Handle,
     /// Replies it has had.
     replies: AtomicU64,
+    retired: RetiredFlag,
 }
 
 enum Wire {
@@ -66,11 +68,17 @@ impl Connection {
             wire,
             runtime: Handle::current(),
             replies: AtomicU64::new(0),
+            retired: RetiredFlag::default(),
         }
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// By what somebody may retire it who has no lease on it any more.
+    pub(crate) fn retired_flag(&self) -> RetiredFlag {
+        self.retired.clone()
     }
 
     /// Whether it carried an exchange before, so that the server may be about to close it.
@@ -131,10 +139,11 @@ impl Connection {
 
     /// Whether it may carry another exchange, now or later, as far as can be seen.
     pub(crate) fn is_open(&self) -> bool {
-        match &self.wire {
+        let is_open = match &self.wire {
             Wire::Http1(wire) => wire.is_open(),
             Wire::Http2(wire) => wire.is_open(),
-        }
+        };
+        is_open && !self.retired.is_raised()
     }
 
     /// How many exchanges it carries at once.

@@ -10,6 +10,7 @@ mod clock;
 mod crowds;
 mod errors;
 mod fields;
+mod handles;
 mod keeping;
 mod plain;
 mod proxies;

@@ -23,6 +23,8 @@ mod peer;
 /// A server with TLS.
 #[cfg(feature = "rustls")]
 mod secure;
+/// What callers of the service may put into requests.
+mod services;
 /// Servers that say nothing, and servers that say something else.
 mod silence;
 /// A server that speaks HTTP/2 by itself.

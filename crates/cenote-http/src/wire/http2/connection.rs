@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use super::doubt::Doubt;
 use super::driver::Driver;
 use super::form;
-use super::sending::Sending;
+use super::sending::{Again, Sending};
 use super::slow_start::{SlowStart, Window};
 use super::upload::Upload;
 use crate::wire::outgoing::Outgoing;
@@ -176,7 +176,10 @@ impl Connection {
                 });
             }
         };
-        let copy = body.copy();
+        let again = match body.copy() {
+            Some(body) => Again::Whole(Request::from_parts(head, body)),
+            None => Again::Streamed(head),
+        };
         let upload = match body {
             Outgoing::Empty => None,
             Outgoing::Whole(bytes) if bytes.len() <= SENT_AT_ONCE => {
@@ -187,7 +190,6 @@ impl Connection {
             // Its place is taken until the peer has it all, even if the reply comes before.
             body => Some(Upload::new(stream, body)),
         };
-        let again = copy.map(|body| Request::from_parts(head, body));
         let heard = (self.read.clone(), self.read.count());
         Sending::new(reply, upload, again, under_way, heard)
     }

@@ -9,6 +9,7 @@ mod doubt;
 mod driver;
 mod form;
 mod incoming;
+mod kept;
 mod sending;
 mod slow_start;
 mod upload;

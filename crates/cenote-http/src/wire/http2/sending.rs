@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use h2::client::ResponseFuture;
 use h2::{Reason, StreamId};
-use http::Request;
+use http::{Request, request};
 
 use super::connection::UnderWay;
 use super::incoming::Incoming;
+use super::kept::Kept;
 use super::upload::Upload;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, Reply, SendingError};
@@ -33,25 +34,35 @@ struct Sent {
     reply: ResponseFuture,
     /// Sent meanwhile.
     upload: Option<Upload>,
-    /// The request once more, if its body is there as a whole.
-    again: Option<Request<Outgoing>>,
+    /// What was sent.
+    uploaded: Option<Kept>,
+    again: Option<Again>,
     under_way: Option<UnderWay>,
     read: BytesRead,
     read_before: u64,
+}
+
+/// The request once more.
+pub(super) enum Again {
+    /// Its body is there as a whole.
+    Whole(Request<Outgoing>),
+    /// Its body is with the upload.
+    Streamed(request::Parts),
 }
 
 impl Sending {
     pub(super) fn new(
         reply: ResponseFuture,
         upload: Option<Upload>,
-        again: Option<Request<Outgoing>>,
+        again: Again,
         under_way: UnderWay,
         (read, read_before): (BytesRead, u64),
     ) -> Self {
         Self(State::Sent(Sent {
             reply,
             upload,
-            again,
+            uploaded: None,
+            again: Some(again),
             under_way: Some(under_way),
             read,
             read_before,
@@ -86,7 +97,7 @@ impl Future for Sending {
             && Pin::new(&mut *upload).poll(cx).is_ready()
         {
             let failed = upload.failure().take();
-            sent.upload = None;
+            sent.uploaded = sent.upload.take().map(Upload::into_body);
             if let Some(error) = failed {
                 return Poll::Ready(Err(SendingError {
                     failure: Failure::Broken,
@@ -99,14 +110,17 @@ impl Future for Sending {
         Poll::Ready(match reply {
             Ok(reply) => {
                 let (head, body) = reply.into_parts();
-                let (under_way, upload) = (sent.under_way.take(), sent.upload.take());
+                let (under_way, mut upload) = (sent.under_way.take(), sent.upload.take());
+                if let Some(upload) = &mut upload {
+                    upload.forget();
+                }
                 let failure = upload.as_ref().map(|upload| upload.failure().clone());
                 let incoming = Incoming::new(body, &head.headers, failure, under_way);
                 Ok(Reply {
                     head,
                     body: wire::Incoming::Http2(incoming),
                     upload,
-                    again: sent.again.take(),
+                    again: sent.whole(),
                 })
             }
             Err(error) => {
@@ -116,11 +130,37 @@ impl Future for Sending {
                 }
                 Err(SendingError {
                     failure,
-                    request: sent.again.take().map(Box::new),
+                    request: match failure {
+                        Failure::LeftBehind | Failure::Refused => sent.again(),
+                        _ => sent.whole(),
+                    }
+                    .map(Box::new),
                     error: error.into(),
                 })
             }
         })
+    }
+}
+
+impl Sent {
+    /// The request once more, if its body is there as a whole. To be asked for once.
+    fn whole(&mut self) -> Option<Request<Outgoing>> {
+        match self.again.take()? {
+            Again::Whole(request) => Some(request),
+            Again::Streamed(_) => None,
+        }
+    }
+
+    /// The request once more, if its body can be had from its beginning. To be asked for once.
+    fn again(&mut self) -> Option<Request<Outgoing>> {
+        match self.again.take()? {
+            Again::Whole(request) => Some(request),
+            Again::Streamed(head) => {
+                let upload = self.upload.take().map(Upload::into_body);
+                let body = upload.or(self.uploaded.take())?.again()?;
+                Some(Request::from_parts(head, body))
+            }
+        }
     }
 }
 

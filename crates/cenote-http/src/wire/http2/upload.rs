@@ -9,16 +9,16 @@ use bytes::Bytes;
 use cenote::error::BoxError;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
-use http_body::Body;
 
 use super::connection::lock;
+use super::kept::Kept;
 use crate::wire::outgoing::Outgoing;
 
 /// Sends a body to its end; over when it is sent, or has failed, or when nobody wants it any more. Dropped before that, the
 /// stream is reset once the reply is dropped, too.
 pub(crate) struct Upload {
     stream: SendStream<Bytes>,
-    body: Outgoing,
+    body: Kept,
     /// What the peer has not taken yet.
     chunk: Bytes,
     failure: BodyFailure,
@@ -38,7 +38,7 @@ impl Upload {
     pub(super) fn new(stream: SendStream<Bytes>, body: Outgoing) -> Self {
         Self {
             stream,
-            body,
+            body: Kept::new(body),
             chunk: Bytes::new(),
             failure: BodyFailure::default(),
         }
@@ -46,6 +46,16 @@ impl Upload {
 
     pub(super) fn failure(&self) -> &BodyFailure {
         &self.failure
+    }
+
+    /// The request has its reply: it will not be sent again.
+    pub(super) fn forget(&mut self) {
+        self.body.forget();
+    }
+
+    /// The body, to be sent again.
+    pub(super) fn into_body(self) -> Kept {
+        self.body
     }
 
     /// Sends what is left of the chunk.
@@ -73,7 +83,7 @@ impl Upload {
             if self.body.is_end_stream() {
                 return self.end(None);
             }
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let frame = match ready!(self.body.poll_frame(cx)) {
                 None => return self.end(None),
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {
