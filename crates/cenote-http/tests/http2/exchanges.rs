@@ -94,3 +94,25 @@ async fn a_body_that_nobody_reads_to_its_end_costs_its_stream_and_not_the_connec
     .await;
     assert_eq!((reason, server.accepted()), (Some(CANCEL), 1));
 }
+
+/// keycloak#50602, contour#5240: whatever it is, over another connection, once.
+#[tokio::test]
+async fn a_request_that_is_answered_with_421_is_sent_once_over_another_connection() {
+    for misdirected in [1, 2] {
+        let server = Server::scripted(move |number, mut peer| async move {
+            peer.settings(&[]).await;
+            while let Some(stream) = peer.request().await {
+                match number <= misdirected {
+                    true => peer.answer_with(stream, 421).await,
+                    false => peer.answer(stream).await,
+                }
+            }
+        })
+        .await;
+        let client = http2().build().unwrap();
+        let sent = client.post(server.url("/")).body("once").send().await;
+        let expected = if misdirected == 1 { 200 } else { 421 };
+        assert_eq!(sent.unwrap().status(), expected);
+        assert_eq!(server.accepted(), 2);
+    }
+}

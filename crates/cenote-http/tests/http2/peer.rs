@@ -182,6 +182,15 @@ impl Peer {
             .await;
     }
 
+    /// The same of another status.
+    pub async fn answer_with(&mut self, stream: u32, status: u16) {
+        // A literal, whose name is that of the table's `:status`.
+        let mut fields = vec![0x08, 3];
+        fields.extend(status.to_string().bytes());
+        self.say(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
+            .await;
+    }
+
     /// The head of a reply whose body follows.
     pub async fn begin_answer(&mut self, stream: u32) {
         self.say(HEADERS, END_HEADERS, stream, OK).await;

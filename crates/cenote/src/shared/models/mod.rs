@@ -8,6 +8,7 @@ mod exclusive;
 mod of_set;
 mod roster;
 mod toy;
+mod under_budget;
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
