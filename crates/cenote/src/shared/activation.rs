@@ -55,7 +55,10 @@ impl<C: Multiplex> Core<C> {
                 if what_for == Activation::PassedOver {
                     state.active.owe(number);
                 }
+                let activated = Arc::clone(&state.active.entries()[i].conn);
                 self.note(state, deferred, i, seen);
+                self.give_up_if_unused(state, deferred, &activated);
+                deferred.gone.push(activated);
                 state.ensure_upkeep(deferred);
             } else {
                 state.draining += 1;
@@ -91,12 +94,15 @@ impl<C: Multiplex> Core<C> {
     /// them when its last lease ends, if it has served its own pool for its part.
     #[cold]
     pub(super) fn offer(self: &Arc<Self>, conn: &ActiveConnection<C>, budget: &Membership) {
-        let own_waiter = {
-            let state = self.state();
-            if state.phase != PoolState::Open || conn.index().is_none() {
-                return;
-            }
-            state.waitlist.oldest()
+        let own_waiter = self.locked(|state, deferred| {
+            // A permit of it may have been cached.
+            state.flush_cached(deferred);
+            self.give_up_if_unused(state, deferred, conn);
+            let is_active = state.phase == PoolState::Open && conn.index().is_some();
+            is_active.then(|| state.waitlist.oldest())
+        });
+        let Some(own_waiter) = own_waiter else {
+            return;
         };
         // Those who use it would wait from now on.
         let own_waiter = own_waiter.unwrap_or_else(|| self.life.owner.clock.now());
@@ -279,6 +285,26 @@ impl<C: Multiplex> Core<C> {
                 state.waitlist.len().clamp(1, self.limits.max_growing)
             }
             None => 1,
+        }
+    }
+
+    /// Gives a connection back that nobody uses, if it may be wanted elsewhere.
+    #[inline]
+    pub(super) fn give_up_if_unused(
+        &self,
+        state: &mut State<C>,
+        deferred: &mut Deferred<C>,
+        conn: &ActiveConnection<C>,
+    ) {
+        if self.life.owner.contested_budget().is_none() {
+            return;
+        }
+        let unused = conn.index().filter(|&i| {
+            let entry = &state.active.entries()[i];
+            entry.in_flight() == 0 && entry.capacity() > 0
+        });
+        if let Some(i) = unused {
+            state.start_drain(deferred, i);
         }
     }
 

@@ -347,29 +347,6 @@ impl<C: Multiplex> Core<C> {
     }
 }
 
-/// With the lock held.
-impl<C: Multiplex> Core<C> {
-    /// Gives a connection back that nobody uses, if it may be wanted elsewhere.
-    #[inline]
-    fn give_up_if_unused(
-        &self,
-        state: &mut State<C>,
-        deferred: &mut Deferred<C>,
-        conn: &ActiveConnection<C>,
-    ) {
-        if self.life.owner.contested_budget().is_none() {
-            return;
-        }
-        let unused = conn.index().filter(|&i| {
-            let entry = &state.active.entries()[i];
-            entry.in_flight() == 0 && entry.capacity() > 0
-        });
-        if let Some(i) = unused {
-            state.start_drain(deferred, i);
-        }
-    }
-}
-
 impl<C: Multiplex> State<C> {
     /// Counts one more lease on the connection at `i`.
     pub(super) fn occupy(&mut self, i: usize) -> Grant<C> {
