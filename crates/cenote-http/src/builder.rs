@@ -140,7 +140,7 @@ impl ClientBuilder {
     }
 
     /// Called with everything that happens to connections, of whichever route; [`Event::pool`] says of which, as
-    /// "http\[https://example.org:443\]". Several are called in the order given; a panic is ignored. On the task where it
+    /// `http[https://example.org:443]`. Several are called in the order given; a panic is ignored. On the task where it
     /// happens: it is to be quick.
     ///
     /// ```
