@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use cenote::error::BoxError;
 use cenote::net::Watch;
 use cenote::{Signals, Verdict};
 use http::Request;
@@ -11,8 +12,6 @@ use super::outgoing::Outgoing;
 use super::reply::{Repeat, Reply, Sending};
 use super::transport::{BytesRead, Counted, Transport};
 use super::{Incoming, SlowStart, Target, http1, http2};
-use cenote::error::BoxError;
-
 use crate::connection_handle::RetiredFlag;
 use crate::error::Error;
 

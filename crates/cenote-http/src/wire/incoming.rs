@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use cenote::error::BoxError;
 use http_body::{Body, Frame, SizeHint};
 
 use super::http2;
-use cenote::error::BoxError;
 
 /// A body that is read off its connection.
 pub(crate) enum Incoming {

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use cenote::error::BoxError;
 use http::{Request, response};
 
 use super::outgoing::Outgoing;
 use super::{Incoming, http1, http2};
-use cenote::error::BoxError;
 
 /// The head of a reply, and its body to be read.
 pub(crate) struct Reply {

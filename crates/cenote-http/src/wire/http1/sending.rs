@@ -8,10 +8,10 @@ use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
+use crate::wire;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, Reply, SendingError};
 use crate::wire::transport::BytesRead;
-use crate::wire::{self};
 
 /// As hyper tells it.
 type Sent = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;

@@ -12,10 +12,10 @@ use super::connection::UnderWay;
 use super::incoming::Incoming;
 use super::kept::Kept;
 use super::upload::Upload;
+use crate::wire;
 use crate::wire::outgoing::Outgoing;
 use crate::wire::reply::{Failure, Reply, SendingError};
 use crate::wire::transport::BytesRead;
-use crate::wire::{self};
 
 /// A request on its way, until the head of its reply. Dropped, its stream is reset.
 pub(crate) struct Sending(State);
