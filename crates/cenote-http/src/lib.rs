@@ -33,8 +33,8 @@
 //! A route is one pool, whatever its connections speak: each says how many exchanges it carries, one by HTTP/1.1, as many as
 //! the server takes by HTTP/2, and 128 at most. One is opened first, and what it carries is known before the next: a burst of
 //! a thousand requests opens one connection where the server speaks HTTP/2, and as many as they need, within the bounds, where
-//! it does not. A further one is opened where those there are have no room, by HTTP/2 as soon as three quarters of it are
-//! taken.
+//! it does not. A further one is opened where those there are have no room, by HTTP/2 once three quarters of it have been
+//! taken for 100 ms.
 //!
 //! # What becomes of connections
 //!
@@ -59,9 +59,9 @@
 //! |---|---|
 //! | a request or its reply is dropped | goes on; the stream is reset |
 //! | the server lowers how many streams it takes | is given no more than those |
-//! | the server says that it goes away (GOAWAY) | gets no more requests, and is closed when those it carries have ended; a request that the server has not begun goes over another one, if its body is there as a whole |
-//! | the server refuses a stream | goes on; the request is sent again, three times at most, if its body is there as a whole |
-//! | a request is dropped, and nothing has come from the server since it was sent | gets no more requests until the server answers a PING; one that does not in 5 s is closed |
+//! | the server says that it goes away (GOAWAY) | gets no more requests, and is closed when those it carries have ended; a request that the server has not begun goes over another one, if its body is there as a whole, or 64 KiB at most were given of it |
+//! | the server refuses a stream | goes on; the request is sent again, eight times at most, if its body is as above |
+//! | a request is dropped, and nothing has come from the server since it was sent | gets no more requests until the server answers a PING; one that does not in 5 s is closed, and one that does is not asked again for 5 s, then for longer |
 //! | it was idle for 30 s | is asked with a PING before the next request |
 //! | a body is not read | holds 1 MiB of it, and carries the others all the same |
 //! | it is 30 min old | gets no more requests, and is closed when those it carries have ended |

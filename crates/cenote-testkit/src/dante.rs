@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A Dante on 127.0.0.1 that leads whoever asks, without a password, to servers of this machine, its files in a temporary
+/// A Dante on 127.0.0.1 that leads every client, without a password, to servers of this machine, its files in a temporary
 /// folder; both end with this value.
 ///
 /// It looks passwords up among the accounts of the machine, and nowhere else: so this one has none.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::peer::{
-    END_STREAM, ENHANCE_YOUR_CALM, HEADERS, REFUSED_STREAM, Server, eventually, get, http2,
+    DATA, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, REFUSED_STREAM, Server, eventually, get, http2,
 };
 use crate::streamed::Streamed;
 
@@ -142,23 +142,62 @@ async fn what_the_server_began_before_it_went_away_and_ended_is_not_sent_again()
     assert_eq!(server.accepted(), 1);
 }
 
-/// A body that is made as it is sent is there once.
-#[tokio::test]
-async fn a_refused_request_whose_body_is_streamed_is_not_sent_again() {
-    let server = Server::scripted(|_, mut peer| async move {
-        peer.settings(&[]).await;
-        let first = peer.request().await.unwrap();
-        peer.reset(first, REFUSED_STREAM).await;
-        peer.request().await;
-        panic!("it was sent again");
+/// A server that reads so much of its first request, of which it says then that it has done nothing, and answers others.
+async fn refusing_after(bytes: usize) -> (Server, Arc<AtomicUsize>) {
+    let requests = Arc::<AtomicUsize>::default();
+    let seen = Arc::clone(&requests);
+    let server = Server::scripted(move |_, mut peer| {
+        let seen = Arc::clone(&seen);
+        async move {
+            peer.settings(&[]).await;
+            let Some(first) = peer.request().await else {
+                return;
+            };
+            seen.fetch_add(1, SeqCst);
+            let mut read = 0;
+            while read < bytes {
+                let Some(data) = peer.next(DATA).await else {
+                    return;
+                };
+                read += data.payload.len();
+            }
+            peer.reset(first, REFUSED_STREAM).await;
+            while let Some(stream) = peer.request().await {
+                seen.fetch_add(1, SeqCst);
+                peer.answer(stream).await;
+            }
+        }
     })
     .await;
+    (server, requests)
+}
+
+/// A body that is made as it is sent is there once: what it gave is kept only as long as that is little.
+#[tokio::test]
+async fn a_refused_request_of_which_much_was_streamed_is_not_sent_again() {
+    let (server, requests) = refusing_after(64 * 1000).await;
+    let (feed, body) = Streamed::new();
+    let request = Request::post(server.url("/")).body(body).unwrap();
+    for _ in 0..100 {
+        feed.data(vec![7; 1000]);
+    }
+    let client = client();
+    let error = client.execute(request).await.unwrap_err();
+    assert!(matches!(error, Error::Exchange { .. }), "{error}");
+    assert!(feed.is_dropped());
+    // The connection serves on, and had nothing else.
+    get(&client, &server.url("/")).await.unwrap();
+    assert_eq!((requests.load(SeqCst), server.accepted()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_refused_request_of_which_little_was_streamed_is_sent_again() {
+    let (server, requests) = refusing_after(4).await;
     let (feed, body) = Streamed::new();
     let request = Request::post(server.url("/")).body(body).unwrap();
     feed.data("some");
-    let error = client().execute(request).await.unwrap_err();
-    assert!(matches!(error, Error::Exchange { .. }), "{error}");
-    assert!(feed.is_dropped());
+    client().execute(request).await.unwrap();
+    assert_eq!((requests.load(SeqCst), server.accepted()), (2, 1));
 }
 
 /// undici's `http2-goaway-refusal-storm`: each connection goes away before it has done anything.
@@ -339,4 +378,90 @@ async fn a_connection_that_ends_while_it_is_idle_is_noticed_before_the_next_requ
             eventually("it is noticed", || client.status().size == 0).await;
         }
     }
+}
+
+/// undici#5453, go#20985: what the server had not begun is sent again, over another connection, whatever it is.
+#[tokio::test]
+async fn what_the_server_did_not_begin_before_it_goes_away_is_sent_again() {
+    let server = Server::scripted(|number, mut peer| async move {
+        peer.settings(&[]).await;
+        let first = peer.request().await.unwrap();
+        if number == 1 {
+            peer.go_away(0).await;
+            return peer.closed().await;
+        }
+        peer.answer(first).await;
+        peer.closed().await;
+    })
+    .await;
+    let client = client();
+    let reply = client.post(server.url("/")).body("once").send().await;
+    reply.unwrap();
+    assert_eq!(server.accepted(), 2);
+}
+
+/// hackney#886: a load balancer says that it goes away, and leaves the socket open.
+#[tokio::test]
+async fn a_connection_that_goes_away_gets_no_more_requests_and_those_it_has_end_well() {
+    let other_is_answered = Arc::new(Notify::new());
+    let answered = Arc::clone(&other_is_answered);
+    let server = Server::scripted(move |number, mut peer| {
+        let answered = Arc::clone(&answered);
+        async move {
+            peer.settings(&[]).await;
+            let stream = peer.request().await.unwrap();
+            peer.begin_answer(stream).await;
+            if number == 1 {
+                peer.go_away(stream).await;
+                answered.notified().await;
+            }
+            peer.data(stream, b"whole", END_STREAM).await;
+            peer.closed().await;
+        }
+    })
+    .await;
+    let client = client();
+    let first = client.get(server.url("/")).send().await.unwrap();
+    assert_eq!(get(&client, &server.url("/")).await.unwrap(), "whole");
+    assert_eq!(server.accepted(), 2);
+    other_is_answered.notify_one();
+    assert_eq!(first.text().await.unwrap(), "whole");
+    eventually("it is closed", || server.ended() == 1).await;
+}
+
+/// reqwest#2081, corefx#39005: requests of before the server's settings were refused.
+#[tokio::test]
+async fn a_refused_stream_is_opened_again() {
+    let server = Server::scripted(|_, mut peer| async move {
+        peer.settings(&[]).await;
+        let refused = peer.request().await.unwrap();
+        peer.reset(refused, REFUSED_STREAM).await;
+        let stream = peer.request().await.unwrap();
+        peer.answer(stream).await;
+        peer.closed().await;
+    })
+    .await;
+    let client = client();
+    client
+        .post(server.url("/"))
+        .body("once")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(server.accepted(), 1);
+}
+
+/// undici#5603: a server that refuses everything is not asked for ever.
+#[tokio::test]
+async fn a_server_that_refuses_everything_is_an_error() {
+    let server = Server::scripted(|_, mut peer| async move {
+        peer.settings(&[]).await;
+        while let Some(refused) = peer.request().await {
+            peer.reset(refused, REFUSED_STREAM).await;
+        }
+    })
+    .await;
+    let client = client();
+    let error = get(&client, &server.url("/")).await.unwrap_err();
+    assert!(matches!(error, Error::Exchange { .. }), "{error}");
 }

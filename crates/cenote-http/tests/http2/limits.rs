@@ -246,3 +246,48 @@ async fn a_body_that_nobody_reads_stops_no_other() {
     drop(unread);
     assert_eq!(server.accepted(), 1);
 }
+
+/// pingora#401: the peer's limit was ignored. More streams than it takes go over further connections.
+#[tokio::test]
+async fn no_more_streams_are_opened_than_the_server_takes() {
+    const MAX: u32 = 3;
+    let (most, gate) = (Arc::<AtomicUsize>::default(), Arc::new(Semaphore::new(0)));
+    let (seen, wait) = (Arc::clone(&most), Arc::clone(&gate));
+    let server = Server::scripted(move |_, mut peer| {
+        let (seen, wait) = (Arc::clone(&seen), Arc::clone(&wait));
+        async move {
+            peer.settings(&[(MAX_CONCURRENT_STREAMS, MAX)]).await;
+            let mut open = Vec::new();
+            loop {
+                tokio::select! {
+                    frame = peer.frame() => match frame {
+                        Some(frame) if frame.kind == HEADERS => {
+                            open.push(frame.stream);
+                            seen.fetch_max(open.len(), SeqCst);
+                        }
+                        Some(_) => {}
+                        None => return,
+                    },
+                    permit = wait.acquire(), if !open.is_empty() => {
+                        permit.unwrap().forget();
+                        peer.answer(open.remove(0)).await;
+                    }
+                }
+            }
+        }
+    })
+    .await;
+    let client = http2().max_per_route(4).build().unwrap();
+    let mut requests = JoinSet::new();
+    for _ in 0..30 {
+        let (client, url) = (client.clone(), server.url("/"));
+        requests.spawn(async move { get(&client, &url).await.unwrap() });
+    }
+    eventually("all connections are open", || server.accepted() == 4).await;
+    gate.add_permits(30);
+    while let Some(request) = requests.join_next().await {
+        request.unwrap();
+    }
+    assert_eq!(server.accepted(), 4);
+    assert_eq!(most.load(SeqCst), 3);
+}

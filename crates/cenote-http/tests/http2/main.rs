@@ -6,8 +6,6 @@
 mod bodies;
 /// Requests that are given up.
 mod cancelling;
-/// How many streams a connection carries, and how many connections there are.
-mod capacity;
 #[path = "../clock/mod.rs"]
 mod clock;
 /// What is sent, and what comes back.

@@ -1,7 +1,7 @@
 //! How connections become active, what they say of themselves while they are, and why they drain.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::active_connection::{ActiveConnection, Ending, Seen};
 use super::deferred::Deferred;
@@ -158,6 +158,7 @@ impl<C: Multiplex> Core<C> {
             state.active.entry_mut(i).asked_after = seen.signals;
         }
         self.serve(state, deferred);
+        self.note_room(state);
     }
 
     /// How far the endpoint with this number may serve, as of now; where there is no set, all the way.
@@ -336,9 +337,9 @@ impl<C: Multiplex> Core<C> {
         true
     }
 
-    /// A lease has ended: the connections may not be busy any more.
+    /// The connections may not be busy any more.
     #[inline]
-    pub(super) fn note_room(&self, state: &mut State<C>) {
+    fn note_room(&self, state: &mut State<C>) {
         if state.busy_since.is_some() {
             let waiters = state.waitlist.len();
             if !sharing::grows(self.bounds(state), waiters, state.active.occupancy()) {
@@ -347,9 +348,21 @@ impl<C: Multiplex> Core<C> {
         }
     }
 
+    /// Who waits, or how much growth is under way, may have changed. Where there is a budget, it goes by the age of the oldest
+    /// waiter. True if growth under way is to look whether it is wanted any more.
+    #[inline]
+    pub(super) fn note_demand(&self, state: &State<C>) -> bool {
+        let owner = &self.life.owner;
+        if owner.budget.is_some() {
+            let oldest = state.waitlist.oldest().unwrap_or(u64::MAX);
+            owner.oldest_waiter_of_face.store(oldest, Relaxed);
+        }
+        self.growth_is_excess(state)
+    }
+
     /// Whether more connections are on their way than are wanted any more: of those for one caller each, there are fewer
     /// callers who wait.
-    pub(super) fn growth_is_excess(&self, state: &State<C>) -> bool {
+    fn growth_is_excess(&self, state: &State<C>) -> bool {
         state.growing > state.waitlist.len()
             && self.life.endpoints().is_none()
             && state.active.occupancy().is_exclusive()

@@ -227,8 +227,8 @@ impl<C: Multiplex> SharedPoolBuilder<C> {
     }
 
     /// How long all connections must have been busy before one more is opened: a burst that those there are carry in less
-    /// time costs none. Looked at in time, a turn of upkeep late at most. It is for connections that carry many leases; of those that carry one
-    /// each, one more is opened at once for a caller that waits. Default: 0.
+    /// time costs none. It is for connections that carry many leases; of those that carry one each, one more is opened at
+    /// once for a caller that waits, as is the first, and one that `min_size` asks for. Default: 0.
     pub fn grow_after(mut self, busy: Duration) -> Self {
         self.grow_after = busy;
         self

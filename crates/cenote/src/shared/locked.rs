@@ -47,8 +47,7 @@ impl<C: Multiplex> Core<C> {
             }
             deferred.roster = state.call_in_roster();
             let result = change(&mut state, &mut deferred);
-            deferred.growth_is_excess = self.growth_is_excess(&state);
-            self.tell_oldest_waiter(&state);
+            deferred.growth_is_excess = self.note_demand(&state);
             result
         };
         let Deferred {

@@ -68,9 +68,9 @@ pub use lease::SharedLease;
 /// A caller is given a share of the connection that the [`Choice`] falls on. Once all
 /// connections are at the high-water mark, one more is opened, one at a time; when the load has been light
 /// for a while, one is parked. Where connections turn out to carry one lease each, more are opened for callers that wait
-/// and for no others, [several at once](SharedPoolBuilder::max_connecting) if they may be. With nothing connected, callers wait for the dial; what they learn when connecting
-/// fails, and when, is set by [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden
-/// out, and a mistake told.
+/// and for no others, [several at once](SharedPoolBuilder::max_connecting) if they may be. With nothing connected, callers
+/// wait for the dial; what they learn when connecting fails, and when, is set by
+/// [`connect_failures`](SharedPoolBuilder::connect_failures): by default a restart is ridden out, and a mistake told.
 ///
 /// ```
 /// # use cenote::{Connect, Dial, Multiplex, SharedPool, Verdict};

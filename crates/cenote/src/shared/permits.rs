@@ -197,17 +197,17 @@ impl<C: Multiplex> Core<C> {
     #[inline]
     pub(super) fn release(conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
         if conn.core.life.owner.contested_budget().is_none() {
-            return Self::release_uncontested(conn, trial);
+            return Self::end_lease(conn, trial);
         }
-        let other = Arc::clone(&conn);
-        Self::release_uncontested(conn, trial);
-        if let Some(budget) = other.core.life.owner.contested_budget() {
-            other.core.offer(&other, budget);
+        let offered = Arc::clone(&conn);
+        Self::end_lease(conn, trial);
+        if let Some(budget) = offered.core.life.owner.contested_budget() {
+            offered.core.offer(&offered, budget);
         }
     }
 
     #[inline]
-    fn release_uncontested(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
+    fn end_lease(mut conn: Arc<ActiveConnection<C>>, trial: Option<Trial>) {
         let seen = conn.look();
         let is_listed = trial.is_none() && seen.is_open;
         if is_listed && conn.leases.end(seen.capacity) {
@@ -236,8 +236,7 @@ impl<C: Multiplex> Core<C> {
         let (left, growth_is_excess) = {
             let mut state = self.state();
             let left = waiter.leave(&mut state.waitlist);
-            self.tell_oldest_waiter(&state);
-            (left, self.growth_is_excess(&state))
+            (left, self.note_demand(&state))
         };
         if growth_is_excess {
             self.growth.notify_waiters();
@@ -340,7 +339,6 @@ impl<C: Multiplex> Core<C> {
             Some(i) => {
                 state.active.vacate(i);
                 self.note(state, deferred, i, seen);
-                self.note_room(state);
                 self.give_up_if_unused(state, deferred, conn);
             }
         }

@@ -1,7 +1,6 @@
 //! Which connections are active, what each carries, and which callers wait: the decisions of a shared pool, all of them
 //! under one short lock.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
 
@@ -167,16 +166,6 @@ impl<C: Multiplex> Core<C> {
         lock(&self.keeper)
     }
 
-    /// Where there is a budget, it wants to know; after each change of the waitlist.
-    #[inline]
-    pub(super) fn tell_oldest_waiter(&self, state: &State<C>) {
-        let owner = &self.life.owner;
-        if owner.budget.is_some() {
-            let oldest = state.waitlist.oldest().unwrap_or(u64::MAX);
-            owner.oldest_waiter_of_face.store(oldest, Relaxed);
-        }
-    }
-
     /// An active connection has given back its token.
     pub(super) fn gone(&self) {
         self.state().draining -= 1;
@@ -316,11 +305,16 @@ impl<C: Multiplex> State<C> {
     /// With what is known of the connections.
     pub(super) fn status(&self, connections: Status) -> Status {
         // To the lifecycle beneath, whatever serves is leased.
-        let unused = self.active.entries().iter();
-        let unused = unused.filter(|entry| entry.in_flight() == 0);
-        let (ready, not_ready): (Vec<_>, Vec<_>) = unused.partition(|entry| entry.capacity() > 0);
-        let ready = ready.len().min(connections.leased);
-        let not_ready = not_ready.len().min(connections.leased - ready);
+        let (mut ready, mut not_ready) = (0, 0);
+        for entry in self.active.entries() {
+            match (entry.in_flight(), entry.capacity()) {
+                (0, 0) => not_ready += 1,
+                (0, _) => ready += 1,
+                _ => {}
+            }
+        }
+        let ready = connections.leased.min(ready);
+        let not_ready = (connections.leased - ready).min(not_ready);
         Status {
             state: self.phase,
             idle: connections.idle + ready,

@@ -245,7 +245,8 @@ impl<C: Multiplex> Core<C> {
 
 /// With the lock held: the state is at hand, and what follows is deferred.
 impl<C: Multiplex> Core<C> {
-    /// Parks the connection at `i` if nobody has used it for a while, or nobody does while it is wanted elsewhere, and no longer waits for it if it is never ready.
+    /// Parks the connection at `i` if nobody has used it for a while, or nobody does while it is wanted elsewhere, and no
+    /// longer waits for it if it is never ready.
     fn park(&self, state: &mut State<C>, deferred: &mut Deferred<C>, i: usize, now: u64) {
         // One that is not ready is waited for as long as anybody waits, and as it takes a new one to become so.
         state.active.end_warming(i, now);

@@ -43,9 +43,9 @@ impl<C: Multiplex> Active<C> {
                 let place = chooser.choose(roomy.len(), load)?;
                 Some(roomy[place])
             }
-            Choice::RoundRobin | Choice::FirstAvailable => {
-                chooser.choose(entries.len(), |i| entries[i].load())
-            }
+            // Their order is that of their indices.
+            Choice::FirstAvailable => roomy.iter().min().copied(),
+            Choice::RoundRobin => chooser.choose(entries.len(), |i| entries[i].load()),
         }
     }
 
