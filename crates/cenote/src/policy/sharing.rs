@@ -176,18 +176,20 @@ pub(crate) struct Bounds {
 /// How busy the active connections are, all together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occupancy {
-    /// How many there are; how many of them are busy, and how many carry more than one lease at once.
+    /// How many there are; how many of them are busy; how many carry one lease, and how many several at once. Those that are
+    /// not ready do not say.
     pub(crate) serving: usize,
     pub(crate) busy: usize,
+    pub(crate) exclusive: usize,
     pub(crate) shared: usize,
     /// Leases on them.
     pub(crate) in_flight: usize,
 }
 
 impl Occupancy {
-    /// Whether each of them, as far as any says, carries one lease: so will the next.
+    /// Whether each of them, as far as they say, carries one lease: so will the next.
     pub(crate) fn is_exclusive(self) -> bool {
-        self.serving > 0 && self.shared == 0
+        self.exclusive > 0 && self.shared == 0
     }
 
     /// Whether one more is opened before anybody waits for it: not where it would be for one caller alone.
@@ -203,6 +205,7 @@ pub(crate) fn grows(bounds: Bounds, waiters: usize, occupancy: Occupancy) -> boo
         serving,
         busy,
         in_flight,
+        exclusive: _,
         shared: _,
     } = occupancy;
     if serving >= bounds.max_size {

@@ -109,6 +109,7 @@ impl<C: Multiplex> Active<C> {
         Occupancy {
             serving: self.totals.serving,
             busy: self.totals.busy,
+            exclusive: self.totals.exclusive,
             shared: self.totals.shared,
             in_flight: self.totals.in_flight,
         }

@@ -2,6 +2,7 @@
 //! it may, and none ahead.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering::SeqCst;
 
 use cenote::shared::SharedPoolBuilder;
 use cenote::{SharedLease, SharedPool};
@@ -53,6 +54,23 @@ async fn once_one_has_shown_that_it_carries_one_lease_the_others_are_opened_seve
     herd.await;
     pass(secs(1)).await;
     assert_eq!(server.dials(), 8);
+}
+
+/// A server that carries many and takes nothing for a while is not stormed by those who wait.
+#[tokio::test(start_paused = true)]
+async fn while_one_that_carries_many_is_not_ready_another_is_opened_alone() {
+    let server = Server::default();
+    let pool = server.shared().max_size(10).max_connecting(4);
+    let pool = pool.build().unwrap();
+    let held = pool.get().await.unwrap();
+    held.capacity.store(0, SeqCst);
+    held.signals.ask_again();
+    pass(ms(1)).await;
+    server.plan(|plan| plan.connect = Act::Slow);
+    let mut herd = pin!(join_all((0..8).map(|_| pool.get())));
+    assert!(poll!(&mut herd).is_pending());
+    pass(SLOW - ms(1)).await;
+    assert_eq!(pool.status().opening, 1);
 }
 
 #[tokio::test(start_paused = true)]

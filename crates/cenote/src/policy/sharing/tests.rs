@@ -116,9 +116,20 @@ fn occupancy(marks: Marks, loads: &[Load]) -> Occupancy {
     Occupancy {
         serving: loads.len(),
         busy: loads.iter().filter(is_busy).count(),
+        exclusive: loads.iter().filter(|load| load.capacity == 1).count(),
         shared: loads.iter().filter(|load| load.capacity > 1).count(),
         in_flight: loads.iter().map(|load| load.in_flight).sum(),
     }
+}
+
+/// What a connection carries that is not ready, nobody knows: as of the first, the next is opened alone.
+#[test]
+fn connections_that_are_not_ready_are_taken_for_neither_kind() {
+    let is_exclusive = |loads: &[Load]| occupancy(MARKS, loads).is_exclusive();
+    assert!(is_exclusive(&[load(1, 1), load(0, 0)]));
+    assert!(!is_exclusive(&[load(0, 0), load(0, 0)]));
+    assert!(!is_exclusive(&[load(1, 1), load(0, 8)]));
+    assert!(!is_exclusive(&[]));
 }
 
 /// One more would be for one caller alone: it is opened for one that waits.

@@ -40,7 +40,8 @@ pub(super) struct Tally {
     pub(super) serving: usize,
     pub(super) busy: usize,
     pub(super) warming: usize,
-    /// Those that carry more than one lease at once.
+    /// Those that carry one lease, and those that carry several at once.
+    pub(super) exclusive: usize,
     pub(super) shared: usize,
 }
 
@@ -81,6 +82,7 @@ impl<C: Multiplex> ActiveEntry<C> {
             serving: count(true),
             busy: count(self.is_busy()),
             warming: count(self.is_warming()),
+            exclusive: count(self.capacity == 1),
             shared: count(self.is_shared()),
         }
     }
@@ -98,6 +100,7 @@ impl Tally {
         self.serving += other.serving;
         self.busy += other.busy;
         self.warming += other.warming;
+        self.exclusive += other.exclusive;
         self.shared += other.shared;
     }
 
@@ -106,6 +109,7 @@ impl Tally {
         self.serving -= other.serving;
         self.busy -= other.busy;
         self.warming -= other.warming;
+        self.exclusive -= other.exclusive;
         self.shared -= other.shared;
     }
 }
